@@ -1,0 +1,47 @@
+# Everything here needs python3 (3.11 or newer), pip and make; the first target run sets up .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test check format bench lock clean
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Waypost needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
+	@echo "setup: making the virtual environment $(VENV)"
+	@$(PYTHON) -m venv --clear --without-pip $(VENV)
+	@echo "setup: installing the locked dependencies, hashes checked (a minute or two)"
+	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet --require-hashes -r requirements.lock
+	@echo "setup: installing waypost itself"
+	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)  ## Start everything, send samples, show what happened. KEEP=1 leaves it running.
+	@$(BIN)/python -m waypost.demo $(if $(KEEP),--keep)
+
+test: $(READY)
+	@echo "test: running every tier; this takes some minutes"
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	@echo "check: ruff, then pyright in strict mode"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+
+format: $(READY)
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks.trigger
+
+lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock.
+	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet uv
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .demo .pytest_cache .ruff_cache .hypothesis dist

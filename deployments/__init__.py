@@ -1,0 +1,1 @@
+"""How flows reach a Prefect server, and the process that runs them."""

@@ -1,0 +1,186 @@
+"""Requests from a file: accepted into the ledger a batch at a time, each batch given to a run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.exceptions import ObjectNotFound
+from pydantic import ValidationError
+from uuid_utils.compat import uuid7
+
+from deployments.registry import Registered
+from deployments.trigger import trigger
+from waypost.ledger import Ledger, intake, reading
+from waypost.ledger.claims import CLAIM_LIMIT
+from waypost.message import explain
+from waypost.notification import Receipt
+from waypost.request import AnyRequest
+from waypost.states import TERMINAL, State
+
+# A notification in one of these has ended, or waits for something that is not a run.
+SETTLED = frozenset({*TERMINAL, State.DEFERRED, State.HELD})
+STUCK_AFTER = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A line that was not accepted. The reason names the field and never repeats its value."""
+
+    line: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Submission:
+    """What became of a file. `states` is as of the last look; `lines` leaves empty ones out."""
+
+    type: str
+    lines: int = 0
+    accepted: int = 0
+    repeated: int = 0
+    grouped: int = 0
+    rejections: list[Rejection] = field(default_factory=list[Rejection])
+    batches: list[UUID] = field(default_factory=list[UUID])
+    runs: list[str] = field(default_factory=list[str])
+    states: Counter[State] = field(default_factory=Counter[State])
+    failures: dict[str, int] = field(default_factory=dict[str, int])
+    trouble: str = ""
+    moved_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def settled(self) -> int:
+        return sum(count for state, count in self.states.items() if state in SETTLED)
+
+    @property
+    def good(self) -> bool:
+        """Every line accepted now or before, and nothing that ended otherwise than sent."""
+        bad = (State.FAILED, State.EXPIRED)
+        return not (self.rejections or self.trouble or any(self.states[state] for state in bad))
+
+    def summary(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "type": self.type,
+            "lines": self.lines,
+            "accepted": self.accepted,
+            "repeated": self.repeated,
+            "grouped": self.grouped,
+            "rejected": [{"line": one.line, "reason": one.reason} for one in self.rejections],
+            "states": dict(self.states),
+            "failures": self.failures,
+            "flow_runs": self.runs,
+            "trouble": self.trouble,
+        }
+
+    def summary_rows(self) -> list[tuple[str, int]]:
+        """For the table of totals: what came in, then what became of it."""
+        rows = [("lines read", self.lines), ("accepted", self.accepted)]
+        if self.repeated:
+            rows.append(("accepted before, not sent again", self.repeated))
+        if self.grouped:
+            rows.append(("counted in an open notification", self.grouped))
+        if self.rejections:
+            rows.append(("rejected", len(self.rejections)))
+        return rows + [(str(state), count) for state, count in sorted(self.states.items())]
+
+
+async def submit(
+    ledger: Ledger,
+    client: PrefectClient,
+    one: Registered,
+    lines: Iterable[bytes],
+    on_progress: Callable[[int], None] = lambda count: None,
+) -> Submission:
+    """Accept the requests of `lines` and start a run per 500 of them.
+
+    When Prefect does not answer, accepting goes on and `trouble` says so: a worker starts the runs
+    once it does.
+    """
+    sent = Submission(one.type.name)
+    chunk: list[tuple[int, AnyRequest]] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        sent.lines += 1
+        try:
+            chunk.append((number, one.request.validate_json(line)))
+        except ValidationError as error:
+            sent.rejections.append(Rejection(number, explain(error)))
+        if len(chunk) == CLAIM_LIMIT:
+            await _accept(ledger, client, one, chunk, sent)
+            chunk = []
+            on_progress(sent.lines)
+    if chunk:
+        await _accept(ledger, client, one, chunk, sent)
+    return sent
+
+
+async def _accept(
+    ledger: Ledger,
+    client: PrefectClient,
+    one: Registered,
+    chunk: list[tuple[int, AnyRequest]],
+    sent: Submission,
+) -> None:
+    batch = uuid7()
+    receipts = await intake.accept(ledger, one.type, [request for _, request in chunk], batch)
+    _count(sent, [number for number, _ in chunk], receipts)
+    fresh = [receipt for receipt in receipts if receipt.outcome == "accepted"]
+    if not fresh:
+        return
+    sent.accepted += len(fresh)
+    sent.batches.append(batch)
+    at_once = sum(receipt.state is State.ACCEPTED for receipt in fresh)
+    if not at_once or sent.trouble:
+        return
+    try:
+        run = await trigger(client, one, batch, at_once)
+        sent.runs.append(str(run.id))
+    except ObjectNotFound:
+        sent.trouble = f"Prefect does not know {one.deployment}: run `waypost deploy`"
+    except httpx.HTTPError:
+        sent.trouble = (
+            "the Prefect API does not answer. What was accepted is safe in the ledger, and goes out "
+            "when a worker runs again"
+        )
+
+
+def _count(sent: Submission, numbers: list[int], receipts: list[Receipt]) -> None:
+    for number, receipt in zip(numbers, receipts, strict=True):
+        match receipt.outcome:
+            case "repeated":
+                sent.repeated += 1
+            case "grouped":
+                sent.grouped += 1
+            case "conflict":
+                sent.rejections.append(Rejection(number, f"idempotency_key: {receipt.reason}"))
+            case _:
+                pass
+
+
+async def watch(ledger: Ledger, sent: Submission, every: float = 0.3) -> AsyncGenerator[int]:
+    """Look at the ledger until all that was accepted has settled; yields how many have."""
+    while not sent.trouble:
+        before = sent.states
+        sent.states = await reading.totals(ledger, sent.batches)
+        if before != sent.states:
+            sent.moved_at = time.monotonic()
+        yield sent.settled
+        if sent.settled >= sent.accepted:
+            break
+        await asyncio.sleep(every)
+    sent.states = await reading.totals(ledger, sent.batches)
+    sent.failures = await reading.reasons(ledger, sent.batches)
+
+
+def seems_stuck(sent: Submission) -> bool:
+    """Nothing has moved for a while: no worker takes the runs."""
+    return time.monotonic() - sent.moved_at > STUCK_AFTER

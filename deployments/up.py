@@ -1,0 +1,99 @@
+"""Everything on one machine: Prefect server, development mailbox, ledger, worker."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from waypost import child, place
+from waypost.ledger import open_ledger
+from waypost.place import Mailbox, Place
+from waypost.settings import Settings, prepare_home
+
+
+class PortTaken(RuntimeError):
+    """Something else listens where we were to listen. Says where, and which option moves us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where to listen; 0 finds a free port."""
+
+    prefect: int = 4200
+    smtp: int = 2525
+    texts: int = 8025
+
+
+@asynccontextmanager
+async def servers(
+    settings: Settings, ports: Ports, say: Callable[[str], None], host: str = "127.0.0.1"
+) -> AsyncGenerator[tuple[Settings, Place]]:
+    """Start what the settings leave to us, yield settings that point at it, stop it afterwards.
+
+    An existing Prefect server (PREFECT_API_URL) and mail servers that are set are used as they are.
+    Raises PortTaken, waypost.child.ChildFailed.
+    """
+    home = prepare_home(settings)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(place.only_one(home))
+        await _upgrade(settings)
+        api = os.environ.get("PREFECT_API_URL")
+        embedded = not api
+        if not api:
+            from deployments import embedded as prefect_server
+
+            port = _free(host, ports.prefect, "--port", "Prefect server")
+            say("starting the Prefect server")
+            api = await stack.enter_async_context(prefect_server.running(home, host, port))
+        mailbox: Mailbox | None = None
+        if settings.smtp_url is None:
+            smtp_port = _free(host, ports.smtp, "--smtp-port", "development mailbox")
+            texts_port = _free(host, ports.texts, "--texts-port", "development mailbox's texts")
+            say("starting the development mailbox")
+            mailbox = Mailbox(
+                folder=home / "mail",
+                smtp_url=f"smtp://{host}:{smtp_port}?connections=8",
+                texts_url=f"json://{host}:{texts_port}/text/{{phone}}",
+            )
+            await stack.enter_async_context(_take_mail(home, mailbox, host, smtp_port, texts_port))
+        here = Place(pid=os.getpid(), api=api, embedded=embedded, mailbox=mailbox)
+        yield place.pointed_at(settings, here), here
+
+
+async def _upgrade(settings: Settings) -> None:
+    ledger = open_ledger(settings.ledger_url)
+    try:
+        await ledger.upgrade()
+    finally:
+        await ledger.close()
+
+
+def _take_mail(
+    home: Path, mailbox: Mailbox, host: str, smtp_port: int, texts_port: int
+) -> AbstractAsyncContextManager[None]:
+    return child.running(
+        "development mailbox",
+        "waypost.mailbox",
+        [str(mailbox.folder), host, str(smtp_port), str(texts_port)],
+        os.environ,
+        ready=f"http://{host}:{texts_port}/health",
+        log=home / "mailbox.log",
+    )
+
+
+def _free(host: str, port: int, option: str, what: str) -> int:
+    """`port`, or a free one for 0. Raises PortTaken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            raise PortTaken(
+                f"{host}:{port}, where the {what} was to listen, is taken. "
+                f"Stop what is there, or choose another port with {option} (0 finds a free one)."
+            ) from None
+        return probe.getsockname()[1]

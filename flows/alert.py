@@ -1,0 +1,66 @@
+"""Alert: something is wrong, or is well again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from prefect import flow
+from pydantic import AwareDatetime, Field
+
+from tasks import deliver, fallback, lookup, render, report
+from waypost import Category, Facts, Grouping, Link, NotificationType, Report, Request
+
+Severity = Literal["critical", "warning", "info"]
+Label = Annotated[str, Field(max_length=500)]
+Status = Literal["firing", "resolved"]
+
+
+class Alert(Facts):
+    """fingerprint: what makes two firings the same alert; source, summary and labels if unset."""
+
+    severity: Severity
+    source: Annotated[str, Field(min_length=1, max_length=200)]
+    summary: Annotated[str, Field(min_length=1, max_length=500)]
+    labels: Annotated[dict[str, Label], Field(max_length=50, default_factory=dict)]
+    started_at: AwareDatetime
+    status: Status = "firing"
+    url: Link | None = None
+    fingerprint: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+    @property
+    def group(self) -> str:
+        same = self.fingerprint or repr((self.source, self.summary, sorted(self.labels.items())))
+        return f"{self.status}\n{same}"
+
+
+class AlertRequest(Request[Alert]):
+    """digest: let it wait for the next digest instead of going out at once."""
+
+    digest: bool = False
+
+    @property
+    def digested(self) -> bool:
+        return self.digest
+
+
+TYPE = NotificationType(
+    name="alert",
+    facts=Alert,
+    request=AlertRequest,
+    category=Category.ALERT,
+    route=("email", "chat"),
+    deadline=timedelta(hours=12),
+    grouping=Grouping(key=lambda alert: alert.group, window=timedelta(minutes=5)),
+)
+
+
+@flow(name=TYPE.name)
+async def alert(requests: list[AlertRequest] = [], batch: UUID | None = None) -> Report:
+    """Tell each recipient at once; repeats inside five minutes are one notification with a count."""
+    notifications = await lookup(TYPE, requests, batch)
+    messages = await render(notifications)
+    outcomes = await deliver(messages)
+    outcomes = await fallback(outcomes)
+    return await report(outcomes)

@@ -1,0 +1,90 @@
+"""Order confirmation: what was bought, what it costs, where it goes."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
+
+from prefect import flow
+from pydantic import AfterValidator, Field, computed_field
+
+from tasks import deliver, fallback, lookup, render, report
+from waypost import Category, Facts, NotificationType, Report, Request
+from waypost.money import Amount, known_currency
+
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class OrderLine(Facts):
+    """`discount` is a fraction: 0.15 takes 15 % off."""
+
+    product: Text
+    quantity: Annotated[int, Field(gt=0)]
+    unit_price: Amount
+    discount: Annotated[Amount, Field(le=1)] = Decimal(0)
+
+    @property
+    def gross(self) -> Decimal:
+        return self.unit_price * self.quantity
+
+    @computed_field
+    @property
+    def total(self) -> Decimal:
+        """Exact; rounded only when shown."""
+        return self.gross * (1 - self.discount)
+
+
+class ShipTo(Facts):
+    name: Text
+    address: Annotated[str, Field(max_length=300)]
+    city: Annotated[str, Field(max_length=100)]
+    postal_code: Annotated[str, Field(max_length=20)] | None = None
+    country: Annotated[str, Field(max_length=100)]
+
+
+class Order(Facts):
+    """An order as it was placed. The total is that of the lines after discount, plus freight."""
+
+    order_id: Annotated[str, Field(min_length=1, max_length=60)]
+    ordered_at: date
+    company: Annotated[str, Field(max_length=200)] = ""
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$"), AfterValidator(known_currency)]
+    lines: Annotated[list[OrderLine], Field(min_length=1, max_length=1000)]
+    freight: Amount = Decimal(0)
+    ship_to: ShipTo
+
+    @computed_field
+    @property
+    def subtotal(self) -> Decimal:
+        return sum((line.total for line in self.lines), Decimal(0))
+
+    @computed_field
+    @property
+    def savings(self) -> Decimal:
+        return sum((line.gross - line.total for line in self.lines), Decimal(0))
+
+    @computed_field
+    @property
+    def total(self) -> Decimal:
+        return self.subtotal + self.freight
+
+
+TYPE = NotificationType(
+    name="order-confirmation",
+    facts=Order,
+    category=Category.TRANSACTIONAL,
+    route=("email", "sms"),
+    deadline=timedelta(hours=24),
+)
+
+
+@flow(name=TYPE.name)
+async def order_confirmation(requests: list[Request[Order]] = [], batch: UUID | None = None) -> Report:
+    """Tell each buyer once; the report accounts for every request."""
+    notifications = await lookup(TYPE, requests, batch)
+    messages = await render(notifications)
+    outcomes = await deliver(messages)
+    outcomes = await fallback(outcomes)
+    return await report(outcomes)

@@ -1,0 +1,47 @@
+"""Signup verification: prove that an address is theirs, with a code or a click.
+
+Waypost mints code and link itself, so that neither is ever a fact or a Prefect parameter.
+`waypost verify RECIPIENT CODE` checks one.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from prefect import flow
+from pydantic import Field
+
+from tasks import deliver, fallback, lookup, render, report
+from waypost import Category, Facts, Link, NotificationType, Report, Request, RetryPolicy
+from waypost.verification import LIFETIME, mint
+
+
+class Signup(Facts):
+    """product: the name of what they sign up for. verify_url: the page the link opens; the
+    signed token is added to its query."""
+
+    product: Annotated[str, Field(min_length=1, max_length=100)]
+    verify_url: Link
+
+
+TYPE = NotificationType(
+    name="signup-verification",
+    facts=Signup,
+    category=Category.SECURITY,
+    route=("email", "sms"),
+    deadline=LIFETIME,
+    retry=RetryPolicy(first=timedelta(seconds=5), longest=timedelta(minutes=1)),
+    mint=mint,
+)
+
+
+@flow(name=TYPE.name)
+async def signup_verification(requests: list[Request[Signup]] = [], batch: UUID | None = None) -> Report:
+    """Send each a fresh code and link; both expire after 15 minutes."""
+    notifications = await lookup(TYPE, requests, batch)
+    messages = await render(notifications)
+    outcomes = await deliver(messages)
+    outcomes = await fallback(outcomes)
+    return await report(outcomes)

@@ -1,0 +1,49 @@
+"""Deliver: the first step of the route, with short retries that Prefect shows."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import task_run
+
+from tasks.runs import current_flow_run
+from waypost import Batch
+from waypost.delivery import Dispatch, updated
+from waypost.ledger.claims import keeping
+from waypost.mail.address import mask_in
+from waypost.notification import Delivery, Rendered
+from waypost.runtime import Runtime
+from waypost.states import State
+
+
+class ProviderDown(Exception):
+    """A provider would not open and nothing was sent through it. Fails one try of the task."""
+
+
+async def deliver(messages: Batch[Rendered]) -> Batch[Delivery]:
+    """Each message offered once to the first provider that reaches its recipient.
+
+    A provider that will not open is tried again by the type's retry policy, each try a Prefect
+    task retry; after the last one what it was meant to take is deferred.
+    """
+    waits = list(messages.type.retry.connect)
+    started = [Delivery(rendered, State.CLAIMED) for rendered in messages]
+    retried = _deliver.with_options(retries=len(waits), retry_delay_seconds=waits)
+    return await retried(Batch(messages.type, messages.id, started), len(waits))
+
+
+@task(name="deliver", cache_policy=NO_CACHE)
+async def _deliver(deliveries: Batch[Delivery], retries: int) -> Batch[Delivery]:
+    # What one try achieved is kept in `deliveries`, so that the next takes up only the rest.
+    runtime = await Runtime.current()
+    dispatch = Dispatch(runtime, deliveries.type, deliveries.id, current_flow_run())
+    async with keeping(runtime.ledger, deliveries.id):
+        deliveries.items = await dispatch.prepare(deliveries.items)
+        waiting = [delivery for delivery in deliveries if delivery.state is State.CLAIMED]
+        moved, down = await dispatch.send(waiting)
+        deliveries.items = updated(deliveries.items, moved)
+        left = [delivery for delivery in deliveries if delivery.state is State.CLAIMED]
+        if down and (task_run.run_count or 0) <= retries:
+            raise ProviderDown(f"{mask_in(down)}; {len(left)} waiting")
+        deliveries.items = updated(deliveries.items, await dispatch.defer(left, down or ""))
+    return deliveries

@@ -1,0 +1,44 @@
+"""Fallback: what one provider definitely refused goes to the next step of its route."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.runs import current_flow_run
+from waypost import Batch
+from waypost.delivery import Dispatch, updated
+from waypost.ledger.claims import keeping
+from waypost.notification import Delivery
+from waypost.runtime import Runtime
+from waypost.states import State
+
+
+@task(name="fallback", cache_policy=NO_CACHE)
+async def fallback(outcomes: Batch[Delivery]) -> Batch[Delivery]:
+    """Only a definite refusal moves on. UNKNOWN does not: the first provider may have delivered."""
+    runtime = await Runtime.current()
+    dispatch = Dispatch(runtime, outcomes.type, outcomes.id, current_flow_run())
+    items = list(outcomes)
+    async with keeping(runtime.ledger, outcomes.id):
+        while refused := [dispatch.advance(delivery) for delivery in items if delivery.refused]:
+            moved, down = await dispatch.send(refused)
+            done = {delivery.notification.id for delivery in moved}
+            left = [delivery for delivery in refused if delivery.notification.id not in done]
+            items = updated(items, moved, await dispatch.defer(left, down or ""))
+    _tell(outcomes, items)
+    return Batch(outcomes.type, outcomes.id, items)
+
+
+def _tell(before: Batch[Delivery], after: list[Delivery]) -> None:
+    """A success through fallback is still a provider that refused: say so in the run's log."""
+    refused = {delivery.notification.id: delivery.provider for delivery in before if delivery.refused}
+    rescued = Counter(
+        (refused[delivery.notification.id], delivery.provider)
+        for delivery in after
+        if delivery.notification.id in refused and delivery.state is State.SENT
+    )
+    for (first, then), count in rescued.items():
+        get_run_logger().warning("%d refused by %s went through %s", count, first, then)

@@ -1,0 +1,35 @@
+"""Render: every message a run may need, before the first is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from waypost import Batch
+from waypost.message import render_one
+from waypost.notification import Notification, Rendered
+from waypost.runtime import Runtime
+
+YIELD_EVERY = 20  # some 10 ms of work, so that a large batch never holds the loop
+
+
+@task(name="render", cache_policy=NO_CACHE)
+async def render(notifications: Batch[Notification]) -> Batch[Rendered]:
+    """Messages for every channel on the type's route that reaches the recipient. What cannot be
+    rendered carries its reason and harms nothing else."""
+    runtime = await Runtime.current()
+    mint = notifications.type.mint
+    minted: Mapping[Any, Mapping[str, Any]] = (
+        await mint(runtime, notifications.items) if mint and notifications.items else {}
+    )
+    rendered: list[Rendered] = []
+    for index, notification in enumerate(notifications):
+        private = minted.get(notification.id, {})
+        rendered.append(render_one(runtime, notifications.type, notification, private))
+        if index % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+    return Batch(notifications.type, notifications.id, rendered)

@@ -1,0 +1,59 @@
+"""Report: an account of the run, and a table of it in the Prefect UI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.artifacts import acreate_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from waypost import Batch, Report
+from waypost.ledger.reading import shown
+from waypost.mail.address import mask_in
+from waypost.notification import Delivery
+
+ROWS_SHOWN = 500
+
+
+@task(name="report", cache_policy=NO_CACHE)
+async def report(outcomes: Batch[Delivery]) -> Report:
+    """Count what became of every notification; the artifact lists them with addresses masked."""
+    made = Report.of(outcomes.type.name, outcomes.id, [delivery.state for delivery in outcomes])
+    get_run_logger().info("%s: %s", outcomes.type.name, made)
+    if len(outcomes):
+        await acreate_table_artifact(
+            key=outcomes.type.name,
+            table=[_row(delivery) for delivery in _worst_first(outcomes)[:ROWS_SHOWN]],
+            description=_summary(made),
+        )
+    return made
+
+
+def _worst_first(outcomes: Batch[Delivery]) -> list[Delivery]:
+    """What somebody may have to look at comes first, what was simply sent last."""
+    return sorted(outcomes, key=lambda delivery: delivery.state == "sent")
+
+
+def _row(delivery: Delivery) -> dict[str, Any]:
+    notification = delivery.notification
+    person = notification.recipient
+    return {
+        "notification": str(notification.id),
+        "recipient": shown(person.key, person.email, person.phone),
+        "state": str(delivery.state),
+        "provider": delivery.provider,
+        "reason": mask_in(delivery.reason),
+        "answer": mask_in(str(delivery.outcome)) if delivery.outcome else "",
+    }
+
+
+def _summary(made: Report) -> str:
+    lines = [f"**{made.type}**: {made}", "", "| state | notifications |", "| --- | ---: |"]
+    lines += [f"| {state} | {count} |" for state, count in sorted(made.states.items())]
+    if made.total > ROWS_SHOWN:
+        lines += [
+            "",
+            f"The first {ROWS_SHOWN} of {made.total} are listed; the ledger has them all.",
+        ]
+    return "\n".join(lines)

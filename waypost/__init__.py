@@ -1,0 +1,29 @@
+"""Waypost: a product's notifications as Prefect flows, accounted for in a ledger.
+
+The names a type's file needs; everything else is imported from its own module.
+"""
+
+from waypost.batch import Batch
+from waypost.notification_type import (
+    Category,
+    Facts,
+    Grouping,
+    Link,
+    NotificationType,
+    RetryPolicy,
+)
+from waypost.report import Report
+from waypost.request import Recipient, Request
+
+__all__ = [
+    "Batch",
+    "Category",
+    "Facts",
+    "Grouping",
+    "Link",
+    "NotificationType",
+    "Recipient",
+    "Report",
+    "Request",
+    "RetryPolicy",
+]

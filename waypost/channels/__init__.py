@@ -1,0 +1,47 @@
+"""Ways out: a channel opens, sends and closes. One contract, whatever the wire."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from waypost.notification import Message
+from waypost.outcome import Outcome
+
+
+class ChannelUnavailable(Exception):
+    """The channel would not open (refused, unreachable, no TLS, wrong password): nothing was sent.
+
+    `reason` is fit for people and for Prefect: no address, no secret.
+    """
+
+    def __init__(self, channel: str, reason: str) -> None:
+        super().__init__(f"{channel}: {reason}; nothing was sent through it")
+        self.channel = channel
+        self.reason = reason
+
+
+class Channel(Protocol):
+    """One provider.
+
+    name: as reports and the ledger call it. kind: the route word it serves ("email", "sms", ...).
+    slots: how many messages it takes at once.
+    """
+
+    name: str
+    kind: str
+    slots: int
+
+    async def open(self) -> None:
+        """Make sure it can take a message. Raises ChannelUnavailable."""
+        ...
+
+    async def send(self, message: Message) -> Outcome:
+        """Offer one message and answer what came of it.
+
+        Raises ChannelUnavailable when nothing was sent because it would not open.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything. Never raises."""
+        ...

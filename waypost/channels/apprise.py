@@ -1,0 +1,119 @@
+"""SMS, chat, push and webhooks through Apprise: one URL names one of its hundred services.
+
+Apprise answers yes or no; what the service said is only in its log. So the log of the sending
+thread is read: a status there makes a no definite, a connection refused means nothing was sent, and
+anything else is UNKNOWN.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import threading
+from typing import Any
+from urllib.parse import quote
+
+import apprise
+
+from waypost.channels import ChannelUnavailable, replies
+from waypost.notification import Message
+from waypost.outcome import Outcome, Phase, Verdict
+
+_STATUS = re.compile(r"\berror=(\d{3})\b")
+_NOT_OPENED = re.compile(
+    r"Failed to establish a new connection|Connection refused|Name or service not known"
+    r"|NameResolutionError|CERTIFICATE_VERIFY_FAILED",
+    re.IGNORECASE,
+)
+
+
+class AppriseChannel:
+    """One Apprise URL. `{phone}`, `{email}` and `{id}` in it stand for the recipient's."""
+
+    def __init__(self, name: str, kind: str, url: str, attempt_seconds: float = 60.0) -> None:
+        """Raises ValueError, without repeating the URL, when Apprise does not know it."""
+        self.name = name
+        self.kind = kind
+        self.slots = 4
+        self._url = url
+        self._attempt_seconds = attempt_seconds
+        self._places = asyncio.Semaphore(self.slots)
+        if _service(_filled(url, phone="+15550100", email="a@b.example", id="someone")) is None:
+            raise ValueError("not an Apprise URL (its services are listed in Apprise's documentation)")
+
+    async def open(self) -> None:
+        """Nothing is kept open: each message is a request of its own."""
+
+    async def send(self, message: Message) -> Outcome:
+        """Offer one short message, in a thread: Apprise is not asynchronous."""
+        person = message.notification.recipient
+        url = _filled(self._url, phone=person.phone, email=person.email, id=person.key)
+        service = _service(url)
+        if service is None:
+            return Outcome(
+                Verdict.REFUSED,
+                Phase.RCPT,
+                words="the recipient's address does not fit this service",
+            )
+        async with self._places:
+            try:
+                async with asyncio.timeout(self._attempt_seconds):
+                    return await asyncio.to_thread(
+                        _notify, self.name, service, message.title, message.content.decode()
+                    )
+            except TimeoutError:
+                return replies.lost(Phase.DOT, f"no answer within {self._attempt_seconds:g} s")
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def _filled(url: str, *, phone: str | None, email: str | None, id: str) -> str:
+    for name, value in (("{phone}", phone), ("{email}", email), ("{id}", id)):
+        url = url.replace(name, quote(value or "", safe=""))
+    return url
+
+
+def _service(url: str) -> Any:
+    return apprise.Apprise.instantiate(url, suppress_exceptions=True)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _notify(name: str, service: Any, title: str, body: str) -> Outcome:
+    with _ThreadLog() as log:
+        sent = service.notify(title=title, body=body)
+    if sent:
+        return Outcome(Verdict.ACCEPTED, Phase.DOT, words="accepted")
+    if status := _STATUS.search(log.text):
+        return replies.http(int(status.group(1)))
+    if _NOT_OPENED.search(log.text):
+        raise ChannelUnavailable(name, "its service could not be reached")
+    return Outcome(Verdict.UNKNOWN, Phase.DOT, words="the service did not say what became of it")
+
+
+class _ThreadLog(logging.Handler):
+    """What Apprise logs in this thread while the block runs. Never kept: it holds addresses."""
+
+    _logger = logging.getLogger("apprise")
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self._thread = threading.get_ident()
+        self._lines: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self._lines)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self._lines.append(record.getMessage())
+
+    def __enter__(self) -> _ThreadLog:
+        self._logger.addHandler(self)
+        self._logger.setLevel(logging.DEBUG)
+        self._logger.propagate = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.removeHandler(self)

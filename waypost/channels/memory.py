@@ -1,0 +1,45 @@
+"""The twin that keeps everything in memory: for tests of flows, and for trying things out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from waypost.channels import ChannelUnavailable
+from waypost.notification import Message
+from waypost.outcome import Outcome, Phase, Verdict
+
+ACCEPTED = Outcome(Verdict.ACCEPTED, Phase.DOT, code=250, words="kept in memory")
+
+
+class MemoryChannel:
+    """Keeps what it accepts in `sent`, in order. `answer` decides; `down` makes it not open."""
+
+    def __init__(
+        self,
+        name: str = "memory",
+        kind: str = "email",
+        answer: Callable[[Message], Outcome] = lambda message: ACCEPTED,
+        slots: int = 4,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.slots = slots
+        self.answer = answer
+        self.down = False
+        self.sent: list[Message] = []
+
+    async def open(self) -> None:
+        """Raises ChannelUnavailable while `down`."""
+        if self.down:
+            raise ChannelUnavailable(self.name, "it is down")
+
+    async def send(self, message: Message) -> Outcome:
+        """Whatever `answer` says; kept when that is ACCEPTED."""
+        await self.open()
+        outcome = self.answer(message)
+        if outcome.verdict is Verdict.ACCEPTED:
+            self.sent.append(message)
+        return outcome
+
+    async def close(self) -> None:
+        """Nothing to let go of."""

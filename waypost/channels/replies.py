@@ -1,0 +1,63 @@
+"""What a provider's reply means: pure functions from codes and words to an Outcome."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from waypost.outcome import Outcome, Phase, Verdict
+
+_ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
+_WAIT = re.compile(r"\b(\d{1,5})\s*(s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?)\b", re.I)
+_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
+_LONGEST_WAIT = timedelta(hours=6)
+WORDS_KEPT = 500
+
+
+def smtp(code: int, text: str, phase: Phase) -> Outcome:
+    """The outcome of an SMTP reply that ended the dialogue at `phase` (RFC 5321, section 4.2.1)."""
+    words = " ".join(text.split())[:WORDS_KEPT]
+    enhanced = _ENHANCED.match(words)
+    if 200 <= code < 300 and phase is Phase.DOT:
+        verdict = Verdict.ACCEPTED
+    elif 500 <= code < 600:
+        verdict = Verdict.REFUSED
+    else:
+        # 4xx, and whatever makes no sense: the message was not taken, later may be different.
+        verdict = Verdict.DEFERRED
+    return Outcome(
+        verdict,
+        phase,
+        code=code,
+        enhanced=enhanced.group(1) if enhanced else None,
+        words=words[enhanced.end() :] if enhanced else words,
+        wait=wait_named(words) if verdict is Verdict.DEFERRED else None,
+    )
+
+
+def wait_named(words: str) -> timedelta | None:
+    """The wait a deferral names ("try again in 5 minutes"), at most six hours."""
+    found = _WAIT.search(words)
+    if found is None:
+        return None
+    return min(int(found.group(1)) * _UNITS[found.group(2)[0].lower()], _LONGEST_WAIT)
+
+
+def lost(phase: Phase, words: str) -> Outcome:
+    """The outcome of a connection lost, or an answer not come in time, at `phase`.
+
+    Before the final dot nothing was taken; after it nobody knows.
+    """
+    verdict = Verdict.UNKNOWN if phase is Phase.DOT else Verdict.DEFERRED
+    return Outcome(verdict, phase, words=words)
+
+
+def http(status: int) -> Outcome:
+    """The outcome of an HTTP status answered by a web API."""
+    if 200 <= status < 300:
+        verdict = Verdict.ACCEPTED
+    elif status in (408, 425, 429) or status >= 500:
+        verdict = Verdict.DEFERRED
+    else:
+        verdict = Verdict.REFUSED
+    return Outcome(verdict, Phase.DOT, code=status, words=f"HTTP {status}")

@@ -1,0 +1,82 @@
+"""`smtp://user:password@host:587?connections=8` taken apart."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+_OPTIONS = {"connections", "tls", "ca"}
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where a mail server is and how to speak to it.
+
+    tls: "implicit" (smtps), "starttls" (required, never optional) or "off" (loopback, or asked for).
+    ca: a file of certificate authorities to trust instead of the system's.
+    """
+
+    host: str
+    port: int
+    tls: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    connections: int = 4
+    ca: str | None = None
+
+
+def parse(url: str) -> SmtpServer:
+    """The server a URL names. Raises ValueError, never repeating the URL: it holds a password."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("smtp", "smtps"):
+        raise ValueError("a mail server's URL begins with smtp:// or smtps://")
+    if not parts.hostname:
+        raise ValueError("a mail server's URL names a host: smtp://host:587")
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError("the port of a mail server's URL is a number up to 65535") from None
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := set(options) - _OPTIONS:
+        raise ValueError(
+            f"unknown option {sorted(unknown)[0]!r} in a mail server's URL; "
+            f"there are {', '.join(sorted(_OPTIONS))}"
+        )
+    tls = _tls(parts.scheme, parts.hostname, options.get("tls"))
+    username = unquote(parts.username) if parts.username else None
+    if username and tls == "off" and not is_loopback(parts.hostname):
+        raise ValueError("tls=off with a password would send it in the clear; leave one of them out")
+    return SmtpServer(
+        host=parts.hostname,
+        port=port or {"implicit": 465, "starttls": 587, "off": 25}[tls],
+        tls=tls,
+        username=username,
+        password=unquote(parts.password) if parts.password else None,
+        connections=_connections(options.get("connections", "4")),
+        ca=options.get("ca"),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine, by name or number."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _tls(scheme: str, host: str, asked: str | None) -> str:
+    if asked not in (None, "off", "starttls"):
+        raise ValueError("tls= in a mail server's URL is 'off' or 'starttls'")
+    if scheme == "smtps":
+        if asked:
+            raise ValueError("smtps:// is TLS from the first byte; leave tls= out")
+        return "implicit"
+    return asked or ("off" if is_loopback(host) else "starttls")
+
+
+def _connections(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise ValueError("connections= in a mail server's URL is a number from 1 to 100")
+    return int(text)

@@ -1,0 +1,92 @@
+"""Processes that must not outlive the one that started them, however it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+STARTS_WITHIN = 90.0
+OK = 200
+
+
+class ChildFailed(RuntimeError):
+    """A process did not come up. Says which, and where its log is."""
+
+
+def stop_with_parent() -> None:
+    """Called by a child: end as if by SIGTERM when the parent is gone, killed with -9 included.
+
+    The parent holds the other end of our standard input; its end closes with it.
+    """
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+@asynccontextmanager
+async def running(
+    name: str,
+    module: str,
+    arguments: list[str],
+    environment: Mapping[str, str],
+    ready: str,
+    log: Path,
+) -> AsyncGenerator[None]:
+    """Run `python -m module arguments` for the length of the block, its output in `log`.
+
+    ready: a URL that answers 200 once it is up. Raises ChildFailed when it ends or does not answer
+    within 90 s.
+    """
+    with log.open("ab") as output:
+        process = await asyncio.to_thread(
+            subprocess.Popen[bytes],
+            [sys.executable, "-m", module, *arguments],
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which stops things in order
+        )
+    try:
+        await _until_it_answers(process, name, ready, log)
+        yield
+    finally:
+        await asyncio.to_thread(_stop, process)
+
+
+async def _until_it_answers(process: subprocess.Popen[bytes], name: str, url: str, log: Path) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + STARTS_WITHIN
+    async with httpx.AsyncClient() as client:
+        while loop.time() < until:
+            if process.poll() is not None:
+                raise ChildFailed(f"the {name} ended with status {process.returncode}; see {log}")
+            try:
+                if (await client.get(url, timeout=2)).status_code == OK:
+                    return
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.1)
+    raise ChildFailed(f"the {name} did not answer within {STARTS_WITHIN:g} s; see {log}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,28 @@
+"""`waypost deploy`: tell the Prefect server of every type in flows/."""
+
+from __future__ import annotations
+
+import asyncio
+
+from waypost.cli.console import AsJson, out, print_json, table
+from waypost.place import connect
+from waypost.settings import Settings
+
+
+def deploy(as_json: AsJson = False) -> None:
+    """Create or update the work pool and a deployment per type. Schedules already there stay."""
+    settings = connect(Settings())
+    from prefect.client.orchestration import get_client
+
+    from deployments import registry
+
+    async def run() -> dict[str, str]:
+        async with get_client() as client:
+            found = await registry.deploy(client, settings.work_pool)
+        return {registry.find(name).deployment: str(id) for name, id in sorted(found.items())}
+
+    deployed = asyncio.run(run())
+    if as_json:
+        print_json(deployed)
+    else:
+        out.print(table("deployment", "id", rows=deployed.items()))

@@ -1,0 +1,31 @@
+"""`waypost doctor`: is everything well, and if not, what to do."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+from rich.markup import escape
+
+from waypost.cli.console import AsJson, out, print_json
+from waypost.place import connect
+from waypost.settings import Settings
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check settings, ledger, Prefect API, worker, templates and mail servers. Exit status 0 only
+    when all is well."""
+    settings = connect(Settings())
+    from deployments.checkup import examine
+
+    findings = asyncio.run(examine(settings))
+    if as_json:
+        print_json(findings)
+    else:
+        for finding in findings:
+            mark = "[green]ok  [/]" if finding.ok else "[red]BAD [/]"
+            out.print(f"{mark} [bold]{finding.what:<12}[/] {escape(finding.found)}", soft_wrap=True)
+            if finding.advice:
+                out.print(f"     {'':<12} {escape(finding.advice)}", soft_wrap=True)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,50 @@
+"""`waypost verify RECIPIENT CODE`: does the code prove the address?"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from waypost.cli.console import AsJson, out, print_json
+from waypost.ledger import open_ledger
+from waypost.ledger.verifications import Checked
+from waypost.secret import secret_key
+from waypost.settings import Settings
+
+_SAID = {
+    Checked.VERIFIED: "[green]verified[/]: the code was right, and is used up now",
+    Checked.WRONG: "[red]wrong[/]: not the code that was sent; it may be tried again",
+    Checked.ENDED: "[red]ended[/]: five wrong tries; send a new code",
+    Checked.EXPIRED: "[red]expired[/]: codes live 15 minutes; send a new one",
+    Checked.USED: "[red]used[/]: a code works once",
+    Checked.UNKNOWN: "[red]unknown[/]: no code was sent to this recipient",
+}
+
+
+def verify(
+    recipient: Annotated[str, typer.Argument(help="The recipient's id or address.")],
+    code: Annotated[str, typer.Argument(help="The six digits.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check a verification code. Exit status 0 only when it is right."""
+    from waypost import verification
+
+    settings = Settings()
+
+    async def run() -> Checked:
+        ledger = open_ledger(settings.ledger_url)
+        try:
+            await ledger.check_schema()
+            return await verification.verify(ledger, secret_key(settings), recipient, code)
+        finally:
+            await ledger.close()
+
+    found = asyncio.run(run())
+    if as_json:
+        print_json({"result": found})
+    else:
+        out.print(_SAID[found])
+    if found is not Checked.VERIFIED:
+        raise typer.Exit(1)

@@ -1,0 +1,229 @@
+"""Sending what was rendered through one step of its route, and recording it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from random import random
+from typing import TypeVar
+from uuid import UUID
+
+from waypost import policy
+from waypost.channels import Channel, ChannelUnavailable
+from waypost.clock import now
+from waypost.ledger.recorder import Begin, Finish
+from waypost.notification import Delivery, Rendered
+from waypost.notification_type import NotificationType
+from waypost.outcome import Outcome, Phase, Verdict
+from waypost.policy import Decision
+from waypost.routes import steps
+from waypost.runtime import Runtime
+from waypost.states import State
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """One run's way through its route.
+
+    flow_run_id: written with each attempt, so that the ledger points back to the Prefect UI.
+    """
+
+    runtime: Runtime
+    type: NotificationType
+    batch: UUID
+    flow_run_id: UUID | None = None
+    route: list[tuple[str, Channel]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.route = steps(self.type.route, self.runtime.channels)
+
+    def first_step(self, rendered: Rendered, step: int = 0) -> int | None:
+        """The next step at or after `step` that this recipient can be reached by, or None."""
+        for number in range(step, len(self.route)):
+            if self.route[number][0] in rendered.messages:
+                return number
+        return None
+
+    async def prepare(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Give each its step; what could not be rendered, or cannot be reached, fails here."""
+        ready: list[Delivery] = []
+        hopeless: list[tuple[Delivery, Decision]] = []
+        for delivery in deliveries:
+            if delivery.state is not State.CLAIMED:
+                ready.append(delivery)
+            elif delivery.rendered.error:
+                hopeless.append((delivery, Decision(State.FAILED, delivery.rendered.error)))
+            elif (step := self.first_step(delivery.rendered, delivery.notification.step)) is None:
+                hopeless.append((delivery, Decision(State.FAILED, self._no_provider())))
+            else:
+                ready.append(replace(delivery, step=step))
+        return ready + await self._settle(hopeless)
+
+    def _no_provider(self) -> str:
+        kinds = " or ".join(self.type.route)
+        return f"no provider is set for {kinds}: see WAYPOST_SMTP_URL and WAYPOST_FALLBACK_URL"
+
+    def advance(self, delivery: Delivery) -> Delivery:
+        """A refused delivery at the next step of its route; it has one, or it were not refused."""
+        step = self.first_step(delivery.rendered, delivery.step + 1)
+        return replace(delivery, step=delivery.step if step is None else step, refused=False)
+
+    async def defer(self, deliveries: Sequence[Delivery], reason: str) -> list[Delivery]:
+        """Put off what a provider that would not open was meant to take."""
+        moment = now()
+        return await self._settle(
+            [
+                (
+                    delivery,
+                    policy.defer(
+                        reason,
+                        due=moment
+                        + policy.backoff(self.type.retry, max(delivery.notification.tries, 1), random()),
+                        expires_at=delivery.notification.expires_at,
+                    ),
+                )
+                for delivery in deliveries
+            ]
+        )
+
+    async def send(self, deliveries: Sequence[Delivery]) -> tuple[list[Delivery], str | None]:
+        """Try each delivery's own step once.
+
+        Answers the deliveries moved on, and the reason if a provider would not open: those waiting
+        for it are then still CLAIMED, and nothing of theirs was sent.
+        """
+        results: list[Delivery] = []
+        unavailable: list[str] = []
+        by_step: dict[int, list[Delivery]] = {}
+        for delivery in deliveries:
+            by_step.setdefault(delivery.step, []).append(delivery)
+        for step, members in sorted(by_step.items()):
+            moved, reason = await self._send_through(step, members)
+            results += moved
+            if reason:
+                unavailable.append(reason)
+        return results, "; ".join(unavailable) or None
+
+    async def _send_through(self, step: int, members: list[Delivery]) -> tuple[list[Delivery], str | None]:
+        """As many messages at once as the provider has slots, each slot one after the other."""
+        channel = self.route[step][1]
+        waiting = iter(members)
+        moved: list[Delivery] = []
+        try:
+            await channel.open()
+        except ChannelUnavailable as error:
+            return [], str(error)
+        slots = [self._slot(channel, waiting, moved) for _ in range(min(channel.slots, len(members)))]
+        reasons = await _together(slots)
+        return moved, next((reason for reason in reasons if reason), None)
+
+    async def _slot(self, channel: Channel, waiting: Iterator[Delivery], moved: list[Delivery]) -> str | None:
+        for delivery in waiting:
+            try:
+                # Shielded: a run cancelled in the middle still hears and records this answer.
+                moved.append(await _uncancelled(self._attempt(channel, delivery)))
+            except ChannelUnavailable as error:
+                return str(error)
+        return None
+
+    async def _attempt(self, channel: Channel, delivery: Delivery) -> Delivery:
+        notification = delivery.notification
+        if policy.expired(notification.expires_at, now()):
+            expired = Decision(State.EXPIRED, "deadline passed before it could go")
+            return (await self._settle([(delivery, expired)]))[0]
+        begin = Begin(
+            notification_id=notification.id,
+            batch=self.batch,
+            channel=self.route[delivery.step][0],
+            provider=channel.name,
+            flow_run_id=self.flow_run_id,
+        )
+        number = await self.runtime.recorder.begin(begin)
+        if not number:
+            return replace(delivery, state=State.CANCELLED, reason="no longer this run's to send")
+        message = delivery.rendered.messages[begin.channel]
+        try:
+            outcome = await channel.send(message)
+        except ChannelUnavailable as error:
+            # Nothing was sent: it stays this run's, for the task's own retries.
+            outcome = Outcome(Verdict.DEFERRED, Phase.CONNECT, words=error.reason)
+            await self._finish(delivery, begin, outcome, Decision(State.CLAIMED))
+            raise
+        return await self._conclude(delivery, begin, number, outcome)
+
+    async def _conclude(self, delivery: Delivery, begin: Begin, number: int, outcome: Outcome) -> Delivery:
+        notification = delivery.notification
+        decision = policy.after(
+            outcome,
+            retry=self.type.retry,
+            tries=number,
+            in_doubt=notification.in_doubt,
+            expires_at=notification.expires_at,
+            now=now(),
+        )
+        following = self.first_step(delivery.rendered, delivery.step + 1)
+        goes_on = decision.refused and following is not None
+        recorded = replace(decision, state=State.SENDING) if goes_on else decision
+        await self._finish(delivery, begin, outcome, recorded)
+        return replace(
+            delivery,
+            state=decision.state,
+            reason=decision.reason,
+            provider=begin.provider,
+            outcome=outcome,
+            refused=goes_on,
+        )
+
+    async def _finish(self, delivery: Delivery, begin: Begin, outcome: Outcome, decision: Decision) -> None:
+        await self.runtime.recorder.finish(
+            Finish(
+                notification_id=delivery.notification.id,
+                batch=self.batch,
+                decision=decision,
+                step=delivery.step,
+                attempt=begin.id,
+                outcome=outcome,
+            )
+        )
+
+    async def _settle(self, decided: Sequence[tuple[Delivery, Decision]]) -> list[Delivery]:
+        """Write decisions that needed no attempt."""
+        await self.runtime.recorder.finish_all(
+            [
+                Finish(delivery.notification.id, self.batch, decision, step=delivery.step)
+                for delivery, decision in decided
+            ]
+        )
+        return [
+            replace(delivery, state=decision.state, reason=decision.reason, refused=False)
+            for delivery, decision in decided
+        ]
+
+
+def updated(items: Sequence[Delivery], *changes: Sequence[Delivery]) -> list[Delivery]:
+    """`items` in their order, each as the latest of `changes` has it."""
+    latest = {change.notification.id: change for some in changes for change in some}
+    return [latest.get(item.notification.id, item) for item in items]
+
+
+async def _together(work: Sequence[Coroutine[None, None, T]]) -> list[T]:
+    """Run all of `work`; when one fails (the ledger cannot be written) the others take no more."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def _uncancelled(work: Coroutine[None, None, T]) -> T:
+    """Finish `work` even when cancelled meanwhile, then be cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

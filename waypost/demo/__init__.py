@@ -1,0 +1,1 @@
+"""`make demo`: everything on one machine, some samples sent, and what became of them."""

@@ -1,0 +1,176 @@
+"""The demo, as a user would type it: `waypost up` in a folder of its own, then the commands."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from email import message_from_bytes, policy
+from pathlib import Path
+
+from waypost import place
+from waypost.cli.console import out, table
+from waypost.ledger import open_ledger, reading
+from waypost.settings import Settings
+from waypost.states import State
+
+SAMPLES = Path(__file__).parent
+HOME = Path(".demo").resolve()
+PATIENCE = 120.0
+PORTS = {"--port": 4200, "--smtp-port": 2525, "--texts-port": 8025}
+
+
+def main() -> None:
+    """Exit status 0 only if everything accepted was sent."""
+    keep = "--keep" in sys.argv[1:]
+    _fresh_home()
+    with _up() as process:
+        here = _wait_until_up(process)
+        _send("signup-verification", "signups.jsonl")
+        _verify_from_mail(here)
+        _send("order-confirmation", "orders.jsonl")
+        _send("alert", "alerts.jsonl")
+        _run("prefect", "deployment", "run", "digest/waypost", shown="the digest, now instead of at 8")
+        totals = _wait_until_ended()
+        accepted, sent, failed = _tell(here, totals)
+        print(f"demo: {accepted} accepted, {sent} sent, {failed} failed", flush=True)
+        if keep:
+            _keep(process)
+    sys.exit(0 if accepted == sent else 1)
+
+
+def _fresh_home() -> None:
+    os.environ["WAYPOST_HOME"] = str(HOME)
+    for name in list(os.environ):
+        if name.startswith("PREFECT_") or (name.startswith("WAYPOST_") and name != "WAYPOST_HOME"):
+            del os.environ[name]  # the demo shows the embedded default, whatever is set here
+    running = place.find(HOME)
+    if running is not None:
+        sys.exit(f"demo: another demo (pid {running.pid}) is running in {HOME}; stop it first")
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@contextmanager
+def _up() -> Generator[subprocess.Popen[bytes]]:
+    options = [f"{option}={port if _is_free(port) else 0}" for option, port in PORTS.items()]
+    out.print(f"[bold]$ waypost up {' '.join(options)}[/]")
+    HOME.mkdir(parents=True)
+    with (HOME / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "waypost", "up", *options], stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _is_free(port: int) -> bool:
+    import socket
+
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _wait_until_up(process: subprocess.Popen[bytes]) -> place.Place:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and process.poll() is None:
+        here = place.find(HOME)
+        if here is not None:
+            out.print(f"up: Prefect UI at {here.ui}")
+            os.environ["PREFECT_API_URL"] = here.api
+            os.environ["PREFECT_HOME"] = str(HOME / "prefect")
+            return here
+        time.sleep(0.1)
+    print((HOME / "up.log").read_text(), file=sys.stderr)
+    sys.exit("demo: `waypost up` did not come up; its output is above")
+
+
+def _send(type: str, samples: str) -> None:
+    _run("waypost", "send", type, "--from", str(SAMPLES / samples), shown="")
+
+
+def _run(tool: str, *arguments: str, shown: str) -> None:
+    comment = f"   # {shown}" if shown else ""
+    out.print(f"\n[bold]$ {tool} {' '.join(_short(argument) for argument in arguments)}[/]{comment}")
+    subprocess.run([sys.executable, "-m", tool, *arguments], check=False)
+
+
+def _short(argument: str) -> str:
+    path = Path(argument)
+    inside = path.is_absolute() and path.is_relative_to(SAMPLES.parent.parent)
+    return str(path.relative_to(SAMPLES.parent.parent)) if inside else argument
+
+
+def _verify_from_mail(here: place.Place) -> None:
+    """Read the code as its recipient would, and check it."""
+    folder = here.mailbox.folder if here.mailbox else HOME
+    for path in sorted(folder.glob("*.eml")):
+        mail = message_from_bytes(path.read_bytes(), policy=policy.default)
+        plain = mail.get_body(("plain",))
+        code = re.search(r"\b\d{6}\b|\b\d{3} \d{3}\b", plain.get_content() if plain else "")
+        if code:
+            recipient = mail["To"].addresses[0].addr_spec
+            _run("waypost", "verify", recipient, code.group(), shown="the code is from the mail")
+
+
+def _wait_until_ended() -> dict[str, Counter[State]]:
+    return asyncio.run(_watch())
+
+
+async def _watch() -> dict[str, Counter[State]]:
+    ledger = open_ledger(Settings().ledger_url)
+    until = time.monotonic() + PATIENCE
+    try:
+        while await reading.open_count(ledger) and time.monotonic() < until:
+            await asyncio.sleep(0.3)
+        return await reading.totals_by_type(ledger)
+    finally:
+        await ledger.close()
+
+
+def _tell(here: place.Place, totals: dict[str, Counter[State]]) -> tuple[int, int, int]:
+    folder = here.mailbox.folder if here.mailbox else HOME
+    rows = [
+        (
+            type,
+            states.total(),
+            states[State.SENT],
+            ", ".join(f"{n} {state}" for state, n in states.items() if state != State.SENT),
+        )
+        for type, states in sorted(totals.items())
+    ]
+    out.print()
+    out.print(table("type", "accepted", "sent", "otherwise", rows=rows, title="What happened"))
+    texts = len(list(folder.glob("*.json")))
+    out.print(f"Prefect UI  {here.ui}/runs", soft_wrap=True)
+    out.print(
+        f"mails       {folder}  ({len(list(folder.glob('*.eml')))} mails, {texts} sent as SMS: "
+        "the mailbox refused them)",
+        soft_wrap=True,
+    )
+    everything: Counter[State] = Counter()
+    for states in totals.values():
+        everything.update(states)
+    accepted, sent = everything.total(), everything[State.SENT]
+    return accepted, sent, accepted - sent
+
+
+def _keep(process: subprocess.Popen[bytes]) -> None:
+    print("still running; Ctrl-C stops it", file=sys.stderr)
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

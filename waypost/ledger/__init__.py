@@ -1,0 +1,9 @@
+"""The ledger: every notification accepted, every attempt made, and how each ended.
+
+intake accepts requests, claims hands them to runs, recorder writes what happened, digests bundles
+what was held, verifications keeps the hashes of codes, reading answers questions.
+"""
+
+from waypost.ledger.engine import Ledger, LedgerBehind, open_ledger
+
+__all__ = ["Ledger", "LedgerBehind", "open_ledger"]

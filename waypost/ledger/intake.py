@@ -1,0 +1,257 @@
+"""Accepting requests: durable, once per idempotency key, repeats grouped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils.compat import uuid7
+
+from waypost.clock import now
+from waypost.ledger.engine import Ledger
+from waypost.ledger.tables import groups, idempotency_keys, notifications, recipients
+from waypost.notification import Receipt
+from waypost.notification_type import NotificationType
+from waypost.request import AnyRequest
+from waypost.states import State
+
+HELD_FOR_DIGEST = timedelta(days=7)  # what waits for a digest must outlast any sensible schedule
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """A request on its way in: its own id, and what the ledger already knows of it."""
+
+    request: AnyRequest
+    id: UUID
+    body_hash: bytes
+    group: bytes | None
+    receipt: Receipt | None = None
+    extra: int = 0  # repeats counted in it on its way in
+
+    @property
+    def open(self) -> bool:
+        return self.receipt is None
+
+
+async def accept(
+    ledger: Ledger,
+    type: NotificationType,
+    requests: Sequence[AnyRequest],
+    batch: UUID | None = None,
+) -> list[Receipt]:
+    """Accept `requests` in one transaction; the receipts are in their order.
+
+    batch: the run meant to send them. Until its lease ends nobody else will.
+    """
+    moment = now()
+    candidates = [_candidate(type, request) for request in requests]
+    async with ledger.write() as connection:
+        await _answer_repeats(ledger, connection, candidates, moment)
+        await _group(ledger, connection, type, candidates, moment)
+        fresh = [candidate for candidate in candidates if candidate.open]
+        await _remember_recipients(ledger, connection, fresh, moment)
+        rows = [_row(ledger, type, candidate, batch, moment) for candidate in fresh]
+        if rows:
+            await connection.execute(sa.insert(notifications), rows)
+    for candidate, row in zip(fresh, rows, strict=True):
+        candidate.receipt = Receipt("accepted", candidate.id, row["state"])
+    return [candidate.receipt for candidate in candidates if candidate.receipt is not None]
+
+
+def _candidate(type: NotificationType, request: AnyRequest) -> _Candidate:
+    body = request.model_dump_json(exclude={"idempotency_key"}, round_trip=True)
+    return _Candidate(
+        request=request,
+        id=uuid7(),
+        body_hash=sha256(f"{type.name}\n{body}".encode()).digest(),
+        group=_group_key(type, request),
+    )
+
+
+def _group_key(type: NotificationType, request: AnyRequest) -> bytes | None:
+    if type.grouping is None:
+        return None
+    named = (
+        type.name,
+        request.recipient.key,
+        str(request.digested),
+        type.grouping.key(request.data),
+    )
+    return sha256("\0".join(named).encode()).digest()
+
+
+async def _answer_repeats(
+    ledger: Ledger, connection: AsyncConnection, candidates: list[_Candidate], moment: datetime
+) -> None:
+    """Give what came under a known idempotency key its first answer, or say how it conflicts."""
+    keyed = [(c.request.idempotency_key, c) for c in candidates if c.request.idempotency_key]
+    # Sorted, so that two transactions take the same keys in the same order and cannot deadlock.
+    first = dict(reversed(keyed))
+    rows = [
+        {"key": key, "notification_id": c.id, "body_hash": c.body_hash, "created_at": moment}
+        for key, c in sorted(first.items())
+    ]
+    if not rows:
+        return
+    insert = ledger.insert(idempotency_keys).on_conflict_do_nothing()
+    new = set(await connection.scalars(insert.returning(idempotency_keys.c.key), rows))
+    known = {key: (c.id, c.body_hash, State.ACCEPTED) for key, c in first.items() if key in new}
+    known |= await _known_keys(connection, [key for key in first if key not in new])
+    for key, candidate in keyed:
+        if key in new and first[key] is candidate:
+            continue
+        id, body_hash, state = known[key]
+        if body_hash == candidate.body_hash:
+            candidate.receipt = Receipt("repeated", id, state)
+        else:
+            reason = "this idempotency key was used before with another body"
+            candidate.receipt = Receipt("conflict", id, None, reason)
+
+
+async def _known_keys(connection: AsyncConnection, keys: list[str]) -> dict[str, tuple[UUID, bytes, State]]:
+    if not keys:
+        return {}
+    found = await connection.execute(
+        sa.select(
+            idempotency_keys.c.key,
+            idempotency_keys.c.notification_id,
+            idempotency_keys.c.body_hash,
+            notifications.c.state,
+        )
+        .join(notifications, notifications.c.id == idempotency_keys.c.notification_id)
+        .where(idempotency_keys.c.key.in_(keys))
+    )
+    return {key: (id, body_hash, State(state)) for key, id, body_hash, state in found}
+
+
+async def _group(
+    ledger: Ledger,
+    connection: AsyncConnection,
+    type: NotificationType,
+    candidates: list[_Candidate],
+    moment: datetime,
+) -> None:
+    """Count repeats into the notification that opened their group, inside its window."""
+    if type.grouping is None:
+        return
+    grouped = [(c.group, c) for c in candidates if c.open and c.group is not None]
+    first = dict(reversed(grouped))
+    rows = [{"key": key, "notification_id": c.id, "opened_at": moment} for key, c in sorted(first.items())]
+    if not rows:
+        return
+    owners = await _open_groups(ledger, connection, rows, moment - type.grouping.window)
+    counts: Counter[UUID] = Counter()
+    moved: list[dict[str, Any]] = []
+    for key, candidate in grouped:
+        owner = owners[key]
+        if owner == candidate.id:
+            continue
+        counts[owner] += 1
+        candidate.receipt = Receipt("grouped", owner, None, "counted in an open notification")
+        if candidate.request.idempotency_key:
+            moved.append({"k": candidate.request.idempotency_key, "n": owner})
+    await _count(connection, counts, first, moved)
+
+
+async def _open_groups(
+    ledger: Ledger, connection: AsyncConnection, rows: list[dict[str, Any]], opened_before: datetime
+) -> dict[bytes, UUID]:
+    """Open each group whose window has passed; answer who owns each, in one atomic upsert."""
+    insert = ledger.insert(groups)
+    stale = groups.c.opened_at <= opened_before
+    upsert = insert.on_conflict_do_update(
+        index_elements=[groups.c.key],
+        set_={
+            "notification_id": sa.case(
+                (stale, insert.excluded.notification_id), else_=groups.c.notification_id
+            ),
+            "opened_at": sa.case((stale, insert.excluded.opened_at), else_=groups.c.opened_at),
+        },
+    ).returning(groups.c.key, groups.c.notification_id)
+    return {row.key: row.notification_id for row in await connection.execute(upsert, rows)}
+
+
+async def _count(
+    connection: AsyncConnection,
+    counts: Counter[UUID],
+    first: dict[bytes, _Candidate],
+    moved: list[dict[str, Any]],
+) -> None:
+    own = {c.id: c for c in first.values() if c.open}
+    known = [{"i": id, "more": more} for id, more in sorted(counts.items()) if id not in own]
+    if known:
+        await connection.execute(
+            sa.update(notifications)
+            .where(notifications.c.id == sa.bindparam("i"))
+            .values(occurrences=notifications.c.occurrences + sa.bindparam("more")),
+            known,
+        )
+    if moved:
+        await connection.execute(
+            sa.update(idempotency_keys)
+            .where(idempotency_keys.c.key == sa.bindparam("k"))
+            .values(notification_id=sa.bindparam("n")),
+            moved,
+        )
+    for id, candidate in own.items():
+        candidate.extra = counts[id]
+
+
+async def _remember_recipients(
+    ledger: Ledger, connection: AsyncConnection, fresh: list[_Candidate], moment: datetime
+) -> None:
+    """Keep what the requests say of their recipients; what they leave out stays as it was."""
+    fields = ("email", "phone", "name", "locale", "timezone")
+    known: dict[str, dict[str, Any]] = {}
+    for candidate in fresh:
+        recipient = candidate.request.recipient
+        row = known.setdefault(
+            recipient.key, {"key": recipient.key, "updated_at": moment, **dict.fromkeys(fields)}
+        )
+        row.update({f: v for f in fields if (v := getattr(recipient, f)) is not None})
+    if not known:
+        return
+    insert = ledger.insert(recipients)
+    upsert = insert.on_conflict_do_update(
+        index_elements=[recipients.c.key],
+        set_={
+            "updated_at": insert.excluded.updated_at,
+            **{f: sa.func.coalesce(insert.excluded[f], recipients.c[f]) for f in fields},
+        },
+    )
+    await connection.execute(upsert, [row for _, row in sorted(known.items())])
+
+
+def _row(
+    ledger: Ledger,
+    type: NotificationType,
+    candidate: _Candidate,
+    batch: UUID | None,
+    moment: datetime,
+) -> dict[str, Any]:
+    request = candidate.request
+    life = HELD_FOR_DIGEST if request.digested else type.deadline
+    due = max(request.deliver_at or moment, moment)
+    deadline = due + life
+    return {
+        "id": candidate.id,
+        "type": type.name,
+        "recipient_key": request.recipient.key,
+        "data": request.data.model_dump(mode="json", round_trip=True),
+        "state": State.HELD if request.digested else State.ACCEPTED,
+        "reason": "digest" if request.digested else "",
+        "occurrences": 1 + candidate.extra,
+        "batch_id": batch,
+        "leased_until": moment + ledger.lease if batch else None,
+        "accepted_at": moment,
+        "due_at": due,
+        "expires_at": min(deadline, request.expires_at or deadline),
+    }

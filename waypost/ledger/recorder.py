@@ -1,0 +1,256 @@
+"""Writing down what happens on the wire, many connections to a transaction.
+
+An attempt is a row before its message touches the wire, and has its outcome before its connection
+takes the next message. Each caller waits for its own; what arrives while one transaction commits is
+the next one (group commit), so that eight connections cost one commit, not eight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils.compat import uuid7
+
+from waypost.clock import now
+from waypost.ledger.engine import Ledger
+from waypost.ledger.tables import attempts, notifications
+from waypost.outcome import Outcome, Verdict
+from waypost.policy import Decision
+from waypost.states import TERMINAL, State, sources
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """An attempt about to be made."""
+
+    notification_id: UUID
+    batch: UUID
+    channel: str
+    provider: str
+    flow_run_id: UUID | None
+    id: UUID = field(default_factory=uuid7)
+    started_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The state a notification moves to, and the outcome of the attempt that moved it, if any."""
+
+    notification_id: UUID
+    batch: UUID
+    decision: Decision
+    step: int = 0
+    attempt: UUID | None = None
+    outcome: Outcome | None = None
+    finished_at: datetime = field(default_factory=now)
+
+
+class Recorder:
+    """Group commit for attempts and outcomes. Starts on first use; `close` waits for what is queued."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._queue: list[tuple[Begin | Finish, asyncio.Future[int]]] = []
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def begin(self, begin: Begin) -> int:
+        """Make the attempt a row; answers its number, from 1. 0 when the notification is no longer
+        this run's to send (cancelled, or taken by another run): then nothing may be sent."""
+        return await self._record(begin)
+
+    async def finish(self, finish: Finish) -> bool:
+        """Write an outcome. False when the notification had already moved on without us."""
+        return bool(await self._record(finish))
+
+    async def finish_all(self, finishes: Sequence[Finish]) -> None:
+        """Write many at once, for what was decided without touching the wire."""
+        await asyncio.gather(*(self._record(finish) for finish in finishes))
+
+    async def close(self) -> None:
+        """Wait for what is queued."""
+        if self._flushing is not None:
+            await self._flushing
+
+    async def _record(self, change: Begin | Finish) -> int:
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._queue.append((change, done))
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush())
+        return await done
+
+    async def _flush(self) -> None:
+        while self._queue:
+            queued, self._queue = self._queue, []
+            try:
+                written = await self._write([change for change, _ in queued])
+            except BaseException as error:
+                # Nobody may send another message on an outcome that was not written.
+                for _, done in queued:
+                    if not done.done():
+                        done.set_exception(_failure(error))
+                if not isinstance(error, Exception):
+                    raise
+                continue
+            for change, done in queued:
+                if not done.done():
+                    done.set_result(written.get(_key(change), 0))
+
+    async def _write(self, changes: list[Begin | Finish]) -> dict[UUID, int]:
+        begins = [change for change in changes if isinstance(change, Begin)]
+        finishes = [change for change in changes if isinstance(change, Finish)]
+        async with self._ledger.write() as connection:
+            finished = await _write_finishes(connection, finishes)
+            begun = await _write_begins(connection, begins)
+        return dict.fromkeys(finished, 1) | begun
+
+
+class NotRecorded(RuntimeError):
+    """The ledger could not be written. What was sent is in the provider's hands, nothing more is."""
+
+
+def _failure(error: BaseException) -> BaseException:
+    return NotRecorded(f"the ledger could not be written: {type(error).__name__}")
+
+
+def _key(change: Begin | Finish) -> UUID:
+    return change.id if isinstance(change, Begin) else change.notification_id
+
+
+async def _write_begins(connection: AsyncConnection, begins: list[Begin]) -> dict[UUID, int]:
+    by_batch: defaultdict[UUID, list[Begin]] = defaultdict(list)
+    for begin in begins:
+        by_batch[begin.batch].append(begin)
+    numbers: dict[UUID, int] = {}
+    for batch, members in sorted(by_batch.items()):
+        update = (
+            sa.update(notifications)
+            .where(
+                notifications.c.id.in_([begin.notification_id for begin in members]),
+                notifications.c.batch_id == batch,
+                notifications.c.state.in_(sources(State.SENDING)),
+            )
+            .values(state=State.SENDING, tries=notifications.c.tries + 1)
+            .returning(notifications.c.id, notifications.c.tries)
+        )
+        numbers |= {row.id: row.tries for row in await connection.execute(update)}
+    started = {b.id: numbers[b.notification_id] for b in begins if b.notification_id in numbers}
+    if started:
+        rows = [_attempt(begin, started[begin.id]) for begin in begins if begin.id in started]
+        await connection.execute(sa.insert(attempts), rows)
+    return started
+
+
+def _attempt(begin: Begin, number: int) -> dict[str, Any]:
+    return {
+        "id": begin.id,
+        "notification_id": begin.notification_id,
+        "number": number,
+        "channel": begin.channel,
+        "provider": begin.provider,
+        "flow_run_id": begin.flow_run_id,
+        "started_at": begin.started_at,
+    }
+
+
+_FINISH_ATTEMPT = (
+    sa.update(attempts)
+    .where(attempts.c.id == sa.bindparam("a"))
+    .values(
+        verdict=sa.bindparam("v"),
+        phase=sa.bindparam("p"),
+        code=sa.bindparam("c"),
+        enhanced=sa.bindparam("e"),
+        words=sa.bindparam("w"),
+        finished_at=sa.bindparam("f"),
+    )
+)
+
+
+async def _write_finishes(connection: AsyncConnection, finishes: list[Finish]) -> set[UUID]:
+    answers = [
+        _answer(finish.attempt, finish.outcome, finish.finished_at)
+        for finish in finishes
+        if finish.attempt and finish.outcome
+    ]
+    if answers:
+        await connection.execute(_FINISH_ATTEMPT, answers)
+    # A refusal with another step to take changes only the attempt: the notification goes on.
+    moving = [finish for finish in finishes if finish.decision.state is not State.SENDING]
+    written = {finish.notification_id for finish in finishes} - {f.notification_id for f in moving}
+    by_state: defaultdict[State, list[Finish]] = defaultdict(list)
+    for finish in moving:
+        by_state[finish.decision.state].append(finish)
+    for state, members in by_state.items():
+        written |= await _move(connection, state, members)
+    return written
+
+
+async def _move(connection: AsyncConnection, state: State, members: list[Finish]) -> set[UUID]:
+    """One UPDATE for all that end alike; deferrals and failures differ in reason and time."""
+    alike: defaultdict[tuple[UUID, str, datetime | None, int, bool], list[Finish]] = defaultdict(list)
+    for finish in members:
+        decision = finish.decision
+        alike[finish.batch, decision.reason, decision.due, finish.step, _doubtful(finish)].append(finish)
+    written: set[UUID] = set()
+    for (batch, reason, due, step, doubtful), group in alike.items():
+        ids = [finish.notification_id for finish in group]
+        values: dict[str, Any] = {
+            "state": state,
+            "reason": reason,
+            "step": step,
+            "finished_at": group[0].finished_at if state in TERMINAL else None,
+        }
+        if state is not State.CLAIMED:
+            values["leased_until"] = None
+        if due is not None:
+            values["due_at"] = due
+        if doubtful:
+            values["in_doubt"] = notifications.c.in_doubt + 1
+        update = (
+            sa.update(notifications)
+            .where(
+                notifications.c.id.in_(ids),
+                notifications.c.batch_id == batch,
+                notifications.c.state.in_(sources(state)),
+            )
+            .values(**values)
+            .returning(notifications.c.id, notifications.c.type)
+        )
+        moved = (await connection.execute(update)).all()
+        written.update(row.id for row in moved)
+        if state in TERMINAL:
+            await _carry_items(connection, [row.id for row in moved if row.type == "digest"], values)
+    return written
+
+
+async def _carry_items(connection: AsyncConnection, digests: list[UUID], values: dict[str, Any]) -> None:
+    """The items of a digest share its end."""
+    if digests:
+        shared = {name: values[name] for name in ("state", "reason", "finished_at", "leased_until")}
+        await connection.execute(
+            sa.update(notifications).where(notifications.c.digest_id.in_(digests)).values(**shared)
+        )
+
+
+def _doubtful(finish: Finish) -> bool:
+    return finish.outcome is not None and finish.outcome.verdict is Verdict.UNKNOWN
+
+
+def _answer(attempt: UUID, outcome: Outcome, finished_at: datetime) -> dict[str, Any]:
+    return {
+        "a": attempt,
+        "v": outcome.verdict,
+        "p": outcome.phase,
+        "c": outcome.code,
+        "e": outcome.enhanced,
+        "w": outcome.words,
+        "f": finished_at,
+    }

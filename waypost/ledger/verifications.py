@@ -1,0 +1,98 @@
+"""The hashes of codes that were sent, and the checking of one."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.clock import now
+from waypost.ledger.engine import Ledger
+from waypost.ledger.tables import recipients, verifications
+
+WRONG_TRIES_ALLOWED = 5
+
+
+Hasher = Callable[[UUID], bytes]
+
+
+class Checked(StrEnum):
+    """What checking a code or link found."""
+
+    VERIFIED = "verified"  # right, and used up by this check
+    WRONG = "wrong"  # not the code; it may be tried again
+    ENDED = "ended"  # five wrong tries: a new code is needed
+    EXPIRED = "expired"  # right or wrong no longer matters
+    USED = "used"  # it worked once already
+    UNKNOWN = "unknown"  # nothing was sent to that recipient, or no such link
+
+
+async def remember(ledger: Ledger, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep freshly minted codes: notification_id, recipient_key, code_hash, minted_at, expires_at.
+
+    A notification rendered again gets a new code, and only the newest counts.
+    """
+    if not rows:
+        return
+    insert = ledger.insert(verifications)
+    upsert = insert.on_conflict_do_update(
+        index_elements=[verifications.c.notification_id],
+        set_={
+            "code_hash": insert.excluded.code_hash,
+            "minted_at": insert.excluded.minted_at,
+            "expires_at": insert.excluded.expires_at,
+        },
+    )
+    async with ledger.write() as connection:
+        await connection.execute(upsert, list(rows))
+
+
+async def check_code(ledger: Ledger, recipient: str, code_hash: Hasher) -> Checked:
+    """Check the newest code sent to `recipient` (an id or an address)."""
+    newest = (
+        sa.select(verifications)
+        .join(recipients, recipients.c.key == verifications.c.recipient_key)
+        .where(sa.or_(recipients.c.key == recipient, recipients.c.email == recipient))
+        .order_by(verifications.c.minted_at.desc())
+        .limit(1)
+    )
+    return await _check(ledger, newest, lambda row: code_hash(row.notification_id))
+
+
+async def check_notification(ledger: Ledger, id: UUID) -> Checked:
+    """Check a link whose signature named `id`: it works if its code would still."""
+    chosen = sa.select(verifications).where(verifications.c.notification_id == id)
+    return await _check(ledger, chosen, lambda row: row.code_hash)
+
+
+async def _check(ledger: Ledger, query: sa.Select[Any], expected: Callable[[sa.Row[Any]], bytes]) -> Checked:
+    async with ledger.write() as connection:
+        row = (await connection.execute(query.with_for_update(of=verifications))).one_or_none()
+        found = _judge(row, expected(row) if row else b"", now())
+        if row is not None and found in (Checked.VERIFIED, Checked.WRONG):
+            change = {"used_at": now()} if found is Checked.VERIFIED else {"wrong_tries": row.wrong_tries + 1}
+            await connection.execute(
+                sa.update(verifications)
+                .where(verifications.c.notification_id == row.notification_id)
+                .values(**change)
+            )
+    if found is Checked.WRONG and row is not None and row.wrong_tries + 1 >= WRONG_TRIES_ALLOWED:
+        return Checked.ENDED
+    return found
+
+
+def _judge(row: Any, offered: bytes, moment: datetime) -> Checked:
+    if row is None:
+        return Checked.UNKNOWN
+    if row.used_at is not None:
+        return Checked.USED
+    if row.wrong_tries >= WRONG_TRIES_ALLOWED:
+        return Checked.ENDED
+    if moment >= row.expires_at:
+        return Checked.EXPIRED
+    return Checked.VERIFIED if hmac.compare_digest(row.code_hash, offered) else Checked.WRONG

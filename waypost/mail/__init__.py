@@ -1,0 +1,1 @@
+"""Building mail: addresses, headers, messages."""

@@ -1,0 +1,48 @@
+"""One string, one address."""
+
+from __future__ import annotations
+
+import re
+
+from email_validator import EmailNotValidError, validate_email
+
+# Looser than the validator, tight enough that no string matching it is two addresses or a header.
+ADDRESS_PATTERN = (
+    r"^[^\s@,;:<>()\[\]\\\"\x00-\x1f\x7f]{1,64}@[^\s@,;:<>()\[\]\\\"._\x00-\x1f\x7f-]"
+    r"[^\s@,;:<>()\[\]\\\"_\x00-\x1f\x7f]*\.[^\s@,;:<>()\[\]\\\"._\x00-\x1f\x7f]+$"
+)
+
+
+def one_address(text: str) -> str:
+    """`text` as exactly one normalised mailbox address, without display name; its domain
+    as A-labels (RFC 5890).
+
+    Raises ValueError with a reason that never repeats the input. Domains under `.example` and
+    other reserved names pass: whether mail can reach them is the provider's to say.
+    """
+    try:
+        address = validate_email(text, check_deliverability=False, allow_smtputf8=True, test_environment=True)
+    except EmailNotValidError as error:
+        raise ValueError(f"not one email address: {_without_input(str(error), text)}") from None
+    return address.ascii_email or address.normalized
+
+
+def _without_input(reason: str, text: str) -> str:
+    return reason.replace(text, "it") if len(text) > 1 else reason
+
+
+def mask(address: str) -> str:
+    """`address` as shown to people who need not know it: `p***t@northwind.example`, `+49***12`."""
+    local, at, domain = address.rpartition("@")
+    if not at:
+        return f"{address[:3]}***{address[-2:]}" if len(address) > 6 else "***"
+    shown = f"{local[0]}***{local[-1]}" if len(local) > 2 else "***"
+    return f"{shown}@{domain}"
+
+
+_ADDRESS = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+\.[^\s@<>\"'(),;:]+")
+
+
+def mask_in(text: str) -> str:
+    """`text` with every address in it masked: providers repeat them in their words."""
+    return _ADDRESS.sub(lambda found: mask(found.group()), text)

@@ -1,0 +1,19 @@
+"""Exact amounts and known currencies."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from babel.numbers import is_currency
+from pydantic import Field
+
+# 28 digits is what Decimal computes with exactly by default; 16 leave room for quantity and sums.
+Amount = Annotated[Decimal, Field(ge=0, max_digits=16, decimal_places=6)]
+
+
+def known_currency(code: str) -> str:
+    """`code` if it is an ISO 4217 currency. Raises ValueError."""
+    if not is_currency(code):
+        raise ValueError("not an ISO 4217 currency such as EUR")
+    return code

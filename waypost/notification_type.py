@@ -1,0 +1,88 @@
+"""What a notification type declares about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, HttpUrl, PlainSerializer
+
+if TYPE_CHECKING:
+    from waypost.notification import Notification
+    from waypost.runtime import Runtime
+
+
+class Category(StrEnum):
+    """Why people receive a type; decides what they may turn off and what goes first."""
+
+    SECURITY = "security"
+    TRANSACTIONAL = "transactional"
+    ALERT = "alert"
+    DIGEST = "digest"
+
+
+# A web address. Templates get it as plain text.
+Link = Annotated[HttpUrl, PlainSerializer(str, return_type=str)]
+
+
+class Facts(BaseModel):
+    """The facts a type needs. Unknown fields are refused, and errors never repeat the input."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long a type keeps trying.
+
+    connect: seconds to wait before each further try of a channel that will not open. These are
+        Prefect task retries, seen as AwaitingRetry in its UI.
+    first, factor, longest: a notification a provider deferred comes back after
+        `first * factor ** (tries - 1)`, at most `longest`, with jitter, until its deadline.
+    """
+
+    connect: tuple[float, ...] = (1.0, 3.0)
+    first: timedelta = timedelta(seconds=30)
+    factor: float = 2.0
+    longest: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Repeats with the same key inside `window` of the first are one notification with a count."""
+
+    key: Callable[[Any], str]
+    window: timedelta
+
+
+Minter = Callable[["Runtime", Sequence["Notification"]], Awaitable[Mapping[UUID, Mapping[str, Any]]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationType:
+    """One type of notification.
+
+    name: kebab-case; also its template folder, its flow and its deployment `<name>/waypost`.
+    route: channel kinds in order of preference, for example `("email", "sms")`.
+    deadline: from accept; what has not gone out by then is expired, never sent.
+    grouping: how repeats become one notification, if they do.
+    request: the shape of its requests, when it offers more than Request[facts] does.
+    cron: when its deployment is scheduled, until somebody changes that in the Prefect UI.
+    mint: makes secrets (a code, a link) for the templates just before rendering, so that they are
+        never facts, parameters or ledger rows.
+    """
+
+    name: str
+    facts: type[Facts]
+    category: Category
+    route: tuple[str, ...]
+    deadline: timedelta
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    request: type[BaseModel] | None = None
+    grouping: Grouping | None = None
+    cron: Callable[[], str] | None = None
+    mint: Minter | None = None

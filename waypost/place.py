@@ -1,0 +1,99 @@
+"""Where a running `waypost up` is, for the other commands: a file in its home."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from waypost.settings import Settings
+
+FILE = "running.json"
+
+
+class AlreadyRunning(RuntimeError):
+    """Another `waypost up` uses the same home."""
+
+
+class Mailbox(BaseModel):
+    """The development mailbox it runs: where mail goes, where texts go, and where both are kept."""
+
+    folder: Path
+    smtp_url: str
+    texts_url: str
+
+
+class Place(BaseModel):
+    """What a running `waypost up` serves. It names only servers it started, so it holds no secret."""
+
+    pid: int
+    api: str
+    embedded: bool
+    mailbox: Mailbox | None = None
+
+    @property
+    def ui(self) -> str:
+        """The Prefect UI's address."""
+        return self.api.removesuffix("/api")
+
+
+def find(home: Path) -> Place | None:
+    """The `waypost up` that is running in `home`, if one is."""
+    try:
+        found = Place.model_validate_json((home / FILE).read_bytes())
+        os.kill(found.pid, 0)
+    except (OSError, ValidationError):
+        return None
+    return found
+
+
+@contextmanager
+def published(home: Path, here: Place) -> Generator[None]:
+    """Let other commands find `here` for the length of the block."""
+    path = home / FILE
+    path.write_text(here.model_dump_json())
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_one(home: Path) -> Generator[None]:
+    """Hold the home for this process. Raises AlreadyRunning naming the other's pid."""
+    with (home / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = find(home)
+            who = f" (pid {other.pid})" if other else ""
+            raise AlreadyRunning(
+                f"another `waypost up`{who} uses {home}; stop it, or set WAYPOST_HOME to another folder"
+            ) from None
+        yield
+
+
+def connect(settings: Settings) -> Settings:
+    """Point this process at a running `waypost up` wherever the environment leaves it open.
+
+    Call it before Prefect is imported: Prefect reads its environment once.
+    """
+    found = find(settings.home)
+    return pointed_at(settings, found) if found else settings
+
+
+def pointed_at(settings: Settings, here: Place) -> Settings:
+    """`settings` with the servers of `here` where they name none; Prefect's go to the environment."""
+    if here.embedded and not os.environ.get("PREFECT_API_URL"):
+        os.environ["PREFECT_API_URL"] = here.api
+        os.environ["PREFECT_HOME"] = str(settings.home / "prefect")
+    if here.mailbox is None or settings.smtp_url is not None:
+        return settings
+    filled = {"smtp_url": SecretStr(here.mailbox.smtp_url)}
+    if settings.fallback_url is None:
+        filled["fallback_url"] = SecretStr(here.mailbox.texts_url)
+    return settings.model_copy(update=filled)

@@ -1,0 +1,60 @@
+"""Running until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+def run_until_signalled(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run `main(stop)` on uvloop; SIGINT and SIGTERM set `stop`, a second one gives up at once.
+
+    The loop has a thread of its own: Prefect's engine puts a SIGTERM handler of its own in place
+    for every run on the main thread, and raises from it in the middle of all the others.
+    """
+    box: dict[str, Any] = {}
+    started = threading.Event()
+
+    async def body() -> None:
+        box["stop"], box["loop"] = asyncio.Event(), asyncio.get_running_loop()
+        started.set()
+        await main(box["stop"])
+
+    def target() -> None:
+        try:
+            _new_loop_run(body())
+        except BaseException as error:
+            box["error"] = error
+        finally:
+            started.set()
+
+    def on_signal(number: int, _frame: Any) -> None:
+        if box.get("asked"):
+            os._exit(128 + number)
+        box["asked"] = True
+        started.wait()
+        if "loop" in box:
+            box["loop"].call_soon_threadsafe(box["stop"].set)
+
+    thread = threading.Thread(target=target, name="waypost")
+    thread.start()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    while thread.is_alive():
+        thread.join(0.2)
+    if "error" in box:
+        raise box["error"]
+
+
+def _new_loop_run(body: Coroutine[Any, Any, None]) -> None:
+    if sys.platform == "win32":
+        asyncio.run(body)
+    else:
+        import uvloop
+
+        uvloop.run(body)

@@ -1,0 +1,59 @@
+"""The providers a settings file names, and the steps a type's route takes through them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from waypost.channels import Channel
+from waypost.channels.smtp import SmtpChannel
+from waypost.channels.smtp_url import SmtpServer, parse
+from waypost.mail.build import Sender
+from waypost.settings import Settings
+
+
+def providers(settings: Settings) -> list[Channel]:
+    """Every provider the settings name, in order of preference within its kind.
+
+    Raises ValueError naming the setting that is wrong, never its value.
+    """
+    found: list[Channel] = []
+    sender = Sender.parse(settings.sender).address
+    for name, setting, url in (
+        ("smtp", "WAYPOST_SMTP_URL", settings.smtp_url),
+        ("smtp-backup", "WAYPOST_SMTP_BACKUP_URL", settings.smtp_backup_url),
+    ):
+        if url is not None:
+            server = smtp_server(setting, url.get_secret_value())
+            found.append(SmtpChannel(name, server, sender, settings.attempt_seconds))
+    if settings.fallback_url is not None:
+        # Imported here: Apprise takes a second, and many installations have no fallback.
+        from waypost.channels.apprise import AppriseChannel
+
+        try:
+            url = settings.fallback_url.get_secret_value()
+            found.append(AppriseChannel("apprise", "*", url, settings.attempt_seconds))
+        except ValueError as error:
+            raise ValueError(f"WAYPOST_FALLBACK_URL: {error}") from None
+    return found
+
+
+def smtp_server(setting: str, url: str) -> SmtpServer:
+    """The server `url` names. Raises ValueError that begins with the setting's name."""
+    try:
+        return parse(url)
+    except ValueError as error:
+        raise ValueError(f"{setting}: {error}") from None
+
+
+def steps(route: Sequence[str], available: Sequence[Channel]) -> list[tuple[str, Channel]]:
+    """The ways a type's route offers, in order: every provider of each kind it names.
+
+    An Apprise URL (kind "*") serves any kind but mail, once.
+    """
+    taken: list[tuple[str, Channel]] = []
+    for kind in route:
+        for channel in available:
+            fits = channel.kind == kind or (channel.kind == "*" and kind != "email")
+            if fits and channel not in (used for _, used in taken):
+                taken.append((kind, channel))
+    return taken

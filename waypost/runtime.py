@@ -1,0 +1,81 @@
+"""What a process that sends keeps open: ledger, recorder, templates, providers, key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+from waypost.channels import Channel
+from waypost.ledger import Ledger, open_ledger
+from waypost.ledger.recorder import Recorder
+from waypost.mail.build import Sender
+from waypost.routes import providers
+from waypost.secret import secret_key
+from waypost.settings import Settings
+from waypost.templating import Templates
+
+
+class Runtime:
+    """Shared by every run in this process; tasks find it with `Runtime.current`.
+
+    A resident worker opens one for its life. Under any other Prefect worker, where each run is a
+    process, the first task opens it and the process's end closes it.
+    """
+
+    _by_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime]] = WeakKeyDictionary()
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        channels: list[Channel],
+        templates: Templates | None = None,
+    ) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.recorder = Recorder(ledger)
+        self.channels = channels
+        self.templates = templates or Templates(settings.templates, settings.default_locale)
+        self.sender = Sender.parse(settings.sender)
+        self.secret_key = secret_key(settings)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, settings: Settings | None = None, channels: list[Channel] | None = None
+    ) -> AsyncGenerator[Runtime]:
+        """A runtime for this event loop. Raises ValueError for a wrong setting, LedgerBehind for
+        a schema that is not this version's."""
+        settings = settings or Settings()
+        ledger = open_ledger(settings.ledger_url, settings.lease)
+        runtime = cls(settings, ledger, providers(settings) if channels is None else channels)
+        loop = asyncio.get_running_loop()
+        try:
+            await ledger.check_schema()
+            cls._by_loop[loop] = runtime
+            yield runtime
+        finally:
+            cls._by_loop.pop(loop, None)
+            await runtime.close()
+
+    @classmethod
+    async def current(cls) -> Runtime:
+        """This loop's runtime, opened from the environment when nobody has."""
+        loop = asyncio.get_running_loop()
+        found = cls._by_loop.get(loop)
+        if found is None:
+            settings = Settings()
+            found = cls(settings, open_ledger(settings.ledger_url, settings.lease), providers(settings))
+            await found.ledger.check_schema()
+            cls._by_loop[loop] = found
+        return found
+
+    async def close(self) -> None:
+        """Write what is queued, then let go of providers and ledger."""
+        await self.recorder.close()
+        for channel in self.channels:
+            await channel.close()
+        await self.ledger.close()

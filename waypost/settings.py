@@ -1,0 +1,106 @@
+"""Every setting, read from the environment as `WAYPOST_<NAME>`."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Where Waypost keeps its data and which servers it speaks to.
+
+    Unset, everything is embedded: SQLite files under `home`, and the servers of `waypost up`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="WAYPOST_", frozen=True, hide_input_in_errors=True)
+
+    home: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("waypost")),
+        description="Folder of the ledger, the embedded Prefect server, keys and development mails.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Ledger: postgresql://user:password@host/name, or sqlite:///file. "
+        "Default: ledger.db under home.",
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="Primary mail server: smtp://user:password@host:587?connections=8, or smtps://.",
+    )
+    smtp_backup_url: SecretStr | None = Field(
+        default=None, description="Mail server that takes what the primary refuses."
+    )
+    fallback_url: SecretStr | None = Field(
+        default=None,
+        description="Apprise URL for SMS, chat, push and webhooks; {phone}, {email} and {id} in it "
+        "stand for the recipient's.",
+    )
+    sender: str = Field(default="Waypost <no-reply@waypost.example>", description="From of every mail.")
+    signature: str = Field(default="", description="Lines at the foot of every mail.")
+    default_locale: str = Field(default="en", description="For recipients without one.")
+    default_timezone: str = Field(default="UTC", description="For recipients without one.")
+    templates: Path = Field(default=ROOT / "templates", description="Folder of templates.")
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="Key of codes and links. Default: made once, kept in secret.key under home.",
+    )
+    work_pool: str = Field(default="waypost", description="Prefect work pool.")
+    poll_seconds: Annotated[float, Field(gt=0)] = Field(
+        default=0.2, description="How often a resident worker asks Prefect for work."
+    )
+    attempt_seconds: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="Outer limit of one attempt to send, whatever each step takes."
+    )
+    lease_seconds: Annotated[float, Field(gt=1)] = Field(
+        default=60.0, description="How long a run holds its work without a sign of life."
+    )
+    digest_cron: str = Field(default="0 8 * * *", description="When the digest is first scheduled.")
+
+    @field_validator("sender")
+    @classmethod
+    def _one_sender(cls, value: str) -> str:
+        from waypost.mail.headers import parse_mailbox
+
+        parse_mailbox(value)
+        return value
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.lease_seconds)
+
+    @cached_property
+    def ledger_url(self) -> str:
+        """The ledger's URL with its async driver named."""
+        if self.database_url is None:
+            return f"sqlite+aiosqlite:///{self.home / 'ledger.db'}"
+        return with_async_driver(self.database_url.get_secret_value())
+
+
+def with_async_driver(url: str) -> str:
+    """`url` for SQLAlchemy's asyncio. Raises ValueError for other databases, without the password."""
+    scheme, separator, rest = url.partition("://")
+    driver = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg"}.get(
+        scheme.partition("+")[0], "sqlite+aiosqlite" if scheme.startswith("sqlite") else ""
+    )
+    if not separator or not driver:
+        raise ValueError(
+            f"WAYPOST_DATABASE_URL: {scheme!r} is not supported; "
+            "use postgresql://user:password@host/name or sqlite:///file"
+        )
+    return f"{driver}://{rest}"
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Make the data folder, readable by its owner alone."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    os.chmod(settings.home, 0o700)
+    return settings.home

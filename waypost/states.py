@@ -1,0 +1,66 @@
+"""The states of a notification and how it may move between them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a notification is."""
+
+    ACCEPTED = "accepted"  # durable, waiting for a run
+    HELD = "held"  # waiting for something said in its reason: a digest, a person
+    CLAIMED = "claimed"  # in the hands of one run, nothing sent yet
+    SENDING = "sending"  # an attempt has begun
+    DEFERRED = "deferred"  # a provider put us off; due again later
+    SENT = "sent"  # the next hop took responsibility
+    SUPPRESSED = "suppressed"  # policy said no
+    EXPIRED = "expired"  # its deadline passed before it could go
+    FAILED = "failed"  # every way was refused
+    CANCELLED = "cancelled"  # a person or the product withdrew it
+
+
+TERMINAL = frozenset({State.SENT, State.SUPPRESSED, State.EXPIRED, State.FAILED, State.CANCELLED})
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.ACCEPTED: frozenset(
+        {State.CLAIMED, State.HELD, State.SUPPRESSED, State.EXPIRED, State.FAILED, State.CANCELLED}
+    ),
+    State.HELD: frozenset({State.ACCEPTED, State.CLAIMED, State.EXPIRED, State.CANCELLED}),
+    State.CLAIMED: frozenset(
+        {
+            State.SENDING,
+            State.ACCEPTED,  # its run was lost, it is free again
+            State.DEFERRED,
+            State.HELD,
+            State.SENT,  # an item of a digest, with its digest
+            State.SUPPRESSED,
+            State.EXPIRED,
+            State.FAILED,
+            State.CANCELLED,
+        }
+    ),
+    State.SENDING: frozenset(
+        {
+            State.SENDING,  # the next step of its route
+            State.CLAIMED,  # the provider would not open, nothing was sent
+            State.SENT,
+            State.DEFERRED,
+            State.HELD,
+            State.EXPIRED,
+            State.FAILED,
+        }
+    ),
+    State.DEFERRED: frozenset({State.CLAIMED, State.EXPIRED, State.FAILED, State.CANCELLED}),
+    **{state: frozenset[State]() for state in TERMINAL},
+}
+
+
+def may_become(state: State, following: State) -> bool:
+    """Whether a notification in `state` may move to `following`."""
+    return following in TRANSITIONS[state]
+
+
+def sources(following: State) -> list[State]:
+    """The states from which `following` may be reached: what an UPDATE must find."""
+    return [state for state in State if may_become(state, following)]

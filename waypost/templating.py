@@ -1,0 +1,155 @@
+"""Templates: found by type and locale, MJML compiled when loaded, rendered in a sandbox.
+
+The sandbox guards code, not data, so a context holds plain values only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from mjml import mjml2html  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+
+from waypost import formats
+
+LARGEST = 2_000_000  # characters; more than any mail should be, less than a runaway loop makes
+FALLBACK_LOCALE = "en"
+
+
+class TemplateError(ValueError):
+    """A template is missing, broken, or wants a variable that is not there. Fit for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSet:
+    """The compiled templates of one type in one language."""
+
+    lang: str
+    subject: jinja2.Template
+    plain: jinja2.Template
+    html: jinja2.Template
+    short: jinja2.Template
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What people read, rendered."""
+
+    subject: str
+    plain: str
+    html: str
+    short: str
+
+
+class Templates:
+    """A folder of `<type>/<locale>/{subject.txt,body.mjml,body.txt,short.txt}`.
+
+    Each set is compiled when first asked for and kept.
+    """
+
+    def __init__(self, folder: Path, default_locale: str = FALLBACK_LOCALE) -> None:
+        self._folder = folder
+        self._default_locale = default_locale
+        self._sets: dict[tuple[str, str], TemplateSet] = {}
+        self._html = _environment(autoescape=True)
+        self._text = _environment(autoescape=False)
+
+    def find(self, type: str, locale: str) -> TemplateSet:
+        """The set of `type` in the nearest language there is: pt-BR, then pt, then the default.
+
+        Raises TemplateError naming the type and the languages tried.
+        """
+        found = self._sets.get((type, locale))
+        if found is None:
+            found = self._sets[type, locale] = self._load(type, locale)
+        return found
+
+    def _load(self, type: str, locale: str) -> TemplateSet:
+        tried = list(chain(locale, self._default_locale))
+        lang = next((lang for lang in tried if (self._folder / type / lang).is_dir()), None)
+        if lang is None:
+            raise TemplateError(
+                f"no templates for {type} in {', '.join(tried)}: add templates/{type}/{tried[-1]}/"
+            )
+        return TemplateSet(
+            lang=lang,
+            subject=self._compile(self._text, type, lang, "subject.txt"),
+            plain=self._compile(self._text, type, lang, "body.txt"),
+            html=self._compile(self._html, type, lang, "body.mjml"),
+            short=self._compile(self._text, type, lang, "short.txt"),
+        )
+
+    def _compile(self, environment: jinja2.Environment, type: str, lang: str, name: str) -> jinja2.Template:
+        where = f"templates/{type}/{lang}/{name}"
+        try:
+            source = (self._folder / type / lang / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise TemplateError(f"{where}: {error.strerror}") from None
+        try:
+            if name.endswith(".mjml"):
+                source = str(mjml2html(source, include_loader=self._included))
+            return environment.from_string(source)
+        except jinja2.TemplateSyntaxError as error:
+            raise TemplateError(f"{where}, line {error.lineno}: {error.message}") from None
+        except Exception as error:  # the MJML compiler raises bare exceptions
+            raise TemplateError(f"{where}: {error}") from None
+
+    def _included(self, path: str) -> str:
+        included = (self._folder / path).resolve()
+        if not included.is_relative_to(self._folder.resolve()):
+            raise TemplateError(f"{path}: an include stays inside the templates folder")
+        return included.read_text(encoding="utf-8")
+
+
+def render(found: TemplateSet, context: Mapping[str, Any]) -> Words:
+    """Every part of `found` with `context`. Raises TemplateError naming part and variable."""
+    values = {**context, "lang": found.lang}
+    return Words(
+        subject=" ".join(_render("subject.txt", found.subject, values).split(" ")).strip(),
+        plain=_render("body.txt", found.plain, values).strip() + "\n",
+        html=_render("body.mjml", found.html, values),
+        short=_render("short.txt", found.short, values).strip(),
+    )
+
+
+def _render(part: str, template: jinja2.Template, values: Mapping[str, Any]) -> str:
+    try:
+        text = template.render(values)
+    except jinja2.UndefinedError as error:
+        raise TemplateError(f"{part}: {error.message}") from None
+    except Exception as error:
+        raise TemplateError(f"{part}: {type(error).__name__} while rendering") from None
+    if len(text) > LARGEST:
+        raise TemplateError(f"{part}: {len(text)} characters, more than the {LARGEST} a mail may have")
+    return text
+
+
+@cache
+def chain(locale: str, default: str) -> tuple[str, ...]:
+    """Where to look for `locale`, nearest first, without repeats."""
+
+    def links() -> Iterator[str]:
+        yield locale
+        yield locale.partition("-")[0]
+        yield default
+        yield default.partition("-")[0]
+        yield FALLBACK_LOCALE
+
+    return tuple(dict.fromkeys(links()))
+
+
+def _environment(*, autoescape: bool) -> jinja2.Environment:
+    environment = ImmutableSandboxedEnvironment(
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=not autoescape,
+        lstrip_blocks=not autoescape,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(formats.FILTERS)  # pyright: ignore[reportUnknownMemberType]
+    return environment

@@ -1,0 +1,91 @@
+"""Verification codes and links: minted when a mail is rendered, kept only as a keyed hash.
+
+A code never becomes a fact, a Prefect parameter or a ledger row: it exists in the worker's memory
+between rendering and sending, and in the mail.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from uuid import UUID
+
+from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+
+from waypost.clock import now
+from waypost.ledger import Ledger, verifications
+from waypost.ledger.verifications import Checked
+from waypost.notification import Notification
+from waypost.runtime import Runtime
+
+LIFETIME = timedelta(minutes=15)
+DIGITS = 6
+
+
+async def mint(runtime: Runtime, notifications: Sequence[Notification]) -> Mapping[UUID, Mapping[str, Any]]:
+    """`code`, `link` and `minutes` for each notification; their hashes are in the ledger first."""
+    moment = now()
+    codes = {n.id: f"{secrets.randbelow(10**DIGITS):0{DIGITS}}" for n in notifications}
+    await verifications.remember(
+        runtime.ledger,
+        [
+            {
+                "notification_id": n.id,
+                "recipient_key": n.recipient.key,
+                "code_hash": code_hash(runtime.secret_key, n.id, codes[n.id]),
+                "minted_at": moment,
+                "expires_at": moment + LIFETIME,
+            }
+            for n in notifications
+        ],
+    )
+    minutes = int(LIFETIME.total_seconds() // 60)
+    return {
+        n.id: {
+            "code": codes[n.id],
+            "link": signed_link(runtime.secret_key, str(n.data["verify_url"]), n.id),
+            "minutes": minutes,
+        }
+        for n in notifications
+    }
+
+
+def code_hash(secret_key: bytes, id: UUID, code: str) -> bytes:
+    """Keyed and bound to its notification: six digits alone could be tried out in a moment."""
+    return hmac.digest(secret_key, id.bytes + code.encode(), sha256)
+
+
+def signed_link(secret_key: bytes, page: str, id: UUID) -> str:
+    """`page` with a signed, timed token that names the notification."""
+    parts = urlsplit(page)
+    query = [
+        *parse_qsl(parts.query, keep_blank_values=True),
+        ("token", _signer(secret_key).dumps(id.hex)),
+    ]
+    return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+async def verify(ledger: Ledger, secret_key: bytes, recipient: str, code: str) -> Checked:
+    """Check `code` for `recipient` (id or address). Five wrong tries end it; it works once."""
+    digits = "".join(code.split())
+    return await verifications.check_code(ledger, recipient, lambda id: code_hash(secret_key, id, digits))
+
+
+async def verify_link(ledger: Ledger, secret_key: bytes, token: str) -> Checked:
+    """Check the `token` of a link. A link and its code are one: either works, once."""
+    try:
+        id = UUID(_signer(secret_key).loads(token, max_age=int(LIFETIME.total_seconds())))
+    except SignatureExpired:
+        return Checked.EXPIRED
+    except (BadSignature, ValueError):
+        return Checked.UNKNOWN
+    return await verifications.check_notification(ledger, id)
+
+
+def _signer(secret_key: bytes) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(secret_key, salt="waypost.verification")
