@@ -10,7 +10,7 @@ from prefect import flow
 from pydantic import AwareDatetime, Field
 
 from tasks import deliver, fallback, lookup, render, report
-from waypost import Category, Facts, Grouping, Link, NotificationType, Report, Request
+from waypost import Category, Facts, Grouping, Line, Link, NotificationType, Report, Request
 
 Severity = Literal["critical", "warning", "info"]
 Label = Annotated[str, Field(max_length=500)]
@@ -21,8 +21,8 @@ class Alert(Facts):
     """fingerprint: what makes two firings the same alert; source, summary and labels if unset."""
 
     severity: Severity
-    source: Annotated[str, Field(min_length=1, max_length=200)]
-    summary: Annotated[str, Field(min_length=1, max_length=500)]
+    source: Annotated[Line, Field(min_length=1)]
+    summary: Annotated[Line, Field(min_length=1)]
     labels: Annotated[dict[str, Label], Field(max_length=50, default_factory=dict)]
     started_at: AwareDatetime
     status: Status = "firing"

@@ -11,10 +11,10 @@ from prefect import flow
 from pydantic import AfterValidator, Field, computed_field
 
 from tasks import deliver, fallback, lookup, render, report
-from waypost import Category, Facts, NotificationType, Report, Request
+from waypost import Category, Facts, Line, NotificationType, Report, Request
 from waypost.money import Amount, known_currency
 
-Text = Annotated[str, Field(min_length=1, max_length=200)]
+Text = Annotated[Line, Field(min_length=1)]
 
 
 class OrderLine(Facts):
@@ -47,9 +47,9 @@ class ShipTo(Facts):
 class Order(Facts):
     """An order as it was placed. The total is that of the lines after discount, plus freight."""
 
-    order_id: Annotated[str, Field(min_length=1, max_length=60)]
+    order_id: Text
     ordered_at: date
-    company: Annotated[str, Field(max_length=200)] = ""
+    company: Line = ""
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$"), AfterValidator(known_currency)]
     lines: Annotated[list[OrderLine], Field(min_length=1, max_length=1000)]
     freight: Amount = Decimal(0)

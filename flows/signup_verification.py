@@ -14,7 +14,7 @@ from prefect import flow
 from pydantic import Field
 
 from tasks import deliver, fallback, lookup, render, report
-from waypost import Category, Facts, Link, NotificationType, Report, Request, RetryPolicy
+from waypost import Category, Facts, Line, Link, NotificationType, Report, Request, RetryPolicy
 from waypost.verification import LIFETIME, mint
 
 
@@ -22,7 +22,7 @@ class Signup(Facts):
     """product: the name of what they sign up for. verify_url: the page the link opens; the
     signed token is added to its query."""
 
-    product: Annotated[str, Field(min_length=1, max_length=100)]
+    product: Annotated[Line, Field(min_length=1)]
     verify_url: Link
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from html import escape
 
 from prefect import get_run_logger, task
 from prefect.artifacts import acreate_table_artifact
@@ -35,17 +35,19 @@ def _worst_first(outcomes: Batch[Delivery]) -> list[Delivery]:
     return sorted(outcomes, key=lambda delivery: delivery.state == "sent")
 
 
-def _row(delivery: Delivery) -> dict[str, Any]:
+def _row(delivery: Delivery) -> dict[str, str]:
     notification = delivery.notification
     person = notification.recipient
-    return {
-        "notification": str(notification.id),
-        "recipient": shown(person.key, person.email, person.phone),
+    said = delivery.reason or (str(delivery.outcome) if delivery.outcome else "")
+    row = {
         "state": str(delivery.state),
+        "recipient": shown(person.key, person.email, person.phone),
         "provider": delivery.provider,
-        "reason": mask_in(delivery.reason),
-        "answer": mask_in(str(delivery.outcome)) if delivery.outcome else "",
+        "detail": mask_in(said),
+        "notification": str(notification.id),
     }
+    # The UI renders cells as markdown, and a provider's words are anybody's words.
+    return {name: escape(text, quote=False) for name, text in row.items()}
 
 
 def _summary(made: Report) -> str:

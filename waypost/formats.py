@@ -54,7 +54,7 @@ def number(context: Context, value: Decimal | int) -> str:
 @pass_context
 def percent(context: Context, fraction: Decimal) -> str:
     """`0.15` as `15 %`."""
-    return babel_numbers.format_percent(fraction, locale=_locale(context))
+    return babel_numbers.format_percent(fraction, locale=_locale(context), decimal_quantization=False)
 
 
 @pass_context

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, HttpUrl, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PlainSerializer
 
 if TYPE_CHECKING:
     from waypost.notification import Notification
@@ -24,6 +24,10 @@ class Category(StrEnum):
     ALERT = "alert"
     DIGEST = "digest"
 
+
+# Text that may stand in a header or a message's first line: no line break, no other control.
+LINE_PATTERN = r"^[^\x00-\x1f\x7f]*$"
+Line = Annotated[str, Field(max_length=200, pattern=LINE_PATTERN)]
 
 # A web address. Templates get it as plain text.
 Link = Annotated[HttpUrl, PlainSerializer(str, return_type=str)]

@@ -21,11 +21,10 @@ from pydantic import (
 )
 
 from waypost.mail.address import ADDRESS_PATTERN, one_address
-from waypost.notification_type import Facts
+from waypost.notification_type import LINE_PATTERN, Facts, Line
 
 F = TypeVar("F", bound=Facts)
 
-LINE_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 PHONE_PATTERN = r"^[0-9+(). /-]*$"
 
 Email = Annotated[
@@ -34,7 +33,6 @@ Email = Annotated[
     # The pattern lets Prefect refuse, when a run is created, nearly all that the validator would.
     WithJsonSchema({"type": "string", "format": "email", "pattern": ADDRESS_PATTERN}),
 ]
-Line = Annotated[str, Field(max_length=200, pattern=LINE_PATTERN)]
 
 
 @cache

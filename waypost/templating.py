@@ -21,6 +21,10 @@ LARGEST = 2_000_000  # characters; more than any mail should be, less than a run
 FALLBACK_LOCALE = "en"
 
 
+# A no-break space alone would push a text message out of the compact GSM alphabet.
+_PLAIN_SPACES = {0xA0: " ", 0x202F: " "}
+
+
 class TemplateError(ValueError):
     """A template is missing, broken, or wants a variable that is not there. Fit for people."""
 
@@ -92,7 +96,7 @@ class Templates:
             raise TemplateError(f"{where}: {error.strerror}") from None
         try:
             if name.endswith(".mjml"):
-                source = str(mjml2html(source, include_loader=self._included))
+                source = str(mjml2html(source, include_loader=self._included, fonts={}))
             return environment.from_string(source)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(f"{where}, line {error.lineno}: {error.message}") from None
@@ -110,10 +114,10 @@ def render(found: TemplateSet, context: Mapping[str, Any]) -> Words:
     """Every part of `found` with `context`. Raises TemplateError naming part and variable."""
     values = {**context, "lang": found.lang}
     return Words(
-        subject=" ".join(_render("subject.txt", found.subject, values).split(" ")).strip(),
+        subject=_render("subject.txt", found.subject, values).strip(),
         plain=_render("body.txt", found.plain, values).strip() + "\n",
         html=_render("body.mjml", found.html, values),
-        short=_render("short.txt", found.short, values).strip(),
+        short=_render("short.txt", found.short, values).strip().translate(_PLAIN_SPACES),
     )
 
 

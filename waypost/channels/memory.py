@@ -12,7 +12,8 @@ ACCEPTED = Outcome(Verdict.ACCEPTED, Phase.DOT, code=250, words="kept in memory"
 
 
 class MemoryChannel:
-    """Keeps what it accepts in `sent`, in order. `answer` decides; `down` makes it not open."""
+    """Keeps what it accepts in `sent`, in order. `answer` decides; `down` makes it not open, and
+    `opens_at` only when it was asked that many times."""
 
     def __init__(
         self,
@@ -26,16 +27,19 @@ class MemoryChannel:
         self.slots = slots
         self.answer = answer
         self.down = False
+        self.opens_at = 0
         self.sent: list[Message] = []
 
     async def open(self) -> None:
         """Raises ChannelUnavailable while `down`."""
-        if self.down:
+        self.opens_at -= 1
+        if self.down or self.opens_at > 0:
             raise ChannelUnavailable(self.name, "it is down")
 
     async def send(self, message: Message) -> Outcome:
         """Whatever `answer` says; kept when that is ACCEPTED."""
-        await self.open()
+        if self.down:
+            raise ChannelUnavailable(self.name, "it is down")
         outcome = self.answer(message)
         if outcome.verdict is Verdict.ACCEPTED:
             self.sent.append(message)

@@ -94,7 +94,7 @@ def shown(key: str, email: str | None, phone: str | None) -> str:
     reached = email or phone
     address = mask(reached) if reached else ""
     known = key if key.lower() not in {(email or "").lower(), phone} and "@" not in key else ""
-    return " ".join(part for part in (known, address and f"<{address}>") if part) or mask(key)
+    return " ".join(part for part in (known, address) if part) or mask(key)
 
 
 async def totals(ledger: Ledger, batches: Sequence[UUID]) -> Counter[State]:

@@ -41,13 +41,14 @@ recipients = sa.Table(
     "recipients",
     metadata,
     sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("email", sa.Text, index=True),
+    sa.Column("email", sa.Text),
     sa.Column("phone", sa.Text),
     sa.Column("name", sa.Text),
     sa.Column("locale", sa.Text),
     sa.Column("timezone", sa.Text),
     sa.Column("updated_at", UtcDateTime, nullable=False),
 )
+sa.Index("ix_recipients_email", sa.func.lower(recipients.c.email))
 
 # Rows in these states still have something to happen to them.
 ACTIVE = (State.ACCEPTED, State.DEFERRED, State.CLAIMED, State.SENDING)

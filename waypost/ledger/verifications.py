@@ -57,7 +57,7 @@ async def check_code(ledger: Ledger, recipient: str, code_hash: Hasher) -> Check
     newest = (
         sa.select(verifications)
         .join(recipients, recipients.c.key == verifications.c.recipient_key)
-        .where(sa.or_(recipients.c.key == recipient, recipients.c.email == recipient))
+        .where(sa.or_(recipients.c.key == recipient, sa.func.lower(recipients.c.email) == recipient.lower()))
         .order_by(verifications.c.minted_at.desc())
         .limit(1)
     )

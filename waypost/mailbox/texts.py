@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
 
+import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,6 +16,13 @@ from starlette.routing import Route
 from waypost.clock import now
 
 LARGEST = 1_000_000  # bytes
+
+
+def _with_number(body: bytes, number: str) -> bytes:
+    try:
+        return orjson.dumps({"to": number, **orjson.loads(body)}, option=orjson.OPT_INDENT_2)
+    except (orjson.JSONDecodeError, TypeError):
+        return body  # not an object: kept as it came
 
 
 def make_app(folder: Path, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> Starlette:
@@ -27,7 +35,7 @@ def make_app(folder: Path, lifespan: Callable[[], AbstractAsyncContextManager[No
             return JSONResponse({"error": "too large"}, status_code=413)
         name = f"{now():%Y%m%dT%H%M%S%f}-{next(numbers):06}.json"
         part = folder / f".{name}.part"
-        part.write_bytes(body)
+        part.write_bytes(_with_number(body, request.path_params["number"]))
         part.rename(folder / name)
         return JSONResponse({"kept": name})
 

@@ -41,7 +41,7 @@ def upgrade() -> None:
         sa.Column("updated_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_recipients")),
     )
-    op.create_index("ix_recipients_email", "recipients", ["email"], unique=False)
+    op.create_index("ix_recipients_email", "recipients", [sa.text("lower(email)")])
 
     op.create_table(
         "notifications",

@@ -1,0 +1,169 @@
+"""A flow's run: what is sent, what is said of it, and what Prefect shows."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+from ledgers import Note, attempt_rows, rows
+from noteflow import note
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.sorting import TaskRunSort
+
+from waypost import Recipient, Request
+from waypost.outcome import Outcome, Phase, Verdict
+from waypost.states import State
+
+pytestmark = pytest.mark.anyio
+REFUSED = Outcome(Verdict.REFUSED, Phase.RCPT, code=550, words="no such user")
+IN_DOUBT = Outcome(Verdict.UNKNOWN, Phase.DOT, words="connection lost")
+
+
+def ask(text="hello", **recipient):
+    return Request[Note](
+        recipient=Recipient(**({"id": "ada", "email": "ada@a.example"} | recipient)), data=Note(text=text)
+    )
+
+
+async def reason_of(bench):
+    [row] = [row for row in await rows(bench.runtime.ledger) if row.state != "sent"]
+    return row.state, row.reason
+
+
+async def test_what_is_asked_inline_is_accepted_sent_and_reported(bench):
+    report = await note([ask(), ask(id="bob", email="bob@b.example")])
+    assert report.states == {State.SENT: 2}
+    assert [message.address for message in bench.primary.sent] == ["ada@a.example", "bob@b.example"]
+
+
+async def test_a_run_without_anything_due_sends_nothing(bench):
+    report = await note()
+    assert str(report) == "nothing was due"
+
+
+async def test_a_refusal_goes_to_the_backup_and_then_to_the_next_channel(bench):
+    bench.primary.answer = bench.backup.answer = lambda message: REFUSED
+    report = await note([ask(phone="+15550100")])
+    attempts = await attempt_rows(bench.runtime.ledger)
+    assert report.states == {State.SENT: 1}
+    assert [(a.provider, a.verdict) for a in attempts] == [
+        ("primary", "refused"), ("backup", "refused"), ("texts", "accepted"),
+    ]  # fmt: skip
+    assert [message.content for message in bench.sms.sent] == [b"hello"]
+
+
+async def test_refused_everywhere_is_failed_with_the_last_word(bench):
+    for channel in (bench.primary, bench.backup, bench.sms):
+        channel.answer = lambda message: REFUSED
+    await note([ask()])
+    state, reason = await reason_of(bench)
+    assert state == "failed"
+    assert "550 no such user" in reason
+
+
+async def test_in_doubt_never_falls_back(bench):
+    bench.primary.answer = lambda message: IN_DOUBT
+    await note([ask(phone="+15550100")])
+    assert bench.backup.sent == bench.sms.sent == []
+    assert (await reason_of(bench))[0] == "deferred"
+
+
+async def test_a_recipient_without_mail_is_reached_by_the_next_channel(bench):
+    await note([Request[Note](recipient=Recipient(id="phone-only", phone="+15550100"), data=Note())])
+    assert [message.address for message in bench.sms.sent] == ["+15550100"]
+
+
+async def test_a_recipient_nothing_is_known_of_fails_alone(bench):
+    unknown = Request[Note](recipient=Recipient(id="nobody"), data=Note())
+    report = await note([ask(), unknown])
+    assert report.states == {State.SENT: 1, State.FAILED: 1}
+    assert await reason_of(bench) == ("failed", "the recipient has no address for email or sms")
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (ask("wants a variable", id="b"), "body.txt: 'nowhere' is undefined"),
+        (ask("=?utf-8?q?a=0D=0ABcc:_e@x.test?=", id="b"), "Subject holds a control character"),
+        (ask(id="b", name="=?utf-8?q?a=0D=0ABcc:_e@x.test?="), "To holds a control character"),
+    ],
+)
+async def test_what_cannot_be_rendered_fails_alone_and_before_anything_is_sent(bench, bad, said):
+    report = await note([bad, *(ask(id=f"r{n}") for n in range(9))])
+    assert report.states == {State.SENT: 9, State.FAILED: 1}
+    assert said in (await reason_of(bench))[1]
+
+
+async def test_a_type_without_templates_fails_with_what_to_do(bench, tmp_path):
+    bench.runtime.templates = type(bench.runtime.templates)(tmp_path)
+    await note([ask()])
+    state, reason = await reason_of(bench)
+    assert state == "failed"
+    assert "add templates/note/en/" in reason
+
+
+async def task_run(client, flow_run_id, name):
+    """The run's task of that name, once Prefect's recorder has written it."""
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    for _ in range(100):
+        found = await client.read_task_runs(
+            flow_run_filter=wanted, sort=TaskRunSort.EXPECTED_START_TIME_ASC, limit=50
+        )
+        for run in found:
+            if run.name.startswith(name) and run.state and run.state.is_final():
+                return run
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"Prefect does not know the task {name}")
+
+
+async def test_a_server_that_is_down_is_retried_by_prefect_and_then_deferred(bench, client):
+    bench.primary.down = True
+    state = await note([ask(), ask(id="bob")], return_state=True)
+    report = await state.result()
+    deliver = await task_run(client, state.state_details.flow_run_id, "deliver")
+    assert report.states == {State.DEFERRED: 2}
+    assert "primary: it is down" in (await rows(bench.runtime.ledger))[0].reason
+    assert deliver.run_count == 3
+
+
+async def test_a_server_that_comes_back_between_retries_gets_everything_once(bench, client):
+    bench.primary.opens_at = 2
+    state = await note([ask(), ask(id="bob", email="bob@b.example")], return_state=True)
+    report = await state.result()
+    deliver = await task_run(client, state.state_details.flow_run_id, "deliver")
+    assert report.states == {State.SENT: 2}
+    assert len(bench.primary.sent) == 2
+    assert deliver.run_count == 2
+
+
+async def test_the_second_run_of_a_batch_finds_nothing_left(bench):
+    first = await note([ask()])
+    again = await note(batch=first.batch)
+    assert again.states == {}
+    assert len(bench.primary.sent) == 1
+
+
+async def test_the_artifact_lists_outcomes_with_addresses_masked(bench, client, server):
+    state = await note([ask(id="carol", email="carol@c.example")], return_state=True)
+    run = state.state_details.flow_run_id
+    artifacts = await client.request("POST", "/artifacts/filter", json={"sort": "CREATED_DESC", "limit": 1})
+    [artifact] = artifacts.json()
+    assert UUID(artifact["flow_run_id"]) == run
+    assert "c***l@c.example" in artifact["data"]
+    assert "carol@c.example" not in artifact["data"]
+
+
+async def test_bad_parameters_fail_the_run_before_anything_is_accepted(bench):
+    good = ask().model_dump()
+    bad = {**good, "recipient": {"email": "secret-person@b..example"}}
+    state = await note(requests=[good, bad], return_state=True)
+    assert state.is_failed()
+    assert "requests.1.recipient.email" in state.message
+    assert "secret-person" not in state.message
+    assert await rows(bench.runtime.ledger) == []
+
+
+async def test_runs_are_found_by_their_state_on_the_server(bench, client):
+    state = await note([ask()], return_state=True)
+    run = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+    [found] = await client.read_flow_runs(flow_run_filter=run)
+    assert found.state.is_completed()

@@ -1,0 +1,108 @@
+"""Bundling: one notification a recipient, nothing lost, nothing twice."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from ledgers import NOTE, ask, rows
+from uuid_utils.compat import uuid7
+
+from waypost import Category, NotificationType
+from waypost.ledger import claims
+from waypost.ledger.digests import bundle
+from waypost.ledger.intake import accept
+from waypost.ledger.recorder import Finish, Recorder
+from waypost.policy import Decision
+from waypost.states import State
+
+pytestmark = pytest.mark.anyio
+DIGEST = NotificationType(
+    name="digest",
+    facts=NOTE.facts,
+    category=Category.DIGEST,
+    route=("email",),
+    deadline=timedelta(hours=1),
+)
+
+
+def compose(items, until):
+    return {"text": ",".join(item.data["text"] for item in items)}
+
+
+async def hold(ledger, *texts, to="ada"):
+    await accept(ledger, NOTE, [ask(text, to=to, digest=True) for text in texts])
+
+
+async def digests(ledger):
+    return [row for row in await rows(ledger) if row.type == "digest"]
+
+
+async def test_each_recipient_gets_one_digest_of_its_items_oldest_first(ledger):
+    await hold(ledger, "a", "b")
+    await hold(ledger, "x", to="bob")
+    await hold(ledger, "c")
+    assert await bundle(ledger, DIGEST, "note", compose, uuid7()) == 2
+    made = {row.recipient_key: row.data["text"] for row in await digests(ledger)}
+    assert made == {"ada": "a,b,c", "bob": "x"}
+
+
+async def test_no_items_no_digest(ledger):
+    assert await bundle(ledger, DIGEST, "note", compose, uuid7()) == 0
+    assert await rows(ledger) == []
+
+
+async def test_what_did_not_ask_for_it_is_left_alone(ledger):
+    await accept(ledger, NOTE, [ask()])
+    assert await bundle(ledger, DIGEST, "note", compose, uuid7()) == 0
+
+
+async def test_two_runs_at_the_same_moment_share_nothing(ledger):
+    for number in range(30):
+        await hold(ledger, f"{number}a", f"{number}b", to=f"r{number}")
+    await asyncio.gather(*(bundle(ledger, DIGEST, "note", compose, uuid7()) for _ in range(4)))
+    made = await digests(ledger)
+    assert len(made) == 30
+    assert sorted(len(row.data["text"].split(",")) for row in made) == [2] * 30
+
+
+async def test_a_crash_half_way_leaves_every_item_held(ledger):
+    await hold(ledger, "a", "b")
+
+    def crash(items, until):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await bundle(ledger, DIGEST, "note", crash, uuid7())
+    assert {(row.type, row.state) for row in await rows(ledger)} == {("note", "held")}
+    assert await bundle(ledger, DIGEST, "note", compose, uuid7()) == 1
+
+
+async def test_more_recipients_than_one_transaction_takes(ledger, monkeypatch):
+    monkeypatch.setattr("waypost.ledger.digests.RECIPIENTS_AT_ONCE", 4)
+    for number in range(11):
+        await hold(ledger, "a", to=f"r{number}")
+    assert await bundle(ledger, DIGEST, "note", compose, uuid7()) == 11
+    assert len(await digests(ledger)) == 11
+
+
+async def test_items_share_the_end_of_their_digest(ledger):
+    await hold(ledger, "a", "b")
+    batch = uuid7()
+    await bundle(ledger, DIGEST, "note", compose, batch)
+    [digest] = await claims.claim(ledger, "digest", batch)
+    await Recorder(ledger).finish(Finish(digest.id, batch, Decision(State.FAILED, "refused")))
+    assert {(row.state, row.reason) for row in await rows(ledger)} == {("failed", "refused")}
+
+
+async def test_items_in_a_digest_are_never_due_on_their_own(ledger):
+    await hold(ledger, "a")
+    await bundle(ledger, DIGEST, "note", compose, uuid7())
+    assert await claims.types_due(ledger) == []
+    assert (await claims.reserve(ledger, "note"))[1] == 0
+
+
+async def test_a_digest_whose_run_was_lost_comes_back(ledger):
+    await hold(ledger, "a")
+    ledger.lease = timedelta(seconds=-1)
+    await bundle(ledger, DIGEST, "note", compose, uuid7())
+    assert await claims.types_due(ledger) == ["digest"]

@@ -1,0 +1,149 @@
+"""Accepting: durable, once per key, repeats grouped."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from ledgers import GROUPED, LONG_AGO, NOTE, ask, rows
+
+from waypost import Recipient
+from waypost.clock import now
+from waypost.ledger.intake import accept
+from waypost.ledger.tables import groups, recipients
+
+pytestmark = pytest.mark.anyio
+
+
+def outcomes(receipts):
+    return [receipt.outcome for receipt in receipts]
+
+
+async def test_receipts_come_in_the_order_of_the_requests(ledger):
+    receipts = await accept(ledger, NOTE, [ask(text) for text in "abcd"])
+    data = {row.id: row.data["text"] for row in await rows(ledger)}
+    assert [data[receipt.id] for receipt in receipts] == list("abcd")
+
+
+async def test_accepting_nothing_is_allowed(ledger):
+    assert await accept(ledger, NOTE, []) == []
+
+
+async def test_the_same_key_and_body_again_gets_the_first_answer(ledger):
+    [first] = await accept(ledger, NOTE, [ask(idempotency_key="k")])
+    [again] = await accept(ledger, NOTE, [ask(idempotency_key="k")])
+    assert (again.outcome, again.id) == ("repeated", first.id)
+    assert len(await rows(ledger)) == 1
+
+
+async def test_the_same_key_with_another_body_is_a_conflict(ledger):
+    await accept(ledger, NOTE, [ask("one", idempotency_key="k")])
+    [again] = await accept(ledger, NOTE, [ask("two", idempotency_key="k")])
+    assert again.outcome == "conflict"
+    assert "another body" in again.reason
+    assert len(await rows(ledger)) == 1
+
+
+async def test_a_key_twice_in_one_call_counts_once(ledger):
+    receipts = await accept(ledger, NOTE, [ask(idempotency_key="k"), ask(idempotency_key="k"), ask()])
+    assert outcomes(receipts) == ["accepted", "repeated", "accepted"]
+    assert receipts[0].id == receipts[1].id
+
+
+async def test_a_hundred_at_once_under_one_key_make_one_row(ledger):
+    together = [accept(ledger, NOTE, [ask(idempotency_key="k")]) for _ in range(100)]
+    receipts = [receipt for [receipt] in await asyncio.gather(*together)]
+    assert sorted(outcomes(receipts)) == ["accepted", *["repeated"] * 99]
+    assert len({receipt.id for receipt in receipts}) == 1
+    assert len(await rows(ledger)) == 1
+
+
+async def test_overlapping_batches_in_opposite_orders_do_not_deadlock(ledger):
+    asked = [ask(to=f"r{n}", idempotency_key=f"k{n}") for n in range(50)]
+    both = await asyncio.gather(*(accept(ledger, NOTE, some) for some in (asked, asked[::-1]) * 5))
+    assert sum(outcomes(receipts).count("accepted") for receipts in both) == 50
+
+
+async def test_what_is_left_out_of_a_recipient_stays_as_it_was(ledger):
+    await accept(ledger, NOTE, [ask(recipient=Recipient(id="x", email="x@a.example", locale="fr"))])
+    await accept(ledger, NOTE, [ask(recipient=Recipient(id="x", name="Xenia"))])
+    [row] = await rows(ledger, recipients)
+    assert (row.email, row.locale, row.name) == ("x@a.example", "fr", "Xenia")
+
+
+async def test_a_recipient_without_id_is_known_by_its_address(ledger):
+    await accept(ledger, NOTE, [ask(recipient=Recipient(email="Ada@a.example"))])
+    [row] = await rows(ledger, recipients)
+    assert (row.key, row.email) == ("ada@a.example", "Ada@a.example")
+
+
+async def test_deliver_at_and_expires_at_are_kept(ledger):
+    later, end = now() + timedelta(hours=2), now() + timedelta(hours=2, minutes=5)
+    await accept(ledger, NOTE, [ask(deliver_at=later, expires_at=end)])
+    [row] = await rows(ledger)
+    assert (row.due_at, row.expires_at) == (later, end)
+
+
+async def test_the_types_deadline_bounds_a_later_expiry(ledger):
+    await accept(ledger, NOTE, [ask(expires_at=now() + timedelta(days=9))])
+    [row] = await rows(ledger)
+    assert row.expires_at - row.accepted_at == NOTE.deadline
+
+
+async def test_what_asks_for_the_digest_is_held_beyond_the_deadline(ledger):
+    await accept(ledger, NOTE, [ask(digest=True)])
+    [row] = await rows(ledger)
+    assert (row.state, row.reason) == ("held", "digest")
+    assert row.expires_at - row.accepted_at > timedelta(days=2)
+
+
+async def test_repeats_in_one_call_are_one_notification_with_a_count(ledger):
+    receipts = await accept(ledger, GROUPED, [ask("down"), ask("down"), ask("up"), ask("down")])
+    assert outcomes(receipts) == ["accepted", "grouped", "accepted", "grouped"]
+    assert sorted(row.occurrences for row in await rows(ledger)) == [1, 3]
+
+
+async def test_repeats_in_later_calls_are_counted_too(ledger):
+    [first] = await accept(ledger, GROUPED, [ask("down")])
+    [second] = await accept(ledger, GROUPED, [ask("down")])
+    [row] = await rows(ledger)
+    assert second.id == first.id
+    assert row.occurrences == 2
+
+
+async def test_repeats_at_the_same_moment_are_one(ledger):
+    await asyncio.gather(*(accept(ledger, GROUPED, [ask("down")]) for _ in range(20)))
+    [row] = await rows(ledger)
+    assert row.occurrences == 20
+
+
+async def test_after_the_window_a_repeat_is_a_notification_of_its_own(ledger):
+    await accept(ledger, GROUPED, [ask("down")])
+    async with ledger.write() as connection:
+        await connection.execute(sa.update(groups).values(opened_at=LONG_AGO))
+    [again] = await accept(ledger, GROUPED, [ask("down")])
+    assert again.outcome == "accepted"
+    assert len(await rows(ledger)) == 2
+
+
+async def test_recipients_are_not_grouped_together(ledger):
+    await accept(ledger, GROUPED, [ask("down", to="a"), ask("down", to="b")])
+    assert len(await rows(ledger)) == 2
+
+
+async def test_a_grouped_request_repeated_under_its_key_is_not_counted_again(ledger):
+    await accept(ledger, GROUPED, [ask("down", idempotency_key="1"), ask("down", idempotency_key="2")])
+    [again] = await accept(ledger, GROUPED, [ask("down", idempotency_key="2")])
+    [row] = await rows(ledger)
+    assert (again.outcome, again.id, row.occurrences) == ("repeated", row.id, 2)
+
+
+async def test_a_failed_transaction_accepts_nothing(ledger, monkeypatch):
+    one, same = ask(idempotency_key="k"), uuid4()
+    monkeypatch.setattr("waypost.ledger.intake.uuid7", lambda: same)
+    with pytest.raises(sa.exc.IntegrityError):
+        await accept(ledger, NOTE, [one, ask(to="b")])
+    monkeypatch.undo()
+    assert await rows(ledger) == []
+    assert outcomes(await accept(ledger, NOTE, [one])) == ["accepted"]

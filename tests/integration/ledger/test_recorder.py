@@ -1,0 +1,119 @@
+"""Writing down what happened: before the wire, and before the next message."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from ledgers import attempt_rows, change, claimed, rows
+
+from waypost.clock import now
+from waypost.ledger.recorder import Begin, Finish, NotRecorded, Recorder
+from waypost.outcome import Outcome, Phase, Verdict
+from waypost.policy import Decision
+from waypost.states import State
+
+pytestmark = pytest.mark.anyio
+TAKEN = Outcome(Verdict.ACCEPTED, Phase.DOT, code=250, enhanced="2.0.0", words="queued as 42")
+
+
+def begin(notification, batch):
+    return Begin(notification.id, batch, "email", "smtp", None)
+
+
+async def test_an_attempt_is_a_row_without_an_answer_first(ledger):
+    batch, [one] = await claimed(ledger)
+    assert await Recorder(ledger).begin(begin(one, batch)) == 1
+    [attempt] = await attempt_rows(ledger)
+    [row] = await rows(ledger)
+    assert (attempt.number, attempt.finished_at, row.state, row.tries) == (1, None, "sending", 1)
+
+
+async def test_the_answer_is_kept_in_the_providers_own_words(ledger):
+    batch, [one] = await claimed(ledger)
+    recorder, started = Recorder(ledger), begin(one, batch)
+    await recorder.begin(started)
+    await recorder.finish(Finish(one.id, batch, Decision(State.SENT), attempt=started.id, outcome=TAKEN))
+    [attempt] = await attempt_rows(ledger)
+    [row] = await rows(ledger)
+    assert (attempt.code, attempt.enhanced, attempt.words) == (250, "2.0.0", "queued as 42")
+    assert (row.state, row.leased_until, row.finished_at is not None) == ("sent", None, True)
+
+
+async def test_a_refusal_with_another_step_to_take_changes_only_the_attempt(ledger):
+    batch, [one] = await claimed(ledger)
+    recorder, started = Recorder(ledger), begin(one, batch)
+    await recorder.begin(started)
+    refused = Outcome(Verdict.REFUSED, Phase.RCPT, code=550)
+    await recorder.finish(Finish(one.id, batch, Decision(State.SENDING), attempt=started.id, outcome=refused))
+    assert await recorder.begin(begin(one, batch)) == 2
+    [row] = await rows(ledger)
+    assert (row.state, [a.verdict for a in await attempt_rows(ledger)]) == ("sending", ["refused", None])
+
+
+async def test_a_deferral_says_when_and_why(ledger):
+    batch, [one] = await claimed(ledger)
+    due = now() + timedelta(minutes=3)
+    await Recorder(ledger).finish(Finish(one.id, batch, Decision(State.DEFERRED, "later", due), step=1))
+    [row] = await rows(ledger)
+    assert (row.state, row.reason, row.due_at, row.step) == ("deferred", "later", due, 1)
+
+
+async def test_what_was_cancelled_meanwhile_is_not_sent(ledger):
+    batch, [one] = await claimed(ledger)
+    await change(ledger, state="cancelled")
+    assert await Recorder(ledger).begin(begin(one, batch)) == 0
+    assert await attempt_rows(ledger) == []
+
+
+async def test_a_terminal_state_is_never_left(ledger):
+    batch, [one] = await claimed(ledger)
+    await change(ledger, state="sent")
+    assert not await Recorder(ledger).finish(Finish(one.id, batch, Decision(State.FAILED, "no")))
+    [row] = await rows(ledger)
+    assert row.state == "sent"
+
+
+async def test_many_at_once_each_get_their_own_answer(ledger):
+    batch, many = await claimed(ledger, 60)
+    recorder = Recorder(ledger)
+
+    async def send(number, one):
+        started = begin(one, batch)
+        assert await recorder.begin(started) == 1
+        words = Outcome(Verdict.ACCEPTED, Phase.DOT, words=f"queued {number}")
+        await recorder.finish(Finish(one.id, batch, Decision(State.SENT), attempt=started.id, outcome=words))
+
+    await asyncio.gather(*(send(number, one) for number, one in enumerate(many)))
+    said = {attempt.notification_id: attempt.words for attempt in await attempt_rows(ledger)}
+    assert said == {one.id: f"queued {number}" for number, one in enumerate(many)}
+
+
+async def test_connections_share_commits(ledger):
+    batch, many = await claimed(ledger, 60)
+    commits = 0
+
+    def count(_connection):
+        nonlocal commits
+        commits += 1
+
+    sa.event.listen(ledger.engine.sync_engine, "commit", count)
+    recorder = Recorder(ledger)
+    await asyncio.gather(*(recorder.begin(begin(one, batch)) for one in many))
+    assert commits <= 3
+
+
+async def test_a_ledger_that_cannot_be_written_says_so_to_everyone_waiting(ledger):
+    batch, many = await claimed(ledger, 3)
+    async with ledger.write() as connection:
+        await connection.execute(sa.text("ALTER TABLE attempts RENAME TO elsewhere"))
+    recorder = Recorder(ledger)
+    try:
+        answers = await asyncio.gather(
+            *(recorder.begin(begin(one, batch)) for one in many), return_exceptions=True
+        )
+        assert [type(answer) for answer in answers] == [NotRecorded] * 3
+    finally:
+        async with ledger.write() as connection:
+            await connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO attempts"))
+    assert await recorder.begin(begin(many[0], batch)) == 1

@@ -1,0 +1,53 @@
+"""The schema: made by migrations, the same as the tables in code, checked before use."""
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from waypost.ledger import LedgerBehind, open_ledger
+from waypost.ledger.tables import metadata
+from waypost.settings import with_async_driver
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_migrations_make_exactly_the_tables_in_code(ledger):
+    async with ledger.read() as connection:
+        differences = await connection.run_sync(
+            lambda sync: compare_metadata(MigrationContext.configure(sync), metadata)
+        )
+    assert differences == []
+
+
+async def test_upgrading_again_and_at_once_is_safe(ledger):
+    await asyncio.gather(*(ledger.upgrade() for _ in range(3)))
+    await ledger.check_schema()
+
+
+async def test_a_ledger_of_another_version_is_refused_with_advice(ledger):
+    async with ledger.write() as connection:
+        await connection.execute(sa.text("UPDATE alembic_version SET version_num = '0000'"))
+    try:
+        with pytest.raises(LedgerBehind, match="waypost db upgrade"):
+            await ledger.check_schema()
+    finally:
+        async with ledger.write() as connection:
+            await connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+
+
+async def test_an_empty_database_is_refused_with_advice(tmp_path):
+    empty = open_ledger(with_async_driver(f"sqlite:///{tmp_path / 'empty.db'}"))
+    with pytest.raises(LedgerBehind, match="empty"):
+        await empty.check_schema()
+    await empty.close()
+
+
+async def test_times_come_back_in_utc(ledger):
+    from ledgers import accepted, rows
+
+    await accepted(ledger)
+    [row] = await rows(ledger)
+    assert row.accepted_at.utcoffset().total_seconds() == 0
