@@ -11,11 +11,11 @@ setup: $(READY)
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Waypost needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
 	@echo "setup: making the virtual environment $(VENV)"
-	@$(PYTHON) -m venv --clear --without-pip $(VENV)
+	@$(PYTHON) -m venv --without-pip $(VENV)
 	@echo "setup: installing the locked dependencies, hashes checked (a minute or two)"
-	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet --require-hashes -r requirements.lock
+	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet --quiet --require-hashes -r requirements.lock
 	@echo "setup: installing waypost itself"
-	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet --no-deps --no-build-isolation --editable .
+	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(READY)  ## Start everything, send samples, show what happened. KEEP=1 leaves it running.
@@ -41,7 +41,7 @@ bench: $(READY)
 lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock.
 	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet uv
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev \
-		--generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock pyproject.toml
+		--generate-hashes --no-emit-index-url --no-strip-extras --no-header --no-annotate -o requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .demo .pytest_cache .ruff_cache .hypothesis dist

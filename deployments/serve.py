@@ -11,6 +11,7 @@ import httpx
 from prefect.exceptions import PrefectException
 
 from deployments.due import watch
+from deployments.farewell import flush_prefect
 from deployments.worker import ResidentWorker
 from waypost.runtime import Runtime
 from waypost.settings import Settings
@@ -38,6 +39,7 @@ async def serve(
             beating = asyncio.create_task(_beat(worker, stop))
             await _poll(worker, settings.poll_seconds, stop, ready)
             await asyncio.gather(watching, beating)
+        await flush_prefect()
 
 
 async def _poll(

@@ -28,6 +28,12 @@ _NOT_OPENED = re.compile(
 )
 
 
+_LOGGER = logging.getLogger("apprise")
+_LOGGER.setLevel(logging.DEBUG)
+_LOGGER.propagate = False  # its lines hold URLs and addresses: they are read here and go no further
+_LOGGER.addHandler(logging.NullHandler())
+
+
 class AppriseChannel:
     """One Apprise URL. `{phone}`, `{email}` and `{id}` in it stand for the recipient's."""
 
@@ -94,8 +100,6 @@ def _notify(name: str, service: Any, title: str, body: str) -> Outcome:
 class _ThreadLog(logging.Handler):
     """What Apprise logs in this thread while the block runs. Never kept: it holds addresses."""
 
-    _logger = logging.getLogger("apprise")
-
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self._thread = threading.get_ident()
@@ -110,10 +114,8 @@ class _ThreadLog(logging.Handler):
             self._lines.append(record.getMessage())
 
     def __enter__(self) -> _ThreadLog:
-        self._logger.addHandler(self)
-        self._logger.setLevel(logging.DEBUG)
-        self._logger.propagate = False
+        _LOGGER.addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._logger.removeHandler(self)
+        _LOGGER.removeHandler(self)

@@ -19,7 +19,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 
 def print_json(value: Any) -> None:
     """`value` as indented JSON on standard output; dataclasses, UUIDs and times included."""
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+    typer.echo(orjson.dumps(value, option=options, default=str).decode())
 
 
 def table(*columns: str, rows: Iterable[Sequence[object]], title: str | None = None) -> Table:

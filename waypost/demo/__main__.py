@@ -40,9 +40,12 @@ def main() -> None:
         _run("prefect", "deployment", "run", "digest/waypost", shown="the digest, now instead of at 8")
         totals = _wait_until_ended()
         accepted, sent, failed = _tell(here, totals)
-        print(f"demo: {accepted} accepted, {sent} sent, {failed} failed", flush=True)
+        last_line = f"demo: {accepted} accepted, {sent} sent, {failed} failed"
         if keep:
+            print(last_line, flush=True)
             _keep(process)
+    if not keep:
+        print(last_line)
     sys.exit(0 if accepted == sent else 1)
 
 
@@ -69,8 +72,9 @@ def _up() -> Generator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
+        out.print("stopping ...")
         process.terminate()
-        process.wait(60)
+        process.wait()
 
 
 def _is_free(port: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
@@ -26,6 +27,7 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
+Id: sa.types.TypeEngine[UUID] = sa.Uuid()
 Json = sa.JSON().with_variant(JSONB(), "postgresql")
 
 metadata = sa.MetaData(
@@ -58,7 +60,7 @@ _HELD_SQL = sa.text("state = 'held'")
 notifications = sa.Table(
     "notifications",
     metadata,
-    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("recipient_key", sa.Text, sa.ForeignKey("recipients.key"), nullable=False),
     sa.Column("data", Json, nullable=False),
@@ -67,7 +69,7 @@ notifications = sa.Table(
     # How many requests were grouped into it.
     sa.Column("occurrences", sa.Integer, nullable=False, server_default="1"),
     # The run that holds it or is meant to; until the lease ends nobody else may take it.
-    sa.Column("batch_id", sa.Uuid),
+    sa.Column("batch_id", Id),
     sa.Column("leased_until", UtcDateTime),
     sa.Column("accepted_at", UtcDateTime, nullable=False),
     sa.Column("due_at", UtcDateTime, nullable=False),
@@ -78,7 +80,7 @@ notifications = sa.Table(
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("in_doubt", sa.Integer, nullable=False, server_default="0"),
     # The digest that carries it; from then on it shares that notification's end.
-    sa.Column("digest_id", sa.Uuid, sa.ForeignKey("notifications.id")),
+    sa.Column("digest_id", Id, sa.ForeignKey("notifications.id")),
     sa.Index(
         "ix_notifications_active",
         "type",
@@ -105,12 +107,12 @@ notifications = sa.Table(
 attempts = sa.Table(
     "attempts",
     metadata,
-    sa.Column("id", sa.Uuid, primary_key=True),
-    sa.Column("notification_id", sa.Uuid, sa.ForeignKey("notifications.id"), nullable=False, index=True),
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("notification_id", Id, sa.ForeignKey("notifications.id"), nullable=False, index=True),
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("channel", sa.Text, nullable=False),
     sa.Column("provider", sa.Text, nullable=False),
-    sa.Column("flow_run_id", sa.Uuid),
+    sa.Column("flow_run_id", Id),
     sa.Column("started_at", UtcDateTime, nullable=False),
     # Unset until the answer is known: an attempt without one is in doubt.
     sa.Column("finished_at", UtcDateTime),
@@ -125,7 +127,7 @@ idempotency_keys = sa.Table(
     "idempotency_keys",
     metadata,
     sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("notification_id", sa.Uuid, nullable=False),
+    sa.Column("notification_id", Id, nullable=False),
     sa.Column("body_hash", sa.LargeBinary, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
 )
@@ -134,14 +136,14 @@ groups = sa.Table(
     "groups",
     metadata,
     sa.Column("key", sa.LargeBinary, primary_key=True),
-    sa.Column("notification_id", sa.Uuid, nullable=False),
+    sa.Column("notification_id", Id, nullable=False),
     sa.Column("opened_at", UtcDateTime, nullable=False),
 )
 
 verifications = sa.Table(
     "verifications",
     metadata,
-    sa.Column("notification_id", sa.Uuid, sa.ForeignKey("notifications.id"), primary_key=True),
+    sa.Column("notification_id", Id, sa.ForeignKey("notifications.id"), primary_key=True),
     sa.Column("recipient_key", sa.Text, sa.ForeignKey("recipients.key"), nullable=False, index=True),
     sa.Column("code_hash", sa.LargeBinary, nullable=False),
     sa.Column("minted_at", UtcDateTime, nullable=False),

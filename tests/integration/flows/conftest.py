@@ -12,6 +12,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments import embedded
+from deployments.farewell import flush_prefect
 from waypost.channels.memory import MemoryChannel
 from waypost.ledger import open_ledger
 from waypost.runtime import Runtime
@@ -33,6 +34,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     async with embedded.running(home, "127.0.0.1", port) as api:
         with temporary_settings({PREFECT_API_URL: api}):
             yield Server(api, home)
+            await flush_prefect()
 
 
 @pytest.fixture

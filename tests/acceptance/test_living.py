@@ -1,0 +1,115 @@
+"""Starting, stopping, dying, and going on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+
+import pytest
+from asks import order
+from processes import command, environment, eventually, start, waypost
+
+
+def states(home) -> dict[str, int]:
+    with sqlite3.connect(f"file:{home / 'ledger.db'}?mode=ro", uri=True) as ledger:
+        return dict(ledger.execute("SELECT state, count(*) FROM notifications GROUP BY state"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_cleanly_and_starts_again_on_the_same_data(tmp_path, number):
+    first = start(tmp_path / "home")
+    _, summary = first.send("order-confirmation", {**order("1"), "idempotency_key": "k"})
+    assert summary["states"] == {"sent": 1}
+    began = time.monotonic()
+    assert first.stop(number) == 0
+    assert time.monotonic() - began < 20
+    assert "Traceback" not in (first.home / "up.log").read_text()
+    second = start(tmp_path / "home")
+    _, again = second.send("order-confirmation", {**order("1"), "idempotency_key": "k"})
+    assert (again["accepted"], again["repeated"], len(second.mails())) == (0, 1, 1)
+    assert second.stop() == 0
+
+
+def test_a_taken_port_is_said_clearly_with_what_to_do(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = waypost(tmp_path / "home", "up", f"--port={port}")
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_two_in_one_home_are_refused(up):
+    done = waypost(up.home, "up", "--port=0", "--smtp-port=0", "--texts-port=0")
+    assert done.returncode == 1
+    assert f"pid {up.process.pid}" in done.stderr
+
+
+def test_without_prefect_what_is_accepted_waits_and_goes_out_later(tmp_path):
+    home = tmp_path / "home"
+    waypost(home, "db", "upgrade")
+    (tmp_path / "one.jsonl").write_text(json.dumps(order("1")))
+    nowhere = "http://127.0.0.1:9/api"
+    done = waypost(
+        home, "send", "order-confirmation", "--from", str(tmp_path / "one.jsonl"), PREFECT_API_URL=nowhere
+    )
+    assert done.returncode == 1
+    assert "safe in the ledger" in done.stderr
+    assert states(home) == {"accepted": 1}
+    started = start(home, WAYPOST_LEASE_SECONDS="2")
+    eventually(lambda: states(home) == {"sent": 1}, 120)
+    assert started.stop() == 0
+
+
+def test_killed_in_the_middle_everything_arrives_and_the_doubtful_are_few(tmp_path):
+    home = tmp_path / "home"
+    hasty = {"WAYPOST_LEASE_SECONDS": "5"}
+    first = start(home, **hasty)
+    file = tmp_path / "many.jsonl"
+    file.write_text("".join(json.dumps(order(f"K-{n}")) + "\n" for n in range(400)))
+    first.run("send", "order-confirmation", "--from", str(file), "--no-wait", **hasty)
+    eventually(lambda: len(list(first.folder.glob("*.eml"))) > 20)
+    os.kill(first.process.pid, signal.SIGKILL)
+    first.process.wait()
+    second = start(home, **hasty)
+    eventually(lambda: states(home) == {"sent": 400}, 120)
+    ids = [mail["Message-ID"] for mail in second.mails()]
+    assert len(set(ids)) == 400
+    assert len(ids) - 400 <= 8, "at most one message per open connection may go twice"
+    assert second.stop() == 0
+
+
+def test_children_do_not_outlive_a_killed_parent(tmp_path):
+    first = start(tmp_path / "home")
+    os.kill(first.process.pid, signal.SIGKILL)
+    first.process.wait()
+    port = int(first.here.ui.rpartition(":")[2])
+
+    def free() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) != 0
+
+    assert eventually(free, 30)
+
+
+def test_a_worker_elsewhere_takes_runs_of_a_prefect_server_that_is_set(up, tmp_path):
+    """`waypost worker` on the same server and ledger as `waypost up`."""
+    env = environment(up.home)
+    process = subprocess.Popen(command("worker"), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        line = process.stdout.readline().decode()
+        assert "taking runs of the pool waypost" in line
+        assert up.here.api in line
+        _, summary = up.send("order-confirmation", order("W-1"))
+        assert summary["states"] == {"sent": 1}
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0

@@ -1,0 +1,118 @@
+"""Short messages through Apprise, to a real web service."""
+
+import logging
+from urllib.parse import unquote
+
+import pytest
+
+from waypost.channels import ChannelUnavailable
+from waypost.channels.apprise import AppriseChannel
+from waypost.outcome import Phase, Verdict
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def channel(web):
+    return AppriseChannel("apprise", "*", f"json://127.0.0.1:{web.port}/{{phone}}/{{email}}/{{id}}")
+
+
+async def test_the_recipients_phone_email_and_id_stand_in_the_url(channel, web, write):
+    await channel.send(write(channel="sms", phone="+49 170", to="a&b?#@a.example"))
+    ((path, _),) = web.posts
+    assert [unquote(part) for part in path.split("/")] == ["", "+49 170", "a&b?#@a.example", "ada"]
+
+
+@pytest.mark.parametrize("phone", ["../../1", "1/../../2", "..", "1/2", "/1"])
+async def test_a_phone_cannot_lead_to_another_page(web, write, phone):
+    hook = AppriseChannel("apprise", "*", f"json://127.0.0.1:{web.port}/hook/{{phone}}/end")
+    await hook.send(write(channel="sms", phone=phone))
+    paths = [path.split("/") for path, _ in web.posts]
+    assert all(len(path) == 4 and path[1::2] == ["hook", "end"] for path in paths)
+
+
+async def test_the_title_goes_with_it(channel, web, write):
+    await channel.send(write(channel="sms"))
+    assert web.posts[0][1]["title"] == "A title"
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (400, Verdict.REFUSED),
+        (401, Verdict.REFUSED),
+        (404, Verdict.REFUSED),
+        (429, Verdict.DEFERRED),
+        (500, Verdict.DEFERRED),
+        (503, Verdict.DEFERRED),
+    ],
+)
+async def test_a_status_makes_the_answer_definite(channel, web, write, status, verdict):
+    web.status = status
+    outcome = await channel.send(write(channel="sms"))
+    assert (outcome.verdict, outcome.code) == (verdict, status)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hello",
+        "the log says error=404",
+        "error=500",
+        "Connection refused by db-1",
+        "Name or service not known",
+    ],
+)
+async def test_a_service_that_hangs_up_leaves_it_unknown_whatever_the_message_says(channel, web, write, text):
+    web.hangs_up = True
+    outcome = await channel.send(write(text, channel="sms"))
+    assert (outcome.verdict, outcome.phase, outcome.code) == (Verdict.UNKNOWN, Phase.DOT, None)
+
+
+@pytest.mark.parametrize("text", ["Hello", "the log says error=404"])
+async def test_a_service_that_is_not_there_is_unavailable_whatever_the_message_says(write, text):
+    with pytest.raises(ChannelUnavailable):
+        await AppriseChannel("apprise", "*", "json://127.0.0.1:1/").send(write(text, channel="sms"))
+
+
+async def test_a_service_that_says_nothing_in_time_leaves_it_unknown(web, write):
+    web.waits = 0.5
+    slow = AppriseChannel("apprise", "*", f"json://127.0.0.1:{web.port}/", attempt_seconds=0.1)
+    outcome = await slow.send(write(channel="sms"))
+    assert (outcome.verdict, outcome.words) == (Verdict.UNKNOWN, "no answer within 0.1 s")
+
+
+@pytest.fixture
+def logged():
+    """What Apprise says where anybody can read it, in a process that has sent nothing so far."""
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logging.getLogger().addHandler(handler)
+    fresh = logging.getLogger("apprise")
+    fresh.propagate = True
+    fresh.setLevel(logging.NOTSET)
+    yield lines
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    "url", ["nosuch://u:hunter2@h", "json://", "u:hunter2@h", "twilio://hunter2@hunter2", ""]
+)
+async def test_a_wrong_url_is_refused_without_repeating_or_logging_it(logged, url):
+    with pytest.raises(ValueError, match="not an Apprise URL") as refused:
+        AppriseChannel("apprise", "*", url)
+    assert "hunter2" not in str(refused.value) + "".join(logged)
+
+
+async def test_nothing_about_a_message_is_logged(logged, channel, web, write):
+    web.status = 400
+    await channel.send(write("your code is 123456", channel="sms", phone="+4917099999"))
+    assert not [line for line in logged if "123456" in line or "17099999" in line]
+
+
+async def test_an_address_that_does_not_fit_the_service_is_refused_and_not_logged(logged, write):
+    sms = AppriseChannel("apprise", "sms", "clickatell://hunter2/{phone}")
+    outcome = await sms.send(write(channel="sms", phone="none"))
+    assert outcome.verdict is not Verdict.ACCEPTED
+    assert "hunter2" not in "".join(logged)

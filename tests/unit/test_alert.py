@@ -1,0 +1,93 @@
+"""Which alerts are the same alert, and what a digest makes of those that waited."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from flows.alert import TYPE, Alert, AlertRequest
+from flows.digest import Digest, compose
+from waypost.ledger.digests import HeldItem
+
+ALERT = {
+    "severity": "critical",
+    "source": "db-1",
+    "summary": "Disk full",
+    "labels": {"zone": "a", "disk": "sda"},
+    "started_at": "2026-03-01T12:00:00Z",
+}
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def key(**changed):
+    return TYPE.grouping.key(Alert.model_validate({**ALERT, **changed}))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"labels": {"disk": "sda", "zone": "a"}},
+        {"severity": "info"},
+        {"started_at": "2026-03-01T12:01:00Z"},
+        {"url": "https://a.example"},
+    ],
+)
+def test_the_same_source_summary_and_labels_are_one_alert(changed):
+    assert key(**changed) == key()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"source": "db-2"},
+        {"summary": "Disk nearly full"},
+        {"labels": {"zone": "a", "disk": "sdb"}},
+        {"labels": {"zone": "a"}},
+        {"labels": {}},
+        {"status": "resolved"},
+        {"fingerprint": "f"},
+        {"source": "db-1', 'Disk", "summary": "full"},
+    ],
+)
+def test_anything_else_is_another_alert(changed):
+    assert key(**changed) != key()
+
+
+def test_a_fingerprint_decides_alone_but_for_the_status():
+    assert key(fingerprint="f", summary="other", source="x", labels={}) == key(fingerprint="f")
+    assert key(fingerprint="f", status="resolved") != key(fingerprint="f")
+
+
+@pytest.mark.parametrize(("digest", "digested"), [(None, False), (False, False), (True, True)])
+def test_an_alert_waits_for_the_digest_only_when_asked(digest, digested):
+    asked = {"recipient": {"id": "7"}, "data": ALERT} | ({} if digest is None else {"digest": digest})
+    assert AlertRequest.model_validate(asked).digested is digested
+
+
+def held(number, severity="info", **more):
+    data = {**ALERT, "severity": severity, "summary": f"number {number}", "status": "firing", **more}
+    return HeldItem(UUID(int=number), data, number + 1, START + timedelta(minutes=number))
+
+
+def test_a_digest_counts_by_severity_and_keeps_the_order():
+    items = [held(0, "critical"), held(1), held(2, "warning"), held(3)]
+    made = Digest.model_validate(compose(items, START + timedelta(hours=1)))
+    assert (made.total, made.critical, made.warning, made.info) == (4, 1, 1, 2)
+    assert [(item.summary, item.count) for item in made.items] == [(f"number {n}", n + 1) for n in range(4)]
+
+
+def test_a_digest_spans_from_its_first_item_to_now():
+    made = Digest.model_validate(compose([held(5), held(9)], START + timedelta(hours=1)))
+    assert (made.since, made.until) == (START + timedelta(minutes=5), START + timedelta(hours=1))
+
+
+def test_a_digest_of_very_many_shows_a_hundred_and_counts_all():
+    made = Digest.model_validate(compose([held(n) for n in range(250)], START))
+    assert (made.total, made.info, len(made.items)) == (250, 250, 100)
+    assert made.items[-1].summary == "number 99"
+
+
+@pytest.mark.parametrize("more", [{"labels": {"a": "b"}}, {"url": "https://a.example"}, {"fingerprint": "f"}])
+def test_a_digest_takes_what_an_alert_may_hold(more):
+    assert Digest.model_validate(compose([held(0, **more)], START)).items[0].source == "db-1"

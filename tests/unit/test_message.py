@@ -1,0 +1,116 @@
+"""From a notification to its messages, or to the reason there are none."""
+
+import email
+from datetime import UTC, datetime, timedelta
+from email import policy
+from uuid import UUID
+
+import pytest
+
+from waypost import Category, Facts, NotificationType
+from waypost.channels.memory import MemoryChannel
+from waypost.ledger import open_ledger
+from waypost.message import render_one
+from waypost.notification import Notification, Person
+from waypost.runtime import Runtime
+from waypost.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+class Note(Facts):
+    text: str = "hello"
+    number: int = 1
+
+
+def note(*route):
+    return NotificationType(
+        name="note", facts=Note, category=Category.ALERT, route=route, deadline=timedelta(hours=1)
+    )
+
+
+def to(email="ada@a.example", phone="+4917012345", name="Ada", **data):
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    person = Person("ada", email, phone, name, "en", "UTC")
+    return Notification(UUID(int=7), "note", person, data, 1, moment, moment + timedelta(hours=1))
+
+
+@pytest.fixture
+async def runtime(tmp_path):
+    folder = tmp_path / "templates" / "note" / "en"
+    folder.mkdir(parents=True)
+    for name in ("subject.txt", "body.txt", "short.txt"):
+        (folder / name).write_text("{{ text }}{{ code | default('') }}")
+    text = "<mjml><mj-body><mj-section><mj-column><mj-text>{{ text }}</mj-text></mj-column></mj-section>"
+    (folder / "body.mjml").write_text(text + "</mj-body></mjml>")
+    settings = Settings(home=tmp_path / "home", templates=tmp_path / "templates", sender="Shop <s@a.example>")
+    runtime = Runtime(settings, open_ledger(settings.ledger_url, settings.lease), [MemoryChannel()])
+    yield runtime
+    await runtime.close()
+
+
+@pytest.mark.parametrize(
+    ("route", "person", "reached"),
+    [
+        (("email",), {}, {"email": "ada@a.example"}),
+        (("email", "sms"), {}, {"email": "ada@a.example", "sms": "+4917012345"}),
+        (("email", "sms"), {"phone": None}, {"email": "ada@a.example"}),
+        (("email", "sms"), {"email": None}, {"sms": "+4917012345"}),
+        (("email", "chat"), {"email": None}, {"chat": "ada"}),
+    ],
+)
+async def test_there_is_a_message_for_every_kind_that_reaches_them(runtime, route, person, reached):
+    rendered = render_one(runtime, note(*route), to(**person))
+    assert {kind: message.address for kind, message in rendered.messages.items()} == reached
+    assert rendered.error is None
+
+
+@pytest.mark.parametrize(
+    ("route", "why"),
+    [(("email",), "no address for email"), (("email", "sms"), "no address for email or sms")],
+)
+async def test_nobody_is_reached_without_an_address(runtime, route, why):
+    rendered = render_one(runtime, note(*route), to(email=None, phone=None))
+    assert (rendered.messages, why in rendered.error) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"number": "hunter2"}, "no longer fit the type: number"),
+        ({"colour": "hunter2"}, "no longer fit the type: colour"),
+        ({"text": "hunter2\nBcc: evil@x.example"}, "Subject holds a control character"),
+        ({"text": "=?utf-8?q?hunter2=0D=0ABcc:_e@x.example?="}, "Subject holds a control character"),
+        ({"name": "hunter2\r\nBcc: evil@x.example"}, "To holds a control character"),
+        ({"text": "hunter2" * 500_000}, "characters, more than"),
+    ],
+)
+async def test_what_cannot_be_rendered_says_why_and_repeats_nothing(runtime, given, why):
+    rendered = render_one(runtime, note("email"), to(**given))
+    assert why in rendered.error
+    assert "hunter2" not in rendered.error
+    assert not rendered.messages
+
+
+async def test_a_type_without_templates_fails_alone(runtime):
+    other = NotificationType(
+        name="other", facts=Note, category=Category.ALERT, route=("email",), deadline=timedelta(hours=1)
+    )
+    assert "no templates for other" in render_one(runtime, other, to()).error
+
+
+async def test_a_mail_is_whole_and_a_text_is_only_its_words(runtime):
+    messages = render_one(runtime, note("email", "sms"), to(text="Grüße")).messages
+    read = email.message_from_bytes(messages["email"].content, policy=policy.default)
+    assert (str(read["To"]), str(read["From"]), str(read["Subject"])) == (
+        "Ada <ada@a.example>",
+        "Shop <s@a.example>",
+        "Grüße",
+    )
+    assert messages["sms"].content == "Grüße".encode()
+
+
+async def test_a_code_reaches_the_message_and_no_text_about_it(runtime):
+    rendered = render_one(runtime, note("sms"), to(), {"code": "123456"})
+    assert rendered.messages["sms"].content == b"hello123456"
+    assert "123456" not in repr(rendered) + repr(rendered.messages["sms"])

@@ -1,0 +1,113 @@
+"""What happens next."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from waypost import RetryPolicy, policy
+from waypost.outcome import Outcome, Phase, Verdict
+from waypost.policy import Decision
+from waypost.states import State
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(days=1)
+RETRY = RetryPolicy(first=timedelta(seconds=30), factor=2.0, longest=timedelta(hours=1))
+
+
+def after(outcome, **changed):
+    known = {"retry": RETRY, "tries": 1, "in_doubt": 0, "expires_at": LATER, "now": NOW, "jitter": 0.0}
+    return policy.after(outcome, **{**known, **changed})
+
+
+@pytest.mark.parametrize(
+    ("tries", "jitter", "seconds"),
+    [(1, 0, 30), (2, 0, 60), (3, 0, 120), (7, 0, 1920), (8, 0, 3600), (500, 0, 3600), (1, 0.5, 33.75)],
+)
+def test_a_wait_doubles_up_to_the_longest(tries, jitter, seconds):
+    assert policy.backoff(RETRY, tries, jitter) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("factor", [1.0, 3.0, 10.0, 1000.0])
+def test_no_number_of_tries_is_too_many_for_any_factor(factor):
+    retry = RetryPolicy(first=timedelta(hours=1), factor=factor, longest=timedelta(hours=1))
+    assert policy.backoff(retry, 10_000, 0) == timedelta(hours=1)
+
+
+@given(tries=st.integers(1, 100), jitter=st.floats(0, 1, exclude_max=True))
+def test_jitter_adds_at_most_a_quarter(tries, jitter):
+    plain = policy.backoff(RETRY, tries, 0)
+    assert plain <= policy.backoff(RETRY, tries, jitter) <= plain * 1.25
+
+
+@given(st.integers(1, 100))
+def test_waits_never_get_shorter(tries):
+    assert policy.backoff(RETRY, tries, 0) <= policy.backoff(RETRY, tries + 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "in_doubt", "state", "due", "refused"),
+    [
+        (Verdict.ACCEPTED, 0, State.SENT, None, False),
+        (Verdict.ACCEPTED, 1, State.SENT, None, False),
+        (Verdict.REFUSED, 0, State.FAILED, None, True),
+        (Verdict.REFUSED, 1, State.FAILED, None, True),
+        (Verdict.DEFERRED, 0, State.DEFERRED, NOW + timedelta(seconds=30), False),
+        (Verdict.DEFERRED, 1, State.DEFERRED, NOW + timedelta(seconds=30), False),
+        (Verdict.UNKNOWN, 0, State.DEFERRED, NOW + timedelta(seconds=30), False),
+        (Verdict.UNKNOWN, 1, State.HELD, None, False),
+        (Verdict.UNKNOWN, 2, State.HELD, None, False),
+    ],
+)
+def test_every_verdict_has_one_consequence(verdict, in_doubt, state, due, refused):
+    decision = after(Outcome(verdict, Phase.DOT), in_doubt=in_doubt)
+    assert (decision.state, decision.due, decision.refused) == (state, due, refused)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.DEFERRED, Verdict.UNKNOWN])
+def test_the_reason_keeps_the_providers_words(verdict):
+    decision = after(Outcome(verdict, Phase.RCPT, 451, "4.7.1", "Come back tomorrow"))
+    assert "451 4.7.1 Come back tomorrow" in decision.reason
+
+
+def test_a_wait_the_server_names_is_kept_to_without_jitter():
+    outcome = Outcome(Verdict.DEFERRED, Phase.RCPT, 451, wait=timedelta(minutes=5))
+    assert after(outcome, tries=9, jitter=0.9).due == NOW + timedelta(minutes=5)
+
+
+def test_each_further_try_waits_longer():
+    outcome = Outcome(Verdict.DEFERRED, Phase.RCPT, 451)
+    assert [after(outcome, tries=n).due - NOW for n in (1, 2, 3)] == [
+        timedelta(seconds=30),
+        timedelta(seconds=60),
+        timedelta(seconds=120),
+    ]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DEFERRED, Verdict.UNKNOWN])
+@pytest.mark.parametrize(("left", "state"), [(29, "expired"), (30, "expired"), (31, "deferred")])
+def test_what_would_come_back_after_its_deadline_is_expired_now(verdict, left, state):
+    assert after(Outcome(verdict, Phase.DOT), expires_at=NOW + timedelta(seconds=left)).state == state
+
+
+@pytest.mark.parametrize(
+    ("due", "expected"),
+    [
+        (LATER - timedelta(seconds=1), Decision(State.DEFERRED, "down", due=LATER - timedelta(seconds=1))),
+        (LATER, Decision(State.EXPIRED, "deadline passed while deferred: down")),
+        (LATER + timedelta(days=1), Decision(State.EXPIRED, "deadline passed while deferred: down")),
+    ],
+)
+def test_deferring_keeps_to_the_deadline(due, expected):
+    assert policy.defer("down", due=due, expires_at=LATER) == expected
+
+
+@pytest.mark.parametrize(("seconds", "too_late"), [(-1, True), (0, True), (1, False)])
+def test_the_deadline_itself_is_too_late(seconds, too_late):
+    assert policy.expired(NOW + timedelta(seconds=seconds), NOW) is too_late
+
+
+def test_two_that_were_deferred_together_do_not_come_back_together():
+    outcome = Outcome(Verdict.DEFERRED, Phase.RCPT, 451)
+    assert len({after(outcome, jitter=None).due for _ in range(20)}) > 1

@@ -1,0 +1,55 @@
+"""Providers from the settings, and the steps a route takes through them."""
+
+import pytest
+
+from waypost.channels.memory import MemoryChannel
+from waypost.routes import providers, steps
+from waypost.settings import Settings
+
+MAIL, BACKUP = MemoryChannel("smtp", "email"), MemoryChannel("smtp-backup", "email")
+SMS, ANY = MemoryChannel("sms", "sms"), MemoryChannel("apprise", "*")
+
+
+@pytest.mark.parametrize(
+    ("route", "available", "taken"),
+    [
+        ("email", [MAIL], "email:smtp"),
+        ("email", [MAIL, BACKUP], "email:smtp email:smtp-backup"),
+        ("email sms", [MAIL, BACKUP, ANY], "email:smtp email:smtp-backup sms:apprise"),
+        ("sms email", [MAIL, ANY], "sms:apprise email:smtp"),
+        ("sms chat", [ANY], "sms:apprise"),
+        ("sms", [SMS, ANY], "sms:sms sms:apprise"),
+        ("email", [ANY], ""),
+        ("email sms", [], ""),
+    ],
+)
+def test_a_route_takes_each_provider_once_in_its_order(route, available, taken):
+    found = steps(route.split(), available)
+    assert " ".join(f"{kind}:{channel.name}" for kind, channel in found) == taken
+
+
+def test_the_settings_name_the_providers_in_order():
+    settings = Settings(
+        smtp_url="smtp://a.example?connections=7",
+        smtp_backup_url="smtp://b.example",
+        fallback_url="json://localhost/{phone}",
+    )
+    found = [(channel.name, channel.kind, channel.slots) for channel in providers(settings)]
+    assert found == [("smtp", "email", 7), ("smtp-backup", "email", 4), ("apprise", "*", 4)]
+    assert providers(Settings()) == []
+
+
+@pytest.mark.parametrize("name", ["smtp_url", "smtp_backup_url", "fallback_url"])
+@pytest.mark.parametrize("url", ["nosuch://u:hunter2@h", "u:hunter2@h", ""])
+def test_a_wrong_url_names_its_setting_and_not_its_password(name, url):
+    with pytest.raises(ValueError, match=f"^WAYPOST_{name.upper()}: ") as refused:
+        providers(Settings(**{name: url}))
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [None, "not a certificate"])
+def test_a_ca_file_that_is_none_is_a_wrong_setting(tmp_path, content):
+    if content:
+        (tmp_path / "ca.pem").write_text(content)
+    with pytest.raises(ValueError, match=r"^WAYPOST_SMTP_URL: .*ca"):
+        providers(Settings(smtp_url=f"smtps://u:p@mail.example?ca={tmp_path}/ca.pem"))

@@ -1,0 +1,85 @@
+"""What the environment may say, and what never shows."""
+
+import pytest
+from pydantic import ValidationError
+
+from waypost.settings import Settings, prepare_home, with_async_driver
+
+
+@pytest.mark.parametrize(
+    ("url", "driven"),
+    [
+        ("postgresql://u:p@h:5432/d", "postgresql+asyncpg://u:p@h:5432/d"),
+        ("postgres://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
+        ("postgresql+asyncpg://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
+        ("postgresql+psycopg://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
+        ("postgresql://u:p%2F@h/d?application_name=a", "postgresql+asyncpg://u:p%2F@h/d?application_name=a"),
+        ("sqlite:///relative.db", "sqlite+aiosqlite:///relative.db"),
+        ("sqlite:////var/lib/ledger.db", "sqlite+aiosqlite:////var/lib/ledger.db"),
+        ("sqlite+aiosqlite:///a.db", "sqlite+aiosqlite:///a.db"),
+    ],
+)
+def test_a_database_url_is_given_its_async_driver(url, driven):
+    assert with_async_driver(url) == driven
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:hunter2@h/d",
+        "u:hunter2@h/d",
+        "postgresql:u:hunter2@h/d",
+        "postgresql//u:hunter2@h/d",
+        "//u:hunter2@h/d",
+        "",
+    ],
+)
+def test_another_database_is_refused_without_its_password(url):
+    with pytest.raises(ValueError, match="WAYPOST_DATABASE_URL") as refused:
+        with_async_driver(url)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_unset_the_ledger_is_a_file_at_home(tmp_path):
+    assert Settings(home=tmp_path).ledger_url == f"sqlite+aiosqlite:///{tmp_path}/ledger.db"
+
+
+@pytest.mark.parametrize(
+    "name", ["DATABASE_URL", "SMTP_URL", "SMTP_BACKUP_URL", "FALLBACK_URL", "SECRET_KEY"]
+)
+def test_a_secret_is_read_and_never_shown(monkeypatch, name):
+    monkeypatch.setenv(f"WAYPOST_{name}", "smtp://u:hunter2@h")
+    settings = Settings()
+    assert getattr(settings, name.lower()).get_secret_value() == "smtp://u:hunter2@h"
+    assert "hunter2" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sender", ""),
+        ("sender", "Shop"),
+        ("sender", "Shop <no-reply>"),
+        ("sender", "Shop <no-reply@shop.example>\r\nBcc: hunter2@x.example"),
+        ("sender", "Shop <no-reply@shop.example>, hunter2 <b@shop.example>"),
+        ("poll_seconds", "0"),
+        ("attempt_seconds", "-1"),
+        ("attempt_seconds", "hunter2"),
+        ("lease_seconds", "1"),
+    ],
+)
+def test_a_wrong_setting_is_refused_when_read_and_not_repeated(monkeypatch, name, value):
+    monkeypatch.setenv(f"WAYPOST_{name.upper()}", value)
+    with pytest.raises(ValidationError, match=name) as refused:
+        Settings()
+    assert "hunter2" not in str(refused.value)
+
+
+def test_settings_do_not_change_while_a_process_runs():
+    with pytest.raises(ValidationError):
+        Settings().sender = "Other <other@shop.example>"
+
+
+def test_the_home_is_its_owners_alone(tmp_path):
+    home = prepare_home(Settings(home=tmp_path / "deep" / "home"))
+    assert home.stat().st_mode & 0o777 == 0o700
