@@ -89,7 +89,8 @@ class Submission:
             rows.append(("counted in an open notification", self.grouped))
         if self.rejections:
             rows.append(("rejected", len(self.rejections)))
-        return rows + [(str(state), count) for state, count in sorted(self.states.items())]
+        waiting = {State.ACCEPTED: "waiting for a run"}
+        return rows + [(waiting.get(s, str(s)), count) for s, count in sorted(self.states.items())]
 
 
 async def submit(

@@ -121,6 +121,7 @@ def start(home: Path, **more: str) -> Up:
         process = subprocess.Popen(
             command("up", "--port=0", "--smtp-port=0", "--texts-port=0"),
             env=environment(home, **more),
+            cwd=home.parent,
             stdout=log,
             stderr=subprocess.STDOUT,
         )

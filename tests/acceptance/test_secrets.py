@@ -42,10 +42,9 @@ def searched(up):
     page = f"https://{CANARIES['page']}/verify"
     signup = {"recipient": {"email": ADDRESS}, "data": {"product": "P", "verify_url": page}}
     _, signed = up.send("signup-verification", signup)
-    batch = summary["flow_runs"][0]
-    return eventually(
-        lambda: (text := everything(up)) and batch in text and signed["flow_runs"][0] in text and text
-    )
+    runs = [summary["flow_runs"][0], signed["flow_runs"][0]]
+    eventually(lambda: all(run in everything(up) for run in runs))
+    return everything(up)
 
 
 def everything(up) -> str:
@@ -68,10 +67,8 @@ def test_it_knows_addresses_masked_so_the_search_is_not_vain(searched):
 
 
 def test_prefect_never_learns_a_code_or_a_link(up, searched):
-    mail = next(
-        mail for mail in up.mails(ADDRESS) if CANARIES["page"] in mail.get_body(("plain",)).get_content()
-    )
-    plain = mail.get_body(("plain",)).get_content()
+    texts = [mail.get_body(("plain",)).get_content() for mail in up.mails(ADDRESS)]
+    [plain] = [text for text in texts if CANARIES["page"] in text]
     code, token = re.search(r"\b\d{6}\b", plain).group(), re.search(r"token=(\S+)", plain).group(1)
     assert token not in searched
     assert not re.search(rf"(?<![\d.]){code}(?!\d)", searched)

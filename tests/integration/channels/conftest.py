@@ -67,7 +67,7 @@ class MailServer:
 
     @property
     def open_sessions(self):
-        return [session for session in self.sessions if session.transport is not None]
+        return [session for session in self.sessions if not session.left]
 
     @property
     def contents(self):
@@ -95,8 +95,9 @@ class MailServer:
             yield self
         finally:
             listening.close()
-            for session in self.open_sessions:
-                session.transport.abort()
+            for session in self.sessions:
+                if session.transport is not None:
+                    session.transport.abort()
             await listening.wait_closed()
 
 
@@ -112,7 +113,7 @@ class Session(SMTP):
             **{"enable_SMTPUTF8": False, **house.options},
         )
         self.house = house
-        self.greeted = False
+        self.greeted = self.left = False
         self.taken = 0
         for verb in self._smtp_methods:
             self._smtp_methods[verb] = partial(self.hear, verb, self._smtp_methods[verb])
@@ -122,6 +123,14 @@ class Session(SMTP):
             self.house.sessions.append(self)
         super().connection_made(transport)
         self.house.most_open = max(self.house.most_open, len(self.house.open_sessions))
+
+    def eof_received(self):
+        self.left = True
+        return super().eof_received()
+
+    def connection_lost(self, error):
+        self.left = True
+        super().connection_lost(error)
 
     async def hear(self, verb, usual, argument):
         self.house.heard.append(f"{verb} {argument or ''}".strip())
@@ -138,7 +147,7 @@ class Session(SMTP):
             self.greeted = True
             bend = self.house.bends.get("GREETING", status)
             status = bend if isinstance(bend, str) else await bend(self)
-        if status.startswith("220 Ready to start TLS"):
+        if isinstance(status, str) and status.startswith("220 Ready to start TLS"):
             status += self.house.bends.get("INJECTED", "")
         await super().push(status)
 

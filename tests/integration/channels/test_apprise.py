@@ -84,14 +84,11 @@ async def test_a_service_that_says_nothing_in_time_leaves_it_unknown(web, write)
 
 @pytest.fixture
 def logged():
-    """What Apprise says where anybody can read it, in a process that has sent nothing so far."""
+    """What Apprise says where anybody can read it."""
     lines = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
     logging.getLogger().addHandler(handler)
-    fresh = logging.getLogger("apprise")
-    fresh.propagate = True
-    fresh.setLevel(logging.NOTSET)
     yield lines
     logging.getLogger().removeHandler(handler)
 

@@ -89,7 +89,7 @@ async def test_a_server_that_is_not_there_is_unavailable(smtp, mail_server, writ
     async with mail_server.running():
         pass
     channel = await smtp(mail_server)
-    with pytest.raises(ChannelUnavailable, match=r"could not be reached \(.*refused"):
+    with pytest.raises(ChannelUnavailable, match=r"127.0.0.1:\d+ could not be reached"):
         await channel.send(write())
 
 
@@ -121,14 +121,18 @@ async def test_a_name_nobody_knows_is_unavailable(write):
         ("DOT", "554 5.7.1 spam", REFUSED, Phase.DOT, 554, "5.7.1", "spam"),
     ],
 )
-async def test_an_answer_has_one_meaning(bent, smtp, write, verb, reply, verdict, phase, code, enhanced, words):
+async def test_an_answer_has_one_meaning(
+    bent, smtp, write, verb, reply, verdict, phase, code, enhanced, words
+):
     channel = await smtp(bent(**{verb: reply}))
     outcome = await channel.send(write())
     assert (outcome.verdict, outcome.phase) == (verdict, phase)
     assert (outcome.code, outcome.enhanced, outcome.words) == (code, enhanced, words)
 
 
-@pytest.mark.parametrize("bend", [drop, hang_up, silence, saying(b"what is this\r\n"), saying(b"25", then=drop)])
+@pytest.mark.parametrize(
+    "bend", [drop, hang_up, silence, saying(b"what is this\r\n"), saying(b"25", then=drop)]
+)
 @pytest.mark.parametrize(
     ("verb", "verdict", "phase"),
     [
@@ -146,7 +150,9 @@ async def test_no_answer_is_in_doubt_only_after_the_dot(bent, smtp, write, verb,
 
 
 @pytest.mark.parametrize("verb", ["GREETING", "EHLO"])
-async def test_an_attempt_cut_off_while_connecting_is_deferred_and_leaves_nothing_open(bent, smtp, write, verb):
+async def test_an_attempt_cut_off_while_connecting_is_deferred_and_leaves_nothing_open(
+    bent, smtp, write, verb
+):
     server = bent(**{verb: silence})
     outcome = await (await smtp(server, attempt_seconds=0.1)).send(write())
     assert (outcome.verdict, outcome.phase) == (DEFERRED, Phase.CONNECT)

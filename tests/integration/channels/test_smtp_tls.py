@@ -100,7 +100,9 @@ async def test_a_wrong_password_makes_it_unavailable_and_is_not_repeated(
     assert server.taken == []
 
 
-@pytest.mark.parametrize("injected", ["\r\n250 ok", "\r\n250-house.example\r\n250 AUTH PLAIN\r\n235 2.7.0 welcome"])
+@pytest.mark.parametrize(
+    "injected", ["\r\n250 ok", "\r\n250-house.example\r\n250 AUTH PLAIN\r\n235 2.7.0 welcome"]
+)
 async def test_words_injected_before_the_handshake_are_not_heard(secured, smtp, write, trusting, injected):
     server = secured(INJECTED=injected)
     channel = await smtp(server, f"{trusting}&tls=starttls", LOGIN)

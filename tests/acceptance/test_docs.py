@@ -1,0 +1,83 @@
+"""The documents say what is true: their commands run, their files exist, their type works."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from processes import REPOSITORY, Up, environment, start
+
+from waypost.settings import Settings
+
+DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+COMMAND = re.compile(r"^\$ (waypost [^#\n]+?)(?:  # exit status (\d).*)?$", re.MULTILINE)
+FILE = re.compile(r"^`([\w./-]+)`\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+
+
+def commands() -> list[tuple[str, str, int]]:
+    found = [(path.name, *match) for path in DOCUMENTS for match in COMMAND.findall(path.read_text())]
+    return [(name, line, int(status or 0)) for name, line, status in found if "parcel" not in line]
+
+
+@pytest.mark.parametrize(("document", "line", "status"), commands())
+def test_every_command_shown_runs_as_shown(up, document, line, status):
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(line)],
+        env=environment(up.home), cwd=REPOSITORY, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == status, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document):
+    for target in LINK.findall(document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_every_setting_is_documented_as_it_is():
+    told = (REPOSITORY / "docs" / "settings.md").read_text()
+    for name, field in Settings.model_fields.items():
+        assert f"| `WAYPOST_{name.upper()}` |" in told
+        assert f"| {field.description} |" in told
+
+
+def test_the_readmes_own_type_works_in_a_checkout(tmp_path):
+    checkout = tmp_path / "checkout"
+    for room in ("flows", "tasks", "templates", "deployments", "waypost"):
+        shutil.copytree(REPOSITORY / room, checkout / room)
+    files = dict(FILE.findall((REPOSITORY / "README.md").read_text()))
+    assert len(files) == 6
+    for name, text in files.items():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text(text)
+    ours: Up = start(tmp_path / "home", PYTHONPATH=str(checkout))
+    try:
+        source = str(checkout / "parcels.jsonl")
+        sent = ours.run("send", "parcel-shipped", "--from", source, PYTHONPATH=str(checkout))
+        assert sent.returncode == 0, sent.stdout + sent.stderr
+        [mail] = ours.mails("ada@buyer.example")
+        assert mail["Subject"] == "Order 7 is on its way"
+        assert 'href="https://track.example/7"' in mail.get_body(("html",)).get_content()
+    finally:
+        assert ours.stop() == 0
+
+
+def test_the_demo_sends_all_it_accepts(tmp_path):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "waypost.demo"],
+        env=env, cwd=tmp_path, capture_output=True, text=True, timeout=170,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    accepted, sent = re.fullmatch(
+        r"demo: (\d+) accepted, (\d+) sent, 0 failed", done.stdout.splitlines()[-1]
+    ).groups()
+    assert accepted == sent
+    assert len(list(Path(tmp_path, ".demo", "mail").glob("*.json"))) == 1

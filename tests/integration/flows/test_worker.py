@@ -1,0 +1,101 @@
+"""The resident worker: takes runs once, cancels what was cancelled, says what it cannot start."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from ledgers import Note, rows
+from noteflow import note
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.states import Cancelling
+from uuid_utils.compat import uuid7
+
+from deployments.worker import ResidentWorker
+from waypost import Recipient, Request
+from waypost.channels.memory import MemoryChannel
+
+pytestmark = pytest.mark.anyio
+
+
+class SlowChannel(MemoryChannel):
+    """Takes a tenth of a second a message."""
+
+    async def send(self, message):
+        await asyncio.sleep(0.1)
+        return await super().send(message)
+
+
+def asks(count):
+    request = [
+        Request[Note](recipient=Recipient(id=f"r{n}", email=f"r{n}@a.example"), data=Note())
+        for n in range(count)
+    ]
+    return [one.model_dump(mode="json", exclude_none=True) for one in request]
+
+
+@asynccontextmanager
+async def working(client, entrypoint="noteflow.note", workers=1):
+    """A pool and deployment of their own with so many workers on them; yields the deployment's id."""
+    pool = f"pool-{uuid7().hex}"
+    template = ResidentWorker.get_default_base_job_template()
+    await client.create_work_pool(WorkPoolCreate(name=pool, type="resident", base_job_template=template))
+    flow_id = await client.create_flow(note)
+    deployment = await client.create_deployment(
+        flow_id=flow_id, name=pool, work_pool_name=pool, entrypoint=entrypoint,
+        parameter_openapi_schema=note.parameters.model_dump_for_openapi(),
+    )  # fmt: skip
+    stop = asyncio.Event()
+
+    async def work():
+        async with ResidentWorker(pool, name=f"w-{uuid7().hex}") as worker:
+            while not stop.is_set():
+                await worker.get_and_submit_flow_runs()
+                await asyncio.sleep(0.05)
+
+    tasks = [asyncio.create_task(work()) for _ in range(workers)]
+    yield deployment
+    stop.set()
+    await asyncio.gather(*tasks)
+
+
+async def ended(client, run):
+    for _ in range(300):
+        run = await client.read_flow_run(run.id)
+        if run.state.is_final():
+            return run.state
+        await asyncio.sleep(0.1)
+    raise AssertionError("the run did not end")
+
+
+async def test_of_two_workers_one_takes_the_run(bench, client):
+    async with working(client, workers=2) as deployment:
+        runs = [
+            await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(2)})
+            for _ in range(5)
+        ]
+        states = [await ended(client, run) for run in runs]
+    assert [state.type.value for state in states] == ["COMPLETED"] * 5
+    assert len(bench.primary.sent) == 10
+
+
+async def test_cancelling_in_the_ui_stops_it_between_messages(bench, client):
+    slow = bench.runtime.channels[0] = SlowChannel("slow", slots=2)
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(200)})
+        while len(slow.sent) < 4:
+            await asyncio.sleep(0.05)
+        await client.set_flow_run_state(run.id, Cancelling())
+        state = await ended(client, run)
+        while state.name != "Cancelled":
+            state = await ended(client, run)
+    states = [row.state for row in await rows(bench.runtime.ledger)]
+    assert states.count("sent") == len(slow.sent) < 200
+    assert set(states) == {"sent", "claimed"}, "no message is left between its sending and its record"
+
+
+async def test_a_flow_that_cannot_be_loaded_is_a_crashed_run(bench, client):
+    async with working(client, entrypoint="noteflow.gone") as deployment:
+        run = await client.create_flow_run_from_deployment(deployment)
+        state = await ended(client, run)
+    assert state.is_crashed()
+    assert "could not start" in state.message
