@@ -6,10 +6,10 @@ import asyncio
 import logging
 
 import httpx
-from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 from sqlalchemy.exc import SQLAlchemyError
 
+from deployments.api import prefect_client
 from deployments.registry import registered
 from deployments.trigger import trigger
 from waypost.ledger import Ledger, claims
@@ -42,7 +42,7 @@ async def start_due(ledger: Ledger) -> int:
             continue  # its file is gone; `waypost doctor` says so
         batch, size = await claims.reserve(ledger, name)
         if size:
-            async with get_client() as client:
+            async with prefect_client() as client:
                 await trigger(client, one, batch, size)
             started += 1
     return started

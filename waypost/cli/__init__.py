@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -30,9 +29,6 @@ app.add_typer(db.app, name="db")
 def main() -> None:
     """The `waypost` command. Known troubles are one line on standard error and exit status 1."""
     from waypost.cli.errors import explained
-
-    # Without an API Prefect would start a temporary server of its own, where nothing is deployed.
-    os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
 
     try:
         app()

@@ -12,12 +12,11 @@ from waypost.settings import Settings
 def deploy(as_json: AsJson = False) -> None:
     """Create or update the work pool and a deployment per type. Schedules already there stay."""
     settings = connect(Settings())
-    from prefect.client.orchestration import get_client
-
     from deployments import registry
+    from deployments.api import prefect_client
 
     async def run() -> dict[str, str]:
-        async with get_client() as client:
+        async with prefect_client() as client:
             found = await registry.deploy(client, settings.work_pool)
         return {registry.find(name).deployment: str(id) for name, id in sorted(found.items())}
 

@@ -46,9 +46,8 @@ def send(
 
 
 async def _send(settings: Settings, type: str, source: Path, wait: bool) -> Submission:
-    from prefect.client.orchestration import get_client
-
     from deployments import submission
+    from deployments.api import prefect_client
     from deployments.registry import find
     from waypost.ledger import open_ledger
 
@@ -58,7 +57,7 @@ async def _send(settings: Settings, type: str, source: Path, wait: bool) -> Subm
         await ledger.check_schema()
         with _progress() as progress, source.open("rb") as lines:
             reading = progress.add_task("accepted", total=None)
-            async with get_client() as client:
+            async with prefect_client() as client:
                 sent = await submission.submit(
                     ledger,
                     client,

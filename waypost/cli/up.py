@@ -36,13 +36,12 @@ async def _up(settings: Settings, port: int, smtp_port: int, texts_port: int, st
     ports = Ports(prefect=port, smtp=smtp_port, texts=texts_port)
     async with servers(settings, ports, lambda line: err.print(f"[dim]{line} ...")) as (full, here):
         # Imported here: Prefect reads where its server is when it is imported.
-        from prefect.client.orchestration import get_client
-
+        from deployments.api import prefect_client
         from deployments.registry import deploy
         from deployments.serve import serve
 
         err.print("[dim]deploying the flows ...")
-        async with get_client() as client:
+        async with prefect_client() as client:
             deployed = await deploy(client, full.work_pool)
         with ExitStack() as stack:
 
