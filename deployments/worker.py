@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import SetStateStatus
+from prefect.context import AsyncClientContext
 from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.flows import load_flow_from_entrypoint
@@ -61,6 +62,12 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         self._runs: dict[UUID, asyncio.Task[None]] = {}
         self._flows: dict[UUID, Flow[..., Any]] = {}
         self._asked = 0.0
+        self._shared = AsyncExitStack()
+
+    async def setup(self) -> None:
+        """Runs share one API client: one of their own each would cost 30 ms before they begin."""
+        await super().setup()
+        await self._shared.enter_async_context(AsyncClientContext.get_or_create())
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Start what is scheduled, as many as there is room for, and cancel what was cancelled."""
@@ -103,6 +110,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._shared.aclose()
         await super().teardown(*exc_info)
 
     async def _take(self, flow_run: FlowRun) -> None:

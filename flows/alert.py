@@ -1,7 +1,5 @@
 """Alert: something is wrong, or is well again."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Annotated, Literal
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Digest: the alerts that could wait, one mail a recipient, when the schedule fires."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta

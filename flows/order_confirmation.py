@@ -1,7 +1,5 @@
 """Order confirmation: what was bought, what it costs, where it goes."""
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated
@@ -12,7 +10,7 @@ from pydantic import AfterValidator, Field, computed_field
 
 from tasks import deliver, fallback, lookup, render, report
 from waypost import Category, Facts, Line, NotificationType, Report, Request
-from waypost.money import Amount, known_currency
+from waypost.money import Amount, exact, known_currency
 
 Text = Annotated[Line, Field(min_length=1)]
 
@@ -21,19 +19,21 @@ class OrderLine(Facts):
     """`discount` is a fraction: 0.15 takes 15 % off."""
 
     product: Text
-    quantity: Annotated[int, Field(gt=0)]
+    quantity: Annotated[int, Field(gt=0, lt=1_000_000_000)]
     unit_price: Amount
     discount: Annotated[Amount, Field(le=1)] = Decimal(0)
 
     @property
     def gross(self) -> Decimal:
-        return self.unit_price * self.quantity
+        with exact():
+            return self.unit_price * self.quantity
 
     @computed_field
     @property
     def total(self) -> Decimal:
         """Exact; rounded only when shown."""
-        return self.gross * (1 - self.discount)
+        with exact():
+            return self.gross * (1 - self.discount)
 
 
 class ShipTo(Facts):
@@ -58,17 +58,20 @@ class Order(Facts):
     @computed_field
     @property
     def subtotal(self) -> Decimal:
-        return sum((line.total for line in self.lines), Decimal(0))
+        with exact():
+            return sum((line.total for line in self.lines), Decimal(0))
 
     @computed_field
     @property
     def savings(self) -> Decimal:
-        return sum((line.gross - line.total for line in self.lines), Decimal(0))
+        with exact():
+            return sum((line.gross - line.total for line in self.lines), Decimal(0))
 
     @computed_field
     @property
     def total(self) -> Decimal:
-        return self.subtotal + self.freight
+        with exact():
+            return self.subtotal + self.freight
 
 
 TYPE = NotificationType(

@@ -4,8 +4,6 @@ Waypost mints code and link itself, so that neither is ever a fact or a Prefect 
 `waypost verify RECIPIENT CODE` checks one.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Annotated
 from uuid import UUID

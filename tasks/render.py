@@ -14,7 +14,7 @@ from waypost.message import render_one
 from waypost.notification import Notification, Rendered
 from waypost.runtime import Runtime
 
-YIELD_EVERY = 20  # some 10 ms of work, so that a large batch never holds the loop
+YIELD_EVERY = 5  # some 3 ms of work: what others send and record waits behind it
 
 
 @task(name="render", cache_policy=NO_CACHE)

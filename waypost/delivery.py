@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from random import random
-from typing import TypeVar
 from uuid import UUID
 
 from waypost import policy
 from waypost.channels import Channel, ChannelUnavailable
 from waypost.clock import now
-from waypost.ledger.recorder import Begin, Finish
+from waypost.ledger.recorder import Begin, Finish, NotRecorded
 from waypost.notification import Delivery, Rendered
 from waypost.notification_type import NotificationType
 from waypost.outcome import Outcome, Phase, Verdict
@@ -21,7 +21,8 @@ from waypost.routes import steps
 from waypost.runtime import Runtime
 from waypost.states import State
 
-T = TypeVar("T")
+_TOO_LATE = Decision(State.EXPIRED, "deadline passed before it could go")
+_NOT_OURS = "no longer this run's to send"
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Dispatch:
     batch: UUID
     flow_run_id: UUID | None = None
     route: list[tuple[str, Channel]] = field(init=False)
+    _stopping: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.route = steps(self.type.route, self.runtime.channels)
@@ -72,22 +74,17 @@ class Dispatch:
         return replace(delivery, step=delivery.step if step is None else step, refused=False)
 
     async def defer(self, deliveries: Sequence[Delivery], reason: str) -> list[Delivery]:
-        """Put off what a provider that would not open was meant to take."""
-        moment = now()
+        """Put off what a provider that would not open was meant to take: together, so that it comes
+        back as one batch."""
+        moment, jitter = now(), random()
         return await self._settle(
-            [
-                (
-                    delivery,
-                    policy.defer(
-                        reason,
-                        due=moment
-                        + policy.backoff(self.type.retry, max(delivery.notification.tries, 1), random()),
-                        expires_at=delivery.notification.expires_at,
-                    ),
-                )
-                for delivery in deliveries
-            ]
+            [(delivery, self._put_off(delivery, reason, moment, jitter)) for delivery in deliveries]
         )
+
+    def _put_off(self, delivery: Delivery, reason: str, moment: datetime, jitter: float) -> Decision:
+        notification = delivery.notification
+        wait = policy.backoff(self.type.retry, max(notification.tries, 1), jitter)
+        return policy.defer(reason, due=moment + wait, expires_at=notification.expires_at)
 
     async def send(self, deliveries: Sequence[Delivery]) -> tuple[list[Delivery], str | None]:
         """Try each delivery's own step once.
@@ -116,45 +113,66 @@ class Dispatch:
             await channel.open()
         except ChannelUnavailable as error:
             return [], str(error)
-        slots = [self._slot(channel, waiting, moved) for _ in range(min(channel.slots, len(members)))]
-        reasons = await _together(slots)
-        return moved, next((reason for reason in reasons if reason), None)
+        slots = [
+            asyncio.create_task(self._slot(channel, waiting, moved))
+            for _ in range(min(channel.slots, len(members)))
+        ]
+        try:
+            await asyncio.wait(slots)
+        except asyncio.CancelledError:
+            # What is on the wire is still heard and recorded; nothing more is taken.
+            self._stopping = True
+            await asyncio.wait(slots)
+            raise
+        if failed := [error for slot in slots if (error := slot.exception())]:
+            raise failed[0]
+        return moved, next((reason for slot in slots if (reason := slot.result())), None)
 
     async def _slot(self, channel: Channel, waiting: Iterator[Delivery], moved: list[Delivery]) -> str | None:
-        for delivery in waiting:
-            try:
-                # Shielded: a run cancelled in the middle still hears and records this answer.
-                moved.append(await _uncancelled(self._attempt(channel, delivery)))
-            except ChannelUnavailable as error:
-                return str(error)
+        """One message after the other. How one ended and that the next begins is one write."""
+        ended: Finish | None = None
+        try:
+            while not self._stopping and (delivery := next(waiting, None)) is not None:
+                if policy.expired(delivery.notification.expires_at, now()):
+                    moved += await self._settle([(delivery, _TOO_LATE)])
+                    continue
+                begin = self._begin(channel, delivery)
+                number = await self.runtime.recorder.begin(begin, after=ended)
+                ended = None
+                if not number:
+                    moved.append(replace(delivery, state=State.CANCELLED, reason=_NOT_OURS))
+                    continue
+                try:
+                    outcome = await channel.send(delivery.rendered.messages[begin.channel])
+                except ChannelUnavailable as error:
+                    # Nothing was sent: it stays this run's, for the task's own retries.
+                    outcome = Outcome(Verdict.DEFERRED, Phase.CONNECT, words=error.reason)
+                    ended = self._finish(delivery, begin, outcome, Decision(State.CLAIMED))
+                    return str(error)
+                result, ended = self._conclude(delivery, begin, number, outcome)
+                moved.append(result)
+        except NotRecorded:
+            self._stopping = True  # nobody sends on what cannot be recorded
+            ended = None
+            raise
+        finally:
+            if ended is not None:
+                await self.runtime.recorder.finish(ended)
         return None
 
-    async def _attempt(self, channel: Channel, delivery: Delivery) -> Delivery:
-        notification = delivery.notification
-        if policy.expired(notification.expires_at, now()):
-            expired = Decision(State.EXPIRED, "deadline passed before it could go")
-            return (await self._settle([(delivery, expired)]))[0]
-        begin = Begin(
-            notification_id=notification.id,
+    def _begin(self, channel: Channel, delivery: Delivery) -> Begin:
+        return Begin(
+            notification_id=delivery.notification.id,
             batch=self.batch,
             channel=self.route[delivery.step][0],
             provider=channel.name,
             flow_run_id=self.flow_run_id,
         )
-        number = await self.runtime.recorder.begin(begin)
-        if not number:
-            return replace(delivery, state=State.CANCELLED, reason="no longer this run's to send")
-        message = delivery.rendered.messages[begin.channel]
-        try:
-            outcome = await channel.send(message)
-        except ChannelUnavailable as error:
-            # Nothing was sent: it stays this run's, for the task's own retries.
-            outcome = Outcome(Verdict.DEFERRED, Phase.CONNECT, words=error.reason)
-            await self._finish(delivery, begin, outcome, Decision(State.CLAIMED))
-            raise
-        return await self._conclude(delivery, begin, number, outcome)
 
-    async def _conclude(self, delivery: Delivery, begin: Begin, number: int, outcome: Outcome) -> Delivery:
+    def _conclude(
+        self, delivery: Delivery, begin: Begin, number: int, outcome: Outcome
+    ) -> tuple[Delivery, Finish]:
+        """What the outcome makes of the delivery, and what of it is to be written."""
         notification = delivery.notification
         decision = policy.after(
             outcome,
@@ -167,8 +185,7 @@ class Dispatch:
         following = self.first_step(delivery.rendered, delivery.step + 1)
         goes_on = decision.refused and following is not None
         recorded = replace(decision, state=State.SENDING) if goes_on else decision
-        await self._finish(delivery, begin, outcome, recorded)
-        return replace(
+        result = replace(
             delivery,
             state=decision.state,
             reason=decision.reason,
@@ -176,17 +193,16 @@ class Dispatch:
             outcome=outcome,
             refused=goes_on,
         )
+        return result, self._finish(delivery, begin, outcome, recorded)
 
-    async def _finish(self, delivery: Delivery, begin: Begin, outcome: Outcome, decision: Decision) -> None:
-        await self.runtime.recorder.finish(
-            Finish(
-                notification_id=delivery.notification.id,
-                batch=self.batch,
-                decision=decision,
-                step=delivery.step,
-                attempt=begin.id,
-                outcome=outcome,
-            )
+    def _finish(self, delivery: Delivery, begin: Begin, outcome: Outcome, decision: Decision) -> Finish:
+        return Finish(
+            notification_id=delivery.notification.id,
+            batch=self.batch,
+            decision=decision,
+            step=delivery.step,
+            attempt=begin.id,
+            outcome=outcome,
         )
 
     async def _settle(self, decided: Sequence[tuple[Delivery, Decision]]) -> list[Delivery]:
@@ -207,23 +223,3 @@ def updated(items: Sequence[Delivery], *changes: Sequence[Delivery]) -> list[Del
     """`items` in their order, each as the latest of `changes` has it."""
     latest = {change.notification.id: change for some in changes for change in some}
     return [latest.get(item.notification.id, item) for item in items]
-
-
-async def _together(work: Sequence[Coroutine[None, None, T]]) -> list[T]:
-    """Run all of `work`; when one fails (the ledger cannot be written) the others take no more."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]
-
-
-async def _uncancelled(work: Coroutine[None, None, T]) -> T:
-    """Finish `work` even when cancelled meanwhile, then be cancelled."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

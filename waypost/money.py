@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from functools import partial
 from typing import Annotated
 
 from babel.numbers import is_currency
 from pydantic import Field
 
-# 28 digits is what Decimal computes with exactly by default; 16 leave room for quantity and sums.
+# Computing inside it rounds nothing: 100 digits hold any product and sum of the amounts below.
+exact = partial(localcontext, prec=100)
+
 Amount = Annotated[Decimal, Field(ge=0, max_digits=16, decimal_places=6)]
 
 

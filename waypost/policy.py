@@ -32,8 +32,8 @@ def backoff(retry: RetryPolicy, tries: int, jitter: float) -> timedelta:
 
     Jitter keeps a burst that was deferred together from coming back together.
     """
-    wait = retry.first * retry.factor ** min(tries - 1, 30)
-    return min(wait, retry.longest) * (1 + jitter / 4)
+    wait = retry.first.total_seconds() * retry.factor ** min(tries - 1, 30)
+    return timedelta(seconds=min(wait, retry.longest.total_seconds()) * (1 + jitter / 4))
 
 
 def after(

@@ -25,7 +25,7 @@ from waypost.notification_type import LINE_PATTERN, Facts, Line
 
 F = TypeVar("F", bound=Facts)
 
-PHONE_PATTERN = r"^[0-9+(). /-]*$"
+PHONE_PATTERN = r"^\+?[0-9(). -]*[0-9][0-9(). -]*$"
 
 Email = Annotated[
     str,

@@ -24,7 +24,7 @@ def providers(settings: Settings) -> list[Channel]:
     ):
         if url is not None:
             server = smtp_server(setting, url.get_secret_value())
-            found.append(SmtpChannel(name, server, sender, settings.attempt_seconds))
+            found.append(_smtp(setting, name, server, sender, settings.attempt_seconds))
     if settings.fallback_url is not None:
         # Imported here: Apprise takes a second, and many installations have no fallback.
         from waypost.channels.apprise import AppriseChannel
@@ -35,6 +35,13 @@ def providers(settings: Settings) -> list[Channel]:
         except ValueError as error:
             raise ValueError(f"WAYPOST_FALLBACK_URL: {error}") from None
     return found
+
+
+def _smtp(setting: str, name: str, server: SmtpServer, sender: str, attempt_seconds: float) -> SmtpChannel:
+    try:
+        return SmtpChannel(name, server, sender, attempt_seconds)
+    except OSError:
+        raise ValueError(f"{setting}: ca= names no file of certificates that can be read") from None
 
 
 def smtp_server(setting: str, url: str) -> SmtpServer:

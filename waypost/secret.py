@@ -17,7 +17,7 @@ def secret_key(settings: Settings) -> bytes:
         return settings.secret_key.get_secret_value().encode()
     path = prepare_home(settings) / "secret.key"
     if not path.exists():
-        made = path.with_name(f"secret.key.{os.getpid()}")
+        made = path.with_name(f"secret.key.{secrets.token_hex(8)}")
         made.touch(mode=0o600)
         made.write_text(secrets.token_urlsafe(48))
         try:

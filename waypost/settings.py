@@ -93,10 +93,11 @@ def with_async_driver(url: str) -> str:
     )
     if not separator or not driver:
         raise ValueError(
-            f"WAYPOST_DATABASE_URL: {scheme!r} is not supported; "
+            "WAYPOST_DATABASE_URL: this database is not supported; "
             "use postgresql://user:password@host/name or sqlite:///file"
         )
-    return f"{driver}://{rest}"
+    # libpq's name for it, which every provider's URL has; asyncpg's is another.
+    return f"{driver}://{rest.replace('sslmode=', 'ssl=') if 'asyncpg' in driver else rest}"
 
 
 def prepare_home(settings: Settings) -> Path:

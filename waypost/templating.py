@@ -95,18 +95,37 @@ class Templates:
         except OSError as error:
             raise TemplateError(f"{where}: {error.strerror}") from None
         try:
+            environment.parse(source)  # first, so that an error names a line of this very file
             if name.endswith(".mjml"):
-                source = str(mjml2html(source, include_loader=self._included, fonts={}))
+                source = self._html_of(source)
             return environment.from_string(source)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(f"{where}, line {error.lineno}: {error.message}") from None
         except Exception as error:  # the MJML compiler raises bare exceptions
             raise TemplateError(f"{where}: {error}") from None
 
+    def _html_of(self, source: str) -> str:
+        """MJML compiled. Fonts are never fetched from elsewhere: a mail asks nobody for anything."""
+        not_taken: list[str] = []
+
+        def include(path: str) -> str:
+            try:
+                return self._included(path)
+            except (OSError, TemplateError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                not_taken.append(f"{path}: {reason}")
+                raise
+
+        try:
+            return str(mjml2html(source, include_loader=include, fonts={}))
+        except Exception as error:
+            # The compiler says where in its own words, but not why.
+            raise TemplateError(not_taken[0] if not_taken else str(error)) from None
+
     def _included(self, path: str) -> str:
         included = (self._folder / path).resolve()
         if not included.is_relative_to(self._folder.resolve()):
-            raise TemplateError(f"{path}: an include stays inside the templates folder")
+            raise TemplateError("an include stays inside the templates folder")
         return included.read_text(encoding="utf-8")
 
 

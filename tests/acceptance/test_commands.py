@@ -178,7 +178,7 @@ def test_doctor_is_content_and_says_what_is_wrong_where_nothing_runs(up, tmp_pat
     ("setting", "value", "said"),
     [
         ("WAYPOST_SMTP_URL", "smpt://user:hunter2@host", "WAYPOST_SMTP_URL"),
-        ("WAYPOST_DATABASE_URL", "mysql://user:hunter2@host/x", "not supported"),
+        ("WAYPOST_DATABASE_URL", "mysql://user:hunter2@host/x", "WAYPOST_DATABASE_URL"),
         ("WAYPOST_FALLBACK_URL", "nothing-known://hunter2", "WAYPOST_FALLBACK_URL"),
         ("WAYPOST_SENDER", "two@a.example, b@b.example\nBcc: x@y.example", "WAYPOST_SENDER"),
         ("WAYPOST_POLL_SECONDS", "hunter2", "WAYPOST_POLL_SECONDS"),

@@ -232,6 +232,16 @@ def test_a_control_character_is_refused_as_it_stands_and_once_decoded(vector, pl
     assert "evil" not in str(refused.value)
 
 
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("value", ["a" * 1100, "a." * 600, '"' * 600, "ü" * 1100, "a b" * 400])
+def test_no_header_is_longer_than_a_line_may_be(value, place):
+    try:
+        raw = PLACES[place](value)
+    except HeaderError:
+        return
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+
+
 @pytest.mark.parametrize("vector", VECTORS)
 def test_a_sender_from_the_settings_cannot_start_a_header_either(vector):
     try:
@@ -249,6 +259,8 @@ def test_a_sender_from_the_settings_cannot_start_a_header_either(vector):
         ('"Shop, Inc." <no-reply@shop.example>', ("Shop, Inc.", "no-reply@shop.example")),
         ("Bücher <no-reply@bücher.example>", ("Bücher", "no-reply@xn--bcher-kva.example")),
         ("no-reply@shop.example", ("", "no-reply@shop.example")),
+        ("<no-reply@shop.example>", ("", "no-reply@shop.example")),
+        ('"The \\"Shop\\"" <no-reply@shop.example>', ('The "Shop"', "no-reply@shop.example")),
     ],
 )
 def test_a_sender_is_a_name_and_an_address(value, parsed):

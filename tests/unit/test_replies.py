@@ -24,7 +24,9 @@ BEFORE_THE_DOT = [Phase.CONNECT, Phase.MAIL, Phase.RCPT, Phase.DATA]
         (550, Verdict.REFUSED, Verdict.REFUSED),
         (554, Verdict.REFUSED, Verdict.REFUSED),
         (599, Verdict.REFUSED, Verdict.REFUSED),
-        (600, Verdict.DEFERRED, Verdict.DEFERRED),
+        (600, Verdict.DEFERRED, Verdict.UNKNOWN),
+        (354, Verdict.DEFERRED, Verdict.UNKNOWN),
+        (-1, Verdict.DEFERRED, Verdict.UNKNOWN),
     ],
 )
 def test_a_code_has_one_meaning_before_the_dot_and_one_after(code, before, after):

@@ -55,6 +55,8 @@ def test_a_recipient_nobody_could_find_is_refused(given):
         ("phone", "hunter2"),
         ("phone", "+49\n170"),
         ("phone", ""),
+        ("phone", "()-."),
+        ("phone", "+"),
         ("name", "hunter2\nBcc: evil@x.example"),
         ("name", "hunter2\r"),
         ("name", "hunter2\x00"),

@@ -20,7 +20,7 @@ from waypost.channels import ChannelUnavailable, replies
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase, Verdict
 
-_STATUS = re.compile(r"\berror=(\d{3})\b")
+_STATUS = re.compile(r"\berror=(\d{3})\.?$")
 _NOT_OPENED = re.compile(
     r"Failed to establish a new connection|Connection refused|Name or service not known"
     r"|NameResolutionError|CERTIFICATE_VERIFY_FAILED",
@@ -45,7 +45,8 @@ class AppriseChannel:
         self._url = url
         self._attempt_seconds = attempt_seconds
         self._places = asyncio.Semaphore(self.slots)
-        if _service(_filled(url, phone="+15550100", email="a@b.example", id="someone")) is None:
+        filled = _filled(url, phone="+15550100", email="a@b.example", id="someone")
+        if filled is None or _service(filled) is None:
             raise ValueError("not an Apprise URL (its services are listed in Apprise's documentation)")
 
     async def open(self) -> None:
@@ -55,13 +56,11 @@ class AppriseChannel:
         """Offer one short message, in a thread: Apprise is not asynchronous."""
         person = message.notification.recipient
         url = _filled(self._url, phone=person.phone, email=person.email, id=person.key)
-        service = _service(url)
-        if service is None:
-            return Outcome(
-                Verdict.REFUSED,
-                Phase.RCPT,
-                words="the recipient's address does not fit this service",
-            )
+        service = _service(url) if url else None
+        # A service that found no target in its URL may text its own number instead.
+        if service is None or getattr(service, "targets", None) == []:
+            words = "the recipient's phone, email or id does not fit this service"
+            return Outcome(Verdict.REFUSED, Phase.RCPT, words=words)
         async with self._places:
             try:
                 async with asyncio.timeout(self._attempt_seconds):
@@ -75,9 +74,13 @@ class AppriseChannel:
         """Nothing to let go of."""
 
 
-def _filled(url: str, *, phone: str | None, email: str | None, id: str) -> str:
-    for name, value in (("{phone}", phone), ("{email}", email), ("{id}", id)):
-        url = url.replace(name, quote(value or "", safe=""))
+def _filled(url: str, *, phone: str | None, email: str | None, id: str) -> str | None:
+    """`url` with the recipient's own in it, or None when one would lead to another page."""
+    dialled = re.sub(r"[^0-9+]", "", phone or "")
+    for name, value in (("{phone}", dialled), ("{email}", email or ""), ("{id}", id)):
+        if name in url and ("/" in value or "\\" in value or value in ("", ".", "..")):
+            return None
+        url = url.replace(name, quote(value, safe=""))
     return url
 
 
@@ -90,28 +93,34 @@ def _notify(name: str, service: Any, title: str, body: str) -> Outcome:
         sent = service.notify(title=title, body=body)
     if sent:
         return Outcome(Verdict.ACCEPTED, Phase.DOT, words="accepted")
-    if status := _STATUS.search(log.text):
-        return replies.http(int(status.group(1)))
-    if _NOT_OPENED.search(log.text):
+    if log.status is not None:
+        return replies.http(log.status)
+    if log.not_opened:
         raise ChannelUnavailable(name, "its service could not be reached")
     return Outcome(Verdict.UNKNOWN, Phase.DOT, words="the service did not say what became of it")
 
 
 class _ThreadLog(logging.Handler):
-    """What Apprise logs in this thread while the block runs. Never kept: it holds addresses."""
+    """What Apprise says in this thread of the answer, while the block runs.
+
+    Its log repeats the message too, which may say anything: only its warnings are believed about a
+    status, and only its line about the socket about the connection. Nothing of it is kept.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self._thread = threading.get_ident()
-        self._lines: list[str] = []
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self._lines)
+        self.status: int | None = None
+        self.not_opened = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self._lines.append(record.getMessage())
+        if record.thread != self._thread:
+            return
+        line = record.getMessage()
+        if record.levelno >= logging.WARNING and (found := _STATUS.search(line)):
+            self.status = int(found.group(1))
+        if line.startswith("Socket Exception") and _NOT_OPENED.search(line):
+            self.not_opened = True
 
     def __enter__(self) -> _ThreadLog:
         _LOGGER.addHandler(self)

@@ -22,6 +22,8 @@ def smtp(code: int, text: str, phase: Phase) -> Outcome:
         verdict = Verdict.ACCEPTED
     elif 500 <= code < 600:
         verdict = Verdict.REFUSED
+    elif phase is Phase.DOT and not 400 <= code < 500:
+        verdict = Verdict.UNKNOWN  # the message was on the wire, and this is no answer to it
     else:
         # 4xx, and whatever makes no sense: the message was not taken, later may be different.
         verdict = Verdict.DEFERRED

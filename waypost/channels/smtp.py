@@ -9,7 +9,6 @@ from contextlib import suppress
 from aiosmtplib import (
     SMTP,
     SMTPAuthenticationError,
-    SMTPConnectResponseError,
     SMTPException,
     SMTPResponseException,
     SMTPServerDisconnected,
@@ -22,6 +21,7 @@ from waypost.notification import Message
 from waypost.outcome import Outcome, Phase
 
 CONNECT_SECONDS = 15.0
+QUIT_SECONDS = 2.0
 
 
 class SmtpChannel:
@@ -42,62 +42,64 @@ class SmtpChannel:
     async def open(self) -> None:
         """Open one connection, so that a server that is down is noticed before anything is sent."""
         async with self._places:
-            client, _ = await self._take()
-            self._idle.append(client)
+            self._idle.append(self._kept() or await self._connect())
 
     async def send(self, message: Message) -> Outcome:
         """Offer one message, with one limit around the whole attempt.
 
         A kept connection that the server closed meanwhile is replaced once: nothing was sent on it.
         """
+        deadline = asyncio.get_running_loop().time() + self._attempt_seconds
         async with self._places:
-            dialogue = None
+            client = self._kept()
+            if client is not None:
+                outcome = await self._converse(client, message, deadline)
+                if not _was_gone(outcome):
+                    return outcome
             try:
-                async with asyncio.timeout(self._attempt_seconds):
-                    client, fresh = await self._take()
-                    dialogue = Dialogue(client)
-                    outcome = await self._offer(client, dialogue, message)
-                    if outcome is None or (_gone(outcome) and not fresh):
-                        if fresh:
-                            return replies.lost(dialogue.phase, "connection lost")
-                        client = await self._connect()
-                        dialogue = Dialogue(client)
-                        outcome = await self._offer(client, dialogue, message)
+                async with asyncio.timeout_at(deadline):
+                    client = await self._connect()
             except TimeoutError:
-                # aiosmtplib's own timeouts are off: this is ours, and the connection is unusable.
-                phase = dialogue.phase if dialogue else Phase.CONNECT
-                return replies.lost(phase, f"no answer within {self._attempt_seconds:g} s")
-            return outcome or replies.lost(dialogue.phase, "connection lost")
+                return replies.lost(Phase.CONNECT, self._too_late())
+            return await self._converse(client, message, deadline)
 
-    async def _offer(self, client: SMTP, dialogue: Dialogue, message: Message) -> Outcome | None:
-        """The outcome, or None when the connection was lost with nothing in doubt. The connection
-        goes back to the pool when it can take another message, and is closed otherwise."""
+    async def _converse(self, client: SMTP, message: Message, deadline: float) -> Outcome:
+        """One dialogue. The connection goes back to the pool when it can take another message, and is
+        closed otherwise; what becomes of it then changes nothing about the outcome."""
+        dialogue = Dialogue(client)
         kept = False
         try:
-            outcome = await dialogue.speak(self._sender, message.address, message.content)
-            if outcome.phase in (Phase.RCPT, Phase.DATA):
-                await dialogue.reset()
-            kept = client.is_connected
+            outcome = await self._speak(dialogue, message, deadline)
+            kept = await dialogue.can_go_on(outcome)
             return outcome
-        except SMTPServerDisconnected:
-            return replies.lost(dialogue.phase, "connection lost") if _past_mail(dialogue) else None
-        except SMTPResponseException as error:
-            return replies.smtp(error.code, error.message, dialogue.phase)
-        except (SMTPException, OSError) as error:
-            return replies.lost(dialogue.phase, f"connection broken: {type(error).__name__}")
         finally:
             if kept:
                 self._idle.append(client)
             else:
                 client.close()
 
-    async def _take(self) -> tuple[SMTP, bool]:
-        """An idle connection, or a fresh one (True)."""
+    async def _speak(self, dialogue: Dialogue, message: Message, deadline: float) -> Outcome:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await dialogue.speak(self._sender, message.address, message.content)
+        except TimeoutError:
+            return replies.lost(dialogue.phase, self._too_late())
+        except SMTPServerDisconnected:
+            return replies.lost(dialogue.phase, "connection lost")
+        except SMTPResponseException as error:
+            return replies.smtp(error.code, error.message, dialogue.phase)
+        except (SMTPException, OSError) as error:
+            return replies.lost(dialogue.phase, f"connection broken: {type(error).__name__}")
+
+    def _too_late(self) -> str:
+        return f"no answer within {self._attempt_seconds:g} s"
+
+    def _kept(self) -> SMTP | None:
         while self._idle:
             client = self._idle.pop()
             if client.is_connected:
-                return client, False
-        return await self._connect(), True
+                return client
+        return None
 
     async def _connect(self) -> SMTP:
         server = self._server
@@ -119,25 +121,29 @@ class SmtpChannel:
         except (SMTPException, OSError, TimeoutError, ValueError) as error:
             client.close()
             raise ChannelUnavailable(self.name, _why(error, server)) from None
+        except BaseException:
+            client.close()
+            raise
         return client
 
     async def close(self) -> None:
-        """Say QUIT on what is open."""
+        """Say QUIT on what is open, to all at once."""
         idle, self._idle = self._idle, []
-        for client in idle:
-            with suppress(SMTPException, OSError, TimeoutError):
-                async with asyncio.timeout(2):
-                    await client.quit()
-            client.close()
+        await asyncio.gather(*(_quit(client) for client in idle))
 
 
-def _past_mail(dialogue: Dialogue) -> bool:
-    return dialogue.phase not in (Phase.CONNECT, Phase.MAIL)
+async def _quit(client: SMTP) -> None:
+    with suppress(SMTPException, OSError, TimeoutError):
+        async with asyncio.timeout(QUIT_SECONDS):
+            await client.quit()
+    client.close()
 
 
-def _gone(outcome: Outcome) -> bool:
-    """Whether the server took leave before the envelope (421): a fresh connection may do better."""
-    return outcome.code == 421 and outcome.phase is Phase.MAIL
+def _was_gone(outcome: Outcome) -> bool:
+    """Whether a kept connection turned out to be of no use before the envelope was begun: lost, or
+    the server took its leave (421)."""
+    before = outcome.phase in (Phase.CONNECT, Phase.MAIL)
+    return before and (outcome.words == "connection lost" or outcome.code == 421)
 
 
 def _tls_context(server: SmtpServer) -> ssl.SSLContext:
@@ -146,19 +152,18 @@ def _tls_context(server: SmtpServer) -> ssl.SSLContext:
 
 def _why(error: BaseException, server: SmtpServer) -> str:
     place = f"{server.host}:{server.port}"
-    match error:
+    cause = error.__cause__ or error
+    match cause:
         case SMTPAuthenticationError():
-            return f"{place} refused the user name or password ({error.code})"
-        case SMTPConnectResponseError() | SMTPResponseException():
-            return f"{place} answered {error.code} {' '.join(error.message.split())[:200]}"
+            return f"{place} refused the user name or password ({cause.code})"
+        case SMTPResponseException():
+            return f"{place} answered {cause.code} {' '.join(cause.message.split())[:200]}"
         case ssl.SSLCertVerificationError():
-            return f"{place} has a certificate that cannot be trusted ({error.verify_message})"
+            return f"{place} has a certificate that cannot be trusted ({cause.verify_message})"
         case TimeoutError():
             return f"{place} did not answer within {CONNECT_SECONDS:g} s"
         case _ if "STARTTLS" in str(error):
             return f"{place} does not offer STARTTLS, and TLS is required"
         case _:
-            cause = error.__cause__ or error
-            return (
-                f"{place} could not be reached ({getattr(cause, 'strerror', None) or type(cause).__name__})"
-            )
+            reason = getattr(cause, "strerror", None) or type(cause).__name__
+            return f"{place} could not be reached ({reason})"

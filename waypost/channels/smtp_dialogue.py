@@ -6,10 +6,14 @@ dialogue is spoken here, command by command, over aiosmtplib's connection, EHLO,
 
 from __future__ import annotations
 
+import asyncio
+
 from aiosmtplib import SMTP, SMTPException
 
 from waypost.channels import replies
 from waypost.outcome import Outcome, Phase
+
+RESET_SECONDS = 2.0
 
 
 class Dialogue:
@@ -45,9 +49,18 @@ class Dialogue:
         reply = await protocol.read_response()
         return replies.smtp(reply.code, reply.message, Phase.DOT)
 
-    async def reset(self) -> None:
-        """Forget a refused envelope, so that the connection can take another message."""
-        await self._client.rset()
+    async def can_go_on(self, outcome: Outcome) -> bool:
+        """Whether the connection can take another message; a refused envelope is forgotten first.
+        What becomes of that changes nothing about the outcome, so it never raises."""
+        if outcome.code is None or outcome.code < 200:
+            return False  # no answer, or none that makes sense: what comes next cannot be matched
+        try:
+            async with asyncio.timeout(RESET_SECONDS):
+                if outcome.phase in (Phase.RCPT, Phase.DATA):
+                    await self._client.rset()
+        except (SMTPException, OSError, TimeoutError):
+            return False
+        return self._client.is_connected
 
 
 def stuffed(message: bytes) -> bytes:

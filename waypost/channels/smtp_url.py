@@ -28,15 +28,24 @@ class SmtpServer:
 
 def parse(url: str) -> SmtpServer:
     """The server a URL names. Raises ValueError, never repeating the URL: it holds a password."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(
+            "not a URL such as smtp://user:password@host:587 (in a password, write @ : / ? # and "
+            "the like percent-encoded; a port is a number up to 65535)"
+        ) from None
     if parts.scheme not in ("smtp", "smtps"):
         raise ValueError("a mail server's URL begins with smtp:// or smtps://")
     if not parts.hostname:
         raise ValueError("a mail server's URL names a host: smtp://host:587")
-    try:
-        port = parts.port
-    except ValueError:
-        raise ValueError("the port of a mail server's URL is a number up to 65535") from None
+    if parts.path or parts.fragment or "@" in parts.query:
+        raise ValueError(
+            "a mail server's URL has no path; a / ? or # in a password is written percent-encoded"
+        )
+    if parts.password and not parts.username:
+        raise ValueError("a mail server's URL with a password names its user too")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := set(options) - _OPTIONS:
         raise ValueError(

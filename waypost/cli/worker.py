@@ -24,6 +24,8 @@ def worker(
         from prefect.settings import get_current_settings
 
         api = get_current_settings().api.url
+        if not api:
+            raise ValueError("no Prefect API is set: set PREFECT_API_URL to your server, or use `waypost up`")
 
         def ready() -> None:
             out.print(f"taking runs of the pool {settings.work_pool} from {api}; Ctrl-C stops")

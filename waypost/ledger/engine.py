@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -16,6 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from waypost.ledger import migrate
+
+T = TypeVar("T")
 
 
 class LedgerBehind(RuntimeError):
@@ -31,6 +35,7 @@ class Ledger:
         self.is_postgres = engine.dialect.name == "postgresql"
         # SQLite has one writer; waiting here costs nothing, waiting in SQLite is a sleep and a retry.
         self._writer = asyncio.Lock() if not self.is_postgres else None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
@@ -48,6 +53,25 @@ class Ledger:
             await connection.execution_options(waypost_writes=True)
             async with connection.begin():
                 yield connection
+
+    async def transact(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` as one transaction and answer what it does.
+
+        For what is written many times a second: on SQLite all of `work` is one step in a thread,
+        where every statement through `write` is a step of its own.
+        """
+        if self._writer is None:
+            async with self.write() as connection:
+                return await connection.run_sync(work)
+        async with self._writer:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, self._transact, work)
+
+    def _transact(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._own.connect() as connection:
+            connection.execution_options(waypost_writes=True)
+            with connection.begin():
+                return work(connection)
 
     def insert(self, table: sa.Table) -> Any:
         """INSERT with ON CONFLICT, which SQLAlchemy keeps in each dialect of its own."""
@@ -75,25 +99,37 @@ class Ledger:
     async def close(self) -> None:
         """Give back every connection."""
         await self.engine.dispose()
+        self._thread.shutdown()
+        if "_own" in self.__dict__:
+            self._own.dispose()
 
-
-def open_ledger(url: str, lease: timedelta = timedelta(seconds=60)) -> Ledger:
-    """The ledger at `url` (an SQLAlchemy URL with an async driver). Connects on first use."""
-    options: dict[str, Any] = {
-        "json_serializer": _to_json,
-        "json_deserializer": orjson.loads,
-        "hide_parameters": True,  # addresses and facts stay out of database errors
-    }
-    if url.startswith("sqlite"):
-        engine = create_async_engine(url, pool_size=4, connect_args={"timeout": 30}, **options)
-        _tune_sqlite(engine.sync_engine)
-    else:
-        engine = create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True, **options)
-    return Ledger(engine, lease)
+    @cached_property
+    def _own(self) -> sa.Engine:
+        """The same SQLite file, opened without asyncio. Only its one thread uses it."""
+        engine = sa.create_engine(self.engine.url.set(drivername="sqlite"), **_OPTIONS)
+        _tune_sqlite(engine)
+        return engine
 
 
 def _to_json(value: Any) -> str:
     return orjson.dumps(value).decode()
+
+
+_OPTIONS: dict[str, Any] = {
+    "json_serializer": _to_json,
+    "json_deserializer": orjson.loads,
+    "hide_parameters": True,  # addresses and facts stay out of database errors
+}
+
+
+def open_ledger(url: str, lease: timedelta = timedelta(seconds=60)) -> Ledger:
+    """The ledger at `url` (an SQLAlchemy URL with an async driver). Connects on first use."""
+    if url.startswith("sqlite"):
+        engine = create_async_engine(url, pool_size=4, **_OPTIONS)
+        _tune_sqlite(engine.sync_engine)
+    else:
+        engine = create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True, **_OPTIONS)
+    return Ledger(engine, lease)
 
 
 def _tune_sqlite(engine: sa.Engine) -> None:
@@ -101,7 +137,7 @@ def _tune_sqlite(engine: sa.Engine) -> None:
     def _on_connect(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
         connection.isolation_level = None  # transactions are begun below, not by the driver
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

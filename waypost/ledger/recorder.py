@@ -16,7 +16,6 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
 from waypost.clock import now
@@ -61,10 +60,15 @@ class Recorder:
         self._queue: list[tuple[Begin | Finish, asyncio.Future[int]]] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    async def begin(self, begin: Begin) -> int:
+    async def begin(self, begin: Begin, after: Finish | None = None) -> int:
         """Make the attempt a row; answers its number, from 1. 0 when the notification is no longer
-        this run's to send (cancelled, or taken by another run): then nothing may be sent."""
-        return await self._record(begin)
+        this run's to send (cancelled, or taken by another run): then nothing may be sent.
+
+        after: how the same connection's last message ended, written in the same transaction.
+        """
+        changes = (begin,) if after is None else (begin, after)
+        number, *_ = await asyncio.gather(*(self._record(change) for change in changes))
+        return number
 
     async def finish(self, finish: Finish) -> bool:
         """Write an outcome. False when the notification had already moved on without us."""
@@ -79,12 +83,13 @@ class Recorder:
         if self._flushing is not None:
             await self._flushing
 
-    async def _record(self, change: Begin | Finish) -> int:
+    def _record(self, change: Begin | Finish) -> asyncio.Future[int]:
+        """Queue `change` for the next transaction; the future has its answer once that is durable."""
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._queue.append((change, done))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
-        return await done
+        return done
 
     async def _flush(self) -> None:
         while self._queue:
@@ -106,10 +111,12 @@ class Recorder:
     async def _write(self, changes: list[Begin | Finish]) -> dict[UUID, int]:
         begins = [change for change in changes if isinstance(change, Begin)]
         finishes = [change for change in changes if isinstance(change, Finish)]
-        async with self._ledger.write() as connection:
-            finished = await _write_finishes(connection, finishes)
-            begun = await _write_begins(connection, begins)
-        return dict.fromkeys(finished, 1) | begun
+
+        def write(connection: sa.Connection) -> dict[UUID, int]:
+            finished = _write_finishes(connection, finishes)
+            return dict.fromkeys(finished, 1) | _write_begins(connection, begins)
+
+        return await self._ledger.transact(write)
 
 
 class NotRecorded(RuntimeError):
@@ -124,7 +131,7 @@ def _key(change: Begin | Finish) -> UUID:
     return change.id if isinstance(change, Begin) else change.notification_id
 
 
-async def _write_begins(connection: AsyncConnection, begins: list[Begin]) -> dict[UUID, int]:
+def _write_begins(connection: sa.Connection, begins: list[Begin]) -> dict[UUID, int]:
     by_batch: defaultdict[UUID, list[Begin]] = defaultdict(list)
     for begin in begins:
         by_batch[begin.batch].append(begin)
@@ -140,11 +147,11 @@ async def _write_begins(connection: AsyncConnection, begins: list[Begin]) -> dic
             .values(state=State.SENDING, tries=notifications.c.tries + 1)
             .returning(notifications.c.id, notifications.c.tries)
         )
-        numbers |= {row.id: row.tries for row in await connection.execute(update)}
+        numbers |= {row.id: row.tries for row in connection.execute(update)}
     started = {b.id: numbers[b.notification_id] for b in begins if b.notification_id in numbers}
     if started:
         rows = [_attempt(begin, started[begin.id]) for begin in begins if begin.id in started]
-        await connection.execute(sa.insert(attempts), rows)
+        connection.execute(sa.insert(attempts), rows)
     return started
 
 
@@ -174,14 +181,14 @@ _FINISH_ATTEMPT = (
 )
 
 
-async def _write_finishes(connection: AsyncConnection, finishes: list[Finish]) -> set[UUID]:
+def _write_finishes(connection: sa.Connection, finishes: list[Finish]) -> set[UUID]:
     answers = [
         _answer(finish.attempt, finish.outcome, finish.finished_at)
         for finish in finishes
         if finish.attempt and finish.outcome
     ]
     if answers:
-        await connection.execute(_FINISH_ATTEMPT, answers)
+        connection.execute(_FINISH_ATTEMPT, answers)
     # A refusal with another step to take changes only the attempt: the notification goes on.
     moving = [finish for finish in finishes if finish.decision.state is not State.SENDING]
     written = {finish.notification_id for finish in finishes} - {f.notification_id for f in moving}
@@ -189,11 +196,11 @@ async def _write_finishes(connection: AsyncConnection, finishes: list[Finish]) -
     for finish in moving:
         by_state[finish.decision.state].append(finish)
     for state, members in by_state.items():
-        written |= await _move(connection, state, members)
+        written |= _move(connection, state, members)
     return written
 
 
-async def _move(connection: AsyncConnection, state: State, members: list[Finish]) -> set[UUID]:
+def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set[UUID]:
     """One UPDATE for all that end alike; deferrals and failures differ in reason and time."""
     alike: defaultdict[tuple[UUID, str, datetime | None, int, bool], list[Finish]] = defaultdict(list)
     for finish in members:
@@ -224,18 +231,18 @@ async def _move(connection: AsyncConnection, state: State, members: list[Finish]
             .values(**values)
             .returning(notifications.c.id, notifications.c.type)
         )
-        moved = (await connection.execute(update)).all()
+        moved = (connection.execute(update)).all()
         written.update(row.id for row in moved)
         if state in TERMINAL:
-            await _carry_items(connection, [row.id for row in moved if row.type == "digest"], values)
+            _carry_items(connection, [row.id for row in moved if row.type == "digest"], values)
     return written
 
 
-async def _carry_items(connection: AsyncConnection, digests: list[UUID], values: dict[str, Any]) -> None:
+def _carry_items(connection: sa.Connection, digests: list[UUID], values: dict[str, Any]) -> None:
     """The items of a digest share its end."""
     if digests:
         shared = {name: values[name] for name in ("state", "reason", "finished_at", "leased_until")}
-        await connection.execute(
+        connection.execute(
             sa.update(notifications).where(notifications.c.digest_id.in_(digests)).values(**shared)
         )
 

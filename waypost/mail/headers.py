@@ -7,14 +7,15 @@ callers reach is checked after decoding, and encoded here.
 from __future__ import annotations
 
 import re
-from email.errors import HeaderParseError
+from email import errors, policy
 from email.header import Header, decode_header
-from email.utils import formataddr, parseaddr
+from email.utils import formataddr
 
 from waypost.mail.address import one_address
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]")
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bBqQ]\?")
+_CRLF = "\r\n"
 _PLAIN_NAME = re.compile(r"^[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]*$")
 
 
@@ -23,7 +24,8 @@ class HeaderError(ValueError):
 
 
 def checked(name: str, value: str) -> str:
-    """`value`, or HeaderError when it holds a control character, as it stands or once decoded.
+    """`value`, or HeaderError when it holds a control character (or half a surrogate pair, which
+    no encoding can carry), as it stands or once decoded.
 
     RFC 5322 section 2.2 allows none; RFC 2047 encoded-words would smuggle them in.
     """
@@ -37,7 +39,7 @@ def _decoded(value: str) -> str:
         return value
     try:
         parts = decode_header(value)
-    except HeaderParseError:
+    except errors.HeaderParseError:
         return value
     return "".join(part if isinstance(part, str) else part.decode("latin-1", "replace") for part, _ in parts)
 
@@ -52,9 +54,10 @@ def text(name: str, value: str) -> str:
     plain = value.isascii() and not _ENCODED_WORD.search(value)
     if plain and len(name) + 2 + len(value) <= 78:
         return f"{name}: {value}"
-    charset = "us-ascii" if plain else "utf-8"
-    header = Header(value, charset, header_name=name, maxlinelen=76)
-    return f"{name}: {header.encode(linesep=chr(13) + chr(10))}"
+    # Folding plain text keeps single spaces between words of a sensible length; encoding keeps all.
+    foldable = plain and all(0 < len(word) < 60 for word in value.split(" "))
+    header = Header(value, "us-ascii" if foldable else "utf-8", header_name=name, maxlinelen=76)
+    return f"{name}: {header.encode(linesep=_CRLF)}"
 
 
 def mailbox(name: str, address: str, display: str = "") -> str:
@@ -66,14 +69,16 @@ def mailbox(name: str, address: str, display: str = "") -> str:
         shown = display if _PLAIN_NAME.match(display) else formataddr((display, "")).removesuffix(" <>")
         line = f"{name}: {shown} <{address}>"
         return line if len(line) <= 78 else f"{name}: {shown}\r\n <{address}>"
-    encoded = Header(display, "utf-8", header_name=name, maxlinelen=74).encode(linesep="\r\n")
+    encoded = Header(display, "utf-8", header_name=name, maxlinelen=74).encode(linesep=_CRLF)
     return f"{name}: {encoded}\r\n <{address}>"
 
 
 def parse_mailbox(value: str) -> tuple[str, str]:
     """`Shop <no-reply@shop.example>` as (display name, address). Raises ValueError."""
     checked("From", value)
-    display, address = parseaddr(value)
-    if not address:
-        raise ValueError("not a sender such as 'Shop <no-reply@shop.example>'")
-    return display, one_address(address)
+    header = policy.default.header_factory("From", value)
+    misread = any(isinstance(defect, errors.InvalidHeaderDefect) for defect in header.defects)
+    if misread or len(header.addresses) != 1:
+        raise ValueError("not one sender such as 'Shop <no-reply@shop.example>'")
+    [found] = header.addresses
+    return found.display_name, one_address(found.addr_spec)

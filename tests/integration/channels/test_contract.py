@@ -43,9 +43,13 @@ async def test_a_put_off_message_is_deferred(rig, write):
 
 async def test_a_channel_that_is_down_is_unavailable_and_nothing_was_sent(rig, write):
     rig.go_down()
-    with pytest.raises(ChannelUnavailable, match="nothing was sent") as down:
+
+    async def offer():
         await rig.channel.open()
         await rig.channel.send(write(channel=rig.channel_word))
+
+    with pytest.raises(ChannelUnavailable, match="nothing was sent") as down:
+        await offer()
     assert (down.value.channel, bool(down.value.reason)) == (rig.channel.name, True)
     assert rig.arrived() == []
 

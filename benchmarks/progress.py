@@ -1,0 +1,10 @@
+"""What is being done, on standard error; figures go to standard output."""
+
+from __future__ import annotations
+
+import sys
+
+
+def say(line: str) -> None:
+    """One line, at once."""
+    print(f"  {line}", file=sys.stderr, flush=True)
