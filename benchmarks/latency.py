@@ -49,8 +49,8 @@ class Side:
     poll: float
 
 
-EMBEDDED = Side("resident, embedded default", servers.embedded, TRIGGERS, 0.2)
-POSTGRES = Side("resident, PostgreSQL", servers.on_postgres, TRIGGERS, 0.2)
+EMBEDDED = Side("resident, embedded default", servers.embedded, TRIGGERS, 0.15)
+POSTGRES = Side("resident, PostgreSQL", servers.on_postgres, TRIGGERS, 0.15)
 STOCK = Side("stock flow.serve()", servers.stock, STOCK_TRIGGERS, 10.0)
 
 

@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from benchmarks.processes import ROOT
 from flows.order_confirmation import TYPE
+from waypost.channels.memory import MemoryChannel
 from waypost.clock import now
 from waypost.ledger import open_ledger
 from waypost.message import render_one
@@ -54,7 +55,7 @@ def one_per_language(series: str) -> list[dict[str, Any]]:
 def rendered(home: Path, count: int) -> list[Rendered]:
     """Notifications with their messages, rendered from the orders as a run renders them."""
     settings = Settings(home=home)
-    runtime = Runtime(settings, open_ledger(settings.ledger_url), channels=[])
+    runtime = Runtime(settings, open_ledger(settings.ledger_url), channels=[MemoryChannel()])
     return [render_one(runtime, TYPE, _notification(request)) for request in islice(requests("-"), count)]
 
 

@@ -21,7 +21,7 @@ from deployments.trigger import trigger
 from waypost.ledger import Ledger, intake, reading
 from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.message import explain
-from waypost.notification import Receipt
+from waypost.notification import Answer, Receipt
 from waypost.request import AnyRequest
 from waypost.states import TERMINAL, State
 
@@ -134,10 +134,9 @@ async def _accept(
     batch = uuid7()
     receipts = await intake.accept(ledger, one.type, [request for _, request in chunk], batch)
     _count(sent, [number for number, _ in chunk], receipts)
-    fresh = [receipt for receipt in receipts if receipt.outcome == "accepted"]
+    fresh = [receipt for receipt in receipts if receipt.outcome is Answer.ACCEPTED]
     if not fresh:
         return
-    sent.accepted += len(fresh)
     sent.batches.append(batch)
     at_once = sum(receipt.state is State.ACCEPTED for receipt in fresh)
     if not at_once or sent.trouble:
@@ -157,14 +156,14 @@ async def _accept(
 def _count(sent: Submission, numbers: list[int], receipts: list[Receipt]) -> None:
     for number, receipt in zip(numbers, receipts, strict=True):
         match receipt.outcome:
-            case "repeated":
+            case Answer.REPEATED:
                 sent.repeated += 1
-            case "grouped":
+            case Answer.GROUPED:
                 sent.grouped += 1
-            case "conflict":
+            case Answer.CONFLICT:
                 sent.rejections.append(Rejection(number, f"idempotency_key: {receipt.reason}"))
-            case _:
-                pass
+            case Answer.ACCEPTED:
+                sent.accepted += 1
 
 
 async def watch(ledger: Ledger, sent: Submission, every: float = 0.3) -> AsyncGenerator[int]:

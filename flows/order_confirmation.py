@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated
 from uuid import UUID
 
@@ -23,13 +24,13 @@ class OrderLine(Facts):
     unit_price: Amount
     discount: Annotated[Amount, Field(le=1)] = Decimal(0)
 
-    @property
+    @cached_property
     def gross(self) -> Decimal:
         with exact():
             return self.unit_price * self.quantity
 
     @computed_field
-    @property
+    @cached_property
     def total(self) -> Decimal:
         """Exact; rounded only when shown."""
         with exact():
@@ -56,19 +57,19 @@ class Order(Facts):
     ship_to: ShipTo
 
     @computed_field
-    @property
+    @cached_property
     def subtotal(self) -> Decimal:
         with exact():
             return sum((line.total for line in self.lines), Decimal(0))
 
     @computed_field
-    @property
+    @cached_property
     def savings(self) -> Decimal:
         with exact():
             return sum((line.gross - line.total for line in self.lines), Decimal(0))
 
     @computed_field
-    @property
+    @cached_property
     def total(self) -> Decimal:
         with exact():
             return self.subtotal + self.freight

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from waypost import Batch, NotificationType, Request
 from waypost.ledger import claims, intake
-from waypost.notification import Notification, Receipt
+from waypost.notification import Answer, Notification, Receipt
 from waypost.runtime import Runtime
 
 
@@ -51,7 +51,7 @@ def _tell(receipts: Sequence[Receipt]) -> None:
     """Say in the run's log what was not accepted anew, a line per kind."""
     told: dict[str, list[str]] = {}
     for index, receipt in enumerate(receipts):
-        if receipt.outcome != "accepted":
+        if receipt.outcome is not Answer.ACCEPTED:
             told.setdefault(receipt.outcome, []).append(f"requests[{index}] is {receipt.id}")
     for outcome, which in told.items():
         more = f" and {len(which) - 10} more" if len(which) > 10 else ""

@@ -12,6 +12,7 @@ from waypost.mail.build import build
 from waypost.mail.headers import HeaderError
 from waypost.notification import Message, Notification, Rendered
 from waypost.notification_type import Facts, NotificationType
+from waypost.routes import steps
 from waypost.runtime import Runtime
 from waypost.templating import TemplateError, Words, render
 
@@ -30,12 +31,15 @@ def render_one(
     reached = {kind: address for kind in type.route if (address := person.address(kind))}
     if not reached:
         return Rendered(notification, error=f"the recipient has no address for {_either(type.route)}")
+    served = {kind for kind, _ in steps(type.route, runtime.channels)}
+    wanted = {kind: address for kind, address in reached.items() if kind in served}
     try:
         facts = type.facts.model_validate(notification.data)
         found = runtime.templates.find(type.name, person.locale)
-        words = render(found, _context(runtime, notification, facts, private))
+        context = _context(runtime, notification, facts, private)
+        words = render(found, context, mail="email" in wanted, short=bool(wanted.keys() - {"email"}))
         messages = {
-            kind: _message(runtime, notification, kind, address, words) for kind, address in reached.items()
+            kind: _message(runtime, notification, kind, address, words) for kind, address in wanted.items()
         }
     except ValidationError as error:
         return Rendered(notification, error=f"its facts no longer fit the type: {explain(error)}")

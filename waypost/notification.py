@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from waypost.notification_type import Facts
 from waypost.outcome import Outcome
 from waypost.states import State
 
@@ -99,23 +99,21 @@ class Delivery:
         return self.rendered.notification
 
 
-# What `accept` answers is here too, beside what it accepts into.
+class Answer(StrEnum):
+    """What became of a request."""
+
+    ACCEPTED = "accepted"  # a notification of its own
+    REPEATED = "repeated"  # the same idempotency key and body as before
+    GROUPED = "grouped"  # counted in an open notification
+    CONFLICT = "conflict"  # the same idempotency key with another body: refused
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer to one request, in the order of the requests.
+    """The answer to one request, in the order of the requests. id: of the notification it became, or
+    that was there before it. state: where that is, when it is known."""
 
-    outcome: "accepted", "repeated" (same idempotency key and body as before), "grouped" (counted
-    in an open notification), "conflict" (same key, other body) or "invalid". id: of the
-    notification it became or already was; none for the last two, which say why in `reason`.
-    """
-
-    outcome: str
-    id: UUID | None
+    outcome: Answer
+    id: UUID
     state: State | None = None
     reason: str = ""
-
-
-# Facts are validated again when a row is claimed; a row that no longer fits its type fails alone.
-def facts_of(facts: type[Facts], notification: Notification) -> Facts:
-    """The typed facts of a row. Raises pydantic.ValidationError without repeating the input."""
-    return facts.model_validate(notification.data)

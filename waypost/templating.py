@@ -129,14 +129,17 @@ class Templates:
         return included.read_text(encoding="utf-8")
 
 
-def render(found: TemplateSet, context: Mapping[str, Any]) -> Words:
-    """Every part of `found` with `context`. Raises TemplateError naming part and variable."""
+def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True, short: bool = True) -> Words:
+    """The parts of `found` with `context`; those of a mail, the short text, or both.
+
+    Raises TemplateError naming part and variable.
+    """
     values = {**context, "lang": found.lang}
     return Words(
         subject=_render("subject.txt", found.subject, values).strip(),
-        plain=_render("body.txt", found.plain, values).strip() + "\n",
-        html=_render("body.mjml", found.html, values),
-        short=_render("short.txt", found.short, values).strip().translate(_PLAIN_SPACES),
+        plain=_render("body.txt", found.plain, values).strip() + "\n" if mail else "",
+        html=_render("body.mjml", found.html, values) if mail else "",
+        short=_render("short.txt", found.short, values).strip().translate(_PLAIN_SPACES) if short else "",
     )
 
 

@@ -44,7 +44,8 @@ async def runtime(tmp_path):
     text = "<mjml><mj-body><mj-section><mj-column><mj-text>{{ text }}</mj-text></mj-column></mj-section>"
     (folder / "body.mjml").write_text(text + "</mj-body></mjml>")
     settings = Settings(home=tmp_path / "home", templates=tmp_path / "templates", sender="Shop <s@a.example>")
-    runtime = Runtime(settings, open_ledger(settings.ledger_url, settings.lease), [MemoryChannel()])
+    channels = [MemoryChannel(), MemoryChannel("texts", kind="*")]
+    runtime = Runtime(settings, open_ledger(settings.ledger_url, settings.lease), channels)
     yield runtime
     await runtime.close()
 
@@ -63,6 +64,12 @@ async def test_there_is_a_message_for_every_kind_that_reaches_them(runtime, rout
     rendered = render_one(runtime, note(*route), to(**person))
     assert {kind: message.address for kind, message in rendered.messages.items()} == reached
     assert rendered.error is None
+
+
+async def test_nothing_is_rendered_for_a_kind_nobody_serves(runtime):
+    del runtime.channels[1]
+    rendered = render_one(runtime, note("email", "sms"), to())
+    assert set(rendered.messages) == {"email"}
 
 
 @pytest.mark.parametrize(

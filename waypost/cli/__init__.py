@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -12,6 +13,7 @@ app = typer.Typer(
     name="waypost",
     help="Notifications as Prefect flows: nothing accepted is lost, nothing is sent twice unsaid.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -24,6 +26,19 @@ app.command()(status.status)
 app.command()(verify.verify)
 app.command()(doctor.doctor)
 app.add_typer(db.app, name="db")
+
+
+@app.callback()
+def _waypost(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"waypost {installed('waypost')}")
+        raise typer.Exit
 
 
 def main() -> None:

@@ -65,7 +65,8 @@ async def claim(
     default_timezone: str = "UTC",
     limit: int = CLAIM_LIMIT,
 ) -> list[Notification]:
-    """Take up what is reserved under `batch` and due, oldest first; nobody else can any more.
+    """Take up what is reserved under `batch` and due, oldest first; nobody else can any more. What
+    is more than `limit` is free again, for other runs.
 
     What is past its deadline becomes EXPIRED here and is not among the answer. A batch that does
     not exist, or is of another type, holds nothing.
@@ -95,6 +96,8 @@ async def claim(
             state=State.CLAIMED,
             leased_until=moment + ledger.lease,
         )
+        if len(rows) == limit:
+            await _release(connection, batch)
     return [_notification(row, default_locale, default_timezone) for row in taken]
 
 
@@ -140,6 +143,17 @@ async def types_due(ledger: Ledger) -> list[str]:
 async def _update(connection: AsyncConnection, ids: Sequence[UUID], **values: Any) -> None:
     if ids:
         await connection.execute(sa.update(notifications).where(notifications.c.id.in_(ids)).values(**values))
+
+
+async def _release(connection: AsyncConnection, batch: UUID) -> None:
+    await connection.execute(
+        sa.update(notifications)
+        .where(
+            notifications.c.batch_id == batch,
+            notifications.c.state.in_((State.ACCEPTED, State.DEFERRED)),
+        )
+        .values(leased_until=None)
+    )
 
 
 async def _doubt(connection: AsyncConnection, ids: Sequence[UUID], moment: datetime) -> None:

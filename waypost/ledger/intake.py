@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from waypost.clock import now
 from waypost.ledger.engine import Ledger
 from waypost.ledger.tables import groups, idempotency_keys, notifications, recipients
-from waypost.notification import Receipt
+from waypost.notification import Answer, Receipt
 from waypost.notification_type import NotificationType
 from waypost.request import AnyRequest
 from waypost.states import State
@@ -62,7 +62,7 @@ async def accept(
         if rows:
             await connection.execute(sa.insert(notifications), rows)
     for candidate, row in zip(fresh, rows, strict=True):
-        candidate.receipt = Receipt("accepted", candidate.id, row["state"])
+        candidate.receipt = Receipt(Answer.ACCEPTED, candidate.id, row["state"])
     return [candidate.receipt for candidate in candidates if candidate.receipt is not None]
 
 
@@ -110,10 +110,10 @@ async def _answer_repeats(
             continue
         id, body_hash, state = known[key]
         if body_hash == candidate.body_hash:
-            candidate.receipt = Receipt("repeated", id, state)
+            candidate.receipt = Receipt(Answer.REPEATED, id, state)
         else:
             reason = "this idempotency key was used before with another body"
-            candidate.receipt = Receipt("conflict", id, None, reason)
+            candidate.receipt = Receipt(Answer.CONFLICT, id, None, reason)
 
 
 async def _known_keys(connection: AsyncConnection, keys: list[str]) -> dict[str, tuple[UUID, bytes, State]]:
@@ -155,7 +155,7 @@ async def _group(
         if owner == candidate.id:
             continue
         counts[owner] += 1
-        candidate.receipt = Receipt("grouped", owner, None, "counted in an open notification")
+        candidate.receipt = Receipt(Answer.GROUPED, owner, None, "counted in an open notification")
         if candidate.request.idempotency_key:
             moved.append({"k": candidate.request.idempotency_key, "n": owner})
     await _count(connection, counts, first, moved)

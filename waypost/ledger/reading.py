@@ -116,17 +116,6 @@ async def totals_by_type(ledger: Ledger) -> dict[str, Counter[State]]:
     return found
 
 
-async def states_of(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, tuple[State, str]]:
-    """State and reason of each of `ids` that exists."""
-    async with ledger.read() as connection:
-        rows = await connection.execute(
-            sa.select(notifications.c.id, notifications.c.state, notifications.c.reason).where(
-                notifications.c.id.in_(ids)
-            )
-        )
-    return {id: (State(state), reason) for id, state, reason in rows}
-
-
 async def reasons(ledger: Ledger, batches: Sequence[UUID], most: int = 10) -> dict[str, int]:
     """Why notifications of `batches` did not go out, the commonest first, addresses masked."""
     async with ledger.read() as connection:

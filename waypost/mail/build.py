@@ -37,12 +37,7 @@ class Sender:
 
 def message_id(id: UUID, sender: Sender) -> str:
     """Derived from the notification alone, so that every attempt carries the same one."""
-    return f"<{id.hex}@{ascii_domain(sender.domain)}>"
-
-
-def ascii_domain(domain: str) -> str:
-    """`domain` with internationalised labels as A-labels (RFC 5890)."""
-    return domain if domain.isascii() else domain.encode("idna").decode()
+    return f"<{id.hex}@{sender.domain}>"
 
 
 def build(

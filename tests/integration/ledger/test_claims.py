@@ -68,6 +68,7 @@ async def test_a_claim_is_bounded_and_takes_the_oldest(ledger):
     receipts = await accepted(ledger, 5, batch)
     taken = await claim(ledger, "note", batch, limit=2)
     assert [n.id for n in taken] == [receipt.id for receipt in receipts[:2]]
+    assert (await reserve(ledger, "note"))[1] == 3, "the rest is free for other runs"
 
 
 async def test_what_is_reserved_for_a_run_is_nobody_elses_until_the_lease_lapses(ledger):
