@@ -305,7 +305,8 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
         self.ca = folder / "ca.pem"
-        root = self._certificate(self._name, self._key, x509.BasicConstraints(True, None))
+        signs = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+        root = self._certificate(self._name, self._key, x509.BasicConstraints(True, None), signs)
         self.ca.write_bytes(root.public_bytes(serialization.Encoding.PEM))
 
     def _certificate(self, subject, key, *extensions):
@@ -316,6 +317,10 @@ class Authority:
         builder = builder.not_valid_after(moment + timedelta(days=1))
         for extension in extensions:
             builder = builder.add_extension(extension, critical=True)
+        # Python 3.13 is strict about RFC 5280: both keys are to be named.
+        ours = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        theirs = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = builder.add_extension(ours, critical=False).add_extension(theirs, critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
     def server(self, name):
