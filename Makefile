@@ -2,20 +2,23 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 
 .PHONY: setup demo test check format bench lock clean
 
 setup: $(READY)
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements-pip.lock requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Waypost needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
 	@echo "setup: making the virtual environment $(VENV)"
 	@$(PYTHON) -m venv --without-pip $(VENV)
 	@echo "setup: installing the locked dependencies, hashes checked (a minute or two)"
-	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet --quiet --require-hashes -r requirements.lock
+	@# Older pips cannot check hashes where one package is asked for with and without an extra.
+	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -qq --require-hashes -r requirements-pip.lock
+	@$(PIP) install -qq --require-hashes -r requirements.lock
 	@echo "setup: installing waypost itself"
-	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet --quiet --no-deps --no-build-isolation --editable .
+	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(READY)  ## Start everything, send samples, show what happened. KEEP=1 leaves it running.
@@ -39,7 +42,9 @@ bench: $(READY)
 	@$(BIN)/python -m benchmarks.trigger
 
 lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock.
-	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet uv
+	@$(PIP) install -qq uv
+	@echo pip | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-pip.lock -
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev \
 		--generate-hashes --no-emit-index-url --no-strip-extras --no-header --no-annotate -o requirements.lock pyproject.toml
 
