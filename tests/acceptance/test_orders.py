@@ -31,10 +31,11 @@ def orders(up):
     requests = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     done, summary = up.send("order-confirmation", file=file)
     assert done.returncode == 0, done.stderr
+    named = {request["data"]["order_id"] for request in requests}
     mails = {
-        re.search(r"\S*\d{4,5}\b", mail["Subject"]).group(): mail
+        number.group(): mail
         for mail in up.mails()
-        if re.search(r"\b\d{4,5}\b", mail["Subject"])
+        if (number := re.search(r"\b\d{4,5}\b", mail["Subject"])) and number.group() in named
     }
     return file, requests, summary, mails
 
