@@ -12,7 +12,7 @@ setup: $(READY)
 $(READY): requirements-pip.lock requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Waypost needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
 	@echo "setup: making the virtual environment $(VENV)"
-	@$(PYTHON) -m venv --without-pip $(VENV)
+	@$(PYTHON) -m venv $(if $(wildcard $(READY)),,--clear) --without-pip $(VENV)
 	@echo "setup: installing the locked dependencies, hashes checked (a minute or two)"
 	@# Older pips cannot check hashes where one package is asked for with and without an extra.
 	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -qq --require-hashes -r requirements-pip.lock

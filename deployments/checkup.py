@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import get_current_settings
-from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.registry import registered
 from waypost.channels import ChannelUnavailable
+from waypost.finding import Finding
 from waypost.ledger import LedgerBehind, open_ledger, reading
 from waypost.routes import providers, steps
 from waypost.settings import Settings
 from waypost.templating import TemplateError, Templates
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found; `advice` says what to do, and is there whenever it is not ok."""
-
-    what: str
-    ok: bool
-    found: str
-    advice: str = ""
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -52,6 +40,9 @@ def _settings(settings: Settings) -> Finding:
 
 
 async def _ledger(settings: Settings) -> Finding:
+    if settings.database_url is None and not (settings.home / "ledger.db").exists():
+        advice = "start `waypost up`, or make one with `waypost db upgrade`"
+        return Finding("ledger", ok=False, found="there is none yet", advice=advice)
     try:
         ledger = open_ledger(settings.ledger_url)
     except ValueError as error:
@@ -61,8 +52,8 @@ async def _ledger(settings: Settings) -> Finding:
         waiting = await reading.open_count(ledger)
     except LedgerBehind as error:
         return Finding("ledger", ok=False, found=str(error), advice="run `waypost db upgrade`")
-    except (SQLAlchemyError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+    except Exception as error:  # each driver has errors of its own
+        reason = (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0]
         advice = "start the database, or mend WAYPOST_DATABASE_URL; then `waypost db upgrade`"
         return Finding("ledger", ok=False, found=reason, advice=advice)
     finally:

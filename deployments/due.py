@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-import httpx
-from prefect.exceptions import PrefectException
-from sqlalchemy.exc import SQLAlchemyError
-
 from deployments.api import prefect_client
 from deployments.registry import registered
 from deployments.trigger import trigger
@@ -25,7 +21,7 @@ async def watch(ledger: Ledger, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             await start_due(ledger)
-        except (httpx.HTTPError, PrefectException, SQLAlchemyError, OSError) as error:
+        except Exception as error:  # asyncpg's connect errors have no common class; nothing may end this
             logger.warning("could not start runs for what is due: %s", type(error).__name__)
         try:
             await asyncio.wait_for(stop.wait(), EVERY_SECONDS)

@@ -12,7 +12,9 @@ from prefect.exceptions import PrefectException
 
 from deployments.due import watch
 from deployments.farewell import flush_prefect
+from deployments.registry import registered
 from deployments.worker import ResidentWorker
+from waypost.routes import steps
 from waypost.runtime import Runtime
 from waypost.settings import Settings
 
@@ -32,6 +34,7 @@ async def serve(
     The Prefect API going away is waited out; the ledger decides what is sent.
     """
     async with Runtime.open(settings) as runtime:
+        _warn_of_stranded(runtime)
         name = f"resident-{os.uname().nodename}-{os.getpid()}"
         worker = ResidentWorker(settings.work_pool, name=name, limit=limit)
         async with worker:
@@ -40,6 +43,18 @@ async def serve(
             await _poll(worker, settings.poll_seconds, stop, ready)
             await asyncio.gather(watching, beating)
         await flush_prefect()
+
+
+def _warn_of_stranded(runtime: Runtime) -> None:
+    for name, one in registered().items():
+        if not steps(one.type.route, runtime.channels):
+            kinds = " or ".join(one.type.route)
+            logger.warning(
+                "no provider is set for %s: %s waits in the ledger until WAYPOST_SMTP_URL or "
+                "WAYPOST_FALLBACK_URL names one",
+                kinds,
+                name,
+            )
 
 
 async def _poll(

@@ -18,7 +18,7 @@ from uuid_utils.compat import uuid7
 
 from deployments.registry import Registered
 from deployments.trigger import trigger
-from waypost.ledger import Ledger, intake, reading
+from waypost.ledger import Ledger, claims, intake, reading
 from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.message import explain
 from waypost.notification import Answer, Receipt
@@ -28,6 +28,7 @@ from waypost.states import TERMINAL, State
 # A notification in one of these has ended, or waits for something that is not a run.
 SETTLED = frozenset({*TERMINAL, State.DEFERRED, State.HELD})
 STUCK_AFTER = 15.0
+BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,13 @@ class Submission:
     lines: int = 0
     accepted: int = 0
     repeated: int = 0
+    repeated_in_vain: int = 0
     grouped: int = 0
     rejections: list[Rejection] = field(default_factory=list[Rejection])
     batches: list[UUID] = field(default_factory=list[UUID])
     runs: list[str] = field(default_factory=list[str])
     states: Counter[State] = field(default_factory=Counter[State])
-    failures: dict[str, int] = field(default_factory=dict[str, int])
+    reasons: dict[str, int] = field(default_factory=dict[str, int])
     trouble: str = ""
     moved_at: float = field(default_factory=time.monotonic)
 
@@ -61,9 +63,10 @@ class Submission:
 
     @property
     def good(self) -> bool:
-        """Every line accepted now or before, and nothing that ended otherwise than sent."""
+        """Every line accepted now or before, and none that failed or expired."""
         bad = (State.FAILED, State.EXPIRED)
-        return not (self.rejections or self.trouble or any(self.states[state] for state in bad))
+        failed = self.repeated_in_vain or any(self.states[state] for state in bad)
+        return not (self.rejections or self.trouble or failed)
 
     def summary(self) -> dict[str, Any]:
         """For `--json`."""
@@ -72,10 +75,11 @@ class Submission:
             "lines": self.lines,
             "accepted": self.accepted,
             "repeated": self.repeated,
+            "repeated_in_vain": self.repeated_in_vain,
             "grouped": self.grouped,
             "rejected": [{"line": one.line, "reason": one.reason} for one in self.rejections],
             "states": dict(self.states),
-            "failures": self.failures,
+            "reasons": self.reasons,
             "flow_runs": self.runs,
             "trouble": self.trouble,
         }
@@ -85,6 +89,8 @@ class Submission:
         rows = [("lines read", self.lines), ("accepted", self.accepted)]
         if self.repeated:
             rows.append(("accepted before, not sent again", self.repeated))
+        if self.repeated_in_vain:
+            rows.append(("  of these had failed or expired", self.repeated_in_vain))
         if self.grouped:
             rows.append(("counted in an open notification", self.grouped))
         if self.rejections:
@@ -108,6 +114,7 @@ async def submit(
     sent = Submission(one.type.name)
     chunk: list[tuple[int, AnyRequest]] = []
     for number, line in enumerate(lines, 1):
+        line = line.removeprefix(BOM) if number == 1 else line
         if not line.strip():
             continue
         sent.lines += 1
@@ -144,13 +151,18 @@ async def _accept(
     try:
         run = await trigger(client, one, batch, at_once)
         sent.runs.append(str(run.id))
-    except ObjectNotFound:
-        sent.trouble = f"Prefect does not know {one.deployment}: run `waypost deploy`"
-    except httpx.HTTPError:
-        sent.trouble = (
-            "the Prefect API does not answer. What was accepted is safe in the ledger, and goes out "
-            "when a worker runs again"
-        )
+    except (ObjectNotFound, httpx.HTTPError) as error:
+        await claims.release(ledger, batch)
+        sent.trouble = _trouble(error, one)
+
+
+def _trouble(error: Exception, one: Registered) -> str:
+    if isinstance(error, ObjectNotFound):
+        return f"Prefect does not know {one.deployment}: run `waypost deploy`"
+    return (
+        "the Prefect API does not answer. What was accepted is safe in the ledger, and goes out when a "
+        "worker runs again"
+    )
 
 
 def _count(sent: Submission, numbers: list[int], receipts: list[Receipt]) -> None:
@@ -158,6 +170,7 @@ def _count(sent: Submission, numbers: list[int], receipts: list[Receipt]) -> Non
         match receipt.outcome:
             case Answer.REPEATED:
                 sent.repeated += 1
+                sent.repeated_in_vain += receipt.state in (State.FAILED, State.EXPIRED)
             case Answer.GROUPED:
                 sent.grouped += 1
             case Answer.CONFLICT:
@@ -174,11 +187,11 @@ async def watch(ledger: Ledger, sent: Submission, every: float = 0.3) -> AsyncGe
         if before != sent.states:
             sent.moved_at = time.monotonic()
         yield sent.settled
-        if sent.settled >= sent.accepted:
+        if sent.settled + await reading.not_yet_due(ledger, sent.batches) >= sent.accepted:
             break
         await asyncio.sleep(every)
     sent.states = await reading.totals(ledger, sent.batches)
-    sent.failures = await reading.reasons(ledger, sent.batches)
+    sent.reasons = await reading.reasons(ledger, sent.batches)
 
 
 def seems_stuck(sent: Submission) -> bool:

@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from waypost import child, place
 from waypost.ledger import open_ledger
 from waypost.place import Mailbox, Place
@@ -17,6 +19,10 @@ from waypost.settings import Settings, prepare_home
 
 class PortTaken(RuntimeError):
     """Something else listens where we were to listen. Says where, and which option moves us."""
+
+
+class ServerMissing(RuntimeError):
+    """The Prefect server that is set does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,9 @@ async def servers(
         await _upgrade(settings)
         api = os.environ.get("PREFECT_API_URL")
         embedded = not api
-        if not api:
+        if api:
+            await _answers(api)
+        else:
             from deployments import embedded as prefect_server
 
             port = _free(host, ports.prefect, "--port", "Prefect server")
@@ -62,6 +70,17 @@ async def servers(
             await stack.enter_async_context(_take_mail(home, mailbox, host, smtp_port, texts_port))
         here = Place(pid=os.getpid(), api=api, embedded=embedded, mailbox=mailbox)
         yield place.pointed_at(settings, here), here
+
+
+async def _answers(api: str) -> None:
+    try:
+        async with httpx.AsyncClient() as client:
+            (await client.get(f"{api}/health", timeout=5)).raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise ServerMissing(
+            f"PREFECT_API_URL is set to {api}, which does not answer: start that server, or unset it "
+            "and `waypost up` starts one"
+        ) from None
 
 
 async def _upgrade(settings: Settings) -> None:

@@ -62,6 +62,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         self._runs: dict[UUID, asyncio.Task[None]] = {}
         self._flows: dict[UUID, Flow[..., Any]] = {}
         self._asked = 0.0
+        self._cancelling: dict[UUID, asyncio.Task[None]] = {}
         self._shared = AsyncExitStack()
 
     async def setup(self) -> None:
@@ -110,6 +111,12 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        with suppress(Exception):  # it is a courtesy: `waypost doctor` should not count the departed
+            await self.client.request(
+                "DELETE",
+                "/work_pools/{work_pool_name}/workers/{name}",
+                path_params={"work_pool_name": self._pool, "name": self.name},
+            )
         await self._shared.aclose()
         await super().teardown(*exc_info)
 
@@ -153,9 +160,16 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             )
         )
         for flow_run in cancelling:
-            task = self._runs.get(flow_run.id)
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
-            state = Cancelled(message="Cancelled; what was not sent yet stays in the ledger.")
-            await self.client.set_flow_run_state(flow_run.id, state, force=True)
+            if flow_run.id not in self._cancelling:
+                self._cancelling[flow_run.id] = asyncio.create_task(self._cancel(flow_run.id))
+
+    async def _cancel(self, id: UUID) -> None:
+        """Wait for the message on the wire, and only then say Cancelled."""
+        task = self._runs.get(id)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        state = Cancelled(message="Cancelled; what was not sent yet stays in the ledger and goes out again.")
+        with suppress(Exception):  # the next look finds it still Cancelling and tries again
+            await self.client.set_flow_run_state(id, state, force=True)
+        self._cancelling.pop(id, None)

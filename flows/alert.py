@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from prefect import flow
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from tasks import deliver, fallback, lookup, render, report
-from waypost import Category, Facts, Grouping, Line, Link, NotificationType, Report, Request
+from waypost import Category, Facts, Grouping, Line, Link, Moment, NotificationType, Report, Request
 
 Severity = Literal["critical", "warning", "info"]
 Label = Annotated[str, Field(max_length=500)]
@@ -22,7 +22,7 @@ class Alert(Facts):
     source: Annotated[Line, Field(min_length=1)]
     summary: Annotated[Line, Field(min_length=1)]
     labels: Annotated[dict[str, Label], Field(max_length=50, default_factory=dict)]
-    started_at: AwareDatetime
+    started_at: Moment
     status: Status = "firing"
     url: Link | None = None
     fingerprint: Annotated[str, Field(min_length=1, max_length=200)] | None = None

@@ -28,7 +28,7 @@ TYPE = NotificationType(
     name="signup-verification",
     facts=Signup,
     category=Category.SECURITY,
-    route=("email", "sms"),
+    route=("email",),  # a code that came by SMS would prove nothing about the address
     deadline=LIFETIME,
     retry=RetryPolicy(first=timedelta(seconds=5), longest=timedelta(minutes=1)),
     mint=mint,

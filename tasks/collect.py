@@ -36,5 +36,5 @@ async def _collect(window: _Window) -> UUID:
     runtime = await Runtime.current()
     batch = uuid7()
     made = await digests.bundle(runtime.ledger, window.digest, window.of, window.compose, batch)
-    get_run_logger().info("%d %s made of held %s", made, window.digest.name, window.of)
+    get_run_logger().info("%d %s made of what was held of %s", made, window.digest.name, window.of)
     return batch

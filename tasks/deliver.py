@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.runtime import task_run
 
 from tasks.runs import current_flow_run
@@ -13,7 +16,7 @@ from waypost.ledger.claims import keeping
 from waypost.mail.address import mask_in
 from waypost.notification import Delivery, Rendered
 from waypost.runtime import Runtime
-from waypost.states import State
+from waypost.states import State as Where
 
 
 class ProviderDown(Exception):
@@ -27,9 +30,17 @@ async def deliver(messages: Batch[Rendered]) -> Batch[Delivery]:
     task retry; after the last one what it was meant to take is deferred.
     """
     waits = list(messages.type.retry.connect)
-    started = [Delivery(rendered, State.CLAIMED) for rendered in messages]
-    retried = _deliver.with_options(retries=len(waits), retry_delay_seconds=waits)
+    started = [Delivery(rendered, Where.CLAIMED) for rendered in messages]
+    retried = _deliver.with_options(
+        retries=len(waits), retry_delay_seconds=waits, retry_condition_fn=_nothing_was_sent
+    )
     return await retried(Batch(messages.type, messages.id, started), len(waits))
+
+
+def _nothing_was_sent(_task: object, _run: object, state: State[Any]) -> bool:
+    """Only a provider that would not open is tried again here. After anything else some messages may
+    be out: their notifications come back through the ledger, where they are counted as in doubt."""
+    return isinstance(state.data, ProviderDown)
 
 
 @task(name="deliver", cache_policy=NO_CACHE)
@@ -39,10 +50,10 @@ async def _deliver(deliveries: Batch[Delivery], retries: int) -> Batch[Delivery]
     dispatch = Dispatch(runtime, deliveries.type, deliveries.id, current_flow_run())
     async with keeping(runtime.ledger, deliveries.id):
         deliveries.items = await dispatch.prepare(deliveries.items)
-        waiting = [delivery for delivery in deliveries if delivery.state is State.CLAIMED]
+        waiting = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
         moved, down = await dispatch.send(waiting)
         deliveries.items = updated(deliveries.items, moved)
-        left = [delivery for delivery in deliveries if delivery.state is State.CLAIMED]
+        left = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
         if down and (task_run.run_count or 0) <= retries:
             raise ProviderDown(f"{mask_in(down)}; {len(left)} waiting")
         deliveries.items = updated(deliveries.items, await dispatch.defer(left, down or ""))

@@ -10,6 +10,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from uuid_utils.compat import uuid7
 
+from tasks.runs import current_flow_run
 from waypost import Batch, NotificationType, Request
 from waypost.ledger import claims, intake
 from waypost.notification import Answer, Notification, Receipt
@@ -33,7 +34,7 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
     ledger, settings = runtime.ledger, runtime.settings
     batch = asked.id
     if asked.items:
-        receipts = await intake.accept(ledger, asked.type, asked.items, batch)
+        receipts = await intake.accept(ledger, asked.type, _keyed(asked.items), batch)
         _tell(receipts)
     elif not reserved:
         batch, _ = await claims.reserve(ledger, asked.type.name)
@@ -45,6 +46,18 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
         default_timezone=settings.default_timezone,
     )
     return Batch(asked.type, batch, taken)
+
+
+def _keyed(requests: Sequence[Request[Any]]) -> list[Request[Any]]:
+    """Requests without an idempotency key get one from their run, so that a run retried in the Prefect
+    UI sends nothing again."""
+    run = current_flow_run()
+    return [
+        request
+        if request.idempotency_key or run is None
+        else request.model_copy(update={"idempotency_key": f"run {run} request {index}"})
+        for index, request in enumerate(requests)
+    ]
 
 
 def _tell(receipts: Sequence[Receipt]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from prefect import get_run_logger, task
 from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -10,6 +12,7 @@ from waypost import Batch, Report
 from waypost.ledger.reading import shown
 from waypost.mail.address import mask_in
 from waypost.notification import Delivery
+from waypost.states import State
 
 ROWS_SHOWN = 500
 
@@ -23,7 +26,9 @@ async def report(outcomes: Batch[Delivery]) -> Report:
 
 @task(name="report", cache_policy=NO_CACHE)
 async def _report(outcomes: Batch[Delivery], made: Report) -> Report:
-    get_run_logger().info("%s: %s", outcomes.type.name, made)
+    lost = made.states.keys() & {State.FAILED, State.EXPIRED}
+    level = logging.WARNING if lost else logging.INFO
+    get_run_logger().log(level, "%s: %s", outcomes.type.name, made)
     if len(outcomes):
         await acreate_table_artifact(
             key=outcomes.type.name,

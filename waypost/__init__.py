@@ -10,6 +10,7 @@ from waypost.notification_type import (
     Grouping,
     Line,
     Link,
+    Moment,
     NotificationType,
     RetryPolicy,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "Grouping",
     "Line",
     "Link",
+    "Moment",
     "NotificationType",
     "Recipient",
     "Report",

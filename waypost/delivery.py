@@ -59,7 +59,8 @@ class Dispatch:
             elif delivery.rendered.error:
                 hopeless.append((delivery, Decision(State.FAILED, delivery.rendered.error)))
             elif (step := self.first_step(delivery.rendered, delivery.notification.step)) is None:
-                hopeless.append((delivery, Decision(State.FAILED, self._no_provider())))
+                # A setting that is missing is no reason to lose anything: it waits for one.
+                hopeless.append((delivery, self._put_off(delivery, self._no_provider(), now(), 0)))
             else:
                 ready.append(replace(delivery, step=step))
         return ready + await self._settle(hopeless)

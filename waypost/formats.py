@@ -38,7 +38,7 @@ def rounded(amount: Decimal, currency: str) -> Decimal:
     """`amount` in the currency's smallest unit, halves to even: what Decimal and Babel do too."""
     digits = babel_numbers.get_currency_precision(currency)
     with exact():
-        return amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
+        return amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN) + 0  # -0 is 0
 
 
 # Babel is half the cost of an order, and the same amounts recur: in the HTML and the plain part of

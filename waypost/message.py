@@ -84,9 +84,15 @@ def _message(runtime: Runtime, notification: Notification, kind: str, address: s
 def explain(error: ValidationError) -> str:
     """`data.lines.0.quantity: Input should be greater than 0; ...`, without any of the input."""
     return "; ".join(
-        f"{'.'.join(map(str, part['loc'])) or 'request'}: {part['msg']}"
+        f"{_place(part['loc'])}: {part['msg']}"
         for part in error.errors(include_input=False, include_url=False, include_context=False)[:5]
     )
+
+
+def _place(where: tuple[int | str, ...]) -> str:
+    """Where in a request, fit for a terminal: a field nobody knows may be called anything."""
+    named = ".".join(str(part) for part in where)[:100]
+    return "".join(letter if letter.isprintable() else "?" for letter in named) or "request"
 
 
 def _either(route: tuple[str, ...]) -> str:

@@ -31,7 +31,7 @@ class Person:
             case "sms":
                 return self.phone
             case _:
-                return self.key
+                return self.key  # chat, push and webhooks name their target in the provider's URL
 
 
 @dataclass(frozen=True, slots=True)

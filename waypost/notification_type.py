@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 if TYPE_CHECKING:
     from waypost.notification import Notification
@@ -26,8 +35,25 @@ class Category(StrEnum):
 
 
 # Text that may stand in a header or a message's first line: no line break, no other control.
-LINE_PATTERN = r"^[^\x00-\x1f\x7f]*$"
+LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 Line = Annotated[str, Field(max_length=200, pattern=LINE_PATTERN)]
+
+# A moment with its offset. The pattern lets Prefect refuse anything else when a run is created.
+_MOMENT = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2})$"
+
+
+def _within_reach(value: datetime) -> datetime:
+    """Both databases and every time zone can hold it, and adding a deadline to it."""
+    if not 1970 <= value.year <= 2200:
+        raise ValueError("a moment lies between the years 1970 and 2200")
+    return value
+
+
+Moment = Annotated[
+    AwareDatetime,
+    AfterValidator(_within_reach),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _MOMENT}, mode="validation"),
+]
 
 # A web address. Templates get it as plain text.
 Link = Annotated[HttpUrl, PlainSerializer(str, return_type=str)]

@@ -43,19 +43,25 @@ class Place(BaseModel):
 
 def find(home: Path) -> Place | None:
     """The `waypost up` that is running in `home`, if one is."""
+    found: Place | None = None
     try:
         found = Place.model_validate_json((home / FILE).read_bytes())
-        os.kill(found.pid, 0)
+        with (home / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return found  # it holds the lock, so it lives: its pid alone may be another's by now
     except (OSError, ValidationError):
         return None
-    return found
+    return None
 
 
 @contextmanager
 def published(home: Path, here: Place) -> Generator[None]:
     """Let other commands find `here` for the length of the block."""
     path = home / FILE
-    path.write_text(here.model_dump_json())
+    part = path.with_suffix(".part")
+    part.write_text(here.model_dump_json())
+    part.replace(path)
     try:
         yield
     finally:

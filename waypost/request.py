@@ -5,14 +5,10 @@ One shape everywhere: Prefect parameters, the lines of a JSONL file, and HTTP.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Annotated, Any, Generic, TypeVar
-from zoneinfo import available_timezones
+from typing import Annotated, Any, Generic, TypeVar, cast
 
-from babel import Locale, UnknownLocaleError
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -21,7 +17,8 @@ from pydantic import (
 )
 
 from waypost.mail.address import ADDRESS_PATTERN, one_address
-from waypost.notification_type import LINE_PATTERN, Facts, Line
+from waypost.notification_type import Facts, Line, Moment
+from waypost.places import known_locale, known_timezone
 
 F = TypeVar("F", bound=Facts)
 
@@ -35,22 +32,9 @@ Email = Annotated[
 ]
 
 
-@cache
-def _known_locale(value: str) -> str:
-    try:
-        Locale.parse(value, sep="-" if "-" in value else "_")
-    except (UnknownLocaleError, ValueError) as error:
-        raise ValueError("not a locale such as 'de' or 'pt-BR'") from error
-    return value.replace("_", "-")
-
-
-# Reading the zones takes milliseconds, and they do not change while a process runs.
-_timezones = cache(available_timezones)
-
-
-def _known_timezone(value: str) -> str:
-    if value not in _timezones():
-        raise ValueError("not an IANA time zone such as 'Europe/Paris'")
+def _no_url(value: str) -> str:
+    if value.lower().startswith(("mailto:", "tel:")):
+        raise ValueError("an id does not begin with mailto: or tel:, which is how addresses are known")
     return value
 
 
@@ -68,12 +52,12 @@ class Recipient(BaseModel):
         json_schema_extra={"minProperties": 1},
     )
 
-    id: Annotated[str, Field(min_length=1, max_length=200, pattern=LINE_PATTERN)] | None = None
+    id: Annotated[Line, Field(min_length=1), AfterValidator(_no_url)] | None = None
     email: Email | None = None
     phone: Annotated[str, Field(max_length=40, pattern=PHONE_PATTERN)] | None = None
     name: Line | None = None
-    locale: Annotated[str, Field(max_length=20), AfterValidator(_known_locale)] | None = None
-    timezone: Annotated[str, Field(max_length=60), AfterValidator(_known_timezone)] | None = None
+    locale: Annotated[str, Field(max_length=20), AfterValidator(known_locale)] | None = None
+    timezone: Annotated[str, Field(max_length=60), AfterValidator(known_timezone)] | None = None
 
     @model_validator(mode="after")
     def _can_be_told_apart(self) -> Recipient:
@@ -83,8 +67,12 @@ class Recipient(BaseModel):
 
     @property
     def key(self) -> str:
-        """What the ledger knows this recipient by: the id, else the address, in lower case."""
-        return self.id or (self.email or self.phone or "").lower()
+        """What the ledger knows this recipient by: the id, else the address as a URL, in lower case.
+        The two never meet: no id may look like such a URL, or one request could lead another's mail
+        elsewhere."""
+        if self.id:
+            return self.id
+        return f"mailto:{self.email}".lower() if self.email else f"tel:{self.phone}"
 
 
 class Request(BaseModel, Generic[F]):
@@ -99,13 +87,34 @@ class Request(BaseModel, Generic[F]):
     recipient: Recipient
     data: F
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    deliver_at: AwareDatetime | None = None
-    expires_at: AwareDatetime | None = None
+    deliver_at: Moment | None = None
+    expires_at: Moment | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        """PostgreSQL's text holds no NUL, and one request must not spoil its batch."""
+        if _holds_nul(value):
+            raise ValueError("a text holds a NUL character")
+        return value
 
     @property
     def digested(self) -> bool:
         """Whether it waits for the next digest; only types that offer it can say so."""
         return False
+
+
+def _holds_nul(value: Any) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case dict():
+            items = cast("dict[Any, Any]", value).items()
+            return any(_holds_nul(key) or _holds_nul(item) for key, item in items)
+        case list():
+            return any(_holds_nul(item) for item in cast("list[Any]", value))
+        case _:
+            return False
 
 
 AnyRequest = Request[Any]

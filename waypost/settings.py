@@ -12,6 +12,8 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from waypost.places import known_locale, known_timezone
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -51,6 +53,7 @@ class Settings(BaseSettings):
     templates: Path = Field(default=ROOT / "templates", description="Folder of templates.")
     secret_key: SecretStr | None = Field(
         default=None,
+        min_length=16,
         description="Key of codes and links. Default: made once, kept in secret.key under home.",
     )
     work_pool: str = Field(default="waypost", description="Prefect work pool.")
@@ -72,6 +75,16 @@ class Settings(BaseSettings):
 
         parse_mailbox(value)
         return value
+
+    @field_validator("default_locale")
+    @classmethod
+    def _one_locale(cls, value: str) -> str:
+        return known_locale(value)
+
+    @field_validator("default_timezone")
+    @classmethod
+    def _one_timezone(cls, value: str) -> str:
+        return known_timezone(value)
 
     @property
     def lease(self) -> timedelta:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,18 +68,18 @@ class Templates:
 
         Raises TemplateError naming the type and the languages tried.
         """
-        found = self._sets.get((type, locale))
-        if found is None:
-            found = self._sets[type, locale] = self._load(type, locale)
-        return found
+        tried = chain(locale, self._default_locale)
+        for lang in tried:
+            if (type, lang) in self._sets:
+                return self._sets[type, lang]
+            if (self._folder / type / lang).is_dir():
+                found = self._sets[type, lang] = self._load(type, lang)
+                return found
+        raise TemplateError(
+            f"no templates for {type} in {', '.join(tried)}: add templates/{type}/{tried[-1]}/"
+        )
 
-    def _load(self, type: str, locale: str) -> TemplateSet:
-        tried = list(chain(locale, self._default_locale))
-        lang = next((lang for lang in tried if (self._folder / type / lang).is_dir()), None)
-        if lang is None:
-            raise TemplateError(
-                f"no templates for {type} in {', '.join(tried)}: add templates/{type}/{tried[-1]}/"
-            )
+    def _load(self, type: str, lang: str) -> TemplateSet:
         return TemplateSet(
             lang=lang,
             subject=self._compile(self._text, type, lang, "subject.txt"),
@@ -155,7 +155,7 @@ def _render(part: str, template: jinja2.Template, values: Mapping[str, Any]) -> 
     return text
 
 
-@cache
+@lru_cache(1000)
 def chain(locale: str, default: str) -> tuple[str, ...]:
     """Where to look for `locale`, nearest first, without repeats."""
 

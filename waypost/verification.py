@@ -37,6 +37,7 @@ async def mint(runtime: Runtime, notifications: Sequence[Notification]) -> Mappi
             {
                 "notification_id": n.id,
                 "recipient_key": n.recipient.key,
+                "address": (n.recipient.email or n.recipient.phone or "").lower(),
                 "code_hash": code_hash(runtime.secret_key, n.id, codes[n.id]),
                 "minted_at": moment,
                 "expires_at": moment + LIFETIME,
@@ -57,7 +58,7 @@ async def mint(runtime: Runtime, notifications: Sequence[Notification]) -> Mappi
 
 def code_hash(secret_key: bytes, id: UUID, code: str) -> bytes:
     """Keyed and bound to its notification: six digits alone could be tried out in a moment."""
-    return hmac.digest(secret_key, id.bytes + code.encode(), sha256)
+    return hmac.digest(secret_key, id.bytes + code.encode(errors="replace"), sha256)
 
 
 def signed_link(secret_key: bytes, page: str, id: UUID) -> str:

@@ -25,10 +25,10 @@ def told(model, value):
     ("given", "key"),
     [
         ({"id": "Ada-1"}, "Ada-1"),
-        ({"email": "Ada@A.example"}, "ada@a.example"),
-        ({"phone": "+49 170 1234512"}, "+49 170 1234512"),
+        ({"email": "Ada@A.example"}, "mailto:ada@a.example"),
+        ({"phone": "+49 170 1234512"}, "tel:+49 170 1234512"),
         ({"id": "7", "email": "ada@a.example", "phone": "+491701234512"}, "7"),
-        ({"email": "ada@a.example", "phone": "+491701234512"}, "ada@a.example"),
+        ({"email": "ada@a.example", "phone": "+491701234512"}, "mailto:ada@a.example"),
     ],
 )
 def test_an_id_an_email_or_a_phone_is_enough(given, key):

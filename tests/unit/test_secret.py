@@ -24,7 +24,7 @@ def test_the_key_is_its_owners_alone_and_leaves_nothing_beside_it(tmp_path):
 
 
 def test_a_key_from_the_settings_is_used_and_nothing_is_written(tmp_path):
-    assert secret_key(Settings(home=tmp_path / "home", secret_key="hunter2")) == b"hunter2"
+    assert secret_key(Settings(home=tmp_path / "home", secret_key="hunter2" * 4)) == b"hunter2" * 4
     assert not (tmp_path / "home").exists()
 
 

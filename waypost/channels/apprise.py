@@ -59,7 +59,7 @@ class AppriseChannel:
         service = _service(url) if url else None
         # A service that found no target in its URL may text its own number instead.
         if service is None or getattr(service, "targets", None) == []:
-            words = "the recipient's phone, email or id does not fit this service"
+            words = "the recipient has no phone, email or id that fits this service's URL"
             return Outcome(Verdict.REFUSED, Phase.RCPT, words=words)
         async with self._places:
             try:

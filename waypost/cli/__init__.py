@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -44,6 +45,9 @@ def _waypost(
 def main() -> None:
     """The `waypost` command. Known troubles are one line on standard error and exit status 1."""
     from waypost.cli.errors import explained
+
+    # Nothing leaves the machine: Prefect's own reporting is for its users to turn on.
+    os.environ.setdefault("DO_NOT_TRACK", "1")
 
     try:
         app()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import typer
+from pydantic import ValidationError
 from rich.markup import escape
 
 from waypost.cli.console import AsJson, out, print_json
+from waypost.cli.errors import explained
+from waypost.finding import Finding
 from waypost.place import connect
 from waypost.settings import Settings
 
@@ -15,10 +18,7 @@ from waypost.settings import Settings
 def doctor(as_json: AsJson = False) -> None:
     """Check settings, ledger, Prefect API, worker, templates and mail servers. Exit status 0 only
     when all is well."""
-    settings = connect(Settings())
-    from deployments.checkup import examine
-
-    findings = asyncio.run(examine(settings))
+    findings = _examine()
     if as_json:
         print_json(findings)
     else:
@@ -29,3 +29,14 @@ def doctor(as_json: AsJson = False) -> None:
                 out.print(f"     {'':<12} {escape(finding.advice)}", soft_wrap=True)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+def _examine() -> list[Finding]:
+    try:
+        settings = connect(Settings())
+    except ValidationError as error:
+        advice = "mend that setting; docs/settings.md lists them all"
+        return [Finding("settings", ok=False, found=explained(error) or "", advice=advice)]
+    from deployments.checkup import examine
+
+    return asyncio.run(examine(settings))

@@ -18,7 +18,7 @@ def explained(error: Exception) -> str | None:
             )
         case (("waypost" | "deployments"), _):
             return str(error)
-        case "sqlalchemy", _:
+        case (("sqlalchemy" | "asyncpg"), _):
             return (
                 "the ledger's database does not answer as it should "
                 f"({_first_line(getattr(error, 'orig', None) or error)}); see `waypost doctor`"

@@ -56,7 +56,7 @@ async def _send(settings: Settings, type: str, source: Path, wait: bool) -> Subm
     try:
         await ledger.check_schema()
         with _progress() as progress, source.open("rb") as lines:
-            reading = progress.add_task("accepted", total=None)
+            reading = progress.add_task("read", total=None)
             async with prefect_client() as client:
                 sent = await submission.submit(
                     ledger,
@@ -103,5 +103,11 @@ def _tell(sent: Submission) -> None:
     out.print(table("", "notifications", title=sent.type, rows=sent.summary_rows()))
     if sent.repeated and not sent.accepted:
         out.print("nothing was sent: every request was accepted before (same idempotency keys)")
-    for reason, count in sent.failures.items():
+    if sent.repeated_in_vain:
+        err.print(
+            f"[red]{sent.repeated_in_vain} had been accepted before and failed or expired then[/]: "
+            "give them a new idempotency key to try again",
+            soft_wrap=True,
+        )
+    for reason, count in sent.reasons.items():
         out.print(f"[red]{count}[/] {escape(reason)}", soft_wrap=True)

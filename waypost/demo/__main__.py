@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -67,7 +68,10 @@ def _up() -> Generator[subprocess.Popen[bytes]]:
     HOME.mkdir(parents=True)
     with (HOME / "up.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "waypost", "up", *options], stdout=log, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "waypost", "up", *options],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the demo, which stops it in order
         )
     try:
         yield process
@@ -155,10 +159,11 @@ def _tell(here: place.Place, totals: dict[str, Counter[State]]) -> tuple[int, in
     out.print()
     out.print(table("type", "accepted", "sent", "otherwise", rows=rows, title="What happened"))
     texts = len(list(folder.glob("*.json")))
-    out.print(f"Prefect UI  {here.ui}/runs", soft_wrap=True)
+    mails = len(list(folder.glob("*.eml")))
+    out.print(f"Prefect UI  {here.ui}/runs  (make demo KEEP=1 leaves it running)", soft_wrap=True)
     out.print(
-        f"mails       {folder}  ({len(list(folder.glob('*.eml')))} mails, {texts} sent as SMS: "
-        "the mailbox refused them)",
+        f"mails       {folder}  ({mails} mails and {texts} SMS, for the order whose mailbox was refused; "
+        "waiting alerts share a digest)",
         soft_wrap=True,
     )
     everything: Counter[State] = Counter()
@@ -169,12 +174,20 @@ def _tell(here: place.Place, totals: dict[str, Counter[State]]) -> tuple[int, in
 
 
 def _keep(process: subprocess.Popen[bytes]) -> None:
-    print("still running; Ctrl-C stops it", file=sys.stderr)
+    print(f"still running; Ctrl-C stops it. Elsewhere: export WAYPOST_HOME={HOME}", file=sys.stderr)
     try:
         process.wait()
     except KeyboardInterrupt:
         print(file=sys.stderr)
 
 
+def _on_sigterm(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("demo: stopped before its end")

@@ -7,6 +7,7 @@ for the run its caller is about to start. When a lease lapses the work is due ag
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -26,6 +27,8 @@ from waypost.policy import DOUBTS_ALLOWED
 from waypost.states import State
 
 CLAIM_LIMIT = 500
+logger = logging.getLogger("waypost.ledger")
+
 _LOST = "the worker was lost between sending and recording"
 
 
@@ -145,6 +148,12 @@ async def _update(connection: AsyncConnection, ids: Sequence[UUID], **values: An
         await connection.execute(sa.update(notifications).where(notifications.c.id.in_(ids)).values(**values))
 
 
+async def release(ledger: Ledger, batch: UUID) -> None:
+    """Free what is reserved under `batch`: the run that was to claim it will not come."""
+    async with ledger.write() as connection:
+        await _release(connection, batch)
+
+
 async def _release(connection: AsyncConnection, batch: UUID) -> None:
     await connection.execute(
         sa.update(notifications)
@@ -182,22 +191,38 @@ async def _expire(connection: AsyncConnection, ids: Sequence[UUID], moment: date
         )
 
 
+async def _renew(ledger: Ledger, batch: UUID) -> None:
+    """Rows that the recorder is writing just now are passed over: waiting for them could deadlock."""
+    ours = (
+        sa.select(notifications.c.id)
+        .where(
+            notifications.c.batch_id == batch,
+            notifications.c.state.in_((State.CLAIMED, State.SENDING)),
+        )
+        .with_for_update(skip_locked=True)
+    )
+    async with ledger.write() as connection:
+        await connection.execute(
+            sa.update(notifications)
+            .where(notifications.c.id.in_(ours))
+            .values(leased_until=now() + ledger.lease)
+        )
+
+
 @asynccontextmanager
 async def keeping(ledger: Ledger, batch: UUID) -> AsyncGenerator[None]:
     """Renew the lease of what `batch` holds for as long as the block runs."""
 
     async def renew() -> None:
+        wait = ledger.lease.total_seconds() / 3
         while True:
-            await asyncio.sleep(ledger.lease.total_seconds() / 3)
-            async with ledger.write() as connection:
-                await connection.execute(
-                    sa.update(notifications)
-                    .where(
-                        notifications.c.batch_id == batch,
-                        notifications.c.state.in_((State.CLAIMED, State.SENDING)),
-                    )
-                    .values(leased_until=now() + ledger.lease)
-                )
+            await asyncio.sleep(wait)
+            try:
+                await _renew(ledger, batch)
+                wait = ledger.lease.total_seconds() / 3
+            except Exception as error:  # asyncpg's connect errors have no common class
+                logger.warning("a lease could not be renewed (%s); trying again", type(error).__name__)
+                wait = min(1.0, wait)
 
     renewing = asyncio.create_task(renew())
     try:

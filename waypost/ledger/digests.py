@@ -59,7 +59,9 @@ async def _bundle_some(
         table.c.reason == "digest",
         table.c.due_at <= moment,
     )
+    late = {"state": State.EXPIRED, "finished_at": moment, "reason": "expired before its digest"}
     async with ledger.write() as connection:
+        await connection.execute(sa.update(table).where(*waiting, table.c.expires_at <= moment).values(late))
         some = sa.select(table.c.recipient_key).where(*waiting).distinct().limit(RECIPIENTS_AT_ONCE)
         recipients = list(await connection.scalars(some))
         if not recipients:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from waypost.ledger import migrate
@@ -123,7 +124,16 @@ _OPTIONS: dict[str, Any] = {
 
 
 def open_ledger(url: str, lease: timedelta = timedelta(seconds=60)) -> Ledger:
-    """The ledger at `url` (an SQLAlchemy URL with an async driver). Connects on first use."""
+    """The ledger at `url` (an SQLAlchemy URL with an async driver). Connects on first use.
+
+    Raises ValueError, without repeating any of it, when it cannot be read as one.
+    """
+    try:
+        sa.make_url(url)
+    except (ValueError, ArgumentError):
+        raise ValueError(
+            "WAYPOST_DATABASE_URL cannot be read: in a password, write @ : / ? # and the like percent-encoded"
+        ) from None
     if url.startswith("sqlite"):
         engine = create_async_engine(url, pool_size=4, **_OPTIONS)
         _tune_sqlite(engine.sync_engine)

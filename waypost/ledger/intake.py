@@ -20,7 +20,7 @@ from waypost.ledger.tables import groups, idempotency_keys, notifications, recip
 from waypost.notification import Answer, Receipt
 from waypost.notification_type import NotificationType
 from waypost.request import AnyRequest
-from waypost.states import State
+from waypost.states import TERMINAL, State
 
 HELD_FOR_DIGEST = timedelta(days=7)  # what waits for a digest must outlast any sensible schedule
 
@@ -176,7 +176,36 @@ async def _open_groups(
             "opened_at": sa.case((stale, insert.excluded.opened_at), else_=groups.c.opened_at),
         },
     ).returning(groups.c.key, groups.c.notification_id)
-    return {row.key: row.notification_id for row in await connection.execute(upsert, rows)}
+    owners = {row.key: row.notification_id for row in await connection.execute(upsert, rows)}
+    own = {row["key"]: row["notification_id"] for row in rows}
+    return owners | await _without_owner(connection, owners, own, rows[0]["opened_at"])
+
+
+async def _without_owner(
+    connection: AsyncConnection, owners: dict[bytes, UUID], own: dict[bytes, UUID], moment: datetime
+) -> dict[bytes, UUID]:
+    """Groups whose owner will tell nobody (it failed, expired or was withdrawn), or not until later:
+    the newcomer opens them anew, or its repeat would be swallowed."""
+    older = [id for key, id in owners.items() if id != own[key]]
+    if not older:
+        return {}
+    mute = set(
+        await connection.scalars(
+            sa.select(notifications.c.id).where(
+                notifications.c.id.in_(older),
+                sa.or_(
+                    notifications.c.state.in_(TERMINAL - {State.SENT}),
+                    sa.and_(notifications.c.state == State.ACCEPTED, notifications.c.due_at > moment),
+                ),
+            )
+        )
+    )
+    taken = {key: own[key] for key, id in owners.items() if id in mute}
+    for key, id in sorted(taken.items()):
+        await connection.execute(
+            sa.update(groups).where(groups.c.key == key).values(notification_id=id, opened_at=moment)
+        )
+    return taken
 
 
 async def _count(
@@ -249,6 +278,7 @@ def _row(
         "state": State.HELD if request.digested else State.ACCEPTED,
         "reason": "digest" if request.digested else "",
         "occurrences": 1 + candidate.extra,
+        "intake_id": batch,
         "batch_id": batch,
         "leased_until": moment + ledger.lease if batch else None,
         "accepted_at": moment,

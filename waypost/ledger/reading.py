@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.clock import now
 from waypost.ledger.engine import Ledger
 from waypost.ledger.tables import attempts, notifications, recipients
 from waypost.mail.address import mask, mask_in
@@ -74,7 +75,7 @@ async def status(ledger: Ledger, id: UUID) -> Status | None:
             type=row.type,
             recipient=shown(row.recipient_key, row.email, row.phone),
             state=State(row.state),
-            reason=row.reason,
+            reason=mask_in(row.reason),
             count=row.occurrences,
             accepted_at=row.accepted_at,
             due_at=row.due_at,
@@ -86,20 +87,33 @@ async def status(ledger: Ledger, id: UUID) -> Status | None:
 
 
 def _attempt(row: sa.RowMapping) -> Attempt:
-    return Attempt(**{name: row[name] for name in Attempt.__dataclass_fields__})
+    values: dict[str, Any] = {name: row[name] for name in Attempt.__dataclass_fields__}
+    values["words"] = mask_in(values["words"] or "")
+    return Attempt(**values)
 
 
 def shown(key: str, email: str | None, phone: str | None) -> str:
     """A recipient as people may see them: masked address, and the id when it is not one itself."""
     reached = email or phone
     address = mask(reached) if reached else ""
-    known = key if key.lower() not in {(email or "").lower(), phone} and "@" not in key else ""
-    return " ".join(part for part in (known, address) if part) or mask(key)
+    known = key if "@" not in key and not key.startswith(("mailto:", "tel:")) else ""
+    bare = key.removeprefix("mailto:").removeprefix("tel:")
+    return " ".join(part for part in (known, address) if part) or mask(bare)
 
 
 async def totals(ledger: Ledger, batches: Sequence[UUID]) -> Counter[State]:
-    """How many notifications of `batches` are in each state."""
-    return await _count(ledger, notifications.c.batch_id.in_(batches))
+    """How many notifications accepted in `batches` are in each state."""
+    return await _count(ledger, notifications.c.intake_id.in_(batches))
+
+
+async def not_yet_due(ledger: Ledger, batches: Sequence[UUID]) -> int:
+    """How many accepted in `batches` wait for a time their request named."""
+    later = sa.and_(
+        notifications.c.intake_id.in_(batches),
+        notifications.c.state == State.ACCEPTED,
+        notifications.c.due_at > now() + timedelta(seconds=5),
+    )
+    return (await _count(ledger, later)).total()
 
 
 async def totals_by_type(ledger: Ledger) -> dict[str, Counter[State]]:
@@ -121,7 +135,7 @@ async def reasons(ledger: Ledger, batches: Sequence[UUID], most: int = 10) -> di
     async with ledger.read() as connection:
         rows = await connection.execute(
             sa.select(notifications.c.state, notifications.c.reason, sa.func.count())
-            .where(notifications.c.batch_id.in_(batches), notifications.c.reason != "")
+            .where(notifications.c.intake_id.in_(batches), notifications.c.reason.not_in(("", "digest")))
             .group_by(notifications.c.state, notifications.c.reason)
             .order_by(sa.func.count().desc())
             .limit(most)

@@ -50,7 +50,6 @@ recipients = sa.Table(
     sa.Column("timezone", sa.Text),
     sa.Column("updated_at", UtcDateTime, nullable=False),
 )
-sa.Index("ix_recipients_email", sa.func.lower(recipients.c.email))
 
 # Rows in these states still have something to happen to them.
 ACTIVE = (State.ACCEPTED, State.DEFERRED, State.CLAIMED, State.SENDING)
@@ -68,6 +67,8 @@ notifications = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     # How many requests were grouped into it.
     sa.Column("occurrences", sa.Integer, nullable=False, server_default="1"),
+    # The batch it was accepted in: unlike batch_id it never changes.
+    sa.Column("intake_id", Id),
     # The run that holds it or is meant to; until the lease ends nobody else may take it.
     sa.Column("batch_id", Id),
     sa.Column("leased_until", UtcDateTime),
@@ -95,6 +96,7 @@ notifications = sa.Table(
         postgresql_where=_HELD_SQL,
         sqlite_where=_HELD_SQL,
     ),
+    sa.Index("ix_notifications_intake_id", "intake_id"),
     sa.Index("ix_notifications_batch_id", "batch_id"),
     sa.Index(
         "ix_notifications_digest_id",
@@ -145,7 +147,11 @@ verifications = sa.Table(
     metadata,
     sa.Column("notification_id", Id, sa.ForeignKey("notifications.id"), primary_key=True),
     sa.Column("recipient_key", sa.Text, sa.ForeignKey("recipients.key"), nullable=False, index=True),
+    # Where the code went, in lower case: what it proves, whatever the recipient's address is later.
+    sa.Column("address", sa.Text, nullable=False, index=True),
     sa.Column("code_hash", sa.LargeBinary, nullable=False),
+    # Of the code before, when a mail in doubt was sent again: either mail may be the one that arrived.
+    sa.Column("earlier_hash", sa.LargeBinary),
     sa.Column("minted_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
     sa.Column("wrong_tries", sa.Integer, nullable=False, server_default="0"),

@@ -33,9 +33,10 @@ class Checked(StrEnum):
 
 
 async def remember(ledger: Ledger, rows: Sequence[dict[str, Any]]) -> None:
-    """Keep freshly minted codes: notification_id, recipient_key, code_hash, minted_at, expires_at.
+    """Keep freshly minted codes: notification_id, recipient_key, address, code_hash, minted_at, expires_at.
 
-    A notification rendered again gets a new code, and only the newest counts.
+    A notification rendered again gets a new code; the one before it still counts, as that mail may be the
+    one that arrived.
     """
     if not rows:
         return
@@ -43,6 +44,8 @@ async def remember(ledger: Ledger, rows: Sequence[dict[str, Any]]) -> None:
     upsert = insert.on_conflict_do_update(
         index_elements=[verifications.c.notification_id],
         set_={
+            "earlier_hash": verifications.c.code_hash,
+            "address": insert.excluded.address,
             "code_hash": insert.excluded.code_hash,
             "minted_at": insert.excluded.minted_at,
             "expires_at": insert.excluded.expires_at,
@@ -53,11 +56,23 @@ async def remember(ledger: Ledger, rows: Sequence[dict[str, Any]]) -> None:
 
 
 async def check_code(ledger: Ledger, recipient: str, code_hash: Hasher) -> Checked:
-    """Check the newest code sent to `recipient` (an id or an address)."""
+    """Check the newest code sent to `recipient`.
+
+    An address is proved by a code that went to it; an id by one that went to the address it still has.
+    """
+    wanted = (
+        verifications.c.address == recipient.lower()
+        if "@" in recipient
+        else sa.and_(
+            verifications.c.recipient_key == recipient,
+            verifications.c.address
+            == sa.func.coalesce(sa.func.lower(recipients.c.email), recipients.c.phone),
+        )
+    )
     newest = (
         sa.select(verifications)
         .join(recipients, recipients.c.key == verifications.c.recipient_key)
-        .where(sa.or_(recipients.c.key == recipient, sa.func.lower(recipients.c.email) == recipient.lower()))
+        .where(wanted)
         .order_by(verifications.c.minted_at.desc())
         .limit(1)
     )
@@ -95,4 +110,5 @@ def _judge(row: Any, offered: bytes, moment: datetime) -> Checked:
         return Checked.ENDED
     if moment >= row.expires_at:
         return Checked.EXPIRED
-    return Checked.VERIFIED if hmac.compare_digest(row.code_hash, offered) else Checked.WRONG
+    known = (row.code_hash, row.earlier_hash or row.code_hash)
+    return Checked.VERIFIED if any(hmac.compare_digest(hash, offered) for hash in known) else Checked.WRONG

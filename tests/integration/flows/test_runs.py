@@ -1,6 +1,7 @@
 """A flow's run: what is sent, what is said of it, and what Prefect shows."""
 
 import asyncio
+import sqlite3
 from uuid import UUID
 
 import pytest
@@ -9,7 +10,10 @@ from noteflow import note
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.sorting import TaskRunSort
 
+from deployments.due import watch
 from waypost import Recipient, Request
+from waypost.ledger import open_ledger
+from waypost.ledger.tables import idempotency_keys
 from waypost.outcome import Outcome, Phase, Verdict
 from waypost.states import State
 
@@ -167,3 +171,39 @@ async def test_runs_are_found_by_their_state_on_the_server(bench, client):
     run = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
     [found] = await client.read_flow_runs(flow_run_filter=run)
     assert found.state.is_completed()
+
+
+async def test_a_request_without_a_key_gets_one_from_its_run(bench):
+    state = await note([ask()], return_state=True)
+    [row] = await rows(bench.runtime.ledger, idempotency_keys)
+    assert row.key == f"run {state.state_details.flow_run_id} request 0"
+
+
+async def test_a_ledger_that_cannot_be_written_fails_the_run_without_a_retry(bench, client):
+    sent = []
+
+    def lock(message):
+        sent.append(message)
+        with sqlite3.connect(bench.runtime.settings.home / "ledger.db") as other:
+            other.execute("ALTER TABLE attempts RENAME TO elsewhere")
+        return Outcome(Verdict.ACCEPTED, Phase.DOT, code=250)
+
+    bench.primary.answer = lock
+    bench.primary.slots = 1
+    state = await note([ask(), ask(id="bob", email="bob@b.example")], return_state=True)
+    assert state.is_failed()
+    assert "could not be written" in state.message
+    assert len(sent) == 1
+    deliver = await task_run(client, state.state_details.flow_run_id, "deliver")
+    assert deliver.run_count == 1
+
+
+async def test_watching_for_what_is_due_outlives_a_ledger_in_trouble(tmp_path):
+    broken = open_ledger(f"sqlite+aiosqlite:///{tmp_path / 'none.db'}")
+    stop = asyncio.Event()
+    watching = asyncio.create_task(watch(broken, stop))
+    await asyncio.sleep(0.2)
+    assert not watching.done()
+    stop.set()
+    await watching
+    await broken.close()

@@ -4,13 +4,16 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from ledgers import LONG_AGO, NOTE, accepted, ask, attempt_rows, change, claimed, rows
 from uuid_utils.compat import uuid7
 
 from waypost.clock import now
 from waypost.ledger.claims import claim, keeping, reserve, types_due
 from waypost.ledger.intake import accept
-from waypost.ledger.recorder import Begin, Recorder
+from waypost.ledger.recorder import Begin, Finish, Recorder
+from waypost.policy import Decision
+from waypost.states import State
 
 pytestmark = pytest.mark.anyio
 
@@ -137,3 +140,27 @@ async def test_a_long_run_keeps_its_lease(ledger):
         assert (await reserve(ledger, "note"))[1] == 0
     await asyncio.sleep(0.4)
     assert (await reserve(ledger, "note"))[1] == 1
+
+
+async def test_a_renewal_that_fails_is_tried_again(ledger):
+    ledger.lease = timedelta(seconds=0.6)
+    batch, _ = await claimed(ledger)
+    async with keeping(ledger, batch):
+        async with ledger.write() as connection:
+            await connection.execute(sa.text("ALTER TABLE notifications RENAME TO elsewhere"))
+        await asyncio.sleep(0.3)
+        async with ledger.write() as connection:
+            await connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO notifications"))
+        await asyncio.sleep(0.7)
+        assert (await reserve(ledger, "note"))[1] == 0
+
+
+async def test_renewing_and_recording_at_once_never_deadlock(ledger):
+    ledger.lease = timedelta(seconds=0.03)
+    batch, many = await claimed(ledger, 200)
+    recorder = Recorder(ledger)
+    async with keeping(ledger, batch):
+        numbers = await asyncio.gather(*(recorder.begin(begin(one, batch)) for one in many))
+        await recorder.finish_all([Finish(one.id, batch, Decision(State.SENT)) for one in many])
+    assert set(numbers) == {1}
+    assert await states(ledger) == ["sent"] * 200

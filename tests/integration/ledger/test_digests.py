@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from ledgers import NOTE, ask, rows
+from ledgers import LONG_AGO, NOTE, ask, change, rows
 from uuid_utils.compat import uuid7
 
 from waypost import Category, NotificationType
@@ -106,3 +106,13 @@ async def test_a_digest_whose_run_was_lost_comes_back(ledger):
     ledger.lease = timedelta(seconds=-1)
     await bundle(ledger, DIGEST, "note", compose, uuid7())
     assert await claims.types_due(ledger) == ["digest"]
+
+
+async def test_an_item_that_expired_before_its_digest_is_not_in_it(ledger):
+    await hold(ledger, "late")
+    await change(ledger, expires_at=LONG_AGO)
+    await hold(ledger, "fresh")
+    await bundle(ledger, DIGEST, "note", compose, uuid7())
+    [made] = await digests(ledger)
+    assert made.data["text"] == "fresh"
+    assert {row.state for row in await rows(ledger) if row.data["text"] == "late"} == {"expired"}

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from ledgers import GROUPED, LONG_AGO, NOTE, ask, rows
+from ledgers import GROUPED, LONG_AGO, NOTE, ask, change, rows
 
 from waypost import Recipient
 from waypost.clock import now
@@ -75,7 +75,7 @@ async def test_what_is_left_out_of_a_recipient_stays_as_it_was(ledger):
 async def test_a_recipient_without_id_is_known_by_its_address(ledger):
     await accept(ledger, NOTE, [ask(recipient=Recipient(email="Ada@a.example"))])
     [row] = await rows(ledger, recipients)
-    assert (row.key, row.email) == ("ada@a.example", "Ada@a.example")
+    assert (row.key, row.email) == ("mailto:ada@a.example", "Ada@a.example")
 
 
 async def test_deliver_at_and_expires_at_are_kept(ledger):
@@ -125,6 +125,24 @@ async def test_after_the_window_a_repeat_is_a_notification_of_its_own(ledger):
     [again] = await accept(ledger, GROUPED, [ask("down")])
     assert again.outcome == "accepted"
     assert len(await rows(ledger)) == 2
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [{"state": "failed"}, {"state": "expired"}, {"state": "accepted", "due_at": now() + timedelta(days=1)}],
+)
+async def test_a_repeat_of_what_will_tell_nobody_is_told_itself(ledger, silent):
+    await accept(ledger, GROUPED, [ask("down")])
+    await change(ledger, **silent)
+    assert outcomes(await accept(ledger, GROUPED, [ask("down"), ask("down")])) == ["accepted", "grouped"]
+    assert sorted(row.occurrences for row in await rows(ledger)) == [1, 2]
+
+
+async def test_an_id_that_looks_like_an_address_leads_nobodys_mail_elsewhere(ledger):
+    await accept(ledger, NOTE, [ask(recipient=Recipient(email="victim@a.example"))])
+    await accept(ledger, NOTE, [ask(recipient=Recipient(id="victim@a.example", email="evil@b.example"))])
+    emails = {row.key: row.email for row in await rows(ledger, recipients)}
+    assert emails == {"mailto:victim@a.example": "victim@a.example", "victim@a.example": "evil@b.example"}
 
 
 async def test_recipients_are_not_grouped_together(ledger):

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import sqlalchemy as sa
-from ledgers import LONG_AGO, NOTE, ask, rows
+from ledgers import LONG_AGO, NOTE, ask, change, rows
 from uuid_utils.compat import uuid7
 
 from waypost import Recipient
@@ -121,3 +121,26 @@ async def test_a_link_that_was_tampered_with_is_unknown(ledger, change):
     async with minted(ledger) as (key, [one]):
         [token] = parse_qs(urlsplit(one["link"]).query)["token"]
         assert await verify_link(ledger, key, change(token)) is Checked.UNKNOWN
+
+
+async def test_a_code_proves_only_the_address_it_went_to(ledger):
+    async with minted(ledger) as (key, [one]):
+        elsewhere = ask(recipient=Recipient(id="ada", email="boss@bank.example"))
+        await accept(ledger, NOTE, [elsewhere])
+        assert await verify(ledger, key, "boss@bank.example", one["code"]) is Checked.UNKNOWN
+        assert await verify(ledger, key, "ada", one["code"]) is Checked.UNKNOWN
+        assert await verify(ledger, key, "ada@a.example", one["code"]) is Checked.VERIFIED
+
+
+async def test_a_mail_sent_again_leaves_the_code_of_the_first_good(ledger):
+    async with minted(ledger) as (key, [first]):
+        runtime = Runtime(Settings(), ledger, [])
+        [row] = await rows(ledger)
+        batch = uuid7()
+        await change(ledger, state="accepted", batch_id=batch)
+        [again] = await claims.claim(ledger, "note", batch)
+        again.data["verify_url"] = "https://app.example/verify"
+        second = (await mint(runtime, [again]))[row.id]
+        wrong = another(first["code"]) if another(first["code"]) != second["code"] else "000000"
+        assert await verify(ledger, key, "ada", wrong) is Checked.WRONG
+        assert await verify(ledger, key, "ada", first["code"]) is Checked.VERIFIED

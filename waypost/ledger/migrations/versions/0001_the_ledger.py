@@ -41,7 +41,6 @@ def upgrade() -> None:
         sa.Column("updated_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_recipients")),
     )
-    op.create_index("ix_recipients_email", "recipients", [sa.text("lower(email)")])
 
     op.create_table(
         "notifications",
@@ -52,6 +51,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("occurrences", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("intake_id", sa.Uuid(), nullable=True),
         sa.Column("batch_id", sa.Uuid(), nullable=True),
         sa.Column("leased_until", UtcDateTime(), nullable=True),
         sa.Column("accepted_at", UtcDateTime(), nullable=False),
@@ -76,6 +76,7 @@ def upgrade() -> None:
         postgresql_where=ACTIVE,
         sqlite_where=ACTIVE,
     )
+    op.create_index("ix_notifications_intake_id", "notifications", ["intake_id"], unique=False)
     op.create_index("ix_notifications_batch_id", "notifications", ["batch_id"], unique=False)
     op.create_index(
         "ix_notifications_digest_id",
@@ -120,7 +121,9 @@ def upgrade() -> None:
         "verifications",
         sa.Column("notification_id", sa.Uuid(), nullable=False),
         sa.Column("recipient_key", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
         sa.Column("code_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("earlier_hash", sa.LargeBinary(), nullable=True),
         sa.Column("minted_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.Column("wrong_tries", sa.Integer(), server_default="0", nullable=False),
@@ -133,6 +136,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("notification_id", name=op.f("pk_verifications")),
     )
+    op.create_index("ix_verifications_address", "verifications", ["address"], unique=False)
     op.create_index("ix_verifications_recipient_key", "verifications", ["recipient_key"], unique=False)
 
 

@@ -1,0 +1,33 @@
+"""Locales and time zones, checked."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from zoneinfo import available_timezones
+
+from babel import Locale, UnknownLocaleError
+
+_LOCALE = re.compile(r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}\Z")
+
+
+def known_locale(value: str) -> str:
+    """`value` as `pt-BR` writes it. Raises ValueError."""
+    # Babel ignores what follows a dot or an @, so the form is checked first.
+    try:
+        if not _LOCALE.match(value):
+            raise ValueError
+        return str(Locale.parse(value.replace("-", "_"))).replace("_", "-")
+    except (UnknownLocaleError, ValueError):
+        raise ValueError("not a locale such as 'de' or 'pt-BR'") from None
+
+
+# Reading the zones takes milliseconds, and they do not change while a process runs.
+_timezones = cache(available_timezones)
+
+
+def known_timezone(value: str) -> str:
+    """`value` if it is an IANA time zone. Raises ValueError."""
+    if value not in _timezones():
+        raise ValueError("not an IANA time zone such as 'Europe/Paris'")
+    return value
