@@ -54,7 +54,8 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="Key of codes and links, 16 characters or more. Default: made once, kept in secret.key under home.",
+        description="Key of codes and links, 16 characters or more. "
+        "Default: made once, kept in secret.key under home.",
     )
     work_pool: str = Field(default="waypost", description="Prefect work pool.")
     poll_seconds: Annotated[float, Field(gt=0)] = Field(
