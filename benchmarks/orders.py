@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import orjson
-from prefect.client.orchestration import PrefectClient
 
 from benchmarks import samples, servers
 from benchmarks.figures import Bar, Measured, NotMeasured
@@ -103,8 +102,8 @@ async def _round(server: Running, url: str, messages: Sequence[Message], name: s
 
 async def _send(server: Running, ledger: Ledger, requests: Sequence[dict[str, object]]) -> Submission:
     lines = [orjson.dumps(request) for request in requests]
-    async with asyncio.timeout(SETTLES_WITHIN), PrefectClient(server.api) as client:
-        sent = await submission.submit(ledger, client, find(TYPE.name), lines)
+    async with asyncio.timeout(SETTLES_WITHIN):
+        sent = await submission.submit(ledger, find(TYPE.name), lines)
         async for _ in submission.watch(ledger, sent, every=0.1):
             pass
     return sent
@@ -131,7 +130,7 @@ async def _over_the_wire(url: str, messages: Sequence[Message]) -> float:
                 raise NotMeasured(f"the sink did not take a message: {outcome}")
 
     began = time.perf_counter()
-    await asyncio.gather(*(slot() for _ in range(channel.slots)))
+    await asyncio.gather(*(slot() for _ in range(channel.places.most)))
     seconds = time.perf_counter() - began
     await channel.close()
     return len(messages) * PREBUILT_REPEATS / seconds

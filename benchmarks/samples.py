@@ -65,6 +65,7 @@ def _notification(request: dict[str, Any]) -> Notification:
     return Notification(
         id=uuid7(),
         type=TYPE.name,
+        priority=TYPE.lane,
         recipient=Person(
             key=person["id"],
             email=person["email"],

@@ -24,7 +24,7 @@ from pydantic import BaseModel, TypeAdapter
 
 import flows
 from deployments.worker import ResidentWorker
-from waypost import NotificationType, Request
+from waypost import NotificationType, Priority, Request
 
 DEPLOYMENT = "waypost"
 
@@ -88,6 +88,7 @@ async def deploy(client: PrefectClient, work_pool: str) -> dict[str, UUID]:
     Schedules are set only when a deployment is new: afterwards they are the Prefect UI's to edit.
     """
     await _ensure_work_pool(client, work_pool)
+    await _ensure_queues(client, work_pool)
     return {name: await _deploy_one(client, work_pool, one) for name, one in registered().items()}
 
 
@@ -101,12 +102,24 @@ async def _ensure_work_pool(client: PrefectClient, name: str) -> None:
             await client.create_work_pool(pool)
 
 
+async def _ensure_queues(client: PrefectClient, work_pool: str) -> None:
+    """A queue a lane, so that every kind of worker takes what is urgent first."""
+    known = {queue.name for queue in await client.read_work_queues(work_pool_name=work_pool)}
+    for priority in Priority:
+        if priority not in known:
+            with suppress(ObjectAlreadyExists):
+                await client.create_work_queue(
+                    str(priority), priority=priority.rank + 1, work_pool_name=work_pool
+                )
+
+
 async def _deploy_one(client: PrefectClient, work_pool: str, one: Registered) -> UUID:
     described: dict[str, Any] = {
         "description": (one.flow.description or "").strip(),
         "entrypoint": one.entrypoint,
         "tags": ["waypost", one.type.name],
         "work_pool_name": work_pool,
+        "work_queue_name": str(one.type.lane),
         "parameter_openapi_schema": one.flow.parameters.model_dump_for_openapi(),
         "enforce_parameter_schema": True,
     }

@@ -1,24 +1,36 @@
-"""A worker process: a resident worker and what it keeps open, until it is told to stop."""
+"""A worker process: what dispatches, runs, reclaims and tells, until it is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from uuid import UUID
 
 import httpx
 from prefect.exceptions import PrefectException
 
-from deployments.due import watch
+from deployments import direct, telling
+from deployments.api import prefect_client
+from deployments.dispatcher import Dispatcher, Worker
 from deployments.farewell import flush_prefect
+from deployments.outage import Outage
 from deployments.registry import registered
-from deployments.worker import ResidentWorker
+from deployments.runs import PrefectAway, PrefectRuns
+from deployments.worker import FAREWELL_SECONDS, SLOTS, ResidentWorker
+from waypost.ledger import retention
+from waypost.ledger.reaper import Reaper
+from waypost.priority import Priority
 from waypost.routes import steps
 from waypost.runtime import Runtime
 from waypost.settings import Settings
 
 HEARTBEAT_SECONDS = 15.0
+TELL_SECONDS = 5.0
+RETENTION_SECONDS = 3600.0
+AWAY_SECONDS = 1.0  # how often a Prefect API that does not answer is asked for runs
 
 logger = logging.getLogger("waypost.worker")
 
@@ -29,20 +41,109 @@ async def serve(
     ready: Callable[[], None] = lambda: None,
     limit: int | None = None,
 ) -> None:
-    """Take and run the pool's runs until `stop`. `ready` is called when the first poll worked.
+    """Dispatch, and take and run the pool's runs, until `stop`. `ready` is called when the first poll
+    worked.
 
     The Prefect API going away is waited out; the ledger decides what is sent.
     """
     async with Runtime.open(settings) as runtime:
         _warn_of_stranded(runtime)
+        outage = Outage()
         name = f"resident-{os.uname().nodename}-{os.getpid()}"
-        worker = ResidentWorker(settings.work_pool, name=name, limit=limit)
-        async with worker:
-            watching = asyncio.create_task(watch(runtime.ledger, stop))
+        woken = asyncio.Event()
+        worker = ResidentWorker(settings.work_pool, name=name, limit=limit, on_end=woken.set)
+        giving_up = asyncio.create_task(_give_up(runtime, stop))
+        async with worker, _dispatching(runtime, outage, worker, worker.slots, stop) as dispatcher:
+            handing_on = asyncio.create_task(_hand_on(woken, dispatcher))
             beating = asyncio.create_task(_beat(worker, stop))
-            await _poll(worker, settings.poll_seconds, stop, ready)
-            await asyncio.gather(watching, beating)
+            await _poll(worker, outage, settings.poll_seconds, stop, ready)
+            handing_on.cancel()
+            await beating
+        giving_up.cancel()
         await flush_prefect()
+
+
+async def dispatch(
+    settings: Settings,
+    stop: asyncio.Event,
+    ready: Callable[[], None] = lambda: None,
+    limit: int | None = None,
+) -> None:
+    """Dispatch until `stop`, for a work pool whose runs other Prefect workers take."""
+    async with Runtime.open(settings) as runtime:
+        async with _dispatching(runtime, Outage(), _Elsewhere(), limit or SLOTS, stop):
+            ready()
+            await stop.wait()
+        await flush_prefect()
+
+
+class _Elsewhere:
+    """No run is in this process, and nobody here is to be woken."""
+
+    def lanes(self) -> Mapping[UUID, Priority]:
+        return {}
+
+    def wake(self) -> None: ...
+
+
+@asynccontextmanager
+async def _dispatching(
+    runtime: Runtime, outage: Outage, worker: Worker, slots: int, stop: asyncio.Event
+) -> AsyncGenerator[Dispatcher]:
+    """What every worker does beside running runs, for the length of the block and until `stop`."""
+    ledger = runtime.ledger
+    types = {name: one.type for name, one in registered().items()}
+    async with prefect_client() as client:
+        runs = PrefectRuns(client, runtime.settings.work_pool, outage)
+        dispatcher = Dispatcher(
+            ledger=ledger,
+            types=types,
+            runs=runs,
+            worker=worker,
+            leases=runtime.leases,
+            outage=outage,
+            deliver=direct.deliver,
+            slots=slots,
+        )
+        reaper = Reaper(ledger, types)
+        look_seconds = min(3.0, ledger.lease.total_seconds() / 8)
+        tasks = [
+            asyncio.create_task(dispatcher.run(stop)),
+            asyncio.create_task(_every(look_seconds, lambda: _reap(reaper), stop)),
+            asyncio.create_task(_every(TELL_SECONDS, lambda: telling.tell(ledger, runs), stop)),
+        ]
+        if (days := runtime.settings.retention_days) is not None:
+            prune = lambda: retention.prune(ledger, days)  # noqa: E731
+            tasks.append(asyncio.create_task(_every(RETENTION_SECONDS, prune, stop)))
+        try:
+            yield dispatcher
+        finally:
+            await asyncio.gather(*tasks)
+
+
+async def _hand_on(woken: asyncio.Event, dispatcher: Dispatcher) -> None:
+    while True:
+        await woken.wait()
+        woken.clear()
+        dispatcher.wake()
+
+
+async def _reap(reaper: Reaper) -> None:
+    for found in await reaper.look():
+        logger.warning(
+            "batch %s of %s had lost its run: %d go out again, %d are in doubt",
+            found.batch,
+            found.type,
+            found.free,
+            found.in_doubt,
+        )
+
+
+async def _give_up(runtime: Runtime, stop: asyncio.Event) -> None:
+    """A ledger that does not come back must not keep the process from stopping."""
+    await stop.wait()
+    await asyncio.sleep(FAREWELL_SECONDS)
+    runtime.ledger.give_up()
 
 
 def _warn_of_stranded(runtime: Runtime) -> None:
@@ -58,34 +159,53 @@ def _warn_of_stranded(runtime: Runtime) -> None:
 
 
 async def _poll(
-    worker: ResidentWorker, seconds: float, stop: asyncio.Event, ready: Callable[[], None]
+    worker: ResidentWorker, outage: Outage, seconds: float, stop: asyncio.Event, ready: Callable[[], None]
 ) -> None:
-    wait = seconds
     told = False
     while not stop.is_set():
+        worker.woken.clear()
+        wait = seconds
         try:
             await worker.get_and_submit_flow_runs()
-            wait = seconds
+            outage.answered()
             if not told:
                 ready()
                 told = True
         except (httpx.HTTPError, PrefectException) as error:
-            logger.warning("the Prefect API does not answer (%s); asking again", type(error).__name__)
-            wait = min(wait * 2, 5.0)
-        await _sleep(wait, stop)
+            if outage.failed():
+                logger.warning("the Prefect API does not answer (%s); asking again", type(error).__name__)
+            wait = AWAY_SECONDS
+        await _either(worker.woken, stop, wait)
 
 
 async def _beat(worker: ResidentWorker, stop: asyncio.Event) -> None:
-    while not stop.is_set():
-        await _sleep(HEARTBEAT_SECONDS, stop)
+    async def beat() -> None:
         try:
             await worker.sync_with_backend()
         except (httpx.HTTPError, PrefectException) as error:
             logger.warning("no heartbeat: %s", type(error).__name__)
 
+    await _every(HEARTBEAT_SECONDS, beat, stop)
 
-async def _sleep(seconds: float, stop: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
+
+async def _every(seconds: float, work: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
+    """Do `work` now and then until `stop`. What goes wrong is logged and tried again."""
+    while not stop.is_set():
+        try:
+            await work()
+        except PrefectAway:
+            pass  # said once, by whoever noticed first
+        except Exception as error:  # asyncpg's connect errors have no common class
+            logger.warning("housekeeping did not work (%s); trying again", type(error).__name__)
+        try:
+            await asyncio.wait_for(stop.wait(), seconds)
+        except TimeoutError:
+            continue
+
+
+async def _either(woken: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
+    """Wait until woken, stopped, or so many seconds have passed."""
+    waits = [asyncio.create_task(woken.wait()), asyncio.create_task(stop.wait())]
+    _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()

@@ -1,4 +1,4 @@
-"""Requests from a file: accepted into the ledger a batch at a time, each batch given to a run."""
+"""Requests from a file: accepted into the ledger 500 at a time; the workers' dispatchers do the rest."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import httpx
-from prefect.client.orchestration import PrefectClient
-from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
-from uuid_utils.compat import uuid7
 
 from deployments.registry import Registered
-from deployments.trigger import trigger
-from waypost.ledger import Ledger, claims, intake, reading
+from waypost.ids import new_id
+from waypost.ledger import Ledger, intake, reading
 from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.message import explain
 from waypost.notification import Answer, Receipt
@@ -28,6 +24,10 @@ from waypost.states import TERMINAL, State
 # A notification in one of these has ended, or waits for something that is not a run.
 SETTLED = frozenset({*TERMINAL, State.DEFERRED, State.HELD})
 STUCK_AFTER = 15.0
+NOBODY = (
+    "no worker takes it up. What was accepted is safe in the ledger, and goes out when a worker runs: "
+    "start `waypost up` or `waypost worker`; `waypost doctor` tells more"
+)
 BOM = b"\xef\xbb\xbf"
 
 
@@ -50,7 +50,7 @@ class Submission:
     repeated_in_vain: int = 0
     grouped: int = 0
     rejections: list[Rejection] = field(default_factory=list[Rejection])
-    batches: list[UUID] = field(default_factory=list[UUID])
+    intakes: list[UUID] = field(default_factory=list[UUID])
     runs: list[str] = field(default_factory=list[str])
     states: Counter[State] = field(default_factory=Counter[State])
     reasons: dict[str, int] = field(default_factory=dict[str, int])
@@ -101,16 +101,11 @@ class Submission:
 
 async def submit(
     ledger: Ledger,
-    client: PrefectClient,
     one: Registered,
     lines: Iterable[bytes],
     on_progress: Callable[[int], None] = lambda count: None,
 ) -> Submission:
-    """Accept the requests of `lines` and start a run per 500 of them.
-
-    When Prefect does not answer, accepting goes on and `trouble` says so: a worker starts the runs
-    once it does.
-    """
+    """Accept the requests of `lines`. Once this returns they are durable, whatever runs or does not."""
     sent = Submission(one.type.name)
     chunk: list[tuple[int, AnyRequest]] = []
     for number, line in enumerate(lines, 1):
@@ -123,46 +118,22 @@ async def submit(
         except ValidationError as error:
             sent.rejections.append(Rejection(number, explain(error)))
         if len(chunk) == CLAIM_LIMIT:
-            await _accept(ledger, client, one, chunk, sent)
+            await _accept(ledger, one, chunk, sent)
             chunk = []
             on_progress(sent.lines)
     if chunk:
-        await _accept(ledger, client, one, chunk, sent)
+        await _accept(ledger, one, chunk, sent)
     return sent
 
 
 async def _accept(
-    ledger: Ledger,
-    client: PrefectClient,
-    one: Registered,
-    chunk: list[tuple[int, AnyRequest]],
-    sent: Submission,
+    ledger: Ledger, one: Registered, chunk: list[tuple[int, AnyRequest]], sent: Submission
 ) -> None:
-    batch = uuid7()
-    receipts = await intake.accept(ledger, one.type, [request for _, request in chunk], batch)
+    intake_id = new_id()
+    receipts = await intake.accept(ledger, one.type, [request for _, request in chunk], intake_id)
     _count(sent, [number for number, _ in chunk], receipts)
-    fresh = [receipt for receipt in receipts if receipt.outcome is Answer.ACCEPTED]
-    if not fresh:
-        return
-    sent.batches.append(batch)
-    at_once = sum(receipt.state is State.ACCEPTED for receipt in fresh)
-    if not at_once or sent.trouble:
-        return
-    try:
-        run = await trigger(client, one, batch, at_once)
-        sent.runs.append(str(run.id))
-    except (ObjectNotFound, httpx.HTTPError) as error:
-        await claims.release(ledger, batch)
-        sent.trouble = _trouble(error, one)
-
-
-def _trouble(error: Exception, one: Registered) -> str:
-    if isinstance(error, ObjectNotFound):
-        return f"Prefect does not know {one.deployment}: run `waypost deploy`"
-    return (
-        "the Prefect API does not answer. What was accepted is safe in the ledger, and goes out when a "
-        "worker runs again"
-    )
+    if any(receipt.outcome is Answer.ACCEPTED for receipt in receipts):
+        sent.intakes.append(intake_id)
 
 
 def _count(sent: Submission, numbers: list[int], receipts: list[Receipt]) -> None:
@@ -180,20 +151,24 @@ def _count(sent: Submission, numbers: list[int], receipts: list[Receipt]) -> Non
 
 
 async def watch(ledger: Ledger, sent: Submission, every: float = 0.3) -> AsyncGenerator[int]:
-    """Look at the ledger until all that was accepted has settled; yields how many have."""
+    """Look at the ledger until all that was accepted has settled, or nobody takes it up; yields how many
+    have settled."""
     while not sent.trouble:
         before = sent.states
-        sent.states = await reading.totals(ledger, sent.batches)
+        sent.states = await reading.totals(ledger, sent.intakes)
         if before != sent.states:
             sent.moved_at = time.monotonic()
         yield sent.settled
-        if sent.settled + await reading.not_yet_due(ledger, sent.batches) >= sent.accepted:
+        if sent.settled + await reading.not_yet_due(ledger, sent.intakes) >= sent.accepted:
             break
+        if seems_stuck(sent) and not await reading.in_hand(ledger, sent.type):
+            sent.trouble = NOBODY
         await asyncio.sleep(every)
-    sent.states = await reading.totals(ledger, sent.batches)
-    sent.reasons = await reading.reasons(ledger, sent.batches)
+    sent.states = await reading.totals(ledger, sent.intakes)
+    sent.reasons = await reading.reasons(ledger, sent.intakes)
+    sent.runs = [str(run) for run in await reading.runs_of(ledger, sent.intakes)]
 
 
 def seems_stuck(sent: Submission) -> bool:
-    """Nothing has moved for a while: no worker takes the runs."""
+    """Nothing has moved for a while: no worker takes the work."""
     return time.monotonic() - sent.moved_at > STUCK_AFTER

@@ -8,12 +8,17 @@ second. Only `BaseWorker`'s public surface is used, and fewer API calls a run th
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 import time
-from contextlib import AsyncExitStack, suppress
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
 import anyio.abc
+import httpx
 from prefect import Flow
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -27,6 +32,7 @@ from prefect.context import AsyncClientContext
 from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Crashed, Pending
 from prefect.workers.base import (
     BaseJobConfiguration,
@@ -36,7 +42,13 @@ from prefect.workers.base import (
 )
 
 from waypost.clock import now
+from waypost.ledger import batches
+from waypost.notification_type import NotificationType
+from waypost.priority import Priority, room
+from waypost.runtime import Runtime
 
+SLOTS = 10  # runs at once, unless told otherwise
+PATIENCE = 2  # how often a run's own call to the API is repeated: 2 s, then 4 s later
 CANCELLATION_SECONDS = 1.0  # how often runs in flight are asked whether somebody cancelled them
 FAREWELL_SECONDS = 15.0  # how long runs in flight may take to finish when the worker stops
 
@@ -54,12 +66,21 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
     _description = "Runs notification flows inside one long-lived process."
 
     def __init__(
-        self, work_pool_name: str, name: str | None = None, limit: int | None = None, **options: Any
+        self,
+        work_pool_name: str,
+        name: str | None = None,
+        limit: int | None = None,
+        on_end: Callable[[], None] = lambda: None,
+        **options: Any,
     ) -> None:
+        """limit: runs at once. on_end: called whenever a run is over and its place free."""
         super().__init__(work_pool_name, name=name, **options)
         self._pool = work_pool_name
-        self._at_once = limit or 10
+        self.slots = limit or SLOTS
+        self.woken = asyncio.Event()
+        self._on_end = on_end
         self._runs: dict[UUID, asyncio.Task[None]] = {}
+        self._lanes: dict[UUID, Priority] = {}
         self._flows: dict[UUID, Flow[..., Any]] = {}
         self._asked = 0.0
         self._cancelling: dict[UUID, asyncio.Task[None]] = {}
@@ -70,24 +91,47 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         await super().setup()
         await self._shared.enter_async_context(AsyncClientContext.get_or_create())
 
+    def lanes(self) -> dict[UUID, Priority]:
+        """The flow runs in hand, by id, with the lane of each."""
+        return self._lanes
+
+    def wake(self) -> None:
+        """There is a new run: look for it at once."""
+        self.woken.set()
+
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
-        """Start what is scheduled, as many as there is room for, and cancel what was cancelled."""
-        await self._cancel_what_was_cancelled()
-        room = self._at_once - len(self._runs)
-        if room <= 0:
-            return []
-        try:
-            scheduled = await self.client.get_scheduled_flow_runs_for_work_pool(
-                work_pool_name=self._pool, scheduled_before=now()
-            )
-        except ObjectNotFound:
-            return []  # the pool is made by the next heartbeat
-        started = [one.flow_run for one in scheduled if one.flow_run.id not in self._runs][:room]
-        for flow_run in started:
-            task = asyncio.create_task(self._take(flow_run))
-            self._runs[flow_run.id] = task
-            task.add_done_callback(lambda _, id=flow_run.id: self._runs.pop(id, None))
+        """Start what is scheduled, the most urgent first, as far as there is room; cancel what was
+        cancelled. Raises httpx errors when the API does not answer, without waiting for it."""
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            await self._cancel_what_was_cancelled()
+            if len(self._runs) >= self.slots:
+                return []
+            try:
+                scheduled = await self.client.get_scheduled_flow_runs_for_work_pool(
+                    work_pool_name=self._pool, scheduled_before=now()
+                )
+            except ObjectNotFound:
+                return []  # the pool is made by the next heartbeat
+        fresh = [one.flow_run for one in scheduled if one.flow_run.id not in self._runs]
+        started: list[FlowRun] = []
+        for flow_run in sorted(fresh, key=lambda one: lane_of(one).rank):
+            lane = lane_of(flow_run)
+            if room(lane, Counter(self._lanes.values()), self.slots):
+                self._start(flow_run, lane)
+                started.append(flow_run)
         return started
+
+    def _start(self, flow_run: FlowRun, lane: Priority) -> None:
+        task = asyncio.create_task(self._take(flow_run))
+        self._runs[flow_run.id] = task
+        self._lanes[flow_run.id] = lane
+        task.add_done_callback(lambda _: self._ended(flow_run.id))
+
+    def _ended(self, id: UUID) -> None:
+        self._runs.pop(id, None)
+        self._lanes.pop(id, None)
+        self.wake()
+        self._on_end()
 
     async def run(
         self,
@@ -124,17 +168,39 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         """Make the run ours, then run it. Of two workers only one gets Pending accepted."""
         logger = self.get_flow_run_logger(flow_run)
         try:
-            answer = await self.client.set_flow_run_state(flow_run.id, Pending())
-            if answer.status is SetStateStatus.ACCEPT:
-                await self.run(flow_run)
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: PATIENCE}):
+                answer = await self.client.set_flow_run_state(flow_run.id, Pending())
+                if answer.status is SetStateStatus.ACCEPT:
+                    async with self._holding(flow_run):
+                        await self.run(flow_run)
         except asyncio.CancelledError:
             raise
+        except httpx.HTTPError as error:
+            # What of it was done is in the ledger, which tells Prefect once it answers.
+            logging.getLogger("waypost.worker").warning(
+                "Prefect did not answer in the middle of run %s (%s)", flow_run.id, type(error).__name__
+            )
         except Exception as error:
-            # The flow could not be loaded, or the API went away: say so where people look.
+            # The flow could not be loaded: say so where people look.
             logger.exception("This run could not be started")
             message = f"The worker could not start it: {type(error).__name__}"
             with suppress(Exception):
                 await self.client.set_flow_run_state(flow_run.id, Crashed(message=message), force=True)
+
+    @asynccontextmanager
+    async def _holding(self, flow_run: FlowRun) -> AsyncGenerator[None]:
+        """Keep the lease of the run's batch while it runs. A run that brings its own requests gets a
+        batch before it starts, so that it is known to be in hand."""
+        runtime = await Runtime.current()
+        batch = flow_run.parameters.get("batch")
+        found = await self._flow(flow_run)
+        if batch is None and (type := declared(found)) is not None:
+            batch = await batches.announce(runtime.ledger, type, flow_run.id)
+        if batch is None:
+            yield
+        else:
+            async with runtime.leases.keeping(UUID(str(batch))):
+                yield
 
     async def _flow(self, flow_run: FlowRun) -> Flow[..., Any]:
         """The flow of the run's deployment, loaded once."""
@@ -173,3 +239,15 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         with suppress(Exception):  # the next look finds it still Cancelling and tries again
             await self.client.set_flow_run_state(id, state, force=True)
         self._cancelling.pop(id, None)
+
+
+def lane_of(flow_run: FlowRun) -> Priority:
+    """The lane of a run, which is the name of its work queue; any other queue is a normal one."""
+    name = flow_run.work_queue_name
+    return Priority(name) if name in set(Priority) else Priority.NORMAL
+
+
+def declared(found: Flow[..., Any]) -> NotificationType | None:
+    """The type that the file of a flow declares."""
+    type = getattr(sys.modules.get(found.fn.__module__), "TYPE", None)
+    return type if isinstance(type, NotificationType) else None

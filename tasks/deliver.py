@@ -9,10 +9,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import task_run
 
-from tasks.runs import current_flow_run
+from tasks.runs import alone, current_flow_run, step
 from waypost import Batch
 from waypost.delivery import Dispatch, updated
-from waypost.ledger.claims import keeping
 from waypost.mail.address import mask_in
 from waypost.notification import Delivery, Rendered
 from waypost.runtime import Runtime
@@ -34,7 +33,7 @@ async def deliver(messages: Batch[Rendered]) -> Batch[Delivery]:
     retried = _deliver.with_options(
         retries=len(waits), retry_delay_seconds=waits, retry_condition_fn=_nothing_was_sent
     )
-    return await retried(Batch(messages.type, messages.id, started), len(waits))
+    return await step(retried, Batch(messages.type, messages.id, started), len(waits))
 
 
 def _nothing_was_sent(_task: object, _run: object, state: State[Any]) -> bool:
@@ -47,14 +46,14 @@ def _nothing_was_sent(_task: object, _run: object, state: State[Any]) -> bool:
 async def _deliver(deliveries: Batch[Delivery], retries: int) -> Batch[Delivery]:
     # What one try achieved is kept in `deliveries`, so that the next takes up only the rest.
     runtime = await Runtime.current()
-    dispatch = Dispatch(runtime, deliveries.type, deliveries.id, current_flow_run())
-    async with keeping(runtime.ledger, deliveries.id):
+    dispatch = Dispatch.of(runtime, deliveries, current_flow_run())
+    async with runtime.leases.keeping(deliveries.id):
         deliveries.items = await dispatch.prepare(deliveries.items)
         waiting = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
         moved, down = await dispatch.send(waiting)
         deliveries.items = updated(deliveries.items, moved)
         left = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
-        if down and (task_run.run_count or 0) <= retries:
+        if down and not alone() and (task_run.run_count or 0) <= retries:
             raise ProviderDown(f"{mask_in(down)}; {len(left)} waiting")
         deliveries.items = updated(deliveries.items, await dispatch.defer(left, down or ""))
     return deliveries

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.runs import current_flow_run
+from tasks.runs import current_flow_run, run_logger, step
 from waypost import Batch
 from waypost.delivery import Dispatch, updated
-from waypost.ledger.claims import keeping
 from waypost.notification import Delivery
 from waypost.runtime import Runtime
 from waypost.states import State
 
 
-@task(name="fallback", cache_policy=NO_CACHE)
 async def fallback(outcomes: Batch[Delivery]) -> Batch[Delivery]:
-    """Only a definite refusal moves on. UNKNOWN does not: the first provider may have delivered."""
+    """Only a definite refusal, or a deadline that leaves no time to try again, moves on. UNKNOWN does
+    not: the first provider may have delivered."""
+    return await step(_fallback, outcomes)
+
+
+@task(name="fallback", cache_policy=NO_CACHE)
+async def _fallback(outcomes: Batch[Delivery]) -> Batch[Delivery]:
     runtime = await Runtime.current()
-    dispatch = Dispatch(runtime, outcomes.type, outcomes.id, current_flow_run())
+    dispatch = Dispatch.of(runtime, outcomes, current_flow_run())
     items = list(outcomes)
-    async with keeping(runtime.ledger, outcomes.id):
+    async with runtime.leases.keeping(outcomes.id):
         while refused := [dispatch.advance(delivery) for delivery in items if delivery.refused]:
             moved, down = await dispatch.send(refused)
             done = {delivery.notification.id for delivery in moved}
@@ -41,4 +45,4 @@ def _tell(before: Batch[Delivery], after: list[Delivery]) -> None:
         if delivery.notification.id in refused and delivery.state is State.SENT
     )
     for (first, then), count in rescued.items():
-        get_run_logger().warning("%d refused by %s went through %s", count, first, then)
+        run_logger().warning("%d refused by %s went through %s", count, first, then)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
-from uuid_utils.compat import uuid7
 
-from tasks.runs import current_flow_run
-from waypost import Batch, NotificationType, Request
+from tasks.runs import current_flow_run, run_logger, step
+from waypost import Batch, NotificationType, Priority, Request
+from waypost.ids import new_id
 from waypost.ledger import claims, intake
 from waypost.notification import Answer, Notification, Receipt
 from waypost.runtime import Runtime
@@ -22,30 +22,43 @@ async def lookup(
 ) -> Batch[Notification]:
     """The notifications of this run, with recipient, locale and addresses.
 
-    With `requests`: those, accepted first. With `batch`: those accepted under it earlier. With
+    With `requests`: those, accepted first. With `batch`: those claimed under it for this run. With
     neither: whatever of the type is due and in nobody's hands.
     """
-    return await _lookup(Batch(type, batch or uuid7(), list(requests)), batch is not None)
+    return await step(_lookup, Batch(type, batch or new_id(), list(requests)), batch is not None)
 
 
 @task(name="lookup", cache_policy=NO_CACHE)
 async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notification]:
     runtime = await Runtime.current()
-    ledger, settings = runtime.ledger, runtime.settings
-    batch = asked.id
+    ledger, settings, batch = runtime.ledger, runtime.settings, asked.id
     if asked.items:
-        receipts = await intake.accept(ledger, asked.type, _keyed(asked.items), batch)
+        requests = _keyed(asked.items)
+        batch, receipts = await intake.accept_for_run(ledger, asked.type, requests, current_flow_run())
         _tell(receipts)
     elif not reserved:
-        batch, _ = await claims.reserve(ledger, asked.type.name)
-    taken = await claims.claim(
+        batch = await _whatever_is_due(runtime, asked.type)
+        if batch is None:
+            return Batch(asked.type, asked.id, [])
+    taken = await claims.take(
         ledger,
         asked.type.name,
         batch,
+        flow_run_id=current_flow_run(),
         default_locale=settings.default_locale,
         default_timezone=settings.default_timezone,
     )
-    return Batch(asked.type, batch, taken)
+    if taken.reason:
+        run_logger().warning("%s", taken.reason)
+    return Batch(asked.type, batch, taken.notifications)
+
+
+async def _whatever_is_due(runtime: Runtime, type: NotificationType) -> UUID | None:
+    for priority in Priority:
+        claim = await claims.reserve(runtime.ledger, type.name, priority)
+        if claim is not None:
+            return claim.id
+    return None
 
 
 def _keyed(requests: Sequence[Request[Any]]) -> list[Request[Any]]:
@@ -68,4 +81,4 @@ def _tell(receipts: Sequence[Receipt]) -> None:
             told.setdefault(receipt.outcome, []).append(f"requests[{index}] is {receipt.id}")
     for outcome, which in told.items():
         more = f" and {len(which) - 10} more" if len(which) > 10 else ""
-        get_run_logger().warning("%d %s: %s%s", len(which), outcome, "; ".join(which[:10]), more)
+        run_logger().warning("%d %s: %s%s", len(which), outcome, "; ".join(which[:10]), more)

@@ -9,6 +9,7 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.runs import step
 from waypost import Batch
 from waypost.message import render_one
 from waypost.notification import Notification, Rendered
@@ -17,10 +18,14 @@ from waypost.runtime import Runtime
 YIELD_EVERY = 5  # some 3 ms of work: what others send and record waits behind it
 
 
-@task(name="render", cache_policy=NO_CACHE)
 async def render(notifications: Batch[Notification]) -> Batch[Rendered]:
     """Messages for every channel on the type's route that reaches the recipient. What cannot be
     rendered carries its reason and harms nothing else."""
+    return await step(_render, notifications)
+
+
+@task(name="render", cache_policy=NO_CACHE)
+async def _render(notifications: Batch[Notification]) -> Batch[Rendered]:
     runtime = await Runtime.current()
     mint = notifications.type.mint
     minted: Mapping[Any, Mapping[str, Any]] = (

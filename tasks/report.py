@@ -4,38 +4,56 @@ from __future__ import annotations
 
 import logging
 
-from prefect import get_run_logger, task
+import httpx
+from prefect import task
 from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import PrefectException
 
+from tasks.runs import alone, current_flow_run, run_logger, step
 from waypost import Batch, Report
+from waypost.ledger import batches
+from waypost.ledger.batches import Ending
 from waypost.ledger.reading import shown
 from waypost.mail.address import mask_in
 from waypost.notification import Delivery
+from waypost.runtime import Runtime
 from waypost.states import State
 
 ROWS_SHOWN = 500
 
 
 async def report(outcomes: Batch[Delivery]) -> Report:
-    """Count what became of every notification. The task is named after it, so that the run's graph says
-    it; the artifact lists each with its address masked."""
+    """Count what became of every notification, and end the batch. The task is named after it, so that
+    the run's graph says it; the artifact lists each with its address masked."""
     made = Report.of(outcomes.type.name, outcomes.id, [delivery.state for delivery in outcomes])
-    return await _report.with_options(task_run_name=f"report: {made}")(outcomes, made)
+    named = _report.with_options(task_run_name=f"report: {made}")
+    return await step(named, outcomes, made)
 
 
 @task(name="report", cache_policy=NO_CACHE)
 async def _report(outcomes: Batch[Delivery], made: Report) -> Report:
+    runtime = await Runtime.current()
+    ending = Ending.DIRECT if alone() else Ending.DONE
+    await batches.end(runtime.ledger, outcomes.id, ending, str(made), current_flow_run())
     lost = made.states.keys() & {State.FAILED, State.EXPIRED}
     level = logging.WARNING if lost else logging.INFO
-    get_run_logger().log(level, "%s: %s", outcomes.type.name, made)
-    if len(outcomes):
+    run_logger().log(level, "%s: %s", outcomes.type.name, made)
+    if len(outcomes) and not alone():
+        await _show(outcomes, made)
+    return made
+
+
+async def _show(outcomes: Batch[Delivery], made: Report) -> None:
+    """The ledger has it all: a table that Prefect does not take fails nothing."""
+    try:
         await acreate_table_artifact(
             key=outcomes.type.name,
             table=[_row(delivery) for delivery in _worst_first(outcomes)[:ROWS_SHOWN]],
             description=_summary(made),
         )
-    return made
+    except (httpx.HTTPError, PrefectException) as error:
+        run_logger().warning("no table of outcomes: Prefect did not take it (%s)", type(error).__name__)
 
 
 def _worst_first(outcomes: Batch[Delivery]) -> list[Delivery]:

@@ -73,7 +73,6 @@ async def ledger(database: str) -> AsyncIterator[Ledger]:
     await opened.upgrade()
     if opened.is_postgres:
         tables = ", ".join(metadata.tables)
-        async with opened.write() as connection:
-            await connection.execute(sa.text(f"TRUNCATE {tables} CASCADE"))
+        await opened.write(lambda connection: connection.execute(sa.text(f"TRUNCATE {tables} CASCADE")))
     yield opened
     await opened.close()

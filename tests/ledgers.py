@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from uuid_utils.compat import uuid7
 
-from waypost import Category, Facts, Grouping, NotificationType, Recipient, Request
+from waypost import Category, Facts, Grouping, NotificationType, Priority, Recipient, Request
 from waypost.ledger import Ledger, claims, intake
-from waypost.ledger.tables import attempts, notifications
+from waypost.ledger.reaper import Lapsed, Reclaimed, reclaim
+from waypost.ledger.tables import attempts, batches, notifications
 from waypost.notification import Notification, Receipt
 from waypost.request import AnyRequest
 
@@ -54,23 +55,36 @@ def ask(text: str = "hello", to: str = "ada", **more: Any) -> AnyRequest:
     return NoteRequest(recipient=recipient, data=Note(text=text), **more)
 
 
-async def accepted(ledger: Ledger, count: int = 1, batch: UUID | None = None, **more: Any) -> list[Receipt]:
+async def accepted(
+    ledger: Ledger, count: int = 1, intake_id: UUID | None = None, **more: Any
+) -> list[Receipt]:
     """`count` notes accepted, each to a recipient of its own."""
     requests = [ask(to=f"r{number}", **more) for number in range(count)]
-    return await intake.accept(ledger, NOTE, requests, batch)
+    return await intake.accept(ledger, NOTE, requests, intake_id)
+
+
+async def reserved(ledger: Ledger, type: str = "note", **more: Any) -> claims.Claim | None:
+    """What is due of a type's normal lane, set aside for a run."""
+    return await claims.reserve(ledger, type, Priority.NORMAL, **more)
 
 
 async def claimed(ledger: Ledger, count: int = 1) -> tuple[UUID, list[Notification]]:
     """`count` notes in the hands of a run."""
-    batch = uuid7()
-    await accepted(ledger, count, batch)
-    return batch, await claims.claim(ledger, "note", batch)
+    await accepted(ledger, count)
+    return await taken(ledger)
+
+
+async def taken(ledger: Ledger) -> tuple[UUID, list[Notification]]:
+    """What is due, in the hands of a run."""
+    claim = await reserved(ledger)
+    assert claim is not None
+    return claim.id, (await claims.take(ledger, "note", claim.id)).notifications
 
 
 async def rows(ledger: Ledger, table: sa.Table = notifications) -> list[Any]:
     """Every row of `table`, oldest first."""
-    async with ledger.read() as connection:
-        return list((await connection.execute(sa.select(table).order_by(*table.primary_key))).all())
+    wanted = sa.select(table).order_by(*table.primary_key)
+    return await ledger.read(lambda connection: list(connection.execute(wanted).all()))
 
 
 async def attempt_rows(ledger: Ledger) -> list[Any]:
@@ -78,7 +92,21 @@ async def attempt_rows(ledger: Ledger) -> list[Any]:
     return await rows(ledger, attempts)
 
 
-async def change(ledger: Ledger, **values: Any) -> None:
-    """Set columns of every notification: how these tests let time pass."""
-    async with ledger.write() as connection:
-        await connection.execute(sa.update(notifications).values(**values))
+async def change(ledger: Ledger, table: sa.Table = notifications, **values: Any) -> None:
+    """Set columns of every row: how these tests let time pass."""
+    await ledger.write(lambda connection: connection.execute(sa.update(table).values(**values)))
+
+
+async def run_sql(ledger: Ledger, text: str) -> None:
+    """Run one statement."""
+    await ledger.write(lambda connection: connection.execute(sa.text(text)))
+
+
+async def lost(ledger: Ledger, types: Mapping[str, NotificationType] | None = None) -> list[Reclaimed]:
+    """Let every lease lapse and a reaper take back what it held."""
+    await change(ledger, batches, leased_until=LONG_AGO)
+    found = [
+        await reclaim(ledger, Lapsed(row.id, LONG_AGO), types or {"note": NOTE})
+        for row in await rows(ledger, batches)
+    ]
+    return [one for one in found if one]

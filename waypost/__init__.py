@@ -6,6 +6,7 @@ The names a type's file needs; everything else is imported from its own module.
 from waypost.batch import Batch
 from waypost.notification_type import (
     Category,
+    Doubt,
     Facts,
     Grouping,
     Line,
@@ -14,18 +15,21 @@ from waypost.notification_type import (
     NotificationType,
     RetryPolicy,
 )
+from waypost.priority import Priority
 from waypost.report import Report
 from waypost.request import Recipient, Request
 
 __all__ = [
     "Batch",
     "Category",
+    "Doubt",
     "Facts",
     "Grouping",
     "Line",
     "Link",
     "Moment",
     "NotificationType",
+    "Priority",
     "Recipient",
     "Report",
     "Request",

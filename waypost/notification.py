@@ -8,7 +8,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from waypost import policy
+from waypost.clock import now
 from waypost.outcome import Outcome
+from waypost.priority import Priority
 from waypost.states import State
 
 
@@ -38,13 +41,14 @@ class Person:
 class Notification:
     """One claimed ledger row with its recipient.
 
-    count: how many requests were grouped into it. tries: attempts already made.
+    priority: its lane. count: how many requests were grouped into it. tries: attempts already made.
     step: which step of its route comes next (0 is the first). in_doubt: attempts whose answer
     nobody knows.
     """
 
     id: UUID
     type: str
+    priority: Priority
     recipient: Person
     data: dict[str, Any]
     count: int
@@ -53,6 +57,11 @@ class Notification:
     step: int = 0
     tries: int = 0
     in_doubt: int = 0
+
+    @property
+    def expired(self) -> bool:
+        """Whether it is too late to send it."""
+        return policy.expired(self.expires_at, now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,8 @@ class Rendered:
 class Delivery:
     """Where one notification stands in a run: its state, why, and how it came to it.
 
-    `refused` marks a definite no by the step just tried, so that the next step may be taken.
+    `refused` marks a definite no by the step just tried, so that the next step may be taken. `said`
+    is what each provider of this run answered that did not take it.
     """
 
     rendered: Rendered
@@ -93,6 +103,7 @@ class Delivery:
     outcome: Outcome | None = None
     step: int = 0
     refused: bool = False
+    said: tuple[str, ...] = ()
 
     @property
     def notification(self) -> Notification:

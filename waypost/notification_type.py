@@ -20,6 +20,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from waypost.priority import Priority
+
 if TYPE_CHECKING:
     from waypost.notification import Notification
     from waypost.runtime import Runtime
@@ -32,6 +34,22 @@ class Category(StrEnum):
     TRANSACTIONAL = "transactional"
     ALERT = "alert"
     DIGEST = "digest"
+
+
+_LANES = {
+    Category.SECURITY: Priority.URGENT,
+    Category.ALERT: Priority.URGENT,
+    Category.TRANSACTIONAL: Priority.NORMAL,
+    Category.DIGEST: Priority.BULK,
+}
+
+
+class Doubt(StrEnum):
+    """What becomes of a notification when nobody knows whether its provider took it."""
+
+    RESEND = "resend"  # once, with the same Message-ID; a second time a person decides
+    HOLD = "hold"  # a person decides
+    DROP = "drop"  # not sent again: missing is better than twice
 
 
 # Text that may stand in a header or a message's first line: no line break, no other control.
@@ -102,6 +120,10 @@ class NotificationType:
     grouping: how repeats become one notification, if they do.
     request: the shape of its requests, when it offers more than Request[facts] does.
     cron: when its deployment is scheduled, until somebody changes that in the Prefect UI.
+    priority: its lane; unset, the category's: codes and alerts are urgent, digests are bulk.
+    runs_at_once: how many Prefect runs of it a worker has in flight; what is accepted meanwhile is the
+        next run, so a flood becomes a few large ones.
+    when_in_doubt: what to do when a provider may or may not have taken it.
     mint: makes secrets (a code, a link) for the templates just before rendering, so that they are
         never facts, parameters or ledger rows.
     """
@@ -116,3 +138,11 @@ class NotificationType:
     grouping: Grouping | None = None
     cron: Callable[[], str] | None = None
     mint: Minter | None = None
+    priority: Priority | None = None
+    runs_at_once: int = 2
+    when_in_doubt: Doubt = Doubt.RESEND
+
+    @property
+    def lane(self) -> Priority:
+        """The priority of its notifications, unless a request names another."""
+        return self.priority or _LANES[self.category]

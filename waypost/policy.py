@@ -5,15 +5,16 @@ UNKNOWN never falls back: the first provider may have delivered.
 
 from __future__ import annotations
 
-import random
+import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from waypost.notification_type import RetryPolicy
+from waypost.notification_type import Doubt, RetryPolicy
 from waypost.outcome import Outcome, Verdict
 from waypost.states import State
 
 DOUBTS_ALLOWED = 1  # an attempt in doubt is resent once with the same Message-ID, then a person decides
+GRID = 10  # a wait ends on a multiple of its tenth: what was deferred together comes back as one batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,42 +31,68 @@ class Decision:
 def backoff(retry: RetryPolicy, tries: int, jitter: float) -> timedelta:
     """How long to wait after `tries` tries (at least 1); `jitter` in [0, 1) adds up to a quarter.
 
-    Jitter keeps a burst that was deferred together from coming back together.
+    Jitter keeps runs that were deferred together from coming back together.
     """
     wait = retry.first.total_seconds() * retry.factor ** min(tries - 1, 30)
     return timedelta(seconds=min(wait, retry.longest.total_seconds()) * (1 + jitter / 4))
+
+
+def due_after(wait: timedelta, now: datetime) -> datetime:
+    """`wait` from `now`, and up to a tenth of it more."""
+    grid = wait.total_seconds() / GRID
+    if grid <= 0:
+        return now
+    return datetime.fromtimestamp(math.ceil((now + wait).timestamp() / grid) * grid, UTC)
 
 
 def after(
     outcome: Outcome,
     *,
     retry: RetryPolicy,
+    doubt: Doubt,
     tries: int,
     in_doubt: int,
     expires_at: datetime,
     now: datetime,
-    jitter: float | None = None,
+    jitter: float,
 ) -> Decision:
     """What an outcome makes of a notification.
 
     tries: attempts made so far, this one included. in_doubt: earlier attempts that ended UNKNOWN.
     """
+    said = str(outcome)
     match outcome.verdict:
         case Verdict.ACCEPTED:
             return Decision(State.SENT)
         case Verdict.REFUSED:
-            return Decision(State.FAILED, str(outcome), refused=True)
-        case Verdict.UNKNOWN if in_doubt >= DOUBTS_ALLOWED:
-            return Decision(State.HELD, f"in doubt, a person decides: {outcome}")
-        case Verdict.UNKNOWN | Verdict.DEFERRED:
-            wait = outcome.wait or backoff(retry, tries, random.random() if jitter is None else jitter)
-            return defer(str(outcome), due=now + wait, expires_at=expires_at)
+            return Decision(State.FAILED, said, refused=True)
+        case Verdict.UNKNOWN:
+            wait = backoff(retry, tries, jitter)
+            return doubtful(said, doubt, in_doubt, due_after(wait, now), expires_at)
+        case Verdict.DEFERRED:
+            wait = outcome.wait or backoff(retry, tries, jitter)
+            return defer(said, due=due_after(wait, now), expires_at=expires_at, now=now)
 
 
-def defer(reason: str, *, due: datetime, expires_at: datetime) -> Decision:
-    """Come back at `due`, unless the deadline is sooner: then it would never be sent."""
+def doubtful(said: str, doubt: Doubt, before: int, due: datetime, expires_at: datetime) -> Decision:
+    """What becomes of a notification that a provider may or may not have taken, after `before`
+    earlier such attempts."""
+    if doubt is Doubt.DROP:
+        return Decision(State.FAILED, f"in doubt, and dropped as its type says: {said}")
+    if doubt is Doubt.HOLD or before >= DOUBTS_ALLOWED:
+        return Decision(State.HELD, f"in doubt, a person decides: {said}")
     if due >= expires_at:
-        return Decision(State.EXPIRED, f"deadline passed while deferred: {reason}")
+        return Decision(State.EXPIRED, f"in doubt, and too late to send once more: {said}")
+    return Decision(State.DEFERRED, said, due=due)
+
+
+def defer(reason: str, *, due: datetime, expires_at: datetime, now: datetime) -> Decision:
+    """Come back at `due`, unless the deadline is sooner: then this provider has had its time, and
+    the next step of the route may try while there is some left."""
+    if expired(expires_at, now):
+        return Decision(State.EXPIRED, f"deadline passed before it could go: {reason}")
+    if due >= expires_at:
+        return Decision(State.FAILED, f"no time left to try again: {reason}", refused=True)
     return Decision(State.DEFERRED, reason, due=due)
 
 

@@ -19,6 +19,7 @@ from pydantic import (
 from waypost.mail.address import ADDRESS_PATTERN, one_address
 from waypost.notification_type import Facts, Line, Moment
 from waypost.places import known_locale, known_timezone
+from waypost.priority import Priority
 
 F = TypeVar("F", bound=Facts)
 
@@ -80,6 +81,7 @@ class Request(BaseModel, Generic[F]):
 
     idempotency_key: the same key again returns the first answer and sends nothing.
     deliver_at: not before; expires_at: never after, if sooner than the type's deadline.
+    priority: another lane than the type's own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -89,6 +91,7 @@ class Request(BaseModel, Generic[F]):
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     deliver_at: Moment | None = None
     expires_at: Moment | None = None
+    priority: Priority | None = None
 
     @model_validator(mode="before")
     @classmethod

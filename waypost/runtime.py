@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 from waypost.channels import Channel
 from waypost.ledger import Ledger, open_ledger
+from waypost.ledger.batches import Leases
 from waypost.ledger.recorder import Recorder
 from waypost.mail.build import Sender
 from waypost.routes import providers
@@ -26,6 +28,8 @@ class Runtime:
     """
 
     _by_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime]] = WeakKeyDictionary()
+    # Several in one loop, each in a context of its own: workers of a simulation.
+    _own: ClassVar[ContextVar[Runtime | None]] = ContextVar("runtime", default=None)
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class Runtime:
         self.settings = settings
         self.ledger = ledger
         self.recorder = Recorder(ledger)
+        self.leases = Leases(ledger)
         self.channels = channels
         self.templates = templates or Templates(settings.templates, settings.default_locale)
         self.sender = Sender.parse(settings.sender)
@@ -63,7 +68,9 @@ class Runtime:
 
     @classmethod
     async def current(cls) -> Runtime:
-        """This loop's runtime, opened from the environment when nobody has."""
+        """This context's runtime, or this loop's, opened from the environment when nobody has."""
+        if own := cls._own.get():
+            return own
         loop = asyncio.get_running_loop()
         found = cls._by_loop.get(loop)
         if found is None:
@@ -73,9 +80,14 @@ class Runtime:
             cls._by_loop[loop] = found
         return found
 
+    def adopt(self) -> None:
+        """Be the runtime of the present context, and of the tasks it starts."""
+        self._own.set(self)
+
     async def close(self) -> None:
         """Write what is queued, then let go of providers and ledger."""
         await self.recorder.close()
+        await self.leases.close()
         for channel in self.channels:
             await channel.close()
         await self.ledger.close()

@@ -65,7 +65,11 @@ class Settings(BaseSettings):
         default=60.0, description="Outer limit of one attempt to send, whatever each step takes."
     )
     lease_seconds: Annotated[float, Field(gt=1)] = Field(
-        default=60.0, description="How long a run holds its work without a sign of life."
+        default=30.0, description="How long a run holds its work without a sign of life."
+    )
+    retention_days: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="Days after which what has ended leaves the ledger. Default: never.",
     )
     digest_cron: str = Field(default="0 8 * * *", description="When the digest is first scheduled.")
 
@@ -95,7 +99,7 @@ class Settings(BaseSettings):
     def ledger_url(self) -> str:
         """The ledger's URL with its async driver named."""
         if self.database_url is None:
-            return f"sqlite+aiosqlite:///{self.home / 'ledger.db'}"
+            return f"sqlite:///{self.home / 'ledger.db'}"
         return with_async_driver(self.database_url.get_secret_value())
 
 
@@ -103,7 +107,7 @@ def with_async_driver(url: str) -> str:
     """`url` for SQLAlchemy's asyncio. Raises ValueError for other databases, without the password."""
     scheme, separator, rest = url.partition("://")
     driver = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg"}.get(
-        scheme.partition("+")[0], "sqlite+aiosqlite" if scheme.startswith("sqlite") else ""
+        scheme.partition("+")[0], "sqlite" if scheme.startswith("sqlite") else ""
     )
     if not separator or not driver:
         raise ValueError(

@@ -44,6 +44,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
         {
             State.SENDING,  # the next step of its route
             State.CLAIMED,  # the provider would not open, nothing was sent
+            State.ACCEPTED,  # its run was lost between two steps, with nothing on the wire
             State.SENT,
             State.DEFERRED,
             State.HELD,
@@ -51,8 +52,13 @@ TRANSITIONS: dict[State, frozenset[State]] = {
             State.FAILED,
         }
     ),
-    State.DEFERRED: frozenset({State.CLAIMED, State.EXPIRED, State.FAILED, State.CANCELLED}),
-    **{state: frozenset[State]() for state in TERMINAL},
+    State.DEFERRED: frozenset({State.CLAIMED, State.ACCEPTED, State.EXPIRED, State.FAILED, State.CANCELLED}),
+    State.SENT: frozenset(),
+    State.SUPPRESSED: frozenset(),
+    # A person may try these again; nothing else moves them.
+    State.EXPIRED: frozenset({State.ACCEPTED}),
+    State.FAILED: frozenset({State.ACCEPTED}),
+    State.CANCELLED: frozenset({State.ACCEPTED}),
 }
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from waypost import Category, Facts, NotificationType
+from waypost import Category, Facts, NotificationType, Priority
 from waypost.channels.memory import MemoryChannel
 from waypost.ledger import open_ledger
 from waypost.message import render_one
@@ -32,7 +32,9 @@ def note(*route):
 def to(email="ada@a.example", phone="+4917012345", name="Ada", **data):
     moment = datetime(2026, 3, 1, tzinfo=UTC)
     person = Person("ada", email, phone, name, "en", "UTC")
-    return Notification(UUID(int=7), "note", person, data, 1, moment, moment + timedelta(hours=1))
+    return Notification(
+        UUID(int=7), "note", Priority.NORMAL, person, data, 1, moment, moment + timedelta(hours=1)
+    )
 
 
 @pytest.fixture

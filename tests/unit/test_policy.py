@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost import RetryPolicy, policy
+from waypost import Doubt, RetryPolicy, policy
 from waypost.outcome import Outcome, Phase, Verdict
 from waypost.policy import Decision
 from waypost.states import State
@@ -17,7 +17,10 @@ RETRY = RetryPolicy(first=timedelta(seconds=30), factor=2.0, longest=timedelta(h
 
 
 def after(outcome, **changed):
-    known = {"retry": RETRY, "tries": 1, "in_doubt": 0, "expires_at": LATER, "now": NOW, "jitter": 0.0}
+    known = {
+        "retry": RETRY, "doubt": Doubt.RESEND, "tries": 1, "in_doubt": 0,
+        "expires_at": LATER, "now": NOW, "jitter": 0.0,
+    }  # fmt: skip
     return policy.after(outcome, **{**known, **changed})
 
 
@@ -85,22 +88,45 @@ def test_each_further_try_waits_longer():
     ]
 
 
-@pytest.mark.parametrize("verdict", [Verdict.DEFERRED, Verdict.UNKNOWN])
+@pytest.mark.parametrize(
+    ("left", "state", "refused"),
+    [(0, "expired", False), (1, "failed", True), (30, "failed", True), (31, "deferred", False)],
+)
+def test_a_provider_that_has_no_time_left_lets_the_next_one_try_until_the_deadline(left, state, refused):
+    decision = after(Outcome(Verdict.DEFERRED, Phase.RCPT), expires_at=NOW + timedelta(seconds=left))
+    assert (decision.state, decision.refused) == (state, refused)
+
+
 @pytest.mark.parametrize(("left", "state"), [(29, "expired"), (30, "expired"), (31, "deferred")])
-def test_what_would_come_back_after_its_deadline_is_expired_now(verdict, left, state):
-    assert after(Outcome(verdict, Phase.DOT), expires_at=NOW + timedelta(seconds=left)).state == state
+def test_in_doubt_with_no_time_to_send_again_it_expires_and_never_falls_back(left, state):
+    decision = after(Outcome(Verdict.UNKNOWN, Phase.DOT), expires_at=NOW + timedelta(seconds=left))
+    assert (decision.state, decision.refused) == (state, False)
+
+
+@pytest.mark.parametrize(
+    ("doubt", "before", "state"),
+    [
+        (Doubt.RESEND, 0, "deferred"),
+        (Doubt.RESEND, 1, "held"),
+        (Doubt.HOLD, 0, "held"),
+        (Doubt.DROP, 0, "failed"),
+    ],
+)
+def test_the_type_says_what_a_doubt_leads_to(doubt, before, state):
+    decision = after(Outcome(Verdict.UNKNOWN, Phase.DOT), doubt=doubt, in_doubt=before)
+    assert (decision.state, decision.refused) == (state, False)
 
 
 @pytest.mark.parametrize(
     ("due", "expected"),
     [
         (LATER - timedelta(seconds=1), Decision(State.DEFERRED, "down", due=LATER - timedelta(seconds=1))),
-        (LATER, Decision(State.EXPIRED, "deadline passed while deferred: down")),
-        (LATER + timedelta(days=1), Decision(State.EXPIRED, "deadline passed while deferred: down")),
+        (LATER, Decision(State.FAILED, "no time left to try again: down", refused=True)),
+        (LATER + timedelta(days=1), Decision(State.FAILED, "no time left to try again: down", refused=True)),
     ],
 )
 def test_deferring_keeps_to_the_deadline(due, expected):
-    assert policy.defer("down", due=due, expires_at=LATER) == expected
+    assert policy.defer("down", due=due, expires_at=LATER, now=NOW) == expected
 
 
 @pytest.mark.parametrize(("seconds", "too_late"), [(-1, True), (0, True), (1, False)])
@@ -108,6 +134,13 @@ def test_the_deadline_itself_is_too_late(seconds, too_late):
     assert policy.expired(NOW + timedelta(seconds=seconds), NOW) is too_late
 
 
-def test_two_that_were_deferred_together_do_not_come_back_together():
-    outcome = Outcome(Verdict.DEFERRED, Phase.RCPT, 451)
-    assert len({after(outcome, jitter=None).due for _ in range(20)}) > 1
+@given(st.integers(1, 10_000), st.integers(0, 10**6))
+def test_a_wait_is_never_cut_short_and_at_most_a_tenth_longer(seconds, late):
+    moment, wait = NOW + timedelta(milliseconds=late), timedelta(seconds=seconds)
+    assert moment + wait <= policy.due_after(wait, moment) <= moment + wait * 1.1 + timedelta(milliseconds=1)
+
+
+def test_what_is_deferred_within_a_moment_comes_back_together():
+    wait = timedelta(seconds=30)
+    due = {policy.due_after(wait, NOW + timedelta(milliseconds=30 * n + 1)) for n in range(90)}
+    assert len(due) == 1

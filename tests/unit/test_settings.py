@@ -14,9 +14,9 @@ from waypost.settings import Settings, prepare_home, with_async_driver
         ("postgresql+asyncpg://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
         ("postgresql+psycopg://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
         ("postgresql://u:p%2F@h/d?application_name=a", "postgresql+asyncpg://u:p%2F@h/d?application_name=a"),
-        ("sqlite:///relative.db", "sqlite+aiosqlite:///relative.db"),
-        ("sqlite:////var/lib/ledger.db", "sqlite+aiosqlite:////var/lib/ledger.db"),
-        ("sqlite+aiosqlite:///a.db", "sqlite+aiosqlite:///a.db"),
+        ("sqlite:///relative.db", "sqlite:///relative.db"),
+        ("sqlite:////var/lib/ledger.db", "sqlite:////var/lib/ledger.db"),
+        ("sqlite+aiosqlite:///a.db", "sqlite:///a.db"),
     ],
 )
 def test_a_database_url_is_given_its_async_driver(url, driven):
@@ -41,7 +41,7 @@ def test_another_database_is_refused_without_its_password(url):
 
 
 def test_unset_the_ledger_is_a_file_at_home(tmp_path):
-    assert Settings(home=tmp_path).ledger_url == f"sqlite+aiosqlite:///{tmp_path}/ledger.db"
+    assert Settings(home=tmp_path).ledger_url == f"sqlite:///{tmp_path}/ledger.db"
 
 
 @pytest.mark.parametrize(

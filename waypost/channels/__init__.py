@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from waypost.channels.places import Places
 from waypost.notification import Message
 from waypost.outcome import Outcome
 
@@ -24,19 +25,19 @@ class Channel(Protocol):
     """One provider.
 
     name: as reports and the ledger call it. kind: the route word it serves ("email", "sms", ...).
-    slots: how many messages it takes at once.
+    places: how many messages it takes at once. Whoever sends has taken one.
     """
 
     name: str
     kind: str
-    slots: int
+    places: Places
 
     async def open(self) -> None:
         """Make sure it can take a message. Raises ChannelUnavailable."""
         ...
 
     async def send(self, message: Message) -> Outcome:
-        """Offer one message and answer what came of it.
+        """Offer one message and answer what came of it; one past its deadline is not offered.
 
         Raises ChannelUnavailable when nothing was sent because it would not open.
         """

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import apprise
 
 from waypost.channels import ChannelUnavailable, replies
+from waypost.channels.places import Places
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase, Verdict
 
@@ -41,10 +42,9 @@ class AppriseChannel:
         """Raises ValueError, without repeating the URL, when Apprise does not know it."""
         self.name = name
         self.kind = kind
-        self.slots = 4
+        self.places = Places(4)
         self._url = url
         self._attempt_seconds = attempt_seconds
-        self._places = asyncio.Semaphore(self.slots)
         filled = _filled(url, phone="+15550100", email="a@b.example", id="someone")
         if filled is None or _service(filled) is None:
             raise ValueError("not an Apprise URL (its services are listed in Apprise's documentation)")
@@ -61,14 +61,15 @@ class AppriseChannel:
         if service is None or getattr(service, "targets", None) == []:
             words = "the recipient has no phone, email or id that fits this service's URL"
             return Outcome(Verdict.REFUSED, Phase.RCPT, words=words)
-        async with self._places:
-            try:
-                async with asyncio.timeout(self._attempt_seconds):
-                    return await asyncio.to_thread(
-                        _notify, self.name, service, message.title, message.content.decode()
-                    )
-            except TimeoutError:
-                return replies.lost(Phase.DOT, f"no answer within {self._attempt_seconds:g} s")
+        if message.notification.expired:
+            return replies.too_late()
+        try:
+            async with asyncio.timeout(self._attempt_seconds):
+                return await asyncio.to_thread(
+                    _notify, self.name, service, message.title, message.content.decode()
+                )
+        except TimeoutError:
+            return replies.lost(Phase.DOT, f"no answer within {self._attempt_seconds:g} s")
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from waypost.channels import ChannelUnavailable
+from waypost.channels import ChannelUnavailable, replies
+from waypost.channels.places import Places
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase, Verdict
 
@@ -20,11 +21,11 @@ class MemoryChannel:
         name: str = "memory",
         kind: str = "email",
         answer: Callable[[Message], Outcome] = lambda message: ACCEPTED,
-        slots: int = 4,
+        places: int = 4,
     ) -> None:
         self.name = name
         self.kind = kind
-        self.slots = slots
+        self.places = Places(places)
         self.answer = answer
         self.down = False
         self.opens_at = 0
@@ -40,6 +41,8 @@ class MemoryChannel:
         """Whatever `answer` says; kept when that is ACCEPTED."""
         if self.down:
             raise ChannelUnavailable(self.name, "it is down")
+        if message.notification.expired:
+            return replies.too_late()
         outcome = self.answer(message)
         if outcome.verdict is Verdict.ACCEPTED:
             self.sent.append(message)

@@ -54,6 +54,11 @@ def lost(phase: Phase, words: str) -> Outcome:
     return Outcome(verdict, phase, words=words)
 
 
+def too_late() -> Outcome:
+    """The outcome of a message that was not offered because its deadline passed on the way."""
+    return Outcome(Verdict.DEFERRED, Phase.CONNECT, words="not offered: its deadline had passed")
+
+
 def http(status: int) -> Outcome:
     """The outcome of an HTTP status answered by a web API."""
     if 200 <= status < 300:

@@ -15,10 +15,12 @@ from aiosmtplib import (
 )
 
 from waypost.channels import ChannelUnavailable, replies
+from waypost.channels.places import Places
 from waypost.channels.smtp_dialogue import Dialogue
 from waypost.channels.smtp_url import SmtpServer
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase
+from waypost.priority import Priority
 
 CONNECT_SECONDS = 15.0
 QUIT_SECONDS = 2.0
@@ -31,18 +33,28 @@ class SmtpChannel:
 
     def __init__(self, name: str, server: SmtpServer, sender: str, attempt_seconds: float = 60.0) -> None:
         self.name = name
-        self.slots = server.connections
+        self.places = Places(server.connections)
         self._server = server
         self._sender = sender
         self._attempt_seconds = attempt_seconds
         self._idle: list[SMTP] = []
-        self._places = asyncio.Semaphore(server.connections)
         self._tls = _tls_context(server) if server.tls != "off" else None
 
     async def open(self) -> None:
         """Open one connection, so that a server that is down is noticed before anything is sent."""
-        async with self._places:
-            self._idle.append(self._kept() or await self._connect())
+        if not self.places.idle or self._kept_back():
+            return
+        await self.places.take(Priority.URGENT)
+        try:
+            self._idle.append(await self._connect())
+        finally:
+            self.places.give_back()
+
+    def _kept_back(self) -> bool:
+        client = self._kept()
+        if client is not None:
+            self._idle.append(client)
+        return client is not None
 
     async def send(self, message: Message) -> Outcome:
         """Offer one message, with one limit around the whole attempt.
@@ -50,25 +62,26 @@ class SmtpChannel:
         A kept connection that the server closed meanwhile is replaced once: nothing was sent on it.
         """
         deadline = asyncio.get_running_loop().time() + self._attempt_seconds
-        async with self._places:
-            client = self._kept()
-            if client is not None:
-                outcome = await self._converse(client, message, deadline)
-                if not _was_gone(outcome):
-                    return outcome
-            try:
-                async with asyncio.timeout_at(deadline):
-                    client = await self._connect()
-            except TimeoutError:
-                return replies.lost(Phase.CONNECT, self._too_late())
-            return await self._converse(client, message, deadline)
+        client = self._kept()
+        if client is not None:
+            outcome = await self._converse(client, message, deadline)
+            if not _was_gone(outcome):
+                return outcome
+        try:
+            async with asyncio.timeout_at(deadline):
+                client = await self._connect()
+        except TimeoutError:
+            return replies.lost(Phase.CONNECT, self._too_late())
+        return await self._converse(client, message, deadline)
 
     async def _converse(self, client: SMTP, message: Message, deadline: float) -> Outcome:
         """One dialogue. The connection goes back to the pool when it can take another message, and is
         closed otherwise; what becomes of it then changes nothing about the outcome."""
         dialogue = Dialogue(client)
-        kept = False
+        kept = message.notification.expired
         try:
+            if kept:
+                return replies.too_late()
             outcome = await self._speak(dialogue, message, deadline)
             kept = await dialogue.can_go_on(outcome)
             return outcome

@@ -47,7 +47,6 @@ def send(
 
 async def _send(settings: Settings, type: str, source: Path, wait: bool) -> Submission:
     from deployments import submission
-    from deployments.api import prefect_client
     from deployments.registry import find
     from waypost.ledger import open_ledger
 
@@ -57,16 +56,11 @@ async def _send(settings: Settings, type: str, source: Path, wait: bool) -> Subm
         await ledger.check_schema()
         with _progress() as progress, source.open("rb") as lines:
             reading = progress.add_task("read", total=None)
-            async with prefect_client() as client:
-                sent = await submission.submit(
-                    ledger,
-                    client,
-                    one,
-                    lines,
-                    on_progress=lambda count: progress.update(reading, completed=count),
-                )
+            sent = await submission.submit(
+                ledger, one, lines, on_progress=lambda count: progress.update(reading, completed=count)
+            )
             progress.update(reading, total=sent.lines, completed=sent.lines)
-            if wait and sent.batches:
+            if wait and sent.intakes:
                 await _watch(ledger, sent, progress)
     finally:
         await ledger.close()
@@ -79,8 +73,6 @@ async def _watch(ledger: Ledger, sent: Submission, progress: Progress) -> None:
     sending = progress.add_task("ended", total=sent.accepted)
     async for ended in submission.watch(ledger, sent):
         progress.update(sending, completed=ended)
-        if submission.seems_stuck(sent):
-            progress.update(sending, description="no run has started: is a worker running? (waypost doctor)")
 
 
 def _progress() -> Progress:

@@ -4,6 +4,6 @@ intake accepts requests, claims hands them to runs, recorder writes what happene
 what was held, verifications keeps the hashes of codes, reading answers questions.
 """
 
-from waypost.ledger.engine import Ledger, LedgerBehind, open_ledger
+from waypost.ledger.engine import LEASE, Ledger, LedgerBehind, NotRecorded, open_ledger
 
-__all__ = ["Ledger", "LedgerBehind", "open_ledger"]
+__all__ = ["LEASE", "Ledger", "LedgerBehind", "NotRecorded", "open_ledger"]

@@ -1,113 +1,251 @@
-"""Handing notifications to a run: exclusively, with a lease, and to another when a run is lost.
+"""Handing notifications to runs, exclusively.
 
-`reserve` sets work aside for a run to come, `claim` is that run taking it up. Intake reserves too,
-for the run its caller is about to start. When a lease lapses the work is due again.
+`lanes` says what is due, `reserve` claims some of it as a batch for a run to come, `take` is that run
+taking the batch up. A batch is taken once: of two workers given the same run, one sends.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-from uuid_utils.compat import uuid7
 
 from waypost.clock import now
+from waypost.ids import new_id
+from waypost.ledger.batches import open_batch
 from waypost.ledger.engine import Ledger
-from waypost.ledger.tables import ACTIVE, attempts, notifications, recipients
+from waypost.ledger.many import among
+from waypost.ledger.tables import IN_HAND, WAITING, batches, holds, notifications, recipients
 from waypost.notification import Notification, Person
-from waypost.outcome import Phase, Verdict
-from waypost.policy import DOUBTS_ALLOWED
+from waypost.priority import Priority
 from waypost.states import State
 
 CLAIM_LIMIT = 500
 logger = logging.getLogger("waypost.ledger")
 
-_LOST = "the worker was lost between sending and recording"
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What waits of one type and priority, and since when (or until when) the first of it does."""
+
+    type: str
+    priority: Priority
+    due_at: datetime
 
 
-async def reserve(ledger: Ledger, type: str, limit: int = CLAIM_LIMIT) -> tuple[UUID, int]:
-    """Set aside what of `type` is due and in nobody's hands; answers its batch and how many.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A batch set aside for a run to come. attempt: which of its members' attempts this will be, from 1."""
 
-    Work of a lost run is taken up here. What it left half sent has its attempt marked UNKNOWN and
-    goes once more; the second time a person decides.
+    id: UUID
+    type: str
+    priority: Priority
+    size: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a run took up; `reason` says why it is nothing, or which of it could not be read."""
+
+    notifications: list[Notification]
+    reason: str = ""
+
+
+async def lanes(ledger: Ledger, types: Iterable[str]) -> list[Lane]:
+    """The lanes of `types` in which something waits, due or not, the most urgent first.
+
+    One look at the index a lane: it costs the same whatever the ledger holds.
     """
-    moment, batch = now(), uuid7()
+    looks = [
+        sa.select(
+            sa.literal(type).label("type"),
+            sa.literal(str(priority)).label("priority"),
+            sa.select(sa.func.min(notifications.c.due_at))
+            .where(notifications.c.type == type, notifications.c.priority == str(priority), WAITING)
+            .scalar_subquery()
+            .label("due_at"),
+        )
+        for type in types
+        for priority in Priority
+    ]
+    if not looks:
+        return []
+    found = sa.union_all(*looks).subquery()
+    query = sa.select(found).where(found.c.due_at.is_not(None), found.c.type.not_in(sa.select(holds.c.type)))
+    rows = await ledger.read(lambda connection: connection.execute(query).all())
+    waiting = [Lane(row.type, Priority(row.priority), row.due_at) for row in rows]
+    return sorted(waiting, key=lambda lane: (lane.priority.rank, lane.due_at))
+
+
+async def reserve(ledger: Ledger, type: str, priority: Priority, limit: int = CLAIM_LIMIT) -> Claim | None:
+    """Claim what is due of a lane and in nobody's hands, the oldest first, and all of the same attempt;
+    None when there is nothing. What is past its deadline expires here.
+    """
+    while True:
+        seen, claim = await ledger.write(
+            lambda connection: _reserve(connection, ledger, type, priority, limit)
+        )
+        if claim is not None or not seen:
+            return claim
+
+
+def _reserve(
+    connection: sa.Connection, ledger: Ledger, type: str, priority: Priority, limit: int
+) -> tuple[int, Claim | None]:
+    moment = now()
+    table = notifications
     wanted = (
-        sa.select(notifications.c.id, notifications.c.state, notifications.c.in_doubt)
-        .where(notifications.c.type == type, *_due(moment))
-        .order_by(notifications.c.due_at)
+        sa.select(table.c.id, table.c.tries, (table.c.expires_at <= moment).label("late"))
+        .where(
+            table.c.type == type,
+            table.c.priority == str(priority),
+            WAITING,
+            table.c.due_at <= moment,
+            sa.not_(sa.exists().where(holds.c.type == type)),
+        )
+        .order_by(table.c.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    async with ledger.write() as connection:
-        rows = (await connection.execute(wanted)).all()
-        half_sent = [row for row in rows if row.state == State.SENDING]
-        doubtful = {row.id for row in half_sent if row.in_doubt >= DOUBTS_ALLOWED}
-        lost = [row.id for row in rows if row.state == State.CLAIMED]
-        await _doubt(connection, [row.id for row in half_sent], moment)
-        await _update(connection, list(doubtful), state=State.HELD, reason=f"in doubt: {_LOST}")
-        await _update(connection, lost, state=State.ACCEPTED)
-        free = [row.id for row in rows if row.id not in doubtful]
-        await _update(connection, free, batch_id=batch, leased_until=moment + ledger.lease)
-    return batch, len(free)
+    rows = connection.execute(wanted).all()
+    expire(connection, [row.id for row in rows if row.late], moment)
+    fresh = [row for row in rows if not row.late]
+    if not fresh:
+        return len(rows), None
+    tries = fresh[0].tries
+    ids = [row.id for row in fresh if row.tries == tries]
+    batch = open_batch(connection, ledger, type, priority, len(ids))
+    connection.execute(
+        sa.update(table).where(among(table.c.id, ids), WAITING).values(state=State.CLAIMED, batch_id=batch)
+    )
+    return len(rows), Claim(batch, type, priority, len(ids), tries + 1)
 
 
-async def claim(
+def expire(connection: sa.Connection, ids: Sequence[UUID], moment: datetime) -> None:
+    """What is past its deadline ends; the items of a digest share its end."""
+    if ids:
+        connection.execute(
+            sa.update(notifications)
+            .where(sa.or_(among(notifications.c.id, ids), among(notifications.c.digest_id, ids)))
+            .values(state=State.EXPIRED, reason="deadline passed before it could go", finished_at=moment)
+        )
+
+
+async def take(
     ledger: Ledger,
     type: str,
     batch: UUID,
     *,
+    flow_run_id: UUID | None = None,
     default_locale: str = "en",
     default_timezone: str = "UTC",
-    limit: int = CLAIM_LIMIT,
-) -> list[Notification]:
-    """Take up what is reserved under `batch` and due, oldest first; nobody else can any more. What
-    is more than `limit` is free again, for other runs.
-
-    What is past its deadline becomes EXPIRED here and is not among the answer. A batch that does
-    not exist, or is of another type, holds nothing.
+) -> Taken:
+    """Take up a batch, once. What expired since it was claimed ends here; a row that cannot be read
+    fails alone. A batch that does not exist, is of another type, or was taken up before holds nothing,
+    and the reason says so.
     """
-    moment = now()
-    wanted = (
-        sa.select(notifications, recipients)
-        .join(recipients, recipients.c.key == notifications.c.recipient_key)
-        .where(
-            notifications.c.batch_id == batch,
-            notifications.c.type == type,
-            notifications.c.state.in_((State.ACCEPTED, State.DEFERRED)),
-            notifications.c.due_at <= moment,
-        )
-        .order_by(notifications.c.due_at, notifications.c.id)
-        .limit(limit)
-        .with_for_update(of=notifications, skip_locked=True)
-    )
-    async with ledger.write() as connection:
-        rows = (await connection.execute(wanted)).all()
+    token = new_id()
+
+    def work(connection: sa.Connection) -> Taken:
+        refused = _take_up(connection, ledger, type, batch, token, flow_run_id)
+        if refused:
+            return Taken([], refused)
+        moment = now()
+        rows, broken = _read(connection, batch)
         late = [row.id for row in rows if row.expires_at <= moment]
-        taken = [row for row in rows if row.expires_at > moment]
-        await _expire(connection, late, moment)
-        await _update(
-            connection,
-            [row.id for row in taken],
-            state=State.CLAIMED,
-            leased_until=moment + ledger.lease,
+        expire(connection, late, moment)
+        found: list[Notification] = []
+        for row in rows:
+            if row.expires_at <= moment:
+                continue
+            if row.key is None or not isinstance(row.data, dict):
+                broken.append(row.id)
+            else:
+                found.append(_notification(row, default_locale, default_timezone))
+        _fail(connection, broken, moment)
+        return Taken(found, f"{len(broken)} rows could not be read, and failed" if broken else "")
+
+    return await ledger.persist(work)
+
+
+def _take_up(
+    connection: sa.Connection, ledger: Ledger, type: str, batch: UUID, token: UUID, flow_run_id: UUID | None
+) -> str:
+    """Mark the batch taken; answers why not."""
+    moment = now()
+    values: dict[str, Any] = {"taken_at": moment, "taken_by": token, "leased_until": moment + ledger.lease}
+    if flow_run_id is not None:
+        values["flow_run_id"] = flow_run_id
+    taken = connection.execute(
+        sa.update(batches)
+        .where(
+            batches.c.id == batch,
+            batches.c.type == type,
+            batches.c.ended_at.is_(None),
+            sa.or_(batches.c.taken_at.is_(None), batches.c.taken_by == token),
         )
-        if len(rows) == limit:
-            await _release(connection, batch)
-    return [_notification(row, default_locale, default_timezone) for row in taken]
+        .values(**values)
+    )
+    if taken.rowcount:
+        return ""
+    known = connection.execute(sa.select(batches).where(batches.c.id == batch)).one_or_none()
+    if known is None:
+        return f"there is no batch {batch}"
+    if known.type != type:
+        return f"batch {batch} is of type {known.type}, not {type}"
+    if known.ended_at is not None:
+        return f"batch {batch} has ended ({known.ending})"
+    return f"batch {batch} is in another run's hands"
+
+
+_OURS = (
+    sa.select(notifications, recipients)
+    .join(recipients, recipients.c.key == notifications.c.recipient_key, isouter=True)
+    .where(IN_HAND, notifications.c.state == State.CLAIMED)
+)
+
+
+def _read(connection: sa.Connection, batch: UUID) -> tuple[list[sa.Row[Any]], list[UUID]]:
+    """The batch's rows with their recipients, and the ids of those that cannot be read."""
+    ours = _OURS.where(notifications.c.batch_id == batch).order_by(notifications.c.due_at, notifications.c.id)
+    try:
+        return list(connection.execute(ours).all()), []
+    except (ValueError, TypeError) as error:
+        logger.error("a row of batch %s cannot be read (%s); reading one by one", batch, type(error).__name__)
+    rows: list[sa.Row[Any]] = []
+    broken: list[UUID] = []
+    for id in connection.scalars(ours.with_only_columns(notifications.c.id)).all():
+        try:
+            rows.append(connection.execute(_OURS.where(notifications.c.id == id)).one())
+        except (ValueError, TypeError):
+            broken.append(id)
+    return rows, broken
+
+
+def _fail(connection: sa.Connection, ids: Sequence[UUID], moment: datetime) -> None:
+    if ids:
+        connection.execute(
+            sa.update(notifications)
+            .where(among(notifications.c.id, ids))
+            .values(
+                state=State.FAILED,
+                reason="its row in the ledger, or its recipient's, cannot be read",
+                finished_at=moment,
+            )
+        )
 
 
 def _notification(row: Any, default_locale: str, default_timezone: str) -> Notification:
     return Notification(
         id=row.id,
         type=row.type,
+        priority=Priority(row.priority),
         recipient=Person(
             key=row.key,
             email=row.email,
@@ -120,112 +258,7 @@ def _notification(row: Any, default_locale: str, default_timezone: str) -> Notif
         count=row.occurrences,
         accepted_at=row.accepted_at,
         expires_at=row.expires_at,
-        step=row.step,
-        tries=row.tries,
+        step=max(row.step, 0),
+        tries=max(row.tries, 0),
         in_doubt=row.in_doubt,
     )
-
-
-def _due(moment: datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    """What may be sent now and is in nobody's hands. A digest's items go with their digest."""
-    return (
-        notifications.c.state.in_(ACTIVE),
-        notifications.c.due_at <= moment,
-        notifications.c.digest_id.is_(None),
-        sa.or_(notifications.c.leased_until.is_(None), notifications.c.leased_until <= moment),
-    )
-
-
-async def types_due(ledger: Ledger) -> list[str]:
-    """The types of which something is due and in nobody's hands."""
-    async with ledger.read() as connection:
-        due = sa.select(notifications.c.type).where(*_due(now())).distinct()
-        return list(await connection.scalars(due))
-
-
-async def _update(connection: AsyncConnection, ids: Sequence[UUID], **values: Any) -> None:
-    if ids:
-        await connection.execute(sa.update(notifications).where(notifications.c.id.in_(ids)).values(**values))
-
-
-async def release(ledger: Ledger, batch: UUID) -> None:
-    """Free what is reserved under `batch`: the run that was to claim it will not come."""
-    async with ledger.write() as connection:
-        await _release(connection, batch)
-
-
-async def _release(connection: AsyncConnection, batch: UUID) -> None:
-    await connection.execute(
-        sa.update(notifications)
-        .where(
-            notifications.c.batch_id == batch,
-            notifications.c.state.in_((State.ACCEPTED, State.DEFERRED)),
-        )
-        .values(leased_until=None)
-    )
-
-
-async def _doubt(connection: AsyncConnection, ids: Sequence[UUID], moment: datetime) -> None:
-    if not ids:
-        return
-    await connection.execute(
-        sa.update(attempts)
-        .where(attempts.c.notification_id.in_(ids), attempts.c.finished_at.is_(None))
-        .values(verdict=Verdict.UNKNOWN, phase=Phase.DOT, words=_LOST, finished_at=moment)
-    )
-    await _update(connection, ids, state=State.DEFERRED, reason=_LOST, in_doubt=notifications.c.in_doubt + 1)
-
-
-async def _expire(connection: AsyncConnection, ids: Sequence[UUID], moment: datetime) -> None:
-    """The items of a digest share its end."""
-    if ids:
-        await connection.execute(
-            sa.update(notifications)
-            .where(sa.or_(notifications.c.id.in_(ids), notifications.c.digest_id.in_(ids)))
-            .values(
-                state=State.EXPIRED,
-                reason="deadline passed before it could go",
-                finished_at=moment,
-                leased_until=None,
-            )
-        )
-
-
-async def _renew(ledger: Ledger, batch: UUID) -> None:
-    """Rows that the recorder is writing just now are passed over: waiting for them could deadlock."""
-    ours = (
-        sa.select(notifications.c.id)
-        .where(
-            notifications.c.batch_id == batch,
-            notifications.c.state.in_((State.CLAIMED, State.SENDING)),
-        )
-        .with_for_update(skip_locked=True)
-    )
-    async with ledger.write() as connection:
-        await connection.execute(
-            sa.update(notifications)
-            .where(notifications.c.id.in_(ours))
-            .values(leased_until=now() + ledger.lease)
-        )
-
-
-@asynccontextmanager
-async def keeping(ledger: Ledger, batch: UUID) -> AsyncGenerator[None]:
-    """Renew the lease of what `batch` holds for as long as the block runs."""
-
-    async def renew() -> None:
-        wait = ledger.lease.total_seconds() / 3
-        while True:
-            await asyncio.sleep(wait)
-            try:
-                await _renew(ledger, batch)
-                wait = ledger.lease.total_seconds() / 3
-            except Exception as error:  # asyncpg's connect errors have no common class
-                logger.warning("a lease could not be renewed (%s); trying again", type(error).__name__)
-                wait = min(1.0, wait)
-
-    renewing = asyncio.create_task(renew())
-    try:
-        yield
-    finally:
-        renewing.cancel()

@@ -1,78 +1,103 @@
-"""The connection to the ledger's database: one way to read, one way to write, on both databases."""
+"""The connection to the ledger's database: one way to read, one way to write, on both databases.
+
+Work is a plain function over a connection, run as one transaction: inside a greenlet on PostgreSQL, as
+one step of a thread on SQLite.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from functools import cached_property
 from typing import Any, TypeVar
 
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import orjson
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from waypost.ledger import migrate
 
 T = TypeVar("T")
+Work = Callable[[sa.Connection], T]
+
+LEASE = timedelta(seconds=30)
+logger = logging.getLogger("waypost.ledger")
 
 
 class LedgerBehind(RuntimeError):
     """The database's schema is not the one this version of Waypost expects."""
 
 
-class Ledger:
-    """A database with the ledger's tables. Open it with `open_ledger`."""
+class NotRecorded(RuntimeError):
+    """The ledger could not be written. What was sent is in the provider's hands, nothing more is."""
 
-    def __init__(self, engine: AsyncEngine, lease: timedelta) -> None:
-        self.engine = engine
+
+class Ledger(ABC):
+    """A database with the ledger's tables. Open it with `open_ledger`.
+
+    lease: how long a batch is its holder's without a sign of life.
+    """
+
+    def __init__(self, lease: timedelta, is_postgres: bool) -> None:
         self.lease = lease
-        self.is_postgres = engine.dialect.name == "postgresql"
-        # SQLite has one writer; waiting here costs nothing, waiting in SQLite is a sleep and a retry.
-        self._writer = asyncio.Lock() if not self.is_postgres else None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self.is_postgres = is_postgres
+        self.given_up = False
+        self.waiting_since: float | None = None
 
-    @asynccontextmanager
-    async def read(self) -> AsyncGenerator[AsyncConnection]:
-        """A connection that sees one moment of the ledger and changes nothing."""
-        async with self.engine.connect() as connection:
-            yield connection
+    @abstractmethod
+    async def read(self, work: Work[T]) -> T:
+        """What `work` answers from one moment of the ledger; it changes nothing."""
 
-    @asynccontextmanager
-    async def write(self) -> AsyncGenerator[AsyncConnection]:
-        """One transaction: all of it is durable when the block ends, or none of it."""
-        async with AsyncExitStack() as stack:
-            if self._writer is not None:
-                await stack.enter_async_context(self._writer)
-            connection = await stack.enter_async_context(self.engine.connect())
-            await connection.execution_options(waypost_writes=True)
-            async with connection.begin():
-                yield connection
+    @abstractmethod
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` as one transaction: all of it is durable when this returns, or none of it."""
 
-    async def transact(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work` as one transaction and answer what it does.
+    @abstractmethod
+    async def close(self) -> None:
+        """Give back every connection."""
 
-        For what is written many times a second: on SQLite all of `work` is one step in a thread,
-        where every statement through `write` is a step of its own.
+    async def persist(self, work: Work[T]) -> T:
+        """Like `write`, and again until the database takes it: what is down, read-only or full is waited
+        out. `work` must be harmless to repeat, as a commit whose answer was lost is repeated too.
+
+        Raises NotRecorded when waiting was given up, and what `work` itself did wrong.
         """
-        if self._writer is None:
-            async with self.write() as connection:
-                return await connection.run_sync(work)
-        async with self._writer:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._transact, work)
+        wait = 0.05
+        while True:
+            try:
+                answer = await self.write(work)
+            except Exception as error:
+                if not passes(error):
+                    raise
+                if self.given_up:
+                    raise NotRecorded(f"the ledger could not be written: {type(error).__name__}") from None
+                self._note(error)
+            else:
+                self.waiting_since = None
+                return answer
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 1.0)
 
-    def _transact(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._own.connect() as connection:
-            connection.execution_options(waypost_writes=True)
-            with connection.begin():
-                return work(connection)
+    def give_up(self) -> None:
+        """Stop waiting for a database that does not come back: `persist` raises from now on."""
+        self.given_up = True
+
+    def _note(self, error: Exception) -> None:
+        if self.waiting_since is None:
+            self.waiting_since = asyncio.get_running_loop().time()
+            logger.error(
+                "the ledger cannot be written (%s): nothing is sent until it can",
+                type(getattr(error, "orig", None) or error).__name__,
+            )
 
     def insert(self, table: sa.Table) -> Any:
         """INSERT with ON CONFLICT, which SQLAlchemy keeps in each dialect of its own."""
@@ -80,10 +105,9 @@ class Ledger:
 
     async def check_schema(self) -> None:
         """Raise LedgerBehind unless the schema is this version's."""
-        async with self.read() as connection:
-            found = await connection.run_sync(
-                lambda sync: MigrationContext.configure(sync).get_current_revision()
-            )
+        found = await self.read(
+            lambda connection: MigrationContext.configure(connection).get_current_revision()
+        )
         if found != migrate.head():
             raise LedgerBehind(
                 f"the ledger's schema is {found or 'empty'}, this version needs {migrate.head()}: "
@@ -92,39 +116,89 @@ class Ledger:
 
     async def upgrade(self) -> None:
         """Bring the schema to this version. Safe to run again, and by two processes at once."""
-        async with self.write() as connection:
+
+        def work(connection: sa.Connection) -> None:
             if self.is_postgres:
-                await connection.execute(sa.text("SELECT pg_advisory_xact_lock(7496)"))
-            await connection.run_sync(migrate.upgrade)
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7496)"))
+            migrate.upgrade(connection)
+
+        await self.write(work)
+
+
+class PostgresLedger(Ledger):
+    """A ledger that many workers share."""
+
+    def __init__(self, engine: AsyncEngine, lease: timedelta) -> None:
+        super().__init__(lease, is_postgres=True)
+        self.engine = engine
+
+    async def read(self, work: Work[T]) -> T:
+        async with self.engine.connect() as connection:
+            return await connection.run_sync(work)
+
+    async def write(self, work: Work[T]) -> T:
+        async with self.engine.connect() as connection, connection.begin():
+            return await connection.run_sync(work)
 
     async def close(self) -> None:
-        """Give back every connection."""
         await self.engine.dispose()
-        self._thread.shutdown()
-        if "_own" in self.__dict__:
-            self._own.dispose()
 
-    @cached_property
-    def _own(self) -> sa.Engine:
-        """The same SQLite file, opened without asyncio. Only its one thread uses it."""
-        engine = sa.create_engine(self.engine.url.set(drivername="sqlite"), **_OPTIONS)
-        _tune_sqlite(engine)
-        return engine
+
+class SqliteLedger(Ledger):
+    """A ledger in a file. SQLite has one writer: waiting for it in a queue costs nothing, waiting in
+    SQLite is a sleep and a retry."""
+
+    def __init__(self, engine: sa.Engine, lease: timedelta) -> None:
+        super().__init__(lease, is_postgres=False)
+        self.engine = engine
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-write")
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="ledger-read")
+
+    async def read(self, work: Work[T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._transact, work, False)
+
+    async def write(self, work: Work[T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer, self._transact, work, True)
+
+    def _transact(self, work: Work[T], writes: bool) -> T:
+        with self.engine.connect() as connection:
+            connection.execution_options(waypost_writes=writes)
+            with connection.begin():
+                return work(connection)
+
+    async def close(self) -> None:
+        # In a thread: a write may be waiting for another process.
+        for pool in (self._writer, self._readers):
+            await asyncio.to_thread(pool.shutdown)
+        self.engine.dispose()
+
+
+def passes(error: Exception) -> bool:
+    """Whether a failed write may be the database's trouble (down, full, read-only, busy) and pass by
+    itself, and not the fault of what was to be written."""
+    if isinstance(error, (IntegrityError, DataError)):
+        return False
+    if isinstance(error, SQLAlchemyError):
+        return isinstance(error, (DBAPIError, PoolTimeout))
+    return isinstance(error, (OSError, asyncpg.PostgresError, asyncpg.InterfaceError))
 
 
 def _to_json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    """Bytes are JSON already: facts are written out once, where their hash is taken."""
+    return value.decode() if isinstance(value, bytes) else orjson.dumps(value).decode()
 
 
-_OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     "json_serializer": _to_json,
     "json_deserializer": orjson.loads,
     "hide_parameters": True,  # addresses and facts stay out of database errors
 }
 
 
-def open_ledger(url: str, lease: timedelta = timedelta(seconds=60)) -> Ledger:
-    """The ledger at `url` (an SQLAlchemy URL with an async driver). Connects on first use.
+def open_ledger(url: str, lease: timedelta = LEASE) -> Ledger:
+    """The ledger at `url` (an SQLAlchemy URL). Connects on first use.
 
     Raises ValueError, without repeating any of it, when it cannot be read as one.
     """
@@ -134,15 +208,18 @@ def open_ledger(url: str, lease: timedelta = timedelta(seconds=60)) -> Ledger:
         raise ValueError(
             "WAYPOST_DATABASE_URL cannot be read: in a password, write @ : / ? # and the like percent-encoded"
         ) from None
-    if url.startswith("sqlite"):
-        engine = create_async_engine(url, pool_size=4, **_OPTIONS)
-        _tune_sqlite(engine.sync_engine)
-    else:
-        engine = create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True, **_OPTIONS)
-    return Ledger(engine, lease)
+    if not url.startswith("sqlite"):
+        return PostgresLedger(
+            create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True, **OPTIONS), lease
+        )
+    engine = sa.create_engine(url, **OPTIONS)
+    tune_sqlite(engine)
+    return SqliteLedger(engine, lease)
 
 
-def _tune_sqlite(engine: sa.Engine) -> None:
+def tune_sqlite(engine: sa.Engine) -> None:
+    """Durable at every commit, and never half a write that fails because another began in between."""
+
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
         connection.isolation_level = None  # transactions are begun below, not by the driver

@@ -11,12 +11,14 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-from uuid_utils.compat import uuid7
 
 from waypost.clock import now
+from waypost.ids import new_id
+from waypost.ledger.batches import announced, open_batch
+from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.ledger.engine import Ledger
-from waypost.ledger.tables import groups, idempotency_keys, notifications, recipients
+from waypost.ledger.notices import announce_work
+from waypost.ledger.tables import batches, groups, idempotency_keys, notifications, recipients
 from waypost.notification import Answer, Receipt
 from waypost.notification_type import NotificationType
 from waypost.request import AnyRequest
@@ -28,12 +30,16 @@ HELD_FOR_DIGEST = timedelta(days=7)  # what waits for a digest must outlast any 
 
 @dataclass(slots=True)
 class _Candidate:
-    """A request on its way in: its own id, and what the ledger already knows of it."""
+    """A request on its way in: its own id, and what the ledger already knows of it.
+
+    data: its facts as JSON, written once for the ledger and for telling repeats from conflicts.
+    """
 
     request: AnyRequest
     id: UUID
-    body_hash: bytes
+    data: bytes
     group: bytes | None
+    body_hash: bytes = b""
     receipt: Receipt | None = None
     extra: int = 0  # repeats counted in it on its way in
 
@@ -43,38 +49,76 @@ class _Candidate:
 
 
 async def accept(
-    ledger: Ledger,
-    type: NotificationType,
-    requests: Sequence[AnyRequest],
-    batch: UUID | None = None,
+    ledger: Ledger, type: NotificationType, requests: Sequence[AnyRequest], intake: UUID | None = None
 ) -> list[Receipt]:
-    """Accept `requests` in one transaction; the receipts are in their order.
+    """Accept `requests` in one transaction; the receipts are in their order. A worker starts a run for
+    them as soon as they are due.
 
-    batch: the run meant to send them. Until its lease ends nobody else will.
+    intake: a name they are all found by later.
     """
-    moment = now()
     candidates = [_candidate(type, request) for request in requests]
-    async with ledger.write() as connection:
-        await _answer_repeats(ledger, connection, candidates, moment)
-        await _group(ledger, connection, type, candidates, moment)
-        fresh = [candidate for candidate in candidates if candidate.open]
-        await _remember_recipients(ledger, connection, fresh, moment)
-        rows = [_row(ledger, type, candidate, batch, moment) for candidate in fresh]
-        if rows:
-            await connection.execute(sa.insert(notifications), rows)
+    return await ledger.write(lambda connection: _accept(ledger, connection, type, candidates, intake))
+
+
+async def accept_for_run(
+    ledger: Ledger, type: NotificationType, requests: Sequence[AnyRequest], flow_run_id: UUID | None
+) -> tuple[UUID, list[Receipt]]:
+    """Accept what a run brought along, and claim for it what is due at once (at most 500; the rest goes
+    to other runs). Answers its batch, for `claims.take`."""
+    candidates = [_candidate(type, request) for request in requests]
+    fresh = new_id()
+
+    def work(connection: sa.Connection) -> tuple[UUID, list[Receipt]]:
+        for candidate in candidates:
+            candidate.receipt, candidate.extra = None, 0
+        batch = announced(connection, flow_run_id) or open_batch(
+            connection, ledger, type.name, type.lane, 0, flow_run_id, fresh
+        )
+        receipts = _accept(ledger, connection, type, candidates, batch, claimed_by=batch)
+        claimed = sum(receipt.state is State.CLAIMED for receipt in receipts)
+        connection.execute(sa.update(batches).where(batches.c.id == batch).values(size=claimed))
+        return batch, receipts
+
+    return await ledger.persist(work)
+
+
+def _accept(
+    ledger: Ledger,
+    connection: sa.Connection,
+    type: NotificationType,
+    candidates: list[_Candidate],
+    intake: UUID | None,
+    claimed_by: UUID | None = None,
+) -> list[Receipt]:
+    moment = now()
+    _answer_repeats(ledger, connection, candidates, moment)
+    _group(ledger, connection, type, candidates, moment)
+    fresh = [candidate for candidate in candidates if candidate.open]
+    _remember_recipients(ledger, connection, fresh, moment)
+    rows = [_row(type, candidate, intake, moment) for candidate in fresh]
+    if claimed_by is not None:
+        _claim(rows, claimed_by, moment)
+    if rows:
+        connection.execute(sa.insert(notifications), rows)
+        announce_work(connection)
     for candidate, row in zip(fresh, rows, strict=True):
         candidate.receipt = Receipt(Answer.ACCEPTED, candidate.id, row["state"])
     return [candidate.receipt for candidate in candidates if candidate.receipt is not None]
 
 
+def _claim(rows: list[dict[str, Any]], batch: UUID, moment: datetime) -> None:
+    due = [row for row in rows if row["state"] is State.ACCEPTED and row["due_at"] <= moment]
+    for row in due[:CLAIM_LIMIT]:
+        row.update(state=State.CLAIMED, batch_id=batch)
+
+
 def _candidate(type: NotificationType, request: AnyRequest) -> _Candidate:
-    body = request.model_dump_json(exclude={"idempotency_key"}, round_trip=True)
-    return _Candidate(
-        request=request,
-        id=uuid7(),
-        body_hash=sha256(f"{type.name}\n{body}".encode()).digest(),
-        group=_group_key(type, request),
-    )
+    data = request.data.__pydantic_serializer__.to_json(request.data, round_trip=True)
+    made = _Candidate(request=request, id=new_id(), data=data, group=_group_key(type, request))
+    if request.idempotency_key:
+        rest = request.model_dump_json(exclude={"idempotency_key", "data"}, exclude_none=True)
+        made.body_hash = sha256(b"\0".join((type.name.encode(), rest.encode(), data))).digest()
+    return made
 
 
 def _group_key(type: NotificationType, request: AnyRequest) -> bytes | None:
@@ -89,8 +133,8 @@ def _group_key(type: NotificationType, request: AnyRequest) -> bytes | None:
     return sha256("\0".join(named).encode()).digest()
 
 
-async def _answer_repeats(
-    ledger: Ledger, connection: AsyncConnection, candidates: list[_Candidate], moment: datetime
+def _answer_repeats(
+    ledger: Ledger, connection: sa.Connection, candidates: list[_Candidate], moment: datetime
 ) -> None:
     """Give what came under a known idempotency key its first answer, or say how it conflicts."""
     keyed = [(c.request.idempotency_key, c) for c in candidates if c.request.idempotency_key]
@@ -103,9 +147,9 @@ async def _answer_repeats(
     if not rows:
         return
     insert = ledger.insert(idempotency_keys).on_conflict_do_nothing()
-    new = set(await connection.scalars(insert.returning(idempotency_keys.c.key), rows))
+    new = set(connection.scalars(insert.returning(idempotency_keys.c.key), rows))
     known = {key: (c.id, c.body_hash, State.ACCEPTED) for key, c in first.items() if key in new}
-    known |= await _known_keys(connection, [key for key in first if key not in new])
+    known |= _known_keys(connection, [key for key in first if key not in new])
     for key, candidate in keyed:
         if key in new and first[key] is candidate:
             continue
@@ -117,10 +161,10 @@ async def _answer_repeats(
             candidate.receipt = Receipt(Answer.CONFLICT, id, None, reason)
 
 
-async def _known_keys(connection: AsyncConnection, keys: list[str]) -> dict[str, tuple[UUID, bytes, State]]:
+def _known_keys(connection: sa.Connection, keys: list[str]) -> dict[str, tuple[UUID, bytes, State]]:
     if not keys:
         return {}
-    found = await connection.execute(
+    found = connection.execute(
         sa.select(
             idempotency_keys.c.key,
             idempotency_keys.c.notification_id,
@@ -133,9 +177,9 @@ async def _known_keys(connection: AsyncConnection, keys: list[str]) -> dict[str,
     return {key: (id, body_hash, State(state)) for key, id, body_hash, state in found}
 
 
-async def _group(
+def _group(
     ledger: Ledger,
-    connection: AsyncConnection,
+    connection: sa.Connection,
     type: NotificationType,
     candidates: list[_Candidate],
     moment: datetime,
@@ -148,7 +192,7 @@ async def _group(
     rows = [{"key": key, "notification_id": c.id, "opened_at": moment} for key, c in sorted(first.items())]
     if not rows:
         return
-    owners = await _open_groups(ledger, connection, rows, moment - type.grouping.window)
+    owners = _open_groups(ledger, connection, rows, moment - type.grouping.window)
     counts: Counter[UUID] = Counter()
     moved: list[dict[str, Any]] = []
     for key, candidate in grouped:
@@ -159,11 +203,11 @@ async def _group(
         candidate.receipt = Receipt(Answer.GROUPED, owner, None, "counted in an open notification")
         if candidate.request.idempotency_key:
             moved.append({"k": candidate.request.idempotency_key, "n": owner})
-    await _count(connection, counts, first, moved)
+    _count(connection, counts, first, moved)
 
 
-async def _open_groups(
-    ledger: Ledger, connection: AsyncConnection, rows: list[dict[str, Any]], opened_before: datetime
+def _open_groups(
+    ledger: Ledger, connection: sa.Connection, rows: list[dict[str, Any]], opened_before: datetime
 ) -> dict[bytes, UUID]:
     """Open each group whose window has passed; answer who owns each, in one atomic upsert."""
     insert = ledger.insert(groups)
@@ -177,13 +221,13 @@ async def _open_groups(
             "opened_at": sa.case((stale, insert.excluded.opened_at), else_=groups.c.opened_at),
         },
     ).returning(groups.c.key, groups.c.notification_id)
-    owners = {row.key: row.notification_id for row in await connection.execute(upsert, rows)}
+    owners = {row.key: row.notification_id for row in connection.execute(upsert, rows)}
     own = {row["key"]: row["notification_id"] for row in rows}
-    return owners | await _without_owner(connection, owners, own, rows[0]["opened_at"])
+    return owners | _without_owner(connection, owners, own, rows[0]["opened_at"])
 
 
-async def _without_owner(
-    connection: AsyncConnection, owners: dict[bytes, UUID], own: dict[bytes, UUID], moment: datetime
+def _without_owner(
+    connection: sa.Connection, owners: dict[bytes, UUID], own: dict[bytes, UUID], moment: datetime
 ) -> dict[bytes, UUID]:
     """Groups whose owner will tell nobody (it failed, expired or was withdrawn), or not until later:
     the newcomer opens them anew, or its repeat would be swallowed."""
@@ -191,7 +235,7 @@ async def _without_owner(
     if not older:
         return {}
     mute = set(
-        await connection.scalars(
+        connection.scalars(
             sa.select(notifications.c.id).where(
                 notifications.c.id.in_(older),
                 sa.or_(
@@ -203,14 +247,14 @@ async def _without_owner(
     )
     taken = {key: own[key] for key, id in owners.items() if id in mute}
     for key, id in sorted(taken.items()):
-        await connection.execute(
+        connection.execute(
             sa.update(groups).where(groups.c.key == key).values(notification_id=id, opened_at=moment)
         )
     return taken
 
 
-async def _count(
-    connection: AsyncConnection,
+def _count(
+    connection: sa.Connection,
     counts: Counter[UUID],
     first: dict[bytes, _Candidate],
     moved: list[dict[str, Any]],
@@ -218,14 +262,14 @@ async def _count(
     own = {c.id: c for c in first.values() if c.open}
     known = [{"i": id, "more": more} for id, more in sorted(counts.items()) if id not in own]
     if known:
-        await connection.execute(
+        connection.execute(
             sa.update(notifications)
             .where(notifications.c.id == sa.bindparam("i"))
             .values(occurrences=notifications.c.occurrences + sa.bindparam("more")),
             known,
         )
     if moved:
-        await connection.execute(
+        connection.execute(
             sa.update(idempotency_keys)
             .where(idempotency_keys.c.key == sa.bindparam("k"))
             .values(notification_id=sa.bindparam("n")),
@@ -235,8 +279,8 @@ async def _count(
         candidate.extra = counts[id]
 
 
-async def _remember_recipients(
-    ledger: Ledger, connection: AsyncConnection, fresh: list[_Candidate], moment: datetime
+def _remember_recipients(
+    ledger: Ledger, connection: sa.Connection, fresh: list[_Candidate], moment: datetime
 ) -> None:
     """Keep what the requests say of their recipients; what they leave out stays as it was."""
     fields = ("email", "phone", "name", "locale", "timezone")
@@ -257,15 +301,11 @@ async def _remember_recipients(
             **{f: sa.func.coalesce(insert.excluded[f], recipients.c[f]) for f in fields},
         },
     )
-    await connection.execute(upsert, [row for _, row in sorted(known.items())])
+    connection.execute(upsert, [row for _, row in sorted(known.items())])
 
 
 def _row(
-    ledger: Ledger,
-    type: NotificationType,
-    candidate: _Candidate,
-    batch: UUID | None,
-    moment: datetime,
+    type: NotificationType, candidate: _Candidate, intake: UUID | None, moment: datetime
 ) -> dict[str, Any]:
     request = candidate.request
     life = HELD_FOR_DIGEST if request.digested else type.deadline
@@ -274,14 +314,14 @@ def _row(
     return {
         "id": candidate.id,
         "type": type.name,
+        "priority": request.priority or type.lane,
         "recipient_key": request.recipient.key,
-        "data": request.data.model_dump(mode="json", round_trip=True),
+        "data": candidate.data,
         "state": State.HELD if request.digested else State.ACCEPTED,
         "reason": "digest" if request.digested else "",
         "occurrences": 1 + candidate.extra,
-        "intake_id": batch,
-        "batch_id": batch,
-        "leased_until": moment + ledger.lease if batch else None,
+        "intake_id": intake,
+        "batch_id": None,
         "accepted_at": moment,
         "due_at": due,
         "expires_at": min(deadline, request.expires_at or deadline),

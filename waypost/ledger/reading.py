@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from waypost.clock import now
 from waypost.ledger.engine import Ledger
-from waypost.ledger.tables import attempts, notifications, recipients
+from waypost.ledger.many import among
+from waypost.ledger.tables import attempts, batches, notifications, recipients
 from waypost.mail.address import mask, mask_in
 from waypost.states import TERMINAL, State
 
@@ -55,17 +56,16 @@ class Status:
 
 async def status(ledger: Ledger, id: UUID) -> Status | None:
     """The notification with its attempts in order, or None."""
-    async with ledger.read() as connection:
-        row = (
-            await connection.execute(
-                sa.select(notifications, recipients.c.email, recipients.c.phone)
-                .join(recipients, recipients.c.key == notifications.c.recipient_key)
-                .where(notifications.c.id == id)
-            )
+
+    def work(connection: sa.Connection) -> Status | None:
+        row = connection.execute(
+            sa.select(notifications, recipients.c.email, recipients.c.phone)
+            .join(recipients, recipients.c.key == notifications.c.recipient_key, isouter=True)
+            .where(notifications.c.id == id)
         ).one_or_none()
         if row is None:
             return None
-        made = await connection.execute(
+        made = connection.execute(
             sa.select(attempts)
             .where(attempts.c.notification_id.in_([id, row.digest_id] if row.digest_id else [id]))
             .order_by(attempts.c.started_at, attempts.c.id)
@@ -85,6 +85,8 @@ async def status(ledger: Ledger, id: UUID) -> Status | None:
             attempts=[_attempt(attempt) for attempt in made.mappings()],
         )
 
+    return await ledger.read(work)
+
 
 def _attempt(row: sa.RowMapping) -> Attempt:
     values: dict[str, Any] = {name: row[name] for name in Attempt.__dataclass_fields__}
@@ -101,15 +103,42 @@ def shown(key: str, email: str | None, phone: str | None) -> str:
     return " ".join(part for part in (known, address) if part) or mask(bare)
 
 
-async def totals(ledger: Ledger, batches: Sequence[UUID]) -> Counter[State]:
-    """How many notifications accepted in `batches` are in each state."""
-    return await _count(ledger, notifications.c.intake_id.in_(batches))
+async def states(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, State]:
+    """Where each of those notifications is."""
+    wanted = sa.select(notifications.c.id, notifications.c.state).where(among(notifications.c.id, ids))
+    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
+    return {id: State(state) for id, state in rows}
 
 
-async def not_yet_due(ledger: Ledger, batches: Sequence[UUID]) -> int:
-    """How many accepted in `batches` wait for a time their request named."""
+async def totals(ledger: Ledger, intakes: Sequence[UUID]) -> Counter[State]:
+    """How many notifications accepted in `intakes` are in each state."""
+    return await _count(ledger, notifications.c.intake_id.in_(intakes))
+
+
+async def runs_of(ledger: Ledger, intakes: Sequence[UUID]) -> list[UUID]:
+    """The Prefect runs that had what was accepted in `intakes`, oldest first."""
+    wanted = (
+        sa.select(batches.c.flow_run_id)
+        .join(notifications, notifications.c.batch_id == batches.c.id)
+        .where(notifications.c.intake_id.in_(intakes), batches.c.flow_run_id.is_not(None))
+        .group_by(batches.c.flow_run_id)
+        .order_by(sa.func.min(batches.c.created_at))
+    )
+    return await ledger.read(lambda connection: list(connection.scalars(wanted)))
+
+
+async def in_hand(ledger: Ledger, type: str) -> int:
+    """How many batches of `type` somebody has a live lease on."""
+    wanted = sa.select(sa.func.count()).where(
+        sa.text("ended_at IS NULL"), batches.c.type == type, batches.c.leased_until > now()
+    )
+    return await ledger.read(lambda connection: connection.scalar(wanted) or 0)
+
+
+async def not_yet_due(ledger: Ledger, intakes: Sequence[UUID]) -> int:
+    """How many accepted in `intakes` wait for a time their request named."""
     later = sa.and_(
-        notifications.c.intake_id.in_(batches),
+        notifications.c.intake_id.in_(intakes),
         notifications.c.state == State.ACCEPTED,
         notifications.c.due_at > now() + timedelta(seconds=5),
     )
@@ -118,28 +147,24 @@ async def not_yet_due(ledger: Ledger, batches: Sequence[UUID]) -> int:
 
 async def totals_by_type(ledger: Ledger) -> dict[str, Counter[State]]:
     """How many notifications of each type are in each state, over the whole ledger."""
-    async with ledger.read() as connection:
-        rows = await connection.execute(
-            sa.select(notifications.c.type, notifications.c.state, sa.func.count()).group_by(
-                notifications.c.type, notifications.c.state
-            )
-        )
+    table = notifications
+    counted = sa.select(table.c.type, table.c.state, sa.func.count()).group_by(table.c.type, table.c.state)
     found: dict[str, Counter[State]] = {}
-    for type, state, count in rows:
+    for type, state, count in await ledger.read(lambda connection: connection.execute(counted).all()):
         found.setdefault(type, Counter())[State(state)] = count
     return found
 
 
-async def reasons(ledger: Ledger, batches: Sequence[UUID], most: int = 10) -> dict[str, int]:
-    """Why notifications of `batches` did not go out, the commonest first, addresses masked."""
-    async with ledger.read() as connection:
-        rows = await connection.execute(
-            sa.select(notifications.c.state, notifications.c.reason, sa.func.count())
-            .where(notifications.c.intake_id.in_(batches), notifications.c.reason.not_in(("", "digest")))
-            .group_by(notifications.c.state, notifications.c.reason)
-            .order_by(sa.func.count().desc())
-            .limit(most)
-        )
+async def reasons(ledger: Ledger, intakes: Sequence[UUID], most: int = 10) -> dict[str, int]:
+    """Why notifications of `intakes` did not go out, the commonest first, addresses masked."""
+    counted = (
+        sa.select(notifications.c.state, notifications.c.reason, sa.func.count())
+        .where(notifications.c.intake_id.in_(intakes), notifications.c.reason.not_in(("", "digest")))
+        .group_by(notifications.c.state, notifications.c.reason)
+        .order_by(sa.func.count().desc())
+        .limit(most)
+    )
+    rows = await ledger.read(lambda connection: connection.execute(counted).all())
     return {f"{state}: {mask_in(reason)}": count for state, reason, count in rows}
 
 
@@ -150,8 +175,6 @@ async def open_count(ledger: Ledger) -> int:
 
 
 async def _count(ledger: Ledger, where: Any) -> Counter[State]:
-    async with ledger.read() as connection:
-        rows = await connection.execute(
-            sa.select(notifications.c.state, sa.func.count()).where(where).group_by(notifications.c.state)
-        )
+    counted = sa.select(notifications.c.state, sa.func.count()).where(where).group_by(notifications.c.state)
+    rows = await ledger.read(lambda connection: connection.execute(counted).all())
     return Counter({State(state): count for state, count in rows})

@@ -16,14 +16,15 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from uuid_utils.compat import uuid7
 
 from waypost.clock import now
-from waypost.ledger.engine import Ledger
-from waypost.ledger.tables import attempts, notifications
+from waypost.ids import new_id
+from waypost.ledger.engine import Ledger, NotRecorded
+from waypost.ledger.many import among
+from waypost.ledger.tables import IN_HAND, attempts, notifications
 from waypost.outcome import Outcome, Verdict
 from waypost.policy import Decision
-from waypost.states import TERMINAL, State, sources
+from waypost.states import TERMINAL, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Begin:
     channel: str
     provider: str
     flow_run_id: UUID | None
-    id: UUID = field(default_factory=uuid7)
+    id: UUID = field(default_factory=new_id)
     started_at: datetime = field(default_factory=now)
 
 
@@ -94,36 +95,47 @@ class Recorder:
     async def _flush(self) -> None:
         while self._queue:
             queued, self._queue = self._queue, []
-            try:
-                written = await self._write([change for change, _ in queued])
-            except BaseException as error:
-                # Nobody may send another message on an outcome that was not written.
-                for _, done in queued:
-                    if not done.done():
-                        done.set_exception(_failure(error))
-                if not isinstance(error, Exception):
-                    raise
-                continue
-            for change, done in queued:
+            await self._store(queued)
+
+    async def _store(self, queued: Sequence[tuple[Begin | Finish, asyncio.Future[int]]]) -> None:
+        """Write what is queued, however long it takes: nobody may send another message before. What
+        the ledger can never take (a row that is not there) fails alone."""
+        changes = [change for change, _ in queued]
+        tried = False
+
+        def work(connection: sa.Connection) -> dict[UUID, int]:
+            nonlocal tried
+            again, tried = tried, True
+            return _write(connection, changes, again)
+
+        try:
+            written = await self._ledger.persist(work)
+        except BaseException as error:
+            if not isinstance(error, NotRecorded) and isinstance(error, Exception) and len(queued) > 1:
+                for one in queued:
+                    await self._store([one])
+                return
+            for _, done in queued:
                 if not done.done():
-                    done.set_result(written.get(_key(change), 0))
-
-    async def _write(self, changes: list[Begin | Finish]) -> dict[UUID, int]:
-        begins = [change for change in changes if isinstance(change, Begin)]
-        finishes = [change for change in changes if isinstance(change, Finish)]
-
-        def write(connection: sa.Connection) -> dict[UUID, int]:
-            finished = _write_finishes(connection, finishes)
-            return dict.fromkeys(finished, 1) | _write_begins(connection, begins)
-
-        return await self._ledger.transact(write)
+                    done.set_exception(_failure(error))
+            if not isinstance(error, Exception):
+                raise
+            return
+        for change, done in queued:
+            if not done.done():
+                done.set_result(written.get(_key(change), 0))
 
 
-class NotRecorded(RuntimeError):
-    """The ledger could not be written. What was sent is in the provider's hands, nothing more is."""
+def _write(connection: sa.Connection, changes: Sequence[Begin | Finish], again: bool) -> dict[UUID, int]:
+    """again: it may have been committed before, with the answer lost."""
+    finished = _write_finishes(connection, [change for change in changes if isinstance(change, Finish)])
+    begun = _write_begins(connection, [change for change in changes if isinstance(change, Begin)], again)
+    return dict.fromkeys(finished, 1) | begun
 
 
 def _failure(error: BaseException) -> BaseException:
+    if isinstance(error, NotRecorded):
+        return error
     return NotRecorded(f"the ledger could not be written: {type(error).__name__}")
 
 
@@ -131,34 +143,51 @@ def _key(change: Begin | Finish) -> UUID:
     return change.id if isinstance(change, Begin) else change.notification_id
 
 
-def _write_begins(connection: sa.Connection, begins: list[Begin]) -> dict[UUID, int]:
+def _write_begins(connection: sa.Connection, begins: Sequence[Begin], again: bool) -> dict[UUID, int]:
+    """Answers each attempt's number; one that may not be made has none."""
+    if not begins:
+        return {}
+    known = _begun_before(connection, begins) if again else {}
     by_batch: defaultdict[UUID, list[Begin]] = defaultdict(list)
     for begin in begins:
-        by_batch[begin.batch].append(begin)
+        if begin.id not in known:
+            by_batch[begin.batch].append(begin)
     numbers: dict[UUID, int] = {}
     for batch, members in sorted(by_batch.items()):
         update = (
             sa.update(notifications)
             .where(
-                notifications.c.id.in_([begin.notification_id for begin in members]),
+                among(notifications.c.id, [begin.notification_id for begin in members]),
                 notifications.c.batch_id == batch,
-                notifications.c.state.in_(sources(State.SENDING)),
+                IN_HAND,
             )
             .values(state=State.SENDING, tries=notifications.c.tries + 1)
             .returning(notifications.c.id, notifications.c.tries)
         )
         numbers |= {row.id: row.tries for row in connection.execute(update)}
-    started = {b.id: numbers[b.notification_id] for b in begins if b.notification_id in numbers}
+    started = {
+        b.id: numbers[b.notification_id] for b in begins if b.id not in known and b.notification_id in numbers
+    }
     if started:
         rows = [_attempt(begin, started[begin.id]) for begin in begins if begin.id in started]
         connection.execute(sa.insert(attempts), rows)
-    return started
+    return known | started
+
+
+def _begun_before(connection: sa.Connection, begins: Sequence[Begin]) -> dict[UUID, int]:
+    found = connection.execute(
+        sa.select(attempts.c.id, attempts.c.number).where(
+            among(attempts.c.id, [begin.id for begin in begins])
+        )
+    )
+    return {row.id: row.number for row in found}
 
 
 def _attempt(begin: Begin, number: int) -> dict[str, Any]:
     return {
         "id": begin.id,
         "notification_id": begin.notification_id,
+        "batch_id": begin.batch,
         "number": number,
         "channel": begin.channel,
         "provider": begin.provider,
@@ -169,7 +198,7 @@ def _attempt(begin: Begin, number: int) -> dict[str, Any]:
 
 _FINISH_ATTEMPT = (
     sa.update(attempts)
-    .where(attempts.c.id == sa.bindparam("a"))
+    .where(attempts.c.id == sa.bindparam("a"), attempts.c.finished_at.is_(None))
     .values(
         verdict=sa.bindparam("v"),
         phase=sa.bindparam("p"),
@@ -215,8 +244,6 @@ def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set
             "step": step,
             "finished_at": group[0].finished_at if state in TERMINAL else None,
         }
-        if state is not State.CLAIMED:
-            values["leased_until"] = None
         if due is not None:
             values["due_at"] = due
         if doubtful:
@@ -224,9 +251,9 @@ def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set
         update = (
             sa.update(notifications)
             .where(
-                notifications.c.id.in_(ids),
+                among(notifications.c.id, ids),
                 notifications.c.batch_id == batch,
-                notifications.c.state.in_(sources(state)),
+                IN_HAND,
             )
             .values(**values)
             .returning(notifications.c.id, notifications.c.type)
@@ -241,9 +268,9 @@ def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set
 def _carry_items(connection: sa.Connection, digests: list[UUID], values: dict[str, Any]) -> None:
     """The items of a digest share its end."""
     if digests:
-        shared = {name: values[name] for name in ("state", "reason", "finished_at", "leased_until")}
+        shared = {name: values[name] for name in ("state", "reason", "finished_at")}
         connection.execute(
-            sa.update(notifications).where(notifications.c.digest_id.in_(digests)).values(**shared)
+            sa.update(notifications).where(among(notifications.c.digest_id, digests)).values(**shared)
         )
 
 

@@ -9,8 +9,6 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from waypost.states import State
-
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
     """A moment with its zone, on SQLite too (which keeps none): always stored and read as UTC."""
@@ -51,27 +49,34 @@ recipients = sa.Table(
     sa.Column("updated_at", UtcDateTime, nullable=False),
 )
 
-# Rows in these states still have something to happen to them.
-ACTIVE = (State.ACCEPTED, State.DEFERRED, State.CLAIMED, State.SENDING)
-_ACTIVE_SQL = sa.text("state IN ('accepted', 'deferred', 'claimed', 'sending')")
+# Written out in the query, as in the index: neither database uses a partial index for bound values.
+WAITING = sa.literal_column("state IN ('accepted', 'deferred')", sa.Boolean)
+IN_HAND = sa.literal_column("state IN ('claimed', 'sending')", sa.Boolean)
+HELD = sa.literal_column("state = 'held'", sa.Boolean)
 _HELD_SQL = sa.text("state = 'held'")
+_TROUBLE_SQL = sa.text("state IN ('deferred', 'held', 'suppressed', 'expired', 'failed', 'cancelled')")
+
+
+def _partial(name: str, *columns: str, where: Any) -> sa.Index:
+    return sa.Index(name, *columns, postgresql_where=where, sqlite_where=where)
+
 
 notifications = sa.Table(
     "notifications",
     metadata,
     sa.Column("id", Id, primary_key=True),
     sa.Column("type", sa.Text, nullable=False),
+    sa.Column("priority", sa.Text, nullable=False, server_default="normal"),
     sa.Column("recipient_key", sa.Text, sa.ForeignKey("recipients.key"), nullable=False),
     sa.Column("data", Json, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     # How many requests were grouped into it.
     sa.Column("occurrences", sa.Integer, nullable=False, server_default="1"),
-    # The batch it was accepted in: unlike batch_id it never changes.
+    # What it was accepted with: unlike batch_id it never changes.
     sa.Column("intake_id", Id),
-    # The run that holds it or is meant to; until the lease ends nobody else may take it.
+    # The batch that has it, or had it last.
     sa.Column("batch_id", Id),
-    sa.Column("leased_until", UtcDateTime),
     sa.Column("accepted_at", UtcDateTime, nullable=False),
     sa.Column("due_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
@@ -82,28 +87,70 @@ notifications = sa.Table(
     sa.Column("in_doubt", sa.Integer, nullable=False, server_default="0"),
     # The digest that carries it; from then on it shares that notification's end.
     sa.Column("digest_id", Id, sa.ForeignKey("notifications.id")),
-    sa.Index(
-        "ix_notifications_active",
-        "type",
-        "due_at",
-        postgresql_where=_ACTIVE_SQL,
-        sqlite_where=_ACTIVE_SQL,
-    ),
-    sa.Index(
-        "ix_notifications_held",
-        "type",
-        "recipient_key",
-        postgresql_where=_HELD_SQL,
-        sqlite_where=_HELD_SQL,
-    ),
     sa.Index("ix_notifications_intake_id", "intake_id"),
-    sa.Index("ix_notifications_batch_id", "batch_id"),
-    sa.Index(
-        "ix_notifications_digest_id",
-        "digest_id",
-        postgresql_where=sa.text("digest_id IS NOT NULL"),
-        sqlite_where=sa.text("digest_id IS NOT NULL"),
+    _partial(
+        "ix_notifications_waiting",
+        "type",
+        "priority",
+        "due_at",
+        where=sa.text("state IN ('accepted', 'deferred')"),
     ),
+    _partial("ix_notifications_in_hand", "batch_id", where=sa.text("state IN ('claimed', 'sending')")),
+    _partial("ix_notifications_held", "type", "recipient_key", where=_HELD_SQL),
+    _partial("ix_notifications_trouble", "state", "id", where=_TROUBLE_SQL),
+    _partial("ix_notifications_digest_id", "digest_id", where=sa.text("digest_id IS NOT NULL")),
+)
+
+# What one run has in hand. Its lease is kept by whoever will run it, runs it or watches over it; when
+# the lease lapses the work is another's.
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("priority", sa.Text, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    # The run that was made for it, or that it was made for.
+    sa.Column("flow_run_id", Id),
+    # The process that made it, for people: host and pid.
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("leased_until", UtcDateTime, nullable=False),
+    # When its run took it up, and by whom: a second time is refused.
+    sa.Column("taken_at", UtcDateTime),
+    sa.Column("taken_by", Id),
+    sa.Column("ended_at", UtcDateTime),
+    # How it ended: done, lost, never started; and when Prefect was told.
+    sa.Column("ending", sa.Text),
+    sa.Column("summary", sa.Text, nullable=False, server_default=""),
+    sa.Column("told_at", UtcDateTime),
+    _partial("ix_batches_open", "leased_until", where=sa.text("ended_at IS NULL")),
+    _partial(
+        "ix_batches_untold",
+        "ended_at",
+        where=sa.text("told_at IS NULL AND ended_at IS NOT NULL"),
+    ),
+)
+
+# Types that a person has stopped.
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("type", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False),
+)
+
+# What happened to a notification that no attempt tells: its run was lost, a person stepped in.
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("notification_id", Id, sa.ForeignKey("notifications.id"), nullable=False, index=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False, server_default=""),
+    sa.Column("batch_id", Id),
 )
 
 attempts = sa.Table(
@@ -111,6 +158,7 @@ attempts = sa.Table(
     metadata,
     sa.Column("id", Id, primary_key=True),
     sa.Column("notification_id", Id, sa.ForeignKey("notifications.id"), nullable=False, index=True),
+    sa.Column("batch_id", Id),
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("channel", sa.Text, nullable=False),
     sa.Column("provider", sa.Text, nullable=False),

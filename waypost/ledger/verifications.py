@@ -44,15 +44,18 @@ async def remember(ledger: Ledger, rows: Sequence[dict[str, Any]]) -> None:
     upsert = insert.on_conflict_do_update(
         index_elements=[verifications.c.notification_id],
         set_={
-            "earlier_hash": verifications.c.code_hash,
+            # Written twice, because an answer was lost, it is still the same code.
+            "earlier_hash": sa.case(
+                (verifications.c.code_hash == insert.excluded.code_hash, verifications.c.earlier_hash),
+                else_=verifications.c.code_hash,
+            ),
             "address": insert.excluded.address,
             "code_hash": insert.excluded.code_hash,
             "minted_at": insert.excluded.minted_at,
             "expires_at": insert.excluded.expires_at,
         },
     )
-    async with ledger.write() as connection:
-        await connection.execute(upsert, list(rows))
+    await ledger.persist(lambda connection: connection.execute(upsert, list(rows)))
 
 
 async def check_code(ledger: Ledger, recipient: str, code_hash: Hasher) -> Checked:
@@ -86,16 +89,19 @@ async def check_notification(ledger: Ledger, id: UUID) -> Checked:
 
 
 async def _check(ledger: Ledger, query: sa.Select[Any], expected: Callable[[sa.Row[Any]], bytes]) -> Checked:
-    async with ledger.write() as connection:
-        row = (await connection.execute(query.with_for_update(of=verifications))).one_or_none()
+    def work(connection: sa.Connection) -> tuple[sa.Row[Any] | None, Checked]:
+        row = connection.execute(query.with_for_update(of=verifications)).one_or_none()
         found = _judge(row, expected(row) if row else b"", now())
         if row is not None and found in (Checked.VERIFIED, Checked.WRONG):
             change = {"used_at": now()} if found is Checked.VERIFIED else {"wrong_tries": row.wrong_tries + 1}
-            await connection.execute(
+            connection.execute(
                 sa.update(verifications)
                 .where(verifications.c.notification_id == row.notification_id)
                 .values(**change)
             )
+        return row, found
+
+    row, found = await ledger.write(work)
     if found is Checked.WRONG and row is not None and row.wrong_tries + 1 >= WRONG_TRIES_ALLOWED:
         return Checked.ENDED
     return found

@@ -29,17 +29,18 @@ from waypost.channels.smtp import SmtpChannel
 from waypost.channels.smtp_url import parse
 from waypost.notification import Message, Notification, Person
 from waypost.outcome import Phase
+from waypost.priority import Priority
 
 SENDER = "no-reply@shop.example"
 
 
 def letter(text="Hello", to="ada@a.example", channel="email", phone="+4917012345"):
     """A message whose content is `text`: as a short mail, or as it stands."""
-    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    moment = datetime.now(UTC)
     person = Person("ada", to, phone, "Ada", "en", "UTC")
     content = f"Subject: {len(text)}\r\n\r\n{text}\r\n" if channel == "email" else text
     return Message(
-        Notification(uuid7(), "note", person, {}, 1, moment, moment + timedelta(hours=1)),
+        Notification(uuid7(), "note", Priority.NORMAL, person, {}, 1, moment, moment + timedelta(hours=1)),
         channel,
         to if channel == "email" else phone,
         "A title",
@@ -226,7 +227,7 @@ class MemoryRig:
     refusal = "550 5.1.1 no such user"
 
     def __init__(self):
-        self.channel = MemoryChannel(slots=3)
+        self.channel = MemoryChannel(places=3)
 
     def arrived(self):
         return [message.content for message in self.channel.sent]

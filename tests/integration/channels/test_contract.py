@@ -79,7 +79,7 @@ async def test_a_closed_channel_opens_again(rig, write):
 
 async def test_more_messages_than_slots_all_arrive_once(rig, write):
     messages = [
-        write(f"number {number}", channel=rig.channel_word) for number in range(rig.channel.slots * 6)
+        write(f"number {number}", channel=rig.channel_word) for number in range(rig.channel.places.most * 6)
     ]
     outcomes = await asyncio.gather(*map(rig.channel.send, messages))
     assert {outcome.verdict for outcome in outcomes} == {Verdict.ACCEPTED}

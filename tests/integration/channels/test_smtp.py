@@ -306,7 +306,7 @@ async def test_never_more_connections_are_open_than_allowed(bent, smtp, write, c
     server = bent(RCPT=slow)
     channel = await smtp(server, f"?connections={connections}")
     await asyncio.gather(channel.open(), *(channel.send(write(f"{n}")) for n in range(20)), channel.open())
-    assert channel.slots == server.most_open == connections
+    assert channel.places.most == server.most_open == connections
     assert (len(server.sessions), len(server.taken)) == (connections, 20)
 
 

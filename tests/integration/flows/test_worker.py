@@ -79,7 +79,7 @@ async def test_of_two_workers_one_takes_the_run(bench, client):
 
 
 async def test_cancelling_in_the_ui_stops_it_between_messages(bench, client):
-    slow = bench.runtime.channels[0] = SlowChannel("slow", slots=2)
+    slow = bench.runtime.channels[0] = SlowChannel("slow", places=2)
     async with working(client) as deployment:
         run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(200)})
         while len(slow.sent) < 4:

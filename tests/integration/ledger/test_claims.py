@@ -1,166 +1,220 @@
-"""Handing out: exclusively, with a lease, and again when a run is lost."""
+"""Handing out: exclusively, by lane, once."""
 
 import asyncio
+import sqlite3
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
-from ledgers import LONG_AGO, NOTE, accepted, ask, attempt_rows, change, claimed, rows
+from ledgers import LONG_AGO, NOTE, accepted, ask, change, claimed, reserved, rows, run_sql, taken
 from uuid_utils.compat import uuid7
 
+from waypost import Priority
 from waypost.clock import now
-from waypost.ledger.claims import claim, keeping, reserve, types_due
-from waypost.ledger.intake import accept
-from waypost.ledger.recorder import Begin, Finish, Recorder
-from waypost.policy import Decision
-from waypost.states import State
+from waypost.ledger import batches
+from waypost.ledger.batches import Ending
+from waypost.ledger.claims import lanes, reserve, take
+from waypost.ledger.intake import accept, accept_for_run
+from waypost.ledger.recorder import Begin, Recorder
+from waypost.ledger.tables import batches as batch_table
 
 pytestmark = pytest.mark.anyio
-
-
-def begin(notification, batch):
-    return Begin(notification.id, batch, "email", "smtp", None)
 
 
 async def states(ledger):
     return sorted(row.state for row in await rows(ledger))
 
 
-async def test_a_run_claims_what_was_reserved_for_it_with_its_recipient(ledger):
-    batch = uuid7()
-    await accepted(ledger, 3, batch)
-    taken = await claim(ledger, "note", batch)
-    assert [n.recipient.email for n in taken] == ["r0@a.example", "r1@a.example", "r2@a.example"]
-    assert await states(ledger) == ["claimed"] * 3
+async def test_a_run_takes_what_was_reserved_for_it_with_its_recipient(ledger):
+    await accepted(ledger, 3)
+    claim = await reserved(ledger)
+    found = (await take(ledger, "note", claim.id)).notifications
+    assert [n.recipient.email for n in found] == ["r0@a.example", "r1@a.example", "r2@a.example"]
+    assert (claim.size, claim.attempt, await states(ledger)) == (3, 1, ["claimed"] * 3)
 
 
 async def test_two_workers_given_the_same_run_share_nothing(ledger):
-    batch = uuid7()
-    await accepted(ledger, 40, batch)
-    both = await asyncio.gather(*(claim(ledger, "note", batch) for _ in range(4)))
-    ids = [n.id for taken in both for n in taken]
-    assert len(ids) == len(set(ids)) == 40
+    await accepted(ledger, 40)
+    claim = await reserved(ledger)
+    four = await asyncio.gather(*(take(ledger, "note", claim.id) for _ in range(4)))
+    assert sorted(len(one.notifications) for one in four) == [0, 0, 0, 40]
+    assert [one.reason for one in four if not one.notifications] == [
+        f"batch {claim.id} is in another run's hands"
+    ] * 3
 
 
-async def test_a_batch_of_another_type_or_of_none_holds_nothing(ledger):
-    batch = uuid7()
-    await accepted(ledger, 1, batch)
-    assert await claim(ledger, "other", batch) == []
-    assert await claim(ledger, "note", uuid7()) == []
-    assert await states(ledger) == ["accepted"]
+async def test_a_batch_of_another_type_or_of_none_holds_nothing_and_says_why(ledger):
+    await accepted(ledger, 1)
+    claim, nowhere = await reserved(ledger), uuid7()
+    assert (await take(ledger, "other", claim.id)).reason == f"batch {claim.id} is of type note, not other"
+    assert (await take(ledger, "note", nowhere)).reason == f"there is no batch {nowhere}"
+    assert len((await take(ledger, "note", claim.id)).notifications) == 1
 
 
-async def test_what_is_past_its_deadline_expires_instead(ledger):
-    batch = uuid7()
-    await accepted(ledger, 1, batch)
+async def test_an_ended_batch_holds_nothing_and_says_how_it_ended(ledger):
+    batch, _ = await claimed(ledger)
+    assert await batches.end(ledger, batch, Ending.DONE)
+    assert (await take(ledger, "note", batch)).reason == f"batch {batch} has ended (done)"
+
+
+async def test_what_is_past_its_deadline_expires_instead_of_being_claimed(ledger):
+    await accepted(ledger, 1)
     await change(ledger, expires_at=LONG_AGO)
-    assert await claim(ledger, "note", batch) == []
+    assert await reserved(ledger) is None
     [row] = await rows(ledger)
     assert (row.state, row.finished_at is not None) == ("expired", True)
 
 
-async def test_what_is_not_due_is_not_claimed(ledger):
-    batch = uuid7()
-    await accept(ledger, NOTE, [ask(deliver_at=now() + timedelta(minutes=1))], batch)
-    assert await claim(ledger, "note", batch) == []
-    assert await types_due(ledger) == []
+async def test_what_expires_between_claim_and_run_is_not_sent(ledger):
+    await accepted(ledger, 1)
+    claim = await reserved(ledger)
+    await change(ledger, expires_at=LONG_AGO)
+    assert (await take(ledger, "note", claim.id)).notifications == []
+    assert await states(ledger) == ["expired"]
+
+
+async def test_late_ones_do_not_hide_what_is_good_behind_them(ledger):
+    await accepted(ledger, 8)
+    await change(ledger, expires_at=LONG_AGO)
+    await accept(ledger, NOTE, [ask()])
+    assert (await reserved(ledger, limit=3)).size == 1
+    assert await states(ledger) == ["claimed"] + ["expired"] * 8
+
+
+async def test_what_is_not_due_is_not_claimed_and_says_when_it_will_be(ledger):
+    due = now() + timedelta(minutes=1)
+    await accept(ledger, NOTE, [ask(deliver_at=due)])
+    assert await reserved(ledger) is None
+    assert [lane.due_at for lane in await lanes(ledger, ["note"])] == [due]
 
 
 async def test_a_claim_is_bounded_and_takes_the_oldest(ledger):
-    batch = uuid7()
-    receipts = await accepted(ledger, 5, batch)
-    taken = await claim(ledger, "note", batch, limit=2)
-    assert [n.id for n in taken] == [receipt.id for receipt in receipts[:2]]
-    assert (await reserve(ledger, "note"))[1] == 3, "the rest is free for other runs"
-
-
-async def test_what_is_reserved_for_a_run_is_nobody_elses_until_the_lease_lapses(ledger):
-    await accepted(ledger, 1, uuid7())
-    assert await types_due(ledger) == []
-    assert (await reserve(ledger, "note"))[1] == 0
-    await change(ledger, leased_until=LONG_AGO)
-    assert await types_due(ledger) == ["note"]
-    batch, count = await reserve(ledger, "note")
-    assert (count, len(await claim(ledger, "note", batch))) == (1, 1)
+    for number in range(5):
+        await accept(ledger, NOTE, [ask(str(number))])
+    claim = await reserved(ledger, limit=2)
+    assert [n.data["text"] for n in (await take(ledger, "note", claim.id)).notifications] == ["0", "1"]
+    assert (await reserved(ledger)).size == 3
 
 
 async def test_reserving_at_once_shares_nothing(ledger):
     await accepted(ledger, 40)
-    reserved = await asyncio.gather(*(reserve(ledger, "note", limit=15) for _ in range(6)))
-    assert sum(count for _, count in reserved) == 40
+    claims = [one for one in await asyncio.gather(*(reserved(ledger, limit=15) for _ in range(6))) if one]
+    while (more := await reserved(ledger, limit=15)) is not None:
+        claims.append(more)
+    assert sum(claim.size for claim in claims) == 40
 
 
-async def test_the_work_of_a_lost_run_comes_back_once(ledger):
-    await claimed(ledger, 20)
-    await change(ledger, leased_until=LONG_AGO)
-    reapers = await asyncio.gather(reserve(ledger, "note"), reserve(ledger, "note"))
-    batch, _ = max(reapers, key=lambda reserved: reserved[1])
-    assert sorted(count for _, count in reapers) == [0, 20]
-    assert len(await claim(ledger, "note", batch)) == 20
+async def test_lanes_are_told_apart_and_the_most_urgent_comes_first(ledger):
+    for priority in ("bulk", "urgent", None):
+        await accept(ledger, NOTE, [ask(priority=priority)])
+    assert [lane.priority for lane in await lanes(ledger, ["other", "note"])] == list(Priority)
+    assert (await reserve(ledger, "note", Priority.URGENT)).size == 1
+    assert [lane.priority for lane in await lanes(ledger, ["note"])] == [Priority.NORMAL, Priority.BULK]
 
 
-async def test_what_was_half_sent_is_marked_unknown_and_goes_once_more(ledger):
-    batch, [lost] = await claimed(ledger)
-    await Recorder(ledger).begin(begin(lost, batch))
-    await change(ledger, leased_until=LONG_AGO)
-    batch, _ = await reserve(ledger, "note")
-    [again] = await claim(ledger, "note", batch)
-    [attempt] = await attempt_rows(ledger)
-    assert (again.id, again.in_doubt, attempt.verdict) == (lost.id, 1, "unknown")
+async def test_a_batch_holds_attempts_of_one_number_so_that_its_run_can_be_tagged(ledger):
+    await accepted(ledger, 2)
+    await change(ledger, tries=3)
+    await accepted(ledger, 5)
+    first, second = await reserved(ledger), await reserved(ledger)
+    assert [(one.size, one.attempt) for one in (first, second)] == [(2, 4), (5, 1)]
 
 
-async def test_in_doubt_a_second_time_a_person_decides(ledger):
-    for _ in range(2):
-        if not await rows(ledger):
-            batch, [lost] = await claimed(ledger)
-        else:
-            batch, _ = await reserve(ledger, "note")
-            [lost] = await claim(ledger, "note", batch)
-        await Recorder(ledger).begin(begin(lost, batch))
-        await change(ledger, leased_until=LONG_AGO)
-    assert (await reserve(ledger, "note"))[1] == 0
-    [row] = await rows(ledger)
-    assert (row.state, row.in_doubt) == ("held", 2)
-    assert "in doubt" in row.reason
+async def test_a_held_type_is_not_claimed(ledger):
+    await accepted(ledger, 1)
+    await run_sql(ledger, "INSERT INTO holds VALUES ('note', 'broken template', CURRENT_TIMESTAMP)")
+    assert await reserved(ledger) is None
+    assert await lanes(ledger, ["note"]) == []
 
 
-async def test_a_run_that_lost_its_work_cannot_send_it(ledger):
-    batch, [mine] = await claimed(ledger)
-    await change(ledger, leased_until=LONG_AGO)
-    await reserve(ledger, "note")
-    assert await Recorder(ledger).begin(begin(mine, batch)) == 0
-    assert await attempt_rows(ledger) == []
+async def test_what_a_run_brings_along_is_accepted_and_taken_by_it_alone(ledger):
+    run = uuid4()
+    later = now() + timedelta(hours=1)
+    batch, receipts = await accept_for_run(ledger, NOTE, [ask("a"), ask("b", deliver_at=later)], run)
+    assert [receipt.state for receipt in receipts] == ["claimed", "accepted"]
+    assert await reserved(ledger) is None
+    assert [n.data["text"] for n in (await take(ledger, "note", batch)).notifications] == ["a"]
 
 
-async def test_a_long_run_keeps_its_lease(ledger):
-    ledger.lease = timedelta(seconds=0.3)
-    batch, _ = await claimed(ledger)
-    async with keeping(ledger, batch):
-        await asyncio.sleep(0.5)
-        assert (await reserve(ledger, "note"))[1] == 0
-    await asyncio.sleep(0.4)
-    assert (await reserve(ledger, "note"))[1] == 1
+async def test_a_run_whose_batch_was_announced_uses_that_one(ledger):
+    run = uuid4()
+    announced = await batches.announce(ledger, NOTE, run)
+    batch, _ = await accept_for_run(ledger, NOTE, [ask()], run)
+    assert batch == announced == await batches.announce(ledger, NOTE, run)
 
 
-async def test_a_renewal_that_fails_is_tried_again(ledger):
-    ledger.lease = timedelta(seconds=0.6)
-    batch, _ = await claimed(ledger)
-    async with keeping(ledger, batch):
-        async with ledger.write() as connection:
-            await connection.execute(sa.text("ALTER TABLE notifications RENAME TO elsewhere"))
-        await asyncio.sleep(0.3)
-        async with ledger.write() as connection:
-            await connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO notifications"))
-        await asyncio.sleep(0.7)
-        assert (await reserve(ledger, "note"))[1] == 0
+async def test_what_is_more_than_a_run_may_hold_goes_to_others(ledger, monkeypatch):
+    monkeypatch.setattr("waypost.ledger.intake.CLAIM_LIMIT", 3)
+    batch, _ = await accept_for_run(ledger, NOTE, [ask(to=f"r{n}") for n in range(5)], None)
+    assert len((await take(ledger, "note", batch)).notifications) == 3
+    assert (await reserved(ledger)).size == 2
 
 
-async def test_renewing_and_recording_at_once_never_deadlock(ledger):
-    ledger.lease = timedelta(seconds=0.03)
-    batch, many = await claimed(ledger, 200)
-    recorder = Recorder(ledger)
-    async with keeping(ledger, batch):
-        numbers = await asyncio.gather(*(recorder.begin(begin(one, batch)) for one in many))
-        await recorder.finish_all([Finish(one.id, batch, Decision(State.SENT)) for one in many])
-    assert set(numbers) == {1}
-    assert await states(ledger) == ["sent"] * 200
+async def test_ending_a_batch_frees_what_was_not_sent_once(ledger):
+    await accepted(ledger, 3)
+    claim = await reserved(ledger)
+    assert await batches.end(ledger, claim.id, Ending.LOST)
+    assert not await batches.end(ledger, claim.id, Ending.DONE)
+    assert await states(ledger) == ["accepted"] * 3
+
+
+async def test_a_batch_with_something_on_the_wire_does_not_end(ledger):
+    batch, [one] = await claimed(ledger)
+    await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+    assert not await batches.end(ledger, batch, Ending.DONE)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE notifications SET data = '[]' WHERE recipient_key = 'r1'",
+        "UPDATE notifications SET data = 'null' WHERE recipient_key = 'r1'",
+    ],
+)
+async def test_a_corrupted_row_fails_alone(ledger, damage):
+    await accepted(ledger, 3)
+    await run_sql(ledger, damage)
+    claim = await reserved(ledger)
+    found = await take(ledger, "note", claim.id)
+    assert len(found.notifications) == 2
+    assert found.reason == "1 rows could not be read, and failed"
+    [broken] = [row for row in await rows(ledger) if row.state == "failed"]
+    assert "cannot be read" in broken.reason
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE notifications SET data = '{oh' WHERE recipient_key = 'r1'",
+        "UPDATE notifications SET accepted_at = 'yesterday' WHERE recipient_key = 'r1'",
+        "UPDATE notifications SET expires_at = 'never' WHERE recipient_key = 'r1'",
+        "UPDATE notifications SET priority = 'normal', step = -4, tries = 0 WHERE recipient_key = 'r1'",
+    ],
+)
+async def test_what_only_sqlite_lets_be_corrupted_harms_nobody_else(ledger, damage):
+    if ledger.is_postgres:
+        return  # its column types refuse such values
+    await accepted(ledger, 3)
+    await run_sql(ledger, damage)
+    claim = await reserved(ledger)
+    found = (await take(ledger, "note", claim.id)).notifications
+    assert {n.recipient.key for n in found} >= {"r0", "r2"}
+
+
+async def test_a_recipient_who_is_gone_fails_alone(ledger):
+    if ledger.is_postgres:
+        return  # its foreign keys cannot be switched off by those who may write
+    await accepted(ledger, 2)
+    with sqlite3.connect(ledger.engine.url.database) as outside:
+        outside.execute("DELETE FROM recipients WHERE key = 'r0'")
+    _, found = await taken(ledger)
+    assert [n.recipient.key for n in found] == ["r1"]
+    assert await states(ledger) == ["claimed", "failed"]
+
+
+async def test_a_batch_knows_its_run_and_its_owner(ledger):
+    await accepted(ledger, 1)
+    claim, run = await reserved(ledger), uuid4()
+    await take(ledger, "note", claim.id, flow_run_id=run)
+    [row] = await rows(ledger, batch_table)
+    assert (row.flow_run_id, row.size, row.owner == batches.OWNER) == (run, 1, True)

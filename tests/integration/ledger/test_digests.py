@@ -4,8 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from ledgers import LONG_AGO, NOTE, ask, change, rows
-from uuid_utils.compat import uuid7
+from ledgers import LONG_AGO, NOTE, ask, change, lost, rows
 
 from waypost import Category, NotificationType
 from waypost.ledger import claims
@@ -41,25 +40,25 @@ async def test_each_recipient_gets_one_digest_of_its_items_oldest_first(ledger):
     await hold(ledger, "a", "b")
     await hold(ledger, "x", to="bob")
     await hold(ledger, "c")
-    assert await bundle(ledger, DIGEST, "note", compose, uuid7()) == 2
+    assert (await bundle(ledger, DIGEST, "note", compose))[1] == 2
     made = {row.recipient_key: row.data["text"] for row in await digests(ledger)}
     assert made == {"ada": "a,b,c", "bob": "x"}
 
 
 async def test_no_items_no_digest(ledger):
-    assert await bundle(ledger, DIGEST, "note", compose, uuid7()) == 0
+    assert (await bundle(ledger, DIGEST, "note", compose))[1] == 0
     assert await rows(ledger) == []
 
 
 async def test_what_did_not_ask_for_it_is_left_alone(ledger):
     await accept(ledger, NOTE, [ask()])
-    assert await bundle(ledger, DIGEST, "note", compose, uuid7()) == 0
+    assert (await bundle(ledger, DIGEST, "note", compose))[1] == 0
 
 
 async def test_two_runs_at_the_same_moment_share_nothing(ledger):
     for number in range(30):
         await hold(ledger, f"{number}a", f"{number}b", to=f"r{number}")
-    await asyncio.gather(*(bundle(ledger, DIGEST, "note", compose, uuid7()) for _ in range(4)))
+    await asyncio.gather(*(bundle(ledger, DIGEST, "note", compose) for _ in range(4)))
     made = await digests(ledger)
     assert len(made) == 30
     assert sorted(len(row.data["text"].split(",")) for row in made) == [2] * 30
@@ -72,47 +71,55 @@ async def test_a_crash_half_way_leaves_every_item_held(ledger):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await bundle(ledger, DIGEST, "note", crash, uuid7())
+        await bundle(ledger, DIGEST, "note", crash)
     assert {(row.type, row.state) for row in await rows(ledger)} == {("note", "held")}
-    assert await bundle(ledger, DIGEST, "note", compose, uuid7()) == 1
+    assert (await bundle(ledger, DIGEST, "note", compose))[1] == 1
 
 
 async def test_more_recipients_than_one_transaction_takes(ledger, monkeypatch):
     monkeypatch.setattr("waypost.ledger.digests.RECIPIENTS_AT_ONCE", 4)
     for number in range(11):
         await hold(ledger, "a", to=f"r{number}")
-    assert await bundle(ledger, DIGEST, "note", compose, uuid7()) == 11
+    assert (await bundle(ledger, DIGEST, "note", compose))[1] == 11
     assert len(await digests(ledger)) == 11
 
 
 async def test_items_share_the_end_of_their_digest(ledger):
     await hold(ledger, "a", "b")
-    batch = uuid7()
-    await bundle(ledger, DIGEST, "note", compose, batch)
-    [digest] = await claims.claim(ledger, "digest", batch)
+    batch, _ = await bundle(ledger, DIGEST, "note", compose)
+    [digest] = (await claims.take(ledger, "digest", batch)).notifications
     await Recorder(ledger).finish(Finish(digest.id, batch, Decision(State.FAILED, "refused")))
     assert {(row.state, row.reason) for row in await rows(ledger)} == {("failed", "refused")}
 
 
 async def test_items_in_a_digest_are_never_due_on_their_own(ledger):
     await hold(ledger, "a")
-    await bundle(ledger, DIGEST, "note", compose, uuid7())
-    assert await claims.types_due(ledger) == []
-    assert (await claims.reserve(ledger, "note"))[1] == 0
+    await bundle(ledger, DIGEST, "note", compose)
+    assert await claims.lanes(ledger, ["note", "digest"]) == []
 
 
 async def test_a_digest_whose_run_was_lost_comes_back(ledger):
     await hold(ledger, "a")
-    ledger.lease = timedelta(seconds=-1)
-    await bundle(ledger, DIGEST, "note", compose, uuid7())
-    assert await claims.types_due(ledger) == ["digest"]
+    await bundle(ledger, DIGEST, "note", compose)
+    await lost(ledger)
+    assert [lane.type for lane in await claims.lanes(ledger, ["note", "digest"])] == ["digest"]
+
+
+async def test_what_is_too_much_for_one_run_goes_to_others(ledger, monkeypatch):
+    monkeypatch.setattr("waypost.ledger.digests.CLAIM_LIMIT", 3)
+    for number in range(5):
+        await hold(ledger, "a", to=f"r{number}")
+    batch, made = await bundle(ledger, DIGEST, "note", compose)
+    mine = (await claims.take(ledger, "digest", batch)).notifications
+    assert (made, len(mine)) == (5, 3)
+    assert (await claims.reserve(ledger, "digest", DIGEST.lane)).size == 2
 
 
 async def test_an_item_that_expired_before_its_digest_is_not_in_it(ledger):
     await hold(ledger, "late")
     await change(ledger, expires_at=LONG_AGO)
     await hold(ledger, "fresh")
-    await bundle(ledger, DIGEST, "note", compose, uuid7())
+    await bundle(ledger, DIGEST, "note", compose)
     [made] = await digests(ledger)
     assert made.data["text"] == "fresh"
     assert {row.state for row in await rows(ledger) if row.data["text"] == "late"} == {"expired"}

@@ -120,8 +120,7 @@ async def test_repeats_at_the_same_moment_are_one(ledger):
 
 async def test_after_the_window_a_repeat_is_a_notification_of_its_own(ledger):
     await accept(ledger, GROUPED, [ask("down")])
-    async with ledger.write() as connection:
-        await connection.execute(sa.update(groups).values(opened_at=LONG_AGO))
+    await change(ledger, groups, opened_at=LONG_AGO)
     [again] = await accept(ledger, GROUPED, [ask("down")])
     assert again.outcome == "accepted"
     assert len(await rows(ledger)) == 2
@@ -159,7 +158,7 @@ async def test_a_grouped_request_repeated_under_its_key_is_not_counted_again(led
 
 async def test_a_failed_transaction_accepts_nothing(ledger, monkeypatch):
     one, same = ask(idempotency_key="k"), uuid4()
-    monkeypatch.setattr("waypost.ledger.intake.uuid7", lambda: same)
+    monkeypatch.setattr("waypost.ledger.intake.new_id", lambda: same)
     with pytest.raises(sa.exc.IntegrityError):
         await accept(ledger, NOTE, [one, ask(to="b")])
     monkeypatch.undo()

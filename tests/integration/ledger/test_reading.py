@@ -3,9 +3,9 @@
 from uuid import uuid4
 
 import pytest
-from ledgers import accepted, claimed
-from uuid_utils.compat import uuid7
+from ledgers import accepted, claimed, taken
 
+from waypost.ids import new_id
 from waypost.ledger import reading
 from waypost.ledger.recorder import Begin, Finish, Recorder
 from waypost.outcome import Outcome, Phase, Verdict
@@ -33,7 +33,7 @@ async def test_there_is_no_status_of_what_never_was(ledger):
 
 
 async def test_totals_count_only_the_batches_asked_for(ledger):
-    mine, other = uuid7(), uuid7()
+    mine, other = new_id(), new_id()
     await accepted(ledger, 3, mine)
     await accepted(ledger, 2, other)
     assert await reading.totals(ledger, [mine]) == {State.ACCEPTED: 3}
@@ -42,7 +42,9 @@ async def test_totals_count_only_the_batches_asked_for(ledger):
 
 
 async def test_reasons_are_counted_and_masked(ledger):
-    batch, many = await claimed(ledger, 2)
+    intake = new_id()
+    await accepted(ledger, 2, intake)
+    batch, many = await taken(ledger)
     decision = Decision(State.FAILED, "refused: someone@a.example unknown")
     await Recorder(ledger).finish_all([Finish(one.id, batch, decision) for one in many])
-    assert await reading.reasons(ledger, [batch]) == {"failed: refused: s***e@a.example unknown": 2}
+    assert await reading.reasons(ledger, [intake]) == {"failed: refused: s***e@a.example unknown": 2}

@@ -1,14 +1,16 @@
 """Writing down what happened: before the wire, and before the next message."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from ledgers import attempt_rows, change, claimed, rows
+from ledgers import attempt_rows, change, claimed, rows, run_sql
 
 from waypost.clock import now
-from waypost.ledger.recorder import Begin, Finish, NotRecorded, Recorder
+from waypost.ledger import NotRecorded
+from waypost.ledger.recorder import Begin, Finish, Recorder
 from waypost.outcome import Outcome, Phase, Verdict
 from waypost.policy import Decision
 from waypost.states import State
@@ -37,7 +39,7 @@ async def test_the_answer_is_kept_in_the_providers_own_words(ledger):
     [attempt] = await attempt_rows(ledger)
     [row] = await rows(ledger)
     assert (attempt.code, attempt.enhanced, attempt.words) == (250, "2.0.0", "queued as 42")
-    assert (row.state, row.leased_until, row.finished_at is not None) == ("sent", None, True)
+    assert (row.state, row.finished_at is not None) == ("sent", True)
 
 
 async def test_a_refusal_with_another_step_to_take_changes_only_the_attempt(ledger):
@@ -97,23 +99,64 @@ async def test_connections_share_commits(ledger):
         nonlocal commits
         commits += 1
 
-    sa.event.listen(ledger.engine.sync_engine, "commit", count)
+    sa.event.listen(getattr(ledger.engine, "sync_engine", ledger.engine), "commit", count)
     recorder = Recorder(ledger)
     await asyncio.gather(*(recorder.begin(begin(one, batch)) for one in many))
     assert commits <= 3
 
 
-async def test_a_ledger_that_cannot_be_written_says_so_to_everyone_waiting(ledger):
+async def test_what_cannot_be_written_is_waited_for_and_nobody_goes_on_meanwhile(ledger):
     batch, many = await claimed(ledger, 3)
-    async with ledger.write() as connection:
-        await connection.execute(sa.text("ALTER TABLE attempts RENAME TO elsewhere"))
+    await run_sql(ledger, "ALTER TABLE attempts RENAME TO elsewhere")
     recorder = Recorder(ledger)
+    waiting = [asyncio.create_task(recorder.begin(begin(one, batch))) for one in many]
+    await asyncio.sleep(0.4)
+    assert not any(task.done() for task in waiting)
+    assert ledger.waiting_since is not None
+    await run_sql(ledger, "ALTER TABLE elsewhere RENAME TO attempts")
+    assert await asyncio.gather(*waiting) == [1, 1, 1]
+    assert ledger.waiting_since is None
+
+
+async def test_waiting_can_be_given_up_and_then_nobody_may_send(ledger):
+    batch, many = await claimed(ledger, 2)
+    await run_sql(ledger, "ALTER TABLE attempts RENAME TO elsewhere")
     try:
-        answers = await asyncio.gather(
-            *(recorder.begin(begin(one, batch)) for one in many), return_exceptions=True
-        )
-        assert [type(answer) for answer in answers] == [NotRecorded] * 3
+        ledger.give_up()
+        tries = [Recorder(ledger).begin(begin(one, batch)) for one in many]
+        answers = await asyncio.gather(*tries, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [NotRecorded] * 2
     finally:
-        async with ledger.write() as connection:
-            await connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO attempts"))
-    assert await recorder.begin(begin(many[0], batch)) == 1
+        await run_sql(ledger, "ALTER TABLE elsewhere RENAME TO attempts")
+
+
+async def test_what_the_ledger_can_never_take_fails_alone(ledger):
+    batch, [one, other] = await claimed(ledger, 2)
+    recorder, first = Recorder(ledger), begin(one, batch)
+    await recorder.begin(first)
+    same_row_twice = replace(begin(other, batch), id=first.id)
+    odd, good = await asyncio.gather(
+        recorder.begin(same_row_twice),
+        recorder.finish(Finish(one.id, batch, Decision(State.SENT))),
+        return_exceptions=True,
+    )
+    assert (type(odd), good) == (NotRecorded, True)
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_made_twice(ledger, monkeypatch):
+    """The connection dies after the commit: the write is repeated and must change nothing more."""
+    batch, [one] = await claimed(ledger)
+    write, failed = ledger.write, []
+
+    async def losing_answers(work):
+        answer = await write(work)
+        if not failed:
+            failed.append(answer)
+            raise ConnectionResetError
+        return answer
+
+    monkeypatch.setattr(ledger, "write", losing_answers)
+    assert await Recorder(ledger).begin(begin(one, batch)) == 1
+    [attempt] = await attempt_rows(ledger)
+    [row] = await rows(ledger)
+    assert (len(failed), attempt.number, row.tries) == (1, 1, 1)

@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from ledgers import run_sql
 
 from waypost.ledger import LedgerBehind, open_ledger
 from waypost.ledger.tables import metadata
@@ -15,10 +15,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_migrations_make_exactly_the_tables_in_code(ledger):
-    async with ledger.read() as connection:
-        differences = await connection.run_sync(
-            lambda sync: compare_metadata(MigrationContext.configure(sync), metadata)
-        )
+    differences = await ledger.read(
+        lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)
+    )
     assert differences == []
 
 
@@ -28,14 +27,12 @@ async def test_upgrading_again_and_at_once_is_safe(ledger):
 
 
 async def test_a_ledger_of_another_version_is_refused_with_advice(ledger):
-    async with ledger.write() as connection:
-        await connection.execute(sa.text("UPDATE alembic_version SET version_num = '0000'"))
+    await run_sql(ledger, "UPDATE alembic_version SET version_num = '0000'")
     try:
         with pytest.raises(LedgerBehind, match="waypost db upgrade"):
             await ledger.check_schema()
     finally:
-        async with ledger.write() as connection:
-            await connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+        await run_sql(ledger, "UPDATE alembic_version SET version_num = '0002'")
 
 
 async def test_an_empty_database_is_refused_with_advice(tmp_path):

@@ -6,12 +6,9 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import sqlalchemy as sa
-from ledgers import LONG_AGO, NOTE, ask, change, rows
-from uuid_utils.compat import uuid7
+from ledgers import LONG_AGO, NOTE, ask, change, rows, taken
 
 from waypost import Recipient
-from waypost.ledger import claims
 from waypost.ledger.intake import accept
 from waypost.ledger.tables import verifications
 from waypost.ledger.verifications import Checked
@@ -28,9 +25,8 @@ async def minted(ledger, times=1):
     runtime = Runtime(Settings(), ledger, [])
     made = []
     for _ in range(times):
-        batch = uuid7()
-        await accept(ledger, NOTE, [ask(recipient=Recipient(id="ada", email="ada@a.example"))], batch)
-        [notification] = await claims.claim(ledger, "note", batch)
+        await accept(ledger, NOTE, [ask(recipient=Recipient(id="ada", email="ada@a.example"))])
+        _, [notification] = await taken(ledger)
         notification.data["verify_url"] = "https://app.example/verify?from=mail"
         made.append((await mint(runtime, [notification]))[notification.id])
     yield runtime.secret_key, made
@@ -77,8 +73,7 @@ async def test_the_right_code_at_once_twenty_times_works_once(ledger):
 
 async def test_an_expired_code_is_expired_right_or_wrong(ledger):
     async with minted(ledger) as (key, [one]):
-        async with ledger.write() as connection:
-            await connection.execute(sa.update(verifications).values(expires_at=LONG_AGO))
+        await change(ledger, verifications, expires_at=LONG_AGO)
         assert await verify(ledger, key, "ada", one["code"]) is Checked.EXPIRED
         assert await verify(ledger, key, "ada", another(one["code"])) is Checked.EXPIRED
 
@@ -136,9 +131,8 @@ async def test_a_mail_sent_again_leaves_the_code_of_the_first_good(ledger):
     async with minted(ledger) as (key, [first]):
         runtime = Runtime(Settings(), ledger, [])
         [row] = await rows(ledger)
-        batch = uuid7()
-        await change(ledger, state="accepted", batch_id=batch)
-        [again] = await claims.claim(ledger, "note", batch)
+        await change(ledger, state="accepted")
+        _, [again] = await taken(ledger)
         again.data["verify_url"] = "https://app.example/verify"
         second = (await mint(runtime, [again]))[row.id]
         wrong = another(first["code"]) if another(first["code"]) != second["code"] else "000000"

@@ -1,0 +1,233 @@
+"""The dispatcher, in every worker: what is accepted and due becomes Prefect runs.
+
+A run starts as soon as something is due and a slot is free; what arrives meanwhile is the next batch
+(group commit), so batches grow only under load. Urgent lanes go first and keep a slot to themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from deployments.outage import Outage
+from deployments.runs import PrefectAway, Runs
+from waypost.clock import now
+from waypost.ledger import Ledger, batches, claims
+from waypost.ledger.batches import Ending, Leases
+from waypost.ledger.claims import Claim, Lane
+from waypost.ledger.notices import watching
+from waypost.notification_type import NotificationType
+from waypost.priority import Priority, room
+
+LOOK_SECONDS = 5.0  # how long to sleep at most: notices can be lost, and clocks differ a little
+SHORTEST_SECONDS = 0.02
+AWAY_SECONDS = 0.5  # how often a Prefect API that does not answer is asked again
+URGENT_AFTER = 10.0  # seconds of outage after which what is urgent goes without Prefect
+ASK_SECONDS = 5.0  # how often Prefect is asked about runs that are not in this process
+
+logger = logging.getLogger("waypost.dispatcher")
+
+
+class Worker(Protocol):
+    """What runs the runs, if this process does that too."""
+
+    def lanes(self) -> Mapping[UUID, Priority]:
+        """The flow runs in hand, by id, with the lane of each."""
+        ...
+
+    def wake(self) -> None:
+        """There is a new run: look for it at once."""
+        ...
+
+
+@dataclass(slots=True)
+class Flight:
+    """A batch this dispatcher claimed and whose lease it keeps until its run has ended."""
+
+    claim: Claim
+    run: UUID | None = None
+    direct: asyncio.Task[None] | None = None
+    seen_here: bool = False
+    asked_at: float = field(default=0.0)
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """slots: runs in flight at most. deliver: takes a batch's steps without Prefect."""
+
+    ledger: Ledger
+    types: Mapping[str, NotificationType]
+    runs: Runs
+    worker: Worker
+    leases: Leases
+    outage: Outage
+    deliver: Callable[[Claim], Awaitable[None]]
+    slots: int
+    steady: Callable[[], float] = time.monotonic
+    _flights: dict[UUID, Flight] = field(default_factory=dict[UUID, Flight])
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """Something may be due, or a run has ended: look at once."""
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Dispatch until `stop`. What goes wrong is logged and tried again: nothing is lost by it,
+        only late."""
+        async with watching(self.ledger, self.wake):
+            while not stop.is_set():
+                self._woken.clear()
+                try:
+                    pause = await self.turn()
+                except PrefectAway:
+                    pause = AWAY_SECONDS
+                except Exception as error:  # asyncpg's connect errors have no common class
+                    logger.warning("could not look for what is due (%s); trying again", type(error).__name__)
+                    pause = 1.0
+                await self._sleep(pause, stop)
+        await asyncio.gather(*(flight.direct for flight in self._flights.values() if flight.direct))
+
+    async def turn(self) -> float:
+        """One look: land what has ended, start what is due. Answers for how many seconds nothing more
+        will be, unless somebody wakes it."""
+        untaken = await self._land()
+        if self.outage.lasts and not await self._is_back():
+            if self.outage.lasts >= URGENT_AFTER:
+                await self._go_directly(untaken)
+            return AWAY_SECONDS
+        for flight in list(self._flights.values()):
+            if flight.run is None and flight.direct is None:
+                await self._ask_for_run(flight)
+        return await self._launch()
+
+    async def _is_back(self) -> bool:
+        try:
+            await self.runs.probe()
+        except PrefectAway:
+            return False
+        return True
+
+    async def _land(self) -> set[UUID]:
+        """Forget the batches that have ended, and those whose run can do nothing for them any more.
+        Answers those that no run has taken up."""
+        if not self._flights:
+            return set()
+        here = self.worker.lanes()
+        still_open = await batches.open_among(self.ledger, list(self._flights))
+        for id, flight in list(self._flights.items()):
+            if id not in still_open:
+                self._forget(flight)
+            elif flight.direct is not None:
+                if flight.direct.done():
+                    self._forget(flight)
+            elif flight.run in here:
+                flight.seen_here = True
+            elif flight.seen_here:
+                await self._run_is_over(flight, taken=still_open[id])
+        if not self.outage.lasts:
+            await self._ask_prefect(still_open)
+        return {id for id, taken in still_open.items() if not taken}
+
+    async def _ask_prefect(self, still_open: Mapping[UUID, bool]) -> None:
+        """Runs that other processes have, or nobody yet: has Prefect ended them, or lost them?"""
+        moment = self.steady()
+        elsewhere = {
+            flight.run: flight
+            for flight in self._flights.values()
+            if flight.run and not flight.seen_here and not flight.direct
+            and moment - flight.asked_at > ASK_SECONDS
+        }  # fmt: skip
+        if not elsewhere:
+            return
+        ended = await self.runs.ended(list(elsewhere))
+        for run, flight in elsewhere.items():
+            flight.asked_at = moment
+            if ended.get(run, True):
+                await self._run_is_over(flight, taken=still_open.get(flight.claim.id, True))
+
+    async def _run_is_over(self, flight: Flight, *, taken: bool) -> None:
+        """The run has ended and its batch has not. Never taken up: its work is free at once. Taken up:
+        something may be on the wire, so that the lease must lapse first."""
+        if not taken:
+            await batches.end(self.ledger, flight.claim.id, Ending.LOST)
+        self._forget(flight)
+
+    def _forget(self, flight: Flight) -> None:
+        self._flights.pop(flight.claim.id, None)
+        self.leases.let_go(flight.claim.id)
+
+    async def _go_directly(self, untaken: Collection[UUID]) -> None:
+        """What is urgent does not wait for Prefect any longer."""
+        for lane in await claims.lanes(self.ledger, self.types):
+            if lane.priority is Priority.URGENT and lane.due_at <= now() and self._has_room(lane):
+                claim = await claims.reserve(self.ledger, lane.type, lane.priority)
+                if claim is not None:
+                    self._claimed(claim).direct = asyncio.create_task(self._deliver(claim))
+        for flight in self._flights.values():
+            waits = flight.run is None or flight.claim.id in untaken
+            if waits and flight.direct is None and flight.claim.priority is Priority.URGENT:
+                flight.direct = asyncio.create_task(self._deliver(flight.claim))
+
+    def _claimed(self, claim: Claim) -> Flight:
+        flight = self._flights[claim.id] = Flight(claim)
+        self.leases.hold(claim.id)
+        return flight
+
+    async def _deliver(self, claim: Claim) -> None:
+        logger.warning("Prefect does not answer: sending %d %s without it", claim.size, claim.type)
+        try:
+            await self.deliver(claim)
+        except Exception:
+            logger.exception("batch %s could not be sent without Prefect; it comes back", claim.id)
+        finally:
+            self.wake()
+
+    async def _ask_for_run(self, flight: Flight) -> None:
+        flight.run = await self.runs.start(flight.claim)
+        flight.asked_at = self.steady()
+        await batches.given_run(self.ledger, flight.claim.id, flight.run)
+        self.worker.wake()
+
+    async def _launch(self) -> float:
+        """Claim and start what is due, a batch a lane in turn, as far as there is room. Answers in how
+        many seconds something more is due."""
+        while True:
+            waiting = [lane for lane in await claims.lanes(self.ledger, self.types) if self._has_room(lane)]
+            started = [await self._start(lane) for lane in waiting if lane.due_at <= now()]
+            if not any(started):
+                soonest = min((lane.due_at for lane in waiting), default=None)
+                pause = LOOK_SECONDS if soonest is None else (soonest - now()).total_seconds()
+                return min(max(pause, SHORTEST_SECONDS), LOOK_SECONDS)
+
+    async def _start(self, lane: Lane) -> bool:
+        """False when somebody else was quicker, or an earlier lane took the room."""
+        if not self._has_room(lane):
+            return False
+        claim = await claims.reserve(self.ledger, lane.type, lane.priority)
+        if claim is None:
+            return False
+        await self._ask_for_run(self._claimed(claim))
+        return True
+
+    def _has_room(self, lane: Lane) -> bool:
+        of_type = sum(flight.claim.type == lane.type for flight in self._flights.values())
+        if of_type >= self.types[lane.type].runs_at_once:
+            return False
+        if self.outage.lasts and lane.priority is not Priority.URGENT:
+            return False
+        here = self.worker.lanes()
+        running = Counter(here.values())
+        running.update(flight.claim.priority for flight in self._flights.values() if flight.run not in here)
+        return room(lane.priority, running, self.slots) > 0
+
+    async def _sleep(self, pause: float, stop: asyncio.Event) -> None:
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._woken.wait())]
+        _, pending = await asyncio.wait(waits, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()

@@ -1,0 +1,162 @@
+"""Prefect's runs as the dispatcher and the teller of truth see them: started, looked at, corrected.
+
+A run is given a batch id and nothing else, so that Prefect never sees an address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.states import Completed, Crashed, Scheduled
+
+from deployments import registry
+from deployments.outage import Outage
+from deployments.registry import find
+from waypost.ledger.claims import Claim
+
+DIRECT = "without-prefect"
+ANSWERS_WITHIN = 10.0  # seconds
+
+logger = logging.getLogger("waypost.prefect")
+
+
+class PrefectAway(RuntimeError):
+    """The Prefect API does not answer, or not as it should."""
+
+
+class Runs(Protocol):
+    """What is asked of Prefect. Every call raises PrefectAway when it does not answer."""
+
+    async def start(self, claim: Claim) -> UUID:
+        """Create the run that will take the batch up. Creating it again answers the same run."""
+        ...
+
+    async def ended(self, ids: Sequence[UUID]) -> dict[UUID, bool]:
+        """Whether each run Prefect knows has ended; a run that is missing it does not know."""
+        ...
+
+    async def probe(self) -> None:
+        """Ask whether it answers."""
+        ...
+
+
+class PrefectRuns:
+    """The runs of one Prefect server, by an open client of Prefect's and without its long waits."""
+
+    def __init__(self, client: PrefectClient, work_pool: str, outage: Outage) -> None:
+        self._client = client
+        self._work_pool = work_pool
+        self._outage = outage
+        self._deployments: dict[str, UUID] = {}
+
+    async def start(self, claim: Claim) -> UUID:
+        """Create the run for a batch, in the queue of its priority. Deployments that the server does
+        not know (it is new, or lost its database) are made again."""
+        async with self._asking() as client:
+            try:
+                return await self._create(client, claim)
+            except ObjectNotFound:
+                self._deployments = await registry.deploy(client, self._work_pool)
+                return await self._create(client, claim)
+
+    async def _create(self, client: PrefectClient, claim: Claim) -> UUID:
+        run = await client.create_flow_run_from_deployment(
+            await self._deployment(client, claim.type),
+            parameters={"batch": str(claim.id)},
+            name=_name(claim.type, claim.size, claim.id),
+            tags=[f"attempt:{claim.attempt}"],
+            idempotency_key=str(claim.id),
+            work_queue_name=str(claim.priority),
+        )
+        return run.id
+
+    async def _deployment(self, client: PrefectClient, type: str) -> UUID:
+        if type not in self._deployments:
+            found = await client.read_deployment_by_name(find(type).deployment)
+            self._deployments[type] = found.id
+        return self._deployments[type]
+
+    async def ended(self, ids: Sequence[UUID]) -> dict[UUID, bool]:
+        """Whether each run Prefect knows has ended."""
+        if not ids:
+            return {}
+        async with self._asking() as client:
+            wanted = FlowRunFilter(id=FlowRunFilterId(any_=list(ids)))
+            runs = await client.read_flow_runs(flow_run_filter=wanted, limit=len(ids))
+        return {run.id: bool(run.state and run.state.is_final()) for run in runs}
+
+    async def crashed(self, id: UUID, message: str) -> None:
+        """Show the run as Crashed, if it is shown as anything but ended."""
+        await self._correct(id, Crashed(message=message))
+
+    async def completed(self, id: UUID, message: str, at: datetime, *, direct: bool = False) -> None:
+        """Show the run as Completed, if it is shown as anything but ended. direct: its work was done
+        without Prefect, and its tags say so."""
+        await self._correct(id, Completed(message=message, timestamp=at))
+        if direct:
+            async with self._asking() as client:
+                run = await client.read_flow_run(id)
+                await client.update_flow_run(id, tags=sorted({*run.tags, DIRECT}))
+
+    async def again(self, id: UUID) -> None:
+        """Let the run start once more: its worker was lost before anything of it was accepted."""
+        await self._correct(id, Scheduled(message="Its worker was lost before it began; it starts again."))
+
+    async def _correct(self, id: UUID, state: State[Any]) -> None:
+        async with self._asking() as client:
+            try:
+                run = await client.read_flow_run(id)
+            except ObjectNotFound:
+                return
+            if run.state is None or not run.state.is_final():
+                await client.set_flow_run_state(id, state, force=True)
+
+    async def reported(self, type: str, size: int, batch: UUID, message: str, at: datetime) -> UUID:
+        """A run, Completed from the start, for what was delivered while Prefect did not answer."""
+        async with self._asking() as client:
+            run = await client.create_flow_run_from_deployment(
+                await self._deployment(client, type),
+                parameters={"batch": str(batch)},
+                name=_name(type, size, batch),
+                tags=[DIRECT],
+                idempotency_key=f"{batch}-{DIRECT}",
+            )
+        await self.completed(run.id, message, at, direct=True)
+        return run.id
+
+    async def probe(self) -> None:
+        """Ask whether it answers."""
+        async with self._asking() as client:
+            await client.hello()
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncGenerator[PrefectClient]:
+        """A client that answers soon or raises: who asks here looks again soon anyway."""
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                async with asyncio.timeout(ANSWERS_WITHIN):
+                    yield self._client
+        except ObjectNotFound:
+            raise
+        except (httpx.HTTPError, PrefectException, TimeoutError) as error:
+            if self._outage.failed():
+                logger.warning("the Prefect API does not answer (%s); asking again", type(error).__name__)
+            raise PrefectAway(f"the Prefect API does not answer ({type(error).__name__})") from None
+        if self._outage.answered():
+            logger.warning("the Prefect API answers again")
+
+
+def _name(type: str, size: int, batch: UUID) -> str:
+    return f"{type}-{size}-{batch.hex[-6:]}"

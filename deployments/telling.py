@@ -1,0 +1,45 @@
+"""Telling Prefect the truth: a run whose worker died, or that was done without Prefect, is shown as what
+became of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from deployments.runs import PrefectRuns
+from waypost.clock import now
+from waypost.ledger import Ledger, batches
+from waypost.ledger.batches import Ending, Untold
+
+GRACE = timedelta(seconds=5)  # a run says itself how it ended, a moment after its batch has
+AT_ONCE = 50
+
+
+async def tell(ledger: Ledger, runs: PrefectRuns) -> int:
+    """Look at the batches that have ended and correct what Prefect shows of their runs; answers how many
+    were looked at. Raises PrefectAway, and then they are looked at another time."""
+    untold = await batches.untold(ledger, now() - GRACE, AT_ONCE)
+    known = await runs.ended([one.flow_run_id for one in untold if one.flow_run_id])
+    for one in untold:
+        if one.flow_run_id is None or one.ending is Ending.DIRECT or known.get(one.flow_run_id) is False:
+            await _correct(runs, one)
+    await batches.told(ledger, [one.id for one in untold])
+    return len(untold)
+
+
+async def _correct(runs: PrefectRuns, one: Untold) -> None:
+    run = one.flow_run_id
+    match one.ending:
+        case Ending.DIRECT:
+            message = f"Sent without Prefect, which did not answer: {one.summary}"
+            if run is None:
+                await runs.reported(one.type, one.size, one.id, message, one.ended_at)
+            else:
+                await runs.completed(run, message, one.ended_at, direct=True)
+        case Ending.LOST if run and not one.size and not one.started:
+            await runs.again(run)
+        case Ending.LOST if run:
+            await runs.crashed(run, "Its worker was lost. What it had not sent goes out with another run.")
+        case Ending.DONE if run:
+            await runs.completed(run, f"{one.summary}; its worker ended before it could say so", one.ended_at)
+        case _:
+            pass

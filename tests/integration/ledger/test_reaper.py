@@ -1,0 +1,191 @@
+"""What a lost run held comes back: once, and only when it is lost."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from ledgers import LONG_AGO, NOTE, attempt_rows, change, claimed, lost, reserved, rows, taken
+
+from waypost import Doubt
+from waypost.clock import now, told_by
+from waypost.ledger.batches import Leases, renew
+from waypost.ledger.reaper import Lapsed, Reaper, reclaim
+from waypost.ledger.recorder import Begin, Finish, Recorder
+from waypost.ledger.tables import batches, events
+from waypost.outcome import Outcome, Phase, Verdict
+from waypost.policy import Decision
+from waypost.states import State
+
+pytestmark = pytest.mark.anyio
+TYPES = {"note": NOTE}
+
+
+def begin(notification, batch):
+    return Begin(notification.id, batch, "email", "smtp", None)
+
+
+class Steady:
+    """A clock that is moved by hand."""
+
+    def __init__(self):
+        self.time = 0.0
+
+    def __call__(self):
+        return self.time
+
+
+async def test_the_work_of_a_lost_run_comes_back_once_with_two_reapers_racing(ledger):
+    batch, _ = await claimed(ledger, 20)
+    await change(ledger, batches, leased_until=LONG_AGO)
+    lapsed = Lapsed(batch, LONG_AGO)
+    both = await asyncio.gather(*(reclaim(ledger, lapsed, TYPES) for _ in range(2)))
+    assert sorted(one.free if one else 0 for one in both) == [0, 20]
+    assert (await reserved(ledger)).size == 20
+
+
+async def test_what_was_half_sent_is_marked_unknown_and_goes_once_more(ledger):
+    batch, [one] = await claimed(ledger)
+    await Recorder(ledger).begin(begin(one, batch))
+    [found] = await lost(ledger)
+    _, [again] = await taken(ledger)
+    [attempt] = await attempt_rows(ledger)
+    assert (found.free, found.in_doubt) == (0, 1)
+    assert (again.id, again.in_doubt, attempt.verdict) == (one.id, 1, "unknown")
+
+
+async def test_in_doubt_a_second_time_a_person_decides(ledger):
+    batch, [one] = await claimed(ledger)
+    await Recorder(ledger).begin(begin(one, batch))
+    await lost(ledger)
+    batch, [one] = await taken(ledger)
+    await Recorder(ledger).begin(begin(one, batch))
+    await lost(ledger)
+    [row] = await rows(ledger)
+    assert (row.state, row.in_doubt) == ("held", 2)
+    assert "a person decides" in row.reason
+
+
+@pytest.mark.parametrize(
+    ("doubt", "state"), [(Doubt.RESEND, "deferred"), (Doubt.HOLD, "held"), (Doubt.DROP, "failed")]
+)
+async def test_the_type_says_what_becomes_of_a_doubt(ledger, doubt, state):
+    batch, [one] = await claimed(ledger)
+    await Recorder(ledger).begin(begin(one, batch))
+    await lost(ledger, {"note": replace(NOTE, when_in_doubt=doubt)})
+    [row] = await rows(ledger)
+    assert (row.state, row.in_doubt, "doubt" in row.reason or state == "deferred") == (state, 1, True)
+
+
+async def test_what_was_refused_and_had_not_begun_its_next_step_is_in_no_doubt(ledger):
+    batch, [one] = await claimed(ledger)
+    recorder, first = Recorder(ledger), begin(one, batch)
+    await recorder.begin(first)
+    refused = Outcome(Verdict.REFUSED, Phase.RCPT, code=550)
+    await recorder.finish(Finish(one.id, batch, Decision(State.SENDING), attempt=first.id, outcome=refused))
+    [found] = await lost(ledger)
+    [row] = await rows(ledger)
+    assert (found.free, found.in_doubt, row.state, row.in_doubt) == (1, 0, "accepted", 0)
+
+
+async def test_a_run_that_lost_its_work_cannot_send_it(ledger):
+    batch, [mine] = await claimed(ledger)
+    await lost(ledger)
+    await reserved(ledger)
+    assert await Recorder(ledger).begin(begin(mine, batch)) == 0
+    assert await attempt_rows(ledger) == []
+
+
+async def test_an_answer_that_comes_after_the_work_was_taken_away_changes_nothing(ledger):
+    batch, [mine] = await claimed(ledger)
+    recorder, attempt = Recorder(ledger), begin(mine, batch)
+    await recorder.begin(attempt)
+    await lost(ledger)
+    await taken(ledger)
+    late = Outcome(Verdict.ACCEPTED, Phase.DOT, code=250)
+    assert not await recorder.finish(
+        Finish(mine.id, batch, Decision(State.SENT), attempt=attempt.id, outcome=late)
+    )
+    [row], [made] = await rows(ledger), await attempt_rows(ledger)
+    assert (row.state, made.verdict) == ("claimed", "unknown")
+
+
+async def test_losing_a_run_is_on_the_timeline(ledger):
+    await claimed(ledger)
+    await lost(ledger)
+    assert [event.what for event in await rows(ledger, events)] == ["run lost"]
+
+
+async def test_a_lease_that_is_kept_is_never_taken(ledger):
+    ledger.lease = timedelta(seconds=0.3)
+    batch, _ = await claimed(ledger)
+    leases, reaper = Leases(ledger), Reaper(ledger, TYPES)
+    async with leases.keeping(batch):
+        for _ in range(8):
+            assert await reaper.look() == []
+            await asyncio.sleep(0.1)
+    for _ in range(8):
+        await asyncio.sleep(0.1)
+        if found := await reaper.look():
+            break
+    assert [one.free for one in found] == [1]
+    await leases.close()
+
+
+async def test_held_twice_it_is_kept_until_let_go_twice(ledger):
+    ledger.lease = timedelta(seconds=0.3)
+    batch, _ = await claimed(ledger)
+    leases = Leases(ledger)
+    async with leases.keeping(batch):
+        async with leases.keeping(batch):
+            pass
+        before = (await rows(ledger, batches))[0].leased_until
+        await asyncio.sleep(0.2)
+        assert (await rows(ledger, batches))[0].leased_until > before
+    await leases.close()
+
+
+async def test_a_clock_that_jumps_forward_takes_nothing_from_the_living(ledger):
+    batch, _ = await claimed(ledger)
+    steady = Steady()
+    reaper = Reaper(ledger, TYPES, steady)
+    assert await reaper.look() == []
+    tomorrow = now() + timedelta(days=1)
+    with told_by(lambda: tomorrow):
+        for _ in range(5):
+            steady.time += ledger.lease.total_seconds() / 4
+            await renew(ledger, [batch])
+            assert await reaper.look() == []
+
+
+async def test_a_clock_that_jumps_back_keeps_nothing_from_anybody(ledger):
+    await claimed(ledger)
+    steady = Steady()
+    reaper = Reaper(ledger, TYPES, steady)
+    yesterday = now() - timedelta(days=1)
+    with told_by(lambda: yesterday):
+        assert await reaper.look() == []
+        steady.time += ledger.lease.total_seconds() + 1
+        assert [one.free for one in await reaper.look()] == [1]
+
+
+async def test_one_that_lapsed_long_ago_comes_back_after_a_third_of_a_lease(ledger):
+    await claimed(ledger)
+    await change(ledger, batches, leased_until=LONG_AGO)
+    steady = Steady()
+    reaper = Reaper(ledger, TYPES, steady)
+    assert await reaper.look() == []
+    steady.time += ledger.lease.total_seconds() / 3 + 0.1
+    assert [one.free for one in await reaper.look()] == [1]
+
+
+async def test_renewing_and_recording_at_once_never_deadlock(ledger):
+    ledger.lease = timedelta(seconds=0.03)
+    batch, many = await claimed(ledger, 200)
+    recorder, leases = Recorder(ledger), Leases(ledger)
+    async with leases.keeping(batch):
+        numbers = await asyncio.gather(*(recorder.begin(begin(one, batch)) for one in many))
+        await recorder.finish_all([Finish(one.id, batch, Decision(State.SENT)) for one in many])
+    await leases.close()
+    assert set(numbers) == {1}
+    assert {row.state for row in await rows(ledger)} == {"sent"}

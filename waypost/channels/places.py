@@ -1,0 +1,55 @@
+"""A provider's places: one message each at a time, shared by every run of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from itertools import count
+
+from waypost.priority import Priority
+
+
+class Places:
+    """As many as the provider has connections. Whoever waits for one gets it by priority, then in turn.
+
+    A place is kept from before an attempt is recorded until its outcome is: at most one message a place
+    is ever in doubt.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._free = most
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._turns = count()
+
+    async def take(self, priority: Priority = Priority.NORMAL) -> None:
+        """Wait for a place."""
+        if self._free > 0:
+            self._free -= 1
+            return
+        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (priority.rank, next(self._turns), given))
+        try:
+            await given
+        except asyncio.CancelledError:
+            if given.done() and not given.cancelled():
+                self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        """Hand the place to whoever is next."""
+        while self._waiting:
+            _, _, next_one = heapq.heappop(self._waiting)
+            if not next_one.done():
+                next_one.set_result(None)
+                return
+        self._free += 1
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody has one."""
+        return self._free == self.most
+
+    def wanted(self, priority: Priority) -> bool:
+        """Whether somebody at least as urgent waits for one."""
+        return any(rank <= priority.rank and not given.done() for rank, _, given in self._waiting)

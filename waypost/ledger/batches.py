@@ -1,0 +1,293 @@
+"""Batches: what one run has in hand, under one lease.
+
+Whoever makes a batch, runs it or watches over it holds its lease; `Leases` renews all that a process
+holds with one statement. A batch ends once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.clock import now
+from waypost.ids import new_id
+from waypost.ledger.engine import Ledger
+from waypost.ledger.many import among
+from waypost.ledger.notices import announce_work
+from waypost.ledger.tables import IN_HAND, batches, events, notifications
+from waypost.notification_type import NotificationType
+from waypost.priority import Priority
+from waypost.states import State
+
+logger = logging.getLogger("waypost.ledger")
+OWNER = f"{os.uname().nodename}:{os.getpid()}"
+
+
+class Ending(StrEnum):
+    """How a batch ended."""
+
+    DONE = "done"  # its run accounted for everything
+    LOST = "lost"  # its run stopped giving signs of life; what was left went on to others
+    DIRECT = "direct"  # done by a worker without Prefect, which did not answer
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """An ended batch of which Prefect may not know."""
+
+    id: UUID
+    type: str
+    size: int
+    flow_run_id: UUID | None
+    started: bool
+    ending: Ending
+    summary: str
+    created_at: datetime
+    ended_at: datetime
+
+
+def open_batch(
+    connection: sa.Connection,
+    ledger: Ledger,
+    type: str,
+    priority: Priority,
+    size: int,
+    flow_run_id: UUID | None = None,
+    id: UUID | None = None,
+) -> UUID:
+    """A new batch, leased from now on. Part of the caller's transaction."""
+    moment, id = now(), id or new_id()
+    values: dict[str, Any] = {
+        "id": id,
+        "type": type,
+        "priority": priority,
+        "size": size,
+        "flow_run_id": flow_run_id,
+        "owner": OWNER,
+        "created_at": moment,
+        "leased_until": moment + ledger.lease,
+    }
+    connection.execute(ledger.insert(batches).on_conflict_do_nothing(), values)
+    return id
+
+
+async def announce(ledger: Ledger, type: NotificationType, flow_run_id: UUID) -> UUID:
+    """A batch for a run that brings its own requests, made before it starts: should its worker be lost
+    before they are accepted, whoever finds the batch lets the run start again."""
+
+    def work(connection: sa.Connection) -> UUID:
+        known = announced(connection, flow_run_id)
+        return known or open_batch(connection, ledger, type.name, type.lane, 0, flow_run_id)
+
+    return await ledger.write(work)
+
+
+def announced(connection: sa.Connection, flow_run_id: UUID | None) -> UUID | None:
+    """The batch that waits for that run, if one does."""
+    if flow_run_id is None:
+        return None
+    return connection.scalar(
+        sa.select(batches.c.id).where(
+            batches.c.flow_run_id == flow_run_id,
+            batches.c.ended_at.is_(None),
+            batches.c.taken_at.is_(None),
+        )
+    )
+
+
+async def given_run(ledger: Ledger, id: UUID, flow_run_id: UUID) -> None:
+    """Note which run was made for the batch."""
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(sa.update(batches).where(batches.c.id == id).values(flow_run_id=flow_run_id))
+
+    await ledger.persist(work)
+
+
+async def end(
+    ledger: Ledger, id: UUID, ending: Ending, summary: str = "", flow_run_id: UUID | None = None
+) -> bool:
+    """End the batch; what is still claimed in it is free again. False when it had ended before, or
+    something in it is still being sent: then it stays open, for whoever finds its lease lapsed.
+
+    flow_run_id: the run that is over, whose announced batch has served its purpose too.
+    """
+
+    def work(connection: sa.Connection) -> bool:
+        sending = sa.select(notifications.c.id).where(
+            notifications.c.batch_id == id, IN_HAND, notifications.c.state == State.SENDING
+        )
+        if connection.execute(sending.limit(1)).first() is not None:
+            return False
+        if (unused := announced(connection, flow_run_id)) is not None:
+            close(connection, unused, ending)
+        return close(connection, id, ending, summary) is not None
+
+    return await ledger.persist(work)
+
+
+def close(
+    connection: sa.Connection,
+    id: UUID,
+    ending: Ending,
+    summary: str = "",
+    *conditions: sa.ColumnElement[bool],
+) -> tuple[sa.Row[Any], list[UUID]] | None:
+    """Mark the batch ended and free what is claimed in it. Answers its row and what was freed; None
+    when it had ended before or `conditions` do not hold.
+
+    The batch is locked before its notifications, by everybody: so nobody deadlocks.
+    """
+    ended = connection.execute(
+        sa.update(batches)
+        .where(batches.c.id == id, batches.c.ended_at.is_(None), *conditions)
+        .values(ended_at=now(), ending=ending, summary=summary)
+        .returning(*batches.c)
+    ).one_or_none()
+    if ended is None:
+        return None
+    freed = (
+        sa.update(notifications)
+        .where(notifications.c.batch_id == id, IN_HAND, notifications.c.state == State.CLAIMED)
+        .values(state=State.ACCEPTED)
+        .returning(notifications.c.id)
+    )
+    announce_work(connection)  # there is a free slot
+    return ended, list(connection.scalars(freed))
+
+
+async def open_among(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, bool]:
+    """Those of `ids` that have not ended, and whether a run has taken each up."""
+
+    def work(connection: sa.Connection) -> dict[UUID, bool]:
+        found = connection.execute(
+            sa.select(batches.c.id, batches.c.taken_at.is_not(None)).where(
+                among(batches.c.id, ids), batches.c.ended_at.is_(None)
+            )
+        )
+        return {id: bool(taken) for id, taken in found}
+
+    return await ledger.read(work) if ids else {}
+
+
+async def untold(ledger: Ledger, before: datetime, limit: int = 50) -> list[Untold]:
+    """Batches that ended before a moment and whose run Prefect may show wrongly, oldest first."""
+    wanted = (
+        sa.select(batches)
+        .where(sa.text("told_at IS NULL AND ended_at IS NOT NULL"), batches.c.ended_at <= before)
+        .order_by(batches.c.ended_at)
+        .limit(limit)
+    )
+    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
+    return [
+        Untold(
+            id=row.id,
+            type=row.type,
+            size=row.size,
+            flow_run_id=row.flow_run_id,
+            started=row.taken_at is not None,
+            ending=Ending(row.ending),
+            summary=row.summary,
+            created_at=row.created_at,
+            ended_at=row.ended_at,
+        )
+        for row in rows
+    ]
+
+
+async def told(ledger: Ledger, ids: Sequence[UUID]) -> None:
+    """Note that Prefect shows those batches' runs as they are."""
+    if ids:
+        marked = sa.update(batches).where(among(batches.c.id, ids)).values(told_at=now())
+        await ledger.persist(lambda connection: connection.execute(marked))
+
+
+class Leases:
+    """Everything this process holds, renewed three times a lease with one statement."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._held: dict[UUID, int] = {}
+        self._beating: asyncio.Task[None] | None = None
+
+    def hold(self, batch: UUID) -> None:
+        """Keep `batch` from now on; as often as it was held, it must be let go."""
+        self._held[batch] = self._held.get(batch, 0) + 1
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.create_task(self._beat())
+
+    def let_go(self, batch: UUID) -> None:
+        """Renew it no more, once everybody here who held it has let go."""
+        left = self._held.pop(batch, 0) - 1
+        if left > 0:
+            self._held[batch] = left
+
+    @asynccontextmanager
+    async def keeping(self, batch: UUID) -> AsyncGenerator[None]:
+        """Hold `batch` for the length of the block."""
+        self.hold(batch)
+        try:
+            yield
+        finally:
+            self.let_go(batch)
+
+    async def close(self) -> None:
+        """Renew nothing any more."""
+        self._held.clear()
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.gather(self._beating, return_exceptions=True)
+
+    async def _beat(self) -> None:
+        wait = self._ledger.lease.total_seconds() / 3
+        pause = wait
+        while True:
+            await asyncio.sleep(pause)
+            pause = wait
+            if not self._held:
+                continue
+            try:
+                await renew(self._ledger, list(self._held))
+            except Exception as error:  # asyncpg's connect errors have no common class
+                logger.warning("leases could not be renewed (%s); trying again", type(error).__name__)
+                pause = min(1.0, wait)
+
+
+async def renew(ledger: Ledger, ids: Sequence[UUID]) -> None:
+    """Those of `ids` that are open are this process's for another lease."""
+    renewed = (
+        sa.update(batches)
+        .where(among(batches.c.id, ids), batches.c.ended_at.is_(None))
+        .values(leased_until=now() + ledger.lease)
+    )
+    await ledger.write(lambda connection: connection.execute(renewed))
+
+
+def note_events(
+    connection: sa.Connection, ids: Sequence[UUID], what: str, detail: str, batch: UUID | None = None
+) -> None:
+    """Put a line on the timeline of each notification."""
+    moment = now()
+    rows = [
+        {
+            "id": new_id(),
+            "notification_id": id,
+            "at": moment,
+            "what": what,
+            "detail": detail,
+            "batch_id": batch,
+        }
+        for id in ids
+    ]
+    if rows:
+        connection.execute(sa.insert(events), rows)

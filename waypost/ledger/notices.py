@@ -1,0 +1,93 @@
+"""Noticing new work at once and for next to nothing: LISTEN and NOTIFY on PostgreSQL, a look at a
+counter that SQLite keeps in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import sqlalchemy as sa
+
+from waypost.ledger.engine import Ledger, PostgresLedger, SqliteLedger
+
+CHANNEL = "waypost"
+GLANCE_SECONDS = 0.05  # how often SQLite's counter is looked at: some 20 microseconds a look
+RETRY_SECONDS = 1.0
+
+logger = logging.getLogger("waypost.ledger")
+
+
+def announce_work(connection: sa.Connection) -> None:
+    """Wake every dispatcher when this transaction commits."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))
+
+
+@asynccontextmanager
+async def watching(ledger: Ledger, wake: Callable[[], None]) -> AsyncGenerator[None]:
+    """Call `wake` whenever the ledger may hold new work, while the block runs. It may be called for
+    nothing, and a database that is away for a while may make it late: so look now and then anyway."""
+    match ledger:
+        case PostgresLedger():
+            watch = _listen(ledger, wake)
+        case SqliteLedger():
+            watch = _glance(ledger, wake)
+        case _:
+            yield
+            return
+    task = asyncio.create_task(watch)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _listen(ledger: PostgresLedger, wake: Callable[[], None]) -> None:
+    """A connection of its own, opened again when it is lost."""
+
+    while True:
+        try:
+            async with ledger.engine.connect() as connection:
+                raw: Any = (await connection.get_raw_connection()).driver_connection
+                await _until_lost(raw, wake)
+        except Exception as error:  # asyncpg's connect errors have no common class
+            logger.warning("not listening for new work (%s); trying again", type(error).__name__)
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _until_lost(raw: Any, wake: Callable[[], None]) -> None:
+    lost = asyncio.Event()
+
+    def on_notice(*_: Any) -> None:
+        wake()
+
+    def on_end(_: Any) -> None:
+        lost.set()
+
+    raw.add_termination_listener(on_end)
+    await raw.add_listener(CHANNEL, on_notice)
+    wake()  # for what came while nobody listened
+    try:
+        await lost.wait()
+    finally:
+        raw.remove_termination_listener(on_end)
+        if not raw.is_closed():
+            await raw.remove_listener(CHANNEL, on_notice)
+
+
+async def _glance(ledger: SqliteLedger, wake: Callable[[], None]) -> None:
+    """`PRAGMA data_version` changes when another connection commits; it reads shared memory only."""
+    with ledger.engine.connect() as connection:
+        raw: Any = connection.connection.driver_connection
+        seen = None
+        while True:
+            found = raw.execute("PRAGMA data_version").fetchone()[0]
+            if found != seen:
+                seen = found
+                wake()
+            await asyncio.sleep(GLANCE_SECONDS)
