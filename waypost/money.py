@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated
 
 from babel.numbers import is_currency
@@ -15,6 +15,7 @@ exact = partial(localcontext, prec=100)
 Amount = Annotated[Decimal, Field(ge=0, max_digits=16, decimal_places=6)]
 
 
+@lru_cache(1024)
 def known_currency(code: str) -> str:
     """`code` if it is an ISO 4217 currency. Raises ValueError."""
     if not is_currency(code):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import available_timezones
 
 from babel import Locale, UnknownLocaleError
@@ -11,6 +11,7 @@ from babel import Locale, UnknownLocaleError
 _LOCALE = re.compile(r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}\Z")
 
 
+@lru_cache(1024)
 def known_locale(value: str) -> str:
     """`value` as `pt-BR` writes it. Raises ValueError."""
     # Babel ignores what follows a dot or an @, so the form is checked first.

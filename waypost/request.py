@@ -5,7 +5,9 @@ One shape everywhere: Prefect parameters, the lines of a JSONL file, and HTTP.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, TypeVar, cast
+import re
+from functools import cached_property
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +24,9 @@ from waypost.places import known_locale, known_timezone
 from waypost.priority import Priority
 
 F = TypeVar("F", bound=Facts)
+
+# NUL as JSON writes it, and not the six characters that look like it.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 PHONE_PATTERN = r"^\+?[0-9(). -]*[0-9][0-9(). -]*$"
 
@@ -93,31 +98,23 @@ class Request(BaseModel, Generic[F]):
     expires_at: Moment | None = None
     priority: Priority | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nul(cls, value: Any) -> Any:
+    @cached_property
+    def data_json(self) -> bytes:
+        """The facts as JSON, as the ledger keeps them: written once, and compared when a key repeats."""
+        return self.data.__pydantic_serializer__.to_json(self.data, round_trip=True)
+
+    @model_validator(mode="after")
+    def _without_nul(self) -> Request[F]:
         """PostgreSQL's text holds no NUL, and one request must not spoil its batch."""
-        if _holds_nul(value):
+        data = self.data_json
+        if "\0" in (self.idempotency_key or "") or (b"u0000" in data and _NUL.search(data)):
             raise ValueError("a text holds a NUL character")
-        return value
+        return self
 
     @property
     def digested(self) -> bool:
         """Whether it waits for the next digest; only types that offer it can say so."""
         return False
-
-
-def _holds_nul(value: Any) -> bool:
-    match value:
-        case str():
-            return "\0" in value
-        case dict():
-            items = cast("dict[Any, Any]", value).items()
-            return any(_holds_nul(key) or _holds_nul(item) for key, item in items)
-        case list():
-            return any(_holds_nul(item) for item in cast("list[Any]", value))
-        case _:
-            return False
 
 
 AnyRequest = Request[Any]

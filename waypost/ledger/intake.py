@@ -17,6 +17,7 @@ from waypost.ids import new_id
 from waypost.ledger.batches import announced, open_batch
 from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.ledger.engine import Ledger
+from waypost.ledger.many import insert_many
 from waypost.ledger.notices import announce_work
 from waypost.ledger.tables import batches, groups, idempotency_keys, notifications, recipients
 from waypost.notification import Answer, Receipt
@@ -30,14 +31,10 @@ HELD_FOR_DIGEST = timedelta(days=7)  # what waits for a digest must outlast any 
 
 @dataclass(slots=True)
 class _Candidate:
-    """A request on its way in: its own id, and what the ledger already knows of it.
-
-    data: its facts as JSON, written once for the ledger and for telling repeats from conflicts.
-    """
+    """A request on its way in: its own id, and what the ledger already knows of it."""
 
     request: AnyRequest
     id: UUID
-    data: bytes
     group: bytes | None
     body_hash: bytes = b""
     receipt: Receipt | None = None
@@ -91,15 +88,15 @@ def _accept(
     claimed_by: UUID | None = None,
 ) -> list[Receipt]:
     moment = now()
-    _answer_repeats(ledger, connection, candidates, moment)
+    _answer_repeats(connection, candidates, moment)
     _group(ledger, connection, type, candidates, moment)
     fresh = [candidate for candidate in candidates if candidate.open]
-    _remember_recipients(ledger, connection, fresh, moment)
+    _remember_recipients(connection, fresh, moment)
     rows = [_row(type, candidate, intake, moment) for candidate in fresh]
     if claimed_by is not None:
         _claim(rows, claimed_by, moment)
     if rows:
-        connection.execute(sa.insert(notifications), rows)
+        insert_many(connection, notifications, rows)
         announce_work(connection)
     for candidate, row in zip(fresh, rows, strict=True):
         candidate.receipt = Receipt(Answer.ACCEPTED, candidate.id, row["state"])
@@ -113,11 +110,10 @@ def _claim(rows: list[dict[str, Any]], batch: UUID, moment: datetime) -> None:
 
 
 def _candidate(type: NotificationType, request: AnyRequest) -> _Candidate:
-    data = request.data.__pydantic_serializer__.to_json(request.data, round_trip=True)
-    made = _Candidate(request=request, id=new_id(), data=data, group=_group_key(type, request))
+    made = _Candidate(request=request, id=new_id(), group=_group_key(type, request))
     if request.idempotency_key:
         rest = request.model_dump_json(exclude={"idempotency_key", "data"}, exclude_none=True)
-        made.body_hash = sha256(b"\0".join((type.name.encode(), rest.encode(), data))).digest()
+        made.body_hash = sha256(b"\0".join((type.name.encode(), rest.encode(), request.data_json))).digest()
     return made
 
 
@@ -133,9 +129,7 @@ def _group_key(type: NotificationType, request: AnyRequest) -> bytes | None:
     return sha256("\0".join(named).encode()).digest()
 
 
-def _answer_repeats(
-    ledger: Ledger, connection: sa.Connection, candidates: list[_Candidate], moment: datetime
-) -> None:
+def _answer_repeats(connection: sa.Connection, candidates: list[_Candidate], moment: datetime) -> None:
     """Give what came under a known idempotency key its first answer, or say how it conflicts."""
     keyed = [(c.request.idempotency_key, c) for c in candidates if c.request.idempotency_key]
     # Sorted, so that two transactions take the same keys in the same order and cannot deadlock.
@@ -146,8 +140,14 @@ def _answer_repeats(
     ]
     if not rows:
         return
-    insert = ledger.insert(idempotency_keys).on_conflict_do_nothing()
-    new = set(connection.scalars(insert.returning(idempotency_keys.c.key), rows))
+    inserted = insert_many(
+        connection,
+        idempotency_keys,
+        rows,
+        on_conflict=lambda insert: insert.on_conflict_do_nothing(),
+        returning=[idempotency_keys.c.key],
+    )
+    new = {row.key for row in inserted}
     known = {key: (c.id, c.body_hash, State.ACCEPTED) for key, c in first.items() if key in new}
     known |= _known_keys(connection, [key for key in first if key not in new])
     for key, candidate in keyed:
@@ -279,9 +279,7 @@ def _count(
         candidate.extra = counts[id]
 
 
-def _remember_recipients(
-    ledger: Ledger, connection: sa.Connection, fresh: list[_Candidate], moment: datetime
-) -> None:
+def _remember_recipients(connection: sa.Connection, fresh: list[_Candidate], moment: datetime) -> None:
     """Keep what the requests say of their recipients; what they leave out stays as it was."""
     fields = ("email", "phone", "name", "locale", "timezone")
     known: dict[str, dict[str, Any]] = {}
@@ -293,15 +291,18 @@ def _remember_recipients(
         row.update({f: v for f in fields if (v := getattr(recipient, f)) is not None})
     if not known:
         return
-    insert = ledger.insert(recipients)
-    upsert = insert.on_conflict_do_update(
-        index_elements=[recipients.c.key],
-        set_={
-            "updated_at": insert.excluded.updated_at,
-            **{f: sa.func.coalesce(insert.excluded[f], recipients.c[f]) for f in fields},
-        },
-    )
-    connection.execute(upsert, [row for _, row in sorted(known.items())])
+
+    def keep_what_is_left_out(insert: Any) -> Any:
+        return insert.on_conflict_do_update(
+            index_elements=[recipients.c.key],
+            set_={
+                "updated_at": insert.excluded.updated_at,
+                **{f: sa.func.coalesce(insert.excluded[f], recipients.c[f]) for f in fields},
+            },
+        )
+
+    rows = [row for _, row in sorted(known.items())]
+    insert_many(connection, recipients, rows, on_conflict=keep_what_is_left_out)
 
 
 def _row(
@@ -316,7 +317,7 @@ def _row(
         "type": type.name,
         "priority": request.priority or type.lane,
         "recipient_key": request.recipient.key,
-        "data": candidate.data,
+        "data": request.data_json,
         "state": State.HELD if request.digested else State.ACCEPTED,
         "reason": "digest" if request.digested else "",
         "occurrences": 1 + candidate.extra,

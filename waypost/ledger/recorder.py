@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from waypost.clock import now
 from waypost.ids import new_id
 from waypost.ledger.engine import Ledger, NotRecorded
-from waypost.ledger.many import among
+from waypost.ledger.many import among, insert_many, update_many
 from waypost.ledger.tables import IN_HAND, attempts, notifications
 from waypost.outcome import Outcome, Verdict
 from waypost.policy import Decision
@@ -67,8 +67,11 @@ class Recorder:
 
         after: how the same connection's last message ended, written in the same transaction.
         """
-        changes = (begin,) if after is None else (begin, after)
-        number, *_ = await asyncio.gather(*(self._record(change) for change in changes))
+        if after is None:
+            return await self._record(begin)
+        both = self._record(after), self._record(begin)
+        await asyncio.wait(both)
+        _, number = (one.result() for one in both)
         return number
 
     async def finish(self, finish: Finish) -> bool:
@@ -170,7 +173,7 @@ def _write_begins(connection: sa.Connection, begins: Sequence[Begin], again: boo
     }
     if started:
         rows = [_attempt(begin, started[begin.id]) for begin in begins if begin.id in started]
-        connection.execute(sa.insert(attempts), rows)
+        insert_many(connection, attempts, rows)
     return known | started
 
 
@@ -196,28 +199,13 @@ def _attempt(begin: Begin, number: int) -> dict[str, Any]:
     }
 
 
-_FINISH_ATTEMPT = (
-    sa.update(attempts)
-    .where(attempts.c.id == sa.bindparam("a"), attempts.c.finished_at.is_(None))
-    .values(
-        verdict=sa.bindparam("v"),
-        phase=sa.bindparam("p"),
-        code=sa.bindparam("c"),
-        enhanced=sa.bindparam("e"),
-        words=sa.bindparam("w"),
-        finished_at=sa.bindparam("f"),
-    )
-)
-
-
 def _write_finishes(connection: sa.Connection, finishes: list[Finish]) -> set[UUID]:
     answers = [
         _answer(finish.attempt, finish.outcome, finish.finished_at)
         for finish in finishes
         if finish.attempt and finish.outcome
     ]
-    if answers:
-        connection.execute(_FINISH_ATTEMPT, answers)
+    update_many(connection, attempts, answers, attempts.c.finished_at.is_(None))
     # A refusal with another step to take changes only the attempt: the notification goes on.
     moving = [finish for finish in finishes if finish.decision.state is not State.SENDING]
     written = {finish.notification_id for finish in finishes} - {f.notification_id for f in moving}
@@ -280,11 +268,11 @@ def _doubtful(finish: Finish) -> bool:
 
 def _answer(attempt: UUID, outcome: Outcome, finished_at: datetime) -> dict[str, Any]:
     return {
-        "a": attempt,
-        "v": outcome.verdict,
-        "p": outcome.phase,
-        "c": outcome.code,
-        "e": outcome.enhanced,
-        "w": outcome.words,
-        "f": finished_at,
+        "id": attempt,
+        "verdict": outcome.verdict,
+        "phase": outcome.phase,
+        "code": outcome.code,
+        "enhanced": outcome.enhanced,
+        "words": outcome.words,
+        "finished_at": finished_at,
     }

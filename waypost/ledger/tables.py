@@ -49,10 +49,11 @@ recipients = sa.Table(
     sa.Column("updated_at", UtcDateTime, nullable=False),
 )
 
-# Written out in the query, as in the index: neither database uses a partial index for bound values.
-WAITING = sa.literal_column("state IN ('accepted', 'deferred')", sa.Boolean)
-IN_HAND = sa.literal_column("state IN ('claimed', 'sending')", sa.Boolean)
-HELD = sa.literal_column("state = 'held'", sa.Boolean)
+# Written out in the query, as in the index: neither database uses a partial index for bound values. They
+# have no type: of a Boolean SQLAlchemy makes `... = 1` on SQLite, and no index is used.
+WAITING: sa.ColumnElement[bool] = sa.literal_column("state IN ('accepted', 'deferred')")
+IN_HAND: sa.ColumnElement[bool] = sa.literal_column("state IN ('claimed', 'sending')")
+HELD: sa.ColumnElement[bool] = sa.literal_column("state = 'held'")
 _HELD_SQL = sa.text("state = 'held'")
 _TROUBLE_SQL = sa.text("state IN ('deferred', 'held', 'suppressed', 'expired', 'failed', 'cancelled')")
 
