@@ -1,11 +1,14 @@
 """What every channel promises, asked of each: the twin in memory, a mail server, a web service."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+from offering import offer
 
 from waypost.channels import ChannelUnavailable
-from waypost.outcome import Verdict
+from waypost.outcome import Phase, Verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -77,11 +80,11 @@ async def test_a_closed_channel_opens_again(rig, write):
     assert (await rig.channel.send(write(channel=rig.channel_word))).verdict is Verdict.ACCEPTED
 
 
-async def test_more_messages_than_slots_all_arrive_once(rig, write):
+async def test_more_messages_than_places_all_arrive_once(rig, write):
     messages = [
         write(f"number {number}", channel=rig.channel_word) for number in range(rig.channel.places.most * 6)
     ]
-    outcomes = await asyncio.gather(*map(rig.channel.send, messages))
+    outcomes = await asyncio.gather(*(offer(rig.channel, message) for message in messages))
     assert {outcome.verdict for outcome in outcomes} == {Verdict.ACCEPTED}
     assert sorted(rig.arrived()) == sorted(message.content for message in messages)
 
@@ -94,3 +97,10 @@ async def test_a_message_after_a_refused_one_arrives(rig, mail_server, web, writ
     if rig.channel.name == "memory":
         rig.channel.answer = type(rig)().channel.answer
     assert (await rig.channel.send(write(channel=rig.channel_word))).verdict is Verdict.ACCEPTED
+
+
+async def test_a_message_past_its_deadline_is_not_offered(rig, write):
+    message = write(channel=rig.channel_word)
+    late = replace(message.notification, expires_at=datetime.now(UTC))
+    outcome = await rig.channel.send(replace(message, notification=late))
+    assert (outcome.verdict, outcome.phase, rig.arrived()) == (Verdict.DEFERRED, Phase.CONNECT, [])

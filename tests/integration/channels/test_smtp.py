@@ -4,6 +4,7 @@ import asyncio
 from time import monotonic
 
 import pytest
+from offering import offer
 
 from waypost.channels import ChannelUnavailable
 from waypost.channels.smtp import SmtpChannel
@@ -305,7 +306,7 @@ async def test_never_more_connections_are_open_than_allowed(bent, smtp, write, c
 
     server = bent(RCPT=slow)
     channel = await smtp(server, f"?connections={connections}")
-    await asyncio.gather(channel.open(), *(channel.send(write(f"{n}")) for n in range(20)), channel.open())
+    await asyncio.gather(channel.open(), *(offer(channel, write(f"{n}")) for n in range(20)), channel.open())
     assert channel.places.most == server.most_open == connections
     assert (len(server.sessions), len(server.taken)) == (connections, 20)
 
@@ -321,7 +322,7 @@ async def test_one_refused_and_one_lost_of_many_harm_no_other(bent, smtp, write)
     server = bent(RCPT=some)
     channel = await smtp(server, "?connections=3")
     people = [f"{name}@a.example" for name in ["refused", "lost", *(f"p{n}" for n in range(18))]]
-    outcomes = await asyncio.gather(*(channel.send(write(to=person)) for person in people))
+    outcomes = await asyncio.gather(*(offer(channel, write(to=person)) for person in people))
     assert [outcome.verdict for outcome in outcomes] == [REFUSED, DEFERRED, *[ACCEPTED] * 18]
     assert sorted(envelope.rcpt_tos[0] for envelope in server.taken) == sorted(people[2:])
 
