@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from waypost import Category, Facts, Grouping, NotificationType, Priority, Recipient, Request
 from waypost.ledger import Ledger, claims, intake
+from waypost.ledger.digests import HeldItem, bundle
 from waypost.ledger.reaper import Lapsed, Reclaimed, reclaim
 from waypost.ledger.tables import attempts, batches, notifications
 from waypost.notification import Notification, Receipt
@@ -46,6 +47,13 @@ GROUPED = NotificationType(
     deadline=timedelta(hours=1),
     grouping=Grouping(key=lambda note: note.text, window=timedelta(minutes=5)),
 )
+DIGEST = NotificationType(
+    name="digest",
+    facts=Note,
+    category=Category.DIGEST,
+    route=("email",),
+    deadline=timedelta(hours=1),
+)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -79,6 +87,18 @@ async def taken(ledger: Ledger) -> tuple[UUID, list[Notification]]:
     claim = await reserved(ledger)
     assert claim is not None
     return claim.id, (await claims.take(ledger, "note", claim.id)).notifications
+
+
+def compose(items: Sequence[HeldItem], until: datetime) -> dict[str, Any]:
+    """What a digest of notes says."""
+    return {"text": ",".join(item.data["text"] for item in items)}
+
+
+async def bundled(ledger: Ledger, *texts: str) -> UUID:
+    """A note of each text, all in one digest; answers the batch that digest is claimed under."""
+    await intake.accept(ledger, NOTE, [ask(text, digest=True) for text in texts])
+    batch, _ = await bundle(ledger, DIGEST, "note", compose)
+    return batch
 
 
 async def rows(ledger: Ledger, table: sa.Table = notifications) -> list[Any]:

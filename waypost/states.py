@@ -55,10 +55,10 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.DEFERRED: frozenset({State.CLAIMED, State.ACCEPTED, State.EXPIRED, State.FAILED, State.CANCELLED}),
     State.SENT: frozenset(),
     State.SUPPRESSED: frozenset(),
-    # A person may try these again; nothing else moves them.
-    State.EXPIRED: frozenset({State.ACCEPTED}),
-    State.FAILED: frozenset({State.ACCEPTED}),
-    State.CANCELLED: frozenset({State.ACCEPTED}),
+    # A person may try these again, and the items of a digest go with it; nothing else moves them.
+    State.EXPIRED: frozenset({State.ACCEPTED, State.CLAIMED}),
+    State.FAILED: frozenset({State.ACCEPTED, State.CLAIMED}),
+    State.CANCELLED: frozenset({State.ACCEPTED, State.CLAIMED}),
 }
 
 

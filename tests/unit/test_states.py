@@ -12,9 +12,9 @@ LEGAL = {
     "deferred": "accepted claimed expired failed cancelled",
     "sent": "",
     "suppressed": "",
-    "expired": "accepted",
-    "failed": "accepted",
-    "cancelled": "accepted",
+    "expired": "accepted claimed",
+    "failed": "accepted claimed",
+    "cancelled": "accepted claimed",
 }
 
 
@@ -31,7 +31,7 @@ def test_an_update_looks_for_every_state_it_may_come_from(following):
 
 def test_the_ends_are_five_and_only_a_person_moves_on_from_one():
     assert set(TERMINAL) == {"sent", "suppressed", "expired", "failed", "cancelled"}
-    assert all(TRANSITIONS[state] <= {State.ACCEPTED} for state in TERMINAL)
+    assert all(TRANSITIONS[state] <= {State.ACCEPTED, State.CLAIMED} for state in TERMINAL)
     assert not TRANSITIONS[State.SENT]
 
 

@@ -19,6 +19,8 @@ from waypost.clock import now
 from waypost.ids import new_id
 from waypost.ledger.batches import open_batch
 from waypost.ledger.engine import Ledger
+from waypost.ledger.holds import in_force, put_back
+from waypost.ledger.items import share_end
 from waypost.ledger.many import among
 from waypost.ledger.tables import IN_HAND, WAITING, batches, holds, notifications, recipients
 from waypost.notification import Notification, Person
@@ -130,11 +132,13 @@ def _reserve(
 def expire(connection: sa.Connection, ids: Sequence[UUID], moment: datetime) -> None:
     """What is past its deadline ends; the items of a digest share its end."""
     if ids:
-        connection.execute(
-            sa.update(notifications)
-            .where(sa.or_(among(notifications.c.id, ids), among(notifications.c.digest_id, ids)))
-            .values(state=State.EXPIRED, reason="deadline passed before it could go", finished_at=moment)
-        )
+        values = {
+            "state": State.EXPIRED,
+            "reason": "deadline passed before it could go",
+            "finished_at": moment,
+        }
+        connection.execute(sa.update(notifications).where(among(notifications.c.id, ids)).values(values))
+        share_end(connection, ids, values)
 
 
 async def take(
@@ -148,7 +152,7 @@ async def take(
 ) -> Taken:
     """Take up a batch, once. What expired since it was claimed ends here; a row that cannot be read
     fails alone. A batch that does not exist, is of another type, or was taken up before holds nothing,
-    and the reason says so.
+    and the reason says so; that of a type that was held meanwhile goes back to wait.
     """
     token = new_id()
 
@@ -156,6 +160,9 @@ async def take(
         refused = _take_up(connection, ledger, type, batch, token, flow_run_id)
         if refused:
             return Taken([], refused)
+        if (held := in_force(connection, type)) is not None:
+            put_back(connection, held, notifications.c.batch_id == batch)
+            return Taken([], f"{type} is held: {held.reason or 'no reason was given'}")
         moment = now()
         rows, broken = _read(connection, batch)
         late = [row.id for row in rows if row.expires_at <= moment]

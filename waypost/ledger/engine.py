@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import orjson
@@ -25,6 +26,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from waypost.ledger import migrate
+
+if TYPE_CHECKING:
+    from waypost.settings import Settings
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
@@ -215,6 +219,24 @@ def open_ledger(url: str, lease: timedelta = LEASE) -> Ledger:
     engine = sa.create_engine(url, **OPTIONS)
     tune_sqlite(engine)
     return SqliteLedger(engine, lease)
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncGenerator[Ledger]:
+    """The ledger that `settings` name, for the length of the block."""
+    ledger = open_ledger(settings.ledger_url, settings.lease)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+@asynccontextmanager
+async def checked(settings: Settings) -> AsyncGenerator[Ledger]:
+    """Like `opened`, once its schema is known to be this version's. Raises LedgerBehind."""
+    async with opened(settings) as ledger:
+        await ledger.check_schema()
+        yield ledger
 
 
 def tune_sqlite(engine: sa.Engine) -> None:

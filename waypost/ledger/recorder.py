@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from waypost.clock import now
 from waypost.ids import new_id
 from waypost.ledger.engine import Ledger, NotRecorded
+from waypost.ledger.items import share_end
 from waypost.ledger.many import among, insert_many, update_many
 from waypost.ledger.tables import IN_HAND, attempts, notifications
 from waypost.outcome import Outcome, Verdict
@@ -249,17 +250,8 @@ def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set
         moved = (connection.execute(update)).all()
         written.update(row.id for row in moved)
         if state in TERMINAL:
-            _carry_items(connection, [row.id for row in moved if row.type == "digest"], values)
+            share_end(connection, [row.id for row in moved if row.type == "digest"], values)
     return written
-
-
-def _carry_items(connection: sa.Connection, digests: list[UUID], values: dict[str, Any]) -> None:
-    """The items of a digest share its end."""
-    if digests:
-        shared = {name: values[name] for name in ("state", "reason", "finished_at")}
-        connection.execute(
-            sa.update(notifications).where(among(notifications.c.digest_id, digests)).values(**shared)
-        )
 
 
 def _doubtful(finish: Finish) -> bool:

@@ -1,12 +1,10 @@
 """Bundling: one notification a recipient, nothing lost, nothing twice."""
 
 import asyncio
-from datetime import timedelta
 
 import pytest
-from ledgers import LONG_AGO, NOTE, ask, change, lost, rows
+from ledgers import DIGEST, LONG_AGO, NOTE, ask, change, compose, lost, rows
 
-from waypost import Category, NotificationType
 from waypost.ledger import claims
 from waypost.ledger.digests import bundle
 from waypost.ledger.intake import accept
@@ -15,17 +13,6 @@ from waypost.policy import Decision
 from waypost.states import State
 
 pytestmark = pytest.mark.anyio
-DIGEST = NotificationType(
-    name="digest",
-    facts=NOTE.facts,
-    category=Category.DIGEST,
-    route=("email",),
-    deadline=timedelta(hours=1),
-)
-
-
-def compose(items, until):
-    return {"text": ",".join(item.data["text"] for item in items)}
 
 
 async def hold(ledger, *texts, to="ada"):
