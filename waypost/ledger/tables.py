@@ -56,7 +56,7 @@ IN_HAND: sa.ColumnElement[bool] = sa.literal_column("state IN ('claimed', 'sendi
 HELD: sa.ColumnElement[bool] = sa.literal_column("state = 'held'")
 _HELD_SQL = sa.text("state = 'held'")
 _TROUBLE_SQL = sa.text("state IN ('deferred', 'held', 'suppressed', 'expired', 'failed', 'cancelled')")
-TROUBLE = sa.literal_column(_TROUBLE_SQL.text, sa.Boolean)
+TROUBLE: sa.ColumnElement[bool] = sa.literal_column(_TROUBLE_SQL.text)
 
 
 def _partial(name: str, *columns: str, where: Any) -> sa.Index:

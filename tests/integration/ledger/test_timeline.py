@@ -1,0 +1,210 @@
+"""Explaining one notification: everything that happened to it, in order."""
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from ledgers import NOTE, accepted, ask, bundled, change, claimed, lost, rows, run_sql, taken
+
+from waypost.clock import now
+from waypost.ids import new_id
+from waypost.ledger import batches, claims, intake
+from waypost.ledger.batches import Ending
+from waypost.ledger.holds import hold
+from waypost.ledger.interventions import cancel, retry
+from waypost.ledger.recorder import Begin, Finish, Recorder
+from waypost.ledger.search import Filter
+from waypost.ledger.timeline import explain
+from waypost.outcome import Outcome, Phase, Verdict
+from waypost.policy import Decision
+from waypost.states import State
+
+pytestmark = pytest.mark.anyio
+REFUSED = Outcome(Verdict.REFUSED, Phase.RCPT, 550, "5.1.1", "no someone@a.example here")
+
+
+async def attempt(ledger, batch, id, decision, outcome=REFUSED, run=None):
+    recorder, begin = Recorder(ledger), Begin(id, batch, "email", "smtp", run)
+    await recorder.begin(begin)
+    await recorder.finish(Finish(id, batch, decision, 0, begin.id, outcome))
+
+
+async def told(ledger, id):
+    """The timeline as pairs, without when."""
+    found = await explain(ledger, id)
+    assert found is not None
+    return [(line.what, line.detail) for line in found.timeline]
+
+
+async def whats(ledger, id):
+    return [what for what, _ in await told(ledger, id)]
+
+
+async def test_there_is_nothing_to_tell_of_what_never_was(ledger):
+    assert await explain(ledger, uuid4()) is None
+
+
+async def test_a_whole_life_in_order_with_addresses_masked(ledger):
+    batch, [one] = await claimed(ledger)
+    await attempt(ledger, batch, one.id, Decision(State.SENDING))
+    await attempt(ledger, batch, one.id, Decision(State.FAILED, "refused by someone@a.example"))
+    story = await told(ledger, one.id)
+    assert [what for what, _ in story] == [
+        "accepted", "claimed", "taken up by its run", "attempt 1 begun", "attempt 1 refused",
+        "attempt 2 begun", "attempt 2 refused", "failed",
+    ]  # fmt: skip
+    assert story[4][1] == "550 5.1.1 no s***e@a.example here (at rcpt)"
+    assert story[-1][1] == "refused by s***e@a.example"
+    found = await explain(ledger, one.id)
+    assert (found.recipient, [a.number for a in found.attempts]) == ("r0 ***@a.example", [1, 2])
+
+
+async def test_lines_lead_to_their_batch_and_run(ledger):
+    await accepted(ledger)
+    run, claim = new_id(), await claims.reserve(ledger, "note", NOTE.lane)
+    [one] = (await claims.take(ledger, "note", claim.id, flow_run_id=run)).notifications
+    await attempt(ledger, claim.id, one.id, Decision(State.SENT), run=run)
+    lines = (await explain(ledger, one.id)).timeline
+    assert {(line.batch, line.run) for line in lines if line.what not in ("accepted", "sent")} == {
+        (claim.id, run)
+    }
+
+
+async def test_an_attempt_without_an_answer_says_so(ledger):
+    batch, [one] = await claimed(ledger)
+    await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+    story = await told(ledger, one.id)
+    assert story[-2] == (
+        "attempt 1 begun",
+        "email through smtp; no answer is written down yet: it is on the wire, or in doubt",
+    )
+    assert story[-1] == ("sending", "in the hands of a run")
+
+
+async def test_a_lost_run_leaves_its_attempt_in_doubt_and_the_next_one_is_told_after_it(ledger):
+    batch, [one] = await claimed(ledger)
+    await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+    await lost(ledger)
+    await change(ledger, due_at=now())
+    again, _ = await taken(ledger)
+    await attempt(ledger, again, one.id, Decision(State.SENT), Outcome(Verdict.ACCEPTED, Phase.DOT))
+    story = await whats(ledger, one.id)
+    assert set(story[4:6]) == {"attempt 1 in doubt", "run lost"}
+    assert story[6:] == [
+        "claimed", "taken up by its run", "attempt 2 begun", "attempt 2 accepted", "sent",
+    ]  # fmt: skip
+
+
+async def test_a_run_lost_before_it_sent_anything(ledger):
+    await accepted(ledger)
+    claim = await claims.reserve(ledger, "note", NOTE.lane)
+    [row] = await rows(ledger)
+    await batches.end(ledger, claim.id, Ending.LOST)
+    assert await told(ledger, row.id) == [
+        ("accepted", ""),
+        ("due", "waits for a run"),
+        ("claimed", f"in a batch of 1, by {batches.OWNER}"),
+        ("run lost", "nothing of it had been sent"),
+    ]
+
+
+async def test_what_was_sent_without_prefect_says_so(ledger):
+    batch, [one] = await claimed(ledger)
+    await attempt(ledger, batch, one.id, Decision(State.SENT), Outcome(Verdict.ACCEPTED, Phase.DOT))
+    await batches.end(ledger, batch, Ending.DIRECT, "1 sent")
+    assert ("sent without Prefect", "Prefect did not answer, so no run shows it: 1 sent") in await told(
+        ledger, one.id
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "line"),
+    [
+        ("deferred", "451 later", ("deferred until now", "451 later")),
+        ("accepted", "", ("due", "waits for a run")),
+        ("held", "digest", ("held", "waits for its digest")),
+        ("held", "in doubt, a person decides", ("held", "in doubt, a person decides")),
+        ("beyond", "why", ("beyond", "no state that Waypost knows; why")),
+    ],
+)
+async def test_what_it_waits_for_comes_last(ledger, state, reason, line):
+    [receipt] = await accepted(ledger)
+    await change(ledger, state=state, reason=reason, due_at=now() + timedelta(hours=1))
+    assert (await told(ledger, receipt.id))[-1] == line
+
+
+async def test_what_people_did_stands_in_between(ledger):
+    batch, [one] = await claimed(ledger)
+    await attempt(ledger, batch, one.id, Decision(State.FAILED, "refused"))
+    await retry(ledger, Filter(), {"note": timedelta(hours=1)})
+    await cancel(ledger, Filter())
+    assert (await told(ledger, one.id))[-3:] == [
+        ("retried by a person", "it was failed: refused"),
+        ("cancelled by a person", "it was accepted"),
+        ("cancelled", "cancelled by a person"),
+    ]
+
+
+async def test_a_held_type_is_told_until_the_notification_has_ended(ledger):
+    _, [one] = await claimed(ledger)
+    await hold(ledger, "note", "wrong price")
+    found = await explain(ledger, one.id)
+    assert ("its type is held", "wrong price") in await told(ledger, one.id)
+    assert (isinstance(found.held_since, datetime), found.held_because) == (True, "wrong price")
+    await cancel(ledger, Filter())
+    assert "its type is held" not in await whats(ledger, one.id)
+
+
+async def test_an_item_tells_of_its_digest_and_what_became_of_that(ledger):
+    batch = await bundled(ledger, "a")
+    [digest] = (await claims.take(ledger, "digest", batch)).notifications
+    await attempt(ledger, batch, digest.id, Decision(State.SENT), Outcome(Verdict.ACCEPTED, Phase.DOT))
+    [item] = [row for row in await rows(ledger) if row.type == "note"]
+    story = await told(ledger, item.id)
+    assert ("put in a digest", f"{digest.id}: sent") in story
+    assert [what for what, _ in story][-3:] == ["attempt 1 begun", "attempt 1 accepted", "sent"]
+
+
+async def test_a_batch_older_than_what_its_run_brought_comes_after_it(ledger):
+    run = new_id()
+    await batches.announce(ledger, NOTE, run)
+    batch, _ = await intake.accept_for_run(ledger, NOTE, [ask()], run)
+    [one] = (await claims.take(ledger, "note", batch, flow_run_id=run)).notifications
+    assert (await whats(ledger, one.id))[:2] == ["accepted", "claimed"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE notifications SET state = 'beyond', data = '{broken', due_at = 'soon'",
+        "UPDATE notifications SET accepted_at = 'once', finished_at = 7, expires_at = x'ff'",
+        "UPDATE notifications SET batch_id = 'none', intake_id = 'none', reason = CAST(x'ff' AS TEXT)",
+        "UPDATE attempts SET started_at = 'then', number = 'x', flow_run_id = 'run', verdict = 'perhaps'",
+        "UPDATE attempts SET code = 'much', words = x'ff41', finished_at = ''",
+        "UPDATE batches SET created_at = 'then', taken_at = 'now', flow_run_id = '?', ending = 'odd'",
+        "UPDATE recipients SET email = x'ff', phone = 12",
+    ],
+)
+async def test_what_cannot_be_read_stands_as_it_is(ledger, spoil):
+    batch, [one] = await claimed(ledger)
+    await attempt(ledger, batch, one.id, Decision(State.FAILED, "refused"))
+    await run_sql(ledger, spoil)
+    assert len(await told(ledger, one.id)) == 6
+
+
+async def test_as_many_looks_for_a_long_life_as_for_a_short_one(ledger):
+    batch, [one, other] = await claimed(ledger, 2)
+    for _ in range(20):
+        await attempt(ledger, batch, one.id, Decision(State.SENDING))
+    engine, asked = getattr(ledger.engine, "sync_engine", ledger.engine), []
+
+    def count(_connection, _cursor, statement, *_):
+        asked.append(statement.startswith("SELECT"))
+
+    sa.event.listen(engine, "before_cursor_execute", count)
+    await explain(ledger, one.id)
+    long, asked[:] = sum(asked), []
+    await explain(ledger, other.id)
+    assert long == sum(asked) == 4

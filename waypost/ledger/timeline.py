@@ -1,0 +1,270 @@
+"""Explaining one notification: everything the ledger knows of it, in order. Addresses leave it masked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger import readable
+from waypost.ledger.batches import Ending
+from waypost.ledger.engine import Ledger
+from waypost.ledger.many import among
+from waypost.ledger.readable import Identity, Moment
+from waypost.ledger.reading import shown
+from waypost.ledger.tables import attempts, batches, events, holds, notifications, recipients
+from waypost.mail.address import mask_in
+from waypost.outcome import Verdict
+from waypost.states import TERMINAL, State
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt: where, when, and the provider's own words. No verdict yet means that it is being made,
+    or in doubt."""
+
+    number: int | str
+    channel: str
+    provider: str
+    started_at: Moment | None
+    finished_at: Moment | None
+    verdict: str | None
+    phase: str | None
+    code: int | str | None
+    enhanced: str | None
+    words: str
+    batch: Identity | None
+    flow_run_id: Identity | None
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of a timeline. at: None when the ledger does not say. run: the Prefect run it was in."""
+
+    at: Moment | None
+    what: str
+    detail: str = ""
+    batch: Identity | None = None
+    run: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All there is to know of one notification, without its facts. What is damaged in the ledger stands
+    here as it stands there.
+
+    count: how many requests were grouped into it. held_since: when its type was held; None when it is not.
+    """
+
+    id: UUID
+    type: str
+    priority: str
+    recipient: str
+    state: str
+    reason: str
+    count: int | str
+    accepted_at: Moment | None
+    due_at: Moment | None
+    expires_at: Moment | None
+    finished_at: Moment | None
+    digest_id: Identity | None
+    held_since: Moment | None
+    held_because: str
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    timeline: list[Happening] = field(default_factory=list[Happening])
+
+
+async def explain(ledger: Ledger, id: UUID) -> Explanation | None:
+    """The notification and its timeline, or None. What its digest went through is its own story too.
+
+    Five looks at indexes, whatever the ledger holds.
+    """
+
+    def work(connection: sa.Connection) -> Explanation | None:
+        with readable.forgiving(connection):
+            row = connection.execute(_notification(id)).one_or_none()
+            return None if row is None else _explained(connection, id, row)
+
+    return await ledger.read(work)
+
+
+def _notification(id: UUID) -> sa.Select[Any]:
+    table, digest = notifications, notifications.alias("digest")
+    columns = readable.raw(
+        table.c.type, table.c.priority, table.c.state, table.c.reason, table.c.recipient_key,
+        table.c.occurrences, table.c.accepted_at, table.c.due_at, table.c.expires_at, table.c.finished_at,
+        table.c.digest_id, recipients.c.email, recipients.c.phone,
+    )  # fmt: skip
+    return (
+        sa.select(
+            *columns,
+            *readable.raw(
+                holds.c.since.label("held_since"),
+                holds.c.reason.label("held_reason"),
+                digest.c.accepted_at.label("digest_at"),
+                digest.c.state.label("digest_state"),
+            ),
+        )
+        .select_from(table)
+        .join(recipients, recipients.c.key == table.c.recipient_key, isouter=True)
+        .join(holds, holds.c.type == table.c.type, isouter=True)
+        .join(digest, digest.c.id == table.c.digest_id, isouter=True)
+        .where(table.c.id == id)
+    )
+
+
+def _explained(connection: sa.Connection, id: UUID, row: Any) -> Explanation:
+    found = _head(id, row)
+    own = [id, found.digest_id] if isinstance(found.digest_id, UUID) else [id]
+    made = [_attempt(one) for one in _of(connection, attempts, own, attempts.c.started_at)]
+    noted = [_event(one) for one in _of(connection, events, own, events.c.at)]
+    runs = _runs(connection.execute(_batches(own)).all(), found, made, noted)
+    happened = [
+        Happening(found.accepted_at, "accepted"),
+        *runs,
+        *(line for one in made for line in _tries(one)),
+        *noted,
+        *_digest(row, found),
+        *_outlook(found),
+    ]
+    return replace(found, attempts=made, timeline=sorted(happened, key=_when))
+
+
+def _head(id: UUID, row: Any) -> Explanation:
+    return Explanation(
+        id=id,
+        type=readable.text(row.type),
+        priority=readable.text(row.priority),
+        recipient=shown(*map(readable.text, (row.recipient_key, row.email, row.phone))),
+        state=readable.text(row.state),
+        reason=mask_in(readable.text(row.reason)),
+        count=row.occurrences,
+        accepted_at=readable.moment(row.accepted_at),
+        due_at=readable.moment(row.due_at),
+        expires_at=readable.moment(row.expires_at),
+        finished_at=readable.moment(row.finished_at),
+        digest_id=readable.identity(row.digest_id),
+        held_since=readable.moment(row.held_since),
+        held_because=readable.text(row.held_reason),
+    )
+
+
+def _of(
+    connection: sa.Connection, table: sa.Table, own: Sequence[UUID], at: sa.Column[Any]
+) -> Sequence[sa.Row[Any]]:
+    """The rows of `table` that belong to those notifications, in order."""
+    wanted = sa.select(*readable.raw(*table.c)).where(among(table.c.notification_id, own))
+    return connection.execute(wanted.order_by(at, table.c.id)).all()
+
+
+def _batches(own: Sequence[UUID]) -> sa.Select[Any]:
+    """Every batch that had it: the last one, and those its attempts and events name."""
+    named = sa.union(
+        sa.select(notifications.c.batch_id).where(among(notifications.c.id, own)),
+        sa.select(attempts.c.batch_id).where(among(attempts.c.notification_id, own)),
+        sa.select(events.c.batch_id).where(among(events.c.notification_id, own)),
+    )
+    return sa.select(*readable.raw(*batches.c)).where(batches.c.id.in_(named))
+
+
+def _attempt(row: Any) -> Attempt:
+    return Attempt(
+        number=row.number,
+        channel=readable.text(row.channel),
+        provider=readable.text(row.provider),
+        started_at=readable.moment(row.started_at),
+        finished_at=readable.moment(row.finished_at),
+        verdict=row.verdict and readable.text(row.verdict),
+        phase=row.phase and readable.text(row.phase),
+        code=row.code,
+        enhanced=row.enhanced and readable.text(row.enhanced),
+        words=mask_in(readable.text(row.words)),
+        batch=readable.identity(row.batch_id),
+        flow_run_id=readable.identity(row.flow_run_id),
+    )
+
+
+def _event(row: Any) -> Happening:
+    what, detail = readable.text(row.what), mask_in(readable.text(row.detail))
+    return Happening(readable.moment(row.at), what, detail, batch=readable.identity(row.batch_id))
+
+
+def _tries(attempt: Attempt) -> Iterator[Happening]:
+    """An attempt as two lines: begun, and how it ended."""
+    name, through = f"attempt {attempt.number}", f"{attempt.channel} through {attempt.provider}"
+    where = {"batch": attempt.batch, "run": attempt.flow_run_id}
+    if attempt.verdict is None:
+        waits = "no answer is written down yet: it is on the wire, or in doubt"
+        yield Happening(attempt.started_at, f"{name} begun", f"{through}; {waits}", **where)
+        return
+    yield Happening(attempt.started_at, f"{name} begun", through, **where)
+    verdict = "in doubt" if attempt.verdict == Verdict.UNKNOWN else attempt.verdict
+    words = (attempt.code, attempt.enhanced, attempt.words, attempt.phase and f"(at {attempt.phase})")
+    said = " ".join(str(word) for word in words if word)
+    yield Happening(attempt.finished_at, f"{name} {verdict}", said, **where)
+
+
+def _runs(
+    taken_by: Sequence[Any], found: Explanation, made: Sequence[Attempt], noted: Sequence[Happening]
+) -> Iterator[Happening]:
+    """The batches it was in: claimed, taken up by a run, and how that ended where nothing else says so."""
+    told = {one.batch for one in (*noted, *made)}
+    for row in taken_by:
+        where = {"batch": readable.identity(row.id), "run": readable.identity(row.flow_run_id)}
+        claimed, ended = readable.moment(row.created_at), readable.moment(row.ended_at)
+        if isinstance(claimed, datetime) and isinstance(found.accepted_at, datetime):
+            # The batch of a run that brings its own requests is older than they are.
+            claimed = max(claimed, found.accepted_at)
+        yield Happening(claimed, "claimed", f"in a batch of {row.size}, by {row.owner}", **where)
+        if row.taken_at is not None:
+            yield Happening(readable.moment(row.taken_at), "taken up by its run", "", **where)
+        if row.ending == Ending.DIRECT:
+            why = "Prefect did not answer, so no run shows it"
+            yield Happening(ended, "sent without Prefect", f"{why}: {readable.text(row.summary)}", **where)
+        elif row.ending == Ending.LOST and where["batch"] not in told:
+            yield Happening(ended, "run lost", "nothing of it had been sent", **where)
+
+
+def _digest(row: Any, found: Explanation) -> Iterator[Happening]:
+    if found.digest_id is not None:
+        state = readable.text(row.digest_state) or "gone from the ledger"
+        yield Happening(readable.moment(row.digest_at), "put in a digest", f"{found.digest_id}: {state}")
+
+
+def _outlook(found: Explanation) -> Iterator[Happening]:
+    """Where it is now: its end, or what it waits for."""
+    if found.state in TERMINAL:
+        yield Happening(found.finished_at, found.state, found.reason)
+        return
+    if found.held_since is not None:
+        yield Happening(found.held_since, "its type is held", found.held_because)
+    match found.state:
+        case State.ACCEPTED:
+            yield Happening(found.due_at, "due", "waits for a run")
+        case State.DEFERRED:
+            yield Happening(found.due_at, "deferred until now", found.reason)
+        case State.HELD if found.reason == "digest":
+            yield Happening(None, "held", "waits for its digest")
+        case State.HELD:
+            yield Happening(None, "held", found.reason)
+        case State.CLAIMED | State.SENDING:
+            where = "in a digest" if found.digest_id else "in the hands of a run"
+            yield Happening(None, found.state, where)
+        case _:
+            yield Happening(found.finished_at, found.state, f"no state that Waypost knows; {found.reason}")
+
+
+# What happened at the same moment, in the order in which it can have happened.
+_ORDER = ("accepted", "put in a digest", "claimed", "taken up by its run")
+
+
+def _when(line: Happening) -> tuple[datetime, int]:
+    rank = _ORDER.index(line.what) if line.what in _ORDER else len(_ORDER) + (line.what in TERMINAL)
+    return (line.at if isinstance(line.at, datetime) else _LAST, rank)
+
+
+_LAST = datetime.max.replace(tzinfo=UTC)
