@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import ObjectNotFound, PrefectException
@@ -11,6 +13,7 @@ from deployments.registry import registered
 from waypost.channels import ChannelUnavailable
 from waypost.finding import Finding
 from waypost.ledger import LedgerBehind, open_ledger, reading
+from waypost.ledger.holds import Hold, held_types
 from waypost.routes import providers, steps
 from waypost.settings import Settings
 from waypost.templating import TemplateError, Templates
@@ -20,7 +23,7 @@ async def examine(settings: Settings) -> list[Finding]:
     """Every check, in the order in which trouble is best mended."""
     return [
         _settings(settings),
-        await _ledger(settings),
+        *await _ledger(settings),
         *await _prefect(settings),
         _templates(settings),
         *await _providers(settings),
@@ -39,27 +42,40 @@ def _settings(settings: Settings) -> Finding:
     return Finding("settings", ok=True, found=home)
 
 
-async def _ledger(settings: Settings) -> Finding:
+async def _ledger(settings: Settings) -> list[Finding]:
     if settings.database_url is None and not (settings.home / "ledger.db").exists():
         advice = "start `waypost up`, or make one with `waypost db upgrade`"
-        return Finding("ledger", ok=False, found="there is none yet", advice=advice)
+        return [Finding("ledger", ok=False, found="there is none yet", advice=advice)]
     try:
         ledger = open_ledger(settings.ledger_url)
     except ValueError as error:
-        return Finding("ledger", ok=False, found=str(error), advice="mend WAYPOST_DATABASE_URL")
+        return [Finding("ledger", ok=False, found=str(error), advice="mend WAYPOST_DATABASE_URL")]
     try:
         await ledger.check_schema()
         waiting = await reading.open_count(ledger)
+        held = await held_types(ledger)
     except LedgerBehind as error:
-        return Finding("ledger", ok=False, found=str(error), advice="run `waypost db upgrade`")
+        return [Finding("ledger", ok=False, found=str(error), advice="run `waypost db upgrade`")]
     except Exception as error:  # each driver has errors of its own
         reason = (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0]
         advice = "start the database, or mend WAYPOST_DATABASE_URL; then `waypost db upgrade`"
-        return Finding("ledger", ok=False, found=reason, advice=advice)
+        return [Finding("ledger", ok=False, found=reason, advice=advice)]
     finally:
         await ledger.close()
     kind = "PostgreSQL" if ledger.is_postgres else "SQLite"
-    return Finding("ledger", ok=True, found=f"{kind}, {waiting} notifications not yet ended")
+    found = Finding("ledger", ok=True, found=f"{kind}, {waiting} notifications not yet ended")
+    return [found, *_held(held)]
+
+
+def _held(held: Sequence[Hold]) -> list[Finding]:
+    """A person wanted it so, and may have forgotten."""
+    if not held:
+        return []
+    told = "; ".join(
+        f"{one.type} since {one.since:%Y-%m-%d %H:%M} UTC ({one.reason or 'no reason given'})" for one in held
+    )
+    advice = "`waypost release TYPE` lets one go out again"
+    return [Finding("held types", ok=True, found=told, advice=advice)]
 
 
 async def _prefect(settings: Settings) -> list[Finding]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -81,6 +82,20 @@ def only_one(home: Path) -> Generator[None]:
                 f"another `waypost up`{who} uses {home}; stop it, or set WAYPOST_HOME to another folder"
             ) from None
         yield
+
+
+def ui(settings: Settings) -> str | None:
+    """Where the Prefect UI is, without a slash at the end: as the environment names it or its API, or that
+    of the running `waypost up`. None when nothing says."""
+    if named := os.environ.get("PREFECT_UI_URL"):
+        return named.rstrip("/")
+    here = find(settings.home)
+    api = os.environ.get("PREFECT_API_URL") or (here.api if here else "")
+    address, served, _ = api.rstrip("/").rpartition("/api")
+    if not served or not api.rstrip("/").endswith("/api"):
+        return None
+    scheme, host, path, *_ = urlsplit(address)
+    return f"{scheme}://{host.rpartition('@')[2]}{path}"
 
 
 def connect(settings: Settings) -> Settings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -41,21 +40,17 @@ def test_an_unknown_type_lists_those_there_are(up):
     assert "Traceback" not in done.stderr
 
 
-def test_status_tells_the_way_through_the_fallback(up):
+def test_explain_tells_the_way_through_the_fallback(up):
     up.send("order-confirmation", order("D-1", email="refused@a.example", phone="+15550100"))
     text = eventually(lambda: [p for p in up.folder.glob("*.json") if "D-1" in p.read_text()])[0]
     assert json.loads(text.read_text())["to"] == "+15550100"
     run = up.finished(up.trigger("order-confirmation", requests=[order("D-2", email="refused@a.example")]))
     listed = httpx.post(f"{up.here.api}/artifacts/filter", json={"sort": "CREATED_DESC", "limit": 1}).json()
     [row] = json.loads(listed[0]["data"])
-    status = json.loads(up.run("status", row["notification"], "--json").stdout)
-    assert (status["state"], run["state"]["type"]) == ("failed", "COMPLETED")
-    assert [(a["provider"], a["code"]) for a in status["attempts"]] == [("smtp", 550)]
-
-
-def test_status_of_nothing_says_so(up):
-    done = up.run("status", str(uuid4()))
-    assert (done.returncode, "there is no notification" in done.stderr) == (1, True)
+    told = json.loads(up.run("explain", row["notification"], "--json").stdout)
+    assert (told["state"], run["state"]["type"]) == ("failed", "COMPLETED")
+    assert [(a["provider"], a["code"]) for a in told["attempts"]] == [("smtp", 550)]
+    assert f"{up.here.ui}/runs/flow-run/{run['id']}" in {line["url"] for line in told["timeline"]}
 
 
 def test_a_code_from_the_mail_verifies_once(up):

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from waypost.cli import db, deploy, doctor, send, status, up, verify, worker
+from waypost.cli import db, deploy, doctor, explain, hold, intervene, send, up, verify, worker
+from waypost.cli import list as listing
 
 app = typer.Typer(
     name="waypost",
@@ -23,7 +24,12 @@ app.command()(up.up)
 app.command()(worker.worker)
 app.command()(deploy.deploy)
 app.command()(send.send)
-app.command()(status.status)
+app.command("list")(listing.list_notifications)
+app.command()(explain.explain)
+app.command()(intervene.retry)
+app.command()(intervene.cancel)
+app.command()(hold.hold)
+app.command()(hold.release)
 app.command()(verify.verify)
 app.command()(doctor.doctor)
 app.add_typer(db.app, name="db")

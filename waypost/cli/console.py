@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -29,3 +31,21 @@ def table(*columns: str, rows: Iterable[Sequence[object]], title: str | None = N
     for row in rows:
         made.add_row(*(escape(str(cell)) for cell in row))
     return made
+
+
+def columns(rows: Iterable[Sequence[object]]) -> None:
+    """`rows` on standard output, a line each, whatever the terminal's width: cells under each other, the
+    last as long as it is."""
+    cells = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())
+
+
+def plain(value: object) -> str:
+    """`value` on one line, without what would move a terminal's cursor; moments in UTC, by the second."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    shown = " ".join(str(value).split())
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in shown)

@@ -7,7 +7,7 @@ import asyncio
 import typer
 
 from waypost.cli.console import out
-from waypost.ledger import migrate, open_ledger
+from waypost.ledger import migrate, opened
 from waypost.settings import Settings, prepare_home
 
 app = typer.Typer(no_args_is_help=True, help="The ledger's database.")
@@ -24,11 +24,8 @@ def upgrade() -> None:
     prepare_home(settings)
 
     async def run() -> None:
-        ledger = open_ledger(settings.ledger_url)
-        try:
+        async with opened(settings) as ledger:
             await ledger.upgrade()
-        finally:
-            await ledger.close()
 
     asyncio.run(run())
     out.print(f"the ledger is at revision {migrate.head()}")

@@ -48,12 +48,10 @@ def send(
 async def _send(settings: Settings, type: str, source: Path, wait: bool) -> Submission:
     from deployments import submission
     from deployments.registry import find
-    from waypost.ledger import open_ledger
+    from waypost.ledger import checked
 
     one = find(type)
-    ledger = open_ledger(settings.ledger_url, settings.lease)
-    try:
-        await ledger.check_schema()
+    async with checked(settings) as ledger:
         with _progress() as progress, source.open("rb") as lines:
             reading = progress.add_task("read", total=None)
             sent = await submission.submit(
@@ -62,8 +60,6 @@ async def _send(settings: Settings, type: str, source: Path, wait: bool) -> Subm
             progress.update(reading, total=sent.lines, completed=sent.lines)
             if wait and sent.intakes:
                 await _watch(ledger, sent, progress)
-    finally:
-        await ledger.close()
     return sent
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from waypost.cli.console import AsJson, out, print_json
-from waypost.ledger import open_ledger
+from waypost.ledger import checked
 from waypost.ledger.verifications import Checked
 from waypost.secret import secret_key
 from waypost.settings import Settings
@@ -34,12 +34,8 @@ def verify(
     settings = Settings()
 
     async def run() -> Checked:
-        ledger = open_ledger(settings.ledger_url)
-        try:
-            await ledger.check_schema()
+        async with checked(settings) as ledger:
             return await verification.verify(ledger, secret_key(settings), recipient, code)
-        finally:
-            await ledger.close()
 
     found = asyncio.run(run())
     if as_json:

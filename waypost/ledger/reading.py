@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,84 +13,9 @@ import sqlalchemy as sa
 from waypost.clock import now
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
-from waypost.ledger.tables import attempts, batches, notifications, recipients
+from waypost.ledger.tables import batches, notifications
 from waypost.mail.address import mask, mask_in
 from waypost.states import TERMINAL, State
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt: where, when, and the provider's own words. No verdict yet means in doubt."""
-
-    number: int
-    channel: str
-    provider: str
-    started_at: datetime
-    finished_at: datetime | None
-    verdict: str | None
-    phase: str | None
-    code: int | None
-    enhanced: str | None
-    words: str | None
-    flow_run_id: UUID | None
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """All there is to know of one notification, without its facts."""
-
-    id: UUID
-    type: str
-    recipient: str
-    state: State
-    reason: str
-    count: int
-    accepted_at: datetime
-    due_at: datetime
-    expires_at: datetime
-    finished_at: datetime | None
-    digest_id: UUID | None
-    attempts: list[Attempt]
-
-
-async def status(ledger: Ledger, id: UUID) -> Status | None:
-    """The notification with its attempts in order, or None."""
-
-    def work(connection: sa.Connection) -> Status | None:
-        row = connection.execute(
-            sa.select(notifications, recipients.c.email, recipients.c.phone)
-            .join(recipients, recipients.c.key == notifications.c.recipient_key, isouter=True)
-            .where(notifications.c.id == id)
-        ).one_or_none()
-        if row is None:
-            return None
-        made = connection.execute(
-            sa.select(attempts)
-            .where(attempts.c.notification_id.in_([id, row.digest_id] if row.digest_id else [id]))
-            .order_by(attempts.c.started_at, attempts.c.id)
-        )
-        return Status(
-            id=row.id,
-            type=row.type,
-            recipient=shown(row.recipient_key, row.email, row.phone),
-            state=State(row.state),
-            reason=mask_in(row.reason),
-            count=row.occurrences,
-            accepted_at=row.accepted_at,
-            due_at=row.due_at,
-            expires_at=row.expires_at,
-            finished_at=row.finished_at,
-            digest_id=row.digest_id,
-            attempts=[_attempt(attempt) for attempt in made.mappings()],
-        )
-
-    return await ledger.read(work)
-
-
-def _attempt(row: sa.RowMapping) -> Attempt:
-    values: dict[str, Any] = {name: row[name] for name in Attempt.__dataclass_fields__}
-    values["words"] = mask_in(values["words"] or "")
-    return Attempt(**values)
 
 
 def shown(key: str, email: str | None, phone: str | None) -> str:

@@ -1,0 +1,65 @@
+"""`waypost hold TYPE` and `waypost release TYPE`: stop a type, and let it go on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from waypost.cli.console import AsJson, plain, print_json
+from waypost.ledger import checked
+from waypost.ledger.holds import Held, Released
+from waypost.ledger.holds import hold as hold_in
+from waypost.ledger.holds import release as release_in
+from waypost.place import connect
+from waypost.settings import Settings
+
+Type = Annotated[str, typer.Argument(help="A type in flows/, for example order-confirmation.")]
+
+
+def hold(
+    type: Type,
+    reason: Annotated[str, typer.Option(help="Why, for whoever finds it held.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Send nothing more of a type until it is released. Runs in flight stop after the message on the wire;
+    what is accepted meanwhile waits, and expires when its deadline passes."""
+    settings = connect(Settings())
+    from deployments.registry import find
+
+    name = find(type).type.name
+
+    async def run() -> Held:
+        async with checked(settings) as ledger:
+            return await hold_in(ledger, name, plain(reason))
+
+    held = asyncio.run(run())
+    if as_json:
+        print_json(held)
+        return
+    since = f" since {plain(held.hold.since)} UTC" if held.already else ""
+    typer.echo(f"{name} is held{since}{': ' if held.hold.reason else ''}{held.hold.reason}")
+    typer.echo(f"{held.waiting} wait, {held.taken_back} of them taken back from runs")
+    if held.sending:
+        typer.echo(f"{held.sending} were on the wire, and end there")
+
+
+def release(type: Type, as_json: AsJson = False) -> None:
+    """Let a held type go out again, at once."""
+    settings = connect(Settings())
+
+    async def run() -> Released:
+        async with checked(settings) as ledger:
+            return await release_in(ledger, type)
+
+    released = asyncio.run(run())
+    if released.hold is None:
+        from deployments.registry import find
+
+        find(type)  # a type that is gone from flows/ may still be held, and released
+    if as_json:
+        print_json(released)
+        return
+    typer.echo(f"{type} was not held" if released.hold is None else f"{type} is released")
+    typer.echo(f"{released.due} are due now, {released.waiting - released.due} later")

@@ -1,0 +1,64 @@
+"""`waypost list`: notifications by what they have in common, the newest first."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from waypost.cli import filters
+from waypost.cli.console import AsJson, columns, err, print_json
+from waypost.ledger import checked
+from waypost.ledger.search import Entry, Filter, Page, find
+from waypost.settings import Settings
+
+
+def list_notifications(
+    state: filters.States = None,
+    type: filters.Type = None,
+    provider: filters.Provider = None,
+    since: filters.Since = None,
+    until: filters.Until = None,
+    reason: filters.Reason = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+    after: Annotated[UUID | None, typer.Option(help="Go on after this id: the next page.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List notifications, the newest first. Addresses are masked, times are UTC."""
+    wanted = filters.chosen(state, type, provider, since, until, reason)
+    page = asyncio.run(_find(Settings(), wanted, after, limit))
+    if as_json:
+        print_json(page)
+    else:
+        _tell(page)
+
+
+async def _find(settings: Settings, wanted: Filter, after: UUID | None, limit: int) -> Page:
+    async with checked(settings) as ledger:
+        return await find(ledger, wanted, after, limit)
+
+
+def _tell(page: Page) -> None:
+    if not page.notifications:
+        err.print("no notification in the ledger is like that")
+        return
+    head = ("id", "type", "state", "recipient", "attempts", "provider", "due or ended", "reason")
+    columns([head, *map(_row, page.notifications)])
+    if page.next:
+        err.print(f"there are more: the same with --after {page.next}", soft_wrap=True)
+
+
+def _row(one: Entry) -> tuple[object, ...]:
+    when = one.finished_at or one.due_at
+    return (
+        one.id,
+        one.type,
+        one.state,
+        one.recipient,
+        one.attempts,
+        one.provider or "-",
+        "-" if when is None else when,
+        one.reason,
+    )
