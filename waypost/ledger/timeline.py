@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -81,7 +81,7 @@ class Explanation:
 async def explain(ledger: Ledger, id: UUID) -> Explanation | None:
     """The notification and its timeline, or None. What its digest went through is its own story too.
 
-    Five looks at indexes, whatever the ledger holds.
+    Four looks at indexes, whatever the ledger holds.
     """
 
     def work(connection: sa.Connection) -> Explanation | None:
@@ -121,8 +121,10 @@ def _explained(connection: sa.Connection, id: UUID, row: Any) -> Explanation:
     found = _head(id, row)
     own = [id, found.digest_id] if isinstance(found.digest_id, UUID) else [id]
     made = [_attempt(one) for one in _of(connection, attempts, own, attempts.c.started_at)]
-    noted = [_event(one) for one in _of(connection, events, own, events.c.at)]
-    runs = _runs(connection.execute(_batches(own)).all(), found, made, noted)
+    taken_by = connection.execute(_batches(own)).all()
+    run_of = {readable.identity(one.id): readable.identity(one.flow_run_id) for one in taken_by}
+    noted = [_event(one, run_of) for one in _of(connection, events, own, events.c.at)]
+    runs = _runs(taken_by, found, made, noted)
     happened = [
         Happening(found.accepted_at, "accepted"),
         *runs,
@@ -188,9 +190,10 @@ def _attempt(row: Any) -> Attempt:
     )
 
 
-def _event(row: Any) -> Happening:
+def _event(row: Any, run_of: Mapping[Identity | None, Identity | None]) -> Happening:
     what, detail = readable.text(row.what), mask_in(readable.text(row.detail))
-    return Happening(readable.moment(row.at), what, detail, batch=readable.identity(row.batch_id))
+    batch = readable.identity(row.batch_id)
+    return Happening(readable.moment(row.at), what, detail, batch, run_of.get(batch))
 
 
 def _tries(attempt: Attempt) -> Iterator[Happening]:

@@ -71,6 +71,15 @@ async def test_lines_lead_to_their_batch_and_run(ledger):
     }
 
 
+async def test_a_lost_run_can_be_looked_at(ledger):
+    await accepted(ledger)
+    run, claim = new_id(), await claims.reserve(ledger, "note", NOTE.lane)
+    [one] = (await claims.take(ledger, "note", claim.id, flow_run_id=run)).notifications
+    await lost(ledger)
+    [line] = [line for line in (await explain(ledger, one.id)).timeline if line.what == "run lost"]
+    assert (line.batch, line.run) == (claim.id, run)
+
+
 async def test_an_attempt_without_an_answer_says_so(ledger):
     batch, [one] = await claimed(ledger)
     await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
