@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check format bench lock clean
+.PHONY: setup demo test check format bench chaos lock clean
 
 setup: $(READY)
 
@@ -40,6 +40,11 @@ format: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks.trigger
+
+chaos: $(READY)  ## Kill 200 workers while they send, then restart PostgreSQL under one; print the totals.
+	@echo "chaos: 200 kills, half on each database; this takes about a quarter of an hour"
+	@PYTHONPATH=tests $(BIN)/python -m chaos.kills $(KILLS)
+	@PYTHONPATH=tests $(BIN)/python -m chaos.restarts
 
 lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock.
 	@$(PIP) install -qq uv

@@ -1,15 +1,36 @@
-"""One `waypost up` for the tests that leave it standing."""
+"""Servers that the tests of this folder share: one `waypost up`, and a Prefect server and a PostgreSQL
+cluster without one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from chaos import postgres
+from chaos.servers import PrefectServer, prefect_server
 from processes import Up, start
 
 
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """For the tests that leave it standing."""
     started = start(tmp_path_factory.mktemp("acceptance") / "home")
     yield started
     assert started.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """For workers of work pools of their own."""
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[postgres.Cluster]:
+    """PostgreSQL that may be restarted. CI fails without it, elsewhere tests skip."""
+    if lacking := postgres.missing():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
+    with postgres.cluster() as started:
+        yield started

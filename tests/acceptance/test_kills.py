@@ -1,0 +1,74 @@
+"""Workers die, as processes do, while they send."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from asks import alert, order
+from chaos import kills
+from chaos.installation import installation
+from chaos.servers import mail_sink
+from processes import eventually
+
+WITHIN = 60.0  # seconds in which a dead worker's work is back
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", ["sqlite", "postgresql"])
+def test_25_workers_killed_while_they_send_lose_nothing_and_repeat_only_what_was_in_doubt(
+    prefect, name, request, tmp_path, capsys
+):
+    database = None if name == "sqlite" else request.getfixturevalue("cluster").database()
+    seed = random.randrange(10**9)
+    with kills.installed(tmp_path, prefect, database, name) as site:
+        totals = kills.campaign(site, 25, random.Random(seed))
+    with capsys.disabled():
+        print(f"\n{name}: {totals} (seed {seed})")
+    kills.check(totals)
+
+
+def test_a_dead_workers_work_is_back_within_a_minute_once_and_prefect_shows_the_run_as_crashed(
+    prefect, cluster, tmp_path
+):
+    with (
+        mail_sink(tmp_path, seconds=1.0) as sink,
+        installation(tmp_path / "home", prefect, sink, cluster.database(), connections=4) as site,
+    ):
+        dying = site.worker().ready()
+        others = [site.spare(), site.spare()]
+        site.accept("order-confirmation", [order(f"dead-{n}") for n in range(20)])
+        eventually(lambda: sink.to("rdead-") >= 4)
+        [(run,)] = site.query("SELECT flow_run_id FROM batches")
+        for other in others:
+            other.begin()
+        dying.kill()
+        killed_at = time.monotonic()
+        states = site.until_ended(2 * WITHIN)
+        assert time.monotonic() - killed_at < WITHIN
+        books = site.books()
+        assert states == {"sent": 20}
+        assert (books.lost, books.unexplained) == (0, 0)
+        assert books.doubtful <= 4
+        assert eventually(lambda: prefect.run(run)["state"]["type"] == "CRASHED", 30)
+        assert [row[0] for row in site.query("SELECT in_doubt FROM notifications WHERE in_doubt > 1")] == []
+
+
+def test_requests_of_a_run_whose_worker_died_before_accepting_them_go_out_once(prefect, tmp_path):
+    settings = {"WAYPOST_LEASE_SECONDS": "2", "WAYPOST_WORK_POOL": "inline"}
+    with (
+        mail_sink(tmp_path) as sink,
+        installation(tmp_path / "home", prefect, sink, settings=settings) as site,
+    ):
+        dying, other = site.spare("announced"), site.spare()
+        dying.begin()
+        run = prefect.ask_for("alert", [alert(to=f"inline-{n}") for n in range(3)])
+        dying.process.wait(60)
+        assert prefect.run(run)["state"]["type"] == "PENDING"
+        assert site.states() == {}
+        other.begin()
+        eventually(lambda: sink.to("inline-") == 3, 60)
+        assert site.until_ended() == {"sent": 3}
+        assert eventually(lambda: prefect.run(run)["state"]["type"] == "COMPLETED", 30)
+        assert site.books().twice == 0

@@ -1,0 +1,147 @@
+"""What Waypost stands on goes away and comes back: PostgreSQL, Prefect, Prefect's memory, the disk."""
+
+from __future__ import annotations
+
+import random
+import resource
+import time
+
+import pytest
+from asks import alert, order
+from chaos import restarts
+from chaos.installation import installation
+from chaos.servers import mail_sink, prefect_server
+from processes import eventually
+
+FULL = 4096  # bytes a file may have: less than SQLite needs to write one page
+
+
+def signup(to):
+    return {
+        "recipient": {"email": f"{to}@a.example"},
+        "data": {"product": "Harbour", "verify_url": "https://app.example/verify"},
+    }
+
+
+@pytest.mark.timeout(300)
+def test_postgresql_restarted_in_the_middle_of_1000_sends_loses_and_repeats_nothing(
+    prefect, cluster, tmp_path, capsys
+):
+    database = cluster.database()
+    with (
+        mail_sink(tmp_path, 0.04) as sink,
+        installation(tmp_path / "home", prefect, sink, database, connections=2) as site,
+    ):
+        totals = restarts.campaign(site, cluster, (6, 9), random.Random())
+    with capsys.disabled():
+        print(f"\n{totals}")
+    restarts.check(totals)
+    assert totals.restarts >= 2
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A worker with a Prefect server that may be taken away from it."""
+    folder = tmp_path_factory.mktemp("outages")
+    with (
+        prefect_server(folder) as server,
+        mail_sink(folder) as sink,
+        installation(folder / "home", server, sink) as site,
+    ):
+        site.worker().ready()
+        yield site
+
+
+def send(site, type, *requests):
+    done = site.send(type, requests, "--no-wait")
+    assert done.returncode == 0, done.stderr
+
+
+def test_while_prefect_is_away_intake_goes_on_what_is_urgent_goes_out_and_the_rest_when_it_is_back(alone):
+    sink, prefect = alone.sink, alone.prefect
+    prefect.stop()
+    gone_at = time.time()
+    send(alone, "order-confirmation", order("away-1"), order("away-2"))
+    send(alone, "signup-verification", signup("away-signup"))
+    send(alone, "alert", alert(to="away-alert"))
+    eventually(lambda: sink.to("away-") == 2, 40)
+    assert 8 < min(at for at, to, _ in sink.notes() if to.startswith("away-")) - gone_at < 30
+    assert sink.to("raway-") == 0, "what is not urgent waits for Prefect"
+    prefect.start()
+    back_at = time.time()
+    eventually(lambda: sink.to("raway-") == 2)
+    assert max(at for at, to, _ in sink.notes() if to.startswith("raway-")) - back_at < 5
+    assert set(alone.until_ended()) == {"sent"}
+    assert alone.books().twice == 0
+
+
+def test_prefect_learns_of_what_went_out_without_it(alone):
+    endings = alone.query("SELECT type, ending, flow_run_id FROM batches WHERE ending = 'direct'")
+    assert {row[0] for row in endings} == {"alert", "signup-verification"}
+    attempts = alone.query(
+        "SELECT attempts.flow_run_id FROM attempts JOIN batches ON batches.id = attempts.batch_id "
+        "WHERE batches.ending = 'direct'"
+    )
+    assert [row[0] for row in attempts] == [None, None]
+
+    def told():
+        runs = alone.prefect.runs("without-prefect")
+        return {run["name"].rsplit("-", 2)[0]: run["state"]["type"] for run in runs}
+
+    assert eventually(lambda: told() == {"alert": "COMPLETED", "signup-verification": "COMPLETED"}, 30)
+
+
+def test_when_prefect_loses_its_database_deployments_come_back_and_what_is_accepted_is_sent(alone):
+    alone.prefect.stop()
+    send(alone, "order-confirmation", order("lost-1"))
+    alone.prefect.lose_database()
+    alone.prefect.start()
+    alone.accept("order-confirmation", [order("lost-2")])
+    eventually(lambda: alone.sink.to("rlost-") == 2, 30)
+    for type in ("alert", "digest", "order-confirmation", "signup-verification"):
+        assert eventually(lambda type=type: alone.prefect.knows(type), 30)
+    assert set(alone.until_ended()) == {"sent"}
+    assert alone.books().twice == 0
+
+
+def test_a_ledger_that_turns_read_only_stops_the_sending_until_it_can_be_written(prefect, cluster, tmp_path):
+    database = cluster.database()
+    name = database.rpartition("/")[2]
+    cut_off = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    with (
+        mail_sink(tmp_path, 0.05) as sink,
+        installation(tmp_path / "home", prefect, sink, database, connections=2) as site,
+    ):
+        site.worker()
+        site.accept("alert", [alert(to=f"ro-{n}") for n in range(200)])
+        eventually(lambda: sink.to("ro-") > 20)
+        cluster.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on", cut_off)
+        assert_nothing_goes(sink, "ro-")
+        cluster.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only", cut_off)
+        assert site.until_ended() == {"sent": 200}
+        assert (site.books().lost, site.books().twice) == (0, 0)
+
+
+def test_a_disk_that_is_full_stops_the_sending_until_there_is_room(prefect, tmp_path):
+    settings = {"WAYPOST_WORK_POOL": "full"}
+    with (
+        mail_sink(tmp_path, 0.05) as sink,
+        installation(tmp_path / "home", prefect, sink, connections=2, settings=settings) as site,
+    ):
+        worker = site.worker().process
+        site.accept("alert", [alert(to=f"full-{n}") for n in range(200)])
+        eventually(lambda: sink.to("full-") > 20)
+        limits = resource.prlimit(worker.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (FULL, limits[1]))
+        assert_nothing_goes(sink, "full-")
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, limits)
+        assert site.until_ended() == {"sent": 200}
+        assert (site.books().lost, site.books().twice) == (0, 0)
+
+
+def assert_nothing_goes(sink, start):
+    """Once what was on the wire has arrived."""
+    time.sleep(1)
+    before = sink.to(start)
+    time.sleep(4)
+    assert sink.to(start) == before < 200

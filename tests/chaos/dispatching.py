@@ -1,0 +1,18 @@
+"""Dispatching alone, for a work pool whose runs others take: `python -m chaos.dispatching`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from deployments.serve import dispatch
+from waypost.process import run_until_signalled
+from waypost.settings import Settings
+
+
+async def main(stop: asyncio.Event) -> None:
+    """Until SIGTERM."""
+    await dispatch(Settings(), stop, lambda: print("dispatching", flush=True))
+
+
+if __name__ == "__main__":
+    run_until_signalled(main)

@@ -1,0 +1,141 @@
+"""Workers killed with -9 while they send, again and again: nothing is lost, and twice goes only what was
+in doubt.
+
+`python -m chaos.kills` (with `tests/` on the path) kills 200; a test kills fewer.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from asks import alert
+
+from chaos import postgres
+from chaos.installation import Books, Installation, Worker, installation
+from chaos.servers import PrefectServer, mail_sink, prefect_server
+from waypost.ledger.reaper import LOST
+
+MESSAGES = 1000
+CONNECTIONS = 8
+LAST_CHANCE = 0.95  # of a round's messages: a kill falls before these have arrived
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What came of a campaign. most: doubtful at one kill. gone: accepted, and no row of the ledger."""
+
+    kills: int
+    books: Books
+    gone: int
+    most: int
+    seconds: float
+
+    def __str__(self) -> str:
+        found = self.books
+        return (
+            f"{self.kills} kills, {found.accepted} accepted, {found.lost + self.gone} lost, "
+            f"{found.twice} twice, {found.doubtful} doubtful, at most {self.most} doubtful at one kill, "
+            f"{found.unexplained} unexplained, {self.seconds:.0f} s"
+        )
+
+
+def campaign(
+    site: Installation, kills: int, chance: random.Random, say: Callable[[str], None] = lambda _: None
+) -> Totals:
+    """Kill `kills` workers, each at a random moment of sending 1,000 notifications of its own."""
+    began = time.monotonic()
+    working, accepted, killed_at = site.worker(), 0, list[float]()
+    for number in range(1, kills + 1):
+        spare = site.spare()
+        accepted += _accept(site, number)
+        _wait_for_a_moment(site, working, number, chance)
+        working.kill()
+        killed_at.append(time.time())
+        spare.begin()
+        working = spare
+        if not number % 10:
+            say(f"{number} kills, {time.monotonic() - began:.0f} s")
+    site.until_ended(300)
+    books = site.books()
+    return Totals(
+        kills=kills,
+        books=books,
+        gone=accepted - books.accepted,
+        most=max(doubtful_by_kill(site, killed_at).values(), default=0),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _accept(site: Installation, number: int) -> int:
+    return site.accept("alert", (alert(to=f"k{number}-{n}") for n in range(MESSAGES)))
+
+
+def _wait_for_a_moment(site: Installation, working: Worker, number: int, chance: random.Random) -> None:
+    """Any moment between this round's first message and its last."""
+    arrived = chance.randrange(1, int(MESSAGES * LAST_CHANCE))
+    deadline = time.monotonic() + 120
+    while site.sink.to(f"k{number}-") < arrived:
+        assert time.monotonic() < deadline, working.log.read_text()[-2000:]
+        time.sleep(0.01)
+    time.sleep(chance.random() / 50)
+
+
+def doubtful_by_kill(site: Installation, killed_at: list[float]) -> Counter[int]:
+    """How many attempts each kill left in doubt: those begun since the kill before."""
+    rows = site.query(f"SELECT started_at FROM attempts WHERE words = '{LOST}'")
+    started = [_moment(row[0]) for row in rows]
+    return Counter(sum(at < moment for at in killed_at) for moment in started)
+
+
+def _moment(value: datetime | str) -> float:
+    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def main(kills: int) -> None:
+    """Half of the kills on each database; prints the totals and fails unless every promise is kept."""
+    seed = random.randrange(10**9)
+    print(f"{kills} kills, seed {seed}", flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="waypost-kills-") as folder,
+        postgres.cluster() as cluster,
+        prefect_server(Path(folder) / "prefect") as prefect,
+    ):
+        for name, database in (("sqlite", None), ("postgresql", cluster.database())):
+            with installed(Path(folder) / name, prefect, database, name) as site:
+                totals = campaign(site, kills // 2, random.Random(seed), print)
+            print(f"{name}: {totals}", flush=True)
+            check(totals)
+
+
+@contextmanager
+def installed(home: Path, prefect: PrefectServer, database: str | None, pool: str) -> Generator[Installation]:
+    """What a campaign runs on."""
+    settings = {"WAYPOST_LEASE_SECONDS": "2", "WAYPOST_WORK_POOL": pool}
+    with (
+        mail_sink(home) as sink,
+        installation(home, prefect, sink, database, settings=settings, connections=CONNECTIONS) as site,
+    ):
+        yield site
+
+
+def check(totals: Totals) -> None:
+    """What is promised."""
+    books = totals.books
+    assert totals.gone == books.lost == books.unexplained == 0, totals
+    assert books.states.keys() <= {"sent", "held"}, books.states
+    assert books.twice <= books.doubtful, totals
+    assert totals.most <= CONNECTIONS, totals
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

@@ -1,0 +1,178 @@
+"""The servers around Waypost, each a process that a test may stop, start again, or rob of its data."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import httpx
+from processes import REPOSITORY, environment, eventually
+
+from deployments import embedded
+
+HOST = "127.0.0.1"
+ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+
+def launch(command: list[str], env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a process of ours; it ends with us where it watches its standard input."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            env=env,
+            cwd=REPOSITORY / "tests",
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and kill -9 when that is not heard."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class PrefectServer:
+    """The embedded Prefect server, on one port and home however often it is started."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        with socket() as probe:
+            probe.bind((HOST, 0))
+            self.port: int = probe.getsockname()[1]
+        self.api = f"http://{HOST}:{self.port}/api"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        (self.home / "prefect").mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "deployments.embedded", HOST, str(self.port)]
+        env = embedded.environment(self.home, HOST, self.port)
+        self._process = launch(command, env, self.home / "prefect-server.log")
+        eventually(self.answers, 90)
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.api}/health", timeout=2).is_success
+        except httpx.HTTPError:
+            return False
+
+    def stop(self) -> None:
+        """Gone, but for its data."""
+        if self._process is not None:
+            end(self._process)
+            self._process = None
+
+    def lose_database(self) -> None:
+        """Its data too."""
+        for file in self.home.glob("*.db*"):
+            if file.name.startswith("prefect"):
+                file.unlink()
+
+    def knows(self, type: str) -> bool:
+        """Whether there is a deployment of the type."""
+        return httpx.get(f"{self.api}/deployments/name/{type}/waypost", timeout=30).is_success
+
+    def run(self, id: Any) -> dict[str, Any]:
+        return httpx.get(f"{self.api}/flow_runs/{id}", timeout=30).raise_for_status().json()
+
+    def runs(self, *tags: str, name: str = "") -> list[dict[str, Any]]:
+        """The latest 200 runs with all of those tags and a name that holds `name`."""
+        chosen: dict[str, Any] = {"tags": {"all_": list(tags)}} if tags else {}
+        if name:
+            chosen["name"] = {"like_": name}
+        wanted = {"flow_runs": chosen, "sort": "START_TIME_DESC"}
+        return httpx.post(f"{self.api}/flow_runs/filter", json=wanted, timeout=30).raise_for_status().json()
+
+    def ask_for(self, type: str, requests: list[dict[str, Any]]) -> str:
+        """A run that brings its own requests, as any client may ask for; its id."""
+        found = httpx.get(f"{self.api}/deployments/name/{type}/waypost", timeout=30).raise_for_status().json()
+        url = f"{self.api}/deployments/{found['id']}/create_flow_run"
+        asked = httpx.post(url, json={"parameters": {"requests": requests}}, timeout=30)
+        return asked.raise_for_status().json()["id"]
+
+    def set_state(self, id: Any, type: str) -> None:
+        """As a button in the UI does."""
+        url = f"{self.api}/flow_runs/{id}/set_state"
+        httpx.post(url, json={"state": {"type": type}}, timeout=30).raise_for_status()
+
+
+@contextmanager
+def prefect_server(home: Path) -> Generator[PrefectServer]:
+    """One that runs for the length of the block."""
+    server = PrefectServer(home)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Sink:
+    """The mail server of sink.py, and what it has noted."""
+
+    def __init__(self, port: int, log: Path) -> None:
+        self._port = port
+        self._log = log
+        self._read = 0
+        self._notes: list[tuple[float, str, str]] = []
+        self._counted: dict[str, tuple[int, int]] = {}  # by start of address: notes looked at, and found
+
+    def url(self, connections: int = 8) -> str:
+        return f"smtp://{HOST}:{self._port}?connections={connections}"
+
+    def notes(self) -> list[tuple[float, str, str]]:
+        """When, to whom, and of which notification (its id in hexadecimal), oldest first."""
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            fresh = log.read()
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.decode().splitlines():
+            at, to, message_id = line.split(" ")
+            self._notes.append((float(at), to, message_id.lstrip("<").partition("@")[0]))
+        return self._notes
+
+    def to(self, start: str) -> int:
+        """Mails to addresses that start so."""
+        notes = self.notes()
+        looked_at, found = self._counted.get(start, (0, 0))
+        found += sum(note[1].startswith(start) for note in islice(notes, looked_at, None))
+        self._counted[start] = (len(notes), found)
+        return found
+
+    def copies(self, start: str = "") -> Counter[str]:
+        """How often each notification came, of those to addresses that start so."""
+        return Counter(id for _, to, id in self.notes() if to.startswith(start))
+
+
+@contextmanager
+def mail_sink(folder: Path, seconds: float = 0.0) -> Generator[Sink]:
+    """A sink whose every answer waits so many seconds, with the mail taken."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "mails.log"
+    log.touch()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chaos.sink", str(log), str(seconds)],
+        env=environment(folder),
+        cwd=REPOSITORY / "tests",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        yield Sink(int(process.stdout.readline()), log)
+    finally:
+        end(process)

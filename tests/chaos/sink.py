@@ -1,0 +1,80 @@
+"""A mail server that takes everything and notes each mail before it says so.
+
+`python sink.py LOG [SECONDS]`: its first line of output is its port. A line of LOG a mail, written before
+the 250: when, to whom, which Message-ID. SECONDS: how long the 250 then waits, in which the mail is taken
+and its sender does not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+
+from waypost.child import stop_with_parent
+
+END = b"\r\n.\r\n"
+MESSAGE_ID = re.compile(rb"^Message-ID:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
+ANSWERS = {
+    b"EHLO": b"250-sink\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n",
+    b"DATA": b"354 go on\r\n",
+    b"QUIT": b"221 bye\r\n",
+}
+
+
+class Session(asyncio.Protocol):
+    """One connection. Its client waits for every answer, so that nothing is pipelined."""
+
+    def __init__(self, log: int, wait: float) -> None:
+        self._log = log
+        self._wait = wait
+        self._buffer = b""
+        self._to = b""
+        self._in_data = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._transport = transport
+        transport.write(b"220 sink\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if not self._in_data:
+            self._obey()
+        elif self._buffer.endswith(END):
+            self._take()
+
+    def _obey(self) -> None:
+        line, ended, _ = self._buffer.partition(b"\r\n")
+        if not ended:
+            return
+        self._buffer = b""
+        verb = line[:4].upper()
+        if verb == b"RCPT":
+            self._to = line.partition(b"<")[2].partition(b">")[0]
+        self._in_data = verb == b"DATA"
+        self._transport.write(ANSWERS.get(verb, b"250 ok\r\n"))
+
+    def _take(self) -> None:
+        found = MESSAGE_ID.search(self._buffer)
+        id = found[1] if found else b"none"
+        os.write(self._log, b"%f %s %s\n" % (time.time(), self._to, id))
+        self._buffer, self._in_data = b"", False
+        asyncio.get_running_loop().call_later(self._wait, self._transport.write, b"250 noted\r\n")
+
+
+async def main(log: Path, wait: float) -> None:
+    """Take mail until the parent is gone."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    server = await asyncio.get_running_loop().create_server(lambda: Session(file, wait), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    stop_with_parent()
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0.0))

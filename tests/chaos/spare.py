@@ -1,0 +1,43 @@
+"""`waypost worker` with its imports done, waiting for a line on its standard input to begin.
+
+A campaign keeps one ready, so that a kill costs no start. `python -m chaos.spare WHERE` makes it one that is
+lost (kill -9) at an exact place: with its first run Pending, or with that run's batch announced too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from deployments import serve  # noqa: F401
+from deployments.registry import registered
+from deployments.worker import ResidentWorker
+from waypost.cli import main
+from waypost.ledger import batches
+
+
+async def die(*_: Any, **__: Any) -> Any:
+    """Be gone."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def prepare(where: str) -> None:
+    """Import what runs need, and be lost at `where`."""
+    registered()
+    match where:
+        case "pending":
+            batches.announce = die
+        case "announced":
+            ResidentWorker.run = die  # type: ignore[method-assign]
+        case _:
+            pass
+
+
+if __name__ == "__main__":
+    prepare(sys.argv[1] if len(sys.argv) > 1 else "")
+    print("prepared", flush=True)
+    if sys.stdin.readline():
+        sys.argv = ["waypost", "worker"]
+        main()
