@@ -5,10 +5,12 @@ from __future__ import annotations
 from deployments.registry import find
 from tasks.runs import without_prefect
 from waypost.ledger.claims import Claim
+from waypost.runtime import Runtime
 
 
 async def deliver(claim: Claim) -> None:
     """Take the steps of the batch's type in this process. The batch ends as sent directly, which is what
     Prefect is told once it answers."""
-    with without_prefect():
+    runtime = await Runtime.current()
+    with without_prefect(), runtime.leases.over_a_run():
         await find(claim.type).flow.fn(batch=claim.id)

@@ -16,7 +16,7 @@ from typing import Protocol
 from uuid import UUID
 
 from deployments.outage import Outage
-from deployments.runs import PrefectAway, Runs
+from deployments.runs import PrefectAway, Progress, Runs
 from waypost.clock import now
 from waypost.ledger import Ledger, batches, claims
 from waypost.ledger.batches import Ending, Leases
@@ -48,18 +48,22 @@ class Worker(Protocol):
 
 @dataclass(slots=True)
 class Flight:
-    """A batch this dispatcher claimed and whose lease it keeps until its run has ended."""
+    """A batch this dispatcher claimed. It keeps the lease until a run has taken the batch up: from then on
+    that run's process does, so that its death is noticed."""
 
     claim: Claim
     run: UUID | None = None
+    held: bool = True
     direct: asyncio.Task[None] | None = None
     seen_here: bool = False
-    asked_at: float = field(default=0.0)
+    asked_at: float = 0.0
+    begun_at: float = 0.0
 
 
 @dataclass(slots=True)
 class Dispatcher:
-    """slots: runs in flight at most. deliver: takes a batch's steps without Prefect."""
+    """slots: runs in flight at most. deliver: takes a batch's steps without Prefect. starts_within: the
+    seconds a worker may take from having a run to running its code."""
 
     ledger: Ledger
     types: Mapping[str, NotificationType]
@@ -69,6 +73,7 @@ class Dispatcher:
     outage: Outage
     deliver: Callable[[Claim], Awaitable[None]]
     slots: int
+    starts_within: float
     steady: Callable[[], float] = time.monotonic
     _flights: dict[UUID, Flight] = field(default_factory=dict[UUID, Flight])
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -123,7 +128,10 @@ class Dispatcher:
         for id, flight in list(self._flights.items()):
             if id not in still_open:
                 self._forget(flight)
-            elif flight.direct is not None:
+                continue
+            if still_open[id]:
+                self._let_go(flight)
+            if flight.direct is not None:
                 if flight.direct.done():
                     self._forget(flight)
             elif flight.run in here:
@@ -145,11 +153,20 @@ class Dispatcher:
         }  # fmt: skip
         if not elsewhere:
             return
-        ended = await self.runs.ended(list(elsewhere))
+        progress = await self.runs.progress(list(elsewhere))
         for run, flight in elsewhere.items():
             flight.asked_at = moment
-            if ended.get(run, True):
+            found = progress.get(run, Progress.ENDED)
+            if found is Progress.WAITING:
+                flight.begun_at = moment
+            elif found is Progress.ENDED or self._is_overdue(flight, found):
                 await self._run_is_over(flight, taken=still_open.get(flight.claim.id, True))
+
+    def _is_overdue(self, flight: Flight, progress: Progress) -> bool:
+        """A run that a worker has taken, and that has not taken up its batch in all that time: the worker
+        died in between. What is taken up has a lease to tell that by."""
+        allowed = self.starts_within if progress is Progress.STARTING else self.ledger.lease.total_seconds()
+        return flight.held and self.steady() - flight.begun_at > allowed
 
     async def _run_is_over(self, flight: Flight, *, taken: bool) -> None:
         """The run has ended and its batch has not. Never taken up: its work is free at once. Taken up:
@@ -160,7 +177,12 @@ class Dispatcher:
 
     def _forget(self, flight: Flight) -> None:
         self._flights.pop(flight.claim.id, None)
-        self.leases.let_go(flight.claim.id)
+        self._let_go(flight)
+
+    def _let_go(self, flight: Flight) -> None:
+        if flight.held:
+            flight.held = False
+            self.leases.let_go(flight.claim.id)
 
     async def _go_directly(self, untaken: Collection[UUID]) -> None:
         """What is urgent does not wait for Prefect any longer."""
@@ -190,7 +212,7 @@ class Dispatcher:
 
     async def _ask_for_run(self, flight: Flight) -> None:
         flight.run = await self.runs.start(flight.claim)
-        flight.asked_at = self.steady()
+        flight.asked_at = flight.begun_at = self.steady()
         await batches.given_run(self.ledger, flight.claim.id, flight.run)
         self.worker.wake()
 

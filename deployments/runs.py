@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -28,8 +29,18 @@ from waypost.ledger.claims import Claim
 
 DIRECT = "without-prefect"
 ANSWERS_WITHIN = 10.0  # seconds
+NOT_FOUND = 404
 
 logger = logging.getLogger("waypost.prefect")
+
+
+class Progress(Enum):
+    """How far a run has come."""
+
+    WAITING = auto()  # nobody has taken it
+    STARTING = auto()  # a worker has it, its code does not run yet
+    RUNNING = auto()
+    ENDED = auto()
 
 
 class PrefectAway(RuntimeError):
@@ -43,8 +54,8 @@ class Runs(Protocol):
         """Create the run that will take the batch up. Creating it again answers the same run."""
         ...
 
-    async def ended(self, ids: Sequence[UUID]) -> dict[UUID, bool]:
-        """Whether each run Prefect knows has ended; a run that is missing it does not know."""
+    async def progress(self, ids: Sequence[UUID]) -> dict[UUID, Progress]:
+        """How far each run has come; one that is missing Prefect does not know."""
         ...
 
     async def probe(self) -> None:
@@ -62,24 +73,29 @@ class PrefectRuns:
         self._deployments: dict[str, UUID] = {}
 
     async def start(self, claim: Claim) -> UUID:
-        """Create the run for a batch, in the queue of its priority. Deployments that the server does
-        not know (it is new, or lost its database) are made again."""
+        """Create the run for a batch, in the queue of its priority."""
         async with self._asking() as client:
-            try:
-                return await self._create(client, claim)
-            except ObjectNotFound:
-                self._deployments = await registry.deploy(client, self._work_pool)
-                return await self._create(client, claim)
+            return await self._create(
+                client,
+                claim.type,
+                parameters={"batch": str(claim.id)},
+                name=_name(claim.type, claim.size, claim.id),
+                tags=[f"attempt:{claim.attempt}"],
+                idempotency_key=str(claim.id),
+                work_queue_name=str(claim.priority),
+            )
 
-    async def _create(self, client: PrefectClient, claim: Claim) -> UUID:
-        run = await client.create_flow_run_from_deployment(
-            await self._deployment(client, claim.type),
-            parameters={"batch": str(claim.id)},
-            name=_name(claim.type, claim.size, claim.id),
-            tags=[f"attempt:{claim.attempt}"],
-            idempotency_key=str(claim.id),
-            work_queue_name=str(claim.priority),
-        )
+    async def _create(self, client: PrefectClient, type: str, **described: Any) -> UUID:
+        """A run of the type's deployment. Deployments that the server does not know (it is new, or lost
+        its database) are made again."""
+        create = client.create_flow_run_from_deployment
+        try:
+            run = await create(await self._deployment(client, type), **described)
+        except (ObjectNotFound, httpx.HTTPStatusError) as error:
+            if not _is_unknown(error):
+                raise
+            self._deployments = await registry.deploy(client, self._work_pool)
+            run = await create(await self._deployment(client, type), **described)
         return run.id
 
     async def _deployment(self, client: PrefectClient, type: str) -> UUID:
@@ -88,14 +104,14 @@ class PrefectRuns:
             self._deployments[type] = found.id
         return self._deployments[type]
 
-    async def ended(self, ids: Sequence[UUID]) -> dict[UUID, bool]:
-        """Whether each run Prefect knows has ended."""
+    async def progress(self, ids: Sequence[UUID]) -> dict[UUID, Progress]:
+        """How far each run has come; one that is missing Prefect does not know."""
         if not ids:
             return {}
         async with self._asking() as client:
             wanted = FlowRunFilter(id=FlowRunFilterId(any_=list(ids)))
             runs = await client.read_flow_runs(flow_run_filter=wanted, limit=len(ids))
-        return {run.id: bool(run.state and run.state.is_final()) for run in runs}
+        return {run.id: _progress(run.state) for run in runs}
 
     async def crashed(self, id: UUID, message: str) -> None:
         """Show the run as Crashed, if it is shown as anything but ended."""
@@ -126,15 +142,16 @@ class PrefectRuns:
     async def reported(self, type: str, size: int, batch: UUID, message: str, at: datetime) -> UUID:
         """A run, Completed from the start, for what was delivered while Prefect did not answer."""
         async with self._asking() as client:
-            run = await client.create_flow_run_from_deployment(
-                await self._deployment(client, type),
+            id = await self._create(
+                client,
+                type,
                 parameters={"batch": str(batch)},
                 name=_name(type, size, batch),
                 tags=[DIRECT],
                 idempotency_key=f"{batch}-{DIRECT}",
             )
-        await self.completed(run.id, message, at, direct=True)
-        return run.id
+        await self.completed(id, message, at, direct=True)
+        return id
 
     async def probe(self) -> None:
         """Ask whether it answers."""
@@ -156,6 +173,21 @@ class PrefectRuns:
             raise PrefectAway(f"the Prefect API does not answer ({type(error).__name__})") from None
         if self._outage.answered():
             logger.warning("the Prefect API answers again")
+
+
+def _progress(state: State[Any] | None) -> Progress:
+    if state is None or state.is_scheduled():
+        return Progress.WAITING
+    if state.is_final():
+        return Progress.ENDED
+    return Progress.STARTING if state.is_pending() else Progress.RUNNING
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Prefect's client has its own error for what is not there, and not everywhere."""
+    return isinstance(error, ObjectNotFound) or (
+        isinstance(error, httpx.HTTPStatusError) and error.response.status_code == NOT_FOUND
+    )
 
 
 def _name(type: str, size: int, batch: UUID) -> str:

@@ -29,6 +29,7 @@ from waypost.settings import Settings
 
 HEARTBEAT_SECONDS = 15.0
 TELL_SECONDS = 5.0
+STARTS_WITHIN = 300.0  # seconds that infrastructure of other workers (a container, a pod) may take to start
 RETENTION_SECONDS = 3600.0
 AWAY_SECONDS = 1.0  # how often a Prefect API that does not answer is asked for runs
 
@@ -53,7 +54,8 @@ async def serve(
         woken = asyncio.Event()
         worker = ResidentWorker(settings.work_pool, name=name, limit=limit, on_end=woken.set)
         giving_up = asyncio.create_task(_give_up(runtime, stop))
-        async with worker, _dispatching(runtime, outage, worker, worker.slots, stop) as dispatcher:
+        dispatching = _dispatching(runtime, outage, worker, worker.slots, settings.lease_seconds, stop)
+        async with worker, dispatching as dispatcher:
             handing_on = asyncio.create_task(_hand_on(woken, dispatcher))
             beating = asyncio.create_task(_beat(worker, stop))
             await _poll(worker, outage, settings.poll_seconds, stop, ready)
@@ -71,7 +73,7 @@ async def dispatch(
 ) -> None:
     """Dispatch until `stop`, for a work pool whose runs other Prefect workers take."""
     async with Runtime.open(settings) as runtime:
-        async with _dispatching(runtime, Outage(), _Elsewhere(), limit or SLOTS, stop):
+        async with _dispatching(runtime, Outage(), _Elsewhere(), limit or SLOTS, STARTS_WITHIN, stop):
             ready()
             await stop.wait()
         await flush_prefect()
@@ -88,7 +90,12 @@ class _Elsewhere:
 
 @asynccontextmanager
 async def _dispatching(
-    runtime: Runtime, outage: Outage, worker: Worker, slots: int, stop: asyncio.Event
+    runtime: Runtime,
+    outage: Outage,
+    worker: Worker,
+    slots: int,
+    starts_within: float,
+    stop: asyncio.Event,
 ) -> AsyncGenerator[Dispatcher]:
     """What every worker does beside running runs, for the length of the block and until `stop`."""
     ledger = runtime.ledger
@@ -104,6 +111,7 @@ async def _dispatching(
             outage=outage,
             deliver=direct.deliver,
             slots=slots,
+            starts_within=starts_within,
         )
         reaper = Reaper(ledger, types)
         look_seconds = min(3.0, ledger.lease.total_seconds() / 8)

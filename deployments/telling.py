@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from deployments.runs import PrefectRuns
+from deployments.runs import PrefectRuns, Progress
 from waypost.clock import now
 from waypost.ledger import Ledger, batches
 from waypost.ledger.batches import Ending, Untold
@@ -18,9 +18,10 @@ async def tell(ledger: Ledger, runs: PrefectRuns) -> int:
     """Look at the batches that have ended and correct what Prefect shows of their runs; answers how many
     were looked at. Raises PrefectAway, and then they are looked at another time."""
     untold = await batches.untold(ledger, now() - GRACE, AT_ONCE)
-    known = await runs.ended([one.flow_run_id for one in untold if one.flow_run_id])
+    known = await runs.progress([one.flow_run_id for one in untold if one.flow_run_id])
     for one in untold:
-        if one.flow_run_id is None or one.ending is Ending.DIRECT or known.get(one.flow_run_id) is False:
+        shown = known.get(one.flow_run_id) if one.flow_run_id else None
+        if one.ending is Ending.DIRECT or shown not in (None, Progress.ENDED):
             await _correct(runs, one)
     await batches.told(ledger, [one.id for one in untold])
     return len(untold)

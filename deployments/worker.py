@@ -189,18 +189,14 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
 
     @asynccontextmanager
     async def _holding(self, flow_run: FlowRun) -> AsyncGenerator[None]:
-        """Keep the lease of the run's batch while it runs. A run that brings its own requests gets a
-        batch before it starts, so that it is known to be in hand."""
+        """Let go of what the run held, however it ends. A run that brings its own requests gets a batch
+        before it starts, so that it is known to be in hand, and starts again should this process die."""
         runtime = await Runtime.current()
-        batch = flow_run.parameters.get("batch")
         found = await self._flow(flow_run)
-        if batch is None and (type := declared(found)) is not None:
-            batch = await batches.announce(runtime.ledger, type, flow_run.id)
-        if batch is None:
+        with runtime.leases.over_a_run():
+            if flow_run.parameters.get("batch") is None and (type := declared(found)) is not None:
+                runtime.leases.hold_for_run(await batches.announce(runtime.ledger, type, flow_run.id))
             yield
-        else:
-            async with runtime.leases.keeping(UUID(str(batch))):
-                yield
 
     async def _flow(self, flow_run: FlowRun) -> Flow[..., Any]:
         """The flow of the run's deployment, loaded once."""

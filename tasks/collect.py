@@ -19,8 +19,7 @@ async def collect(digest: NotificationType, of: str, compose: digests.Compose) -
     of: the type whose held notifications are bundled. compose: one recipient's items as the facts
     of a digest.
     """
-    named = _collect.with_options(task_run_name=f"collect {of}")
-    return await step(named, _Window(digest, of, compose))
+    return await step(_collect, _Window(digest, of, compose), task_run_name=f"collect {of}")
 
 
 class _Window:

@@ -30,10 +30,14 @@ async def deliver(messages: Batch[Rendered]) -> Batch[Delivery]:
     """
     waits = list(messages.type.retry.connect)
     started = [Delivery(rendered, Where.CLAIMED) for rendered in messages]
-    retried = _deliver.with_options(
-        retries=len(waits), retry_delay_seconds=waits, retry_condition_fn=_nothing_was_sent
+    return await step(
+        _deliver,
+        Batch(messages.type, messages.id, started),
+        len(waits),
+        retries=len(waits),
+        retry_delay_seconds=waits,
+        retry_condition_fn=_nothing_was_sent,
     )
-    return await step(retried, Batch(messages.type, messages.id, started), len(waits))
 
 
 def _nothing_was_sent(_task: object, _run: object, state: State[Any]) -> bool:
@@ -47,13 +51,12 @@ async def _deliver(deliveries: Batch[Delivery], retries: int) -> Batch[Delivery]
     # What one try achieved is kept in `deliveries`, so that the next takes up only the rest.
     runtime = await Runtime.current()
     dispatch = Dispatch.of(runtime, deliveries, current_flow_run())
-    async with runtime.leases.keeping(deliveries.id):
-        deliveries.items = await dispatch.prepare(deliveries.items)
-        waiting = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
-        moved, down = await dispatch.send(waiting)
-        deliveries.items = updated(deliveries.items, moved)
-        left = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
-        if down and not alone() and (task_run.run_count or 0) <= retries:
-            raise ProviderDown(f"{mask_in(down)}; {len(left)} waiting")
-        deliveries.items = updated(deliveries.items, await dispatch.defer(left, down or ""))
+    deliveries.items = await dispatch.prepare(deliveries.items)
+    waiting = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
+    moved, down = await dispatch.send(waiting)
+    deliveries.items = updated(deliveries.items, moved)
+    left = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
+    if down and not alone() and (task_run.run_count or 0) <= retries:
+        raise ProviderDown(f"{mask_in(down)}; {len(left)} waiting")
+    deliveries.items = updated(deliveries.items, await dispatch.defer(left, down or ""))
     return deliveries

@@ -26,12 +26,11 @@ async def _fallback(outcomes: Batch[Delivery]) -> Batch[Delivery]:
     runtime = await Runtime.current()
     dispatch = Dispatch.of(runtime, outcomes, current_flow_run())
     items = list(outcomes)
-    async with runtime.leases.keeping(outcomes.id):
-        while refused := [dispatch.advance(delivery) for delivery in items if delivery.refused]:
-            moved, down = await dispatch.send(refused)
-            done = {delivery.notification.id for delivery in moved}
-            left = [delivery for delivery in refused if delivery.notification.id not in done]
-            items = updated(items, moved, await dispatch.defer(left, down or ""))
+    while refused := [dispatch.advance(delivery) for delivery in items if delivery.refused]:
+        moved, down = await dispatch.send(refused)
+        done = {delivery.notification.id for delivery in moved}
+        left = [delivery for delivery in refused if delivery.notification.id not in done]
+        items = updated(items, moved, await dispatch.defer(left, down or ""))
     _tell(outcomes, items)
     return Batch(outcomes.type, outcomes.id, items)
 

@@ -48,6 +48,8 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
         default_locale=settings.default_locale,
         default_timezone=settings.default_timezone,
     )
+    if taken.notifications:
+        runtime.leases.hold_for_run(batch)
     if taken.reason:
         run_logger().warning("%s", taken.reason)
     return Batch(asked.type, batch, taken.notifications)

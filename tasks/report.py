@@ -27,8 +27,7 @@ async def report(outcomes: Batch[Delivery]) -> Report:
     """Count what became of every notification, and end the batch. The task is named after it, so that
     the run's graph says it; the artifact lists each with its address masked."""
     made = Report.of(outcomes.type.name, outcomes.id, [delivery.state for delivery in outcomes])
-    named = _report.with_options(task_run_name=f"report: {made}")
-    return await step(named, outcomes, made)
+    return await step(_report, outcomes, made, task_run_name=f"report: {made}")
 
 
 @task(name="report", cache_policy=NO_CACHE)
@@ -36,6 +35,7 @@ async def _report(outcomes: Batch[Delivery], made: Report) -> Report:
     runtime = await Runtime.current()
     ending = Ending.DIRECT if alone() else Ending.DONE
     await batches.end(runtime.ledger, outcomes.id, ending, str(made), current_flow_run())
+    runtime.leases.let_go_of_run(outcomes.id)
     lost = made.states.keys() & {State.FAILED, State.EXPIRED}
     level = logging.WARNING if lost else logging.INFO
     run_logger().log(level, "%s: %s", outcomes.type.name, made)

@@ -34,9 +34,11 @@ def alone() -> bool:
     return _alone.get()
 
 
-async def step(task: Task[..., Any], *arguments: Any) -> Any:
-    """Take one step of a flow: as a task of its run, or as it is."""
-    return await (task.fn(*arguments) if alone() else task(*arguments))
+async def step(task: Task[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Take one step of a flow: as a task of its run, with `options` such as its name, or as it is."""
+    if alone():
+        return await task.fn(*arguments)
+    return await (task.with_options(**options) if options else task)(*arguments)
 
 
 def run_logger() -> Any:

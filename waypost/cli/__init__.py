@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from waypost.cli import db, deploy, doctor, explain, hold, intervene, send, up, verify, worker
+from waypost.cli import (
+    db,
+    deploy,
+    dispatch,
+    doctor,
+    explain,
+    hold,
+    intervene,
+    send,
+    simulate,
+    up,
+    verify,
+    worker,
+)
 from waypost.cli import list as listing
 
 app = typer.Typer(
@@ -22,6 +35,7 @@ app = typer.Typer(
 )
 app.command()(up.up)
 app.command()(worker.worker)
+app.command()(dispatch.dispatch)
 app.command()(deploy.deploy)
 app.command()(send.send)
 app.command("list")(listing.list_notifications)
@@ -32,6 +46,7 @@ app.command()(hold.hold)
 app.command()(hold.release)
 app.command()(verify.verify)
 app.command()(doctor.doctor)
+app.command()(simulate.simulate)
 app.add_typer(db.app, name="db")
 
 

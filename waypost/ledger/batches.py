@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -166,18 +167,17 @@ def close(
     return ended, list(connection.scalars(freed))
 
 
+_OPEN = sa.select(batches.c.id, batches.c.taken_at.is_not(None)).where(
+    among(batches.c.id, "ids"), batches.c.ended_at.is_(None)
+)
+
+
 async def open_among(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, bool]:
     """Those of `ids` that have not ended, and whether a run has taken each up."""
-
-    def work(connection: sa.Connection) -> dict[UUID, bool]:
-        found = connection.execute(
-            sa.select(batches.c.id, batches.c.taken_at.is_not(None)).where(
-                among(batches.c.id, ids), batches.c.ended_at.is_(None)
-            )
-        )
-        return {id: bool(taken) for id, taken in found}
-
-    return await ledger.read(work) if ids else {}
+    if not ids:
+        return {}
+    found = await ledger.read(lambda connection: connection.execute(_OPEN, {"ids": ids}).all())
+    return {id: bool(taken) for id, taken in found}
 
 
 async def untold(ledger: Ledger, before: datetime, limit: int = 50) -> list[Untold]:
@@ -215,6 +215,8 @@ async def told(ledger: Ledger, ids: Sequence[UUID]) -> None:
 class Leases:
     """Everything this process holds, renewed three times a lease with one statement."""
 
+    _of_run: ClassVar[ContextVar[list[UUID] | None]] = ContextVar("leases", default=None)
+
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._held: dict[UUID, int] = {}
@@ -241,6 +243,33 @@ class Leases:
         finally:
             self.let_go(batch)
 
+    @contextmanager
+    def over_a_run(self) -> Generator[None]:
+        """Let go at the end of the block, however it ends, of what its run holds."""
+        held: list[UUID] = []
+        token = self._of_run.set(held)
+        try:
+            yield
+        finally:
+            self._of_run.reset(token)
+            for batch in held:
+                self.let_go(batch)
+
+    def hold_for_run(self, batch: UUID) -> None:
+        """Keep `batch` until its run has ended: the process that runs it holds it, and nobody else, so
+        that it lapses when that process dies. Where each run is a process, to the process's end."""
+        self.hold(batch)
+        if (held := self._of_run.get()) is not None:
+            held.append(batch)
+
+    def let_go_of_run(self, batch: UUID) -> None:
+        """The run has accounted for `batch`."""
+        held = self._of_run.get()
+        if held is None or batch in held:
+            self.let_go(batch)
+        if held is not None and batch in held:
+            held.remove(batch)
+
     async def close(self) -> None:
         """Renew nothing any more."""
         self._held.clear()
@@ -263,14 +292,17 @@ class Leases:
                 pause = min(1.0, wait)
 
 
+_RENEWED = (
+    sa.update(batches)
+    .where(among(batches.c.id, "ids"), batches.c.ended_at.is_(None))
+    .values(leased_until=sa.bindparam("until"))
+)
+
+
 async def renew(ledger: Ledger, ids: Sequence[UUID]) -> None:
     """Those of `ids` that are open are this process's for another lease."""
-    renewed = (
-        sa.update(batches)
-        .where(among(batches.c.id, ids), batches.c.ended_at.is_(None))
-        .values(leased_until=now() + ledger.lease)
-    )
-    await ledger.write(lambda connection: connection.execute(renewed))
+    given = {"ids": ids, "until": now() + ledger.lease}
+    await ledger.write(lambda connection: connection.execute(_RENEWED, given))
 
 
 def note_events(

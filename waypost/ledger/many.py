@@ -56,8 +56,12 @@ def _in_json(element: _Among, compiler: Any, **options: Any) -> str:  # pyright:
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - both are SQL that SQLAlchemy wrote
 
 
-def among(column: sa.ColumnElement[UUID] | sa.Column[UUID], ids: Sequence[UUID]) -> sa.ColumnElement[bool]:
-    """Whether `column` is one of `ids`."""
+def among(
+    column: sa.ColumnElement[UUID] | sa.Column[UUID], ids: Sequence[UUID] | str
+) -> sa.ColumnElement[bool]:
+    """Whether `column` is one of `ids`: many, or the name of the parameter that will hold them."""
+    if isinstance(ids, str):
+        return _Among(column, sa.bindparam(ids, type_=_Ids()))
     return _Among(column, sa.bindparam(None, ids, type_=_Ids(), unique=True))
 
 

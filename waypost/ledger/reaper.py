@@ -24,6 +24,9 @@ from waypost.states import TERMINAL, State
 LOST = "the worker was lost between sending and recording"
 
 
+_UNENDED = sa.select(batches.c.id, batches.c.leased_until).where(sa.text("ended_at IS NULL"))
+
+
 @dataclass(frozen=True, slots=True)
 class Lapsed:
     """An open batch and the end of its lease, as it was read."""
@@ -64,8 +67,7 @@ class Reaper:
 
     async def look(self) -> list[Reclaimed]:
         """Take back what was lost since; answers what that was."""
-        unended = sa.select(batches.c.id, batches.c.leased_until).where(sa.text("ended_at IS NULL"))
-        rows = await self._ledger.read(lambda connection: connection.execute(unended).all())
+        rows = await self._ledger.read(lambda connection: connection.execute(_UNENDED).all())
         lapsed = self._lapsed([Lapsed(*row) for row in rows])
         found = [await reclaim(self._ledger, one, self._types) for one in lapsed]
         return [one for one in found if one is not None]

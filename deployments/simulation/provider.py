@@ -1,0 +1,94 @@
+"""A provider by script: takes, refuses, defers, stalls, or drops the line before or after the final dot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from deployments.simulation.process import Process
+from deployments.simulation.weather import Weather
+from waypost.channels import ChannelUnavailable, replies
+from waypost.channels.places import Places
+from waypost.notification import Message
+from waypost.outcome import Outcome, Phase
+
+REPLIES = (
+    (421, "4.3.2 service not available, closing", Phase.MAIL),
+    (450, "4.2.0 mailbox busy, try again in 20 seconds", Phase.RCPT),
+    (450, "4.7.1 greylisted", Phase.RCPT),
+    (454, "4.7.0 temporary authentication failure", Phase.MAIL),
+    (550, "5.1.1 no such user", Phase.RCPT),
+    (451, "4.3.0 local error", Phase.DOT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One message in a mailbox. late: by how many seconds its MAIL FROM came after its deadline."""
+
+    id: UUID
+    late: float
+
+
+class ScriptedProvider:
+    """One process's way to a provider. `mailbox` is the provider's own, and survives the process."""
+
+    kind = "sms"
+
+    def __init__(
+        self,
+        name: str,
+        process: Process,
+        weather: Weather,
+        mailbox: list[Delivered],
+        late: Callable[[Message], float],
+    ) -> None:
+        self.name = name
+        self.places = Places(2)
+        self._process = process
+        self._weather = weather
+        self._mailbox = mailbox
+        self._late = late
+
+    async def open(self) -> None:
+        await self._process.step(f"opens {self.name}")
+        if self.name == "primary" and not self._weather.provider_opens():
+            raise ChannelUnavailable(self.name, "it is down")
+
+    async def send(self, message: Message) -> Outcome:
+        await self.open()
+        random = self._weather.random
+        await asyncio.sleep(random.choice((0.0, 0.05, 0.3)))
+        if self._weather.happens(self._weather.bad_replies / 3):
+            await asyncio.sleep(random.uniform(1.0, 20.0))  # slow, and its lease must be kept meanwhile
+        await self._process.step(f"is about to say MAIL FROM to {self.name}")
+        if message.notification.expired:
+            return replies.too_late()
+        late = self._late(message)
+        if self._weather.happens(self._weather.bad_replies):
+            return await self._misbehave(message, late)
+        return await self._take(message, late, answers=True)
+
+    async def _misbehave(self, message: Message, late: float) -> Outcome:
+        which = self._weather.random.randrange(len(REPLIES) + 3)
+        if which < len(REPLIES):
+            code, text, phase = REPLIES[which]
+            await self._process.step(f"is told {code} by {self.name}")
+            return replies.smtp(code, text, phase)
+        if which == len(REPLIES):
+            return replies.lost(Phase.DATA, "connection lost")
+        if which == len(REPLIES) + 1:
+            return replies.lost(Phase.DOT, "connection lost")  # and it was never taken
+        return await self._take(message, late, answers=False)
+
+    async def _take(self, message: Message, late: float, *, answers: bool) -> Outcome:
+        await self._process.step(f"sends the final dot to {self.name}")
+        self._mailbox.append(Delivered(message.notification.id, late))
+        await self._process.step(f"waits for the answer of {self.name}")
+        if not answers:
+            return replies.lost(Phase.DOT, "connection lost")
+        return replies.smtp(250, "2.0.0 queued", Phase.DOT)
+
+    async def close(self) -> None: ...

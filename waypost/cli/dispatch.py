@@ -1,0 +1,30 @@
+"""`waypost dispatch`: start runs for a work pool that other Prefect workers serve."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from waypost.cli.console import out
+from waypost.place import connect
+from waypost.settings import Settings
+
+
+def dispatch(
+    limit: Annotated[int, typer.Option(min=1, help="Runs in flight at once.")] = 10,
+) -> None:
+    """Turn what is accepted and due into runs of the work pool, bring back what lost runs held, and tell
+    Prefect of it, until Ctrl-C. `waypost worker` does this too: this is for pools of another type."""
+    settings = connect(Settings())
+    from deployments.serve import dispatch as serve_dispatch
+    from waypost.process import run_until_signalled
+
+    async def main(stop: asyncio.Event) -> None:
+        def ready() -> None:
+            out.print(f"dispatching to the pool {settings.work_pool}; Ctrl-C stops")
+
+        await serve_dispatch(settings, stop, ready, limit)
+
+    run_until_signalled(main)

@@ -1,0 +1,95 @@
+"""`waypost simulate`: the ledger's loop under thousands of faults, in virtual time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from waypost.cli.console import AsJson, err, out, print_json, table
+
+if TYPE_CHECKING:
+    from deployments.simulation.campaign import Totals
+    from deployments.simulation.scenario import Verdict
+
+BAD_SHOWN = 10
+
+
+def simulate(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to run.")] = 1000,
+    first: Annotated[int, typer.Option("--from", min=0, help="The first of them.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Replay this one seed, step by step.")] = None,
+    at_step: Annotated[
+        int | None, typer.Option(min=1, help="With --seed: kill a process at this step, and nothing else.")
+    ] = None,
+    every_step: Annotated[
+        bool, typer.Option("--every-step", help="With --seed: kill at each of its steps in turn.")
+    ] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processors to use. Default: all.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the real dispatcher, reaper, ledger and steps against scripted providers, a scripted Prefect and
+    processes that die at any await; count what was lost, late, or sent twice unexplained.
+
+    Exit status 0 only when nothing was. A seed that fails fails again: replay it with --seed.
+    """
+    from deployments.simulation import campaign
+
+    if seed is not None and not every_step:
+        _tell_one(campaign.replay(seed, at_step), as_json)
+        return
+    count = jobs or campaign.processors()
+    with _progress() as progress:
+        task = progress.add_task("seeds" if seed is None else "steps", total=None if every_step else seeds)
+
+        def show(totals: Totals) -> None:
+            progress.update(task, completed=totals.seeds)
+
+        if seed is not None:
+            totals = campaign.kill_at_every_step(seed, count, show)
+        else:
+            totals = campaign.run(range(first, first + seeds), count, show)
+    _tell_all(totals, as_json)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=err)
+
+
+def _tell_one(verdict: Verdict, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(verdict))
+    else:
+        out.print("\n".join(escape(line) for line in verdict.trace), soft_wrap=True)
+        out.print(table("", "", title=f"seed {verdict.seed}", rows=_rows(asdict(verdict))))
+        _tell_troubles(verdict)
+    if not verdict.good:
+        raise typer.Exit(1)
+
+
+def _tell_all(totals: Totals, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(totals))
+    else:
+        out.print(table("", "", title="Simulated", rows=_rows(asdict(totals))))
+        for verdict in totals.bad[:BAD_SHOWN]:
+            _tell_troubles(verdict)
+    if totals.bad:
+        err.print(
+            f"[red]{len(totals.bad)} failed[/]; replay one with waypost simulate --seed {totals.bad[0].seed}"
+        )
+        raise typer.Exit(1)
+
+
+def _rows(values: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, round(value, 1)) for name, value in values.items() if isinstance(value, (int, float))]
+
+
+def _tell_troubles(verdict: Verdict) -> None:
+    for kind in ("lost", "unexplained", "late", "illegal"):
+        for line in getattr(verdict, kind):
+            err.print(f"[red]seed {verdict.seed}: {kind}:[/] {escape(line)}", soft_wrap=True)
