@@ -36,6 +36,7 @@ class Running:
     deployment: str
     home: Path
     log: Path
+    ledger_url: str = ""
 
     @property
     def last_words(self) -> str:
@@ -58,7 +59,7 @@ async def embedded(smtp_url: str) -> AsyncGenerator[Running]:
         await until(published, process, "`waypost up`", log)
         here = place.find(home)
         assert here is not None
-        yield Running(here.api, RESIDENT, home, log)
+        yield Running(here.api, RESIDENT, home, log, f"sqlite:///{home / 'ledger.db'}")
 
 
 @asynccontextmanager
@@ -84,7 +85,7 @@ async def on_postgres(smtp_url: str) -> AsyncGenerator[Running]:
             await run_to_end(python("waypost", "deploy"), env)
             log = home / "worker.log"
             stack.enter_context(running(python("waypost", "worker"), env, log))
-            yield Running(api, RESIDENT, home, log)
+            yield Running(api, RESIDENT, home, log, ledger_url)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from deployments.registry import Registered
 from waypost.ids import new_id
-from waypost.ledger import Ledger, intake, reading
+from waypost.ledger import Ledger, holds, intake, reading
 from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.message import explain
 from waypost.notification import Answer, Receipt
@@ -162,11 +162,20 @@ async def watch(ledger: Ledger, sent: Submission, every: float = 0.3) -> AsyncGe
         if sent.settled + await reading.not_yet_due(ledger, sent.intakes) >= sent.accepted:
             break
         if seems_stuck(sent) and not await reading.in_hand(ledger, sent.type):
-            sent.trouble = NOBODY
+            sent.trouble = await _why_stuck(ledger, sent.type)
         await asyncio.sleep(every)
     sent.states = await reading.totals(ledger, sent.intakes)
     sent.reasons = await reading.reasons(ledger, sent.intakes)
     sent.runs = [str(run) for run in await reading.runs_of(ledger, sent.intakes)]
+
+
+async def _why_stuck(ledger: Ledger, type: str) -> str:
+    for held in await holds.held_types(ledger):
+        if held.type == type:
+            return (
+                f"{type} is held ({held.reason or 'no reason given'}): `waypost release {type}` lets it go on"
+            )
+    return NOBODY
 
 
 def seems_stuck(sent: Submission) -> bool:

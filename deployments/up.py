@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from waypost import child, place
-from waypost.ledger import open_ledger
+from waypost.ledger import opened
 from waypost.place import Mailbox, Place
 from waypost.settings import Settings, prepare_home
 
@@ -84,11 +84,8 @@ async def _answers(api: str) -> None:
 
 
 async def _upgrade(settings: Settings) -> None:
-    ledger = open_ledger(settings.ledger_url)
-    try:
+    async with opened(settings) as ledger:
         await ledger.upgrade()
-    finally:
-        await ledger.close()
 
 
 def _take_mail(

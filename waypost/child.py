@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -15,7 +16,10 @@ from pathlib import Path
 import httpx
 
 STARTS_WITHIN = 90.0
+RESTART_SECONDS = 1.0
 OK = 200
+
+logger = logging.getLogger("waypost.child")
 
 
 class ChildFailed(RuntimeError):
@@ -45,26 +49,66 @@ async def running(
     ready: str,
     log: Path,
 ) -> AsyncGenerator[None]:
-    """Run `python -m module arguments` for the length of the block, its output in `log`.
+    """Run `python -m module arguments` for the length of the block, its output in `log`; should it end
+    before, it is started again.
 
     ready: a URL that answers 200 once it is up. Raises ChildFailed when it ends or does not answer
-    within 90 s.
+    within 90 s the first time.
     """
-    with log.open("ab") as output:
-        process = await asyncio.to_thread(
-            subprocess.Popen[bytes],
-            [sys.executable, "-m", module, *arguments],
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the parent alone, which stops things in order
-        )
+    child = _Child(name, [sys.executable, "-m", module, *arguments], environment, log)
+    process = await child.start()
+    keeping: asyncio.Task[None] | None = None
     try:
         await _until_it_answers(process, name, ready, log)
+        keeping = asyncio.create_task(child.keep())
         yield
     finally:
-        await asyncio.to_thread(_stop, process)
+        if keeping is not None:
+            keeping.cancel()
+        await asyncio.to_thread(child.stop)
+
+
+class _Child:
+    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], log: Path) -> None:
+        self._name = name
+        self._command = command
+        self._environment = dict(environment)
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as output:
+            self._process = await asyncio.to_thread(
+                subprocess.Popen[bytes],
+                self._command,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which stops things in order
+            )
+        return self._process
+
+    async def keep(self) -> None:
+        """Start it again whenever it has ended, a second later and not more often."""
+        while self._process is not None:
+            await asyncio.sleep(RESTART_SECONDS)
+            if (status := self._process.poll()) is not None:
+                logger.error(
+                    "the %s ended with status %d and is started again; see %s", self._name, status, self._log
+                )
+                await self.start()
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 async def _until_it_answers(process: subprocess.Popen[bytes], name: str, url: str, log: Path) -> None:
@@ -81,12 +125,3 @@ async def _until_it_answers(process: subprocess.Popen[bytes], name: str, url: st
                 pass
             await asyncio.sleep(0.1)
     raise ChildFailed(f"the {name} did not answer within {STARTS_WITHIN:g} s; see {log}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

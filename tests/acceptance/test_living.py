@@ -9,10 +9,18 @@ import socket
 import sqlite3
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from asks import order
 from processes import command, environment, eventually, start, waypost
+
+
+def prefect_server(parent: int) -> int:
+    """The pid of the Prefect server that a `waypost up` has started."""
+    children = Path(f"/proc/{parent}/task").glob("*/children")
+    pids = [int(pid) for listed in children for pid in listed.read_text().split()]
+    return next(pid for pid in pids if b"deployments.embedded" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
 def states(home) -> dict[str, int]:
@@ -53,19 +61,16 @@ def test_two_in_one_home_are_refused(up):
     assert f"pid {up.process.pid}" in done.stderr
 
 
-def test_without_prefect_what_is_accepted_waits_and_goes_out_later(tmp_path):
+def test_what_nobody_takes_up_waits_in_the_ledger_and_goes_out_later(tmp_path):
     home = tmp_path / "home"
     waypost(home, "db", "upgrade")
     (tmp_path / "one.jsonl").write_text(json.dumps(order("1")))
-    nowhere = "http://127.0.0.1:9/api"
-    done = waypost(
-        home, "send", "order-confirmation", "--from", str(tmp_path / "one.jsonl"), PREFECT_API_URL=nowhere
-    )
+    done = waypost(home, "send", "order-confirmation", "--from", str(tmp_path / "one.jsonl"))
     assert done.returncode == 1
     assert "safe in the ledger" in done.stderr
     assert states(home) == {"accepted": 1}
-    started = start(home, WAYPOST_LEASE_SECONDS="2")
-    eventually(lambda: states(home) == {"sent": 1}, 120)
+    started = start(home)
+    eventually(lambda: states(home) == {"sent": 1}, 60)
     assert started.stop() == 0
 
 
@@ -113,3 +118,13 @@ def test_a_worker_elsewhere_takes_runs_of_a_prefect_server_that_is_set(up, tmp_p
     finally:
         process.terminate()
         assert process.wait(60) == 0
+
+
+def test_a_prefect_server_that_dies_alone_is_started_again(tmp_path):
+    started = start(tmp_path / "home")
+    server = prefect_server(started.process.pid)
+    os.kill(server, signal.SIGKILL)
+    _, summary = started.send("order-confirmation", order("again"))
+    assert summary["states"] == {"sent": 1}
+    assert prefect_server(started.process.pid) != server
+    assert started.stop() == 0

@@ -216,7 +216,24 @@ def _take_up(
 
 
 _OURS = (
-    sa.select(notifications, recipients)
+    sa.select(
+        notifications.c.id,
+        notifications.c.type,
+        notifications.c.priority,
+        notifications.c.data,
+        notifications.c.occurrences,
+        notifications.c.accepted_at,
+        notifications.c.expires_at,
+        notifications.c.step,
+        notifications.c.tries,
+        notifications.c.in_doubt,
+        recipients.c.key,
+        recipients.c.email,
+        recipients.c.phone,
+        recipients.c.name,
+        recipients.c.locale,
+        recipients.c.timezone,
+    )
     .join(recipients, recipients.c.key == notifications.c.recipient_key, isouter=True)
     .where(IN_HAND, notifications.c.state == State.CLAIMED)
 )

@@ -26,6 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from waypost.ledger import migrate
+from waypost.ledger.many import as_json
 
 if TYPE_CHECKING:
     from waypost.settings import Settings
@@ -189,13 +190,8 @@ def passes(error: Exception) -> bool:
     return isinstance(error, (OSError, asyncpg.PostgresError, asyncpg.InterfaceError))
 
 
-def _to_json(value: Any) -> str:
-    """Bytes are JSON already: facts are written out once, where their hash is taken."""
-    return value.decode() if isinstance(value, bytes) else orjson.dumps(value).decode()
-
-
 OPTIONS: dict[str, Any] = {
-    "json_serializer": _to_json,
+    "json_serializer": as_json,
     "json_deserializer": orjson.loads,
     "hide_parameters": True,  # addresses and facts stay out of database errors
 }

@@ -10,8 +10,20 @@ from uuid import UUID
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
+
+
+class _Array(sa.types.UserDefinedType[Any]):
+    """A PostgreSQL array handed to the driver as it is: SQLAlchemy's own looks at every element."""
+
+    cache_ok = True
+
+    def __init__(self, element: str) -> None:
+        self.element = element
+
+    def get_col_spec(self, **_: Any) -> str:
+        return f"{self.element}[]"
 
 
 class _Ids(sa.TypeDecorator[Any]):
@@ -21,11 +33,11 @@ class _Ids(sa.TypeDecorator[Any]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        return dialect.type_descriptor(ARRAY(sa.Uuid()) if dialect.name == "postgresql" else sa.Text())
+        return dialect.type_descriptor(_Array("UUID") if dialect.name == "postgresql" else sa.Text())
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
         if dialect.name == "postgresql":
-            return list(value)
+            return value
         return orjson.dumps([id.hex for id in value]).decode()
 
 
@@ -47,7 +59,7 @@ class _Among(sa.ColumnElement[bool]):
 @compiles(_Among, "postgresql")
 def _any_of_array(element: _Among, compiler: Any, **options: Any) -> str:  # pyright: ignore[reportUnusedFunction]
     column, values = (compiler.process(part, **options) for part in (element.column, element.values))
-    return f"{column} = ANY ({values})"
+    return f"{column} = ANY (CAST({values} AS UUID[]))"
 
 
 @compiles(_Among, "sqlite")
@@ -122,10 +134,13 @@ def update_many(
 def _unnested(columns: Sequence[sa.Column[Any]], rows: Sequence[Mapping[str, Any]]) -> sa.Subquery:
     """The rows as a table of one array a column; JSON travels as text."""
     arrays = [
-        sa.bindparam(None, [row[column.name] for row in rows], type_=ARRAY(_element(column)), unique=True)
+        sa.cast(
+            sa.bindparam(None, _array(column, rows), type_=_Array(_element(column)), unique=True),
+            _Array(_element(column)),
+        )
         for column in columns
     ]
-    names = [sa.column(column.name, _element(column)) for column in columns]
+    names: list[sa.ColumnClause[Any]] = [sa.column(column.name) for column in columns]
     given = sa.func.unnest(*arrays).table_valued(*names, name="given").render_derived()
     return sa.select(
         *(
@@ -137,21 +152,22 @@ def _unnested(columns: Sequence[sa.Column[Any]], rows: Sequence[Mapping[str, Any
     ).subquery()
 
 
-def _element(column: sa.Column[Any]) -> sa.types.TypeEngine[Any]:
+def as_json(value: Any) -> str:
+    """Bytes are JSON already: facts are written out once, where their hash is taken."""
+    return value.decode() if isinstance(value, bytes) else orjson.dumps(value).decode()
+
+
+def _array(column: sa.Column[Any], rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    values = [row[column.name] for row in rows]
+    return [as_json(value) for value in values] if isinstance(column.type, sa.JSON) else values
+
+
+def _element(column: sa.Column[Any]) -> str:
+    """The type of the array's elements; every moment has its zone, so the driver takes it as it is."""
     match column.type:
         case sa.JSON():
-            return JsonText()
+            return "TEXT"
         case sa.TypeDecorator():
-            return sa.DateTime(timezone=True)  # every moment here has its zone: asyncpg takes it as it is
+            return "TIMESTAMPTZ"
         case other:
-            return other
-
-
-class JsonText(sa.TypeDecorator[Any]):
-    """JSON that was written out before, as bytes, or a value to write out."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str:
-        return value.decode() if isinstance(value, bytes) else orjson.dumps(value).decode()
+            return str(other.compile(postgresql.dialect()))

@@ -1,0 +1,81 @@
+"""Ledgers to measure: empty ones on both databases, and requests of real size to fill them with."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from itertools import count
+
+import orjson
+
+from benchmarks import databases, samples, servers
+from benchmarks.figures import NotMeasured
+from deployments.registry import find
+from flows.order_confirmation import TYPE
+from waypost.ledger import Ledger, intake, open_ledger
+from waypost.request import AnyRequest
+from waypost.settings import with_async_driver
+
+KINDS = ("PostgreSQL", "SQLite")
+BATCH = 500
+
+
+@asynccontextmanager
+async def empty(kind: str) -> AsyncGenerator[Ledger]:
+    """A ledger of that kind with its tables and nothing in them. Raises NotMeasured."""
+    if kind == "SQLite":
+        with servers.new_home() as home:
+            async with _opened(f"sqlite:///{home / 'ledger.db'}") as ledger:
+                yield ledger
+    else:
+        async with databases.fresh("ledger") as (url,), _opened(url) as ledger:
+            yield ledger
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncGenerator[Ledger]:
+    ledger = open_ledger(with_async_driver(url))
+    try:
+        await ledger.upgrade()
+        # What a long-lived process does once it is up: the garbage collector leaves what is loaded alone.
+        gc.collect()
+        gc.freeze()
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+def lines() -> Iterator[bytes]:
+    """Orders without end, as the lines of a file, each with a recipient and a key of its own."""
+    rows = [orjson.loads(line) for line in samples.source().read_bytes().splitlines()]
+    for number in count():
+        row = rows[number % len(rows)]
+        person = f"buyer-{number}"
+        yield orjson.dumps(
+            {
+                **row,
+                "recipient": {**row["recipient"], "id": person, "email": f"{person}@northwind.example"},
+                "idempotency_key": person,
+            }
+        )
+
+
+async def fill(ledger: Ledger, source: Iterator[bytes], number: int) -> None:
+    """Accept that many orders."""
+    while number > 0:
+        requests = read(source, min(number, BATCH))
+        await intake.accept(ledger, TYPE, requests)
+        number -= len(requests)
+
+
+def read(source: Iterator[bytes], number: int) -> list[AnyRequest]:
+    """The next requests, validated."""
+    validate = find(TYPE.name).request.validate_json
+    return [validate(next(source)) for _ in range(number)]
+
+
+def required(ledger: Ledger, found: object) -> None:
+    """Raises NotMeasured when there was nothing where something had to be."""
+    if not found:
+        raise NotMeasured(f"nothing to claim on {'PostgreSQL' if ledger.is_postgres else 'SQLite'}")

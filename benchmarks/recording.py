@@ -1,0 +1,93 @@
+"""Claiming, recording and finishing: what the ledger costs a notification on its way out.
+
+A batch of 500 orders is claimed and taken up, each gets an attempt before the wire and an outcome after
+it, and the batch ends; nothing is rendered or sent. The recorder is asked for each notification by itself,
+as connections ask it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from dataclasses import dataclass
+
+from benchmarks import ledgers
+from benchmarks.figures import Bar, Measured
+from benchmarks.ledgers import BATCH
+from benchmarks.progress import say
+from flows.order_confirmation import TYPE
+from waypost.ledger import Ledger, batches, claims
+from waypost.ledger.batches import Ending
+from waypost.ledger.recorder import Begin, Finish, Recorder
+from waypost.notification import Notification
+from waypost.outcome import Outcome, Phase, Verdict
+from waypost.policy import Decision
+from waypost.states import State
+
+ROUNDS = 12
+TAKEN = Outcome(Verdict.ACCEPTED, Phase.DOT, code=250, enhanced="2.0.0", words="Ok: queued as 4A1B2C3D")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Milliseconds a notification."""
+
+    claim: float
+    begin: float
+    finish: float
+
+    @property
+    def total(self) -> float:
+        return self.claim + self.begin + self.finish
+
+
+async def measure() -> Measured:
+    """The median of twelve batches on each database."""
+    costs: dict[str, list[Cost]] = {}
+    for kind in ledgers.KINDS:
+        say(f"recording on {kind}")
+        async with ledgers.empty(kind) as ledger:
+            await ledgers.fill(ledger, ledgers.lines(), BATCH * (ROUNDS + 2))
+            costs[kind] = [await _one(ledger) for _ in range(ROUNDS + 2)][2:]
+    print(f"milliseconds a notification, batches of {BATCH}: claim and take, attempt, outcome and end")
+    for kind, found in costs.items():
+        parts = [
+            statistics.median(getattr(one, part) for one in found) for part in ("claim", "begin", "finish")
+        ]
+        shown = " + ".join(f"{part:.4f}" for part in parts)
+        print(f"  {kind:<11} {_median(found):.4f} = {shown}")
+    return Measured(
+        bars=[Bar(f"record_{kind.lower()}_ms", _median(found), "<", 0.1) for kind, found in costs.items()],
+        figures={kind: [one.total for one in found] for kind, found in costs.items()},
+    )
+
+
+def _median(found: list[Cost]) -> float:
+    return statistics.median(one.total for one in found)
+
+
+async def _one(ledger: Ledger) -> Cost:
+    recorder = Recorder(ledger)
+    began = time.perf_counter()
+    claim = await claims.reserve(ledger, TYPE.name, TYPE.lane)
+    ledgers.required(ledger, claim)
+    assert claim is not None
+    found = (await claims.take(ledger, TYPE.name, claim.id)).notifications
+    claimed = time.perf_counter()
+    begins = [_begin(one, claim) for one in found]
+    await asyncio.gather(*(recorder.begin(one) for one in begins))
+    begun = time.perf_counter()
+    await asyncio.gather(*(recorder.finish(_finish(one)) for one in begins))
+    await batches.end(ledger, claim.id, Ending.DONE, "500 sent")
+    ended = time.perf_counter()
+    each = 1000 / len(found)
+    return Cost((claimed - began) * each, (begun - claimed) * each, (ended - begun) * each)
+
+
+def _begin(one: Notification, claim: claims.Claim) -> Begin:
+    return Begin(one.id, claim.id, "email", "smtp", None)
+
+
+def _finish(begin: Begin) -> Finish:
+    return Finish(begin.notification_id, begin.batch, Decision(State.SENT), attempt=begin.id, outcome=TAKEN)

@@ -1,0 +1,76 @@
+"""Twenty requests a second, from accept to the SMTP server's 250, everything on this machine.
+
+The clock of each runs from before it is accepted into the ledger until the sink has read the end of DATA;
+nobody but the dispatcher starts the runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import orjson
+
+from benchmarks import samples, servers
+from benchmarks.figures import Bar, Measured
+from benchmarks.progress import say
+from benchmarks.servers import Running
+from benchmarks.sinks import Arrivals, arrivals
+from deployments.registry import find
+from flows.order_confirmation import TYPE
+from waypost.ledger import Ledger, intake, open_ledger
+from waypost.settings import with_async_driver
+
+RATE = 20.0
+SECONDS = 40.0
+WARM_UP = 5.0
+PATIENCE = 60.0
+
+SIDES: dict[str, Callable[[str], AbstractAsyncContextManager[Running]]] = {
+    "SQLite": servers.embedded,
+    "PostgreSQL": servers.on_postgres,
+}
+
+
+async def measure() -> Measured:
+    """Both databases; what comes in the first five seconds is not counted."""
+    bars: list[Bar] = []
+    figures: dict[str, list[float]] = {}
+    for kind, server in SIDES.items():
+        say(f"steady: {RATE:g} requests a second for {SECONDS:g} s, {kind}")
+        async with arrivals() as sink, server(sink.url) as running:
+            seconds = sorted(await _run(running, sink))
+        median, p99 = seconds[len(seconds) // 2], seconds[int(len(seconds) * 0.99)]
+        print(f"accept to 250, {RATE:g} a second, {kind}: median {median:.3f} s   p99 {p99:.3f} s", end="")
+        print(f"   max {seconds[-1]:.3f} s   (n={len(seconds)})")
+        bars += [
+            Bar(f"steady_{kind.lower()}_median_s", median, "<", 0.5),
+            Bar(f"steady_{kind.lower()}_p99_s", p99, "<", 2),
+        ]
+        figures[kind] = seconds
+    return Measured(bars=bars, figures=figures)
+
+
+async def _run(running: Running, sink: Arrivals) -> list[float]:
+    ledger = open_ledger(with_async_driver(running.ledger_url))
+    try:
+        began = time.time()
+        asked: list[asyncio.Task[tuple[float, float]]] = []
+        while (passed := time.time() - began) < SECONDS:
+            asked.append(asyncio.create_task(_one(ledger, sink, len(asked))))
+            await asyncio.sleep(max(0.0, len(asked) / RATE - passed) * random.uniform(0.8, 1.2))
+        trips = await asyncio.gather(*asked)
+        return [taken - at for at, taken in trips if at - began > WARM_UP]
+    finally:
+        await ledger.close()
+
+
+async def _one(ledger: Ledger, sink: Arrivals, number: int) -> tuple[float, float]:
+    address = f"steady-{number}@waypost-bench.example"
+    line = orjson.dumps(samples.to_somebody_new(address))
+    at = time.time()
+    await intake.accept(ledger, TYPE, [find(TYPE.name).request.validate_json(line)])
+    return at, await sink.taken_at(address, PATIENCE)
