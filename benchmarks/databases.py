@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from itertools import count
 
 import asyncpg
 
 from benchmarks.figures import NotMeasured
 
+_NUMBERS = count(1)
 HERE = "postgresql://postgres@127.0.0.1:5432/postgres"
 
 
@@ -26,7 +28,7 @@ async def fresh(*names: str) -> AsyncGenerator[list[str]]:
         raise NotMeasured(
             f"PostgreSQL does not answer ({error}); WAYPOST_TEST_POSTGRES_URL names one"
         ) from None
-    databases = [f"waypost_bench_{os.getpid()}_{name}" for name in names]
+    databases = [f"waypost_bench_{os.getpid()}_{next(_NUMBERS)}_{name}" for name in names]
     try:
         for database in databases:
             await server.execute(f'CREATE DATABASE "{database}"')

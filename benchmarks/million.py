@@ -1,15 +1,18 @@
 """A million rows in the ledger: does claiming, or explaining, get slower?
 
-Claiming a batch of 500 and explaining one notification are measured on a ledger that holds only what is
-claimed, and again when it holds a million sent notifications, with an attempt each, besides.
+Two ledgers, alike but for a million sent notifications with an attempt each in one of them, are asked the
+same in turn, so that a machine that is busy for a while is busy for both: to claim a batch of 500 orders
+and take it up, and to explain one notification.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import cycle
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -23,66 +26,54 @@ from waypost.ledger.batches import Ending, end
 from waypost.ledger.tables import notifications
 
 ROWS = 1_000_000
-CLAIMS = 15
-EXPLAINED = 200
+CLAIMS = 40
+EXPLAINED = 400
 
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Medians in milliseconds: of claiming a batch of 500, and of explaining one notification."""
-
-    claim: float
-    explain: float
+Work = Callable[[Ledger], Awaitable[None]]
 
 
 async def measure() -> Measured:
-    """Both databases, before and after."""
-    slower: dict[str, Times] = {}
-    figures: dict[str, dict[str, float]] = {}
+    """Medians on both databases."""
+    slower: dict[str, float] = {}
     for kind in ledgers.KINDS:
-        async with ledgers.empty(kind) as ledger:
-            await ledgers.fill(ledger, ledgers.lines(), BATCH * CLAIMS)
-            before = await _times(ledger)
-            say(f"{kind}: {ROWS:,} rows more")
-            await _grow(ledger)
-            after = await _times(ledger)
-        slower[kind] = Times(*(_percent(getattr(before, n), getattr(after, n)) for n in ("claim", "explain")))
-        figures[kind] = {"before": asdict(before), "after": asdict(after)}  # type: ignore[dict-item]
-        print(f"{kind}: claiming {BATCH}: {before.claim:.1f} ms, with {ROWS:,} rows {after.claim:.1f} ms")
-        print(f"{kind}: explaining one: {before.explain:.2f} ms, with {ROWS:,} rows {after.explain:.2f} ms")
+        async with _filled(kind) as small, _filled(kind) as large:
+            say(f"{kind}: {ROWS:,} rows more in one of two ledgers")
+            await _grow(large)
+            some = await _some_ids(small), await _some_ids(large)
+            for what, work, times in (
+                ("claim", lambda _: _claim, CLAIMS),
+                ("explain", lambda ids: _explaining(ids), EXPLAINED),
+            ):
+                first, second = await _in_turn((small, work(some[0])), (large, work(some[1])), times)
+                slower[f"{kind.lower()}_{what}"] = (second / first - 1) * 100
+                print(f"{kind:<11} {what:<8} {first:7.2f} ms, with {ROWS:,} rows more {second:7.2f} ms")
     return Measured(
-        bars=[
-            Bar(f"million_{kind.lower()}_{part}_slower_pct", getattr(found, part), "<", 20)
-            for kind, found in slower.items()
-            for part in ("claim", "explain")
-        ],
-        figures=figures,
+        bars=[Bar(f"million_{name}_slower_pct", value, "<", 20) for name, value in slower.items()],
+        figures=dict(slower),
     )
 
 
-def _percent(before: float, after: float) -> float:
-    return (after / before - 1) * 100
+@asynccontextmanager
+async def _filled(kind: str) -> AsyncGenerator[Ledger]:
+    async with ledgers.empty(kind) as ledger:
+        await ledgers.fill(ledger, ledgers.lines(), BATCH * 4)
+        yield ledger
 
 
-async def _times(ledger: Ledger) -> Times:
+async def _some_ids(ledger: Ledger) -> list[UUID]:
     some = sa.select(notifications.c.id).limit(EXPLAINED)
-    ids = await ledger.read(lambda connection: list(connection.scalars(some)))
-    waiting = iter(ids)
-
-    async def explain() -> None:
-        await timeline.explain(ledger, next(waiting))
-
-    claim = await _median(lambda: _claim(ledger), CLAIMS)
-    return Times(claim, await _median(explain, len(ids)))
+    return await ledger.read(lambda connection: list(connection.scalars(some)))
 
 
-async def _median(work: Callable[[], Awaitable[None]], times: int) -> float:
-    seconds: list[float] = []
+async def _in_turn(first: tuple[Ledger, Work], second: tuple[Ledger, Work], times: int) -> list[float]:
+    """Medians in milliseconds, the first tenth not counted."""
+    seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(times):
-        began = time.perf_counter()
-        await work()
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[1:]) * 1000
+        for (ledger, work), found in zip((first, second), seconds, strict=True):
+            began = time.perf_counter()
+            await work(ledger)
+            found.append(time.perf_counter() - began)
+    return [statistics.median(found[times // 10 :]) * 1000 for found in seconds]
 
 
 async def _claim(ledger: Ledger) -> None:
@@ -92,6 +83,15 @@ async def _claim(ledger: Ledger) -> None:
     assert claim is not None
     await claims.take(ledger, TYPE.name, claim.id)
     await end(ledger, claim.id, Ending.LOST)
+
+
+def _explaining(ids: list[UUID]) -> Work:
+    waiting = cycle(ids)
+
+    async def explain(ledger: Ledger) -> None:
+        await timeline.explain(ledger, next(waiting))
+
+    return explain
 
 
 async def _grow(ledger: Ledger) -> None:
@@ -112,7 +112,8 @@ async def _grow(ledger: Ledger) -> None:
 
 _POSTGRES = {"numbers": "generate_series(1, :rows) AS n", "id": "md5('row' || n)::uuid"}
 _SQLITE = {
-    "numbers": "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s LIMIT :rows) SELECT n FROM s)",
+    "numbers": "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s LIMIT :rows)"
+    " SELECT n FROM s)",
     "id": "printf('%032x', n)",
 }
 _NOTIFICATIONS = """

@@ -28,9 +28,8 @@ async def measure() -> Measured:
     rate = totals.seeds / (time.perf_counter() - began) * 60
     print(f"{totals.seeds} seeds, {rate:.0f} a minute on {campaign.processors()} processors")
     print(f"  {totals.accepted} accepted, {totals.delivered} delivered, {totals.kills} kills")
-    print(
-        f"  {totals.unknown} attempts unknown, {totals.duplicated} duplicates, {totals.unexplained} unexplained"
-    )
+    print(f"  {totals.unknown} attempts unknown, {totals.duplicated} duplicates")
+    print(f"  {totals.unexplained} unexplained")
     print(f"  {totals.late} late, {totals.lost} lost")
     return Measured(
         bars=[
