@@ -102,7 +102,7 @@ class Dispatcher:
         """One look: land what has ended, start what is due. Answers for how many seconds nothing more
         will be, unless somebody wakes it."""
         untaken = await self._land()
-        if self.outage.lasts and not await self._is_back():
+        if self.outage.on and not await self._is_back():
             if self.outage.lasts >= URGENT_AFTER:
                 await self._go_directly(untaken)
             return AWAY_SECONDS
@@ -138,7 +138,7 @@ class Dispatcher:
                 flight.seen_here = True
             elif flight.seen_here:
                 await self._run_is_over(flight, taken=still_open[id])
-        if not self.outage.lasts:
+        if not self.outage.on:
             await self._ask_prefect(still_open)
         return {id for id, taken in still_open.items() if not taken}
 
@@ -241,7 +241,7 @@ class Dispatcher:
         of_type = sum(flight.claim.type == lane.type for flight in self._flights.values())
         if of_type >= self.types[lane.type].runs_at_once:
             return False
-        if self.outage.lasts and lane.priority is not Priority.URGENT:
+        if self.outage.on and lane.priority is not Priority.URGENT:
             return False
         here = self.worker.lanes()
         running = Counter(here.values())

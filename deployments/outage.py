@@ -26,6 +26,11 @@ class Outage:
         return was
 
     @property
+    def on(self) -> bool:
+        """Whether there is one."""
+        return self._since is not None
+
+    @property
     def lasts(self) -> float:
         """For how many seconds; 0 when there is none."""
         return 0.0 if self._since is None else self._steady() - self._since

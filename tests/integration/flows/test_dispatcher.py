@@ -1,0 +1,226 @@
+"""The dispatcher: what is due becomes few runs, what is urgent first, and without Prefect if need be."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+
+import pytest
+from asks import alert, order
+from ledgers import change, rows
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelled, Running
+from uuid_utils.compat import uuid7
+
+from deployments import direct, registry, telling
+from deployments.dispatcher import Dispatcher
+from deployments.outage import Outage
+from deployments.registry import find, registered
+from deployments.runs import PrefectRuns
+from deployments.serve import _Elsewhere
+from waypost.ledger import batches as ledger_batches
+from waypost.ledger import claims, intake
+from waypost.ledger.batches import Ending
+from waypost.ledger.tables import attempts, batches
+from waypost.settings import Settings
+from waypost.templating import Templates
+
+pytestmark = pytest.mark.anyio
+NOWHERE = "http://127.0.0.1:9/api"
+
+
+class Steady:
+    """A clock that is moved by hand."""
+
+    time = 0.0
+
+    def __call__(self):
+        return self.time
+
+
+@pytest.fixture
+def steady():
+    return Steady()
+
+
+@pytest.fixture
+async def dispatching(bench, client, steady, monkeypatch):
+    """Makes dispatchers on the bench's ledger, with deployments and a pool of the test's own."""
+    pool = f"pool-{uuid7().hex}"
+    monkeypatch.setattr(registry, "DEPLOYMENT", pool)
+    bench.runtime.templates = Templates(Settings().templates)
+    await registry.deploy(client, pool)
+
+    @asynccontextmanager
+    async def make(prefect=client, slots=10):
+        outage = Outage(steady)
+        yield Dispatcher(
+            ledger=bench.runtime.ledger,
+            types={name: one.type for name, one in registered().items()},
+            runs=PrefectRuns(prefect, pool, outage),
+            worker=_Elsewhere(),
+            leases=bench.runtime.leases,
+            outage=outage,
+            deliver=direct.deliver,
+            slots=slots,
+            starts_within=60,
+            steady=steady,
+        )
+
+    make.pool = pool
+    return make
+
+
+async def accepted(bench, type, *asked):
+    adapter = find(type).request
+    return await intake.accept(
+        bench.runtime.ledger, find(type).type, [adapter.validate_python(one) for one in asked]
+    )
+
+
+async def claimed_runs(bench, client):
+    """The runs of the ledger's batches, oldest first, as Prefect shows them."""
+    known = await rows(bench.runtime.ledger, batches)
+    return [await client.read_flow_run(row.flow_run_id) for row in known if row.flow_run_id]
+
+
+async def test_what_is_due_becomes_one_run_of_its_lane_that_is_told_nothing_but_its_batch(
+    bench, client, dispatching
+):
+    await accepted(bench, "order-confirmation", *(order(str(n)) for n in range(3)))
+    async with dispatching() as dispatcher:
+        await dispatcher.turn()
+    [run] = await claimed_runs(bench, client)
+    [batch] = await rows(bench.runtime.ledger, batches)
+    assert run.parameters == {"batch": str(batch.id)}
+    assert run.work_queue_name == "normal"
+    assert {"attempt:1", "order-confirmation"} <= set(run.tags)
+    assert run.name.startswith("order-confirmation-3-")
+
+
+async def test_what_comes_while_runs_are_in_flight_is_the_next_batch(bench, client, dispatching):
+    async with dispatching() as dispatcher:
+        for number in range(6):
+            await accepted(bench, "order-confirmation", order(str(number)))
+            await dispatcher.turn()
+        sizes = [row.size for row in await rows(bench.runtime.ledger, batches)]
+        assert sizes == [1, 1], "two runs of a type at once"
+        first = (await rows(bench.runtime.ledger, batches))[0]
+        await ledger_batches.end(bench.runtime.ledger, first.id, Ending.DONE)
+        await dispatcher.turn()
+    sizes = [row.size for row in await rows(bench.runtime.ledger, batches)]
+    assert sizes == [1, 1, 5], "what came meanwhile, and what the ended one had not sent"
+
+
+async def test_the_last_slot_is_kept_for_what_is_urgent(bench, client, dispatching):
+    await accepted(bench, "order-confirmation", order("1"))
+    async with dispatching(slots=2) as dispatcher:
+        await dispatcher.turn()
+        await accepted(bench, "order-confirmation", order("2"))
+        await dispatcher.turn()
+        await accepted(bench, "alert", alert())
+        await dispatcher.turn()
+    queues = [run.work_queue_name for run in await claimed_runs(bench, client)]
+    assert queues == ["normal", "urgent"]
+
+
+async def test_a_deferred_one_comes_back_as_a_run_tagged_with_its_attempt(bench, client, dispatching):
+    await accepted(bench, "order-confirmation", order("1"))
+    await change(bench.runtime.ledger, state="deferred", tries=2)
+    async with dispatching() as dispatcher:
+        await dispatcher.turn()
+    [run] = await claimed_runs(bench, client)
+    assert "attempt:3" in run.tags
+
+
+async def test_a_run_ended_in_prefect_before_it_began_has_its_work_done_by_another(
+    bench, client, dispatching, steady
+):
+    await accepted(bench, "order-confirmation", order("1"))
+    async with dispatching() as dispatcher:
+        await dispatcher.turn()
+        [run] = await claimed_runs(bench, client)
+        await client.set_flow_run_state(run.id, Cancelled(), force=True)
+        steady.time += 6
+        await dispatcher.turn()
+    endings = [row.ending for row in await rows(bench.runtime.ledger, batches)]
+    assert endings == ["lost", None]
+
+
+async def test_a_run_whose_worker_died_before_taking_its_batch_up_is_overdue(
+    bench, client, dispatching, steady
+):
+    await accepted(bench, "order-confirmation", order("1"))
+    async with dispatching() as dispatcher:
+        await dispatcher.turn()
+        [run] = await claimed_runs(bench, client)
+        await client.set_flow_run_state(run.id, Running(), force=True)
+        for _ in range(8):
+            steady.time += 6
+            await dispatcher.turn()
+    endings = [row.ending for row in await rows(bench.runtime.ledger, batches)]
+    assert endings == ["lost", None]
+
+
+async def test_a_lost_run_is_shown_as_crashed_and_a_done_one_as_completed(
+    bench, client, dispatching, monkeypatch
+):
+    monkeypatch.setattr(telling, "GRACE", telling.GRACE * 0)
+    await accepted(bench, "order-confirmation", order("1"))
+    await accepted(bench, "alert", alert())
+    ledger = bench.runtime.ledger
+    async with dispatching() as dispatcher:
+        await dispatcher.turn()
+        for batch, ending in zip(await rows(ledger, batches), (Ending.LOST, Ending.DONE), strict=True):
+            await client.set_flow_run_state(batch.flow_run_id, Running(), force=True)
+            await claims.take(ledger, batch.type, batch.id)
+            await ledger_batches.end(ledger, batch.id, ending, "1 sent")
+        assert await telling.tell(ledger, dispatcher.runs) == 2
+        assert await telling.tell(ledger, dispatcher.runs) == 0, "told once"
+    runs = await claimed_runs(bench, client)
+    assert [run.state.type.value for run in runs] == ["CRASHED", "COMPLETED"]
+    assert "lost" in runs[0].state.message
+    assert "1 sent" in runs[1].state.message
+
+
+async def test_a_prefect_that_lost_its_database_gets_its_deployments_again(bench, client, dispatching):
+    deployment = await client.read_deployment_by_name(find("order-confirmation").deployment)
+    await client.delete_deployment(deployment.id)
+    await accepted(bench, "order-confirmation", order("1"))
+    async with dispatching() as dispatcher:
+        await dispatcher.turn()
+    [run] = await claimed_runs(bench, client)
+    assert run.deployment_id != deployment.id
+
+
+async def test_without_prefect_only_what_is_urgent_goes_after_ten_seconds_and_prefect_hears_of_it(
+    bench, client, dispatching, steady, monkeypatch
+):
+    monkeypatch.setattr(telling, "GRACE", telling.GRACE * 0)
+    await accepted(bench, "order-confirmation", order("1"))
+    await accepted(bench, "alert", alert())
+    with temporary_settings({PREFECT_API_URL: NOWHERE}):
+        away = PrefectClient(NOWHERE)
+    async with away, dispatching(away) as dispatcher:
+        steady.time = 1.0
+        with pytest.raises(Exception, match="does not answer"):
+            await dispatcher.turn()
+        await dispatcher.turn()
+        assert bench.primary.sent == [], "not before ten seconds"
+        steady.time += 11
+        await dispatcher.turn()
+        for flight in dispatcher._flights.values():
+            if flight.direct:
+                await flight.direct
+    assert [message.notification.type for message in bench.primary.sent] == ["alert"]
+    [attempt] = await rows(bench.runtime.ledger, attempts)
+    assert attempt.flow_run_id is None
+    async with dispatching() as dispatcher:
+        await telling.tell(bench.runtime.ledger, dispatcher.runs)
+    wanted = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=["without-prefect", "alert"]),
+    )
+    [run] = await client.read_flow_runs(flow_run_filter=wanted)
+    assert run.state.is_completed()
+    assert "without Prefect" in run.state.message
