@@ -42,7 +42,7 @@ bench: $(READY)
 	@$(BIN)/python -m benchmarks.trigger
 
 chaos: $(READY)  ## Kill 200 workers while they send, then restart PostgreSQL under one; print the totals.
-	@echo "chaos: 200 kills, half on each database; this takes about a quarter of an hour"
+	@echo "chaos: 200 kills, half on each database; this takes some twenty minutes"
 	@PYTHONPATH=tests $(BIN)/python -m chaos.kills $(KILLS)
 	@PYTHONPATH=tests $(BIN)/python -m chaos.restarts
 
