@@ -16,7 +16,12 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -24,7 +29,7 @@ from prefect.states import Completed, Crashed, Scheduled
 
 from deployments import registry
 from deployments.outage import Outage
-from deployments.registry import find
+from deployments.registry import DEPLOYMENT, find
 from waypost.ledger.claims import Claim
 
 DIRECT = "without-prefect"
@@ -152,6 +157,15 @@ class PrefectRuns:
             )
         await self.completed(id, message, at, direct=True)
         return id
+
+    async def ensure_deployed(self) -> None:
+        """Make the deployments again when the server knows none of them: it is new, or has lost its
+        database, and schedules with it. One that somebody deleted stays deleted."""
+        async with self._asking() as client:
+            wanted = DeploymentFilter(name=DeploymentFilterName(any_=[DEPLOYMENT]))
+            if not await client.read_deployments(deployment_filter=wanted, limit=1):
+                logger.warning("the Prefect server knows no deployment of ours: making them again")
+                self._deployments = await registry.deploy(client, self._work_pool)
 
     async def probe(self) -> None:
         """Ask whether it answers."""

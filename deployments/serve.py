@@ -119,6 +119,7 @@ async def _dispatching(
             asyncio.create_task(dispatcher.run(stop)),
             asyncio.create_task(_every(look_seconds, lambda: _reap(reaper), stop)),
             asyncio.create_task(_every(TELL_SECONDS, lambda: telling.tell(ledger, runs), stop)),
+            asyncio.create_task(_every(HEARTBEAT_SECONDS, runs.ensure_deployed, stop)),
         ]
         if (days := runtime.settings.retention_days) is not None:
             prune = lambda: retention.prune(ledger, days)  # noqa: E731

@@ -18,10 +18,13 @@ async def tell(ledger: Ledger, runs: PrefectRuns) -> int:
     """Look at the batches that have ended and correct what Prefect shows of their runs; answers how many
     were looked at. Raises PrefectAway, and then they are looked at another time."""
     untold = await batches.untold(ledger, now() - GRACE, AT_ONCE)
-    known = await runs.progress([one.flow_run_id for one in untold if one.flow_run_id])
+    ids = [one.flow_run_id for one in untold if one.flow_run_id]
+    known = await runs.progress(ids)
+    in_hand = await batches.runs_in_hand(ledger, ids)
     for one in untold:
         shown = known.get(one.flow_run_id) if one.flow_run_id else None
-        if one.ending is Ending.DIRECT or shown not in (None, Progress.ENDED):
+        shown_wrongly = shown not in (None, Progress.ENDED) and one.flow_run_id not in in_hand
+        if one.ending is Ending.DIRECT or shown_wrongly:
             await _correct(runs, one)
     await batches.told(ledger, [one.id for one in untold])
     return len(untold)

@@ -12,8 +12,8 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +43,7 @@ from prefect.workers.base import (
 
 from waypost.clock import now
 from waypost.ledger import batches
+from waypost.ledger.batches import Announced
 from waypost.notification_type import NotificationType
 from waypost.priority import Priority, room
 from waypost.runtime import Runtime
@@ -169,13 +170,15 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         logger = self.get_flow_run_logger(flow_run)
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: PATIENCE}):
+                announced = await self._announce(flow_run)
                 answer = await self.client.set_flow_run_state(flow_run.id, Pending())
-                if answer.status is SetStateStatus.ACCEPT:
-                    async with self._holding(flow_run):
-                        await self.run(flow_run)
+                if answer.status is not SetStateStatus.ACCEPT:
+                    await self._withdraw(announced)
+                    return
+                await self._hold_and_run(flow_run, announced)
         except asyncio.CancelledError:
             raise
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, ObjectNotFound) as error:
             # What of it was done is in the ledger, which tells Prefect once it answers.
             logging.getLogger("waypost.worker").warning(
                 "Prefect did not answer in the middle of run %s (%s)", flow_run.id, type(error).__name__
@@ -187,16 +190,30 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             with suppress(Exception):
                 await self.client.set_flow_run_state(flow_run.id, Crashed(message=message), force=True)
 
-    @asynccontextmanager
-    async def _holding(self, flow_run: FlowRun) -> AsyncGenerator[None]:
-        """Let go of what the run held, however it ends. A run that brings its own requests gets a batch
-        before it starts, so that it is known to be in hand, and starts again should this process die."""
+    async def _announce(self, flow_run: FlowRun) -> Announced | None:
+        """A batch for a run that brings its own requests, before the run is ours: should this process die
+        before they are accepted, whoever finds the batch lets the run start again."""
+        if flow_run.parameters.get("batch") is not None:
+            return None
+        try:
+            type = declared(await self._flow(flow_run))
+        except Exception:
+            return None  # it is said when the run is ours
         runtime = await Runtime.current()
-        found = await self._flow(flow_run)
-        with runtime.leases.over_a_run():
-            if flow_run.parameters.get("batch") is None and (type := declared(found)) is not None:
-                runtime.leases.hold_for_run(await batches.announce(runtime.ledger, type, flow_run.id))
-            yield
+        return await batches.announce(runtime.ledger, type, flow_run.id) if type else None
+
+    async def _withdraw(self, announced: Announced | None) -> None:
+        """Another worker has the run."""
+        if announced is not None and announced.new:
+            await batches.end((await Runtime.current()).ledger, announced.batch, batches.Ending.DONE)
+
+    async def _hold_and_run(self, flow_run: FlowRun, announced: Announced | None) -> None:
+        """Let go of what the run held, however it ends."""
+        leases = (await Runtime.current()).leases
+        with leases.over_a_run():
+            if announced is not None:
+                leases.hold_for_run(announced.batch)
+            await self.run(flow_run)
 
     async def _flow(self, flow_run: FlowRun) -> Flow[..., Any]:
         """The flow of the run's deployment, loaded once."""

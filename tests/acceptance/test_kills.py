@@ -55,13 +55,14 @@ def test_a_dead_workers_work_is_back_within_a_minute_once_and_prefect_shows_the_
         assert [row[0] for row in site.query("SELECT in_doubt FROM notifications WHERE in_doubt > 1")] == []
 
 
-def test_requests_of_a_run_whose_worker_died_before_accepting_them_go_out_once(prefect, tmp_path):
-    settings = {"WAYPOST_LEASE_SECONDS": "2", "WAYPOST_WORK_POOL": "inline"}
+@pytest.mark.parametrize("where", ["pending", "running"])
+def test_requests_of_a_run_whose_worker_died_before_accepting_them_go_out_once(prefect, tmp_path, where):
+    settings = {"WAYPOST_LEASE_SECONDS": "2", "WAYPOST_WORK_POOL": f"inline-{where}"}
     with (
         mail_sink(tmp_path) as sink,
         installation(tmp_path / "home", prefect, sink, settings=settings) as site,
     ):
-        dying, other = site.spare("announced"), site.spare()
+        dying, other = site.spare(where), site.spare()
         dying.begin()
         run = prefect.ask_for("alert", [alert(to=f"inline-{n}") for n in range(3)])
         dying.process.wait(60)

@@ -96,10 +96,10 @@ def test_when_prefect_loses_its_database_deployments_come_back_and_what_is_accep
     send(alone, "order-confirmation", order("lost-1"))
     alone.prefect.lose_database()
     alone.prefect.start()
+    for type in ("alert", "digest", "order-confirmation", "signup-verification"):
+        assert eventually(lambda type=type: alone.prefect.knows(type), 40)
     alone.accept("order-confirmation", [order("lost-2")])
     eventually(lambda: alone.sink.to("rlost-") == 2, 30)
-    for type in ("alert", "digest", "order-confirmation", "signup-verification"):
-        assert eventually(lambda type=type: alone.prefect.knows(type), 30)
     assert set(alone.until_ended()) == {"sent"}
     assert alone.books().twice == 0
 

@@ -1,7 +1,7 @@
 """`waypost worker` with its imports done, waiting for a line on its standard input to begin.
 
 A campaign keeps one ready, so that a kill costs no start. `python -m chaos.spare WHERE` makes it one that is
-lost (kill -9) at an exact place: with its first run Pending, or with that run's batch announced too.
+lost (kill -9) at an exact place: with its first run Pending, or with that run begun.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from deployments import serve  # noqa: F401
 from deployments.registry import registered
 from deployments.worker import ResidentWorker
 from waypost.cli import main
-from waypost.ledger import batches
 
 
 async def die(*_: Any, **__: Any) -> Any:
@@ -28,8 +27,8 @@ def prepare(where: str) -> None:
     registered()
     match where:
         case "pending":
-            batches.announce = die
-        case "announced":
+            ResidentWorker._hold_and_run = die  # type: ignore[method-assign]
+        case "running":
             ResidentWorker.run = die  # type: ignore[method-assign]
         case _:
             pass

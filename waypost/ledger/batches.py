@@ -82,13 +82,23 @@ def open_batch(
     return id
 
 
-async def announce(ledger: Ledger, type: NotificationType, flow_run_id: UUID) -> UUID:
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The batch that waits for a run; `new` when it was made just now."""
+
+    batch: UUID
+    new: bool
+
+
+async def announce(ledger: Ledger, type: NotificationType, flow_run_id: UUID) -> Announced:
     """A batch for a run that brings its own requests, made before it starts: should its worker be lost
     before they are accepted, whoever finds the batch lets the run start again."""
 
-    def work(connection: sa.Connection) -> UUID:
+    def work(connection: sa.Connection) -> Announced:
         known = announced(connection, flow_run_id)
-        return known or open_batch(connection, ledger, type.name, type.lane, 0, flow_run_id)
+        if known is not None:
+            return Announced(known, new=False)
+        return Announced(open_batch(connection, ledger, type.name, type.lane, 0, flow_run_id), new=True)
 
     return await ledger.write(work)
 
@@ -203,6 +213,14 @@ async def untold(ledger: Ledger, before: datetime, limit: int = 50) -> list[Unto
         )
         for row in rows
     ]
+
+
+async def runs_in_hand(ledger: Ledger, flow_run_ids: Sequence[UUID]) -> set[UUID]:
+    """Those runs of which a batch is open: somebody runs them, or will."""
+    wanted = sa.select(batches.c.flow_run_id).where(
+        batches.c.ended_at.is_(None), among(batches.c.flow_run_id, flow_run_ids)
+    )
+    return set(await ledger.read(lambda connection: connection.scalars(wanted).all()))
 
 
 async def told(ledger: Ledger, ids: Sequence[UUID]) -> None:

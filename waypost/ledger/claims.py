@@ -270,23 +270,27 @@ def _fail(connection: sa.Connection, ids: Sequence[UUID], moment: datetime) -> N
 
 
 def _notification(row: Any, default_locale: str, default_timezone: str) -> Notification:
+    (
+        id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,
+        key, email, phone, name, locale, timezone,
+    ) = row  # fmt: skip
     return Notification(
-        id=row.id,
-        type=row.type,
-        priority=Priority(row.priority),
+        id=id,
+        type=type,
+        priority=Priority(priority),
         recipient=Person(
-            key=row.key,
-            email=row.email,
-            phone=row.phone,
-            name=row.name or "",
-            locale=row.locale or default_locale,
-            timezone=row.timezone or default_timezone,
+            key=key,
+            email=email,
+            phone=phone,
+            name=name or "",
+            locale=locale or default_locale,
+            timezone=timezone or default_timezone,
         ),
-        data=row.data,
-        count=row.occurrences,
-        accepted_at=row.accepted_at,
-        expires_at=row.expires_at,
-        step=max(row.step, 0),
-        tries=max(row.tries, 0),
-        in_doubt=row.in_doubt,
+        data=data,
+        count=count,
+        accepted_at=accepted_at,
+        expires_at=expires_at,
+        step=max(step, 0),
+        tries=max(tries, 0),
+        in_doubt=in_doubt,
     )

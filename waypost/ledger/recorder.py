@@ -70,9 +70,13 @@ class Recorder:
         """
         if after is None:
             return await self._record(begin)
-        both = self._record(after), self._record(begin)
-        await asyncio.wait(both)
-        _, number = (one.result() for one in both)
+        ended, begun = self._record(after), self._record(begin)
+        try:
+            number = await begun
+        except BaseException:
+            ended.add_done_callback(_seen)
+            raise
+        await ended
         return number
 
     async def finish(self, finish: Finish) -> bool:
@@ -135,6 +139,12 @@ def _write(connection: sa.Connection, changes: Sequence[Begin | Finish], again: 
     finished = _write_finishes(connection, [change for change in changes if isinstance(change, Finish)])
     begun = _write_begins(connection, [change for change in changes if isinstance(change, Begin)], again)
     return dict.fromkeys(finished, 1) | begun
+
+
+def _seen(future: asyncio.Future[int]) -> None:
+    """Nobody need hear of the same failure twice."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _failure(error: BaseException) -> BaseException:

@@ -89,7 +89,7 @@ notifications = sa.Table(
     sa.Column("in_doubt", sa.Integer, nullable=False, server_default="0"),
     # The digest that carries it; from then on it shares that notification's end.
     sa.Column("digest_id", Id, sa.ForeignKey("notifications.id")),
-    sa.Index("ix_notifications_intake_id", "intake_id"),
+    _partial("ix_notifications_intake_id", "intake_id", where=sa.text("intake_id IS NOT NULL")),
     _partial(
         "ix_notifications_waiting",
         "type",

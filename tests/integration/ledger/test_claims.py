@@ -139,8 +139,9 @@ async def test_what_a_run_brings_along_is_accepted_and_taken_by_it_alone(ledger)
 async def test_a_run_whose_batch_was_announced_uses_that_one(ledger):
     run = uuid4()
     announced = await batches.announce(ledger, NOTE, run)
+    again = await batches.announce(ledger, NOTE, run)
     batch, _ = await accept_for_run(ledger, NOTE, [ask()], run)
-    assert batch == announced == await batches.announce(ledger, NOTE, run)
+    assert (announced.new, again.new, batch == announced.batch == again.batch) == (True, False, True)
 
 
 async def test_what_is_more_than_a_run_may_hold_goes_to_others(ledger, monkeypatch):
