@@ -54,34 +54,31 @@ class Finish:
     finished_at: datetime = field(default_factory=now)
 
 
+Change = Begin | Finish
+
+
 class Recorder:
-    """Group commit for attempts and outcomes. Starts on first use; `close` waits for what is queued."""
+    """Group commit for attempts and outcomes. Starts on first use; `close` waits for what is queued.
+
+    What it answers are futures, not coroutines: a message costs no task of its own to be written down.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._queue: list[tuple[Begin | Finish, asyncio.Future[int]]] = []
+        self._queue: list[tuple[tuple[Change, ...], asyncio.Future[int]]] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    async def begin(self, begin: Begin, after: Finish | None = None) -> int:
-        """Make the attempt a row; answers its number, from 1. 0 when the notification is no longer
-        this run's to send (cancelled, or taken by another run): then nothing may be sent.
+    def begin(self, begin: Begin, after: Finish | None = None) -> asyncio.Future[int]:
+        """Make the attempt a row; its number, from 1. 0 when the notification is no longer this run's to
+        send (cancelled, or taken by another run): then nothing may be sent.
 
         after: how the same connection's last message ended, written in the same transaction.
         """
-        if after is None:
-            return await self._record(begin)
-        ended, begun = self._record(after), self._record(begin)
-        try:
-            number = await begun
-        except BaseException:
-            ended.add_done_callback(_seen)
-            raise
-        await ended
-        return number
+        return self._record(begin) if after is None else self._record(after, begin)
 
-    async def finish(self, finish: Finish) -> bool:
-        """Write an outcome. False when the notification had already moved on without us."""
-        return bool(await self._record(finish))
+    def finish(self, finish: Finish) -> asyncio.Future[int]:
+        """Write an outcome. 0 when the notification had already moved on without us."""
+        return self._record(finish)
 
     async def finish_all(self, finishes: Sequence[Finish]) -> None:
         """Write many at once, for what was decided without touching the wire."""
@@ -92,10 +89,11 @@ class Recorder:
         if self._flushing is not None:
             await self._flushing
 
-    def _record(self, change: Begin | Finish) -> asyncio.Future[int]:
-        """Queue `change` for the next transaction; the future has its answer once that is durable."""
+    def _record(self, *changes: Change) -> asyncio.Future[int]:
+        """Queue `changes` for the next transaction; the future has the last one's answer once all of
+        them are durable."""
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._queue.append((change, done))
+        self._queue.append((changes, done))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
         return done
@@ -105,10 +103,10 @@ class Recorder:
             queued, self._queue = self._queue, []
             await self._store(queued)
 
-    async def _store(self, queued: Sequence[tuple[Begin | Finish, asyncio.Future[int]]]) -> None:
+    async def _store(self, queued: Sequence[tuple[tuple[Change, ...], asyncio.Future[int]]]) -> None:
         """Write what is queued, however long it takes: nobody may send another message before. What
         the ledger can never take (a row that is not there) fails alone."""
-        changes = [change for change, _ in queued]
+        changes = [change for some, _ in queued for change in some]
         tried = False
 
         def work(connection: sa.Connection) -> dict[UUID, int]:
@@ -129,22 +127,16 @@ class Recorder:
             if not isinstance(error, Exception):
                 raise
             return
-        for change, done in queued:
+        for some, done in queued:
             if not done.done():
-                done.set_result(written.get(_key(change), 0))
+                done.set_result(written.get(_key(some[-1]), 0))
 
 
-def _write(connection: sa.Connection, changes: Sequence[Begin | Finish], again: bool) -> dict[UUID, int]:
+def _write(connection: sa.Connection, changes: Sequence[Change], again: bool) -> dict[UUID, int]:
     """again: it may have been committed before, with the answer lost."""
     finished = _write_finishes(connection, [change for change in changes if isinstance(change, Finish)])
     begun = _write_begins(connection, [change for change in changes if isinstance(change, Begin)], again)
     return dict.fromkeys(finished, 1) | begun
-
-
-def _seen(future: asyncio.Future[int]) -> None:
-    """Nobody need hear of the same failure twice."""
-    if not future.cancelled():
-        future.exception()
 
 
 def _failure(error: BaseException) -> BaseException:
@@ -153,7 +145,7 @@ def _failure(error: BaseException) -> BaseException:
     return NotRecorded(f"the ledger could not be written: {type(error).__name__}")
 
 
-def _key(change: Begin | Finish) -> UUID:
+def _key(change: Change) -> UUID:
     return change.id if isinstance(change, Begin) else change.notification_id
 
 
@@ -255,13 +247,22 @@ def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set
                 IN_HAND,
             )
             .values(**values)
-            .returning(notifications.c.id, notifications.c.type)
         )
-        moved = (connection.execute(update)).all()
-        written.update(row.id for row in moved)
+        moved = ids
+        if connection.execute(update).rowcount != len(ids):
+            moved = _now_in(connection, state, batch, ids)
+        written.update(moved)
         if state in TERMINAL:
-            share_end(connection, [row.id for row in moved if row.type == "digest"], values)
+            share_end(connection, moved, values)
     return written
+
+
+def _now_in(connection: sa.Connection, state: State, batch: UUID, ids: Sequence[UUID]) -> Sequence[UUID]:
+    """Those that did move: others had been cancelled, or taken from this run, before."""
+    moved = sa.select(notifications.c.id).where(
+        among(notifications.c.id, ids), notifications.c.batch_id == batch, notifications.c.state == state
+    )
+    return connection.scalars(moved).all()
 
 
 def _doubtful(finish: Finish) -> bool:

@@ -159,7 +159,9 @@ attempts = sa.Table(
     "attempts",
     metadata,
     sa.Column("id", Id, primary_key=True),
-    sa.Column("notification_id", Id, sa.ForeignKey("notifications.id"), nullable=False, index=True),
+    # No foreign key: it is written in the transaction that moves its notification, which the database would
+    # look up once more for each.
+    sa.Column("notification_id", Id, nullable=False, index=True),
     sa.Column("batch_id", Id),
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("channel", sa.Text, nullable=False),

@@ -61,7 +61,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
     )
     op.create_index("ix_events_notification_id", "events", ["notification_id"])
-    op.add_column("attempts", sa.Column("batch_id", sa.Uuid(), nullable=True))
+    with op.batch_alter_table("attempts") as table:
+        table.drop_constraint("fk_attempts_notification_id", type_="foreignkey")
+        table.add_column(sa.Column("batch_id", sa.Uuid(), nullable=True))
     if op.get_bind().dialect.name == "postgresql":
         # An attempt is written twice, before and after the wire: with room on its page the second time
         # touches no index.
