@@ -109,7 +109,7 @@ async def test_what_cannot_be_written_is_waited_for_and_nobody_goes_on_meanwhile
     batch, many = await claimed(ledger, 3)
     await run_sql(ledger, "ALTER TABLE attempts RENAME TO elsewhere")
     recorder = Recorder(ledger)
-    waiting = [asyncio.create_task(recorder.begin(begin(one, batch))) for one in many]
+    waiting = [recorder.begin(begin(one, batch)) for one in many]
     await asyncio.sleep(0.4)
     assert not any(task.done() for task in waiting)
     assert ledger.waiting_since is not None
