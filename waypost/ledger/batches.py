@@ -239,6 +239,7 @@ class Leases:
         self._ledger = ledger
         self._held: dict[UUID, int] = {}
         self._beating: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     def hold(self, batch: UUID) -> None:
         """Keep `batch` from now on; as often as it was held, it must be let go."""
@@ -289,17 +290,17 @@ class Leases:
             held.remove(batch)
 
     async def close(self) -> None:
-        """Renew nothing any more."""
+        """Renew nothing any more. A renewal under way is waited for: a connection is not left in the
+        middle of a statement."""
         self._held.clear()
+        self._closing.set()
         if self._beating is not None:
-            self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
 
     async def _beat(self) -> None:
         wait = self._ledger.lease.total_seconds() / 3
         pause = wait
-        while True:
-            await asyncio.sleep(pause)
+        while not await self._closed_within(pause):
             pause = wait
             if not self._held:
                 continue
@@ -308,6 +309,13 @@ class Leases:
             except Exception as error:  # asyncpg's connect errors have no common class
                 logger.warning("leases could not be renewed (%s); trying again", type(error).__name__)
                 pause = min(1.0, wait)
+
+    async def _closed_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._closing.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
 
 _RENEWED = (
