@@ -138,12 +138,27 @@ class PostgresLedger(Ledger):
         self.engine = engine
 
     async def read(self, work: Work[T]) -> T:
-        async with self.engine.connect() as connection:
-            return await connection.run_sync(work)
+        return await self._transact(work)
 
     async def write(self, work: Work[T]) -> T:
-        async with self.engine.connect() as connection, connection.begin():
-            return await connection.run_sync(work)
+        return await self._transact(work)
+
+    async def _transact(self, work: Work[T]) -> T:
+        """A pooled connection may have been lost while it lay there (asking each first would cost more
+        than what is asked of it): what it had not begun to commit is done over once, on a new one."""
+        for tries in (1, 2):
+            committing = False
+            try:
+                async with self.engine.connect() as connection:
+                    transaction = await connection.begin()
+                    answer = await connection.run_sync(work)
+                    committing = True
+                    await transaction.commit()
+                    return answer
+            except DBAPIError as error:
+                if not error.connection_invalidated or committing or tries > 1:
+                    raise
+        raise AssertionError("one of two tries returns or raises")
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -209,9 +224,7 @@ def open_ledger(url: str, lease: timedelta = LEASE) -> Ledger:
             "WAYPOST_DATABASE_URL cannot be read: in a password, write @ : / ? # and the like percent-encoded"
         ) from None
     if not url.startswith("sqlite"):
-        return PostgresLedger(
-            create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True, **OPTIONS), lease
-        )
+        return PostgresLedger(create_async_engine(url, pool_size=4, max_overflow=4, **OPTIONS), lease)
     engine = sa.create_engine(url, **OPTIONS)
     tune_sqlite(engine)
     return SqliteLedger(engine, lease)

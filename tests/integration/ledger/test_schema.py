@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from ledgers import run_sql
@@ -48,3 +49,15 @@ async def test_times_come_back_in_utc(ledger):
     await accepted(ledger)
     [row] = await rows(ledger)
     assert row.accepted_at.utcoffset().total_seconds() == 0
+
+
+async def test_connections_lost_while_they_lay_in_the_pool_are_not_noticed(ledger):
+    if not ledger.is_postgres:
+        return  # a file has no connections to lose
+    one = sa.text("SELECT 1")
+    await asyncio.gather(*(ledger.read(lambda connection: connection.execute(one)) for _ in range(4)))
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    end = sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    await ledger.read(lambda connection: connection.execute(end))
+    for _ in range(6):
+        assert await ledger.write(lambda connection: connection.scalar(sa.text("SELECT 7"))) == 7
