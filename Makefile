@@ -38,8 +38,9 @@ format: $(READY)
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format .
 
-bench: $(READY)
+bench: $(READY)  ## Measure everything; each program ends with a line per bar.
 	@$(BIN)/python -m benchmarks.trigger
+	@$(BIN)/python -m benchmarks.ledger
 
 chaos: $(READY)  ## Kill 200 workers while they send, then restart PostgreSQL under one; print the totals.
 	@echo "chaos: 200 kills, half on each database; this takes some twenty minutes"
