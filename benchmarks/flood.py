@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 
@@ -33,11 +32,6 @@ CLIENTS = 16
 STOCK_RUNS = 50
 ENDS_WITHIN = 240.0
 
-SIDES: dict[str, Callable[[str], AbstractAsyncContextManager[Running]]] = {
-    "SQLite": servers.embedded,
-    "PostgreSQL": servers.on_postgres,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Flood:
@@ -53,7 +47,7 @@ class Flood:
 async def measure() -> Measured:
     """Both databases, then stock."""
     floods: dict[str, Flood] = {}
-    for kind, server in SIDES.items():
+    for kind, server in servers.BY_DATABASE.items():
         say(f"flood: {REQUESTS:,} requests, {kind}")
         async with arrivals() as sink, server(sink.url) as running:
             floods[kind] = await _flood(running, sink)

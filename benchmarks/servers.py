@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncGenerator, Generator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +86,13 @@ async def on_postgres(smtp_url: str) -> AsyncGenerator[Running]:
             log = home / "worker.log"
             stack.enter_context(running(python("waypost", "worker"), env, log))
             yield Running(api, RESIDENT, home, log, ledger_url)
+
+
+# The whole of Waypost, by what its ledger is kept in.
+BY_DATABASE: dict[str, Callable[[str], AbstractAsyncContextManager[Running]]] = {
+    "SQLite": embedded,
+    "PostgreSQL": on_postgres,
+}
 
 
 @asynccontextmanager

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 
 import orjson
 
@@ -29,17 +27,12 @@ SECONDS = 40.0
 WARM_UP = 5.0
 PATIENCE = 60.0
 
-SIDES: dict[str, Callable[[str], AbstractAsyncContextManager[Running]]] = {
-    "SQLite": servers.embedded,
-    "PostgreSQL": servers.on_postgres,
-}
-
 
 async def measure() -> Measured:
     """Both databases; what comes in the first five seconds is not counted."""
     bars: list[Bar] = []
     figures: dict[str, list[float]] = {}
-    for kind, server in SIDES.items():
+    for kind, server in servers.BY_DATABASE.items():
         say(f"steady: {RATE:g} requests a second for {SECONDS:g} s, {kind}")
         async with arrivals() as sink, server(sink.url) as running:
             seconds = sorted(await _run(running, sink))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -100,6 +101,9 @@ async def _dispatching(
     """What every worker does beside running runs, for the length of the block and until `stop`."""
     ledger = runtime.ledger
     types = {name: one.type for name, one in registered().items()}
+    # All that is loaded stays: the garbage collector need not walk a million objects again and again.
+    gc.collect()
+    gc.freeze()
     async with prefect_client() as client:
         runs = PrefectRuns(client, runtime.settings.work_pool, outage)
         dispatcher = Dispatcher(
