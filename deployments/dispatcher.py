@@ -41,10 +41,6 @@ class Worker(Protocol):
         """The flow runs in hand, by id, with the lane of each."""
         ...
 
-    def wake(self) -> None:
-        """There is a new run: look for it at once."""
-        ...
-
 
 @dataclass(slots=True)
 class Flight:
@@ -214,7 +210,6 @@ class Dispatcher:
         flight.run = await self.runs.start(flight.claim)
         flight.asked_at = flight.begun_at = self.steady()
         await batches.given_run(self.ledger, flight.claim.id, flight.run)
-        self.worker.wake()
 
     async def _launch(self) -> float:
         """Claim and start what is due, a batch a lane in turn, as far as there is room. Answers in how

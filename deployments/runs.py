@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import Enum, auto
@@ -22,7 +22,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
 )
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed, Crashed, Scheduled
@@ -31,6 +31,7 @@ from deployments import registry
 from deployments.outage import Outage
 from deployments.registry import DEPLOYMENT, find
 from waypost.ledger.claims import Claim
+from waypost.priority import Priority
 
 DIRECT = "without-prefect"
 ANSWERS_WITHIN = 10.0  # seconds
@@ -71,7 +72,15 @@ class Runs(Protocol):
 class PrefectRuns:
     """The runs of one Prefect server, by an open client of Prefect's and without its long waits."""
 
-    def __init__(self, client: PrefectClient, work_pool: str, outage: Outage) -> None:
+    def __init__(
+        self,
+        client: PrefectClient,
+        work_pool: str,
+        outage: Outage,
+        on_created: Callable[[FlowRun, Priority], None] = lambda run, lane: None,
+    ) -> None:
+        """on_created: told of each run that was made for a batch, and its lane."""
+        self._on_created = on_created
         self._client = client
         self._work_pool = work_pool
         self._outage = outage
@@ -80,7 +89,7 @@ class PrefectRuns:
     async def start(self, claim: Claim) -> UUID:
         """Create the run for a batch, in the queue of its priority."""
         async with self._asking() as client:
-            return await self._create(
+            run = await self._create(
                 client,
                 claim.type,
                 parameters={"batch": str(claim.id)},
@@ -89,8 +98,10 @@ class PrefectRuns:
                 idempotency_key=str(claim.id),
                 work_queue_name=str(claim.priority),
             )
+        self._on_created(run, claim.priority)
+        return run.id
 
-    async def _create(self, client: PrefectClient, type: str, **described: Any) -> UUID:
+    async def _create(self, client: PrefectClient, type: str, **described: Any) -> FlowRun:
         """A run of the type's deployment. Deployments that the server does not know (it is new, or lost
         its database) are made again."""
         create = client.create_flow_run_from_deployment
@@ -101,7 +112,7 @@ class PrefectRuns:
                 raise
             self._deployments = await registry.deploy(client, self._work_pool)
             run = await create(await self._deployment(client, type), **described)
-        return run.id
+        return run
 
     async def _deployment(self, client: PrefectClient, type: str) -> UUID:
         if type not in self._deployments:
@@ -147,7 +158,7 @@ class PrefectRuns:
     async def reported(self, type: str, size: int, batch: UUID, message: str, at: datetime) -> UUID:
         """A run, Completed from the start, for what was delivered while Prefect did not answer."""
         async with self._asking() as client:
-            id = await self._create(
+            run = await self._create(
                 client,
                 type,
                 parameters={"batch": str(batch)},
@@ -155,8 +166,8 @@ class PrefectRuns:
                 tags=[DIRECT],
                 idempotency_key=f"{batch}-{DIRECT}",
             )
-        await self.completed(id, message, at, direct=True)
-        return id
+        await self.completed(run.id, message, at, direct=True)
+        return run.id
 
     async def ensure_deployed(self) -> None:
         """Make the deployments again when the server knows none of them: it is new, or has lost its

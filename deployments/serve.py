@@ -6,11 +6,13 @@ import asyncio
 import gc
 import logging
 import os
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
 import httpx
+from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import PrefectException
 
 from deployments import direct, telling
@@ -32,6 +34,7 @@ HEARTBEAT_SECONDS = 15.0
 TELL_SECONDS = 5.0
 STARTS_WITHIN = 300.0  # seconds that infrastructure of other workers (a container, a pod) may take to start
 RETENTION_SECONDS = 3600.0
+POLLING_SHARE = 5.0  # times as long as a look for runs took is waited before the next
 AWAY_SECONDS = 1.0  # how often a Prefect API that does not answer is asked for runs
 
 logger = logging.getLogger("waypost.worker")
@@ -55,7 +58,9 @@ async def serve(
         woken = asyncio.Event()
         worker = ResidentWorker(settings.work_pool, name=name, limit=limit, on_end=woken.set)
         giving_up = asyncio.create_task(_give_up(runtime, stop))
-        dispatching = _dispatching(runtime, outage, worker, worker.slots, settings.lease_seconds, stop)
+        dispatching = _dispatching(
+            runtime, outage, worker, worker.slots, settings.lease_seconds, stop, worker.offer
+        )
         async with worker, dispatching as dispatcher:
             handing_on = asyncio.create_task(_hand_on(woken, dispatcher))
             beating = asyncio.create_task(_beat(worker, stop))
@@ -81,12 +86,10 @@ async def dispatch(
 
 
 class _Elsewhere:
-    """No run is in this process, and nobody here is to be woken."""
+    """No run is in this process."""
 
     def lanes(self) -> Mapping[UUID, Priority]:
         return {}
-
-    def wake(self) -> None: ...
 
 
 @asynccontextmanager
@@ -97,6 +100,7 @@ async def _dispatching(
     slots: int,
     starts_within: float,
     stop: asyncio.Event,
+    on_created: Callable[[FlowRun, Priority], None] = lambda run, lane: None,
 ) -> AsyncGenerator[Dispatcher]:
     """What every worker does beside running runs, for the length of the block and until `stop`."""
     ledger = runtime.ledger
@@ -105,7 +109,7 @@ async def _dispatching(
     gc.collect()
     gc.freeze()
     async with prefect_client() as client:
-        runs = PrefectRuns(client, runtime.settings.work_pool, outage)
+        runs = PrefectRuns(client, runtime.settings.work_pool, outage, on_created)
         dispatcher = Dispatcher(
             ledger=ledger,
             types=types,
@@ -177,9 +181,11 @@ async def _poll(
     told = False
     while not stop.is_set():
         worker.woken.clear()
-        wait = seconds
+        began = time.monotonic()
         try:
             await worker.get_and_submit_flow_runs()
+            # A server that is busy is not asked so often that the asking keeps it busy.
+            wait = max(seconds, POLLING_SHARE * (time.monotonic() - began))
             outage.answered()
             if not told:
                 ready()

@@ -96,9 +96,15 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         """The flow runs in hand, by id, with the lane of each."""
         return self._lanes
 
-    def wake(self) -> None:
-        """There is a new run: look for it at once."""
-        self.woken.set()
+    def offer(self, flow_run: FlowRun, lane: Priority) -> None:
+        """A run was just made in this process: take it without asking for it, if there is room and the pool
+        is neither paused nor limited. Else the next look finds it, here or elsewhere."""
+        pool = self.work_pool
+        free = not (pool.is_paused or pool.concurrency_limit is not None)
+        if free and room(lane, Counter(self._lanes.values()), self.slots):
+            self._start(flow_run, lane)
+        else:
+            self.woken.set()
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Start what is scheduled, the most urgent first, as far as there is room; cancel what was
@@ -129,9 +135,10 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         task.add_done_callback(lambda _: self._ended(flow_run.id))
 
     def _ended(self, id: UUID) -> None:
+        if len(self._runs) >= self.slots:
+            self.woken.set()  # others may have been waiting for the place
         self._runs.pop(id, None)
         self._lanes.pop(id, None)
-        self.wake()
         self._on_end()
 
     async def run(

@@ -61,7 +61,8 @@ class Server:
 class GatedRuns:
     """The server as one process's dispatcher sees it (deployments.runs.Runs)."""
 
-    def __init__(self, server: Server, process: Process, outage: Outage) -> None:
+    def __init__(self, server: Server, process: Process, outage: Outage, worker: ScriptedWorker) -> None:
+        self._worker = worker
         self._server = server
         self._process = process
         self._outage = outage
@@ -69,6 +70,7 @@ class GatedRuns:
     async def start(self, claim: Claim) -> UUID:
         await self._ask("asks Prefect for a run")
         run = self._server.create(claim)
+        self._worker.woken = True
         await self._ask("hears of its run")
         return run.id
 
@@ -96,6 +98,3 @@ class ScriptedWorker:
 
     def lanes(self) -> dict[UUID, Priority]:
         return self.in_hand
-
-    def wake(self) -> None:
-        self.woken = True

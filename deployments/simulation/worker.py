@@ -84,7 +84,7 @@ async def work(process: Process, around: Surroundings) -> None:
     dispatcher = Dispatcher(
         ledger=ledger,
         types=TYPES,
-        runs=GatedRuns(around.server, process, outage),
+        runs=GatedRuns(around.server, process, outage, worker),
         worker=worker,
         leases=runtime.leases,
         outage=outage,
