@@ -135,6 +135,7 @@ async def _dispatching(
         try:
             yield dispatcher
         finally:
+            stop.set()  # also when something unforeseen ends the worker: nothing may go on without it
             await asyncio.gather(*tasks)
 
 
