@@ -142,6 +142,12 @@ class NotificationType:
     runs_at_once: int = 2
     when_in_doubt: Doubt = Doubt.RESEND
 
+    def __post_init__(self) -> None:
+        """Raises TypeError for a route that is one text: without its comma `("email")` would be walked
+        letter by letter."""
+        if isinstance(self.route, str):
+            raise TypeError(f'the route of {self.name} is a text; write ("{self.route}",) with a comma')
+
     @property
     def lane(self) -> Priority:
         """The priority of its notifications, unless a request names another."""

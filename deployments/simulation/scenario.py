@@ -49,7 +49,7 @@ class Verdict:
     kills: int = 0
     steps: int = 0
     seconds: float = 0.0
-    states: Counter[str] = field(default_factory=Counter[str])
+    states: dict[str, int] = field(default_factory=dict[str, int])
     lost: list[str] = field(default_factory=list[str])
     unexplained: list[str] = field(default_factory=list[str])
     late: list[str] = field(default_factory=list[str])
@@ -215,7 +215,7 @@ class _World:
         found.steps = self._fate.steps
         found.delivered = len(delivered)
         found.unknown = unknown.total()
-        found.states = Counter(row.state for row in rows)
+        found.states = dict(Counter(row.state for row in rows))
         found.illegal += self._database.illegal
         self._judge_lost(known, {one.id for one in delivered})
         self._judge_twice(Counter(one.id for one in delivered), unknown)

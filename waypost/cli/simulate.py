@@ -36,6 +36,8 @@ def simulate(
 
     Exit status 0 only when nothing was. A seed that fails fails again: replay it with --seed.
     """
+    if seed is None and (at_step is not None or every_step):
+        raise typer.BadParameter("--at-step and --every-step are about one seed: name it with --seed")
     from deployments.simulation import campaign
 
     if seed is not None and not every_step:

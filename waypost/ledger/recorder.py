@@ -99,9 +99,17 @@ class Recorder:
         return done
 
     async def _flush(self) -> None:
-        while self._queue:
-            queued, self._queue = self._queue, []
-            await self._store(queued)
+        try:
+            while self._queue:
+                queued, self._queue = self._queue, []
+                await self._store(queued)
+        except BaseException as error:
+            # Whoever came while this was being ended must not wait for ever.
+            for _, done in self._queue:
+                if not done.done():
+                    done.set_exception(_failure(error))
+            self._queue = []
+            raise
 
     async def _store(self, queued: Sequence[tuple[tuple[Change, ...], asyncio.Future[int]]]) -> None:
         """Write what is queued, however long it takes: nobody may send another message before. What
