@@ -181,7 +181,7 @@ class PrefectRuns:
     async def probe(self) -> None:
         """Ask whether it answers."""
         async with self._asking() as client:
-            await client.hello()
+            await client.read_work_pools(limit=1)  # its database too must answer
 
     @asynccontextmanager
     async def _asking(self) -> AsyncGenerator[PrefectClient]:

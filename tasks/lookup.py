@@ -52,7 +52,8 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
         runtime.leases.hold_for_run(batch)
     if taken.reason:
         run_logger().warning("%s", taken.reason)
-    return Batch(asked.type, batch, taken.notifications)
+    # A batch that is another run's is not this one's to end.
+    return Batch(asked.type, new_id() if taken.refused else batch, taken.notifications)
 
 
 async def _whatever_is_due(runtime: Runtime, type: NotificationType) -> UUID | None:

@@ -16,7 +16,7 @@ WORDS_KEPT = 500
 
 def smtp(code: int, text: str, phase: Phase) -> Outcome:
     """The outcome of an SMTP reply that ended the dialogue at `phase` (RFC 5321, section 4.2.1)."""
-    words = " ".join(text.split())[:WORDS_KEPT]
+    words = _readable(text)[:WORDS_KEPT]
     enhanced = _ENHANCED.match(words)
     if 200 <= code < 300 and phase is Phase.DOT:
         verdict = Verdict.ACCEPTED
@@ -35,6 +35,13 @@ def smtp(code: int, text: str, phase: Phase) -> Outcome:
         words=words[enhanced.end() :] if enhanced else words,
         wait=wait_named(words) if verdict is Verdict.DEFERRED else None,
     )
+
+
+def _readable(text: str) -> str:
+    """What a server said, fit to be kept: PostgreSQL's text holds no NUL, and no database the lone
+    surrogates that stand for bytes that are not UTF-8."""
+    clean = text.encode("utf-8", "replace").decode()
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in clean).split())
 
 
 def wait_named(words: str) -> timedelta | None:

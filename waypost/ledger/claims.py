@@ -58,6 +58,7 @@ class Taken:
 
     notifications: list[Notification]
     reason: str = ""
+    refused: bool = False
 
 
 async def lanes(ledger: Ledger, types: Iterable[str]) -> list[Lane]:
@@ -163,7 +164,7 @@ async def take(
     def work(connection: sa.Connection) -> Taken:
         refused = _take_up(connection, ledger, type, batch, token, flow_run_id)
         if refused:
-            return Taken([], refused)
+            return Taken([], refused, refused=True)
         if (held := in_force(connection, type)) is not None:
             put_back(connection, held, notifications.c.batch_id == batch)
             return Taken([], f"{type} is held: {held.reason or 'no reason was given'}")

@@ -200,6 +200,8 @@ def passes(error: Exception) -> bool:
     itself, and not the fault of what was to be written."""
     if isinstance(error, (IntegrityError, DataError)):
         return False
+    if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(("22", "23")):
+        return False  # data the database will never take (SQL standard, classes 22 and 23)
     if isinstance(error, SQLAlchemyError):
         return isinstance(error, (DBAPIError, PoolTimeout))
     return isinstance(error, (OSError, asyncpg.PostgresError, asyncpg.InterfaceError))

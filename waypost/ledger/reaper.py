@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from waypost.clock import now
 from waypost.ledger.batches import Ending, close, note_events
 from waypost.ledger.engine import Ledger
+from waypost.ledger.items import share_end
 from waypost.ledger.many import among
 from waypost.ledger.tables import IN_HAND, attempts, batches, notifications
 from waypost.notification_type import Doubt, NotificationType
@@ -157,6 +158,8 @@ def _settle(
             .where(among(notifications.c.id, ids))
             .values(in_doubt=notifications.c.in_doubt + 1, **values)
         )
+        if decision.state in TERMINAL:
+            share_end(connection, ids, values)
         note_events(connection, ids, "run lost", f"{LOST}: {decision.state}", batch)
 
 
