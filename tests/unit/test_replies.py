@@ -120,3 +120,10 @@ def test_an_http_status_has_one_meaning(status, verdict):
 )
 def test_an_outcome_reads_as_a_sentence(outcome, text):
     assert str(outcome) == text
+
+
+@pytest.mark.parametrize("said", ["bo\udceete pleine", "a\x00b", "a\x1b[31mb"])
+def test_what_no_database_could_hold_is_not_kept(said):
+    words = replies.smtp(450, f"4.2.0 {said}", Phase.RCPT).words
+    words.encode()
+    assert words.isprintable()
