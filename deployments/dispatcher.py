@@ -24,6 +24,7 @@ from waypost.ledger.claims import Claim, Lane
 from waypost.ledger.notices import watching
 from waypost.notification_type import NotificationType
 from waypost.priority import Priority, room
+from waypost.process import either
 
 LOOK_SECONDS = 5.0  # how long to sleep at most: notices can be lost, and clocks differ a little
 SHORTEST_SECONDS = 0.02
@@ -91,7 +92,7 @@ class Dispatcher:
                 except Exception as error:  # asyncpg's connect errors have no common class
                     logger.warning("could not look for what is due (%s); trying again", type(error).__name__)
                     pause = 1.0
-                await self._sleep(pause, stop)
+                await either(stop, self._woken, pause)
         await asyncio.gather(*(flight.direct for flight in self._flights.values() if flight.direct))
 
     async def turn(self) -> float:
@@ -242,9 +243,3 @@ class Dispatcher:
         running = Counter(here.values())
         running.update(flight.claim.priority for flight in self._flights.values() if flight.run not in here)
         return room(lane.priority, running, self.slots) > 0
-
-    async def _sleep(self, pause: float, stop: asyncio.Event) -> None:
-        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._woken.wait())]
-        _, pending = await asyncio.wait(waits, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()

@@ -26,6 +26,7 @@ from deployments.worker import FAREWELL_SECONDS, SLOTS, ResidentWorker
 from waypost.ledger import retention
 from waypost.ledger.reaper import Reaper
 from waypost.priority import Priority
+from waypost.process import either
 from waypost.routes import steps
 from waypost.runtime import Runtime
 from waypost.settings import Settings
@@ -195,7 +196,7 @@ async def _poll(
             if outage.failed():
                 logger.warning("the Prefect API does not answer (%s); asking again", type(error).__name__)
             wait = AWAY_SECONDS
-        await _either(worker.woken, stop, wait)
+        await either(stop, worker.woken, wait)
 
 
 async def _beat(worker: ResidentWorker, stop: asyncio.Event) -> None:
@@ -221,11 +222,3 @@ async def _every(seconds: float, work: Callable[[], Awaitable[object]], stop: as
             await asyncio.wait_for(stop.wait(), seconds)
         except TimeoutError:
             continue
-
-
-async def _either(woken: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
-    """Wait until woken, stopped, or so many seconds have passed."""
-    waits = [asyncio.create_task(woken.wait()), asyncio.create_task(stop.wait())]
-    _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()

@@ -1,4 +1,4 @@
-"""Running until told to stop."""
+"""Running, and waiting, until told to stop."""
 
 from __future__ import annotations
 
@@ -49,6 +49,14 @@ def run_until_signalled(main: Callable[[asyncio.Event], Coroutine[Any, Any, None
         thread.join(0.2)
     if "error" in box:
         raise box["error"]
+
+
+async def either(first: asyncio.Event, second: asyncio.Event, seconds: float) -> None:
+    """Wait until one of two events is set, or so many seconds have passed."""
+    waits = [asyncio.create_task(event.wait()) for event in (first, second)]
+    _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
 
 
 def _new_loop_run(body: Coroutine[Any, Any, None]) -> None:
