@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from waypost.ledger import migrate
 from waypost.ledger.many import as_json
+from waypost.ledger.silence import CONNECT, Watch
 
 if TYPE_CHECKING:
     from waypost.settings import Settings
@@ -136,6 +137,7 @@ class PostgresLedger(Ledger):
     def __init__(self, engine: AsyncEngine, lease: timedelta) -> None:
         super().__init__(lease, is_postgres=True)
         self.engine = engine
+        self._watch = Watch(engine.url, is_over=lambda: self.given_up)
 
     async def read(self, work: Work[T]) -> T:
         return await self._transact(work)
@@ -150,11 +152,12 @@ class PostgresLedger(Ledger):
             committing = False
             try:
                 async with self.engine.connect() as connection:
-                    transaction = await connection.begin()
-                    answer = await connection.run_sync(work)
-                    committing = True
-                    await transaction.commit()
-                    return answer
+                    with self._watch.over(connection):
+                        transaction = await connection.begin()
+                        answer = await connection.run_sync(work)
+                        committing = True
+                        await transaction.commit()
+                        return answer
             except DBAPIError as error:
                 if not error.connection_invalidated or committing or tries > 1:
                     raise
@@ -226,7 +229,8 @@ def open_ledger(url: str, lease: timedelta = LEASE) -> Ledger:
             "WAYPOST_DATABASE_URL cannot be read: in a password, write @ : / ? # and the like percent-encoded"
         ) from None
     if not url.startswith("sqlite"):
-        return PostgresLedger(create_async_engine(url, pool_size=4, max_overflow=4, **OPTIONS), lease)
+        engine = create_async_engine(url, pool_size=4, max_overflow=4, connect_args=CONNECT, **OPTIONS)
+        return PostgresLedger(engine, lease)
     engine = sa.create_engine(url, **OPTIONS)
     tune_sqlite(engine)
     return SqliteLedger(engine, lease)

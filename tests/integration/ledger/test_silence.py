@@ -1,0 +1,145 @@
+"""A network that swallows what is sent: nothing waits for ever, and what only takes long is not cut off."""
+
+import asyncio
+import time
+from contextlib import suppress
+
+import pytest
+import sqlalchemy as sa
+from ledgers import accepted, rows
+from sqlalchemy.engine import make_url
+
+from waypost.ledger import open_ledger, silence
+from waypost.ledger.notices import watching
+from waypost.ledger.tables import metadata, recipients
+from waypost.settings import with_async_driver
+
+pytestmark = pytest.mark.anyio
+
+
+class Line:
+    """What lies between a ledger and its server."""
+
+    def __init__(self, server):
+        self._server = server
+        self._cut = asyncio.Event()
+        self._tasks = set()
+        self._ends = []
+        self.dead = False
+
+    def swallow(self):
+        """Whatever is connected hears nothing any more, not even that it is over."""
+        self._cut.set()
+        self._cut = asyncio.Event()
+
+    async def carry(self, reader, writer):
+        self._ends.append(writer)
+        if self.dead:
+            return
+        answers, there = await asyncio.open_connection(*self._server)
+        self._ends.append(there)
+        for source, sink in ((reader, there), (answers, writer)):
+            self._tasks.add(asyncio.create_task(self._pump(source, sink, self._cut)))
+
+    async def _pump(self, source, sink, cut):
+        with suppress(OSError):
+            while (data := await source.read(65536)) and not cut.is_set():
+                sink.write(data)
+        if not cut.is_set():
+            sink.close()
+
+    async def close(self):
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for end in self._ends:
+            end.close()
+
+
+@pytest.fixture
+async def line(postgres_url):
+    url = make_url(postgres_url)
+    made = Line((url.host, url.port or 5432))
+    async with await asyncio.start_server(made.carry, "127.0.0.1") as listening:
+        made.url = url.set(host="127.0.0.1", port=listening.sockets[0].getsockname()[1])
+        yield made
+        await made.close()
+
+
+@pytest.fixture
+async def far(line, monkeypatch):
+    """A ledger at the other end of the line, which soon asks."""
+    monkeypatch.setattr(silence, "SILENT_AFTER", 0.4)
+    monkeypatch.setattr(silence, "ANSWERS_WITHIN", 0.4)
+    monkeypatch.setattr(silence, "FAREWELL_WITHIN", 0.2)
+    soon = {"timeout": 0.4, "server_settings": {"idle_in_transaction_session_timeout": "1000"}}
+    for name, value in soon.items():
+        monkeypatch.setitem(silence.CONNECT, name, value)
+    ledger = open_ledger(with_async_driver(line.url.render_as_string(hide_password=False)))
+    await ledger.upgrade()
+    await ledger.write(lambda c: c.execute(sa.text(f"TRUNCATE {', '.join(metadata.tables)} CASCADE")))
+    yield ledger
+    await ledger.close()
+
+
+def seven(connection):
+    return connection.scalar(sa.text("SELECT 7"))
+
+
+async def test_a_connection_gone_silent_is_replaced(far, line):
+    await asyncio.gather(*(far.read(seven) for _ in range(4)))
+    line.swallow()
+    async with asyncio.timeout(5):
+        assert [await far.write(seven) for _ in range(6)] == [7] * 6
+
+
+async def test_a_silent_server_is_an_error_soon_and_waited_for_by_what_must_be_written(far, line):
+    line.dead = True
+    line.swallow()
+    async with asyncio.timeout(5):
+        with pytest.raises(TimeoutError):
+            await far.read(seven)
+    waiting = asyncio.create_task(far.persist(seven))
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    line.dead = False
+    assert await asyncio.wait_for(waiting, 5) == 7
+
+
+async def test_what_only_takes_long_is_not_cut_off(far):
+    def slow(connection):
+        calls.append(connection)
+        connection.execute(sa.text("SELECT pg_sleep(1.5)"))
+        for _ in range(10):  # many short ones are long together
+            connection.execute(sa.text("SELECT pg_sleep(0.1)"))
+        return len(calls)
+
+    calls = []
+    assert await far.write(slow) == 1
+
+
+async def test_locks_of_a_transaction_gone_silent_do_not_stay(far, line):
+    await accepted(far, 1)
+    times = []
+
+    def work(connection):
+        times.append(time.monotonic())
+        connection.execute(sa.update(recipients).values(name="Ada"))
+        if len(times) == 1:
+            line.swallow()
+        return seven(connection)
+
+    async with asyncio.timeout(8):
+        assert await far.persist(work) == 7
+    assert [row.name for row in await rows(far, recipients)] == ["Ada"]
+
+
+async def test_a_silent_server_keeps_nobody_from_leaving(far, line):
+    await asyncio.gather(*(far.read(seven) for _ in range(4)))
+    async with watching(far, lambda: None):
+        await asyncio.sleep(0.2)
+        line.dead = True
+        line.swallow()
+        left = time.monotonic()
+    await far.close()
+    assert time.monotonic() - left < 5
