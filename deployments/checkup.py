@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import Worker, WorkPool
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import get_current_settings
 
-from deployments.registry import registered
+import flows
+from deployments import presence, registry
+from deployments.presence import Presence
+from deployments.registry import Registered, registered
+from deployments.worker import ResidentWorker
 from waypost.channels import ChannelUnavailable
+from waypost.clock import now
 from waypost.finding import Finding
-from waypost.ledger import LedgerBehind, open_ledger, reading
+from waypost.ledger import Ledger, LedgerBehind, claims, open_ledger, reading
+from waypost.ledger.claims import Lane
 from waypost.ledger.holds import Hold, held_types
 from waypost.routes import providers, steps
 from waypost.settings import Settings
 from waypost.templating import TemplateError, Templates
+
+OVERDUE = timedelta(seconds=60)  # what is due for longer, and in nobody's hands, nobody starts runs for
 
 
 async def examine(settings: Settings) -> list[Finding]:
     """Every check, in the order in which trouble is best mended."""
     return [
         _settings(settings),
+        _types(),
         *await _ledger(settings),
         *await _prefect(settings),
         _templates(settings),
@@ -42,6 +55,14 @@ def _settings(settings: Settings) -> Finding:
     return Finding("settings", ok=True, found=home)
 
 
+def _types() -> Finding:
+    faults = [*registry.broken(), *registry.unscheduled()]
+    if faults:
+        advice = "the other types go on; deploy again when it is mended"
+        return Finding("types", ok=False, found="; ".join(faults), advice=advice)
+    return Finding("types", ok=True, found=", ".join(sorted(registered())))
+
+
 async def _ledger(settings: Settings) -> list[Finding]:
     if settings.database_url is None and not (settings.home / "ledger.db").exists():
         advice = "start `waypost up`, or make one with `waypost db upgrade`"
@@ -54,6 +75,7 @@ async def _ledger(settings: Settings) -> list[Finding]:
         await ledger.check_schema()
         waiting = await reading.open_count(ledger)
         held = await held_types(ledger)
+        overdue = await _overdue(ledger)
     except LedgerBehind as error:
         return [Finding("ledger", ok=False, found=str(error), advice="run `waypost db upgrade`")]
     except Exception as error:  # each driver has errors of its own
@@ -64,7 +86,26 @@ async def _ledger(settings: Settings) -> list[Finding]:
         await ledger.close()
     kind = "PostgreSQL" if ledger.is_postgres else "SQLite"
     found = Finding("ledger", ok=True, found=f"{kind}, {waiting} notifications not yet ended")
-    return [found, *_held(held)]
+    return [found, *_held(held), *_late(overdue)]
+
+
+async def _overdue(ledger: Ledger) -> list[Lane]:
+    """The lanes in which something is due for long and of whose type nobody has anything in hand."""
+    before = now() - OVERDUE
+    late = [lane for lane in await claims.lanes(ledger, registered()) if lane.due_at < before]
+    return [lane for lane in late if not await reading.in_hand(ledger, lane.type)]
+
+
+def _late(lanes: Sequence[Lane]) -> list[Finding]:
+    if not lanes:
+        return []
+    since = "; ".join(f"{lane.type} since {lane.due_at:%Y-%m-%d %H:%M} UTC" for lane in lanes)
+    found = f"due, and nobody starts a run for it: {since}"
+    advice = (
+        "start `waypost up` or `waypost worker` (`waypost dispatch` for a pool of another kind); one that "
+        "runs already knows the types it was started with: start it again"
+    )
+    return [Finding("overdue", ok=False, found=found, advice=advice)]
 
 
 def _held(held: Sequence[Hold]) -> list[Finding]:
@@ -87,37 +128,106 @@ async def _prefect(settings: Settings) -> list[Finding]:
         async with get_client() as client:
             await client.read_work_pools(limit=1)
             found = Finding("prefect", ok=True, found=api)
-            return [found, await _deployments(client), await _worker(client, settings.work_pool)]
+            deployed = await _deployments(client, settings.work_pool)
+            return [found, deployed, *await _pool(client, settings.work_pool)]
     except (httpx.HTTPError, PrefectException) as error:
         advice = "start `waypost up`, or set PREFECT_API_URL to a server that is up"
         found = f"{api} does not answer ({type(error).__name__})"
         return [Finding("prefect", ok=False, found=found, advice=advice)]
 
 
-async def _deployments(client: PrefectClient) -> Finding:
-    missing: list[str] = []
-    for one in registered().values():
-        try:
-            await client.read_deployment_by_name(one.deployment)
-        except ObjectNotFound:
-            missing.append(one.deployment)
-    if missing:
-        found = f"not deployed: {', '.join(missing)}"
-        return Finding("deployments", ok=False, found=found, advice="run `waypost deploy`")
+async def _deployments(client: PrefectClient, work_pool: str) -> Finding:
+    faults = [
+        f"{one.deployment} {fault}"
+        for one in registered().values()
+        if (fault := deployment_fault(await _deployment(client, one), one, work_pool))
+    ]
+    if faults:
+        found, advice = "; ".join(faults), "run `waypost deploy`"
+        return Finding("deployments", ok=False, found=found, advice=advice)
     return Finding("deployments", ok=True, found=f"{len(registered())} types")
 
 
-async def _worker(client: PrefectClient, pool: str) -> Finding:
+async def _deployment(client: PrefectClient, one: Registered) -> DeploymentResponse | None:
     try:
-        workers = await client.read_workers_for_work_pool(pool)
+        return await client.read_deployment_by_name(one.deployment)
     except ObjectNotFound:
-        advice = "run `waypost deploy`"
-        return Finding("worker", ok=False, found=f"there is no work pool {pool}", advice=advice)
-    online = [worker.name for worker in workers if worker.status == "ONLINE"]
+        return None
+
+
+def deployment_fault(found: DeploymentResponse | None, one: Registered, work_pool: str) -> str:
+    """What is wrong with the deployment of a type; empty when nothing is."""
+    if found is None:
+        return "is not deployed"
+    if found.work_pool_name is None:
+        return "has lost its work pool, which was deleted"
+    if found.work_pool_name != work_pool:
+        return f"is of the work pool {found.work_pool_name}, not {work_pool}"
+    wanted = registry.described(work_pool, one)
+    same = all(getattr(found, name) == wanted[name] for name in ("entrypoint", "parameter_openapi_schema"))
+    return "" if same else f"is older than {one.file}"
+
+
+async def _pool(client: PrefectClient, name: str) -> list[Finding]:
+    try:
+        pool = await client.read_work_pool(name)
+    except ObjectNotFound:
+        found = f"there is no work pool {name}"
+        return [Finding("worker", ok=False, found=found, advice="run `waypost deploy`")]
+    online = [one for one in await client.read_workers_for_work_pool(name) if one.status == "ONLINE"]
+    written = written_at()
+    if pool.type == ResidentWorker.type:
+        return [worker_finding(pool, online, written)]
+    return [
+        worker_finding(pool, online, {}),  # it reads the types anew for each run
+        dispatcher_finding(pool, await presence.seen(client, name), written),
+    ]
+
+
+def written_at() -> dict[str, datetime]:
+    """When each file of flows/ was written last."""
+    files = [file for folder in flows.__path__ for file in Path(folder).glob("*.py")]
+    return {f"flows/{file.name}": datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files}
+
+
+def worker_finding(pool: WorkPool, online: Sequence[Worker], written: Mapping[str, datetime]) -> Finding:
+    """Whether somebody takes the pool's runs. online: its workers that give signs of life. written: when
+    the files were that they read once, when they start."""
+    if pool.is_paused:
+        advice = f"resume it in the Prefect UI, or with `prefect work-pool resume {pool.name}`"
+        return Finding("worker", ok=False, found=f"the work pool {pool.name} is paused", advice=advice)
+    if pool.is_push_pool or pool.is_managed_pool:
+        return Finding("worker", ok=True, found=f"Prefect itself runs what is in {pool.name}")
+    resident = pool.type == ResidentWorker.type
     if not online:
-        advice = "start `waypost worker` (or `waypost up`)"
-        return Finding("worker", ok=False, found=f"none takes runs from {pool}", advice=advice)
-    return Finding("worker", ok=True, found=", ".join(online))
+        advice = (
+            "start `waypost worker` (or `waypost up`)"
+            if resident
+            else f"start one with `prefect worker start --pool {pool.name}`"
+        )
+        found = f"none takes runs from {pool.name}, a pool of type {pool.type}"
+        return Finding("worker", ok=False, found=found, advice=advice)
+    for one in online:
+        if newer := newer_than(one.created, written):
+            found = f"{one.name} was started before {newer} was written, and does not know it"
+            return Finding("worker", ok=False, found=found, advice="start that worker again")
+    return Finding("worker", ok=True, found=", ".join(one.name for one in online))
+
+
+def dispatcher_finding(pool: WorkPool, seen: Presence | None, written: Mapping[str, datetime]) -> Finding:
+    """Whether somebody starts runs for a pool whose workers do not do that themselves."""
+    if seen is None or not seen.lives:
+        found = f"none starts runs for {pool.name}: workers of type {pool.type} do not do that themselves"
+        return Finding("dispatcher", ok=False, found=found, advice="start `waypost dispatch`")
+    if newer := newer_than(seen.since, written):
+        found = f"{seen.owner} was started before {newer} was written, and does not know it"
+        return Finding("dispatcher", ok=False, found=found, advice="start that `waypost dispatch` again")
+    return Finding("dispatcher", ok=True, found=seen.owner)
+
+
+def newer_than(started: datetime | None, written: Mapping[str, datetime]) -> str:
+    """The files written after `started`, as one text; empty when there are none."""
+    return " and ".join(sorted(file for file, at in written.items() if started and at > started))
 
 
 def _templates(settings: Settings) -> Finding:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
+import traceback
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -27,10 +30,15 @@ from deployments.worker import ResidentWorker
 from waypost import NotificationType, Priority, Request
 
 DEPLOYMENT = "waypost"
+KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 class UnknownType(LookupError):
     """No file in flows/ declares a type of that name."""
+
+
+class BrokenType(RuntimeError):
+    """A file in flows/ declares no type that can be used. Says which file, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +55,86 @@ class Registered:
         return f"{self.flow.name}/{DEPLOYMENT}"
 
     @property
+    def file(self) -> str:
+        """Where it is declared: `flows/alert.py`."""
+        return _file(self.entrypoint.rpartition(".")[0])
+
+    @property
     def request(self) -> TypeAdapter[Any]:
         """Reads one request of this type from JSON or Python values."""
         shape: type[BaseModel] = self.type.request or Request[self.type.facts]
         return TypeAdapter(shape)
 
 
-@cache
 def registered() -> dict[str, Registered]:
-    """Every type in flows/ by name. Raises TypeError naming the file that has no such flow."""
-    found: dict[str, Registered] = {}
+    """Every type in flows/ that can be used, by name; `broken` has the others."""
+    return _found()[0]
+
+
+def broken() -> list[str]:
+    """A sentence for each file in flows/ that cannot be used: which, why, and what to do. The types of the
+    other files are not harmed by it."""
+    return _found()[1]
+
+
+def check() -> None:
+    """Raise BrokenType unless every file in flows/ can be used and every schedule be read."""
+    faults = broken() + unscheduled()
+    if faults:
+        raise BrokenType("; ".join(faults))
+
+
+def unscheduled() -> list[str]:
+    """A sentence for each type whose cron is none."""
+    faults: list[str] = []
+    for one in registered().values():
+        try:
+            _schedules(one.type)
+        except ValueError:  # Prefect's own words fill a page
+            faults.append(
+                f"the cron of {one.type.name} is none: write five fields such as '0 8 * * *' in {one.file} "
+                "or, for the digest, in WAYPOST_DIGEST_CRON"
+            )
+    return faults
+
+
+@cache
+def _found() -> tuple[dict[str, Registered], list[str]]:
+    """The usable types by name, and what is wrong with the other files."""
+    made: list[Registered] = []
+    faults: list[str] = []
     for module in pkgutil.iter_modules(flows.__path__, "flows."):
-        loaded = importlib.import_module(module.name)
-        type = getattr(loaded, "TYPE", None)
-        if isinstance(type, NotificationType):
-            found[type.name] = _with_flow(type, loaded)
-    return found
+        try:
+            if (one := _declared(module.name)) is not None:
+                made.append(one)
+        except BrokenType as error:
+            faults.append(str(error))
+    # Of two with one name nobody knows which is meant: neither is sent until somebody says.
+    count = Counter(one.type.name for one in made)
+    for name in (name for name in count if count[name] > 1):
+        files = " and ".join(one.file for one in made if one.type.name == name)
+        faults.append(f"{files} both declare the type {name!r}: rename one, its flow and its templates too")
+    return {one.type.name: one for one in made if count[one.type.name] == 1}, faults
+
+
+def _declared(module: str) -> Registered | None:
+    """The type of a file, or None where it declares none. Raises BrokenType."""
+    file = _file(module)
+    try:
+        loaded = importlib.import_module(module)
+    except Exception as error:  # whatever a file may raise
+        raise BrokenType(f"{file} cannot be loaded: {_why(error, file)}; mend it") from None
+    type = getattr(loaded, "TYPE", None)
+    if type is None:
+        return None
+    if not isinstance(type, NotificationType):
+        raise BrokenType(f"the TYPE of {file} is no NotificationType: declare one, or name it otherwise")
+    if not KEBAB.fullmatch(type.name):
+        raise BrokenType(
+            f"{file} names its type {type.name!r}: write it in kebab-case, small letters and digits with "
+            "hyphens between, such as parcel-shipped"
+        )
+    return _with_flow(type, loaded)
 
 
 def _with_flow(type: NotificationType, module: ModuleType) -> Registered:
@@ -70,16 +142,35 @@ def _with_flow(type: NotificationType, module: ModuleType) -> Registered:
         value: Any = getattr(module, name)
         if isinstance(value, Flow) and value.name == type.name:
             return Registered(type, cast("Flow[..., Any]", value), f"{module.__name__}.{name}")
-    raise TypeError(f"{module.__name__} declares the type {type.name!r} but has no flow of that name")
+    raise BrokenType(
+        f"{_file(module.__name__)} declares the type {type.name!r} but has no flow of that name: "
+        "put @flow(name=TYPE.name) over its flow"
+    )
+
+
+def _file(module: str) -> str:
+    return f"{module.replace('.', '/')}.py"
+
+
+def _why(error: Exception, file: str) -> str:
+    """What went wrong, and in which line."""
+    if isinstance(error, SyntaxError):
+        elsewhere = "" if (error.filename or "").endswith(file) else f" of {error.filename}"
+        return f"a syntax error in line {error.lineno}{elsewhere} ({error.msg})"
+    lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename.endswith(file)]
+    said = (str(error).splitlines() or [""])[0]
+    where = f" in line {lines[-1]}" if lines else ""
+    return f"{type(error).__name__}{where} ({said})"
 
 
 def find(name: str) -> Registered:
-    """The type called `name`. Raises UnknownType listing those there are."""
+    """The type called `name`. Raises UnknownType listing those there are, and what could not be read."""
     try:
         return registered()[name]
     except KeyError:
         known = ", ".join(sorted(registered()))
-        raise UnknownType(f"there is no type {name!r}; flows/ has {known}") from None
+        unread = "".join(f"; {fault}" for fault in broken())
+        raise UnknownType(f"there is no type {name!r}; flows/ has {known}{unread}") from None
 
 
 async def deploy(client: PrefectClient, work_pool: str) -> dict[str, UUID]:
@@ -113,8 +204,9 @@ async def _ensure_queues(client: PrefectClient, work_pool: str) -> None:
                 )
 
 
-async def _deploy_one(client: PrefectClient, work_pool: str, one: Registered) -> UUID:
-    described: dict[str, Any] = {
+def described(work_pool: str, one: Registered) -> dict[str, Any]:
+    """What a deployment is to say of its type, beside its schedule."""
+    return {
         "description": (one.flow.description or "").strip(),
         "entrypoint": one.entrypoint,
         "tags": ["waypost", one.type.name],
@@ -123,6 +215,10 @@ async def _deploy_one(client: PrefectClient, work_pool: str, one: Registered) ->
         "parameter_openapi_schema": one.flow.parameters.model_dump_for_openapi(),
         "enforce_parameter_schema": True,
     }
+
+
+async def _deploy_one(client: PrefectClient, work_pool: str, one: Registered) -> UUID:
+    wanted = described(work_pool, one)
     try:
         existing = await client.read_deployment_by_name(one.deployment)
     except ObjectNotFound:
@@ -130,13 +226,14 @@ async def _deploy_one(client: PrefectClient, work_pool: str, one: Registered) ->
             flow_id=await client.create_flow(one.flow),
             name=DEPLOYMENT,
             schedules=_schedules(one.type),
-            **described,
+            **wanted,
         )
-    await client.update_deployment(existing.id, DeploymentUpdate(**described))
+    await client.update_deployment(existing.id, DeploymentUpdate(**wanted))
     return existing.id
 
 
 def _schedules(type: NotificationType) -> list[DeploymentScheduleCreate]:
+    """Raises ValueError for a cron that is none."""
     if type.cron is None:
         return []
     return [DeploymentScheduleCreate(schedule=CronSchedule(cron=type.cron()), active=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -264,3 +265,38 @@ def test_without_a_ledger_they_say_what_to_do(tmp_path):
     home.mkdir()
     done = waypost(home, "list")
     assert (done.returncode, "waypost db upgrade" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("up", "--port", "99999"), "--port"),
+        (("up", "--texts-port", "-1"), "--texts-port"),
+        (("dispatch",), "PREFECT_API_URL"),
+        (("worker",), "PREFECT_API_URL"),
+        (("simulate", "--at-step", "3"), "--seed"),
+        (("simulate", "--seed", "1", "--at-step", "3", "--every-step"), "--at-step"),
+        (("simulate", "--seed", "-1"), "--seed"),
+    ],
+)
+def test_an_option_that_is_no_good_is_named(run, arguments, said):
+    done = run(*arguments)
+    assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+
+
+@pytest.mark.parametrize("command", ["deploy", "doctor"])
+def test_a_cron_that_is_none_is_told(run, command):
+    done = run(command, WAYPOST_DIGEST_CRON="every morning")
+    assert done.returncode == 1
+    assert "the cron of digest is none" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_reader_that_has_had_enough_is_no_trouble(home, options):
+    """`waypost list | head -1`"""
+    process = subprocess.Popen(
+        command("list", *options), env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait(60)) == (b"", 128 + signal.SIGPIPE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -72,6 +73,9 @@ def main() -> None:
 
     try:
         app()
+    except SystemExit as end:
+        # Whoever read our output (`head`) has had enough: no trouble, and said as every tool says it.
+        sys.exit(128 + signal.SIGPIPE if isinstance(end.__context__, BrokenPipeError) else end.code)
     except Exception as error:
         line = explained(error)
         if line is None:

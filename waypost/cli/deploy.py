@@ -15,6 +15,8 @@ def deploy(as_json: AsJson = False) -> None:
     from deployments import registry
     from deployments.api import prefect_client
 
+    registry.check()
+
     async def run() -> dict[str, str]:
         async with prefect_client() as client:
             found = await registry.deploy(client, settings.work_pool)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from waypost.cli.console import out
+from waypost.cli.starting import prefect_api, warn_of_broken_types
 from waypost.place import connect
 from waypost.settings import Settings
 
@@ -18,13 +19,17 @@ def dispatch(
     """Turn what is accepted and due into runs of the work pool, bring back what lost runs held, and tell
     Prefect of it, until Ctrl-C. `waypost worker` does this too: this is for pools of another type."""
     settings = connect(Settings())
+    api = prefect_api()
+    warn_of_broken_types()
+    from deployments.presence import shown
     from deployments.serve import dispatch as serve_dispatch
     from waypost.process import run_until_signalled
 
     async def main(stop: asyncio.Event) -> None:
         def ready() -> None:
-            out.print(f"dispatching to the pool {settings.work_pool}; Ctrl-C stops")
+            out.print(f"dispatching to the pool {settings.work_pool} of {api}; Ctrl-C stops")
 
-        await serve_dispatch(settings, stop, ready, limit)
+        async with shown(settings.work_pool):
+            await serve_dispatch(settings, stop, ready, limit)
 
     run_until_signalled(main)

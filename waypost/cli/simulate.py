@@ -13,7 +13,7 @@ from waypost.cli.console import AsJson, err, out, print_json, table
 
 if TYPE_CHECKING:
     from deployments.simulation.campaign import Totals
-    from deployments.simulation.scenario import Verdict
+    from deployments.simulation.verdict import Verdict
 
 BAD_SHOWN = 10
 
@@ -21,7 +21,7 @@ BAD_SHOWN = 10
 def simulate(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to run.")] = 1000,
     first: Annotated[int, typer.Option("--from", min=0, help="The first of them.")] = 0,
-    seed: Annotated[int | None, typer.Option(help="Replay this one seed, step by step.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Replay this one seed, step by step.")] = None,
     at_step: Annotated[
         int | None, typer.Option(min=1, help="With --seed: kill a process at this step, and nothing else.")
     ] = None,
@@ -36,8 +36,7 @@ def simulate(
 
     Exit status 0 only when nothing was. A seed that fails fails again: replay it with --seed.
     """
-    if seed is None and (at_step is not None or every_step):
-        raise typer.BadParameter("--at-step and --every-step are about one seed: name it with --seed")
+    _check(seed, at_step, every_step)
     from deployments.simulation import campaign
 
     if seed is not None and not every_step:
@@ -55,6 +54,16 @@ def simulate(
         else:
             totals = campaign.run(range(first, first + seeds), count, show)
     _tell_all(totals, as_json)
+
+
+def _check(seed: int | None, at_step: int | None, every_step: bool) -> None:
+    """Raises typer.BadParameter for options that do not go together."""
+    if seed is None and (at_step is not None or every_step):
+        raise typer.BadParameter("--at-step and --every-step are about one seed: name it with --seed")
+    if at_step is not None and every_step:
+        raise typer.BadParameter(
+            "--every-step kills at each step in turn: leave --at-step out, or kill there alone"
+        )
 
 
 def _progress() -> Progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,10 +13,14 @@ from waypost.place import Place
 from waypost.settings import Settings
 
 
+def _port(of: str) -> Any:
+    return typer.Option(min=0, max=65535, help=f"{of}; 0 finds one.")
+
+
 def up(
-    port: Annotated[int, typer.Option(help="Of the Prefect server and its UI; 0 finds one.")] = 4200,
-    smtp_port: Annotated[int, typer.Option(help="Of the development mailbox; 0 finds one.")] = 2525,
-    texts_port: Annotated[int, typer.Option(help="Of the mailbox's short messages; 0 finds one.")] = 8025,
+    port: Annotated[int, _port("Of the Prefect server and its UI")] = 4200,
+    smtp_port: Annotated[int, _port("Of the development mailbox")] = 2525,
+    texts_port: Annotated[int, _port("Of the mailbox's short messages")] = 8025,
 ) -> None:
     """Start a Prefect server, a development mailbox and a worker, and run until Ctrl-C.
 
@@ -37,9 +41,10 @@ async def _up(settings: Settings, port: int, smtp_port: int, texts_port: int, st
     async with servers(settings, ports, lambda line: err.print(f"[dim]{line} ...")) as (full, here):
         # Imported here: Prefect reads where its server is when it is imported.
         from deployments.api import prefect_client
-        from deployments.registry import deploy
+        from deployments.registry import check, deploy
         from deployments.serve import serve
 
+        check()
         err.print("[dim]deploying the flows ...")
         async with prefect_client() as client:
             deployed = await deploy(client, full.work_pool)

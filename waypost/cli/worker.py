@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from waypost.cli.console import out
+from waypost.cli.starting import prefect_api, warn_of_broken_types
 from waypost.place import connect
 from waypost.settings import Settings
 
@@ -17,16 +18,12 @@ def worker(
 ) -> None:
     """Take runs from the work pool and send, until Ctrl-C. Start as many as you need."""
     settings = connect(Settings())
+    api = prefect_api()
+    warn_of_broken_types()
     from deployments.serve import serve
     from waypost.process import run_until_signalled
 
     async def main(stop: asyncio.Event) -> None:
-        from prefect.settings import get_current_settings
-
-        api = get_current_settings().api.url
-        if not api:
-            raise ValueError("no Prefect API is set: set PREFECT_API_URL to your server, or use `waypost up`")
-
         def ready() -> None:
             out.print(f"taking runs of the pool {settings.work_pool} from {api}; Ctrl-C stops")
 

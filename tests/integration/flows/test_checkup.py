@@ -1,0 +1,96 @@
+"""`waypost doctor` against a real Prefect server: deployments, pools, workers and dispatchers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from asks import order
+from ledgers import change
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
+from uuid_utils.compat import uuid7
+
+from deployments import presence, registry
+from deployments.checkup import _deployments, _pool, examine
+from deployments.registry import find
+from deployments.worker import ResidentWorker
+from waypost.clock import now
+from waypost.ledger import claims, intake
+from waypost.priority import Priority
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def pool(client, monkeypatch):
+    """A pool and deployments of the test's own."""
+    name = f"pool-{uuid7().hex}"
+    monkeypatch.setattr(registry, "DEPLOYMENT", name)
+    await registry.deploy(client, name)
+    return name
+
+
+async def test_what_was_just_deployed_is_well(client, pool):
+    found = await _deployments(client, pool)
+    assert (found.ok, found.found) == (True, "4 types")
+
+
+async def test_deployments_whose_pool_was_deleted_are_told(client, pool):
+    await client.delete_work_pool(pool)
+    found = await _deployments(client, pool)
+    assert not found.ok
+    assert f"alert/{pool} has lost its work pool, which was deleted" in found.found
+    [missing] = await _pool(client, pool)
+    assert missing.found == f"there is no work pool {pool}"
+    await registry.deploy(client, pool)
+    assert (await _deployments(client, pool)).ok
+
+
+async def test_deployments_of_another_pool_or_of_before_are_told(client, pool):
+    other = await _deployments(client, "elsewhere")
+    assert f"alert/{pool} is of the work pool {pool}, not elsewhere" in other.found
+    deployed = await client.read_deployment_by_name(f"alert/{pool}")
+    schema = {"type": "object", "properties": {"requests": {"type": "array"}}}
+    await client.update_deployment(deployed.id, DeploymentUpdate(parameter_openapi_schema=schema))
+    older = await _deployments(client, pool)
+    assert (older.found, older.advice) == (
+        f"alert/{pool} is older than flows/alert.py",
+        "run `waypost deploy`",
+    )
+
+
+async def test_a_resident_pool_wants_a_worker(client, pool):
+    [nobody] = await _pool(client, pool)
+    assert "`waypost worker`" in nobody.advice
+    async with ResidentWorker(pool, name="resident-here") as worker:
+        await worker.sync_with_backend()
+        [somebody] = await _pool(client, pool)
+    assert (somebody.ok, somebody.found) == (True, "resident-here")
+
+
+async def test_a_pool_of_another_kind_wants_a_dispatcher_too(client):
+    name = f"Process pool {uuid7().hex}"
+    await client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+    worker, dispatcher = await _pool(client, name)
+    assert "prefect worker start" in worker.advice
+    assert dispatcher.advice == "start `waypost dispatch`"
+    async with presence.shown(name):
+        while not (dispatcher := (await _pool(client, name))[1]).ok:
+            pass
+    assert dispatcher.found == presence.OWNER
+    assert await presence.seen(client, name) is None, "it has said farewell"
+
+
+async def test_what_nobody_starts_a_run_for_is_told_once_it_is_overdue(bench):
+    ledger, one = bench.runtime.ledger, find("order-confirmation")
+    await intake.accept(ledger, one.type, [one.request.validate_python(order("A-1"))])
+
+    async def overdue():
+        return [found.found for found in await examine(bench.runtime.settings) if found.what == "overdue"]
+
+    assert await overdue() == []
+    await change(ledger, due_at=now() - timedelta(minutes=5))
+    [told] = await overdue()
+    assert "order-confirmation since" in told
+    await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
+    assert await overdue() == []

@@ -1,0 +1,60 @@
+"""What `waypost doctor` makes of a work pool, those who work on it, and the types they know."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from prefect.client.schemas.objects import Worker, WorkPool
+from uuid_utils.compat import uuid7
+
+from deployments.checkup import dispatcher_finding, worker_finding
+from deployments.presence import Presence
+from waypost.clock import now
+
+HOUR = timedelta(hours=1)
+
+
+def pool(type="resident", **more):
+    return WorkPool(name="pool", type=type, default_queue_id=uuid7(), **more)
+
+
+def worker(created=None):
+    return Worker(name="resident-host-1", created=created or now(), work_pool_id=uuid7(), status="ONLINE")
+
+
+@pytest.mark.parametrize(
+    ("pool", "online", "advice"),
+    [
+        (pool(), [], "start `waypost worker` (or `waypost up`)"),
+        (pool("process"), [], "start one with `prefect worker start --pool pool`"),
+        (pool(is_paused=True), [worker()], "prefect work-pool resume pool"),
+        (pool(), [worker(now() - HOUR)], "start that worker again"),
+        (pool(), [worker()], ""),
+        (pool("ecs:push"), [], ""),
+    ],
+)
+def test_who_takes_the_runs(pool, online, advice):
+    found = worker_finding(pool, online, {"flows/new.py": now() - HOUR / 2})
+    assert (found.ok, advice in found.advice) == (not advice, True)
+
+
+def test_a_worker_older_than_a_type_is_named_with_its_file():
+    found = worker_finding(
+        pool(), [worker(now() - HOUR)], {"flows/new.py": now(), "flows/old.py": now() - 2 * HOUR}
+    )
+    assert found.found == "resident-host-1 was started before flows/new.py was written, and does not know it"
+
+
+@pytest.mark.parametrize(
+    ("seen", "advice"),
+    [
+        (None, "start `waypost dispatch`"),
+        (Presence("host:1", now() - HOUR, now() - HOUR / 2), "start `waypost dispatch`"),
+        (Presence("host:1", now() - HOUR, now()), "start that `waypost dispatch` again"),
+        (Presence("host:1", now(), now()), ""),
+    ],
+)
+def test_who_starts_the_runs_where_the_workers_do_not(seen, advice):
+    found = dispatcher_finding(pool("process"), seen, {"flows/new.py": now() - HOUR / 2})
+    assert (found.ok, found.advice) == (not advice, advice)

@@ -1,0 +1,27 @@
+"""What the commands that run for long look at first."""
+
+from __future__ import annotations
+
+import typer
+from rich.markup import escape
+
+from waypost.cli.console import err
+
+
+def prefect_api() -> str:
+    """The Prefect API that is set. Raises typer.BadParameter when none is."""
+    from prefect.settings import get_current_settings
+
+    if api := get_current_settings().api.url:
+        return api
+    raise typer.BadParameter(
+        "no Prefect API is set: set it to your server, or use `waypost up`", param_hint="PREFECT_API_URL"
+    )
+
+
+def warn_of_broken_types() -> None:
+    """Say which files of flows/ are left out: the types of the others go out."""
+    from deployments.registry import broken
+
+    for fault in broken():
+        err.print(f"[red]left out:[/] {escape(fault)}", soft_wrap=True)
