@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,8 @@ T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
 
 LEASE = timedelta(seconds=30)
+SENT_BACK = ("40001", "40P01")  # PostgreSQL undid one of several transactions so that the others go on
+TIMES_SENT_BACK = 5
 logger = logging.getLogger("waypost.ledger")
 
 
@@ -65,7 +68,8 @@ class Ledger(ABC):
 
     @abstractmethod
     async def write(self, work: Work[T]) -> T:
-        """Run `work` as one transaction: all of it is durable when this returns, or none of it."""
+        """Run `work` as one transaction: all of it is durable when this returns, or none of it. `work` is
+        called again when the database undid it for another's sake, or lost it before its commit."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -146,6 +150,17 @@ class PostgresLedger(Ledger):
         return await self._transact(work)
 
     async def _transact(self, work: Work[T]) -> T:
+        """Whoever is sent back for others to pass waits a little, by chance: or all would meet again."""
+        for times in range(TIMES_SENT_BACK):
+            try:
+                return await self._on_a_live_connection(work)
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) not in SENT_BACK:
+                    raise
+            await asyncio.sleep(random.uniform(0.0, 0.02) * 2**times)
+        return await self._on_a_live_connection(work)
+
+    async def _on_a_live_connection(self, work: Work[T]) -> T:
         """A pooled connection may have been lost while it lay there (asking each first would cost more
         than what is asked of it): what it had not begun to commit is done over once, on a new one."""
         for tries in (1, 2):

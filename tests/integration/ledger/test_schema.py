@@ -6,10 +6,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from ledgers import run_sql
+from ledgers import accepted, rows, run_sql
 
 from waypost.ledger import LedgerBehind, open_ledger
-from waypost.ledger.tables import metadata
+from waypost.ledger.tables import metadata, recipients
 from waypost.settings import with_async_driver
 
 pytestmark = pytest.mark.anyio
@@ -44,8 +44,6 @@ async def test_an_empty_database_is_refused_with_advice(tmp_path):
 
 
 async def test_times_come_back_in_utc(ledger):
-    from ledgers import accepted, rows
-
     await accepted(ledger)
     [row] = await rows(ledger)
     assert row.accepted_at.utcoffset().total_seconds() == 0
@@ -61,3 +59,20 @@ async def test_connections_lost_while_they_lay_in_the_pool_are_not_noticed(ledge
     await ledger.read(lambda connection: connection.execute(end))
     for _ in range(6):
         assert await ledger.write(lambda connection: connection.scalar(sa.text("SELECT 7"))) == 7
+
+
+async def test_one_of_two_that_block_each_other_is_done_over(ledger):
+    if not ledger.is_postgres:
+        return  # its one writer waits for nobody
+    await accepted(ledger, 2)
+
+    def both(first, second):
+        def work(connection):
+            for key in (first, second):
+                connection.execute(sa.update(recipients).where(recipients.c.key == key).values(name="Ada"))
+                connection.execute(sa.text("SELECT pg_sleep(0.2)"))
+
+        return work
+
+    await asyncio.gather(ledger.write(both("r0", "r1")), ledger.write(both("r1", "r0")))
+    assert [row.name for row in await rows(ledger, recipients)] == ["Ada", "Ada"]
