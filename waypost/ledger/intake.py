@@ -66,8 +66,6 @@ async def accept_for_run(
     fresh = new_id()
 
     def work(connection: sa.Connection) -> tuple[UUID, list[Receipt]]:
-        for candidate in candidates:
-            candidate.receipt, candidate.extra = None, 0
         batch = announced(connection, flow_run_id) or open_batch(
             connection, ledger, type.name, type.lane, 0, flow_run_id, fresh
         )
@@ -88,6 +86,8 @@ def _accept(
     claimed_by: UUID | None = None,
 ) -> list[Receipt]:
     moment = now()
+    for candidate in candidates:  # an earlier go may have been undone after it had answered them
+        candidate.receipt, candidate.extra = None, 0
     _answer_repeats(connection, candidates, moment)
     _group(ledger, connection, type, candidates, moment)
     fresh = [candidate for candidate in candidates if candidate.open]
@@ -138,18 +138,8 @@ def _answer_repeats(connection: sa.Connection, candidates: list[_Candidate], mom
         {"key": key, "notification_id": c.id, "body_hash": c.body_hash, "created_at": moment}
         for key, c in sorted(first.items())
     ]
-    if not rows:
-        return
-    inserted = insert_many(
-        connection,
-        idempotency_keys,
-        rows,
-        on_conflict=lambda insert: insert.on_conflict_do_nothing(),
-        returning=[idempotency_keys.c.key],
-    )
-    new = {row.key for row in inserted}
-    known = {key: (c.id, c.body_hash, State.ACCEPTED) for key, c in first.items() if key in new}
-    known |= _known_keys(connection, [key for key in first if key not in new])
+    new, known = _take_keys(connection, rows)
+    known |= {key: (c.id, c.body_hash, State.ACCEPTED) for key, c in first.items() if key in new}
     for key, candidate in keyed:
         if key in new and first[key] is candidate:
             continue
@@ -159,6 +149,38 @@ def _answer_repeats(connection: sa.Connection, candidates: list[_Candidate], mom
         else:
             reason = "this idempotency key was used before with another body"
             candidate.receipt = Receipt(Answer.CONFLICT, id, None, reason)
+
+
+def _take_keys(
+    connection: sa.Connection, rows: list[dict[str, Any]]
+) -> tuple[set[str], dict[str, tuple[UUID, bytes, State]]]:
+    """Which keys are new and now those of `rows`, and what is known under the others.
+
+    A key that is in the way at one look and leads nowhere at the next was deleted in between with its
+    notification, or its notification is gone without it: either way it is forgotten, and free.
+    """
+    new: set[str] = set()
+    known: dict[str, tuple[UUID, bytes, State]] = {}
+    while rows:
+        inserted = insert_many(
+            connection,
+            idempotency_keys,
+            rows,
+            on_conflict=lambda insert: insert.on_conflict_do_nothing(),
+            returning=[idempotency_keys.c.key],
+        )
+        new |= {row.key for row in inserted}
+        known |= _known_keys(connection, [row["key"] for row in rows if row["key"] not in new])
+        rows = [row for row in rows if row["key"] not in new and row["key"] not in known]
+        _forget(connection, [row["key"] for row in rows])
+    return new, known
+
+
+def _forget(connection: sa.Connection, keys: list[str]) -> None:
+    """Delete those of `keys` whose notification is gone."""
+    if keys:
+        owner = sa.exists().where(notifications.c.id == idempotency_keys.c.notification_id)
+        connection.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.key.in_(keys), ~owner))
 
 
 def _known_keys(connection: sa.Connection, keys: list[str]) -> dict[str, tuple[UUID, bytes, State]]:
@@ -229,23 +251,21 @@ def _open_groups(
 def _without_owner(
     connection: sa.Connection, owners: dict[bytes, UUID], own: dict[bytes, UUID], moment: datetime
 ) -> dict[bytes, UUID]:
-    """Groups whose owner will tell nobody (it failed, expired or was withdrawn), or not until later:
-    the newcomer opens them anew, or its repeat would be swallowed."""
+    """Groups whose owner will tell nobody (it failed, expired, was withdrawn, or is gone), or not until
+    later: the newcomer opens them anew, or its repeat would be swallowed."""
     older = [id for key, id in owners.items() if id != own[key]]
     if not older:
         return {}
-    mute = set(
+    telling = set(
         connection.scalars(
             sa.select(notifications.c.id).where(
                 notifications.c.id.in_(older),
-                sa.or_(
-                    notifications.c.state.in_(TERMINAL - {State.SENT}),
-                    sa.and_(notifications.c.state == State.ACCEPTED, notifications.c.due_at > now() + SOON),
-                ),
+                notifications.c.state.not_in(TERMINAL - {State.SENT}),
+                sa.or_(notifications.c.state != State.ACCEPTED, notifications.c.due_at <= now() + SOON),
             )
         )
     )
-    taken = {key: own[key] for key, id in owners.items() if id in mute}
+    taken = {key: own[key] for key, id in owners.items() if id != own[key] and id not in telling}
     for key, id in sorted(taken.items()):
         connection.execute(
             sa.update(groups).where(groups.c.key == key).values(notification_id=id, opened_at=moment)

@@ -2,11 +2,14 @@
 
 import asyncio
 from datetime import timedelta
+from threading import Thread
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
-from ledgers import GROUPED, LONG_AGO, NOTE, ask, change, rows
+from ledgers import GROUPED, LONG_AGO, NOTE, ask, change, rows, run_sql
+from sqlalchemy import event
 
 from waypost import Recipient
 from waypost.clock import now
@@ -164,3 +167,64 @@ async def test_a_failed_transaction_accepts_nothing(ledger, monkeypatch):
     monkeypatch.undo()
     assert await rows(ledger) == []
     assert outcomes(await accept(ledger, NOTE, [one])) == ["accepted"]
+
+
+async def test_a_key_whose_notification_is_gone_is_free_again(ledger):
+    [first] = await accept(ledger, NOTE, [ask("one", idempotency_key="k")])
+    await run_sql(ledger, "DELETE FROM notifications")
+    asked = [ask("two", idempotency_key="k"), ask("two", idempotency_key="k"), ask(idempotency_key="other")]
+    receipts = await accept(ledger, NOTE, asked)
+    assert outcomes(receipts) == ["accepted", "repeated", "accepted"]
+    assert receipts[0].id == receipts[1].id != first.id
+    assert outcomes(await accept(ledger, NOTE, asked[:1])) == ["repeated"]
+
+
+async def test_a_group_whose_notification_is_gone_is_opened_anew(ledger):
+    await accept(ledger, GROUPED, [ask("down")])
+    await run_sql(ledger, "DELETE FROM notifications")
+    assert outcomes(await accept(ledger, GROUPED, [ask("down"), ask("down")])) == ["accepted", "grouped"]
+
+
+async def test_a_key_deleted_between_two_looks_at_it_is_free_again(ledger, postgres_url):
+    if not ledger.is_postgres:
+        return  # its one writer has no in between
+    await accept(ledger, NOTE, [ask(idempotency_key="k")])
+
+    async def prune():
+        connection = await asyncpg.connect(postgres_url)
+        await connection.execute("DELETE FROM idempotency_keys; DELETE FROM notifications")
+        await connection.close()
+
+    @event.listens_for(ledger.engine.sync_engine, "after_cursor_execute", once=True)
+    def prune_elsewhere(*_):
+        thread = Thread(target=lambda: asyncio.run(prune()))
+        thread.start()
+        thread.join()
+
+    assert outcomes(await accept(ledger, NOTE, [ask(idempotency_key="k")])) == ["accepted"]
+    assert len(await rows(ledger)) == 1
+
+
+UNDONE_ONCE = (
+    "CREATE SEQUENCE goes",
+    "CREATE FUNCTION undo_the_first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    " IF nextval('goes') = 1 THEN RAISE EXCEPTION 'undone' USING ERRCODE = '40001'; END IF;"
+    " RETURN NULL; END $$",
+    "CREATE CONSTRAINT TRIGGER undo AFTER INSERT ON recipients"
+    " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION undo_the_first()",
+)
+AS_BEFORE = ("DROP TRIGGER undo ON recipients", "DROP FUNCTION undo_the_first", "DROP SEQUENCE goes")
+
+
+async def test_what_is_undone_at_its_commit_is_accepted_all_the_same(ledger):
+    if not ledger.is_postgres:
+        return  # its one writer is never undone for another
+    for statement in UNDONE_ONCE:
+        await run_sql(ledger, statement)
+    try:
+        receipts = await accept(ledger, NOTE, [ask(idempotency_key="k"), ask(idempotency_key="k"), ask()])
+    finally:
+        for statement in AS_BEFORE:
+            await run_sql(ledger, statement)
+    assert outcomes(receipts) == ["accepted", "repeated", "accepted"]
+    assert len(await rows(ledger)) == 2
