@@ -17,6 +17,7 @@ from waypost.ledger.batches import announced, open_batch
 from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
+from waypost.ledger.notices import announce_work
 from waypost.ledger.tables import HELD, batches, notifications
 from waypost.notification_type import NotificationType
 from waypost.states import State
@@ -45,7 +46,8 @@ async def bundle(
     flow_run_id: UUID | None = None,
 ) -> tuple[UUID, int]:
     """Turn every `of` held for a digest into one `digest` a recipient. Answers the batch the first 500
-    of them are claimed under (the rest goes to other runs), and how many were made.
+    of them are claimed under (the rest goes to other runs), and how many were made. What is made after
+    that batch has ended, because its run was taken for lost, goes to other runs too.
 
     compose: makes the digest's facts (as JSON) from one recipient's items, oldest first.
     Window and notification are one transaction per 200 recipients: a crash leaves items either held
@@ -62,12 +64,23 @@ async def bundle(
         room = CLAIM_LIMIT - made
 
         def some(connection: sa.Connection, room: int = room) -> int:
-            return _bundle_some(connection, digest, of, compose, batch, room)
+            mine = _still_open(connection, ledger, batch)
+            return _bundle_some(connection, digest, of, compose, batch, room if mine else 0)
 
         moved = await ledger.write(some)
         if not moved:
             return batch, made
         made += moved
+
+
+def _still_open(connection: sa.Connection, ledger: Ledger, batch: UUID) -> bool:
+    """Lock the batch, before any notification as everybody does, and renew its lease."""
+    renewed = (
+        sa.update(batches)
+        .where(batches.c.id == batch, batches.c.ended_at.is_(None))
+        .values(leased_until=now() + ledger.lease)
+    )
+    return connection.execute(renewed).rowcount > 0
 
 
 def _bundle_some(
@@ -98,6 +111,8 @@ def _bundle_some(
         connection.execute(
             sa.update(batches).where(batches.c.id == batch).values(size=batches.c.size + claimed)
         )
+        if claimed < len(rows):
+            announce_work(connection)
     for row, held in zip(rows, items.values(), strict=True):
         connection.execute(
             sa.update(table).where(among(table.c.id, [item.id for item in held])).values(digest_id=row["id"])

@@ -1,11 +1,13 @@
 """Bundling: one notification a recipient, nothing lost, nothing twice."""
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 from ledgers import DIGEST, LONG_AGO, NOTE, ask, change, compose, lost, rows
 
-from waypost.ledger import claims
+from waypost.ledger import batches, claims
+from waypost.ledger.batches import Ending
 from waypost.ledger.digests import bundle
 from waypost.ledger.intake import accept
 from waypost.ledger.recorder import Finish, Recorder
@@ -110,3 +112,24 @@ async def test_an_item_that_expired_before_its_digest_is_not_in_it(ledger):
     [made] = await digests(ledger)
     assert made.data["text"] == "fresh"
     assert {row.state for row in await rows(ledger) if row.data["text"] == "late"} == {"expired"}
+
+
+async def test_what_is_bundled_after_its_batch_has_ended_goes_to_other_runs(ledger, monkeypatch):
+    monkeypatch.setattr("waypost.ledger.digests.RECIPIENTS_AT_ONCE", 1)
+    for number in range(9):
+        await hold(ledger, "a", to=f"r{number}")
+    loop, run, ends = asyncio.get_running_loop(), uuid4(), []
+    batch = (await batches.announce(ledger, DIGEST, run)).batch
+
+    def end():
+        ends.append(asyncio.create_task(batches.end(ledger, batch, Ending.LOST)))
+
+    def late(items, until):
+        if once:
+            loop.call_soon_threadsafe(once.pop())
+        return compose(items, until)
+
+    once = [end]
+    assert await bundle(ledger, DIGEST, "note", late, run) == (batch, 9)
+    assert await ends[0]
+    assert (await claims.reserve(ledger, "digest", DIGEST.lane)).size == 9
