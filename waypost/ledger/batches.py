@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -252,15 +252,6 @@ class Leases:
         left = self._held.pop(batch, 0) - 1
         if left > 0:
             self._held[batch] = left
-
-    @asynccontextmanager
-    async def keeping(self, batch: UUID) -> AsyncGenerator[None]:
-        """Hold `batch` for the length of the block."""
-        self.hold(batch)
-        try:
-            yield
-        finally:
-            self.let_go(batch)
 
     @contextmanager
     def over_a_run(self) -> Generator[None]:

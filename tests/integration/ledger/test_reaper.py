@@ -120,10 +120,11 @@ async def test_a_lease_that_is_kept_is_never_taken(ledger):
     ledger.lease = timedelta(seconds=0.3)
     batch, _ = await claimed(ledger)
     leases, reaper = Leases(ledger), Reaper(ledger, TYPES)
-    async with leases.keeping(batch):
-        for _ in range(8):
-            assert await reaper.look() == []
-            await asyncio.sleep(0.1)
+    leases.hold(batch)
+    for _ in range(8):
+        assert await reaper.look() == []
+        await asyncio.sleep(0.1)
+    leases.let_go(batch)
     for _ in range(8):
         await asyncio.sleep(0.1)
         if found := await reaper.look():
@@ -136,12 +137,12 @@ async def test_held_twice_it_is_kept_until_let_go_twice(ledger):
     ledger.lease = timedelta(seconds=0.3)
     batch, _ = await claimed(ledger)
     leases = Leases(ledger)
-    async with leases.keeping(batch):
-        async with leases.keeping(batch):
-            pass
-        before = (await rows(ledger, batches))[0].leased_until
-        await asyncio.sleep(0.2)
-        assert (await rows(ledger, batches))[0].leased_until > before
+    leases.hold(batch)
+    leases.hold(batch)
+    leases.let_go(batch)
+    before = (await rows(ledger, batches))[0].leased_until
+    await asyncio.sleep(0.2)
+    assert (await rows(ledger, batches))[0].leased_until > before
     await leases.close()
 
 
@@ -183,9 +184,9 @@ async def test_renewing_and_recording_at_once_never_deadlock(ledger):
     ledger.lease = timedelta(seconds=0.03)
     batch, many = await claimed(ledger, 200)
     recorder, leases = Recorder(ledger), Leases(ledger)
-    async with leases.keeping(batch):
-        numbers = await asyncio.gather(*(recorder.begin(begin(one, batch)) for one in many))
-        await recorder.finish_all([Finish(one.id, batch, Decision(State.SENT)) for one in many])
+    leases.hold(batch)
+    numbers = await asyncio.gather(*(recorder.begin(begin(one, batch)) for one in many))
+    await recorder.finish_all([Finish(one.id, batch, Decision(State.SENT)) for one in many])
     await leases.close()
     assert set(numbers) == {1}
     assert {row.state for row in await rows(ledger)} == {"sent"}
