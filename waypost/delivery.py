@@ -14,12 +14,13 @@ from waypost.channels import Channel, ChannelUnavailable
 from waypost.clock import now
 from waypost.ledger import NotRecorded, reading
 from waypost.ledger.recorder import Begin, Finish
+from waypost.ledger.waits import count_wait
 from waypost.notification import Delivery, Rendered
 from waypost.notification_type import NotificationType
 from waypost.outcome import Outcome, Phase, Verdict
 from waypost.policy import Decision
 from waypost.priority import Priority
-from waypost.routes import steps
+from waypost.routes import steps, why_unreached
 from waypost.runtime import Runtime
 from waypost.states import State
 
@@ -76,14 +77,15 @@ class Dispatch:
                 hopeless.append((delivery, Decision(State.FAILED, delivery.rendered.error)))
             elif (step := self.first_step(delivery.rendered, delivery.notification.step)) is None:
                 # A setting that is missing is no reason to lose anything: it waits for one.
-                hopeless.append((delivery, self._put_off(delivery, self._no_provider())))
+                hopeless.append((delivery, self._put_off(delivery, self._unreached(delivery))))
             else:
                 ready.append(replace(delivery, step=step))
         return ready + await self._settle(hopeless)
 
-    def _no_provider(self) -> str:
-        kinds = " or ".join(self.type.route)
-        return f"no provider is set for {kinds}: see WAYPOST_SMTP_URL and WAYPOST_FALLBACK_URL"
+    def _unreached(self, delivery: Delivery) -> str:
+        address = delivery.notification.recipient.address
+        reached = [kind for kind in self.type.route if address(kind)]
+        return why_unreached(self.type.route, reached, [kind for kind, _ in self.route])
 
     def advance(self, delivery: Delivery) -> Delivery:
         """A refused delivery at the next step of its route; it has one, or it were not refused."""
@@ -97,7 +99,7 @@ class Dispatch:
 
     def _put_off(self, delivery: Delivery, reason: str) -> Decision:
         notification, moment = delivery.notification, now()
-        wait = policy.backoff(self.type.retry, max(notification.tries, 1), self._jitter)
+        wait = policy.backoff(self.type.retry, notification.tries + 1, self._jitter)
         due = policy.due_after(wait, moment)
         return policy.defer(reason, due=due, expires_at=notification.expires_at, now=moment)
 
@@ -263,7 +265,17 @@ class Dispatch:
                 ended = replace(decision, reason=reason)
                 finishes.append(Finish(delivery.notification.id, self.batch, ended, step=delivery.step))
         await self.runtime.recorder.finish_all(finishes)
+        await self._count_waits(finishes)
         return settled
+
+    async def _count_waits(self, finishes: Sequence[Finish]) -> None:
+        """No attempt counts them, and their next wait is to be longer."""
+        by_reason: dict[str, list[UUID]] = {}
+        for finish in finishes:
+            if finish.decision.state is State.DEFERRED:
+                by_reason.setdefault(finish.decision.reason, []).append(finish.notification_id)
+        for reason, ids in by_reason.items():
+            await count_wait(self.runtime.ledger, self.batch, ids, reason)
 
 
 def updated(items: Sequence[Delivery], *changes: Sequence[Delivery]) -> list[Delivery]:

@@ -64,3 +64,19 @@ def steps(route: Sequence[str], available: Sequence[Channel]) -> list[tuple[str,
             if fits and channel not in (used for _, used in taken):
                 taken.append((kind, channel))
     return taken
+
+
+def why_unreached(route: Sequence[str], reached: Sequence[str], served: Sequence[str]) -> str:
+    """Why a recipient who has an address for the kinds `reached` cannot be sent to while only the kinds
+    `served` have a provider, and which setting would change that."""
+    lacking = [kind for kind in route if kind not in reached]
+    unserved = [kind for kind in route if kind in reached and kind not in served]
+    if not unserved:
+        return "the provider it was to go to next is set no more: see WAYPOST_SMTP_BACKUP_URL"
+    settings = " and ".join(dict.fromkeys(map(_setting, unserved)))
+    without = f"the recipient has no address for {' or '.join(lacking)}, and " if lacking else ""
+    return f"{without}no provider is set for {' or '.join(unserved)}: see {settings}"
+
+
+def _setting(kind: str) -> str:
+    return "WAYPOST_SMTP_URL" if kind == "email" else "WAYPOST_FALLBACK_URL"

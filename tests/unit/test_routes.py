@@ -3,10 +3,11 @@
 import pytest
 
 from waypost.channels.memory import MemoryChannel
-from waypost.routes import providers, steps
+from waypost.routes import providers, steps, why_unreached
 from waypost.settings import Settings
 
 MAIL, BACKUP = MemoryChannel("smtp", "email"), MemoryChannel("smtp-backup", "email")
+SMTP, OTHER = "WAYPOST_SMTP_URL", "WAYPOST_FALLBACK_URL"
 SMS, ANY = MemoryChannel("sms", "sms"), MemoryChannel("apprise", "*")
 
 
@@ -53,3 +54,25 @@ def test_a_ca_file_that_is_none_is_a_wrong_setting(tmp_path, content):
         (tmp_path / "ca.pem").write_text(content)
     with pytest.raises(ValueError, match=r"^WAYPOST_SMTP_URL: .*ca"):
         providers(Settings(smtp_url=f"smtps://u:p@mail.example?ca={tmp_path}/ca.pem"))
+
+
+@pytest.mark.parametrize(
+    ("reached", "served", "why"),
+    [
+        ("email sms", "", f"no provider is set for email or sms: see {SMTP} and {OTHER}"),
+        (
+            "email",
+            "sms",
+            f"the recipient has no address for sms, and no provider is set for email: see {SMTP}",
+        ),
+        (
+            "sms",
+            "email",
+            f"the recipient has no address for email, and no provider is set for sms: see {OTHER}",
+        ),
+        ("email sms", "email", f"no provider is set for sms: see {OTHER}"),
+        ("email", "email", "the provider it was to go to next is set no more: see WAYPOST_SMTP_BACKUP_URL"),
+    ],
+)
+def test_why_somebody_is_not_reached_names_the_setting_that_would_change_it(reached, served, why):
+    assert why_unreached(("email", "sms"), reached.split(), served.split()) == why

@@ -5,14 +5,17 @@ import sqlite3
 from uuid import UUID
 
 import pytest
-from ledgers import Note, attempt_rows, rows
-from noteflow import note
+from ledgers import Note, attempt_rows, change, rows
+from noteflow import TYPE, note
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.sorting import TaskRunSort
 
 from waypost import Recipient, Request
 from waypost.channels.places import Places
+from waypost.clock import now
+from waypost.ledger import claims
 from waypost.ledger.tables import idempotency_keys
+from waypost.ledger.timeline import explain
 from waypost.outcome import Outcome, Phase, Verdict
 from waypost.states import State
 
@@ -126,6 +129,46 @@ async def test_a_server_that_is_down_is_retried_by_prefect_and_then_deferred(ben
     assert report.states == {State.DEFERRED: 2}
     assert "primary: it is down" in (await rows(bench.runtime.ledger))[0].reason
     assert deliver.run_count == 3
+
+
+async def put_off(bench, times):
+    """A notification that only a provider nobody has set could take, put off so often; its waits."""
+    bench.runtime.channels[:] = [bench.primary]
+    waits = []
+    requests = [Request[Note](recipient=Recipient(id="phone-only", phone="+15550100"), data=Note())]
+    for _ in range(times):
+        report = await note(requests)
+        assert report.states == {State.DEFERRED: 1}
+        [row] = await rows(bench.runtime.ledger)
+        waits.append((row.due_at - now()).total_seconds())
+        await change(bench.runtime.ledger, due_at=now())
+        requests = []
+    return row, waits
+
+
+async def test_what_nobody_serves_waits_for_a_setting_longer_each_time(bench):
+    row, waits = await put_off(bench, 3)
+    assert row.reason.startswith("the recipient has no address for email, and no provider is set for sms")
+    assert 25 < waits[0] < waits[1] * 0.7 < waits[2] * 0.5
+
+
+async def test_what_was_put_off_is_counted_and_told_with_its_runs(bench):
+    row, _ = await put_off(bench, 2)
+    told = [line.what for line in (await explain(bench.runtime.ledger, row.id)).timeline]
+    assert told.count("claimed") == 2
+    assert [what for what in told if "put off" in what] == ["attempt 1 put off", "attempt 2 put off"]
+    assert (await claims.reserve(bench.runtime.ledger, "note", TYPE.lane)).attempt == 3
+
+
+async def test_a_server_that_stays_down_is_asked_less_and_less(bench):
+    bench.primary.down = True
+    waits = []
+    for requests in ([ask()], []):
+        await note(requests)
+        [row] = await rows(bench.runtime.ledger)
+        waits.append((row.due_at - now()).total_seconds())
+        await change(bench.runtime.ledger, due_at=now())
+    assert waits[0] < waits[1] * 0.7
 
 
 async def test_a_server_that_comes_back_between_retries_gets_everything_once(bench, client):
