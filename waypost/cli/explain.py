@@ -66,18 +66,19 @@ def _tell(found: Explanation, ui: str | None) -> None:
         ("type", f"{found.type}  ({found.priority})"),
         ("recipient", found.recipient),
         ("state", f"{found.state}  {found.reason}"),
-        ("deadline", found.expires_at),
+        ("deadline", f"{plain(found.expires_at)} UTC"),
     ]
     if found.count != 1:
         facts.append(("count", f"{found.count} requests in one"))
     if found.digest_id:
         facts.append(("digest", found.digest_id))
     if found.held_since:
-        facts.append(("held", f"its type, since {plain(found.held_since)}: {found.held_because or '-'}"))
+        facts.append(("held", f"its type, since {plain(found.held_since)} UTC: {found.held_because or '-'}"))
     for name, value in facts:
         out.print(f"[bold]{name:<10}[/] {escape(plain(value))}", soft_wrap=True)
     out.print()
-    columns((_when(one.at), one.what, _told(one, ui)) for one in found.timeline)
+    head = ("when (UTC)", "what", "")
+    columns([head, *((_when(one.at), one.what, _told(one, ui)) for one in found.timeline)])
 
 
 def _when(at: Moment | None) -> str:

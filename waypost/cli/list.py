@@ -44,7 +44,7 @@ def _tell(page: Page) -> None:
     if not page.notifications:
         err.print("no notification in the ledger is like that")
         return
-    head = ("id", "type", "state", "recipient", "attempts", "provider", "due or ended", "reason")
+    head = ("id", "type", "state", "recipient", "attempts", "provider", "due or ended (UTC)", "reason")
     columns([head, *map(_row, page.notifications)])
     if page.next:
         err.print(f"there are more: the same with --after {page.next}", soft_wrap=True)

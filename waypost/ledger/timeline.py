@@ -10,6 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.clock import now
 from waypost.ledger import readable
 from waypost.ledger.batches import Ending
 from waypost.ledger.engine import Ledger
@@ -97,7 +98,7 @@ def _notification(id: UUID) -> sa.Select[Any]:
     columns = readable.raw(
         table.c.type, table.c.priority, table.c.state, table.c.reason, table.c.recipient_key,
         table.c.occurrences, table.c.accepted_at, table.c.due_at, table.c.expires_at, table.c.finished_at,
-        table.c.digest_id, recipients.c.email, recipients.c.phone,
+        table.c.batch_id, table.c.digest_id, recipients.c.email, recipients.c.phone,
     )  # fmt: skip
     return (
         sa.select(
@@ -107,6 +108,7 @@ def _notification(id: UUID) -> sa.Select[Any]:
                 holds.c.reason.label("held_reason"),
                 digest.c.accepted_at.label("digest_at"),
                 digest.c.state.label("digest_state"),
+                digest.c.batch_id.label("digest_batch"),
             ),
         )
         .select_from(table)
@@ -124,16 +126,16 @@ def _explained(connection: sa.Connection, id: UUID, row: Any) -> Explanation:
     taken_by = connection.execute(_batches(own)).all()
     run_of = {readable.identity(one.id): readable.identity(one.flow_run_id) for one in taken_by}
     noted = [_event(one, run_of) for one in _of(connection, events, own, events.c.at)]
-    runs = _runs(taken_by, found, made, noted)
     happened = [
         Happening(found.accepted_at, "accepted"),
-        *runs,
+        *_runs(taken_by, found, made, noted),
         *(line for one in made for line in _tries(one)),
         *noted,
         *_digest(row, found),
-        *_outlook(found),
+        *_hold(found),
     ]
-    return replace(found, attempts=made, timeline=sorted(happened, key=_when))
+    hands = next((one for one in taken_by if one.id == (row.digest_batch or row.batch_id)), None)
+    return replace(found, attempts=made, timeline=[*sorted(happened, key=_when), _outlook(found, hands)])
 
 
 def _head(id: UUID, row: Any) -> Explanation:
@@ -238,36 +240,61 @@ def _digest(row: Any, found: Explanation) -> Iterator[Happening]:
         yield Happening(readable.moment(row.digest_at), "put in a digest", f"{found.digest_id}: {state}")
 
 
-def _outlook(found: Explanation) -> Iterator[Happening]:
-    """Where it is now: its end, or what it waits for."""
-    if found.state in TERMINAL:
-        yield Happening(found.finished_at, found.state, found.reason)
-        return
-    if found.held_since is not None:
+def _hold(found: Explanation) -> Iterator[Happening]:
+    if found.held_since is not None and found.state not in TERMINAL:
         yield Happening(found.held_since, "its type is held", found.held_because)
+
+
+def _outlook(found: Explanation, hands: Any) -> Happening:
+    """Where it is now: its end, or what it waits for. hands: the row of the batch that has it."""
+    if found.state in TERMINAL:
+        return Happening(found.finished_at, found.state, found.reason)
     match found.state:
-        case State.ACCEPTED:
-            yield Happening(found.due_at, "due", "waits for a run")
-        case State.DEFERRED:
-            yield Happening(found.due_at, "deferred until now", found.reason)
+        case State.ACCEPTED | State.DEFERRED:
+            return _wait(found)
         case State.HELD if found.reason == "digest":
-            yield Happening(None, "held", "waits for its digest")
+            return Happening(None, "held", "waits for its digest")
         case State.HELD:
-            yield Happening(None, "held", found.reason)
+            return Happening(None, "held", found.reason)
         case State.CLAIMED | State.SENDING:
-            where = "in a digest" if found.digest_id else "in the hands of a run"
-            yield Happening(None, found.state, where)
+            return Happening(None, found.state, _in_hand(found, hands))
         case _:
-            yield Happening(found.finished_at, found.state, f"no state that Waypost knows; {found.reason}")
+            return Happening(found.finished_at, found.state, f"no state that Waypost knows; {found.reason}")
 
 
-# What happened at the same moment, in the order in which it can have happened.
-_ORDER = ("accepted", "put in a digest", "claimed", "taken up by its run")
+def _wait(found: Explanation) -> Happening:
+    """Until when it waits, or since when and for what."""
+    what = "due again" if found.state == State.DEFERRED else "due"
+    held = "waits until its type is released" if found.held_since else ""
+    if isinstance(found.due_at, datetime) and found.due_at <= now():
+        since = f"since {found.due_at:%Y-%m-%d %H:%M:%S} UTC; {held or 'waits for a run'}"
+        return Happening(None, what, "; ".join(part for part in (since, found.reason) if part))
+    detail = "; ".join(part for part in (found.reason, held) if part)
+    return Happening(found.due_at, what, detail or "waits until then")
 
 
-def _when(line: Happening) -> tuple[datetime, int]:
-    rank = _ORDER.index(line.what) if line.what in _ORDER else len(_ORDER) + (line.what in TERMINAL)
-    return (line.at if isinstance(line.at, datetime) else _LAST, rank)
+def _in_hand(found: Explanation, hands: Any) -> str:
+    """In whose hands it is, and whether these still give signs of life."""
+    until = readable.moment(hands and hands.leased_until)
+    if isinstance(until, datetime) and until <= now():
+        lapsed = f"its lease lapsed at {until:%Y-%m-%d %H:%M:%S} UTC"
+        return f"its run gives no sign of life, {lapsed}: a worker takes it back, if one runs"
+    if found.digest_id:
+        return "in a digest"
+    return "set aside for a run to come" if hands and hands.taken_at is None else "in the hands of a run"
 
 
+def _when(line: Happening) -> tuple[datetime, int, str, int]:
+    """By time; of what happened at the same moment, in the order in which it can have: its beginning, then
+    a batch after the other (their ids are in the order they were made), then what is of no batch."""
+    at = line.at if isinstance(line.at, datetime) else _LAST
+    if line.what in _FIRST:
+        return at, 0, "", _FIRST.index(line.what)
+    if line.batch is None:
+        return at, 2, "", 0
+    return at, 1, str(line.batch), _IN_BATCH.index(line.what) if line.what in _IN_BATCH else len(_IN_BATCH)
+
+
+_FIRST = ("accepted", "put in a digest")
+_IN_BATCH = ("claimed", "taken up by its run")
 _LAST = datetime.max.replace(tzinfo=UTC)

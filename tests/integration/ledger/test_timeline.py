@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from ledgers import NOTE, accepted, ask, bundled, change, claimed, lost, rows, run_sql, taken
+from ledgers import LONG_AGO, NOTE, accepted, ask, bundled, change, claimed, lost, rows, run_sql, taken
 
 from waypost.clock import now
 from waypost.ids import new_id
@@ -15,6 +15,8 @@ from waypost.ledger.holds import hold
 from waypost.ledger.interventions import cancel, retry
 from waypost.ledger.recorder import Begin, Finish, Recorder
 from waypost.ledger.search import Filter
+from waypost.ledger.tables import attempts, notifications
+from waypost.ledger.tables import batches as batches_table
 from waypost.ledger.timeline import explain
 from waypost.outcome import Outcome, Phase, Verdict
 from waypost.policy import Decision
@@ -110,12 +112,13 @@ async def test_a_run_lost_before_it_sent_anything(ledger):
     claim = await claims.reserve(ledger, "note", NOTE.lane)
     [row] = await rows(ledger)
     await batches.end(ledger, claim.id, Ending.LOST)
-    assert await told(ledger, row.id) == [
+    story = await told(ledger, row.id)
+    assert story[:-1] == [
         ("accepted", ""),
-        ("due", "waits for a run"),
         ("claimed", f"in a batch of 1, by {batches.OWNER}"),
         ("run lost", "nothing of it had been sent"),
     ]
+    assert story[-1] == ("due", f"since {row.due_at:%Y-%m-%d %H:%M:%S} UTC; waits for a run")
 
 
 async def test_what_was_sent_without_prefect_says_so(ledger):
@@ -130,8 +133,8 @@ async def test_what_was_sent_without_prefect_says_so(ledger):
 @pytest.mark.parametrize(
     ("state", "reason", "line"),
     [
-        ("deferred", "451 later", ("deferred until now", "451 later")),
-        ("accepted", "", ("due", "waits for a run")),
+        ("deferred", "451 later", ("due again", "451 later")),
+        ("accepted", "", ("due", "waits until then")),
         ("held", "digest", ("held", "waits for its digest")),
         ("held", "in doubt, a person decides", ("held", "in doubt, a person decides")),
         ("beyond", "why", ("beyond", "no state that Waypost knows; why")),
@@ -141,6 +144,52 @@ async def test_what_it_waits_for_comes_last(ledger, state, reason, line):
     [receipt] = await accepted(ledger)
     await change(ledger, state=state, reason=reason, due_at=now() + timedelta(hours=1))
     assert (await told(ledger, receipt.id))[-1] == line
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "line"),
+    [
+        ("deferred", "451 later", "due again since 2020-01-01 00:00:00 UTC; waits for a run; 451 later"),
+        ("accepted", "", "due since 2020-01-01 00:00:00 UTC; waits for a run"),
+    ],
+)
+async def test_what_is_due_says_since_when_and_what_it_waits_for(ledger, state, reason, line):
+    [receipt] = await accepted(ledger)
+    await change(ledger, state=state, reason=reason, due_at=LONG_AGO)
+    assert " ".join((await told(ledger, receipt.id))[-1]) == line
+    assert (await explain(ledger, receipt.id)).timeline[-1].at is None
+    await hold(ledger, "note")
+    assert "; waits until its type is released" in (await told(ledger, receipt.id))[-1][1]
+
+
+async def test_whose_hands_it_is_in_and_whether_they_give_signs_of_life(ledger):
+    await accepted(ledger)
+    claim = await claims.reserve(ledger, "note", NOTE.lane)
+    [row] = await rows(ledger)
+    assert (await told(ledger, row.id))[-1] == ("claimed", "set aside for a run to come")
+    await claims.take(ledger, "note", claim.id)
+    assert (await told(ledger, row.id))[-1] == ("claimed", "in the hands of a run")
+    await change(ledger, batches_table, leased_until=LONG_AGO)
+    lapsed = "its run gives no sign of life, its lease lapsed at 2020-01-01 00:00:00 UTC"
+    assert (await told(ledger, row.id))[-1][1].startswith(lapsed)
+
+
+async def test_what_happened_at_one_moment_is_told_in_the_order_it_can_have(ledger):
+    for decision in (Decision(State.DEFERRED, "451 later", due=LONG_AGO), Decision(State.SENT)):
+        batch, [one] = await claimed(ledger) if decision.state is State.DEFERRED else await taken(ledger)
+        await attempt(ledger, batch, one.id, decision)
+    moments = (
+        (notifications, ("accepted_at", "finished_at")), (batches_table, ("created_at", "taken_at")),
+        (attempts, ("started_at", "finished_at")),
+    )  # fmt: skip
+    for table, columns in moments:
+        await change(ledger, table, **dict.fromkeys(columns, LONG_AGO))
+    assert await whats(ledger, one.id) == [
+        "accepted",
+        "claimed", "taken up by its run", "attempt 1 begun", "attempt 1 refused",
+        "claimed", "taken up by its run", "attempt 2 begun", "attempt 2 refused",
+        "sent",
+    ]  # fmt: skip
 
 
 async def test_what_people_did_stands_in_between(ledger):
