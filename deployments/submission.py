@@ -10,8 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import httpx
+from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from pydantic import ValidationError
 
+from deployments.api import prefect_client
 from deployments.registry import Registered
 from waypost.ids import new_id
 from waypost.ledger import Ledger, holds, intake, reading
@@ -24,9 +28,15 @@ from waypost.states import TERMINAL, State
 # A notification in one of these has ended, or waits for something that is not a run.
 SETTLED = frozenset({*TERMINAL, State.DEFERRED, State.HELD})
 STUCK_AFTER = 15.0
+ANSWERS_WITHIN = 5.0  # seconds that the Prefect API has to say that it is well
+SAFE = "What was accepted is safe in the ledger"
 NOBODY = (
-    "no worker takes it up. What was accepted is safe in the ledger, and goes out when a worker runs: "
+    f"no worker takes it up. {SAFE}, and goes out when a worker runs: "
     "start `waypost up` or `waypost worker`; `waypost doctor` tells more"
+)
+AWAY = (
+    f"the Prefect API does not answer, so that nothing is started. {SAFE}, and goes out once it answers: "
+    "start `waypost up`, or the server that PREFECT_API_URL names; `waypost doctor` tells more"
 )
 BOM = b"\xef\xbb\xbf"
 
@@ -151,8 +161,8 @@ def _count(sent: Submission, numbers: list[int], receipts: list[Receipt]) -> Non
 
 
 async def watch(ledger: Ledger, sent: Submission, every: float = 0.3) -> AsyncGenerator[int]:
-    """Look at the ledger until all that was accepted has settled, or nobody takes it up; yields how many
-    have settled."""
+    """Look at the ledger until all that was accepted has settled, or `trouble` says why it does not go on;
+    yields how many have settled."""
     while not sent.trouble:
         before = sent.states
         sent.states = await reading.totals(ledger, sent.intakes)
@@ -161,23 +171,38 @@ async def watch(ledger: Ledger, sent: Submission, every: float = 0.3) -> AsyncGe
         yield sent.settled
         if sent.settled + await reading.not_yet_due(ledger, sent.intakes) >= sent.accepted:
             break
-        if seems_stuck(sent) and not await reading.in_hand(ledger, sent.type):
-            sent.trouble = await _why_stuck(ledger, sent.type)
+        sent.trouble = await _hindrance(ledger, sent)
         await asyncio.sleep(every)
     sent.states = await reading.totals(ledger, sent.intakes)
     sent.reasons = await reading.reasons(ledger, sent.intakes)
     sent.runs = [str(run) for run in await reading.runs_of(ledger, sent.intakes)]
 
 
-async def _why_stuck(ledger: Ledger, type: str) -> str:
+async def _hindrance(ledger: Ledger, sent: Submission) -> str:
+    """Why it does not go on, and what to do; empty while it may."""
     for held in await holds.held_types(ledger):
-        if held.type == type:
-            return (
-                f"{type} is held ({held.reason or 'no reason given'}): `waypost release {type}` lets it go on"
-            )
-    return NOBODY
+        if held.type == sent.type:
+            why = held.reason or "no reason given"
+            return f"{sent.type} is held ({why}). {SAFE}, and `waypost release {sent.type}` lets it go out"
+    if not seems_stuck(sent):
+        return ""
+    if not await _prefect_answers():
+        return AWAY
+    if not await reading.in_hand(ledger, sent.type):
+        return NOBODY
+    sent.moved_at = time.monotonic()  # somebody is at it: look again later
+    return ""
+
+
+async def _prefect_answers() -> bool:
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            async with asyncio.timeout(ANSWERS_WITHIN), prefect_client() as client:
+                return await client.api_healthcheck() is None
+    except (httpx.HTTPError, PrefectException, TimeoutError):
+        return False
 
 
 def seems_stuck(sent: Submission) -> bool:
-    """Nothing has moved for a while: no worker takes the work."""
+    """Nothing has moved for a while."""
     return time.monotonic() - sent.moved_at > STUCK_AFTER
