@@ -1,7 +1,8 @@
 """The dispatcher, in every worker: what is accepted and due becomes Prefect runs.
 
-A run starts as soon as something is due and a slot is free; what arrives meanwhile is the next batch
-(group commit), so batches grow only under load. Urgent lanes go first and keep a slot to themselves.
+A run starts as soon as something is due and a slot is free; what arrives until its first line runs along
+with it, what arrives later is the next batch (group commit), so batches grow only under load. Urgent lanes
+go first and keep a slot to themselves.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from deployments.runs import PrefectAway, Progress, Runs
 from waypost.clock import now
 from waypost.ledger import Ledger, batches, claims
 from waypost.ledger.batches import Ending, Leases
-from waypost.ledger.claims import Claim, Lane
+from waypost.ledger.claims import CLAIM_LIMIT, Claim, Lane
 from waypost.ledger.notices import watching
 from waypost.notification_type import NotificationType
 from waypost.priority import Priority, room
@@ -28,6 +29,7 @@ from waypost.process import either
 
 LOOK_SECONDS = 5.0  # how long to sleep at most: notices can be lost, and clocks differ a little
 SHORTEST_SECONDS = 0.02
+LASTING_SECONDS = 1.0  # a run that has been sending for so long gets another beside it
 AWAY_SECONDS = 0.5  # how often a Prefect API that does not answer is asked again
 URGENT_AFTER = 10.0  # seconds of outage after which what is urgent goes without Prefect
 ASK_SECONDS = 5.0  # how often Prefect is asked about runs that are not in this process
@@ -55,6 +57,13 @@ class Flight:
     seen_here: bool = False
     asked_at: float = 0.0
     begun_at: float = 0.0
+    taken_at: float = 0.0
+
+    def is_quick(self, moment: float) -> bool:
+        """What is due in its lane does better to wait for it: it takes that along, or ends in a moment."""
+        if self.direct is not None or self.claim.size >= CLAIM_LIMIT:
+            return False
+        return self.held or moment - self.taken_at < LASTING_SECONDS
 
 
 @dataclass(slots=True)
@@ -126,7 +135,8 @@ class Dispatcher:
             if id not in still_open:
                 self._forget(flight)
                 continue
-            if still_open[id]:
+            if still_open[id] and flight.held:
+                flight.taken_at = self.steady()
                 self._let_go(flight)
             if flight.direct is not None:
                 if flight.direct.done():
@@ -216,12 +226,14 @@ class Dispatcher:
         """Claim and start what is due, a batch a lane in turn, as far as there is room. Answers in how
         many seconds something more is due."""
         while True:
-            waiting = [lane for lane in await claims.lanes(self.ledger, self.types) if self._has_room(lane)]
+            lanes = await claims.lanes(self.ledger, self.types)
+            waiting = [lane for lane in lanes if self._has_room(lane)]
             started = [await self._start(lane) for lane in waiting if lane.due_at <= now()]
             if not any(started):
                 soonest = min((lane.due_at for lane in waiting), default=None)
                 pause = LOOK_SECONDS if soonest is None else (soonest - now()).total_seconds()
-                return min(max(pause, SHORTEST_SECONDS), LOOK_SECONDS)
+                longest = LOOK_SECONDS if len(waiting) == len(lanes) else LASTING_SECONDS
+                return min(max(pause, SHORTEST_SECONDS), longest)
 
     async def _start(self, lane: Lane) -> bool:
         """False when somebody else was quicker, or an earlier lane took the room."""
@@ -234,8 +246,14 @@ class Dispatcher:
         return True
 
     def _has_room(self, lane: Lane) -> bool:
-        of_type = sum(flight.claim.type == lane.type for flight in self._flights.values())
-        if of_type >= self.types[lane.type].runs_at_once:
+        of_lane = [
+            flight
+            for flight in self._flights.values()
+            if (flight.claim.type, flight.claim.priority) == (lane.type, lane.priority)
+        ]
+        if len(of_lane) >= self.types[lane.type].runs_at_once:
+            return False
+        if any(flight.is_quick(self.steady()) for flight in of_lane):
             return False
         if self.outage.on and lane.priority is not Priority.URGENT:
             return False

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import httpx
-from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import PrefectException
 
 from deployments import direct, telling
@@ -21,7 +20,7 @@ from deployments.dispatcher import Dispatcher, Worker
 from deployments.farewell import flush_prefect
 from deployments.outage import Outage
 from deployments.registry import registered
-from deployments.runs import PrefectAway, PrefectRuns
+from deployments.runs import PrefectAway, PrefectRuns, Taker
 from deployments.worker import FAREWELL_SECONDS, SLOTS, ResidentWorker
 from waypost.ledger import retention
 from waypost.ledger.reaper import Reaper
@@ -60,7 +59,7 @@ async def serve(
         worker = ResidentWorker(settings.work_pool, name=name, limit=limit, on_end=woken.set)
         giving_up = asyncio.create_task(_give_up(runtime, stop))
         dispatching = _dispatching(
-            runtime, outage, worker, worker.slots, settings.lease_seconds, stop, worker.offer
+            runtime, outage, worker, worker.slots, settings.lease_seconds, stop, worker
         )
         async with worker, dispatching as dispatcher:
             handing_on = asyncio.create_task(_hand_on(woken, dispatcher))
@@ -101,7 +100,7 @@ async def _dispatching(
     slots: int,
     starts_within: float,
     stop: asyncio.Event,
-    on_created: Callable[[FlowRun, Priority], None] = lambda run, lane: None,
+    taker: Taker | None = None,
 ) -> AsyncGenerator[Dispatcher]:
     """What every worker does beside running runs, for the length of the block and until `stop`."""
     ledger = runtime.ledger
@@ -110,7 +109,7 @@ async def _dispatching(
     gc.collect()
     gc.freeze()
     async with prefect_client() as client:
-        runs = PrefectRuns(client, runtime.settings.work_pool, outage, on_created)
+        runs = PrefectRuns(client, runtime.settings.work_pool, outage, taker)
         dispatcher = Dispatcher(
             ledger=ledger,
             types=types,

@@ -3,6 +3,7 @@ became of it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from deployments.runs import PrefectRuns, Progress
@@ -17,7 +18,7 @@ AT_ONCE = 50
 async def tell(ledger: Ledger, runs: PrefectRuns) -> int:
     """Look at the batches that have ended and correct what Prefect shows of their runs; answers how many
     were looked at. Raises PrefectAway, and then they are looked at another time."""
-    untold = await batches.untold(ledger, now() - GRACE, AT_ONCE)
+    untold = await _with_runs(runs, await batches.untold(ledger, now() - GRACE, AT_ONCE))
     ids = [one.flow_run_id for one in untold if one.flow_run_id]
     known = await runs.progress(ids)
     in_hand = await batches.runs_in_hand(ledger, ids)
@@ -30,13 +31,19 @@ async def tell(ledger: Ledger, runs: PrefectRuns) -> int:
     return len(untold)
 
 
+async def _with_runs(runs: PrefectRuns, untold: list[Untold]) -> list[Untold]:
+    """The batches with the runs that were made for them, of which the ledger may not have heard."""
+    made = await runs.made_for([one.id for one in untold if one.flow_run_id is None])
+    return [replace(one, flow_run_id=made.get(one.id, one.flow_run_id)) for one in untold]
+
+
 async def _correct(runs: PrefectRuns, one: Untold) -> None:
     run = one.flow_run_id
     match one.ending:
         case Ending.DIRECT:
             message = f"Sent without Prefect, which did not answer: {one.summary}"
             if run is None:
-                await runs.reported(one.type, one.size, one.id, message, one.ended_at)
+                await runs.reported(one.type, one.id, message, one.ended_at)
             else:
                 await runs.completed(run, message, one.ended_at, direct=True)
         case Ending.LOST if run and not one.size and not one.started:

@@ -50,7 +50,7 @@ from waypost.runtime import Runtime
 
 SLOTS = 10  # runs at once, unless told otherwise
 PATIENCE = 2  # how often a run's own call to the API is repeated: 2 s, then 4 s later
-CANCELLATION_SECONDS = 1.0  # how often runs in flight are asked whether somebody cancelled them
+CANCELLATION_SECONDS = 1.0  # how often Prefect is asked whether somebody cancelled runs that last longer
 FAREWELL_SECONDS = 15.0  # how long runs in flight may take to finish when the worker stops
 
 
@@ -82,7 +82,9 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         self._on_end = on_end
         self._runs: dict[UUID, asyncio.Task[None]] = {}
         self._lanes: dict[UUID, Priority] = {}
+        self._since: dict[UUID, float] = {}
         self._flows: dict[UUID, Flow[..., Any]] = {}
+        self._free_queues: set[str] = set()
         self._asked = 0.0
         self._cancelling: dict[UUID, asyncio.Task[None]] = {}
         self._shared = AsyncExitStack()
@@ -96,15 +98,25 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         """The flow runs in hand, by id, with the lane of each."""
         return self._lanes
 
-    def offer(self, flow_run: FlowRun, lane: Priority) -> None:
-        """A run was just made in this process: take it without asking for it, if there is room and the pool
-        is neither paused nor limited. Else the next look finds it, here or elsewhere."""
+    def may_take(self, lane: Priority) -> bool:
+        """Whether a run that is made in this process can be begun at once: there is room, and neither the
+        pool nor the lane's queue is paused or limited, as far as the last heartbeat saw."""
         pool = self.work_pool
-        free = not (pool.is_paused or pool.concurrency_limit is not None)
-        if free and room(lane, Counter(self._lanes.values()), self.slots):
-            self._start(flow_run, lane)
-        else:
-            self.woken.set()
+        free = not (pool.is_paused or pool.concurrency_limit is not None) and lane in self._free_queues
+        return free and room(lane, Counter(self._lanes.values()), self.slots) > 0
+
+    def take(self, run: FlowRun, lane: Priority) -> None:
+        """Begin a run that was created Pending, in our hands."""
+        if run.id not in self._runs:
+            self._start(run, lane, ours=True)
+
+    async def sync_with_backend(self) -> None:
+        """The heartbeat: BaseWorker's, and which queues are free."""
+        await super().sync_with_backend()
+        queues = await self.client.read_work_queues(work_pool_name=self._pool)
+        self._free_queues = {
+            queue.name for queue in queues if not queue.is_paused and queue.concurrency_limit is None
+        }
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Start what is scheduled, the most urgent first, as far as there is room; cancel what was
@@ -128,10 +140,11 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
                 started.append(flow_run)
         return started
 
-    def _start(self, flow_run: FlowRun, lane: Priority) -> None:
-        task = asyncio.create_task(self._take(flow_run))
+    def _start(self, flow_run: FlowRun, lane: Priority, *, ours: bool = False) -> None:
+        task = asyncio.create_task(self._begin(flow_run, ours))
         self._runs[flow_run.id] = task
         self._lanes[flow_run.id] = lane
+        self._since[flow_run.id] = time.monotonic()
         task.add_done_callback(lambda _: self._ended(flow_run.id))
 
     def _ended(self, id: UUID) -> None:
@@ -139,6 +152,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             self.woken.set()  # others may have been waiting for the place
         self._runs.pop(id, None)
         self._lanes.pop(id, None)
+        self._since.pop(id, None)
         self._on_end()
 
     async def run(
@@ -172,17 +186,16 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         await self._shared.aclose()
         await super().teardown(*exc_info)
 
-    async def _take(self, flow_run: FlowRun) -> None:
-        """Make the run ours, then run it. Of two workers only one gets Pending accepted."""
+    async def _begin(self, flow_run: FlowRun, ours: bool) -> None:
+        """Make the run ours, if it is not, then run it. Of two workers only one gets Pending accepted."""
         logger = self.get_flow_run_logger(flow_run)
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: PATIENCE}):
                 announced = await self._announce(flow_run)
-                answer = await self.client.set_flow_run_state(flow_run.id, Pending())
-                if answer.status is not SetStateStatus.ACCEPT:
+                if ours or await self._won(flow_run):
+                    await self._hold_and_run(flow_run, announced)
+                else:
                     await self._withdraw(announced)
-                    return
-                await self._hold_and_run(flow_run, announced)
         except asyncio.CancelledError:
             raise
         except (httpx.HTTPError, ObjectNotFound) as error:
@@ -196,6 +209,10 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             message = f"The worker could not start it: {type(error).__name__}"
             with suppress(Exception):
                 await self.client.set_flow_run_state(flow_run.id, Crashed(message=message), force=True)
+
+    async def _won(self, flow_run: FlowRun) -> bool:
+        answer = await self.client.set_flow_run_state(flow_run.id, Pending())
+        return answer.status is SetStateStatus.ACCEPT
 
     async def _announce(self, flow_run: FlowRun) -> Announced | None:
         """A batch for a run that brings its own requests, before the run is ours: should this process die
@@ -229,19 +246,24 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             raise LookupError("a run without a deployment does not say which flow it is")
         if id not in self._flows:
             deployment = await self.client.read_deployment(id)
-            self._flows[id] = load_flow_from_entrypoint(
-                deployment.entrypoint or "", use_placeholder_flow=False
-            )
+            found = load_flow_from_entrypoint(deployment.entrypoint or "", use_placeholder_flow=False)
+            # Said here, it is not asked of the server before each run.
+            keeps = found.persist_result
+            self._flows[id] = found if keeps is not None else found.with_options(persist_result=False)
         return self._flows[id]
 
     async def _cancel_what_was_cancelled(self) -> None:
         """A resident run has no process to kill: its task is cancelled here, between messages."""
-        if not self._runs or time.monotonic() - self._asked < CANCELLATION_SECONDS:
+        moment = time.monotonic()
+        if moment - self._asked < CANCELLATION_SECONDS:
             return
-        self._asked = time.monotonic()
+        lasting = [id for id, since in self._since.items() if moment - since > CANCELLATION_SECONDS]
+        if not lasting:
+            return
+        self._asked = moment
         cancelling = await self.client.read_flow_runs(
             flow_run_filter=FlowRunFilter(
-                id=FlowRunFilterId(any_=list(self._runs)),
+                id=FlowRunFilterId(any_=lasting),
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING])),
             )
         )

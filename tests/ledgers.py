@@ -112,9 +112,12 @@ async def attempt_rows(ledger: Ledger) -> list[Any]:
     return await rows(ledger, attempts)
 
 
-async def change(ledger: Ledger, table: sa.Table = notifications, **values: Any) -> None:
-    """Set columns of every row: how these tests let time pass."""
-    await ledger.write(lambda connection: connection.execute(sa.update(table).values(**values)))
+async def change(
+    ledger: Ledger, table: sa.Table = notifications, *where: sa.ColumnElement[bool], **values: Any
+) -> None:
+    """Set columns of every row (where `where`): how these tests let time pass."""
+    changed = sa.update(table).where(*where).values(**values)
+    await ledger.write(lambda connection: connection.execute(changed))
 
 
 async def run_sql(ledger: Ledger, text: str) -> None:

@@ -121,8 +121,8 @@ class NotificationType:
     request: the shape of its requests, when it offers more than Request[facts] does.
     cron: when its deployment is scheduled, until somebody changes that in the Prefect UI.
     priority: its lane; unset, the category's: codes and alerts are urgent, digests are bulk.
-    runs_at_once: how many Prefect runs of it a worker has in flight; what is accepted meanwhile is the
-        next run, so a flood becomes a few large ones.
+    runs_at_once: how many Prefect runs of it, of one priority, a worker has in flight at most; what is
+        accepted meanwhile is the next run, so a flood becomes a few large ones.
     when_in_doubt: what to do when a provider may or may not have taken it.
     mint: makes secrets (a code, a link) for the templates just before rendering, so that they are
         never facts, parameters or ledger rows.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import pytest
 from asks import alert, order
 from ledgers import change, rows
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Running
 from uuid_utils.compat import uuid7
 
 from deployments import direct, registry, telling
-from deployments.dispatcher import Dispatcher
+from deployments.dispatcher import LASTING_SECONDS, Dispatcher
 from deployments.outage import Outage
 from deployments.registry import find, registered
 from deployments.runs import PrefectRuns
@@ -22,7 +24,9 @@ from deployments.serve import _Elsewhere
 from waypost.ledger import batches as ledger_batches
 from waypost.ledger import claims, intake
 from waypost.ledger.batches import Ending
+from waypost.ledger.claims import Claim
 from waypost.ledger.tables import attempts, batches
+from waypost.priority import Priority
 from waypost.settings import Settings
 from waypost.templating import Templates
 
@@ -96,21 +100,123 @@ async def test_what_is_due_becomes_one_run_of_its_lane_that_is_told_nothing_but_
     assert run.parameters == {"batch": str(batch.id)}
     assert run.work_queue_name == "normal"
     assert {"attempt:1", "order-confirmation"} <= set(run.tags)
-    assert run.name.startswith("order-confirmation-3-")
+    assert run.name.startswith("order-confirmation-")
 
 
-async def test_what_comes_while_runs_are_in_flight_is_the_next_batch(bench, client, dispatching):
+async def test_what_comes_before_a_run_begins_goes_along_with_it(bench, client, dispatching):
+    ledger = bench.runtime.ledger
     async with dispatching() as dispatcher:
-        for number in range(6):
+        for number in range(4):
             await accepted(bench, "order-confirmation", order(str(number)))
             await dispatcher.turn()
-        sizes = [row.size for row in await rows(bench.runtime.ledger, batches)]
-        assert sizes == [1, 1], "two runs of a type at once"
-        first = (await rows(bench.runtime.ledger, batches))[0]
-        await ledger_batches.end(bench.runtime.ledger, first.id, Ending.DONE)
+        [batch] = await rows(ledger, batches)
+        taken = await claims.take(ledger, batch.type, batch.id, limit=claims.CLAIM_LIMIT)
+    assert len(taken.notifications) == 4
+    assert [row.size for row in await rows(ledger, batches)] == [4]
+
+
+async def test_what_comes_while_a_run_sends_is_the_next_batch_and_a_lasting_run_gets_another_beside_it(
+    bench, client, dispatching, steady
+):
+    ledger = bench.runtime.ledger
+
+    async def sizes():
+        return [row.size for row in await rows(ledger, batches)]
+
+    async with dispatching() as dispatcher:
+
+        async def one_more():
+            await accepted(bench, "order-confirmation", order(str(uuid4())))
+            await dispatcher.turn()
+
+        await one_more()
+        [first] = await rows(ledger, batches)
+        await claims.take(ledger, first.type, first.id)
+        await one_more()
+        await one_more()
+        assert await sizes() == [1], "it is sending, and quick"
+        steady.time += LASTING_SECONDS
         await dispatcher.turn()
-    sizes = [row.size for row in await rows(bench.runtime.ledger, batches)]
-    assert sizes == [1, 1, 5], "what came meanwhile, and what the ended one had not sent"
+        assert await sizes() == [1, 2], "it lasts"
+        second = (await rows(ledger, batches))[1]
+        await claims.take(ledger, second.type, second.id)
+        await one_more()
+        steady.time += LASTING_SECONDS
+        await dispatcher.turn()
+        assert await sizes() == [1, 2], "two runs of a lane at once"
+        await ledger_batches.end(ledger, first.id, Ending.DONE)
+        await dispatcher.turn()
+    assert await sizes() == [1, 2, 2], "what came meanwhile, and what the ended one had not sent"
+
+
+class Hands:
+    """A worker that notes what it was given."""
+
+    name = "hands"
+
+    def __init__(self, free: bool = True) -> None:
+        self.free = free
+        self.given = []
+
+    def may_take(self, lane):
+        return self.free
+
+    def take(self, run, lane):
+        self.given.append(run.id)
+
+
+async def test_a_run_is_created_in_the_hands_of_the_worker_beside_it_if_that_is_free(client, dispatching):
+    hands = Hands()
+    runs = PrefectRuns(client, dispatching.pool, Outage(), hands)
+    claim = Claim(uuid4(), "alert", Priority.URGENT, 1, 1)
+    id = await runs.start(claim)
+    assert (await client.read_flow_run(id)).state.is_pending()
+    assert hands.given == [id]
+    assert not await client.get_scheduled_flow_runs_for_work_pool(dispatching.pool), "no other is offered it"
+    hands.free = False
+    other = await runs.start(Claim(uuid4(), "alert", Priority.URGENT, 1, 1))
+    assert (await client.read_flow_run(other)).state.is_scheduled()
+    hands.free = True
+    assert await runs.start(claim) == id, "its answer was lost: asked for again, it is the same"
+    assert hands.given == [id, id]
+
+
+async def test_what_a_concurrency_limit_governs_is_left_to_prefect(client, dispatching):
+    hands = Hands()
+    runs = PrefectRuns(client, dispatching.pool, Outage(), hands)
+    deployment = await client.read_deployment_by_name(find("alert").deployment)
+    await client.update_deployment(deployment.id, DeploymentUpdate(concurrency_limit=1))
+    await runs.ensure_deployed()
+    id = await runs.start(Claim(uuid4(), "alert", Priority.URGENT, 1, 1))
+    assert (await client.read_flow_run(id)).state.is_scheduled()
+    assert hands.given == []
+    await client.update_deployment(deployment.id, DeploymentUpdate(concurrency_limit=None))
+    await runs.ensure_deployed()
+    await runs.start(Claim(uuid4(), "alert", Priority.URGENT, 1, 1))
+    assert len(hands.given) == 1
+
+
+async def test_a_lost_run_of_which_the_ledger_never_heard_is_shown_as_crashed(
+    bench, client, dispatching, monkeypatch
+):
+    monkeypatch.setattr(telling, "GRACE", telling.GRACE * 0)
+    await accepted(bench, "alert", alert())
+    ledger = bench.runtime.ledger
+    claim = await claims.reserve(ledger, "alert", Priority.URGENT)
+    runs = PrefectRuns(client, dispatching.pool, Outage(), Hands())
+    id = await runs.start(claim)  # and its process dies
+    await ledger_batches.end(ledger, claim.id, Ending.LOST)
+    await telling.tell(ledger, runs)
+    assert (await client.read_flow_run(id)).state.is_crashed()
+
+
+async def test_a_work_pool_deleted_under_the_deployments_is_made_again(bench, client, dispatching):
+    await client.delete_work_pool(dispatching.pool)
+    await accepted(bench, "order-confirmation", order("1"))
+    async with dispatching() as dispatcher:
+        await dispatcher.turn()
+    [run] = await claimed_runs(bench, client)
+    assert run.work_pool_name == dispatching.pool
 
 
 async def test_the_last_slot_is_kept_for_what_is_urgent(bench, client, dispatching):
