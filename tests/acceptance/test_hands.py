@@ -130,6 +130,16 @@ def test_a_filter_that_is_no_good_is_told(run, options, said):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments", [("list",), ("list", "--json"), ("retry", "--yes"), ("cancel", "--yes")]
+)
+def test_a_type_that_nobody_declares_is_told(run, arguments):
+    done = run(*arguments, "--type", "order-conformation")
+    assert done.returncode == 1
+    assert "there is no type 'order-conformation'; flows/ has alert, digest" in done.stderr
+    assert run(*arguments, "--type", "signup-verification").returncode == 0
+
+
 def test_explain_tells_the_story_and_links_to_where_runs_are_seen(run, home):
     [one, *_] = listed(run, "--type", "order-confirmation")
     told = run("explain", one["id"]).stdout

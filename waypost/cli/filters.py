@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from waypost.cli.console import err
 from waypost.clock import now
 from waypost.ledger.search import Filter
 from waypost.states import State
@@ -48,6 +49,16 @@ def chosen(
     if made.since and made.until and made.since >= made.until:
         raise typer.BadParameter("it is not before --until: nothing could match", param_hint="--since")
     return made
+
+
+def nothing_found(filter: Filter) -> None:
+    """Say that `filter` means nothing in the ledger. Raises UnknownType when that is so because no type is
+    called so: flows/ is looked at only then, as that takes a second."""
+    if filter.type is not None:
+        from deployments.registry import find
+
+        find(filter.type)
+    err.print("no notification in the ledger is like that")
 
 
 def _moment(text: str | None, option: str) -> datetime | None:

@@ -44,21 +44,7 @@ class Deed:
     act: Callable[[Ledger, Filter, Progress], Awaitable[Counter[State]]]
 
 
-def retry(
-    ids: Ids = None,
-    state: filters.States = None,
-    type: filters.Type = None,
-    provider: filters.Provider = None,
-    since: filters.Since = None,
-    until: filters.Until = None,
-    reason: filters.Reason = None,
-    yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
-    """Try again, now and with a fresh deadline, what failed, expired, was cancelled, was put off or is held
-    in doubt. What was sent is never sent again. Counts first, then asks."""
-    wanted = _wanted(ids, filters.chosen(state, type, provider, since, until, reason))
-    settings = connect(Settings())
+def _retrying() -> Deed:
     from deployments.registry import registered
 
     deadlines = {name: one.type.deadline for name, one in registered().items()}
@@ -66,26 +52,45 @@ def retry(
     def act(ledger: Ledger, filter: Filter, progress: Progress) -> Awaitable[Counter[State]]:
         return retry_in(ledger, filter, deadlines, progress)
 
-    deed = Deed("retry", "retried", partial(not_retried, deadlines=deadlines), act)
-    asyncio.run(_intervene(settings, deed, wanted, yes, as_json))
+    return Deed("retry", "retried", partial(not_retried, deadlines=deadlines), act)
 
 
-def cancel(
-    ids: Ids = None,
-    state: filters.States = None,
-    type: filters.Type = None,
-    provider: filters.Provider = None,
-    since: filters.Since = None,
-    until: filters.Until = None,
-    reason: filters.Reason = None,
-    yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
+def _cancelling() -> Deed:
+    return Deed("cancel", "cancelled", not_cancelled, cancel_in)
+
+
+def _command(deed: Callable[[], Deed], help: str) -> Callable[..., None]:
+    """A command that does `deed` to what its options mean."""
+
+    def command(
+        ids: Ids = None,
+        state: filters.States = None,
+        type: filters.Type = None,
+        provider: filters.Provider = None,
+        since: filters.Since = None,
+        until: filters.Until = None,
+        reason: filters.Reason = None,
+        yes: Yes = False,
+        as_json: AsJson = False,
+    ) -> None:
+        wanted = _wanted(ids, filters.chosen(state, type, provider, since, until, reason))
+        settings = connect(Settings())
+        asyncio.run(_intervene(settings, deed(), wanted, yes, as_json))
+
+    command.__doc__ = help
+    return command
+
+
+retry = _command(
+    _retrying,
+    """Try again, now and with a fresh deadline, what failed, expired, was cancelled, was put off or is held
+    in doubt. What was sent is never sent again. Counts first, then asks.""",
+)
+cancel = _command(
+    _cancelling,
     """Withdraw what has not gone yet. What is on the wire at that moment cannot be. Counts first, then
-    asks."""
-    wanted = _wanted(ids, filters.chosen(state, type, provider, since, until, reason))
-    deed = Deed("cancel", "cancelled", not_cancelled, cancel_in)
-    asyncio.run(_intervene(Settings(), deed, wanted, yes, as_json))
+    asks.""",
+)
 
 
 def _wanted(ids: Sequence[UUID] | None, filter: Filter) -> Filter:
@@ -106,7 +111,7 @@ async def _intervene(settings: Settings, deed: Deed, wanted: Filter, yes: bool, 
             more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
             raise Refused(f"there is no notification {listed}{more} in this ledger; nothing was done")
         shares = await weigh(ledger, wanted, deed.why_left)
-        _show(deed, shares)
+        _show(deed, shares, wanted)
         able = sum(share.count for share in shares if not share.left)
         done: Counter[State] = Counter()
         if able:
@@ -118,10 +123,10 @@ async def _intervene(settings: Settings, deed: Deed, wanted: Filter, yes: bool, 
         raise typer.Exit(1)
 
 
-def _show(deed: Deed, shares: Sequence[Share]) -> None:
+def _show(deed: Deed, shares: Sequence[Share], wanted: Filter) -> None:
     """The counts, on standard error: standard output is the result's."""
     if not shares:
-        err.print("no notification in the ledger is like that")
+        filters.nothing_found(wanted)
     for share in shares:
         doubt = f"; {_IN_DOUBT}" if deed.verb == "retry" and share.state == State.HELD else ""
         told = f"left alone: {share.left}" if share.left else f"to {deed.verb}{doubt}"

@@ -29,9 +29,11 @@ def list_notifications(
     """List notifications, the newest first. Addresses are masked, times are UTC."""
     wanted = filters.chosen(state, type, provider, since, until, reason)
     page = asyncio.run(_find(Settings(), wanted, after, limit))
+    if not page.notifications:
+        filters.nothing_found(wanted)
     if as_json:
         print_json(page)
-    else:
+    elif page.notifications:
         _tell(page)
 
 
@@ -41,9 +43,6 @@ async def _find(settings: Settings, wanted: Filter, after: UUID | None, limit: i
 
 
 def _tell(page: Page) -> None:
-    if not page.notifications:
-        err.print("no notification in the ledger is like that")
-        return
     head = ("id", "type", "state", "recipient", "attempts", "provider", "due or ended (UTC)", "reason")
     columns([head, *map(_row, page.notifications)])
     if page.next:
