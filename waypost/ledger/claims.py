@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from waypost.clock import now
 from waypost.ids import new_id
+from waypost.ledger import damaged, readable
 from waypost.ledger.batches import open_batch
 from waypost.ledger.engine import Ledger
 from waypost.ledger.holds import in_force, put_back
@@ -64,15 +65,34 @@ class Taken:
 async def lanes(ledger: Ledger, types: Iterable[str]) -> list[Lane]:
     """The lanes of `types` in which something waits, due or not, the most urgent first.
 
-    One look at the index a lane: it costs the same whatever the ledger holds.
+    One look at the index a lane: it costs the same whatever the ledger holds. What waits for what is no
+    moment fails here.
     """
-    rows = await ledger.read(lambda connection: connection.execute(_looks(tuple(types))).all())
-    waiting = [Lane(row.type, Priority(row.priority), row.due_at) for row in rows]
+    types = tuple(types)
+    await damaged.bring_in_strays(ledger, types)
+    while True:
+        found = await ledger.read(lambda connection: _look(connection, types))
+        blind = [(type, priority) for type, priority, due_at in found if due_at is None]
+        if not blind or not await ledger.write(partial(_clear, blind=blind)):
+            break
+    waiting = [Lane(type, Priority(priority), due_at) for type, priority, due_at in found if due_at]
     return sorted(waiting, key=lambda lane: (lane.priority.rank, lane.due_at))
 
 
+def _look(connection: sa.Connection, types: tuple[str, ...]) -> list[tuple[str, str, datetime | None]]:
+    """Each lane in which something waits, with what it is due at when that is a moment."""
+    is_postgres = connection.dialect.name == "postgresql"
+    with readable.forgiving(connection):
+        rows = connection.execute(_looks(types, is_postgres)).all()
+    return [(row.type, row.priority, damaged.moment(row.due_at)) for row in rows]
+
+
+def _clear(connection: sa.Connection, blind: Sequence[tuple[str, str]]) -> int:
+    return sum(damaged.fail_never_due(connection, type, priority) for type, priority in blind)
+
+
 @lru_cache(16)
-def _looks(types: tuple[str, ...]) -> sa.Select[Any]:
+def _looks(types: tuple[str, ...], is_postgres: bool) -> sa.Select[Any]:
     """The statement of `lanes`, which takes longer to write than to run."""
     looks = [
         sa.select(
@@ -87,7 +107,10 @@ def _looks(types: tuple[str, ...]) -> sa.Select[Any]:
         for priority in Priority
     ]
     found = sa.union_all(*looks).subquery()
-    return sa.select(found).where(found.c.due_at.is_not(None), found.c.type.not_in(sa.select(holds.c.type)))
+    due_at = damaged.legible(found.c.due_at, is_postgres).label("due_at")
+    return sa.select(found.c.type, found.c.priority, due_at).where(
+        found.c.due_at.is_not(None), found.c.type.not_in(sa.select(holds.c.type))
+    )
 
 
 async def reserve(ledger: Ledger, type: str, priority: Priority, limit: int = CLAIM_LIMIT) -> Claim | None:
@@ -123,6 +146,9 @@ def _reserve(
     rows = connection.execute(wanted).all()
     expire(connection, [row.id for row in rows if row.late], moment)
     fresh = [row for row in rows if not row.late]
+    if uncountable := [row.id for row in fresh if not damaged.countable(row.tries)]:
+        damaged.fail(connection, uncountable)
+        fresh = [row for row in fresh if damaged.countable(row.tries)]
     if not fresh:
         return len(rows), None
     tries = fresh[0].tries
@@ -176,11 +202,11 @@ async def take(
         for row in rows:
             if row.expires_at <= moment:
                 continue
-            if row.key is None or not isinstance(row.data, dict):
+            if not damaged.sound(row):
                 broken.append(row.id)
             else:
                 found.append(_notification(row, default_locale, default_timezone))
-        _fail(connection, broken, moment)
+        damaged.fail(connection, broken)
         return Taken(found, f"{len(broken)} rows could not be read, and failed" if broken else "")
 
     return await ledger.persist(work)
@@ -245,29 +271,16 @@ def _read(connection: sa.Connection, batch: UUID) -> tuple[list[sa.Row[Any]], li
     ours = _OURS.where(notifications.c.batch_id == batch).order_by(notifications.c.due_at, notifications.c.id)
     try:
         return list(connection.execute(ours).all()), []
-    except (ValueError, TypeError) as error:
+    except damaged.Unreadable as error:
         logger.error("a row of batch %s cannot be read (%s); reading one by one", batch, type(error).__name__)
     rows: list[sa.Row[Any]] = []
     broken: list[UUID] = []
     for id in connection.scalars(ours.with_only_columns(notifications.c.id)).all():
         try:
             rows.append(connection.execute(_OURS.where(notifications.c.id == id)).one())
-        except (ValueError, TypeError):
+        except damaged.Unreadable:
             broken.append(id)
     return rows, broken
-
-
-def _fail(connection: sa.Connection, ids: Sequence[UUID], moment: datetime) -> None:
-    if ids:
-        connection.execute(
-            sa.update(notifications)
-            .where(among(notifications.c.id, ids))
-            .values(
-                state=State.FAILED,
-                reason="its row in the ledger, or its recipient's, cannot be read",
-                finished_at=moment,
-            )
-        )
 
 
 def _notification(row: Any, default_locale: str, default_timezone: str) -> Notification:

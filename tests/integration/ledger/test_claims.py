@@ -6,7 +6,8 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from ledgers import LONG_AGO, NOTE, accepted, ask, change, claimed, reserved, rows, run_sql, taken
+import sqlalchemy as sa
+from ledgers import LONG_AGO, NOTE, accepted, ask, bundled, change, claimed, reserved, rows, run_sql, taken
 from uuid_utils.compat import uuid7
 
 from waypost import Priority
@@ -17,6 +18,7 @@ from waypost.ledger.claims import lanes, reserve, take
 from waypost.ledger.intake import accept, accept_for_run
 from waypost.ledger.recorder import Begin, Recorder
 from waypost.ledger.tables import batches as batch_table
+from waypost.ledger.tables import events
 
 pytestmark = pytest.mark.anyio
 
@@ -183,23 +185,71 @@ async def test_a_corrupted_row_fails_alone(ledger, damage):
     assert "cannot be read" in broken.reason
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "UPDATE notifications SET data = '{oh' WHERE recipient_key = 'r1'",
-        "UPDATE notifications SET accepted_at = 'yesterday' WHERE recipient_key = 'r1'",
-        "UPDATE notifications SET expires_at = 'never' WHERE recipient_key = 'r1'",
-        "UPDATE notifications SET priority = 'normal', step = -4, tries = 0 WHERE recipient_key = 'r1'",
-    ],
-)
-async def test_what_only_sqlite_lets_be_corrupted_harms_nobody_else(ledger, damage):
-    if ledger.is_postgres:
-        return  # its column types refuse such values
+ON_SQLITE = [
+    "data = '{oh'",
+    "accepted_at = 'yesterday'",
+    "expires_at = 'never'",
+    "expires_at = 5",
+    "priority = 'normal', step = -4, tries = 0",
+    "step = 'two'",
+    "tries = 'twice'",
+    "tries = 9223372036854775807",
+    "due_at = 'yesterday'",
+    "due_at = ''",
+    "due_at = 5",
+    "due_at = '0000-00-00 00:00:00'",
+    "due_at = '99999-01-01 00:00:00'",
+    "due_at = CAST(x'ff' AS TEXT)",
+]
+ON_POSTGRES = [
+    "due_at = '4000-01-01 BC'",
+    "due_at = '20000-01-01'",
+    "due_at = 'infinity'",
+    "due_at = '-infinity'",
+    "expires_at = 'infinity'",
+    "expires_at = '20000-01-01'",
+    "accepted_at = '-infinity'",
+    "accepted_at = '0001-01-01 BC'",
+]
+ON_BOTH = [
+    "tries = 2147483647",
+    "step = 2147483647",
+    "in_doubt = 2147483647",
+    "priority = 'asap'",
+    "priority = ''",
+]
+
+
+@pytest.mark.parametrize("damage", ON_SQLITE + ON_POSTGRES + ON_BOTH)
+async def test_an_absurd_row_harms_nobody_else_and_does_not_wait_for_ever(ledger, damage):
+    if damage in (ON_SQLITE if ledger.is_postgres else ON_POSTGRES):
+        return  # the other's column types refuse it
     await accepted(ledger, 3)
-    await run_sql(ledger, damage)
-    claim = await reserved(ledger)
-    found = (await take(ledger, "note", claim.id)).notifications
-    assert {n.recipient.key for n in found} >= {"r0", "r2"}
+    await run_sql(ledger, f"UPDATE notifications SET {damage} WHERE recipient_key = 'r1'")
+    found = set()
+    while waiting := await lanes(ledger, ["note"]):
+        claim = await reserve(ledger, "note", waiting[0].priority)
+        found |= {n.recipient.key for n in (await take(ledger, "note", claim.id)).notifications}
+    ended = await ledger.read(lambda c: c.execute(sa.text("SELECT state, reason FROM notifications")).all())
+    assert found >= {"r0", "r2"}
+    assert {state for state, _ in ended} <= {"claimed", "failed", "expired"}
+    assert all(reason for state, reason in ended if state == "failed")
+
+
+async def test_what_is_in_no_lane_goes_with_the_normal_one_and_says_so(ledger):
+    await accepted(ledger, 1)
+    await change(ledger, priority="asap")
+    [lane] = await lanes(ledger, ["note"])
+    assert lane.priority is Priority.NORMAL
+    [event] = await rows(ledger, events)
+    assert (event.what, event.detail) == ("put in the normal lane", "there is no lane 'asap'")
+
+
+async def test_the_items_of_a_digest_that_cannot_be_read_fail_with_it(ledger):
+    batch = await bundled(ledger, "a", "b")
+    await run_sql(ledger, "UPDATE notifications SET data = '[]' WHERE type = 'digest'")
+    assert (await take(ledger, "digest", batch)).notifications == []
+    assert await states(ledger) == ["failed"] * 3
 
 
 async def test_a_recipient_who_is_gone_fails_alone(ledger):
