@@ -15,6 +15,7 @@ from waypost.notification_type import Facts, NotificationType
 from waypost.routes import steps
 from waypost.runtime import Runtime
 from waypost.templating import TemplateError, Words, render
+from waypost.wording import in_words
 
 
 def render_one(
@@ -82,10 +83,10 @@ def _message(runtime: Runtime, notification: Notification, kind: str, address: s
 
 
 def explain(error: ValidationError) -> str:
-    """`data.lines.0.quantity: Input should be greater than 0; ...`, without any of the input."""
+    """`data.lines.0.quantity: not more than 0; ...`, without any of the input."""
     return "; ".join(
-        f"{_place(part['loc'])}: {part['msg']}"
-        for part in error.errors(include_input=False, include_url=False, include_context=False)[:5]
+        f"{_place(part['loc'])}: {in_words(part)}"
+        for part in error.errors(include_input=False, include_url=False)[:5]
     )
 
 

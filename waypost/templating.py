@@ -135,10 +135,12 @@ def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True,
     Raises TemplateError naming part and variable.
     """
     values = {**context, "lang": found.lang}
+    subject = _render("subject.txt", found.subject, values).strip()
     return Words(
-        subject=_render("subject.txt", found.subject, values).strip(),
+        subject=subject,
         plain=_render("body.txt", found.plain, values).strip() + "\n" if mail else "",
-        html=_render("body.mjml", found.html, values) if mail else "",
+        # The page's title; where a fact is called so, the fact.
+        html=_render("body.mjml", found.html, {"subject": subject, **values}) if mail else "",
         short=_render("short.txt", found.short, values).strip().translate(_PLAIN_SPACES) if short else "",
     )
 

@@ -48,6 +48,12 @@ def test_every_part_says_its_own(tmp_path):
     assert ">Ada</div>" in words.html
 
 
+def test_the_page_is_entitled_as_the_mail_is(tmp_path):
+    page = mjml("x").replace("<mj-body>", "<mj-head><mj-title>{{ subject }}</mj-title></mj-head><mj-body>")
+    words = rendered(write(tmp_path, body_mjml=page), name="<Ada>")
+    assert (words.subject, "<title>Hello &lt;Ada&gt;</title>" in words.html) == ("Hello <Ada>", True)
+
+
 @pytest.mark.parametrize(
     ("there", "asked", "default", "found"),
     [

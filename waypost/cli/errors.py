@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from waypost.wording import in_words
+
 
 def explained(error: Exception) -> str | None:
     """What happened and what to do, or None for what nobody foresaw (a traceback serves better)."""
     if isinstance(error, ValidationError) and error.title == "Settings":
-        return "; ".join(_setting(part["loc"], part["msg"]) for part in error.errors())
+        return "; ".join(_setting(part["loc"], in_words(part)) for part in error.errors())
     name = f"{type(error).__module__}.{type(error).__name__}"
     match name.split(".")[0], type(error).__name__:
         case (("httpx" | "httpcore"), _):
@@ -29,9 +31,8 @@ def explained(error: Exception) -> str | None:
             return None
 
 
-def _setting(where: tuple[int | str, ...], message: str) -> str:
-    name = ".".join(str(part) for part in where).upper()
-    return f"WAYPOST_{name}: {message.removeprefix('Value error, ')}"
+def _setting(where: tuple[int | str, ...], wrong: str) -> str:
+    return f"WAYPOST_{'.'.join(str(part) for part in where).upper()}: {wrong}"
 
 
 def _first_line(error: object) -> str:

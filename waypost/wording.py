@@ -1,0 +1,48 @@
+"""What is wrong with a value, in people's words where pydantic speaks of itself."""
+
+from __future__ import annotations
+
+from pydantic_core import ErrorDetails
+
+_MOMENT = "not a moment in ISO 8601, such as 2026-01-31T08:00:00+01:00"
+_DATE = "not a date, such as 2026-01-31"
+_NUMBER = "not a number"
+_WHOLE = "not a whole number"
+_OBJECT = "not an object with fields"
+_LINK = "not a web address, such as https://shop.example/orders/7"
+
+_WORDS = {
+    "missing": "missing",
+    "extra_forbidden": "no such field",
+    "json_invalid": "not JSON",
+    "string_type": "not text",
+    "string_too_short": "shorter than {min_length} characters",
+    "string_too_long": "longer than {max_length} characters",
+    "string_pattern_mismatch": "not of the form it must have (no line breaks, for one)",
+    "bool_type": "neither true nor false",
+    "bool_parsing": "neither true nor false",
+    "literal_error": "none of {expected}",
+    "enum": "none of {expected}",
+    "greater_than": "not more than {gt}",
+    "greater_than_equal": "less than {ge}",
+    "less_than": "not less than {lt}",
+    "less_than_equal": "more than {le}",
+    "too_short": "fewer than {min_length}",
+    "too_long": "more than {max_length}",
+    "list_type": "not a list",
+    "timezone_aware": f"without an offset: {_MOMENT.removeprefix('not ')} has one",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE),
+    **dict.fromkeys(("float_type", "float_parsing", "decimal_type", "decimal_parsing"), _NUMBER),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _OBJECT),
+    **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), _MOMENT),
+    **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing"), _DATE),
+    **dict.fromkeys(("url_type", "url_parsing", "url_scheme", "url_syntax_violation"), _LINK),
+}
+
+
+def in_words(error: ErrorDetails) -> str:
+    """What is wrong, without the value itself; pydantic's own words for what is not known here."""
+    try:
+        return _WORDS[error["type"]].format(**error.get("ctx", {}))
+    except KeyError:
+        return error["msg"].removeprefix("Value error, ")
