@@ -1,4 +1,9 @@
-"""Batches: one lease a run instead of one a notification; holds and events"""
+"""Batches: one lease a run instead of one a notification; holds and events
+
+What waits goes to the normal lane, also what is of an urgent type or of bulk: the lane of a type stands
+in flows/, which no migration reads, and afterwards nothing tells such a row from one whose request asked
+for that lane. Only its turn among others is another, until the last of what waited has gone.
+"""
 
 import sqlalchemy as sa
 from alembic import op
