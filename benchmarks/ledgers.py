@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from itertools import count
+from itertools import count, islice
 
 import orjson
 
@@ -14,6 +13,7 @@ from benchmarks.figures import NotMeasured
 from deployments.registry import find
 from flows.order_confirmation import TYPE
 from waypost.ledger import Ledger, intake, open_ledger
+from waypost.process import settle_in
 from waypost.request import AnyRequest
 from waypost.settings import with_async_driver
 
@@ -38,9 +38,7 @@ async def _opened(url: str) -> AsyncGenerator[Ledger]:
     ledger = open_ledger(with_async_driver(url))
     try:
         await ledger.upgrade()
-        # What a long-lived process does once it is up: the garbage collector leaves what is loaded alone.
-        gc.collect()
-        gc.freeze()
+        settle_in()  # as every long-lived process of ours does
         yield ledger
     finally:
         await ledger.close()
@@ -70,9 +68,9 @@ async def fill(ledger: Ledger, source: Iterator[bytes], number: int) -> None:
 
 
 def read(source: Iterator[bytes], number: int) -> list[AnyRequest]:
-    """The next requests, validated."""
+    """The next requests, validated; fewer at the end."""
     validate = find(TYPE.name).request.validate_json
-    return [validate(next(source)) for _ in range(number)]
+    return [validate(line) for line in islice(source, number)]
 
 
 def required(ledger: Ledger, found: object) -> None:

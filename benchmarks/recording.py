@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks import ledgers
@@ -76,13 +77,19 @@ async def _one(ledger: Ledger) -> Cost:
     found = (await claims.take(ledger, TYPE.name, claim.id)).notifications
     claimed = time.perf_counter()
     begins = [_begin(one, claim) for one in found]
-    await asyncio.gather(*(recorder.begin(one) for one in begins))
+    await _all(recorder.begin(one) for one in begins)
     begun = time.perf_counter()
-    await asyncio.gather(*(recorder.finish(_finish(one)) for one in begins))
+    await _all(recorder.finish(_finish(one)) for one in begins)
     await batches.end(ledger, claim.id, Ending.DONE, "500 sent")
     ended = time.perf_counter()
     each = 1000 / len(found)
     return Cost((claimed - began) * each, (begun - claimed) * each, (ended - begun) * each)
+
+
+async def _all(writing: Iterable[asyncio.Future[int]]) -> None:
+    """Wait as connections do, each for its own."""
+    for one in list(writing):
+        await one
 
 
 def _begin(one: Notification, claim: claims.Claim) -> Begin:

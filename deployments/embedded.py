@@ -5,7 +5,6 @@ Run as a module it is that process.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import AsyncGenerator
@@ -13,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from waypost import child
+from waypost.process import settle_in
 
 
 def database_url(home: Path) -> str:
@@ -75,10 +75,7 @@ def main() -> None:
     host, port = sys.argv[1], int(sys.argv[2])
     child.stop_with_parent()
     app = create_app()
-    # What is loaded stays: the garbage collector need not walk it again and again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    settle_in()
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import time
@@ -25,7 +24,7 @@ from deployments.worker import FAREWELL_SECONDS, SLOTS, ResidentWorker
 from waypost.ledger import retention
 from waypost.ledger.reaper import Reaper
 from waypost.priority import Priority
-from waypost.process import either
+from waypost.process import either, settle_in
 from waypost.routes import steps
 from waypost.runtime import Runtime
 from waypost.settings import Settings
@@ -105,9 +104,7 @@ async def _dispatching(
     """What every worker does beside running runs, for the length of the block and until `stop`."""
     ledger = runtime.ledger
     types = {name: one.type for name, one in registered().items()}
-    # All that is loaded stays: the garbage collector need not walk a million objects again and again.
-    gc.collect()
-    gc.freeze()
+    settle_in()
     async with prefect_client() as client:
         runs = PrefectRuns(client, runtime.settings.work_pool, outage, taker)
         dispatcher = Dispatcher(
