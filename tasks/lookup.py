@@ -45,6 +45,7 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
         asked.type.name,
         batch,
         flow_run_id=current_flow_run(),
+        limit=0 if asked.items else claims.CLAIM_LIMIT,
         default_locale=settings.default_locale,
         default_timezone=settings.default_timezone,
     )

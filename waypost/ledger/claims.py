@@ -1,7 +1,8 @@
 """Handing notifications to runs, exclusively.
 
 `lanes` says what is due, `reserve` claims some of it as a batch for a run to come, `take` is that run
-taking the batch up. A batch is taken once: of two workers given the same run, one sends.
+taking the batch up, and what came due meanwhile along with it. A batch is taken once: of two workers
+given the same run, one sends.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from waypost.ledger.engine import Ledger
 from waypost.ledger.holds import in_force, put_back
 from waypost.ledger.items import share_end
 from waypost.ledger.many import among
+from waypost.ledger.notices import announce_work
 from waypost.ledger.tables import IN_HAND, WAITING, batches, holds, notifications, recipients
 from waypost.notification import Notification, Person
 from waypost.priority import Priority
@@ -129,21 +131,8 @@ def _reserve(
     connection: sa.Connection, ledger: Ledger, type: str, priority: Priority, limit: int
 ) -> tuple[int, Claim | None]:
     moment = now()
-    table = notifications
-    wanted = (
-        sa.select(table.c.id, table.c.tries, (table.c.expires_at <= moment).label("late"))
-        .where(
-            table.c.type == type,
-            table.c.priority == str(priority),
-            WAITING,
-            table.c.due_at <= moment,
-            sa.not_(sa.exists().where(holds.c.type == type)),
-        )
-        .order_by(table.c.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = connection.execute(wanted).all()
+    not_held = sa.not_(sa.exists().where(holds.c.type == type))
+    rows = connection.execute(_due(type, priority, moment).where(not_held).limit(limit)).all()
     expire(connection, [row.id for row in rows if row.late], moment)
     fresh = [row for row in rows if not row.late]
     if uncountable := [row.id for row in fresh if not damaged.countable(row.tries)]:
@@ -154,10 +143,32 @@ def _reserve(
     tries = fresh[0].tries
     ids = [row.id for row in fresh if row.tries == tries]
     batch = open_batch(connection, ledger, type, priority, len(ids))
-    connection.execute(
-        sa.update(table).where(among(table.c.id, ids), WAITING).values(state=State.CLAIMED, batch_id=batch)
-    )
+    _claim(connection, ids, batch)
     return len(rows), Claim(batch, type, priority, len(ids), tries + 1)
+
+
+def _due(type: str, priority: str, moment: datetime) -> sa.Select[Any]:
+    """What is due of a lane and nobody else is just claiming, the oldest first."""
+    table = notifications
+    return (
+        sa.select(table.c.id, table.c.tries, (table.c.expires_at <= moment).label("late"))
+        .where(
+            table.c.type == type,
+            table.c.priority == str(priority),
+            WAITING,
+            table.c.due_at <= moment,
+        )
+        .order_by(table.c.due_at)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _claim(connection: sa.Connection, ids: Sequence[UUID], batch: UUID) -> None:
+    connection.execute(
+        sa.update(notifications)
+        .where(among(notifications.c.id, ids), WAITING)
+        .values(state=State.CLAIMED, batch_id=batch)
+    )
 
 
 def expire(connection: sa.Connection, ids: Sequence[UUID], moment: datetime) -> None:
@@ -178,12 +189,16 @@ async def take(
     batch: UUID,
     *,
     flow_run_id: UUID | None = None,
+    limit: int = 0,
     default_locale: str = "en",
     default_timezone: str = "UTC",
 ) -> Taken:
     """Take up a batch, once. What expired since it was claimed ends here; a row that cannot be read
     fails alone. A batch that does not exist, is of another type, or was taken up before holds nothing,
     and the reason says so; that of a type that was held meanwhile goes back to wait.
+
+    limit: the batch is filled up to so many with what has come due in its lane since it was claimed:
+    Prefect needs a few hundred milliseconds from a run's creation to its first line.
     """
     token = new_id()
 
@@ -195,6 +210,7 @@ async def take(
             put_back(connection, held, notifications.c.batch_id == batch)
             return Taken([], f"{type} is held: {held.reason or 'no reason was given'}")
         moment = now()
+        _fill_up(connection, batch, limit, moment)
         rows, broken = _read(connection, batch)
         late = [row.id for row in rows if row.expires_at <= moment]
         expire(connection, late, moment)
@@ -240,6 +256,35 @@ def _take_up(
     if known.ended_at is not None:
         return f"batch {batch} has ended ({known.ending})"
     return f"batch {batch} is in another run's hands"
+
+
+def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetime) -> None:
+    """Claim into `batch` what is due now in its lane, of the same attempt as its members."""
+    member = (
+        sa.select(
+            notifications.c.type,
+            notifications.c.priority,
+            notifications.c.tries,
+            sa.select(batches.c.size).where(batches.c.id == batch).scalar_subquery().label("size"),
+        )
+        .where(notifications.c.batch_id == batch, IN_HAND)
+        .limit(1)
+    )
+    like = connection.execute(member).one_or_none()
+    if like is None:
+        return
+    room = max(0, limit - like.size)
+    due = _due(like.type, like.priority, moment).where(
+        notifications.c.tries == like.tries, notifications.c.expires_at > moment
+    )
+    ids = [row.id for row in connection.execute(due.limit(room)).all()] if room else []
+    if ids:
+        _claim(connection, ids, batch)
+        connection.execute(
+            sa.update(batches).where(batches.c.id == batch).values(size=batches.c.size + len(ids))
+        )
+    if len(ids) == room:
+        announce_work(connection)  # more may be due, and the next run need not wait for this one
 
 
 _OURS = (

@@ -18,7 +18,7 @@ from waypost.ledger.claims import lanes, reserve, take
 from waypost.ledger.intake import accept, accept_for_run
 from waypost.ledger.recorder import Begin, Recorder
 from waypost.ledger.tables import batches as batch_table
-from waypost.ledger.tables import events
+from waypost.ledger.tables import events, notifications
 
 pytestmark = pytest.mark.anyio
 
@@ -269,3 +269,35 @@ async def test_a_batch_knows_its_run_and_its_owner(ledger):
     await take(ledger, "note", claim.id, flow_run_id=run)
     [row] = await rows(ledger, batch_table)
     assert (row.flow_run_id, row.size, row.owner == batches.OWNER) == (run, 1, True)
+
+
+async def test_a_batch_is_filled_up_with_what_came_due_in_its_lane_up_to_the_limit(ledger):
+    await accepted(ledger, 2)
+    claim = await reserved(ledger)
+    await accept(ledger, NOTE, [ask(f"late{n}") for n in range(5)])
+    found = (await take(ledger, "note", claim.id, limit=5)).notifications
+    assert [n.recipient.key for n in found][:2] == ["r0", "r1"], "what it was made for goes first"
+    assert len(found) == 5
+    assert [row.size for row in await rows(ledger, batch_table)] == [5]
+    rest = await reserved(ledger)
+    assert rest.size == 2
+    assert len((await take(ledger, "note", rest.id, limit=5)).notifications) == 2
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"priority": "bulk"},
+        {"tries": 1},
+        {"due_at": now() + timedelta(hours=1)},
+        {"expires_at": LONG_AGO},
+        {"type": "other"},
+    ],
+    ids=lambda one: next(iter(one)),
+)
+async def test_a_batch_is_not_filled_up_with_what_is_not_of_its_kind(ledger, different):
+    await accepted(ledger, 1)
+    claim = await reserved(ledger)
+    await accept(ledger, NOTE, [ask("late")])
+    await change(ledger, notifications, notifications.c.state == "accepted", **different)
+    assert len((await take(ledger, "note", claim.id, limit=5)).notifications) == 1

@@ -28,12 +28,15 @@ async def test_upgrading_again_and_at_once_is_safe(ledger):
 
 
 async def test_a_ledger_of_another_version_is_refused_with_advice(ledger):
+    [known] = await ledger.read(
+        lambda connection: connection.scalars(sa.text("SELECT version_num FROM alembic_version")).all()
+    )
     await run_sql(ledger, "UPDATE alembic_version SET version_num = '0000'")
     try:
         with pytest.raises(LedgerBehind, match="waypost db upgrade"):
             await ledger.check_schema()
     finally:
-        await run_sql(ledger, "UPDATE alembic_version SET version_num = '0002'")
+        await run_sql(ledger, f"UPDATE alembic_version SET version_num = '{known}'")
 
 
 async def test_an_empty_database_is_refused_with_advice(tmp_path):
