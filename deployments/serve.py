@@ -19,7 +19,7 @@ from deployments.dispatcher import Dispatcher, Worker
 from deployments.farewell import flush_prefect
 from deployments.outage import Outage
 from deployments.registry import registered
-from deployments.runs import PrefectAway, PrefectRuns, Taker
+from deployments.runs import ANSWERS_WITHIN, PrefectAway, PrefectRuns, Taker
 from deployments.worker import FAREWELL_SECONDS, SLOTS, ResidentWorker
 from waypost.ledger import retention
 from waypost.ledger.reaper import Reaper
@@ -180,11 +180,14 @@ async def _poll(
     while not stop.is_set():
         worker.woken.clear()
         began = time.monotonic()
+        asks = not worker.full
         try:
-            await worker.get_and_submit_flow_runs()
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                await worker.get_and_submit_flow_runs()
             # A server that is busy is not asked so often that the asking keeps it busy.
             wait = max(seconds, POLLING_SHARE * (time.monotonic() - began))
-            outage.answered()
+            if asks:
+                outage.answered()
             if not told:
                 ready()
                 told = True

@@ -3,14 +3,16 @@ became of it."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import timedelta
 
-from deployments.runs import PrefectRuns, Progress
+from deployments.runs import PrefectAway, PrefectRuns, Progress
 from waypost.clock import now
 from waypost.ledger import Ledger, batches
 from waypost.ledger.batches import Ending, Untold
 
+logger = logging.getLogger("waypost.prefect")
 GRACE = timedelta(seconds=5)  # a run says itself how it ended, a moment after its batch has
 AT_ONCE = 50
 
@@ -26,9 +28,19 @@ async def tell(ledger: Ledger, runs: PrefectRuns) -> int:
         shown = known.get(one.flow_run_id) if one.flow_run_id else None
         shown_wrongly = shown not in (None, Progress.ENDED) and one.flow_run_id not in in_hand
         if one.ending is Ending.DIRECT or shown_wrongly:
-            await _correct(runs, one)
+            await _try_to_correct(runs, one if shown else replace(one, flow_run_id=None))
     await batches.told(ledger, [one.id for one in untold])
     return len(untold)
+
+
+async def _try_to_correct(runs: PrefectRuns, one: Untold) -> None:
+    """One try a batch: a run that was deleted, or whose type is gone, keeps the truth of no other back."""
+    try:
+        await _correct(runs, one)
+    except PrefectAway:
+        raise
+    except Exception as error:
+        logger.warning("Prefect was not told how batch %s of %s ended: %s", one.id, one.type, error)
 
 
 async def _with_runs(runs: PrefectRuns, untold: list[Untold]) -> list[Untold]:

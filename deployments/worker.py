@@ -98,6 +98,11 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         """The flow runs in hand, by id, with the lane of each."""
         return self._lanes
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no place for another run."""
+        return len(self._runs) >= self.slots
+
     def may_take(self, lane: Priority) -> bool:
         """Whether a run that is made in this process can be begun at once: there is room, and neither the
         pool nor the lane's queue is paused or limited, as far as the last heartbeat saw."""
@@ -123,7 +128,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         cancelled. Raises httpx errors when the API does not answer, without waiting for it."""
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             await self._cancel_what_was_cancelled()
-            if len(self._runs) >= self.slots:
+            if self.full:
                 return []
             try:
                 scheduled = await self.client.get_scheduled_flow_runs_for_work_pool(
@@ -148,7 +153,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         task.add_done_callback(lambda _: self._ended(flow_run.id))
 
     def _ended(self, id: UUID) -> None:
-        if len(self._runs) >= self.slots:
+        if self.full:
             self.woken.set()  # others may have been waiting for the place
         self._runs.pop(id, None)
         self._lanes.pop(id, None)
