@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,6 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import get_current_settings
 
-import flows
 from deployments import presence, registry
 from deployments.presence import Presence
 from deployments.registry import Registered, registered
@@ -185,9 +185,9 @@ async def _pool(client: PrefectClient, name: str) -> list[Finding]:
 
 
 def written_at() -> dict[str, datetime]:
-    """When each file of flows/ was written last."""
-    files = [file for folder in flows.__path__ for file in Path(folder).glob("*.py")]
-    return {f"flows/{file.name}": datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files}
+    """When the file of each type was written last."""
+    sources = {one.file: Path(inspect.getfile(one.flow.fn)) for one in registered().values()}
+    return {file: datetime.fromtimestamp(path.stat().st_mtime, UTC) for file, path in sources.items()}
 
 
 def worker_finding(pool: WorkPool, online: Sequence[Worker], written: Mapping[str, datetime]) -> Finding:

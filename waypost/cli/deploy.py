@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from waypost.cli.console import AsJson, out, print_json, table
+from waypost.cli.starting import check_types
 from waypost.place import connect
 from waypost.settings import Settings
 
@@ -15,7 +16,7 @@ def deploy(as_json: AsJson = False) -> None:
     from deployments import registry
     from deployments.api import prefect_client
 
-    registry.check()
+    check_types()
 
     async def run() -> dict[str, str]:
         async with prefect_client() as client:

@@ -19,6 +19,15 @@ def prefect_api() -> str:
     )
 
 
+def check_types() -> None:
+    """Raise BrokenType, or typer.BadParameter for a schedule, unless all in flows/ can be deployed."""
+    from deployments import registry
+
+    registry.check()
+    if faults := registry.unscheduled():
+        raise typer.BadParameter("; ".join(faults))
+
+
 def warn_of_broken_types() -> None:
     """Say which files of flows/ are left out: the types of the others go out."""
     from deployments.registry import broken

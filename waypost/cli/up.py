@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from waypost.cli.console import err, out
+from waypost.cli.starting import check_types
 from waypost.place import Place
 from waypost.settings import Settings
 
@@ -41,10 +42,10 @@ async def _up(settings: Settings, port: int, smtp_port: int, texts_port: int, st
     async with servers(settings, ports, lambda line: err.print(f"[dim]{line} ...")) as (full, here):
         # Imported here: Prefect reads where its server is when it is imported.
         from deployments.api import prefect_client
-        from deployments.registry import check, deploy
+        from deployments.registry import deploy
         from deployments.serve import serve
 
-        check()
+        check_types()
         err.print("[dim]deploying the flows ...")
         async with prefect_client() as client:
             deployed = await deploy(client, full.work_pool)
