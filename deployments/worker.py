@@ -51,6 +51,7 @@ from waypost.runtime import Runtime
 SLOTS = 10  # runs at once, unless told otherwise
 PATIENCE = 2  # how often a run's own call to the API is repeated: 2 s, then 4 s later
 CANCELLATION_SECONDS = 1.0  # how often Prefect is asked whether somebody cancelled runs that last longer
+COURTESY_SECONDS = 3.0  # how long an API that does not answer is waited for by a worker that stops
 FAREWELL_SECONDS = 15.0  # how long runs in flight may take to finish when the worker stops
 
 
@@ -116,9 +117,11 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             self._start(run, lane, ours=True)
 
     async def sync_with_backend(self) -> None:
-        """The heartbeat: BaseWorker's, and which queues are free."""
-        await super().sync_with_backend()
-        queues = await self.client.read_work_queues(work_pool_name=self._pool)
+        """The heartbeat: BaseWorker's, and which queues are free. It waits for no API that does not answer:
+        the next comes soon, and a minute of trying again would hold up the process's end."""
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            await super().sync_with_backend()
+            queues = await self.client.read_work_queues(work_pool_name=self._pool)
         self._free_queues = {
             queue.name for queue in queues if not queue.is_paused and queue.concurrency_limit is None
         }
@@ -182,14 +185,18 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        with suppress(Exception):  # it is a courtesy: `waypost doctor` should not count the departed
-            await self.client.request(
-                "DELETE",
-                "/work_pools/{work_pool_name}/workers/{name}",
-                path_params={"work_pool_name": self._pool, "name": self.name},
-            )
-        await self._shared.aclose()
-        await super().teardown(*exc_info)
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            with suppress(Exception):  # it is a courtesy: `waypost doctor` should not count the departed
+                async with asyncio.timeout(COURTESY_SECONDS):
+                    await self.client.request(
+                        "DELETE",
+                        "/work_pools/{work_pool_name}/workers/{name}",
+                        path_params={"work_pool_name": self._pool, "name": self.name},
+                    )
+            await self._shared.aclose()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(COURTESY_SECONDS):
+                    await super().teardown(*exc_info)
 
     async def _begin(self, flow_run: FlowRun, ours: bool) -> None:
         """Make the run ours, if it is not, then run it. Of two workers only one gets Pending accepted."""
