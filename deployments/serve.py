@@ -17,6 +17,7 @@ from deployments import direct, telling
 from deployments.api import prefect_client
 from deployments.dispatcher import Dispatcher, Worker
 from deployments.farewell import flush_prefect
+from deployments.listening import Listening
 from deployments.outage import Outage
 from deployments.registry import registered
 from deployments.runs import ANSWERS_WITHIN, PrefectAway, PrefectRuns, Taker
@@ -34,6 +35,7 @@ TELL_SECONDS = 5.0
 STARTS_WITHIN = 300.0  # seconds that infrastructure of other workers (a container, a pod) may take to start
 RETENTION_SECONDS = 3600.0
 POLLING_SHARE = 5.0  # times as long as a look for runs took is waited before the next
+LISTENING_SECONDS = 2.0  # how often Prefect is asked for runs while it tells of new ones by itself
 AWAY_SECONDS = 1.0  # how often a Prefect API that does not answer is asked for runs
 
 logger = logging.getLogger("waypost.worker")
@@ -61,11 +63,15 @@ async def serve(
             runtime, outage, worker, worker.slots, settings.lease_seconds, stop, worker
         )
         async with worker, dispatching as dispatcher:
+            listening = Listening(worker.woken.set)
             handing_on = asyncio.create_task(_hand_on(woken, dispatcher))
-            beating = asyncio.create_task(_beat(worker, stop))
-            await _poll(worker, outage, settings.poll_seconds, stop, ready)
+            beside = [
+                asyncio.create_task(listening.run(stop)),
+                asyncio.create_task(_beat(worker, stop)),
+            ]
+            await _poll(worker, outage, listening, settings.poll_seconds, stop, ready)
             handing_on.cancel()
-            await beating
+            await asyncio.gather(*beside)
         giving_up.cancel()
         await flush_prefect()
 
@@ -174,7 +180,12 @@ def _warn_of_stranded(runtime: Runtime) -> None:
 
 
 async def _poll(
-    worker: ResidentWorker, outage: Outage, seconds: float, stop: asyncio.Event, ready: Callable[[], None]
+    worker: ResidentWorker,
+    outage: Outage,
+    listening: Listening,
+    seconds: float,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
 ) -> None:
     told = False
     while not stop.is_set():
@@ -185,7 +196,8 @@ async def _poll(
             async with asyncio.timeout(ANSWERS_WITHIN):
                 await worker.get_and_submit_flow_runs()
             # A server that is busy is not asked so often that the asking keeps it busy.
-            wait = max(seconds, POLLING_SHARE * (time.monotonic() - began))
+            shortest = max(seconds, LISTENING_SECONDS) if listening.on else seconds
+            wait = max(shortest, POLLING_SHARE * (time.monotonic() - began))
             if asks:
                 outage.answered()
             if not told:

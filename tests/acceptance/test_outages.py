@@ -75,6 +75,16 @@ def test_while_prefect_is_away_intake_goes_on_what_is_urgent_goes_out_and_the_re
     assert alone.books().twice == 0
 
 
+def test_a_worker_told_to_stop_while_prefect_is_away_leaves_within_seconds(alone):
+    leaving = alone.worker().ready()
+    alone.prefect.stop()
+    time.sleep(3)
+    leaving.process.terminate()
+    leaving.process.wait(15)
+    alone.prefect.start()
+    assert leaving.process.returncode == 0, leaving.log.read_text()[-2000:]
+
+
 def test_prefect_learns_of_what_went_out_without_it(alone):
     endings = alone.query("SELECT type, ending, flow_run_id FROM batches WHERE ending = 'direct'")
     assert {row[0] for row in endings} == {"alert", "signup-verification"}
@@ -86,7 +96,7 @@ def test_prefect_learns_of_what_went_out_without_it(alone):
 
     def told():
         runs = alone.prefect.runs("without-prefect")
-        return {run["name"].rsplit("-", 2)[0]: run["state"]["type"] for run in runs}
+        return {run["name"].rsplit("-", 1)[0]: run["state"]["type"] for run in runs}
 
     assert eventually(lambda: told() == {"alert": "COMPLETED", "signup-verification": "COMPLETED"}, 30)
 

@@ -10,6 +10,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.states import Cancelling
 from uuid_utils.compat import uuid7
 
+from deployments.listening import Listening
 from deployments.worker import ResidentWorker
 from waypost import Recipient, Request
 from waypost.channels.memory import MemoryChannel
@@ -99,3 +100,21 @@ async def test_a_flow_that_cannot_be_loaded_is_a_crashed_run(bench, client):
         state = await ended(client, run)
     assert state.is_crashed()
     assert "could not start" in state.message
+
+
+async def test_prefect_tells_of_a_new_run_by_itself(bench, client):
+    heard, stop = asyncio.Event(), asyncio.Event()
+    listening = Listening(heard.set)
+    task = asyncio.create_task(listening.run(stop))
+    await asyncio.wait_for(heard.wait(), 10)
+    assert listening.on
+    pool = f"pool-{uuid7().hex}"
+    deployment = await client.create_deployment(
+        flow_id=await client.create_flow(note), name=pool, entrypoint="noteflow.note"
+    )
+    heard.clear()
+    await client.create_flow_run_from_deployment(deployment)
+    await asyncio.wait_for(heard.wait(), 5)
+    stop.set()
+    await asyncio.wait_for(task, 5)
+    assert not listening.on
