@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     work_pool: str = Field(default="waypost", description="Prefect work pool.")
     poll_seconds: Annotated[float, Field(gt=0)] = Field(
         default=0.15,
-        description="How often a resident worker asks Prefect for work that Prefect does not tell of by itself.",
+        description="How often a resident worker asks Prefect for work, where Prefect does not tell of it.",
     )
     attempt_seconds: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="Outer limit of one attempt to send, whatever each step takes."
