@@ -30,12 +30,13 @@ async def measure() -> Measured:
     print(f"  {totals.accepted} accepted, {totals.delivered} delivered, {totals.kills} kills")
     print(f"  {totals.unknown} attempts unknown, {totals.duplicated} duplicates")
     print(f"  {totals.unexplained} unexplained")
-    print(f"  {totals.late} late, {totals.lost} lost")
+    print(f"  {totals.late} late, {totals.lost} lost, {totals.illegal} illegal")
     return Measured(
         bars=[
             Bar("simulated_lost", totals.lost, "==", 0),
             Bar("simulated_unexplained_duplicates", totals.unexplained, "==", 0),
             Bar("simulated_late", totals.late, "==", 0),
+            Bar("simulated_illegal", totals.illegal, "==", 0),
             Bar("simulated_seeds_per_minute", rate, ">=", 2000),
         ],
         figures={"failed": [verdict.seed for verdict in totals.bad]},

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from deployments.outage import Outage
 from deployments.runs import PrefectAway, Progress
+from deployments.simulation.custody import Custody
 from deployments.simulation.process import Process
+from deployments.simulation.types import TYPES, NoteRequest
 from deployments.simulation.weather import Weather
 from waypost.ids import new_id
 from waypost.ledger.claims import Claim
@@ -17,18 +21,16 @@ from waypost.priority import Priority
 
 @dataclass(slots=True)
 class Run:
-    """A run as the server knows it."""
+    """A run as the server knows it: of a batch, or with the requests it brings, or (without either) of a
+    digest. taker: the process in whose hands it was created."""
 
     id: UUID
-    claim: Claim
-    scheduled: bool = True
-    ended: bool = False
-
-    @property
-    def progress(self) -> Progress:
-        if self.ended:
-            return Progress.ENDED
-        return Progress.WAITING if self.scheduled else Progress.RUNNING
+    type: str
+    lane: Priority
+    claim: Claim | None = None
+    requests: Sequence[NoteRequest] = ()
+    taker: Process | None = None
+    progress: Progress = Progress.WAITING
 
 
 class Server:
@@ -39,62 +41,124 @@ class Server:
         self.runs: dict[UUID, Run] = {}
         self._by_batch: dict[UUID, Run] = {}
 
-    def create(self, claim: Claim) -> Run:
-        """The run of a batch; asked again, the same."""
+    def create(self, claim: Claim, taker: Process | None) -> Run:
+        """The run of a batch, Pending in the hands of `taker` or waiting for one; asked again, the same."""
         if claim.id not in self._by_batch:
-            run = self._by_batch[claim.id] = Run(new_id(), claim)
-            self.runs[run.id] = run
-            if self.weather.happens(self.weather.runs_astray / 2):
-                run.scheduled, run.ended = False, True  # somebody cancelled it, or marked it crashed
+            run = self._by_batch[claim.id] = self._keep(Run(new_id(), claim.type, claim.priority, claim))
+            run.taker = taker
+            if taker is not None:
+                run.progress = Progress.STARTING
+            if self.weather.goes_astray():
+                run.progress = Progress.ENDED  # somebody cancelled it, or marked it crashed
         return self._by_batch[claim.id]
 
-    def hand_out(self) -> list[Run]:
-        """What is scheduled, the most urgent first; it is handed out once, or now and then twice."""
-        found = sorted(
-            (run for run in self.runs.values() if run.scheduled), key=lambda run: run.claim.priority.rank
-        )
-        for run in found:
-            run.scheduled = self.weather.happens(self.weather.runs_astray / 2)
-        return found
+    def typed(self, type: str, requests: Sequence[NoteRequest] = ()) -> Run:
+        """A run without a batch: somebody typed its requests into Prefect, or a schedule made it."""
+        return self._keep(Run(new_id(), type, TYPES[type].lane, requests=requests))
+
+    def _keep(self, run: Run) -> Run:
+        self.runs[run.id] = run
+        return run
+
+    def waiting(self) -> list[Run]:
+        """What is scheduled, the most urgent first."""
+        found = [run for run in self.runs.values() if run.progress is Progress.WAITING]
+        return sorted(found, key=lambda run: run.lane.rank)
+
+    def give(self, run: Run) -> bool:
+        """Whether the run is now the asker's: it is given once, or now and then twice."""
+        given = run.progress is Progress.WAITING
+        if given and not self.weather.goes_astray():
+            run.progress = Progress.STARTING
+        return given
+
+    @property
+    def open(self) -> list[Run]:
+        """Every run that is not shown as ended."""
+        return [run for run in self.runs.values() if run.progress is not Progress.ENDED]
+
+    def made_for(self, batch: UUID) -> Run | None:
+        """The run of a batch, if there is one."""
+        return self._by_batch.get(batch)
 
 
-class GatedRuns:
-    """The server as one process's dispatcher sees it (deployments.runs.Runs)."""
+class Taker(Protocol):
+    """What of a process takes runs and runs them."""
 
-    def __init__(self, server: Server, process: Process, outage: Outage, worker: ScriptedWorker) -> None:
-        self._worker = worker
-        self._server = server
-        self._process = process
+    def may_take(self, lane: Priority) -> bool:
+        """Whether a run of that lane can be begun here and now."""
+        ...
+
+    def take(self, run: Run) -> None:
+        """Begin a run that was created in our hands."""
+        ...
+
+
+class Line:
+    """The way of one process to the server. Every call raises PrefectAway when it does not answer."""
+
+    def __init__(self, server: Server, process: Process, outage: Outage) -> None:
+        self.server = server
+        self.process = process
         self._outage = outage
 
-    async def start(self, claim: Claim) -> UUID:
-        await self._ask("asks Prefect for a run")
-        run = self._server.create(claim)
-        self._worker.woken = True
-        await self._ask("hears of its run")
-        return run.id
-
-    async def progress(self, ids: Sequence[UUID]) -> dict[UUID, Progress]:
-        await self._ask("asks Prefect about its runs")
-        return {id: self._server.runs[id].progress for id in ids if id in self._server.runs}
-
-    async def probe(self) -> None:
-        await self._ask("asks whether Prefect is back")
-
-    async def _ask(self, what: str) -> None:
-        await self._process.step(what)
-        if not self._server.weather.prefect_answers():
+    async def ask(self, what: str) -> Server:
+        await self.process.step(what)
+        if not self.server.weather.prefect_answers():
             self._outage.failed()
             raise PrefectAway("the simulated Prefect is down")
         self._outage.answered()
+        return self.server
 
 
-class ScriptedWorker:
-    """What of a process takes runs and runs them (deployments.dispatcher.Worker)."""
+class GatedRuns:
+    """The server as one process's dispatcher and teller see it (deployments.runs.PrefectRuns)."""
 
-    def __init__(self) -> None:
-        self.in_hand: dict[UUID, Priority] = {}
-        self.woken = False
+    def __init__(self, line: Line, taker: Taker, custody: Custody) -> None:
+        self._line = line
+        self._taker = taker
+        self._custody = custody
 
-    def lanes(self) -> dict[UUID, Priority]:
-        return self.in_hand
+    async def start(self, claim: Claim) -> UUID:
+        process = self._line.process
+        self._custody.asked(claim.id, process)
+        server = await self._line.ask("asks Prefect for a run")
+        run = server.create(claim, process if self._taker.may_take(claim.priority) else None)
+        await self._line.ask("hears of its run")
+        if run.taker is process and run.progress is Progress.STARTING:
+            self._taker.take(run)
+        return run.id
+
+    async def progress(self, ids: Sequence[UUID]) -> dict[UUID, Progress]:
+        if not ids:
+            return {}
+        server = await self._line.ask("asks Prefect about its runs")
+        return {id: server.runs[id].progress for id in ids if id in server.runs}
+
+    async def probe(self) -> None:
+        await self._line.ask("asks whether Prefect is back")
+
+    async def made_for(self, batches: Sequence[UUID]) -> dict[UUID, UUID]:
+        if not batches:
+            return {}
+        server = await self._line.ask("asks Prefect for the runs of batches")
+        found = {batch: server.made_for(batch) for batch in batches}
+        return {batch: run.id for batch, run in found.items() if run is not None}
+
+    async def crashed(self, id: UUID, message: str) -> None:
+        await self._correct(id, Progress.ENDED, message)
+
+    async def completed(self, id: UUID, message: str, at: datetime, *, direct: bool = False) -> None:
+        await self._correct(id, Progress.ENDED, message)
+
+    async def again(self, id: UUID) -> None:
+        await self._correct(id, Progress.WAITING, "it starts again")
+
+    async def reported(self, type: str, batch: UUID, message: str, at: datetime) -> UUID:
+        await self._line.ask(f"reports a {type} to Prefect: {message}")
+        return batch
+
+    async def _correct(self, id: UUID, progress: Progress, message: str) -> None:
+        server = await self._line.ask(f"corrects a run in Prefect: {message}")
+        if server.runs[id].progress is not Progress.ENDED:
+            server.runs[id].progress = progress

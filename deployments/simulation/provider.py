@@ -13,6 +13,7 @@ from waypost.channels import ChannelUnavailable, replies
 from waypost.channels.places import Places
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase
+from waypost.priority import Priority
 
 REPLIES = (
     (421, "4.3.2 service not available, closing", Phase.MAIL),
@@ -24,12 +25,49 @@ REPLIES = (
 )
 
 
+# Which lane goes first, written down anew: what is judged is not asked.
+ORDER = (Priority.URGENT, Priority.NORMAL, Priority.BULK)
+
+
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """One message in a mailbox. late: by how many seconds its MAIL FROM came after its deadline."""
 
     id: UUID
+    text: str
     late: float
+
+
+@dataclass(slots=True, eq=False)
+class _Wait:
+    priority: Priority
+    passed: int = 0
+
+
+class WatchedPlaces(Places):
+    """Places that count for everybody who waits for one how many of a later lane go first. Each place may
+    be busy with one, no more."""
+
+    def __init__(self, most: int, blame: Callable[[str], None]) -> None:
+        super().__init__(most)
+        self._blame = blame
+        self._waits: list[_Wait] = []
+
+    async def take(self, priority: Priority = Priority.NORMAL) -> None:
+        wait = _Wait(priority)
+        self._waits.append(wait)
+        try:
+            await super().take(priority)
+        finally:
+            self._waits.remove(wait)
+
+    def begins(self, priority: Priority) -> None:
+        """A message of that lane goes."""
+        for wait in self._waits:
+            if ORDER.index(priority) > ORDER.index(wait.priority):
+                wait.passed += 1
+                if wait.passed == self.most + 1:
+                    self._blame(f"{wait.passed} of {priority} went while {wait.priority} waited for a place")
 
 
 class ScriptedProvider:
@@ -44,9 +82,11 @@ class ScriptedProvider:
         weather: Weather,
         mailbox: list[Delivered],
         late: Callable[[Message], float],
+        blame: Callable[[str], None],
     ) -> None:
         self.name = name
-        self.places = Places(2)
+        self._watched = WatchedPlaces(2, blame)
+        self.places: Places = self._watched
         self._process = process
         self._weather = weather
         self._mailbox = mailbox
@@ -58,9 +98,10 @@ class ScriptedProvider:
             raise ChannelUnavailable(self.name, "it is down")
 
     async def send(self, message: Message) -> Outcome:
+        self._watched.begins(message.notification.priority)
         await self.open()
         random = self._weather.random
-        await asyncio.sleep(random.choice((0.0, 0.05, 0.3)))
+        await asyncio.sleep(random.uniform(0, 2 * self._weather.pace))
         if self._weather.happens(self._weather.bad_replies / 3):
             await asyncio.sleep(random.uniform(1.0, 20.0))  # slow, and its lease must be kept meanwhile
         await self._process.step(f"is about to say MAIL FROM to {self.name}")
@@ -85,7 +126,7 @@ class ScriptedProvider:
 
     async def _take(self, message: Message, late: float, *, answers: bool) -> Outcome:
         await self._process.step(f"sends the final dot to {self.name}")
-        self._mailbox.append(Delivered(message.notification.id, late))
+        self._mailbox.append(Delivered(message.notification.id, message.content.decode(), late))
         await self._process.step(f"waits for the answer of {self.name}")
         if not answers:
             return replies.lost(Phase.DOT, "connection lost")

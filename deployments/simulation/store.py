@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
+from deployments.simulation import journal
+from deployments.simulation.journal import Journal
 from deployments.simulation.process import Process
 from deployments.simulation.weather import Weather
-from waypost.ledger.engine import LEASE, OPTIONS, Ledger, Work, tune_sqlite
+from waypost.ledger.engine import LEASE, OPTIONS, Ledger, Work
 from waypost.ledger.tables import metadata
-from waypost.states import State, may_become
 
 T = TypeVar("T")
 
@@ -21,47 +23,58 @@ T = TypeVar("T")
 class Database:
     """What all processes of a simulation share; it survives each of them."""
 
-    def __init__(self) -> None:
-        self._raw = sqlite3.connect(":memory:", check_same_thread=False)
-        self._raw.deserialize(_empty())
-        self.engine = _engine(self._raw)
-        self.illegal: list[str] = []
-        self._states: dict[str, str] = {}
+    def __init__(self, time: Callable[[], float]) -> None:
+        self._connection = _engine().connect()
+        raw: Any = self._connection.connection.driver_connection
+        self._raw: sqlite3.Connection = raw
+        self.journal = Journal(raw, time)
 
     def transact(self, work: Work[T], writes: bool) -> T:
-        """Run `work` as one transaction, and look whether every state it left was one it may leave."""
-        with self.engine.connect() as connection:
-            connection.execution_options(waypost_writes=writes)
-            with connection.begin():
-                answer = work(connection)
-        if writes:
-            self._check()
+        """Run `work`, what it writes as one transaction, and note what it changed."""
+        # SQLite is told itself: SQLAlchemy's own transactions cost as much as what is done in them.
+        if not writes:
+            return work(self._connection)
+        self._raw.execute("BEGIN")
+        try:
+            answer = work(self._connection)
+        except BaseException:
+            self._raw.execute("ROLLBACK")
+            self.journal.rolled_back()
+            raise
+        self._raw.execute("COMMIT")
+        self.journal.committed()
         return answer
 
-    def _check(self) -> None:
-        for id, state in self._raw.execute("SELECT id, state FROM notifications"):
-            before = self._states.get(id, state)
-            if before != state and not may_become(State(before), State(state)):
-                self.illegal.append(f"{id} went from {before} to {state}")
-            self._states[id] = state
+    def rows(self, query: sa.Select[Any] | sa.CompoundSelect[Any]) -> list[sa.Row[Any]]:
+        """What `query` finds, unseen by anybody in the simulation."""
+        return self.transact(lambda connection: list(connection.execute(query).all()), writes=False)
 
     def close(self) -> None:
         """Let go of it."""
-        self.engine.dispose()
-        self._raw.close()
+        self._connection.close()
 
 
-def _engine(raw: sqlite3.Connection) -> sa.Engine:
-    engine = sa.create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, **OPTIONS)
-    tune_sqlite(engine)
-    return engine
+@cache
+def _engine() -> sa.Engine:
+    """One for all simulations, so that what SQLAlchemy compiled for one serves all that follow; each
+    connection is a database of its own."""
+    return sa.create_engine("sqlite://", creator=_fresh, poolclass=NullPool, **OPTIONS)
+
+
+def _fresh() -> sqlite3.Connection:
+    raw = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+    raw.deserialize(_empty())
+    raw.execute("PRAGMA foreign_keys=ON")
+    return raw
 
 
 @cache
 def _empty() -> bytes:
     """A database with the ledger's tables and nothing in them, made once."""
     raw = sqlite3.connect(":memory:")
-    metadata.create_all(_engine(raw))
+    with sa.create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool).begin() as connection:
+        metadata.create_all(connection)
+        journal.prepare(connection)
     return raw.serialize()
 
 

@@ -1,18 +1,33 @@
-"""The types a simulation sends, one a lane, each with another answer to a doubt."""
+"""The types a simulation sends, one a lane, each with another answer to a doubt, and a digest."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from tasks import deliver, fallback, lookup, render, report
-from waypost import Category, Doubt, Facts, NotificationType, Priority, Report, RetryPolicy
+from waypost import Batch, Category, Doubt, Facts, NotificationType, Priority, Report, Request, RetryPolicy
+from waypost.ledger.digests import HeldItem
+from waypost.notification import Notification
 
 _QUICK = RetryPolicy(first=timedelta(seconds=3), factor=2.0, longest=timedelta(seconds=20))
 
 
 class Note(Facts):
     text: str
+
+
+class NoteRequest(Request[Note]):
+    """digest: let it wait for the next digest."""
+
+    digest: bool = False
+
+    @property
+    def digested(self) -> bool:
+        return self.digest
 
 
 def _type(name: str, priority: Priority, doubt: Doubt) -> NotificationType:
@@ -28,20 +43,26 @@ def _type(name: str, priority: Priority, doubt: Doubt) -> NotificationType:
     )
 
 
-TYPES = {
-    one.name: one
-    for one in (
-        _type("code", Priority.URGENT, Doubt.RESEND),
-        _type("receipt", Priority.NORMAL, Doubt.HOLD),
-        _type("newsletter", Priority.BULK, Doubt.DROP),
-    )
-}
+CODE = _type("code", Priority.URGENT, Doubt.RESEND)
+RECEIPT = _type("receipt", Priority.NORMAL, Doubt.HOLD)
+NEWSLETTER = _type("newsletter", Priority.BULK, Doubt.DROP)
+DIGEST = _type("digest", Priority.BULK, Doubt.RESEND)
+TYPES = {one.name: one for one in (CODE, RECEIPT, NEWSLETTER, DIGEST)}
 
 
-async def take_steps(type: NotificationType, batch: UUID) -> Report:
-    """The body of every shipped flow."""
+def compose(items: Sequence[HeldItem], _until: datetime) -> dict[str, Any]:
+    """A digest that says which items it carries."""
+    return {"text": " ".join(str(item.id) for item in items)}
+
+
+Having = Callable[[Batch[Notification]], AbstractContextManager[None]]
+
+
+async def take_steps(type: NotificationType, batch: UUID, having: Having) -> Report:
+    """The body of every shipped flow; `having` what its run took up, until it has ended."""
     notifications = await lookup(type, batch=batch)
-    messages = await render(notifications)
-    outcomes = await deliver(messages)
-    outcomes = await fallback(outcomes)
-    return await report(outcomes)
+    with having(notifications):
+        messages = await render(notifications)
+        outcomes = await deliver(messages)
+        outcomes = await fallback(outcomes)
+        return await report(outcomes)

@@ -1,133 +1,177 @@
-"""A simulated worker: the real dispatcher, reaper, leases and steps over scripted surroundings."""
+"""A simulated worker: the real dispatcher, reaper, teller, leases and steps over scripted surroundings."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
+from typing import cast
+from uuid import UUID
 
+from deployments import telling
 from deployments.dispatcher import Dispatcher
 from deployments.outage import Outage
-from deployments.simulation.prefect import GatedRuns, Run, ScriptedWorker, Server
+from deployments.runs import PrefectAway, PrefectRuns, Progress
+from deployments.simulation.prefect import GatedRuns, Line, Run
 from deployments.simulation.process import Process
-from deployments.simulation.provider import Delivered, ScriptedProvider
-from deployments.simulation.store import Database, GatedLedger
-from deployments.simulation.types import TYPES, take_steps
-from deployments.simulation.weather import Weather
+from deployments.simulation.provider import ScriptedProvider
+from deployments.simulation.store import GatedLedger
+from deployments.simulation.surroundings import LEASE, Surroundings
+from deployments.simulation.types import DIGEST, RECEIPT, TYPES, compose, take_steps
 from tasks.runs import without_prefect
-from waypost.ledger import NotRecorded
+from waypost.channels import Channel
+from waypost.ledger import NotRecorded, batches, digests, intake, retention
+from waypost.ledger.batches import Announced
 from waypost.ledger.claims import Claim
 from waypost.ledger.reaper import Reaper
-from waypost.notification import Message
+from waypost.priority import Priority, room
 from waypost.runtime import Runtime
-from waypost.settings import Settings
-from waypost.templating import Templates
 
-LEASE = timedelta(seconds=6)
-SLOTS = 4
+SLOTS = 3
 POLL_SECONDS = 1.0
-REAP_SECONDS = 1.5
+REAP_SECONDS = 2.4
+TELL_SECONDS = 10.0
+PRUNE_SECONDS = 12.0
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every process of a simulation shares."""
+class Worker:
+    """What of a process takes runs and runs them, as the resident worker does."""
 
-    weather: Weather
-    database: Database
-    server: Server
-    mailboxes: Mapping[str, list[Delivered]]
-    settings: Settings
-    templates: Templates
-    true_time: TrueTime
+    def __init__(self, around: Surroundings, process: Process, runtime: Runtime) -> None:
+        self.around = around
+        self.process = process
+        self.runtime = runtime
+        self.on_end: Callable[[], None] = lambda: None
+        self._outage = Outage(around.time)
+        self._lanes: dict[UUID, Priority] = {}
+        self._line = Line(around.server, process, self._outage)
+        self._runs = GatedRuns(self._line, self, around.custody)
 
+    def lanes(self) -> dict[UUID, Priority]:
+        return self._lanes
 
-class TrueTime:
-    """The time without any process's error, by which lateness is judged."""
+    def may_take(self, lane: Priority) -> bool:
+        return not self.around.weather.limited and self._has_room(lane)
 
-    def __init__(self, began: datetime) -> None:
-        self.began = began
+    def _has_room(self, lane: Priority) -> bool:
+        return room(lane, Counter(self._lanes.values()), SLOTS) > 0
 
-    def __call__(self) -> datetime:
-        return self.began + timedelta(seconds=asyncio.get_running_loop().time())
+    def take(self, run: Run) -> None:
+        self._start(run, ours=True)
 
-    def late(self, message: Message) -> float:
-        """Seconds after its deadline; 0 when it is in time."""
-        return max(0.0, (self() - message.notification.expires_at).total_seconds())
+    def begin(self) -> None:
+        """Dispatch, and keep house beside it."""
+        ledger, time = self.runtime.ledger, self.around.time
+        dispatcher = Dispatcher(
+            ledger=ledger,
+            types=TYPES,
+            runs=self._runs,
+            worker=self,
+            leases=self.runtime.leases,
+            outage=self._outage,
+            deliver=self._deliver_directly,
+            slots=SLOTS,
+            starts_within=LEASE.total_seconds(),
+            steady=time,
+        )
+        self.on_end = dispatcher.wake
+        self.around.listeners.append((self.process, dispatcher.wake))
+        self.process.spawn(dispatcher.run(asyncio.Event()))
+        reaper = Reaper(ledger, TYPES, time)
+        self._every(REAP_SECONDS, lambda: self._reap(reaper))
+        # The teller asks for PrefectRuns and uses of it what GatedRuns has.
+        self._every(TELL_SECONDS, lambda: telling.tell(ledger, cast(PrefectRuns, self._runs)))
+        if (days := self.around.retention_days) is not None:
+            self._every(PRUNE_SECONDS, lambda: retention.prune(ledger, days))
 
+    def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        async def again_and_again() -> None:
+            while True:
+                with suppress(OSError, PrefectAway):
+                    await work()
+                await asyncio.sleep(seconds)
 
-def prepare(home: Path) -> tuple[Settings, Templates]:
-    """Settings and templates, read and compiled once for many simulations."""
-    folder = home / "templates"
-    for name in TYPES:
-        (folder / name / "en").mkdir(parents=True, exist_ok=True)
-        for part in ("subject.txt", "body.txt", "short.txt"):
-            (folder / name / "en" / part).write_text("{{ text }}")
-        (folder / name / "en" / "body.mjml").write_text("<mjml><mj-body></mj-body></mjml>")
-    return Settings(home=home), Templates(folder)
+        self.process.spawn(again_and_again())
+
+    async def _reap(self, reaper: Reaper) -> None:
+        for found in await reaper.look():
+            self.around.judge_reclaimed(found.batch)
+
+    async def look(self) -> None:
+        """Take what is scheduled, as far as there is room."""
+        with suppress(PrefectAway):
+            server = await self._line.ask("looks for runs")
+            for run in server.waiting():
+                if run.id not in self._lanes and self._has_room(run.lane):
+                    self._start(run, ours=False)
+
+    def _start(self, run: Run, *, ours: bool) -> None:
+        if run.id not in self._lanes:
+            self._lanes[run.id] = run.lane
+            self.process.spawn(self._take(run, ours))
+
+    async def _take(self, run: Run, ours: bool) -> None:
+        with suppress(OSError, PrefectAway):
+            announced = await self._announce(run)
+            if ours or (await self._line.ask("makes a run Pending")).give(run):
+                await self._hold_and_run(run, announced)
+            elif announced is not None and announced.new:
+                await batches.end(self.runtime.ledger, announced.batch, batches.Ending.DONE)
+        self._lanes.pop(run.id, None)
+        self.on_end()
+
+    async def _announce(self, run: Run) -> Announced | None:
+        if run.claim is not None:
+            return None
+        return await batches.announce(self.runtime.ledger, TYPES[run.type], run.id)
+
+    async def _hold_and_run(self, run: Run, announced: Announced | None) -> None:
+        leases = self.runtime.leases
+        with leases.over_a_run():
+            if announced is not None:
+                leases.hold_for_run(announced.batch)
+            await self._line.ask("makes a run Running")
+            run.progress = Progress.RUNNING
+            # A run that fails is over like any other: the ledger decides.
+            with suppress(OSError, NotRecorded):
+                await self._deliver(run.type, await self._batch(run))
+        await self._line.ask("says that a run has ended")
+        run.progress = Progress.ENDED
+
+    async def _batch(self, run: Run) -> UUID:
+        """What the first task of a flow does when it is given no batch."""
+        ledger = self.runtime.ledger
+        if run.claim is not None:
+            return run.claim.id
+        if run.type == DIGEST.name:
+            batch, _ = await digests.bundle(ledger, DIGEST, RECEIPT.name, compose, run.id)
+        else:
+            batch, _ = await intake.accept_for_run(ledger, TYPES[run.type], run.requests, run.id)
+        return batch
+
+    async def _deliver_directly(self, claim: Claim) -> None:
+        with self.runtime.leases.over_a_run():
+            await self._deliver(claim.type, claim.id)
+
+    async def _deliver(self, type: str, batch: UUID) -> None:
+        custody = self.around.custody
+        with without_prefect(), custody.at_work():
+            await take_steps(TYPES[type], batch, lambda taken: custody.taken(taken, self.process))
 
 
 async def work(process: Process, around: Surroundings) -> None:
     """Be a worker until killed."""
     ledger = GatedLedger(around.database, process, around.weather, LEASE)
-    providers = [
-        ScriptedProvider(name, process, around.weather, mailbox, around.true_time.late)
+    channels: list[Channel] = [
+        ScriptedProvider(name, process, around.weather, mailbox, around.late, around.journal.illegal.append)
         for name, mailbox in around.mailboxes.items()
     ]
-    runtime = Runtime(around.settings, ledger, list(providers), around.templates)
+    runtime = Runtime(around.settings, ledger, channels, around.templates)
     runtime.adopt()
-    outage = Outage(asyncio.get_running_loop().time)
-    worker = ScriptedWorker()
-    dispatcher = Dispatcher(
-        ledger=ledger,
-        types=TYPES,
-        runs=GatedRuns(around.server, process, outage, worker),
-        worker=worker,
-        leases=runtime.leases,
-        outage=outage,
-        deliver=_deliver,
-        slots=SLOTS,
-        starts_within=LEASE.total_seconds(),
-        steady=asyncio.get_running_loop().time,
-    )
-    reaper = Reaper(ledger, TYPES, asyncio.get_running_loop().time)
-    process.spawn(dispatcher.run(asyncio.Event()))
-    process.spawn(_reap(reaper))
+    worker = Worker(around, process, runtime)
+    worker.begin()
     while True:
-        await process.step("looks for runs")
-        if around.weather.prefect_answers():
-            for run in around.server.hand_out():
-                worker.in_hand[run.id] = run.claim.priority
-                process.spawn(_run(run, runtime, worker, dispatcher))
-        await asyncio.sleep(0.05 if worker.woken else POLL_SECONDS)
-        worker.woken = False
-
-
-async def _deliver(claim: Claim) -> None:
-    with without_prefect():
-        await take_steps(TYPES[claim.type], claim.id)
-
-
-async def _run(run: Run, runtime: Runtime, worker: ScriptedWorker, dispatcher: Dispatcher) -> None:
-    """One of Prefect's runs, as the resident worker runs it."""
-    # A run that fails is over like any other: the ledger decides.
-    with suppress(OSError, NotRecorded), runtime.leases.over_a_run():
-        await _deliver(run.claim)
-    run.ended = True
-    worker.in_hand.pop(run.id, None)
-    dispatcher.wake()
-
-
-async def _reap(reaper: Reaper) -> None:
-    while True:
-        with suppress(OSError):
-            await reaper.look()
-        await asyncio.sleep(REAP_SECONDS)
-
-
-def skewed(process: Process | None, true_time: TrueTime) -> datetime:
-    """What a process's wall clock says."""
-    return true_time() + timedelta(seconds=process.skew if process else 0.0)
+        await worker.look()
+        process.skew = around.jumped(process.skew)
+        await asyncio.sleep(POLL_SECONDS)
