@@ -29,6 +29,7 @@ from waypost.process import either
 
 LOOK_SECONDS = 5.0  # how long to sleep at most: notices can be lost, and clocks differ a little
 SHORTEST_SECONDS = 0.02
+TOGETHER_SECONDS = 0.01  # what comes one by one, as fast as can be, is looked at together
 LASTING_SECONDS = 1.0  # a run that has been sending for so long gets another beside it
 AWAY_SECONDS = 0.5  # how often a Prefect API that does not answer is asked again
 URGENT_AFTER = 10.0  # seconds of outage after which what is urgent goes without Prefect
@@ -102,6 +103,7 @@ class Dispatcher:
                     logger.warning("could not look for what is due (%s); trying again", type(error).__name__)
                     pause = 1.0
                 await either(stop, self._woken, pause)
+                await asyncio.sleep(TOGETHER_SECONDS)
         await asyncio.gather(*(flight.direct for flight in self._flights.values() if flight.direct))
 
     async def turn(self) -> float:

@@ -166,14 +166,18 @@ def _take_keys(
             connection,
             idempotency_keys,
             rows,
-            on_conflict=lambda insert: insert.on_conflict_do_nothing(),
-            returning=[idempotency_keys.c.key],
+            on_conflict=_leave_what_is_there,
+            returning=(idempotency_keys.c.key,),
         )
         new |= {row.key for row in inserted}
         known |= _known_keys(connection, [row["key"] for row in rows if row["key"] not in new])
         rows = [row for row in rows if row["key"] not in new and row["key"] not in known]
         _forget(connection, [row["key"] for row in rows])
     return new, known
+
+
+def _leave_what_is_there(insert: Any) -> Any:
+    return insert.on_conflict_do_nothing()
 
 
 def _forget(connection: sa.Connection, keys: list[str]) -> None:
@@ -301,28 +305,28 @@ def _count(
 
 def _remember_recipients(connection: sa.Connection, fresh: list[_Candidate], moment: datetime) -> None:
     """Keep what the requests say of their recipients; what they leave out stays as it was."""
-    fields = ("email", "phone", "name", "locale", "timezone")
     known: dict[str, dict[str, Any]] = {}
     for candidate in fresh:
         recipient = candidate.request.recipient
         row = known.setdefault(
-            recipient.key, {"key": recipient.key, "updated_at": moment, **dict.fromkeys(fields)}
+            recipient.key, {"key": recipient.key, "updated_at": moment, **dict.fromkeys(_TOLD)}
         )
-        row.update({f: v for f in fields if (v := getattr(recipient, f)) is not None})
-    if not known:
-        return
-
-    def keep_what_is_left_out(insert: Any) -> Any:
-        return insert.on_conflict_do_update(
-            index_elements=[recipients.c.key],
-            set_={
-                "updated_at": insert.excluded.updated_at,
-                **{f: sa.func.coalesce(insert.excluded[f], recipients.c[f]) for f in fields},
-            },
-        )
-
+        row.update({f: v for f in _TOLD if (v := getattr(recipient, f)) is not None})
     rows = [row for _, row in sorted(known.items())]
-    insert_many(connection, recipients, rows, on_conflict=keep_what_is_left_out)
+    insert_many(connection, recipients, rows, on_conflict=_keep_what_is_left_out)
+
+
+_TOLD = ("email", "phone", "name", "locale", "timezone")
+
+
+def _keep_what_is_left_out(insert: Any) -> Any:
+    return insert.on_conflict_do_update(
+        index_elements=[recipients.c.key],
+        set_={
+            "updated_at": insert.excluded.updated_at,
+            **{field: sa.func.coalesce(insert.excluded[field], recipients.c[field]) for field in _TOLD},
+        },
+    )
 
 
 def _row(

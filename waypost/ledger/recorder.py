@@ -216,7 +216,7 @@ def _write_finishes(connection: sa.Connection, finishes: list[Finish]) -> set[UU
         for finish in finishes
         if finish.attempt and finish.outcome
     ]
-    update_many(connection, attempts, answers, attempts.c.finished_at.is_(None))
+    update_many(connection, attempts, answers, _UNANSWERED)
     # A refusal with another step to take changes only the attempt: the notification goes on.
     moving = [finish for finish in finishes if finish.decision.state is not State.SENDING]
     written = {finish.notification_id for finish in finishes} - {f.notification_id for f in moving}
@@ -226,6 +226,9 @@ def _write_finishes(connection: sa.Connection, finishes: list[Finish]) -> set[UU
     for state, members in by_state.items():
         written |= _move(connection, state, members)
     return written
+
+
+_UNANSWERED = attempts.c.finished_at.is_(None)
 
 
 def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set[UUID]:
