@@ -43,7 +43,7 @@ from prefect.workers.base import (
 
 from waypost.clock import now
 from waypost.ledger import batches
-from waypost.ledger.batches import Announced
+from waypost.ledger.engine import passes
 from waypost.notification_type import NotificationType
 from waypost.priority import Priority, room
 from waypost.runtime import Runtime
@@ -53,6 +53,10 @@ PATIENCE = 2  # how often a run's own call to the API is repeated: 2 s, then 4 s
 CANCELLATION_SECONDS = 1.0  # how often Prefect is asked whether somebody cancelled runs that last longer
 COURTESY_SECONDS = 3.0  # how long an API that does not answer is waited for by a worker that stops
 FAREWELL_SECONDS = 15.0  # how long runs in flight may take to finish when the worker stops
+
+
+class LedgerAway(RuntimeError):
+    """The ledger does not answer. Says by which error."""
 
 
 class ResidentResult(BaseWorkerResult):
@@ -206,10 +210,11 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
                 announced = await self._announce(flow_run)
                 if ours or await self._won(flow_run):
                     await self._hold_and_run(flow_run, announced)
-                else:
-                    await self._withdraw(announced)
         except asyncio.CancelledError:
             raise
+        except LedgerAway as error:
+            # It stays scheduled, and is found again by the next look.
+            logger.warning("The ledger does not answer (%s): the run waits for it", error)
         except (httpx.HTTPError, ObjectNotFound) as error:
             # What of it was done is in the ledger, which tells Prefect once it answers.
             logging.getLogger("waypost.worker").warning(
@@ -226,9 +231,10 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         answer = await self.client.set_flow_run_state(flow_run.id, Pending())
         return answer.status is SetStateStatus.ACCEPT
 
-    async def _announce(self, flow_run: FlowRun) -> Announced | None:
+    async def _announce(self, flow_run: FlowRun) -> UUID | None:
         """A batch for a run that brings its own requests, before the run is ours: should this process die
-        before they are accepted, whoever finds the batch lets the run start again."""
+        before they are accepted, whoever finds the batch lets the run start again. Whoever does not get
+        the run leaves the batch: it may be the winner's too. Raises LedgerAway."""
         if flow_run.parameters.get("batch") is not None:
             return None
         try:
@@ -236,19 +242,21 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         except Exception:
             return None  # it is said when the run is ours
         runtime = await Runtime.current()
-        return await batches.announce(runtime.ledger, type, flow_run.id) if type else None
+        if type is None:
+            return None
+        try:
+            return await batches.announce(runtime.ledger, type, flow_run.id)
+        except Exception as error:
+            if passes(error):
+                raise LedgerAway(error.__class__.__name__) from None
+            raise
 
-    async def _withdraw(self, announced: Announced | None) -> None:
-        """Another worker has the run."""
-        if announced is not None and announced.new:
-            await batches.end((await Runtime.current()).ledger, announced.batch, batches.Ending.DONE)
-
-    async def _hold_and_run(self, flow_run: FlowRun, announced: Announced | None) -> None:
+    async def _hold_and_run(self, flow_run: FlowRun, announced: UUID | None) -> None:
         """Let go of what the run held, however it ends."""
         leases = (await Runtime.current()).leases
         with leases.over_a_run():
             if announced is not None:
-                leases.hold_for_run(announced.batch)
+                leases.hold_for_run(announced)
             await self.run(flow_run)
 
     async def _flow(self, flow_run: FlowRun) -> Flow[..., Any]:

@@ -207,6 +207,7 @@ class Dispatch:
             channel=self.route[delivery.step][0],
             provider=channel.name,
             flow_run_id=self.flow_run_id,
+            step=delivery.step,
         )
 
     def _conclude(

@@ -110,7 +110,6 @@ def _nowhere(rows: Rows, times: Counter[UUID]) -> list[str]:
 def _after_a_doubt(row: sa.Row[Any], tries: Sequence[sa.Row[Any]], around: Surroundings) -> list[str]:
     """What is in doubt goes nowhere else, and is sent no oftener than its type says."""
     wrong: list[str] = []
-    route = list(around.mailboxes)
     in_doubt = 0
     for before, then in pairwise(tries):
         if before.verdict != Answer.UNKNOWN:
@@ -120,8 +119,8 @@ def _after_a_doubt(row: sa.Row[Any], tries: Sequence[sa.Row[Any]], around: Surro
             wrong.append(f"{row.id}, {row.type}, was sent again after {in_doubt} UNKNOWN")
         if then.batch_id == before.batch_id:
             wrong.append(f"{row.id} went on to {then.provider} in the run that left it UNKNOWN")
-        elif route.index(then.provider) > route.index(before.provider) and not _was_down(around, then):
-            wrong.append(f"{row.id} fell back to {then.provider} when {before.provider} left it UNKNOWN")
+        elif then.provider != before.provider and not _was_down(around, then):
+            wrong.append(f"{row.id} went over {then.provider} when {before.provider} left it UNKNOWN")
     return wrong
 
 

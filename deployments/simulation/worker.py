@@ -22,7 +22,6 @@ from deployments.simulation.types import DIGEST, RECEIPT, TYPES, compose, take_s
 from tasks.runs import without_prefect
 from waypost.channels import Channel
 from waypost.ledger import NotRecorded, batches, digests, intake, retention
-from waypost.ledger.batches import Announced
 from waypost.ledger.claims import Claim
 from waypost.ledger.reaper import Reaper
 from waypost.priority import Priority, room
@@ -116,21 +115,19 @@ class Worker:
             announced = await self._announce(run)
             if ours or (await self._line.ask("makes a run Pending")).give(run):
                 await self._hold_and_run(run, announced)
-            elif announced is not None and announced.new:
-                await batches.end(self.runtime.ledger, announced.batch, batches.Ending.DONE)
         self._lanes.pop(run.id, None)
         self.on_end()
 
-    async def _announce(self, run: Run) -> Announced | None:
+    async def _announce(self, run: Run) -> UUID | None:
         if run.claim is not None:
             return None
         return await batches.announce(self.runtime.ledger, TYPES[run.type], run.id)
 
-    async def _hold_and_run(self, run: Run, announced: Announced | None) -> None:
+    async def _hold_and_run(self, run: Run, announced: UUID | None) -> None:
         leases = self.runtime.leases
         with leases.over_a_run():
             if announced is not None:
-                leases.hold_for_run(announced.batch)
+                leases.hold_for_run(announced)
             await self._line.ask("makes a run Running")
             run.progress = Progress.RUNNING
             # A run that fails is over like any other: the ledger decides.

@@ -82,23 +82,14 @@ def open_batch(
     return id
 
 
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """The batch that waits for a run; `new` when it was made just now."""
-
-    batch: UUID
-    new: bool
-
-
-async def announce(ledger: Ledger, type: NotificationType, flow_run_id: UUID) -> Announced:
+async def announce(ledger: Ledger, type: NotificationType, flow_run_id: UUID) -> UUID:
     """A batch for a run that brings its own requests, made before it starts: should its worker be lost
-    before they are accepted, whoever finds the batch lets the run start again."""
+    before they are accepted, whoever finds the batch lapsed lets the run start again. Of several workers
+    who would have the run, each finds the first one's."""
 
-    def work(connection: sa.Connection) -> Announced:
+    def work(connection: sa.Connection) -> UUID:
         known = announced(connection, flow_run_id)
-        if known is not None:
-            return Announced(known, new=False)
-        return Announced(open_batch(connection, ledger, type.name, type.lane, 0, flow_run_id), new=True)
+        return known or open_batch(connection, ledger, type.name, type.lane, 0, flow_run_id)
 
     return await ledger.write(work)
 

@@ -11,7 +11,6 @@ from uuid import UUID
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 
 
@@ -178,7 +177,7 @@ def _unnested(table: sa.Table, names: tuple[str, ...]) -> sa.Subquery:
     given = sa.func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
     return sa.select(
         *(
-            sa.cast(given.c[name], JSONB).label(name)
+            sa.cast(given.c[name], sa.JSON).label(name)
             if isinstance(table.c[name].type, sa.JSON)
             else given.c[name]
             for name in names

@@ -30,13 +30,15 @@ from waypost.states import TERMINAL, State
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """An attempt about to be made."""
+    """An attempt about to be made. step: of its notification's route; should its run be lost, the
+    notification goes on from there and over no other provider."""
 
     notification_id: UUID
     batch: UUID
     channel: str
     provider: str
     flow_run_id: UUID | None
+    step: int = 0
     id: UUID = field(default_factory=new_id)
     started_at: datetime = field(default_factory=now)
 
@@ -162,12 +164,12 @@ def _write_begins(connection: sa.Connection, begins: Sequence[Begin], again: boo
     if not begins:
         return {}
     known = _begun_before(connection, begins) if again else {}
-    by_batch: defaultdict[UUID, list[Begin]] = defaultdict(list)
+    alike: defaultdict[tuple[UUID, int], list[Begin]] = defaultdict(list)
     for begin in begins:
         if begin.id not in known:
-            by_batch[begin.batch].append(begin)
+            alike[begin.batch, begin.step].append(begin)
     numbers: dict[UUID, int] = {}
-    for batch, members in sorted(by_batch.items()):
+    for (batch, step), members in sorted(alike.items()):
         update = (
             sa.update(notifications)
             .where(
@@ -175,7 +177,7 @@ def _write_begins(connection: sa.Connection, begins: Sequence[Begin], again: boo
                 notifications.c.batch_id == batch,
                 IN_HAND,
             )
-            .values(state=State.SENDING, tries=notifications.c.tries + 1)
+            .values(state=State.SENDING, step=step, tries=notifications.c.tries + 1)
             .returning(notifications.c.id, notifications.c.tries)
         )
         numbers |= {row.id: row.tries for row in connection.execute(update)}

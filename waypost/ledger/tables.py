@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
@@ -26,7 +25,8 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 
 
 Id: sa.types.TypeEngine[UUID] = sa.Uuid()
-Json = sa.JSON().with_variant(JSONB(), "postgresql")
+# JSON and not JSONB: it is only ever read whole, and JSONB is taken apart and put together again for that.
+Json = sa.JSON()
 
 metadata = sa.MetaData(
     naming_convention={

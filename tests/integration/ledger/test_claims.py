@@ -143,7 +143,7 @@ async def test_a_run_whose_batch_was_announced_uses_that_one(ledger):
     announced = await batches.announce(ledger, NOTE, run)
     again = await batches.announce(ledger, NOTE, run)
     batch, _ = await accept_for_run(ledger, NOTE, [ask()], run)
-    assert (announced.new, again.new, batch == announced.batch == again.batch) == (True, False, True)
+    assert announced == again == batch
 
 
 async def test_what_is_more_than_a_run_may_hold_goes_to_others(ledger, monkeypatch):

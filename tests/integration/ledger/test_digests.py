@@ -119,7 +119,7 @@ async def test_what_is_bundled_after_its_batch_has_ended_goes_to_other_runs(ledg
     for number in range(9):
         await hold(ledger, "a", to=f"r{number}")
     loop, run, ends = asyncio.get_running_loop(), uuid4(), []
-    batch = (await batches.announce(ledger, DIGEST, run)).batch
+    batch = await batches.announce(ledger, DIGEST, run)
 
     def end():
         ends.append(asyncio.create_task(batches.end(ledger, batch, Ending.LOST)))

@@ -88,6 +88,19 @@ async def test_what_was_refused_and_had_not_begun_its_next_step_is_in_no_doubt(l
     assert (found.free, found.in_doubt, row.state, row.in_doubt) == (1, 0, "accepted", 0)
 
 
+async def test_what_is_in_doubt_at_a_later_step_of_its_route_is_sent_again_over_no_other(ledger):
+    batch, [one] = await claimed(ledger)
+    recorder, first = Recorder(ledger), begin(one, batch)
+    await recorder.begin(first)
+    refused = Outcome(Verdict.REFUSED, Phase.RCPT, code=550)
+    over = Finish(one.id, batch, Decision(State.SENDING), attempt=first.id, outcome=refused)
+    await recorder.begin(replace(begin(one, batch), step=1, provider="backup"), after=over)
+    await lost(ledger)
+    await change(ledger, due_at=LONG_AGO)
+    _, [again] = await taken(ledger)
+    assert (again.step, again.in_doubt) == (1, 1)
+
+
 async def test_a_run_that_lost_its_work_cannot_send_it(ledger):
     batch, [mine] = await claimed(ledger)
     await lost(ledger)

@@ -27,6 +27,17 @@ async def test_upgrading_again_and_at_once_is_safe(ledger):
     await ledger.check_schema()
 
 
+async def test_a_ledger_of_the_version_before_keeps_its_facts(ledger):
+    await accepted(ledger)
+    [before] = await rows(ledger)
+    if ledger.is_postgres:
+        await run_sql(ledger, "ALTER TABLE notifications ALTER COLUMN data TYPE JSONB")
+    await run_sql(ledger, "UPDATE alembic_version SET version_num = '0002'")
+    await ledger.upgrade()
+    [after] = await rows(ledger)
+    assert after.data == before.data == {"text": "hello"}
+
+
 async def test_a_ledger_of_another_version_is_refused_with_advice(ledger):
     [known] = await ledger.read(
         lambda connection: connection.scalars(sa.text("SELECT version_num FROM alembic_version")).all()
