@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from waypost.clock import now
 from waypost.ids import new_id
 from waypost.ledger.engine import Ledger
-from waypost.ledger.many import among
+from waypost.ledger.many import among, insert_many, leave_what_is_there
 from waypost.ledger.notices import announce_work
 from waypost.ledger.tables import IN_HAND, batches, events, notifications
 from waypost.notification_type import NotificationType
@@ -78,7 +78,7 @@ def open_batch(
         "created_at": moment,
         "leased_until": moment + ledger.lease,
     }
-    connection.execute(ledger.insert(batches).on_conflict_do_nothing(), values)
+    insert_many(connection, batches, [values], on_conflict=leave_what_is_there)
     return id
 
 

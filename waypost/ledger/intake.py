@@ -17,7 +17,7 @@ from waypost.ids import new_id
 from waypost.ledger.batches import announced, open_batch
 from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.ledger.engine import Ledger
-from waypost.ledger.many import insert_many
+from waypost.ledger.many import insert_many, leave_what_is_there
 from waypost.ledger.notices import announce_work
 from waypost.ledger.tables import batches, groups, idempotency_keys, notifications, recipients
 from waypost.notification import Answer, Receipt
@@ -166,7 +166,7 @@ def _take_keys(
             connection,
             idempotency_keys,
             rows,
-            on_conflict=_leave_what_is_there,
+            on_conflict=leave_what_is_there,
             returning=(idempotency_keys.c.key,),
         )
         new |= {row.key for row in inserted}
@@ -174,10 +174,6 @@ def _take_keys(
         rows = [row for row in rows if row["key"] not in new and row["key"] not in known]
         _forget(connection, [row["key"] for row in rows])
     return new, known
-
-
-def _leave_what_is_there(insert: Any) -> Any:
-    return insert.on_conflict_do_nothing()
 
 
 def _forget(connection: sa.Connection, keys: list[str]) -> None:

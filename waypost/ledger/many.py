@@ -80,6 +80,11 @@ def among(
 Conflict = Callable[[Any], Any]
 
 
+def leave_what_is_there(insert: Any) -> Any:
+    """ON CONFLICT DO NOTHING"""
+    return insert.on_conflict_do_nothing()
+
+
 def insert_many(
     connection: sa.Connection,
     table: sa.Table,
@@ -135,8 +140,11 @@ def _insertion(
             return _returning(sa.insert(table).from_select(list(names), given), returning)
         insert = on_conflict(postgresql.insert(table).from_select(list(names), given))
         return _written_out(_returning(insert, returning), table, names)
-    insert = sa.insert(table) if on_conflict is None else on_conflict(sqlite.insert(table))
-    return _returning(insert, returning)
+    if on_conflict is None:
+        return _returning(sa.insert(table), returning)
+    insert = on_conflict(sqlite.insert(table))
+    # Of many rows only the construct answers anything.
+    return _returning(insert, returning) if returning else _written_out(insert, table, names)
 
 
 def _returning(statement: Any, returning: tuple[sa.Column[Any], ...]) -> Any:
@@ -146,9 +154,13 @@ def _returning(statement: Any, returning: tuple[sa.Column[Any], ...]) -> Any:
 def _written_out(statement: Any, table: sa.Table, names: tuple[str, ...]) -> sa.TextClause:
     """An INSERT with ON CONFLICT as text: of the construct SQLAlchemy keeps no compiled form, and a single
     request waited milliseconds for it to be compiled anew."""
-    text = str(statement.compile(dialect=postgresql.dialect(paramstyle="named")))
-    arrays = (sa.bindparam(f"_{name}", type_=_Array(_element(table.c[name]))) for name in names)
-    return sa.text(text).bindparams(*arrays)
+    if isinstance(statement, postgresql.Insert):
+        dialect, keys = postgresql.dialect(paramstyle="named"), None
+        given = [sa.bindparam(f"_{name}", type_=_Array(_element(table.c[name]))) for name in names]
+    else:
+        dialect, keys = sqlite.dialect(paramstyle="named"), list(names)
+        given = [sa.bindparam(name, type_=table.c[name].type) for name in names]
+    return sa.text(str(statement.compile(dialect=dialect, column_keys=keys))).bindparams(*given)
 
 
 @lru_cache(64)
