@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from deployments.simulation.scenario import simulate
 from deployments.simulation.surroundings import prepare
 from deployments.simulation.verdict import Verdict
+from waypost.process import settle_in
 from waypost.settings import Settings
 from waypost.templating import Templates
 
@@ -107,9 +107,7 @@ def _prepared() -> tuple[Settings, Templates]:
     folder = tempfile.TemporaryDirectory(prefix="waypost-simulation-")
     _folders.append(folder)
     prepared = prepare(Path(folder.name))
-    # What is loaded stays: walking it again and again takes the garbage collector a third of the time.
-    gc.collect()
-    gc.freeze()
+    settle_in()  # walking what is loaded again and again takes the garbage collector a third of the time
     return prepared
 
 
