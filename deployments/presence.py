@@ -17,8 +17,10 @@ import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from deployments.api import prefect_client
+from deployments.worker import COURTESY_SECONDS
 from waypost.clock import now
 from waypost.ledger.batches import OWNER
 
@@ -48,8 +50,13 @@ async def shown(work_pool: str) -> AsyncGenerator[None]:
             yield
         finally:
             beating.cancel()
-            with suppress(httpx.HTTPError, PrefectException):  # it is not seen for long anyway
-                await client.delete_variable_by_name(_name(work_pool))
+            # It is not seen for long anyway: an API that does not answer is not asked twice.
+            with (
+                suppress(httpx.HTTPError, PrefectException, TimeoutError),
+                temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+            ):
+                async with asyncio.timeout(COURTESY_SECONDS):
+                    await client.delete_variable_by_name(_name(work_pool))
 
 
 async def seen(client: PrefectClient, work_pool: str) -> Presence | None:
