@@ -212,16 +212,16 @@ async def take(
         moment = now()
         _fill_up(connection, batch, limit, moment)
         rows, broken = _read(connection, batch)
-        late = [row.id for row in rows if row.expires_at <= moment]
-        expire(connection, late, moment)
+        late: list[UUID] = []
         found: list[Notification] = []
         for row in rows:
             if row.expires_at <= moment:
-                continue
-            if not damaged.sound(row):
+                late.append(row.id)
+            elif (one := _notification(row, default_locale, default_timezone)) is None:
                 broken.append(row.id)
             else:
-                found.append(_notification(row, default_locale, default_timezone))
+                found.append(one)
+        expire(connection, late, moment)
         damaged.fail(connection, broken)
         return Taken(found, f"{len(broken)} rows could not be read, and failed" if broken else "")
 
@@ -328,11 +328,16 @@ def _read(connection: sa.Connection, batch: UUID) -> tuple[list[sa.Row[Any]], li
     return rows, broken
 
 
-def _notification(row: Any, default_locale: str, default_timezone: str) -> Notification:
+def _notification(row: Any, default_locale: str, default_timezone: str) -> Notification | None:
+    """None when the row holds what no notification can."""
     (
         id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,
         key, email, phone, name, locale, timezone,
     ) = row  # fmt: skip
+    if key is None or not damaged.sound(
+        data, priority, (count, step, tries, in_doubt), accepted_at, expires_at
+    ):
+        return None
     return Notification(
         id=id,
         type=type,

@@ -62,17 +62,15 @@ def countable(number: Any) -> bool:
     return isinstance(number, int) and number < MOST
 
 
-def sound(row: Any) -> bool:
-    """Whether a notification can be made of the row that `claims.take` has read."""
-    _, _, priority, data, count, accepted_at, expires_at, step, tries, in_doubt, key, *_ = row
+def sound(
+    data: Any, priority: Any, counts: tuple[Any, ...], accepted_at: datetime, expires_at: datetime
+) -> bool:
+    """Whether a notification can hold these."""
     return (
-        key is not None
-        and isinstance(data, dict)
+        isinstance(data, dict)
         and priority in _LANES
-        and countable(tries)
-        and countable(step)
-        and countable(in_doubt)
-        and countable(count)
+        and all(type(count) is int for count in counts)
+        and max(counts) < MOST
         and accepted_at > EARLIEST
         and expires_at < LATEST
     )
