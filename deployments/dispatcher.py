@@ -17,7 +17,7 @@ from typing import Protocol
 from uuid import UUID
 
 from deployments.outage import Outage
-from deployments.runs import PrefectAway, Progress, Runs
+from deployments.runs import PrefectAway, Progress, Refused, Runs
 from waypost.clock import now
 from waypost.ledger import Ledger, batches, claims
 from waypost.ledger.batches import Ending, Leases
@@ -30,11 +30,13 @@ from waypost.process import either
 LOOK_SECONDS = 5.0  # how long to sleep at most: notices can be lost, and clocks differ a little
 SHORTEST_SECONDS = 0.02
 TOGETHER_SECONDS = 0.01  # what comes one by one, as fast as can be, is looked at together
+SOONEST_SECONDS, LATEST_SECONDS = 0.5, 60.0  # waits after runs that could not be made, or ended unbegun
 LASTING_SECONDS = 1.0  # a run that has been sending for so long gets another beside it
 AWAY_SECONDS = 0.5  # how often a Prefect API that does not answer is asked again
 URGENT_AFTER = 10.0  # seconds of outage after which what is urgent goes without Prefect
 ASK_SECONDS = 5.0  # how often Prefect is asked about runs that are not in this process
 
+LaneKey = tuple[str, Priority]
 logger = logging.getLogger("waypost.dispatcher")
 
 
@@ -59,12 +61,25 @@ class Flight:
     asked_at: float = 0.0
     begun_at: float = 0.0
     taken_at: float = 0.0
+    size: int = 0
 
     def is_quick(self, moment: float) -> bool:
         """What is due in its lane does better to wait for it: it takes that along, or ends in a moment."""
-        if self.direct is not None or self.claim.size >= CLAIM_LIMIT:
+        if self.direct is not None or max(self.size, self.claim.size) >= CLAIM_LIMIT:
             return False
         return self.held or moment - self.taken_at < LASTING_SECONDS
+
+
+@dataclass(slots=True)
+class Setback:
+    """A lane whose runs come to nothing. The first is made again at once, the next after growing waits."""
+
+    until: float = 0.0
+    wait: float = 0.0
+
+    def again(self, moment: float) -> None:
+        self.until = moment + self.wait
+        self.wait = min(max(SOONEST_SECONDS, self.wait * 2), LATEST_SECONDS)
 
 
 @dataclass(slots=True)
@@ -83,6 +98,9 @@ class Dispatcher:
     starts_within: float
     steady: Callable[[], float] = time.monotonic
     _flights: dict[UUID, Flight] = field(default_factory=dict[UUID, Flight])
+    _setbacks: dict[tuple[str, Priority], Setback] = field(
+        default_factory=dict[tuple[str, Priority], Setback]
+    )
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -137,8 +155,10 @@ class Dispatcher:
             if id not in still_open:
                 self._forget(flight)
                 continue
-            if still_open[id] and flight.held:
+            flight.size = still_open[id].size
+            if still_open[id].taken and flight.held:
                 flight.taken_at = self.steady()
+                self._setbacks.pop(_lane(flight.claim), None)
                 self._let_go(flight)
             if flight.direct is not None:
                 if flight.direct.done():
@@ -146,12 +166,12 @@ class Dispatcher:
             elif flight.run in here:
                 flight.seen_here = True
             elif flight.seen_here:
-                await self._run_is_over(flight, taken=still_open[id])
+                await self._run_is_over(flight, taken=still_open[id].taken)
         if not self.outage.on:
             await self._ask_prefect(still_open)
-        return {id for id, taken in still_open.items() if not taken}
+        return {id for id, found in still_open.items() if not found.taken}
 
-    async def _ask_prefect(self, still_open: Mapping[UUID, bool]) -> None:
+    async def _ask_prefect(self, still_open: Mapping[UUID, batches.Progress]) -> None:
         """Runs that other processes have, or nobody yet: has Prefect ended them, or lost them?"""
         moment = self.steady()
         elsewhere = {
@@ -169,7 +189,8 @@ class Dispatcher:
             if found is Progress.WAITING:
                 flight.begun_at = moment
             elif found is Progress.ENDED or self._is_overdue(flight, found):
-                await self._run_is_over(flight, taken=still_open.get(flight.claim.id, True))
+                known = still_open.get(flight.claim.id)
+                await self._run_is_over(flight, taken=known is None or known.taken)
 
     def _is_overdue(self, flight: Flight, progress: Progress) -> bool:
         """A run that a worker has taken, and that has not taken up its batch in all that time: the worker
@@ -178,11 +199,15 @@ class Dispatcher:
         return flight.held and self.steady() - flight.begun_at > allowed
 
     async def _run_is_over(self, flight: Flight, *, taken: bool) -> None:
-        """The run has ended and its batch has not. Never taken up: its work is free at once. Taken up:
-        something may be on the wire, so that the lease must lapse first."""
+        """The run has ended and its batch has not. Never taken up: its work is free. Taken up: something
+        may be on the wire, so that the lease must lapse first."""
         if not taken:
+            self._set_back(flight.claim)
             await batches.end(self.ledger, flight.claim.id, Ending.LOST)
         self._forget(flight)
+
+    def _set_back(self, claim: Claim) -> None:
+        self._setbacks.setdefault(_lane(claim), Setback()).again(self.steady())
 
     def _forget(self, flight: Flight) -> None:
         self._flights.pop(flight.claim.id, None)
@@ -211,7 +236,7 @@ class Dispatcher:
         return flight
 
     async def _deliver(self, claim: Claim) -> None:
-        logger.warning("Prefect does not answer: sending %d %s without it", claim.size, claim.type)
+        logger.warning("sending %d %s without Prefect", claim.size, claim.type)
         try:
             await self.deliver(claim)
         except Exception:
@@ -220,9 +245,22 @@ class Dispatcher:
             self.wake()
 
     async def _ask_for_run(self, flight: Flight) -> None:
-        flight.run = await self.runs.start(flight.claim)
+        try:
+            flight.run = await self.runs.start(flight.claim)
+        except Refused as error:
+            await self._do_without(flight, error)
+            return
         flight.asked_at = flight.begun_at = self.steady()
         await batches.given_run(self.ledger, flight.claim.id, flight.run)
+
+    async def _do_without(self, flight: Flight, error: Refused) -> None:
+        """Prefect answers, and will not have a run of this type: no other type waits for that. What is
+        urgent goes directly, the rest waits for somebody to mend it."""
+        logger.error("Prefect takes no run of %s: %s", flight.claim.type, error)
+        if flight.claim.priority is Priority.URGENT:
+            flight.direct = asyncio.create_task(self._deliver(flight.claim))
+        else:
+            await self._run_is_over(flight, taken=False)
 
     async def _launch(self) -> float:
         """Claim and start what is due, a batch a lane in turn, as far as there is room. Answers in how
@@ -249,9 +287,7 @@ class Dispatcher:
 
     def _has_room(self, lane: Lane) -> bool:
         of_lane = [
-            flight
-            for flight in self._flights.values()
-            if (flight.claim.type, flight.claim.priority) == (lane.type, lane.priority)
+            flight for flight in self._flights.values() if _lane(flight.claim) == (lane.type, lane.priority)
         ]
         if len(of_lane) >= self.types[lane.type].runs_at_once:
             return False
@@ -259,7 +295,13 @@ class Dispatcher:
             return False
         if self.outage.on and lane.priority is not Priority.URGENT:
             return False
+        if (setback := self._setbacks.get((lane.type, lane.priority))) and setback.until > self.steady():
+            return False
         here = self.worker.lanes()
         running = Counter(here.values())
         running.update(flight.claim.priority for flight in self._flights.values() if flight.run not in here)
         return room(lane.priority, running, self.slots) > 0
+
+
+def _lane(claim: Claim) -> LaneKey:
+    return claim.type, claim.priority

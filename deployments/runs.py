@@ -37,7 +37,9 @@ from waypost.priority import Priority
 
 DIRECT = "without-prefect"
 ANSWERS_WITHIN = 10.0  # seconds
-REFUSED = range(400, 500)
+LOST = (400, 404)  # how a deployment without its work pool, and one that is not there, are answered
+# What of 400 to 499 speaks of the server's or our own state, and not of what was asked.
+AWAY = (401, 403, 407, 408, 425, 429)
 
 logger = logging.getLogger("waypost.prefect")
 
@@ -55,8 +57,13 @@ class PrefectAway(RuntimeError):
     """The Prefect API does not answer, or not as it should."""
 
 
+class Refused(RuntimeError):
+    """Prefect answers, and will not have what was asked. Says why, in its words."""
+
+
 class Runs(Protocol):
-    """What is asked of Prefect. Every call raises PrefectAway when it does not answer."""
+    """What is asked of Prefect. Every call raises PrefectAway when it does not answer, and Refused when it
+    does and will not."""
 
     async def start(self, claim: Claim) -> UUID:
         """Create the run that will take the batch up. Creating it again answers the same run."""
@@ -106,7 +113,8 @@ class PrefectRuns:
         tenth of a second) are saved.
         """
         async with self._asking() as client:
-            ours = await self._ours(client, claim)
+            mine = Pending(message=f"Taken by {self._taker.name}") if self._taker else None
+            ours = await self._is_taken_here(client, claim)
             run = await self._create(
                 client,
                 claim.type,
@@ -115,21 +123,23 @@ class PrefectRuns:
                 tags=[f"attempt:{claim.attempt}"],
                 idempotency_key=str(claim.id),
                 work_queue_name=str(claim.priority),
-                state=to_state_create(ours or Scheduled()),
+                state=to_state_create(mine if mine and ours else Scheduled()),
             )
-        # If it was created before, and the answer lost, it may have been offered to others.
-        if self._taker and ours and _is(ours, run.state):
-            self._taker.take(run, claim.priority)
+        # It may have been created before, and the answer lost: what it is, and not what it was to be, says
+        # whose it is.
+        if self._taker and mine and _is(mine, run.state):
+            if self._taker.may_take(claim.priority):
+                self._taker.take(run, claim.priority)
+            else:
+                await self.again(run.id)
         return run.id
 
-    async def _ours(self, client: PrefectClient, claim: Claim) -> State[Any] | None:
-        """The state of a run that is taken here from the start. What a concurrency limit of its
-        deployment governs is for Prefect to hand out."""
+    async def _is_taken_here(self, client: PrefectClient, claim: Claim) -> bool:
+        """Whether a run is taken here from the start. What a concurrency limit of its deployment governs is
+        for Prefect to hand out."""
         if self._taker is None or not self._taker.may_take(claim.priority):
-            return None
-        if await self._deployment(client, claim.type) in self._limited:
-            return None
-        return Pending(message=f"Taken by {self._taker.name}")
+            return False
+        return await self._deployment(client, claim.type) not in self._limited
 
     async def _create(self, client: PrefectClient, type: str, **described: Any) -> FlowRun:
         """A run of the type's deployment. Deployments that the server does not know (it is new, or lost
@@ -137,7 +147,7 @@ class PrefectRuns:
         try:
             return await _created(client, await self._deployment(client, type), described)
         except (ObjectNotFound, httpx.HTTPStatusError) as error:
-            if not _is_unknown(error):
+            if not _is_lost(error):
                 raise
             self._deployments = await registry.deploy(client, self._work_pool)
         return await _created(client, await self._deployment(client, type), described)
@@ -183,7 +193,7 @@ class PrefectRuns:
 
     async def again(self, id: UUID) -> None:
         """Let the run start once more: its worker was lost before anything of it was accepted."""
-        await self._correct(id, Scheduled(message="Its worker was lost before it began; it starts again."))
+        await self._correct(id, Scheduled(message="Its worker did not begin it; it starts again."))
 
     async def _correct(self, id: UUID, state: State[Any]) -> None:
         async with self._asking() as client:
@@ -238,6 +248,8 @@ class PrefectRuns:
         except ObjectNotFound:
             raise
         except (httpx.HTTPError, PrefectException, TimeoutError) as error:
+            if isinstance(error, httpx.HTTPStatusError) and _is_refusal(error.response.status_code):
+                raise Refused(f"{error.response.status_code} {error.response.text[:200]}") from None
             if self._outage.failed():
                 logger.warning("the Prefect API does not answer (%s); asking again", type(error).__name__)
             raise PrefectAway(f"the Prefect API does not answer ({type(error).__name__})") from None
@@ -270,12 +282,15 @@ def _progress(state: State[Any] | None) -> Progress:
     return Progress.STARTING if state.is_pending() else Progress.RUNNING
 
 
-def _is_unknown(error: Exception) -> bool:
-    """Prefect's client has its own error for what is not there, and not everywhere; a deployment without
-    its work pool is a bad request."""
+def _is_lost(error: Exception) -> bool:
+    """Prefect's client has its own error for what is not there, and not everywhere."""
     return isinstance(error, ObjectNotFound) or (
-        isinstance(error, httpx.HTTPStatusError) and error.response.status_code in REFUSED
+        isinstance(error, httpx.HTTPStatusError) and error.response.status_code in LOST
     )
+
+
+def _is_refusal(status: int) -> bool:
+    return 400 <= status < 500 and status not in AWAY
 
 
 def _name(type: str, batch: UUID) -> str:

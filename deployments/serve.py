@@ -36,6 +36,7 @@ STARTS_WITHIN = 300.0  # seconds that infrastructure of other workers (a contain
 RETENTION_SECONDS = 3600.0
 POLLING_SHARE = 5.0  # times as long as a look for runs took is waited before the next
 LISTENING_SECONDS = 2.0  # how often Prefect is asked for runs while it tells of new ones by itself
+MOST_REST_SECONDS = 1.0
 AWAY_SECONDS = 1.0  # how often a Prefect API that does not answer is asked for runs
 
 logger = logging.getLogger("waypost.worker")
@@ -70,8 +71,9 @@ async def serve(
                 asyncio.create_task(_beat(worker, stop)),
             ]
             await _poll(worker, outage, listening, settings.poll_seconds, stop, ready)
-            handing_on.cancel()
-            await asyncio.gather(*beside)
+            for task in (handing_on, *beside):
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
         giving_up.cancel()
         await flush_prefect()
 
@@ -195,9 +197,9 @@ async def _poll(
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
                 await worker.get_and_submit_flow_runs()
-            # A server that is busy is not asked so often that the asking keeps it busy.
-            shortest = max(seconds, LISTENING_SECONDS) if listening.on else seconds
-            wait = max(shortest, POLLING_SHARE * (time.monotonic() - began))
+            # A server that is busy is not asked so often, whoever wakes us, that the asking keeps it busy.
+            rest = min(POLLING_SHARE * (time.monotonic() - began), MOST_REST_SECONDS)
+            wait = max(seconds, LISTENING_SECONDS) if listening.on else seconds
             if asks:
                 outage.answered()
             if not told:
@@ -206,15 +208,17 @@ async def _poll(
         except Exception as error:  # an API that answers nonsense is one that does not answer
             if outage.failed():
                 logger.warning("the Prefect API does not answer (%s); asking again", type(error).__name__)
-            wait = AWAY_SECONDS
-        await either(stop, worker.woken, wait)
+            rest = wait = AWAY_SECONDS
+        await either(stop, stop, rest)
+        await either(stop, worker.woken, wait - rest)
 
 
 async def _beat(worker: ResidentWorker, stop: asyncio.Event) -> None:
     async def beat() -> None:
         try:
-            await worker.sync_with_backend()
-        except (httpx.HTTPError, PrefectException) as error:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                await worker.sync_with_backend()
+        except (httpx.HTTPError, PrefectException, TimeoutError) as error:
             logger.warning("no heartbeat: %s", type(error).__name__)
 
     await _every(HEARTBEAT_SECONDS, beat, stop)

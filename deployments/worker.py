@@ -52,6 +52,7 @@ SLOTS = 10  # runs at once, unless told otherwise
 PATIENCE = 2  # how often a run's own call to the API is repeated: 2 s, then 4 s later
 CANCELLATION_SECONDS = 1.0  # how often Prefect is asked whether somebody cancelled runs that last longer
 COURTESY_SECONDS = 3.0  # how long an API that does not answer is waited for by a worker that stops
+LEDGER_AWAY_SECONDS = 2.0  # how long a run that brings requests keeps its place before it is looked at again
 FAREWELL_SECONDS = 15.0  # how long runs in flight may take to finish when the worker stops
 
 
@@ -90,6 +91,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         self._since: dict[UUID, float] = {}
         self._flows: dict[UUID, Flow[..., Any]] = {}
         self._free_queues: set[str] = set()
+        self._ledger_away = False
         self._asked = 0.0
         self._cancelling: dict[UUID, asyncio.Task[None]] = {}
         self._shared = AsyncExitStack()
@@ -208,13 +210,17 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: PATIENCE}):
                 announced = await self._announce(flow_run)
+                self._ledger_away = False
                 if ours or await self._won(flow_run):
                     await self._hold_and_run(flow_run, announced)
         except asyncio.CancelledError:
             raise
         except LedgerAway as error:
-            # It stays scheduled, and is found again by the next look.
-            logger.warning("The ledger does not answer (%s): the run waits for it", error)
+            # It stays scheduled, and is found again by a later look.
+            if not self._ledger_away:
+                self._ledger_away = True
+                logger.warning("The ledger does not answer (%s): the run waits for it", error)
+            await asyncio.sleep(LEDGER_AWAY_SECONDS)
         except (httpx.HTTPError, ObjectNotFound) as error:
             # What of it was done is in the ledger, which tells Prefect once it answers.
             logging.getLogger("waypost.worker").warning(

@@ -80,7 +80,8 @@ Link = Annotated[HttpUrl, PlainSerializer(str, return_type=str)]
 class Facts(BaseModel):
     """The facts a type needs. Unknown fields are refused, and errors never repeat the input."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    # JSON has neither infinity nor NaN: accepted, they would be null when read again.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -168,17 +168,24 @@ def close(
     return ended, list(connection.scalars(freed))
 
 
-_OPEN = sa.select(batches.c.id, batches.c.taken_at.is_not(None)).where(
+class Progress(NamedTuple):
+    """How far an open batch has come: whether a run has taken it up, and how many it holds."""
+
+    taken: bool
+    size: int
+
+
+_OPEN = sa.select(batches.c.id, batches.c.taken_at.is_not(None), batches.c.size).where(
     among(batches.c.id, "ids"), batches.c.ended_at.is_(None)
 )
 
 
-async def open_among(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, bool]:
-    """Those of `ids` that have not ended, and whether a run has taken each up."""
+async def open_among(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, Progress]:
+    """Those of `ids` that have not ended."""
     if not ids:
         return {}
     found = await ledger.read(lambda connection: connection.execute(_OPEN, {"ids": ids}).all())
-    return {id: bool(taken) for id, taken in found}
+    return {id: Progress(bool(taken), size) for id, taken, size in found}
 
 
 async def untold(ledger: Ledger, before: datetime, limit: int = 50) -> list[Untold]:

@@ -22,7 +22,7 @@ from waypost.ids import new_id
 from waypost.ledger import damaged, readable
 from waypost.ledger.batches import open_batch
 from waypost.ledger.engine import Ledger
-from waypost.ledger.holds import in_force, put_back
+from waypost.ledger.holds import in_force, keep_out_holds, put_back
 from waypost.ledger.items import share_end
 from waypost.ledger.many import among
 from waypost.ledger.notices import announce_work
@@ -203,6 +203,7 @@ async def take(
     token = new_id()
 
     def work(connection: sa.Connection) -> Taken:
+        keep_out_holds(connection, type)
         refused = _take_up(connection, ledger, type, batch, token, flow_run_id)
         if refused:
             return Taken([], refused, refused=True)

@@ -12,7 +12,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -169,7 +169,12 @@ class PostgresLedger(Ledger):
                 async with self.engine.connect() as connection:
                     with self._watch.over(connection):
                         transaction = await connection.begin()
-                        answer = await connection.run_sync(work)
+                        try:
+                            answer = await connection.run_sync(work)
+                        except Exception:
+                            with suppress(DBAPIError):  # what `work` met is what is told
+                                await transaction.rollback()
+                            raise
                         committing = True
                         await transaction.commit()
                         return answer

@@ -54,6 +54,8 @@ async def hold(ledger: Ledger, type: str, reason: str = "") -> Held:
     """
 
     def work(connection: sa.Connection) -> Held:
+        if ledger.is_postgres:
+            connection.execute(_ALONE, {"type": type})
         before = in_force(connection, type)
         insert = ledger.insert(holds).values(type=type, reason=reason, since=now())
         kept = {"reason": insert.excluded.reason if reason else holds.c.reason}
@@ -84,6 +86,18 @@ async def held_types(ledger: Ledger) -> list[Hold]:
     wanted = sa.select(holds).order_by(holds.c.type)
     rows = await ledger.read(lambda connection: connection.execute(wanted).all())
     return [Hold(row.type, row.reason, row.since) for row in rows]
+
+
+# A run that takes up a batch looks whether its type is held, and then claims more: a hold between the two
+# would be seen by neither. SQLite has one writer at a time anyway.
+_ALONE = sa.text("SELECT pg_advisory_xact_lock(7497, hashtext(:type))")
+_BESIDE_OTHERS = sa.text("SELECT pg_advisory_xact_lock_shared(7497, hashtext(:type))")
+
+
+def keep_out_holds(connection: sa.Connection, type: str) -> None:
+    """Nobody holds `type` until this transaction has ended."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_BESIDE_OTHERS, {"type": type})
 
 
 def in_force(connection: sa.Connection, type: str) -> Hold | None:

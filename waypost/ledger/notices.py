@@ -12,10 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from waypost.ledger.engine import Ledger, PostgresLedger, SqliteLedger
+from waypost.ledger.silence import ANSWERS_WITHIN
 
 CHANNEL = "waypost"
 GLANCE_SECONDS = 0.05  # how often SQLite's counter is looked at: some 20 microseconds a look
 RETRY_SECONDS = 1.0
+ASK_SECONDS = 15.0  # how often a connection that listens is asked whether it lives
 
 logger = logging.getLogger("waypost.ledger")
 
@@ -54,7 +56,10 @@ async def _listen(ledger: PostgresLedger, wake: Callable[[], None]) -> None:
         try:
             async with ledger.engine.connect() as connection:
                 raw: Any = (await connection.get_raw_connection()).driver_connection
-                await _until_lost(raw, wake)
+                try:
+                    await _until_lost(raw, wake)
+                finally:
+                    await connection.invalidate()  # a lost one must not be given out again
         except Exception as error:  # asyncpg's connect errors have no common class
             logger.warning("not listening for new work (%s); trying again", type(error).__name__)
         await asyncio.sleep(RETRY_SECONDS)
@@ -73,11 +78,29 @@ async def _until_lost(raw: Any, wake: Callable[[], None]) -> None:
     await raw.add_listener(CHANNEL, on_notice)
     wake()  # for what came while nobody listened
     try:
-        await lost.wait()
+        while not await _happened(lost, ASK_SECONDS):
+            await _ask(raw)
     finally:
         raw.remove_termination_listener(on_end)
         if not raw.is_closed():
             await raw.remove_listener(CHANNEL, on_notice)
+
+
+async def _happened(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
+
+
+async def _ask(raw: Any) -> None:
+    """A connection that only listens would never find out that the network has swallowed it."""
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            await raw.execute("SELECT 1")
+    except TimeoutError:
+        raw.terminate()
+        raise
 
 
 async def _glance(ledger: SqliteLedger, wake: Callable[[], None]) -> None:

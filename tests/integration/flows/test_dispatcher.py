@@ -181,6 +181,64 @@ async def test_a_run_is_created_in_the_hands_of_the_worker_beside_it_if_that_is_
     assert hands.given == [id, id]
 
 
+async def test_a_run_whose_answer_was_lost_is_offered_to_others_when_there_is_no_room_any_more(
+    client, dispatching
+):
+    hands = Hands()
+    runs = PrefectRuns(client, dispatching.pool, Outage(), hands)
+    claim = Claim(uuid4(), "alert", Priority.URGENT, 1, 1)
+    id = await runs.start(claim)
+    hands.free = False
+    assert await runs.start(claim) == id
+    assert (await client.read_flow_run(id)).state.is_scheduled()
+
+
+async def spoiled(client, dispatching, type):
+    """Somebody edits the job variables of a type's deployment: Prefect takes that, and no run after it."""
+    deployment = await client.read_deployment_by_name(f"{type}/{dispatching.pool}")
+    await client.update_deployment(deployment.id, DeploymentUpdate(job_variables={"env": 5}))
+
+
+async def test_a_deployment_of_which_prefect_takes_no_run_keeps_no_other_type_waiting(
+    bench, client, dispatching, steady
+):
+    await spoiled(client, dispatching, "order-confirmation")
+    await accepted(bench, "order-confirmation", order("1"))
+    async with dispatching() as dispatcher:
+        for _ in range(20):
+            await dispatcher.turn()
+            steady.time += 1
+        tried = len(await rows(bench.runtime.ledger, batches))
+        assert 3 < tried < 10, "again after growing waits"
+        assert not dispatcher.outage.on
+        await accepted(bench, "alert", alert())
+        await dispatcher.turn()
+    assert {run.work_queue_name for run in await claimed_runs(bench, client)} == {"urgent"}
+
+
+async def test_what_is_urgent_goes_directly_when_prefect_takes_no_run_of_it(bench, client, dispatching):
+    await spoiled(client, dispatching, "alert")
+    await accepted(bench, "alert", alert())
+    async with dispatching() as dispatcher:
+        await dispatcher.turn()
+        for flight in dispatcher._flights.values():
+            await flight.direct
+    assert len(bench.primary.sent) == 1
+
+
+async def test_a_batch_that_was_filled_up_lets_the_next_run_start(bench, client, dispatching, monkeypatch):
+    monkeypatch.setattr("deployments.dispatcher.CLAIM_LIMIT", 3)
+    ledger = bench.runtime.ledger
+    async with dispatching() as dispatcher:
+        await accepted(bench, "order-confirmation", order("first"))
+        await dispatcher.turn()
+        [first] = await rows(ledger, batches)
+        await accepted(bench, "order-confirmation", *(order(str(n)) for n in range(4)))
+        await claims.take(ledger, first.type, first.id, limit=3)
+        await dispatcher.turn()
+    assert [row.size for row in await rows(ledger, batches)] == [3, 2]
+
+
 async def test_what_a_concurrency_limit_governs_is_left_to_prefect(client, dispatching):
     hands = Hands()
     runs = PrefectRuns(client, dispatching.pool, Outage(), hands)

@@ -15,6 +15,21 @@ from waypost.ledger.tables import events
 pytestmark = pytest.mark.anyio
 
 
+async def test_what_comes_due_while_a_run_takes_its_batch_up_is_not_sent_of_a_type_held_meanwhile(ledger):
+    for round in range(20):
+        await release(ledger, "note")
+        await accepted(ledger, 1)
+        claim = await reserved(ledger, limit=1)
+        await accepted(ledger, 100)
+
+        async def hold_soon(round=round):
+            await asyncio.sleep(0.001 * round)
+            await hold(ledger, "note")
+
+        await asyncio.gather(claims.take(ledger, "note", claim.id, limit=500), hold_soon())
+        assert {row.state for row in await rows(ledger)} == {"accepted"}
+
+
 async def test_a_running_run_stops_after_the_message_on_the_wire(ledger):
     batch, [first, second, third] = await claimed(ledger, 3)
     recorder = Recorder(ledger)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from ledgers import accepted, rows
 from sqlalchemy.engine import make_url
 
-from waypost.ledger import open_ledger, silence
+from waypost.ledger import notices, open_ledger, silence
 from waypost.ledger.notices import watching
 from waypost.ledger.tables import metadata, recipients
 from waypost.settings import with_async_driver
@@ -143,3 +143,31 @@ async def test_a_silent_server_keeps_nobody_from_leaving(far, line):
         left = time.monotonic()
     await far.close()
     assert time.monotonic() - left < 5
+
+
+async def test_a_connection_that_only_listens_is_asked_whether_it_lives(far, line, postgres_url, monkeypatch):
+    monkeypatch.setattr(notices, "ASK_SECONDS", 0.3)
+    monkeypatch.setattr(notices, "ANSWERS_WITHIN", 0.3)
+    near = open_ledger(with_async_driver(postgres_url))
+    woken = asyncio.Event()
+    async with watching(far, woken.set):
+        await asyncio.wait_for(woken.wait(), 5)
+        line.swallow()
+        await asyncio.sleep(3)
+        woken.clear()
+        await accepted(near)
+        await asyncio.wait_for(woken.wait(), 5)
+    await near.close()
+
+
+async def test_work_that_fails_as_the_line_goes_silent_is_over_soon(far, line, monkeypatch):
+    monkeypatch.setattr(silence, "SILENT_AFTER", 0.5)
+    monkeypatch.setattr(silence, "ANSWERS_WITHIN", 0.5)
+
+    def bad(connection):
+        connection.execute(sa.update(recipients).values(name="x"))
+        line.swallow()
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError):
+        await asyncio.wait_for(far.write(bad), 10)
