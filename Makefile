@@ -22,7 +22,7 @@ $(READY): requirements-pip.lock requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(READY)  ## Start everything, send samples, show what happened. KEEP=1 leaves it running.
-	@$(BIN)/python -m waypost.demo $(if $(KEEP),--keep)
+	@$(BIN)/python -m waypost.demo $(if $(filter-out 0 no false,$(KEEP)),--keep)
 
 test: $(READY)
 	@echo "test: running every tier; this takes some minutes"

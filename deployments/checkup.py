@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from prefect.settings import get_current_settings
 from deployments import presence, registry
 from deployments.presence import Presence
 from deployments.registry import Registered, registered
+from deployments.runs import ANSWERS_WITHIN
 from deployments.worker import ResidentWorker
 from waypost.channels import ChannelUnavailable
 from waypost.clock import now
@@ -125,12 +127,12 @@ async def _prefect(settings: Settings) -> list[Finding]:
         advice = "start `waypost up`, or set PREFECT_API_URL to your server"
         return [Finding("prefect", ok=False, found="no Prefect API is set", advice=advice)]
     try:
-        async with get_client() as client:
+        async with asyncio.timeout(ANSWERS_WITHIN), get_client() as client:
             await client.read_work_pools(limit=1)
             found = Finding("prefect", ok=True, found=api)
             deployed = await _deployments(client, settings.work_pool)
             return [found, deployed, *await _pool(client, settings.work_pool)]
-    except (httpx.HTTPError, PrefectException) as error:
+    except (httpx.HTTPError, PrefectException, TimeoutError) as error:
         advice = "start `waypost up`, or set PREFECT_API_URL to a server that is up"
         found = f"{api} does not answer ({type(error).__name__})"
         return [Finding("prefect", ok=False, found=found, advice=advice)]

@@ -96,7 +96,7 @@ class Submission:
 
     def summary_rows(self) -> list[tuple[str, int]]:
         """For the table of totals: what came in, then what became of it."""
-        rows = [("lines read", self.lines), ("accepted", self.accepted)]
+        rows = [("requests read", self.lines), ("accepted", self.accepted)]
         if self.repeated:
             rows.append(("accepted before, not sent again", self.repeated))
         if self.repeated_in_vain:

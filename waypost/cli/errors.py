@@ -20,6 +20,8 @@ def explained(error: Exception) -> str | None:
             )
         case (("waypost" | "deployments"), _):
             return str(error)
+        case "sqlalchemy", _ if "unable to open database file" in str(error):
+            return "there is no ledger yet: start `waypost up`, or make one with `waypost db upgrade`"
         case (("sqlalchemy" | "asyncpg"), _):
             return (
                 "the ledger's database does not answer as it should "

@@ -33,6 +33,7 @@ def chosen(
     since: str | None,
     until: str | None,
     reason: str | None,
+    in_doubt: bool = False,
 ) -> Filter:
     """The options as a filter. Raises typer.BadParameter naming the one that is no good."""
     for name, value in (("--type", type), ("--provider", provider), ("--reason", reason)):
@@ -45,6 +46,7 @@ def chosen(
         since=_moment(since, "--since"),
         until=_moment(until, "--until"),
         reason=reason,
+        in_doubt=in_doubt,
     )
     if made.since and made.until and made.since >= made.until:
         raise typer.BadParameter("it is not before --until: nothing could match", param_hint="--since")

@@ -22,12 +22,15 @@ def list_notifications(
     since: filters.Since = None,
     until: filters.Until = None,
     reason: filters.Reason = None,
+    in_doubt: Annotated[
+        bool, typer.Option("--in-doubt", help="It may have arrived more than once, or not at all.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     after: Annotated[UUID | None, typer.Option(help="Go on after this id: the next page.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List notifications, the newest first. Addresses are masked, times are UTC."""
-    wanted = filters.chosen(state, type, provider, since, until, reason)
+    wanted = filters.chosen(state, type, provider, since, until, reason, in_doubt)
     page = asyncio.run(_find(Settings(), wanted, after, limit))
     if not page.notifications:
         filters.nothing_found(wanted)
@@ -59,5 +62,10 @@ def _row(one: Entry) -> tuple[object, ...]:
         one.attempts,
         one.provider or "-",
         "-" if when is None else when,
-        one.reason,
+        one.reason or _doubt(one),
     )
+
+
+def _doubt(one: Entry) -> str:
+    """What was sent again because nobody knows whether it had arrived."""
+    return "perhaps more than once: see `waypost explain`" if one.in_doubt and one.state == "sent" else ""

@@ -89,6 +89,8 @@ def _tell(sent: Submission) -> None:
     if sent.trouble:
         err.print(f"[red]{escape(sent.trouble)}", soft_wrap=True)
     out.print(table("", "notifications", title=sent.type, rows=sent.summary_rows()))
+    if not sent.lines:
+        out.print("the file holds no requests")
     if sent.repeated and not sent.accepted:
         out.print("nothing was sent: every request was accepted before (same idempotency keys)")
     if sent.repeated_in_vain:

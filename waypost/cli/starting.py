@@ -24,6 +24,13 @@ def check_types() -> None:
     from deployments import registry
 
     registry.check()
+    check_schedules()
+
+
+def check_schedules() -> None:
+    """Raise typer.BadParameter for a schedule that is none."""
+    from deployments import registry
+
     if faults := registry.unscheduled():
         raise typer.BadParameter("; ".join(faults))
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from waypost.cli.console import err, out
-from waypost.cli.starting import check_types
+from waypost.cli.starting import check_schedules, warn_of_broken_types
 from waypost.place import Place
 from waypost.settings import Settings
 
@@ -45,7 +45,8 @@ async def _up(settings: Settings, port: int, smtp_port: int, texts_port: int, st
         from deployments.registry import deploy
         from deployments.serve import serve
 
-        check_types()
+        check_schedules()
+        warn_of_broken_types()
         err.print("[dim]deploying the flows ...")
         async with prefect_client() as client:
             deployed = await deploy(client, full.work_pool)

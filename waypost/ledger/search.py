@@ -31,7 +31,8 @@ class Filter:
     """Which notifications are meant: all for which every field that is set holds.
 
     ids: these alone. provider: an attempt went through it. since, until: accepted at or after, and
-    before. reason: text in it, in capitals or not.
+    before. reason: text in it, in capitals or not. in_doubt: an attempt's answer is not known, so that it
+    may have arrived more than once, or not at all.
     """
 
     ids: tuple[UUID, ...] = ()
@@ -41,6 +42,7 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     reason: str | None = None
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Entry:
     due_at: Moment | None
     finished_at: Moment | None
     reason: str
+    in_doubt: int | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ def _conditions(filter: Filter) -> list[sa.ColumnElement[bool]]:
         ]
     if filter.until is not None:
         found += [table.c.id < _first_id(filter.until + ACCEPTED_WITHIN), table.c.accepted_at < filter.until]
+    if filter.in_doubt:
+        found.append(table.c.in_doubt > 0)
     if filter.reason is not None:
         found.append(table.c.reason.icontains(filter.reason, autoescape=True))
     return found
@@ -150,8 +155,8 @@ def _entries(page: sa.Subquery) -> sa.Select[Any]:
     )
     columns = (
         table.c.id, table.c.type, table.c.state, table.c.recipient_key, table.c.tries, table.c.accepted_at,
-        table.c.due_at, table.c.finished_at, table.c.reason, recipients.c.email, recipients.c.phone,
-        last_provider,
+        table.c.due_at, table.c.finished_at, table.c.reason, table.c.in_doubt, recipients.c.email,
+        recipients.c.phone, last_provider,
     )  # fmt: skip
     return (
         sa.select(*readable.raw(*columns))
@@ -174,4 +179,5 @@ def _entry(row: Any) -> Entry:
         due_at=readable.moment(row.due_at),
         finished_at=readable.moment(row.finished_at),
         reason=mask_in(readable.text(row.reason)),
+        in_doubt=row.in_doubt if isinstance(row.in_doubt, int) else readable.text(row.in_doubt),
     )

@@ -82,6 +82,15 @@ async def test_every_field_of_a_filter_must_hold(ledger, wanted, found):
     assert bool(await ids(ledger, **wanted)) is found
 
 
+async def test_what_may_have_arrived_twice_is_found(ledger):
+    first = await failed(ledger)
+    [second] = [receipt.id for receipt in await accepted(ledger)]
+    await set_one(ledger, second, in_doubt=1)
+    assert await ids(ledger, in_doubt=True) == [second]
+    page = await find(ledger, Filter())
+    assert [(one.id, one.in_doubt) for one in page.notifications] == [(second, 1), (first, 0)]
+
+
 async def test_the_bounds_are_when_it_was_accepted(ledger):
     made = await failed(ledger)
     [row] = await rows(ledger)
