@@ -50,11 +50,13 @@ def test_a_worker_older_than_a_type_is_named_with_its_file():
     ("seen", "advice"),
     [
         (None, "start `waypost dispatch`"),
-        (Presence("host:1", now() - HOUR, now() - HOUR / 2), "start `waypost dispatch`"),
-        (Presence("host:1", now() - HOUR, now()), "start that `waypost dispatch` again"),
-        (Presence("host:1", now(), now()), ""),
+        ((HOUR, HOUR / 2), "start `waypost dispatch`"),
+        ((HOUR, 0 * HOUR), "start that `waypost dispatch` again"),
+        ((0 * HOUR, 0 * HOUR), ""),
     ],
 )
 def test_who_starts_the_runs_where_the_workers_do_not(seen, advice):
+    """seen: how long ago it was started, and seen last."""
+    seen = seen and Presence("host:1", now() - seen[0], now() - seen[1])
     found = dispatcher_finding(pool("process"), seen, {"flows/new.py": now() - HOUR / 2})
     assert (found.ok, found.advice) == (not advice, advice)
