@@ -51,9 +51,10 @@ class Worker(Protocol):
 @dataclass(slots=True)
 class Flight:
     """A batch this dispatcher claimed. It keeps the lease until a run has taken the batch up: from then on
-    that run's process does, so that its death is noticed."""
+    that run's process does, so that its death is noticed. size: what it holds, which grows until then."""
 
     claim: Claim
+    size: int
     run: UUID | None = None
     held: bool = True
     direct: asyncio.Task[None] | None = None
@@ -61,11 +62,10 @@ class Flight:
     asked_at: float = 0.0
     begun_at: float = 0.0
     taken_at: float = 0.0
-    size: int = 0
 
     def is_quick(self, moment: float) -> bool:
         """What is due in its lane does better to wait for it: it takes that along, or ends in a moment."""
-        if self.direct is not None or max(self.size, self.claim.size) >= CLAIM_LIMIT:
+        if self.direct is not None or self.size >= CLAIM_LIMIT:
             return False
         return self.held or moment - self.taken_at < LASTING_SECONDS
 
@@ -98,9 +98,7 @@ class Dispatcher:
     starts_within: float
     steady: Callable[[], float] = time.monotonic
     _flights: dict[UUID, Flight] = field(default_factory=dict[UUID, Flight])
-    _setbacks: dict[tuple[str, Priority], Setback] = field(
-        default_factory=dict[tuple[str, Priority], Setback]
-    )
+    _setbacks: dict[LaneKey, Setback] = field(default_factory=dict[LaneKey, Setback])
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -231,7 +229,7 @@ class Dispatcher:
                 flight.direct = asyncio.create_task(self._deliver(flight.claim))
 
     def _claimed(self, claim: Claim) -> Flight:
-        flight = self._flights[claim.id] = Flight(claim)
+        flight = self._flights[claim.id] = Flight(claim, claim.size)
         self.leases.hold(claim.id)
         return flight
 

@@ -25,7 +25,7 @@ from deployments.worker import FAREWELL_SECONDS, SLOTS, ResidentWorker
 from waypost.ledger import retention
 from waypost.ledger.reaper import Reaper
 from waypost.priority import Priority
-from waypost.process import either, settle_in
+from waypost.process import either, happens, settle_in
 from waypost.routes import steps
 from waypost.runtime import Runtime
 from waypost.settings import Settings
@@ -209,7 +209,7 @@ async def _poll(
             if outage.failed():
                 logger.warning("the Prefect API does not answer (%s); asking again", type(error).__name__)
             rest = wait = AWAY_SECONDS
-        await either(stop, stop, rest)
+        await happens(stop, rest)
         await either(stop, worker.woken, wait - rest)
 
 
@@ -233,7 +233,4 @@ async def _every(seconds: float, work: Callable[[], Awaitable[object]], stop: as
             pass  # said once, by whoever noticed first
         except Exception as error:  # asyncpg's connect errors have no common class
             logger.warning("housekeeping did not work (%s); trying again", type(error).__name__)
-        try:
-            await asyncio.wait_for(stop.wait(), seconds)
-        except TimeoutError:
-            continue
+        await happens(stop, seconds)

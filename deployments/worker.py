@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -60,6 +61,15 @@ class LedgerAway(RuntimeError):
     """The ledger does not answer. Says by which error."""
 
 
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """A run that is being run here, in which lane and since when (steady seconds)."""
+
+    task: asyncio.Task[None]
+    lane: Priority
+    since: float
+
+
 class ResidentResult(BaseWorkerResult):
     """How a run ended; `status_code` is 0 whenever its state is on the server."""
 
@@ -86,9 +96,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         self.slots = limit or SLOTS
         self.woken = asyncio.Event()
         self._on_end = on_end
-        self._runs: dict[UUID, asyncio.Task[None]] = {}
-        self._lanes: dict[UUID, Priority] = {}
-        self._since: dict[UUID, float] = {}
+        self._runs: dict[UUID, InHand] = {}
         self._flows: dict[UUID, Flow[..., Any]] = {}
         self._free_queues: set[str] = set()
         self._ledger_away = False
@@ -103,7 +111,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
 
     def lanes(self) -> dict[UUID, Priority]:
         """The flow runs in hand, by id, with the lane of each."""
-        return self._lanes
+        return {id: run.lane for id, run in self._runs.items()}
 
     @property
     def full(self) -> bool:
@@ -115,7 +123,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         pool nor the lane's queue is paused or limited, as far as the last heartbeat saw."""
         pool = self.work_pool
         free = not (pool.is_paused or pool.concurrency_limit is not None) and lane in self._free_queues
-        return free and room(lane, Counter(self._lanes.values()), self.slots) > 0
+        return free and room(lane, Counter(self.lanes().values()), self.slots) > 0
 
     def take(self, run: FlowRun, lane: Priority) -> None:
         """Begin a run that was created Pending, in our hands."""
@@ -149,24 +157,20 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         started: list[FlowRun] = []
         for flow_run in sorted(fresh, key=lambda one: lane_of(one).rank):
             lane = lane_of(flow_run)
-            if room(lane, Counter(self._lanes.values()), self.slots):
+            if room(lane, Counter(self.lanes().values()), self.slots):
                 self._start(flow_run, lane)
                 started.append(flow_run)
         return started
 
     def _start(self, flow_run: FlowRun, lane: Priority, *, ours: bool = False) -> None:
         task = asyncio.create_task(self._begin(flow_run, ours))
-        self._runs[flow_run.id] = task
-        self._lanes[flow_run.id] = lane
-        self._since[flow_run.id] = time.monotonic()
+        self._runs[flow_run.id] = InHand(task, lane, time.monotonic())
         task.add_done_callback(lambda _: self._ended(flow_run.id))
 
     def _ended(self, id: UUID) -> None:
         if self.full:
             self.woken.set()  # others may have been waiting for the place
         self._runs.pop(id, None)
-        self._lanes.pop(id, None)
-        self._since.pop(id, None)
         self._on_end()
 
     async def run(
@@ -185,7 +189,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
     async def teardown(self, *exc_info: Any) -> None:
         """Let runs in flight finish for a while; what does not is cancelled and shown as Crashed.
         Its notifications stay in the ledger and go out with another run."""
-        running = list(self._runs.values())
+        running = [run.task for run in self._runs.values()]
         if running:
             _, late = await asyncio.wait(running, timeout=FAREWELL_SECONDS)
             for task in late:
@@ -247,11 +251,10 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             type = declared(await self._flow(flow_run))
         except Exception:
             return None  # it is said when the run is ours
-        runtime = await Runtime.current()
         if type is None:
             return None
         try:
-            return await batches.announce(runtime.ledger, type, flow_run.id)
+            return await batches.announce((await Runtime.current()).ledger, type, flow_run.id)
         except Exception as error:
             if passes(error):
                 raise LedgerAway(error.__class__.__name__) from None
@@ -283,7 +286,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         moment = time.monotonic()
         if moment - self._asked < CANCELLATION_SECONDS:
             return
-        lasting = [id for id, since in self._since.items() if moment - since > CANCELLATION_SECONDS]
+        lasting = [id for id, run in self._runs.items() if moment - run.since > CANCELLATION_SECONDS]
         if not lasting:
             return
         self._asked = moment
@@ -299,10 +302,10 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
 
     async def _cancel(self, id: UUID) -> None:
         """Wait for the message on the wire, and only then say Cancelled."""
-        task = self._runs.get(id)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        run = self._runs.get(id)
+        if run is not None:
+            run.task.cancel()
+            await asyncio.wait([run.task])
         state = Cancelled(message="Cancelled; what was not sent yet stays in the ledger and goes out again.")
         with suppress(Exception):  # the next look finds it still Cancelling and tries again
             await self.client.set_flow_run_state(id, state, force=True)

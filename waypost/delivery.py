@@ -14,7 +14,6 @@ from waypost.channels import Channel, ChannelUnavailable
 from waypost.clock import now
 from waypost.ledger import NotRecorded, reading
 from waypost.ledger.recorder import Begin, Finish
-from waypost.ledger.waits import count_wait
 from waypost.notification import Delivery, Rendered
 from waypost.notification_type import NotificationType
 from waypost.outcome import Outcome, Phase, Verdict
@@ -266,17 +265,7 @@ class Dispatch:
                 ended = replace(decision, reason=reason)
                 finishes.append(Finish(delivery.notification.id, self.batch, ended, step=delivery.step))
         await self.runtime.recorder.finish_all(finishes)
-        await self._count_waits(finishes)
         return settled
-
-    async def _count_waits(self, finishes: Sequence[Finish]) -> None:
-        """No attempt counts them, and their next wait is to be longer."""
-        by_reason: dict[str, list[UUID]] = {}
-        for finish in finishes:
-            if finish.decision.state is State.DEFERRED:
-                by_reason.setdefault(finish.decision.reason, []).append(finish.notification_id)
-        for reason, ids in by_reason.items():
-            await count_wait(self.runtime.ledger, self.batch, ids, reason)
 
 
 def updated(items: Sequence[Delivery], *changes: Sequence[Delivery]) -> list[Delivery]:

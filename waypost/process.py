@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 
@@ -58,6 +59,14 @@ def run_until_signalled(main: Callable[[asyncio.Event], Coroutine[Any, Any, None
         thread.join(0.2)
     if "error" in box:
         raise box["error"]
+
+
+async def happens(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for `event` for so many seconds at most; whether it was set."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 async def either(first: asyncio.Event, second: asyncio.Event, seconds: float) -> None:

@@ -28,6 +28,7 @@ from waypost.ledger.notices import announce_work
 from waypost.ledger.tables import IN_HAND, batches, events, notifications
 from waypost.notification_type import NotificationType
 from waypost.priority import Priority
+from waypost.process import happens
 from waypost.states import State
 
 logger = logging.getLogger("waypost.ledger")
@@ -289,7 +290,7 @@ class Leases:
     async def _beat(self) -> None:
         wait = self._ledger.lease.total_seconds() / 3
         pause = wait
-        while not await self._closed_within(pause):
+        while not await happens(self._closing, pause):
             pause = wait
             if not self._held:
                 continue
@@ -298,13 +299,6 @@ class Leases:
             except Exception as error:  # asyncpg's connect errors have no common class
                 logger.warning("leases could not be renewed (%s); trying again", type(error).__name__)
                 pause = min(1.0, wait)
-
-    async def _closed_within(self, seconds: float) -> bool:
-        try:
-            await asyncio.wait_for(self._closing.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
 
 
 _RENEWED = (

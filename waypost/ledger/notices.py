@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.engine import Ledger, PostgresLedger, SqliteLedger
 from waypost.ledger.silence import ANSWERS_WITHIN
+from waypost.process import happens
 
 CHANNEL = "waypost"
 GLANCE_SECONDS = 0.05  # how often SQLite's counter is looked at: some 20 microseconds a look
@@ -78,19 +79,12 @@ async def _until_lost(raw: Any, wake: Callable[[], None]) -> None:
     await raw.add_listener(CHANNEL, on_notice)
     wake()  # for what came while nobody listened
     try:
-        while not await _happened(lost, ASK_SECONDS):
+        while not await happens(lost, ASK_SECONDS):
             await _ask(raw)
     finally:
         raw.remove_termination_listener(on_end)
         if not raw.is_closed():
             await raw.remove_listener(CHANNEL, on_notice)
-
-
-async def _happened(event: asyncio.Event, seconds: float) -> bool:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    return event.is_set()
 
 
 async def _ask(raw: Any) -> None:

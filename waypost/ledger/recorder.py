@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from waypost.clock import now
 from waypost.ids import new_id
+from waypost.ledger.batches import note_events
 from waypost.ledger.engine import Ledger, NotRecorded
 from waypost.ledger.items import share_end
 from waypost.ledger.many import among, insert_many, update_many
@@ -235,12 +236,13 @@ _UNANSWERED = attempts.c.finished_at.is_(None)
 
 def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set[UUID]:
     """One UPDATE for all that end alike; deferrals and failures differ in reason and time."""
-    alike: defaultdict[tuple[UUID, str, datetime | None, int, bool], list[Finish]] = defaultdict(list)
+    alike: defaultdict[tuple[UUID, str, datetime | None, int, bool, bool], list[Finish]] = defaultdict(list)
     for finish in members:
         decision = finish.decision
-        alike[finish.batch, decision.reason, decision.due, finish.step, _doubtful(finish)].append(finish)
+        counts = (_doubtful(finish), _put_off(finish))
+        alike[finish.batch, decision.reason, decision.due, finish.step, *counts].append(finish)
     written: set[UUID] = set()
-    for (batch, reason, due, step, doubtful), group in alike.items():
+    for (batch, reason, due, step, doubtful, put_off), group in alike.items():
         ids = [finish.notification_id for finish in group]
         values: dict[str, Any] = {
             "state": state,
@@ -262,7 +264,10 @@ def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set
             .values(**values)
         )
         moved = ids
-        if connection.execute(update).rowcount != len(ids):
+        changed = (
+            _count_wait(connection, update, reason, batch) if put_off else connection.execute(update).rowcount
+        )
+        if changed != len(ids):
             moved = _now_in(connection, state, batch, ids)
         written.update(moved)
         if state in TERMINAL:
@@ -280,6 +285,23 @@ def _now_in(connection: sa.Connection, state: State, batch: UUID, ids: Sequence[
 
 def _doubtful(finish: Finish) -> bool:
     return finish.outcome is not None and finish.outcome.verdict is Verdict.UNKNOWN
+
+
+def _put_off(finish: Finish) -> bool:
+    """It is to wait, and no attempt says so."""
+    return finish.attempt is None and finish.decision.state is State.DEFERRED
+
+
+def _count_wait(connection: sa.Connection, update: sa.Update, reason: str, batch: UUID) -> int:
+    """Put off without an attempt: counted like one, so that the next wait is longer, and told on the
+    timeline. Answers how many were."""
+    counted = update.values(tries=notifications.c.tries + 1)
+    by_tries: defaultdict[int, list[UUID]] = defaultdict(list)
+    for row in connection.execute(counted.returning(notifications.c.id, notifications.c.tries)):
+        by_tries[row.tries].append(row.id)
+    for tries, ids in by_tries.items():
+        note_events(connection, ids, f"attempt {tries} put off", reason, batch)
+    return sum(map(len, by_tries.values()))
 
 
 def _answer(attempt: UUID, outcome: Outcome, finished_at: datetime) -> dict[str, Any]:
