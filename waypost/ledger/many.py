@@ -13,17 +13,20 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 
+FEW = 16  # rows for which no column is looked at
 
-class _Array(sa.types.UserDefinedType[Any]):
-    """A PostgreSQL array handed to the driver as it is: SQLAlchemy's own looks at every element."""
+
+class _AsIs(sa.types.UserDefinedType[Any]):
+    """A PostgreSQL type whose values the driver is handed as they are: SQLAlchemy's own arrays look at
+    every element."""
 
     cache_ok = True
 
-    def __init__(self, element: str) -> None:
-        self.element = element
+    def __init__(self, spelled: str) -> None:
+        self.spelled = spelled
 
     def get_col_spec(self, **_: Any) -> str:
-        return f"{self.element}[]"
+        return self.spelled
 
 
 class _Ids(sa.TypeDecorator[Any]):
@@ -33,7 +36,7 @@ class _Ids(sa.TypeDecorator[Any]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        return dialect.type_descriptor(_Array("UUID") if dialect.name == "postgresql" else sa.Text())
+        return dialect.type_descriptor(_AsIs("UUID[]") if dialect.name == "postgresql" else sa.Text())
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
         if dialect.name == "postgresql":
@@ -99,9 +102,10 @@ def insert_many(
     """
     if not rows:
         return []
-    statement = _insertion(connection.dialect.name, table, tuple(rows[0]), on_conflict, returning)
+    alike = _alike(connection, rows)
+    statement = _insertion(connection.dialect.name, table, tuple(rows[0]), alike, on_conflict, returning)
     if connection.dialect.name == "postgresql":
-        found = connection.execute(statement, _arrays(table, rows))
+        found = connection.execute(statement, _columns(table, rows, alike))
     else:
         found = connection.execute(statement, list(rows))
     return found.all() if returning else []
@@ -117,29 +121,44 @@ def update_many(
     time, as the statement is kept) hold."""
     if not rows:
         return
-    statement = _update(connection.dialect.name, table, tuple(rows[0]), conditions)
+    alike = _alike(connection, rows)
+    statement = _update(connection.dialect.name, table, tuple(rows[0]), alike, conditions)
     if connection.dialect.name == "postgresql":
-        connection.execute(statement, _arrays(table, rows))
+        connection.execute(statement, _columns(table, rows, alike))
     else:
         connection.execute(statement, [{f"_{name}": value for name, value in row.items()} for row in rows])
 
 
-@lru_cache(64)
+def _alike(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The columns that are the same in all rows: PostgreSQL is sent one value of each, as the driver takes
+    about a microsecond to write out an element. Of few rows none, so that they share a statement."""
+    if len(rows) < FEW or connection.dialect.name != "postgresql":
+        return frozenset()
+    first = rows[0]
+    return frozenset(
+        name
+        for name, value in first.items()
+        if name != "id" and all(row[name] is value or row[name] == value for row in rows)
+    )
+
+
+@lru_cache(256)
 def _insertion(
     dialect: str,
     table: sa.Table,
     names: tuple[str, ...],
+    alike: frozenset[str],
     on_conflict: Conflict | None,
     returning: tuple[sa.Column[Any], ...],
 ) -> Any:
     """The statement, which takes many times longer to write than to run. PostgreSQL is given an array a
     column, which takes it half the time that a statement a row does."""
     if dialect == "postgresql":
-        given = sa.select(*_unnested(table, names).c)
+        given = sa.select(*_unnested(table, names, alike).c)
         if on_conflict is None:
             return _returning(sa.insert(table).from_select(list(names), given), returning)
         insert = on_conflict(postgresql.insert(table).from_select(list(names), given))
-        return _written_out(_returning(insert, returning), table, names)
+        return _written_out(_returning(insert, returning), table, names, alike)
     if on_conflict is None:
         return _returning(sa.insert(table), returning)
     insert = on_conflict(sqlite.insert(table))
@@ -151,26 +170,32 @@ def _returning(statement: Any, returning: tuple[sa.Column[Any], ...]) -> Any:
     return statement.returning(*returning) if returning else statement
 
 
-def _written_out(statement: Any, table: sa.Table, names: tuple[str, ...]) -> sa.TextClause:
+def _written_out(
+    statement: Any, table: sa.Table, names: tuple[str, ...], alike: frozenset[str] = frozenset()
+) -> sa.TextClause:
     """An INSERT with ON CONFLICT as text: of the construct SQLAlchemy keeps no compiled form, and a single
     request waited milliseconds for it to be compiled anew."""
     if isinstance(statement, postgresql.Insert):
         dialect, keys = postgresql.dialect(paramstyle="named"), None
-        given = [sa.bindparam(f"_{name}", type_=_Array(_element(table.c[name]))) for name in names]
+        given = [_parameter(table, name, alike) for name in names]
     else:
         dialect, keys = sqlite.dialect(paramstyle="named"), list(names)
         given = [sa.bindparam(name, type_=table.c[name].type) for name in names]
     return sa.text(str(statement.compile(dialect=dialect, column_keys=keys))).bindparams(*given)
 
 
-@lru_cache(64)
+@lru_cache(256)
 def _update(
-    dialect: str, table: sa.Table, names: tuple[str, ...], conditions: tuple[sa.ColumnElement[bool], ...]
+    dialect: str,
+    table: sa.Table,
+    names: tuple[str, ...],
+    alike: frozenset[str],
+    conditions: tuple[sa.ColumnElement[bool], ...],
 ) -> sa.Update:
     changed = [name for name in names if name != "id"]
     values: dict[str, Any]
     if dialect == "postgresql":
-        given = _unnested(table, names)
+        given = _unnested(table, names, alike)
         found, values = table.c.id == given.c.id, {name: given.c[name] for name in changed}
     else:
         found = table.c.id == sa.bindparam("_id")
@@ -178,27 +203,36 @@ def _update(
     return sa.update(table).where(found, *conditions).values(values)
 
 
-def _unnested(table: sa.Table, names: tuple[str, ...]) -> sa.Subquery:
-    """The rows as a table of one array a column, each a parameter `_name`; JSON travels as text."""
-    arrays = [
-        sa.cast(sa.bindparam(f"_{name}", type_=_Array(element)), _Array(element))
-        for name in names
-        for element in [_element(table.c[name])]
-    ]
-    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in names]
+def _unnested(table: sa.Table, names: tuple[str, ...], alike: frozenset[str]) -> sa.Subquery:
+    """The rows as a table of one array a column, each a parameter `_name`, and one value of each column
+    that is `alike` in all of them; JSON travels as text."""
+    differing = [name for name in names if name not in alike]
+    arrays = [_cast(table, name, alike) for name in differing]
+    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in differing]
     given = sa.func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
+    values = ((name, _cast(table, name, alike) if name in alike else given.c[name]) for name in names)
     return sa.select(
         *(
-            sa.cast(given.c[name], sa.JSON).label(name)
-            if isinstance(table.c[name].type, sa.JSON)
-            else given.c[name]
-            for name in names
+            (sa.cast(value, sa.JSON) if isinstance(table.c[name].type, sa.JSON) else value).label(name)
+            for name, value in values
         )
     ).subquery()
 
 
-def _arrays(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {f"_{name}": _array(table.c[name], rows) for name in rows[0]}
+def _cast(table: sa.Table, name: str, alike: frozenset[str]) -> sa.Cast[Any]:
+    parameter = _parameter(table, name, alike)
+    return sa.cast(parameter, parameter.type)
+
+
+def _parameter(table: sa.Table, name: str, alike: frozenset[str]) -> sa.BindParameter[Any]:
+    element = _element(table.c[name])
+    return sa.bindparam(f"_{name}", type_=_AsIs(element if name in alike else f"{element}[]"))
+
+
+def _columns(table: sa.Table, rows: Sequence[Mapping[str, Any]], alike: frozenset[str]) -> dict[str, Any]:
+    """The parameters: a list a column, or the one value of those that are alike."""
+    columns = {name: _array(table.c[name], rows[:1] if name in alike else rows) for name in rows[0]}
+    return {f"_{name}": values[0] if name in alike else values for name, values in columns.items()}
 
 
 def as_json(value: Any) -> str:
