@@ -1,21 +1,23 @@
 """A mail as bytes.
 
-Written by hand: the standard library's policy makes 1,100 two-part messages a second, this more
+Written by hand: the standard library's policy makes 700 mails of an order's size a second, this more
 than ten times that, and only this keeps injected headers out on every supported Python.
 """
 
 from __future__ import annotations
 
-import base64
-import quopri
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from uuid import UUID
 
-from waypost.mail.headers import HeaderError, mailbox, parse_mailbox, text
-
-MAX_LINE = 998  # RFC 5322, section 2.1.1
+from waypost.mail import unsubscribe
+from waypost.mail.attachment import Attachment
+from waypost.mail.headers import HeaderError, mailbox, parse_mailbox, reply_to, text
+from waypost.mail.parts import body
+from waypost.mail.unsubscribe import MAX_LINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,23 @@ class Sender:
         return self.address.rpartition("@")[2]
 
 
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What some types add to their mails.
+
+    reply_to: `Support <support@shop.example>`. list_unsubscribe: https and mailto addresses, separated by
+    blanks; one_click: its https address takes the POST of RFC 8058.
+    """
+
+    reply_to: str = ""
+    list_unsubscribe: str = ""
+    one_click: bool = False
+    attachments: Sequence[Attachment] = ()
+
+
+NOTHING_MORE = Extras()
+
+
 def message_id(id: UUID, sender: Sender) -> str:
     """Derived from the notification alone, so that every attempt carries the same one."""
     return f"<{id.hex}@{sender.domain}>"
@@ -50,49 +69,31 @@ def build(
     plain: str,
     html: str,
     date: datetime,
+    extras: Extras = NOTHING_MORE,
 ) -> bytes:
     """An RFC 5322 message with a text and an HTML part, lines ended by CRLF, none over 998.
 
-    Raises HeaderError when subject or name would not fit in their own header.
+    Raises HeaderError when a value would not fit in its own header, AttachmentError for a file that
+    cannot go out; neither repeats the value.
     """
-    boundary = f"=_{id.hex}"
     head = [
-        mailbox("From", sender.address, sender.display),
+        _from(sender),
         mailbox("To", to, to_name),
+        *((reply_to(extras.reply_to),) if extras.reply_to else ()),
         text("Subject", subject),
         f"Date: {format_datetime(date)}",
         f"Message-ID: {message_id(id, sender)}",
+        *unsubscribe.lines(extras.list_unsubscribe, extras.one_click),
         "MIME-Version: 1.0",
         "Auto-Submitted: auto-generated",
-        f'Content-Type: multipart/alternative; boundary="{boundary}"',
+        "",
     ]
-    lines = "\r\n".join(head)
-    if any(len(line) > MAX_LINE for line in lines.split("\r\n")):
-        raise HeaderError("a header line is longer than 998 characters")
-    return b"".join(
-        (
-            lines.encode(),
-            f"\r\n\r\n--{boundary}\r\n".encode(),
-            _part("text/plain", plain),
-            f"\r\n--{boundary}\r\n".encode(),
-            _part("text/html", html),
-            f"\r\n--{boundary}--\r\n".encode(),
-        )
-    )
+    lines = "\r\n".join(head).encode()
+    if len(lines) > MAX_LINE and any(len(line) > MAX_LINE for line in lines.split(b"\r\n")):
+        raise HeaderError(f"a header line is longer than {MAX_LINE} characters")
+    return lines + body(id, plain, html, extras.attachments)
 
 
-def _part(content_type: str, body: str) -> bytes:
-    """One part; whichever of 7bit, quoted-printable and base64 (RFC 2045) suits it.
-
-    quopri is C and readable in a raw mail; base64 wins where most letters are not Latin.
-    """
-    raw = body.replace("\r\n", "\n").encode()
-    if raw.isascii() and b"\r" not in raw and max(map(len, raw.split(b"\n"))) <= 76 and b"\0" not in raw:
-        encoding, wire = "7bit", raw
-    elif len(raw) < len(body) * 1.2 and b"\r" not in raw:
-        encoding, wire = "quoted-printable", quopri.encodestring(raw)
-    else:
-        encoding, wire = "base64", base64.encodebytes(raw)
-    return (
-        f"Content-Type: {content_type}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
-    ).encode() + wire.rstrip(b"\n").replace(b"\n", b"\r\n")
+@lru_cache(16)
+def _from(sender: Sender) -> str:
+    return mailbox("From", sender.address, sender.display)

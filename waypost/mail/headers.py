@@ -10,13 +10,18 @@ import re
 from email import errors, policy
 from email.header import Header, decode_header
 from email.utils import formataddr
+from functools import lru_cache
 
 from waypost.mail.address import one_address
+from waypost.mail.words import encoded
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]")
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bBqQ]\?")
 _CRLF = "\r\n"
 _PLAIN_NAME = re.compile(r"^[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]*$")
+# What the ledger holds of nearly everybody: no second look is needed before it stands in a header.
+_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
+SENSIBLE = 78  # RFC 5322, section 2.1.1: what a line should keep to
 
 
 class HeaderError(ValueError):
@@ -44,6 +49,11 @@ def _decoded(value: str) -> str:
     return "".join(part if isinstance(part, str) else part.decode("latin-1", "replace") for part, _ in parts)
 
 
+def is_plain(value: str) -> bool:
+    """Whether every reader takes `value` for what it is: ASCII in which nothing looks encoded."""
+    return value.isascii() and ("=?" not in value or not _ENCODED_WORD.search(value))
+
+
 def text(name: str, value: str) -> str:
     """An unstructured header line, folded, without its line end: `Subject: ...`.
 
@@ -51,34 +61,63 @@ def text(name: str, value: str) -> str:
     (RFC 2047), so that a reader sees exactly `value`.
     """
     checked(name, value)
-    plain = value.isascii() and not _ENCODED_WORD.search(value)
-    if plain and len(name) + 2 + len(value) <= 78:
+    plain = is_plain(value)
+    if plain and len(name) + 2 + len(value) <= SENSIBLE:
         return f"{name}: {value}"
     # Folding plain text keeps single spaces between words of a sensible length; encoding keeps all.
-    foldable = plain and all(0 < len(word) < 60 for word in value.split(" "))
-    header = Header(value, "us-ascii" if foldable else "utf-8", header_name=name, maxlinelen=76)
-    return f"{name}: {header.encode(linesep=_CRLF)}"
+    if plain and all(0 < len(word) < 60 for word in value.split(" ")):
+        return f"{name}: {Header(value, 'us-ascii', header_name=name, maxlinelen=76).encode(linesep=_CRLF)}"
+    return f"{name}: {encoded(value, len(name) + 2)}"
 
 
 def mailbox(name: str, address: str, display: str = "") -> str:
-    """An address header line: `To: "Toms Spezialitäten" <tomsp@northwind.example>`."""
+    """An address header line: `To: "Toms Spezialitäten" <tomsp@northwind.example>`.
+
+    The domain goes out as A-labels (RFC 5890). Raises HeaderError.
+    """
     checked(name, display)
+    if not _PLAIN_ADDRESS.fullmatch(address):
+        address = _one(name, address)
     if not display:
         return f"{name}: {address}"
-    if display.isascii() and not _ENCODED_WORD.search(display):
+    if is_plain(display):
         shown = display if _PLAIN_NAME.match(display) else formataddr((display, "")).removesuffix(" <>")
-        line = f"{name}: {shown} <{address}>"
-        return line if len(line) <= 78 else f"{name}: {shown}\r\n <{address}>"
-    encoded = Header(display, "utf-8", header_name=name, maxlinelen=74).encode(linesep=_CRLF)
-    return f"{name}: {encoded}\r\n <{address}>"
+    else:
+        shown = encoded(display, len(name) + 2)
+    line = f"{name}: {shown} <{address}>"
+    return line if len(line) <= SENSIBLE - 2 else f"{name}: {shown}\r\n <{address}>"
 
 
-def parse_mailbox(value: str) -> tuple[str, str]:
+def _one(name: str, address: str) -> str:
+    try:
+        return one_address(address)
+    except ValueError as error:
+        raise HeaderError(f"{name}: {error}") from None
+
+
+def parse_mailbox(value: str, name: str = "From") -> tuple[str, str]:
     """`Shop <no-reply@shop.example>` as (display name, address). Raises ValueError."""
-    checked("From", value)
-    header = policy.default.header_factory("From", value)
+    checked(name, value)
+    header = policy.default.header_factory(name, value)
     misread = any(isinstance(defect, errors.InvalidHeaderDefect) for defect in header.defects)
     if misread or len(header.addresses) != 1:
         raise ValueError("not one sender such as 'Shop <no-reply@shop.example>'")
     [found] = header.addresses
     return found.display_name, one_address(found.addr_spec)
+
+
+@lru_cache(256)
+def reply_to(value: str) -> str:
+    """A Reply-To line from `Support <support@shop.example>`; remembered, as most mails of a type share it.
+
+    Its local part is ASCII: a server without SMTPUTF8 (RFC 6531) could not take the mail. Raises HeaderError.
+    """
+    try:
+        display, address = parse_mailbox(value, "Reply-To")
+    except HeaderError:
+        raise
+    except ValueError:
+        raise HeaderError("Reply-To is not one address such as 'Support <support@shop.example>'") from None
+    if not address.isascii():
+        raise HeaderError("Reply-To has letters beyond ASCII before its @, which many servers do not take")
+    return mailbox("Reply-To", address, display)

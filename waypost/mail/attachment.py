@@ -1,0 +1,86 @@
+"""Files that travel with a mail."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from waypost.mail.headers import checked, is_plain
+
+_TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,100}"  # noqa: S105 - RFC 2045, section 5.1, or less
+_CONTENT_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}={_TOKEN}){{0,5}}")
+_CID = re.compile(r"[A-Za-z0-9!#$&'*+/=?^_`{|}~.-]{1,100}@[A-Za-z0-9.-]{1,100}")
+_PIECE = 50  # characters of a file name on one line
+
+
+class AttachmentError(ValueError):
+    """An attachment that cannot go out. Says why, never what is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file, or an image the HTML part shows.
+
+    name: as the reader sees it, any letters. content_type: guessed from the name when empty; with its
+    parameters, for example `text/calendar; method=REQUEST`. cid: of an inline image, unique in the mail
+    and made like an address: `logo@shop.example` is shown by `src="cid:logo@shop.example"`.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+    content_type: str = ""
+    cid: str = ""
+
+
+def head(attachment: Attachment) -> bytes:
+    """The MIME header of `attachment`, its content to follow in base64. Raises AttachmentError, or
+    HeaderError for a name that holds a control character."""
+    kind = attachment.content_type or mimetypes.guess_type(attachment.name)[0] or "application/octet-stream"
+    if not _CONTENT_TYPE.fullmatch(kind) or kind.lower().startswith(("multipart/", "message/")):
+        raise AttachmentError("the content type of an attachment is not of the form type/subtype")
+    if attachment.cid and not _CID.fullmatch(attachment.cid):
+        raise AttachmentError("the cid of an inline image is not of the form logo@shop.example")
+    disposition = "inline" if attachment.cid else "attachment"
+    lines = [
+        "Content-Type: " + ";\r\n ".join(kind.replace("; ", ";").split(";")),
+        "Content-Transfer-Encoding: base64",
+        f"Content-Disposition: {disposition};\r\n {_filename(attachment.name)}",
+    ]
+    if attachment.cid:
+        lines.append(f"Content-ID: <{attachment.cid}>")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+def _filename(name: str) -> str:
+    """The filename parameter: quoted where it is short and ASCII, else as RFC 2231 has it, in pieces."""
+    if not checked("the name of an attachment", name).strip():
+        raise AttachmentError("an attachment has no name")
+    if is_plain(name) and len(name) <= _PIECE and name == name.strip():
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'filename="{escaped}"'
+    pieces = _pieces(name)
+    if len(pieces) == 1:
+        return f"filename*=utf-8''{pieces[0]}"
+    first, *rest = pieces
+    return ";\r\n ".join(
+        [f"filename*0*=utf-8''{first}", *(f"filename*{n}*={piece}" for n, piece in enumerate(rest, 1))]
+    )
+
+
+def _pieces(name: str) -> list[str]:
+    """`name` percent-encoded, cut between letters."""
+    pieces = [""]
+    for letter in name:
+        coded = quote(letter, safe="")
+        if len(pieces[-1]) + len(coded) > _PIECE:
+            pieces.append("")
+        pieces[-1] += coded
+    return pieces
+
+
+def total(attachments: Sequence[Attachment]) -> int:
+    """Bytes before they are encoded."""
+    return sum(len(attachment.content) for attachment in attachments)

@@ -1,0 +1,78 @@
+"""The body of a mail: parts and what holds them together (RFC 2045, 2046, 2387).
+
+Each is bytes that begin with their own MIME header, so that they nest.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from waypost.mail.attachment import Attachment, AttachmentError, head
+
+_LINE = 76
+
+
+def body(id: UUID, plain: str, html: str, attachments: Sequence[Attachment]) -> bytes:
+    """Text and HTML as alternatives, with what the HTML shows, with what is attached:
+    mixed holds related holds alternative, each only where it is needed. Raises AttachmentError."""
+    holder = _multipart("alternative", f"=_{id.hex}", [words("text/plain", plain), words("text/html", html)])
+    if not attachments:
+        return holder
+    inline = [attachment for attachment in attachments if attachment.cid]
+    if len({attachment.cid for attachment in inline}) < len(inline):
+        raise AttachmentError("two inline images have one cid")
+    if inline:
+        parts = [holder, *map(_file, inline)]
+        holder = _multipart('related; type="multipart/alternative"', f"=_r{id.hex}", parts)
+    attached = [attachment for attachment in attachments if not attachment.cid]
+    return _multipart("mixed", f"=_m{id.hex}", [holder, *map(_file, attached)]) if attached else holder
+
+
+def _multipart(kind: str, boundary: str, parts: Sequence[bytes]) -> bytes:
+    """No boundary begins another, and none can occur in a part: see `words`."""
+    start = f"--{boundary}\r\n".encode()
+    return b"".join(
+        (
+            f'Content-Type: multipart/{kind}; boundary="{boundary}"\r\n\r\n'.encode(),
+            start,
+            (b"\r\n" + start).join(parts),
+            f"\r\n--{boundary}--\r\n".encode(),
+        )
+    )
+
+
+def words(content_type: str, text: str) -> bytes:
+    """A text; whichever of 7bit, quoted-printable and base64 (RFC 2045) suits it.
+
+    b2a_qp is C and readable in a raw mail; base64 wins where most letters are not Latin. As it stands
+    goes only what has no line over 76 and nothing like a boundary.
+    """
+    raw = text.encode()
+    if b"\r" in raw:
+        raw = raw.replace(b"\r\n", b"\n")
+    bare = b"\r" in raw
+    if raw.isascii() and not bare and b"\0" not in raw and b"--=_" not in raw and _short(raw):
+        encoding, wire = "7bit", raw.rstrip(b"\n").replace(b"\n", b"\r\n")
+    elif len(raw) < len(text) * 1.2 and not bare:
+        encoding = "quoted-printable"
+        wire = binascii.b2a_qp(raw, quotetabs=False).rstrip(b"\n").replace(b"\n", b"\r\n")
+    else:
+        encoding, wire = "base64", b"\r\n".join(_base64(raw))
+    return (
+        f"Content-Type: {content_type}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    ).encode() + wire
+
+
+def _short(raw: bytes) -> bool:
+    return max(map(len, raw.split(b"\n"))) <= _LINE
+
+
+def _file(attachment: Attachment) -> bytes:
+    return head(attachment) + b"\r\n".join(_base64(attachment.content))
+
+
+def _base64(raw: bytes) -> Iterator[bytes]:
+    coded = binascii.b2a_base64(raw, newline=False)
+    return (coded[at : at + _LINE] for at in range(0, len(coded), _LINE))

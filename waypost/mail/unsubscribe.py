@@ -1,0 +1,51 @@
+"""List-Unsubscribe (RFC 2369) and List-Unsubscribe-Post (RFC 8058): the addresses go out untouched.
+
+The standard library's policy turns one that is longer than a line into encoded words, which no mail
+program can follow.
+"""
+
+from __future__ import annotations
+
+import re
+
+from waypost.mail.headers import SENSIBLE, HeaderError
+
+MAX_LINE = 998  # RFC 5322, section 2.1.1
+
+# RFC 3986: what an address is made of, with something after its scheme. Neither blanks nor < and >.
+_ADDRESS = re.compile(r"(?:https?://|mailto:)[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
+
+
+def lines(value: str, one_click: bool) -> list[str]:
+    """The header lines for the addresses in `value`, separated by blanks; none when there are none.
+
+    A line is broken between two addresses, never inside one. one_click: the https address among them
+    unsubscribes by a POST, without a page. Raises HeaderError.
+    """
+    addresses = value.split()
+    if not addresses:
+        return []
+    if not all(map(_ADDRESS.fullmatch, addresses)):
+        raise HeaderError(
+            "List-Unsubscribe holds something other than https and mailto addresses in ASCII, separated by "
+            "blanks; percent-encode what else is in them"
+        )
+    if one_click and not any(address.startswith("https://") for address in addresses):
+        raise HeaderError("List-Unsubscribe has no https address, without which there is no one-click")
+    found = [_folded([f"<{address}>" for address in addresses])]
+    return [*found, "List-Unsubscribe-Post: List-Unsubscribe=One-Click"] if one_click else found
+
+
+def _folded(addresses: list[str]) -> str:
+    lines = ["List-Unsubscribe:"]
+    for number, address in enumerate(addresses):
+        item = address if number == len(addresses) - 1 else f"{address},"
+        if len(item) + 1 > MAX_LINE:
+            raise HeaderError(f"List-Unsubscribe has an address longer than the {MAX_LINE} of a line")
+        # The first stays beside the name where a line can hold both: some readers want it there.
+        limit = MAX_LINE if number == 0 else SENSIBLE
+        if len(lines[-1]) + 1 + len(item) <= limit:
+            lines[-1] += f" {item}"
+        else:
+            lines.append(f" {item}")
+    return "\r\n".join(lines)
