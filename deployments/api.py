@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import get_current_settings
 
+WRONG = (401, 403, 404, 405)  # what a server answers that is none of Prefect's, or does not know us
 WHERE_UP_WOULD_BE = "http://127.0.0.1:4200/api"
 
 
@@ -14,3 +16,32 @@ def prefect_client() -> PrefectClient:
     if get_current_settings().api.url:
         return get_client()
     return PrefectClient(WHERE_UP_WOULD_BE)
+
+
+class WrongApi(RuntimeError):
+    """What answers is no Prefect API for us. Says what was answered, and what to do."""
+
+
+async def check(client: PrefectClient) -> None:
+    """Raises WrongApi, or the client's errors when nothing answers or what answers is not well."""
+    try:
+        await client.read_work_pools(limit=1)  # its database too must answer
+        await client.raise_for_api_version_mismatch_once()
+    except (httpx.HTTPStatusError, ValueError, RuntimeError) as error:
+        if wrong := _wrong(error):
+            advice = "set PREFECT_API_URL (it ends in /api) and PREFECT_API_KEY to those of your server"
+            raise WrongApi(f"{client.api_url} {wrong}: {advice}") from None
+        raise
+
+
+def _wrong(error: Exception) -> str:
+    """Why waiting will not help; empty where it may."""
+    match error:
+        case httpx.HTTPStatusError() if error.response.status_code in WRONG:
+            return f"answers {error.response.status_code} {error.response.reason_phrase}"
+        case ValueError():
+            return "answers as no Prefect API does"
+        case RuntimeError() if error.__cause__ is None:  # else it could not be asked for its version
+            return f"is of another version ({error})"
+        case _:
+            return ""

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+HURRY_SECONDS = 1.5  # how long an answer is waited for by a process that is told to stop
+
+logger = logging.getLogger("waypost.prefect")
 
 
 class Outage:
-    """Since when Prefect has not answered. One answer ends it."""
+    """Since when Prefect has not answered. One answer ends it; what begins and ends is logged once."""
 
-    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, steady: Callable[[], float] = time.monotonic, stop: asyncio.Event | None = None
+    ) -> None:
+        """stop: set when the process is to end."""
+        self._stop = stop
         self._steady = steady
         self._since: float | None = None
 
-    def failed(self) -> bool:
-        """Somebody got no answer. True when this is news."""
-        if self._since is not None:
-            return False
-        self._since = self._steady()
-        return True
+    def failed(self, error: BaseException, waited: float = 0.0) -> None:
+        """Somebody got no answer, and had waited for it so many seconds."""
+        if self._since is None:
+            self._since = self._steady() - waited
+            logger.warning("the Prefect API does not answer (%s): waiting for it", type(error).__name__)
 
-    def answered(self) -> bool:
-        """Somebody got an answer. True when there was an outage."""
-        was, self._since = self._since is not None, None
-        return was
+    def answered(self) -> None:
+        """Somebody got an answer."""
+        if self._since is not None:
+            self._since = None
+            logger.warning("the Prefect API answers again")
 
     @property
     def on(self) -> bool:
@@ -34,3 +45,21 @@ class Outage:
     def lasts(self) -> float:
         """For how many seconds; 0 when there is none."""
         return 0.0 if self._since is None else self._steady() - self._since
+
+    @asynccontextmanager
+    async def patience(self, seconds: float) -> AsyncGenerator[None]:
+        """Wait for Prefect in the block for so many seconds at most, and for hardly any once the process is
+        to end. Raises TimeoutError."""
+        async with asyncio.timeout(seconds) as limit:
+            hurrying = asyncio.create_task(self._hurry(limit))
+            try:
+                yield
+            finally:
+                hurrying.cancel()
+
+    async def _hurry(self, limit: asyncio.Timeout) -> None:
+        if self._stop is None:
+            return
+        await self._stop.wait()
+        soon = asyncio.get_running_loop().time() + HURRY_SECONDS
+        limit.reschedule(min(limit.when() or soon, soon))

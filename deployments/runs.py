@@ -5,8 +5,8 @@ A run is given a batch id and nothing else, so that Prefect never sees an addres
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -37,6 +37,7 @@ from waypost.priority import Priority
 
 DIRECT = "without-prefect"
 ANSWERS_WITHIN = 10.0  # seconds
+SOON = 3.0  # seconds within which is said whether there is an answer at all
 LOST = (400, 404)  # how a deployment without its work pool, and one that is not there, are answered
 # What of 400 to 499 speaks of the server's or our own state, and not of what was asked.
 AWAY = (401, 403, 407, 408, 425, 429)
@@ -235,26 +236,25 @@ class PrefectRuns:
 
     async def probe(self) -> None:
         """Ask whether it answers."""
-        async with self._asking() as client:
+        async with self._asking(SOON) as client:
             await client.read_work_pools(limit=1)  # its database too must answer
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncGenerator[PrefectClient]:
-        """A client that answers soon or raises: who asks here looks again soon anyway."""
+    async def _asking(self, within: float = ANSWERS_WITHIN) -> AsyncGenerator[PrefectClient]:
+        """A client that answers within so many seconds or raises: who asks here looks again soon anyway."""
+        began = time.monotonic()
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-                async with asyncio.timeout(ANSWERS_WITHIN):
+                async with self._outage.patience(within):
                     yield self._client
         except ObjectNotFound:
             raise
         except (httpx.HTTPError, PrefectException, TimeoutError) as error:
             if isinstance(error, httpx.HTTPStatusError) and _is_refusal(error.response.status_code):
                 raise Refused(f"{error.response.status_code} {error.response.text[:200]}") from None
-            if self._outage.failed():
-                logger.warning("the Prefect API does not answer (%s); asking again", type(error).__name__)
+            self._outage.failed(error, time.monotonic() - began)
             raise PrefectAway(f"the Prefect API does not answer ({type(error).__name__})") from None
-        if self._outage.answered():
-            logger.warning("the Prefect API answers again")
+        self._outage.answered()
 
 
 async def _created(client: PrefectClient, deployment: UUID, described: dict[str, Any]) -> FlowRun:

@@ -12,15 +12,16 @@ from uuid import UUID
 
 import httpx
 from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from deployments import direct, telling
-from deployments.api import prefect_client
+from deployments.api import WrongApi, check, prefect_client
 from deployments.dispatcher import Dispatcher, Worker
 from deployments.farewell import flush_prefect
 from deployments.listening import Listening
 from deployments.outage import Outage
 from deployments.registry import registered
-from deployments.runs import ANSWERS_WITHIN, PrefectAway, PrefectRuns, Taker
+from deployments.runs import ANSWERS_WITHIN, SOON, PrefectAway, PrefectRuns, Taker
 from deployments.worker import FAREWELL_SECONDS, SLOTS, ResidentWorker
 from waypost.ledger import retention
 from waypost.ledger.reaper import Reaper
@@ -51,11 +52,12 @@ async def serve(
     """Dispatch, and take and run the pool's runs, until `stop`. `ready` is called when the first poll
     worked.
 
-    The Prefect API going away is waited out; the ledger decides what is sent.
+    The Prefect API being away is waited out, from the start or later; the ledger decides what is sent.
+    Raises WrongApi for one that answers and is not ours.
     """
     async with Runtime.open(settings) as runtime:
         _warn_of_stranded(runtime)
-        outage = Outage()
+        outage = Outage(stop=stop)
         name = f"resident-{os.uname().nodename}-{os.getpid()}"
         woken = asyncio.Event()
         worker = ResidentWorker(settings.work_pool, name=name, limit=limit, on_end=woken.set)
@@ -64,6 +66,7 @@ async def serve(
             runtime, outage, worker, worker.slots, settings.lease_seconds, stop, worker
         )
         async with worker, dispatching as dispatcher:
+            await _join(worker, outage, stop)
             listening = Listening(worker.woken.set)
             handing_on = asyncio.create_task(_hand_on(woken, dispatcher))
             beside = [
@@ -86,7 +89,9 @@ async def dispatch(
 ) -> None:
     """Dispatch until `stop`, for a work pool whose runs other Prefect workers take."""
     async with Runtime.open(settings) as runtime:
-        async with _dispatching(runtime, Outage(), _Elsewhere(), limit or SLOTS, STARTS_WITHIN, stop):
+        async with _dispatching(
+            runtime, Outage(stop=stop), _Elsewhere(), limit or SLOTS, STARTS_WITHIN, stop
+        ):
             ready()
             await stop.wait()
         await flush_prefect()
@@ -181,6 +186,26 @@ def _warn_of_stranded(runtime: Runtime) -> None:
             )
 
 
+async def _join(worker: ResidentWorker, outage: Outage, stop: asyncio.Event) -> None:
+    """Be a worker of the pool as soon as Prefect answers, or stop waiting for that. Raises WrongApi."""
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                async with outage.patience(SOON):
+                    await check(worker.client)
+            async with outage.patience(ANSWERS_WITHIN):
+                await worker.sync_with_backend()
+        except WrongApi:
+            raise
+        except Exception as error:  # what answers nonsense now and then is one that does not answer
+            outage.failed(error, time.monotonic() - began)
+            await happens(stop, AWAY_SECONDS)
+        else:
+            outage.answered()
+            return
+
+
 async def _poll(
     worker: ResidentWorker,
     outage: Outage,
@@ -195,7 +220,7 @@ async def _poll(
         began = time.monotonic()
         asks = not worker.full
         try:
-            async with asyncio.timeout(ANSWERS_WITHIN):
+            async with outage.patience(ANSWERS_WITHIN):
                 await worker.get_and_submit_flow_runs()
             # A server that is busy is not asked so often, whoever wakes us, that the asking keeps it busy.
             rest = min(POLLING_SHARE * (time.monotonic() - began), MOST_REST_SECONDS)
@@ -206,8 +231,7 @@ async def _poll(
                 ready()
                 told = True
         except Exception as error:  # an API that answers nonsense is one that does not answer
-            if outage.failed():
-                logger.warning("the Prefect API does not answer (%s); asking again", type(error).__name__)
+            outage.failed(error, time.monotonic() - began)
             rest = wait = AWAY_SECONDS
         await happens(stop, rest)
         await either(stop, worker.woken, wait - rest)
@@ -227,10 +251,11 @@ async def _beat(worker: ResidentWorker, stop: asyncio.Event) -> None:
 async def _every(seconds: float, work: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
     """Do `work` now and then until `stop`. What goes wrong is logged and tried again."""
     while not stop.is_set():
+        pause = seconds
         try:
             await work()
         except PrefectAway:
-            pass  # said once, by whoever noticed first
+            pause = min(seconds, AWAY_SECONDS)  # said once, by whoever noticed first
         except Exception as error:  # asyncpg's connect errors have no common class
             logger.warning("housekeeping did not work (%s); trying again", type(error).__name__)
-        await happens(stop, seconds)
+        await happens(stop, pause)

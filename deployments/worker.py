@@ -33,7 +33,11 @@ from prefect.context import AsyncClientContext
 from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.flows import load_flow_from_entrypoint
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import (
+    PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
+    temporary_settings,
+)
 from prefect.states import Cancelled, Crashed, Pending
 from prefect.workers.base import (
     BaseJobConfiguration,
@@ -105,9 +109,13 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         self._shared = AsyncExitStack()
 
     async def setup(self) -> None:
-        """Runs share one API client: one of their own each would cost 30 ms before they begin."""
+        """Asks Prefect nothing: it may be away. The first heartbeat makes this a worker of the pool.
+
+        Runs share one API client: one of their own each would cost 30 ms before they begin.
+        """
         await super().setup()
-        await self._shared.enter_async_context(AsyncClientContext.get_or_create())
+        with temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}):
+            await self._shared.enter_async_context(AsyncClientContext.get_or_create())
 
     def lanes(self) -> dict[UUID, Priority]:
         """The flow runs in hand, by id, with the lane of each."""
@@ -121,9 +129,9 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
     def may_take(self, lane: Priority) -> bool:
         """Whether a run that is made in this process can be begun at once: there is room, and neither the
         pool nor the lane's queue is paused or limited, as far as the last heartbeat saw."""
-        pool = self.work_pool
-        free = not (pool.is_paused or pool.concurrency_limit is not None) and lane in self._free_queues
-        return free and room(lane, Counter(self.lanes().values()), self.slots) > 0
+        if lane not in self._free_queues or room(lane, Counter(self.lanes().values()), self.slots) <= 0:
+            return False
+        return not self.work_pool.is_paused and self.work_pool.concurrency_limit is None
 
     def take(self, run: FlowRun, lane: Priority) -> None:
         """Begin a run that was created Pending, in our hands."""
@@ -133,6 +141,8 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
     async def sync_with_backend(self) -> None:
         """The heartbeat: BaseWorker's, and which queues are free. It waits for no API that does not answer:
         the next comes soon, and a minute of trying again would hold up the process's end."""
+        if not self.is_setup:
+            return  # BaseWorker has one of its own while it is set up
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             await super().sync_with_backend()
             queues = await self.client.read_work_queues(work_pool_name=self._pool)
@@ -196,17 +206,21 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-            with suppress(Exception):  # it is a courtesy: `waypost doctor` should not count the departed
-                async with asyncio.timeout(COURTESY_SECONDS):
-                    await self.client.request(
-                        "DELETE",
-                        "/work_pools/{work_pool_name}/workers/{name}",
-                        path_params={"work_pool_name": self._pool, "name": self.name},
-                    )
+            if self._free_queues:
+                await self._say_farewell()
             await self._shared.aclose()
             with suppress(TimeoutError):
                 async with asyncio.timeout(COURTESY_SECONDS):
                     await super().teardown(*exc_info)
+
+    async def _say_farewell(self) -> None:
+        with suppress(Exception):  # it is a courtesy: `waypost doctor` should not count the departed
+            async with asyncio.timeout(COURTESY_SECONDS):
+                await self.client.request(
+                    "DELETE",
+                    "/work_pools/{work_pool_name}/workers/{name}",
+                    path_params={"work_pool_name": self._pool, "name": self.name},
+                )
 
     async def _begin(self, flow_run: FlowRun, ours: bool) -> None:
         """Make the run ours, if it is not, then run it. Of two workers only one gets Pending accepted."""

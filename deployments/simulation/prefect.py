@@ -105,8 +105,9 @@ class Line:
     async def ask(self, what: str) -> Server:
         await self.process.step(what)
         if not self.server.weather.prefect_answers():
-            self._outage.failed()
-            raise PrefectAway("the simulated Prefect is down")
+            away = PrefectAway("the simulated Prefect is down")
+            self._outage.failed(away)
+            raise away
         self._outage.answered()
         return self.server
 

@@ -302,13 +302,6 @@ def test_a_cron_that_is_none_is_told(run, command, status):
     assert "Traceback" not in done.stderr
 
 
-def test_a_worker_that_finds_no_prefect_says_so_in_a_sentence(run):
-    done = run("worker", PREFECT_API_URL="http://127.0.0.1:9/api")
-    assert done.returncode == 1
-    assert "the Prefect API does not answer" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_reader_that_has_had_enough_is_no_trouble(home, options):
     """`waypost list | head -1`"""

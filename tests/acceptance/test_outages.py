@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import resource
 import time
+from contextlib import contextmanager
+from socket import socket
 
 import pytest
 from asks import alert, order
 from chaos import restarts
 from chaos.installation import installation
-from chaos.servers import mail_sink, prefect_server
+from chaos.servers import Sink, mail_sink, prefect_server
 from processes import eventually
 
 FULL = 4096  # bytes a file may have: less than SQLite needs to write one page
@@ -83,6 +85,68 @@ def test_a_worker_told_to_stop_while_prefect_is_away_leaves_within_seconds(alone
     leaving.process.wait(15)
     alone.prefect.start()
     assert leaving.process.returncode == 0, leaving.log.read_text()[-2000:]
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_started_while_prefect_is_away_sends_what_is_urgent_and_joins_it_later(tmp_path):
+    with (
+        prefect_server(tmp_path) as server,
+        mail_sink(tmp_path) as sink,
+        installation(tmp_path / "home", server, sink) as site,
+    ):
+        server.stop()
+        server.lose_database()
+        send(site, "order-confirmation", order("early"))
+        send(site, "alert", alert(to="early-alert"))
+        worker = site.worker().until("the Prefect API does not answer")
+        began_at = time.time()
+        eventually(lambda: sink.to("early-") == 1, 40)
+        assert 8 < time.time() - began_at < 16
+        assert sink.to("rearly") == 0, "what is not urgent waits for Prefect"
+        assert worker.log.read_text().count("does not answer") == 1
+        server.start()
+        back_at = time.time()
+        eventually(lambda: sink.to("rearly") == 1)
+        assert time.time() - back_at < 5
+        worker.ready()
+        assert [server.knows(type) for type in ("alert", "digest", "order-confirmation")] == [True] * 3
+        assert set(site.until_ended()) == {"sent"}
+        assert site.books().twice == 0
+        endings = dict(list(site.query("SELECT type, ending FROM batches")))
+        assert endings == {"alert": "direct", "order-confirmation": "done"}
+
+
+@contextmanager
+def answering_nobody():
+    """Where connections are taken, and nothing is ever said."""
+    with socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(100)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+
+
+def test_a_prefect_that_hangs_keeps_a_worker_neither_from_sending_nor_from_leaving(alone, tmp_path):
+    with (
+        answering_nobody() as api,
+        installation(tmp_path / "home", alone.prefect, alone.sink, settings={"PREFECT_API_URL": api}) as site,
+    ):
+        site.accept("alert", [alert(to="hangs")])
+        began_at = time.time()
+        worker = site.worker()
+        eventually(lambda: alone.sink.to("hangs") == 1, 40)
+        assert time.time() - began_at < 25, "its start takes some of that"
+        worker.process.terminate()
+        worker.process.wait(4)
+        assert worker.process.returncode == 0, worker.log.read_text()[-2000:]
+
+
+def test_a_wrong_prefect_api_is_told_in_a_sentence(prefect, tmp_path):
+    wrong = {"PREFECT_API_URL": prefect.api.removesuffix("/api") + "/no/api"}
+    with installation(tmp_path / "home", prefect, Sink(9, tmp_path / "log"), settings=wrong) as site:
+        done = site.command("worker")
+    assert done.returncode == 1
+    assert "set PREFECT_API_URL" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_prefect_learns_of_what_went_out_without_it(alone):

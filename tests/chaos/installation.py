@@ -58,14 +58,12 @@ class Installation:
     @property
     def environment(self) -> dict[str, str]:
         named = {"WAYPOST_DATABASE_URL": self.database} if self.database else {}
-        return processes.environment(
-            self.home,
-            PREFECT_API_URL=self.prefect.api,
-            PREFECT_HOME=str(self.home / "prefect-client"),
-            WAYPOST_SMTP_URL=self.sink.url(self.connections),
-            **named,
-            **self.settings,
-        )
+        told = {
+            "PREFECT_API_URL": self.prefect.api,
+            "PREFECT_HOME": str(self.home / "prefect-client"),
+            "WAYPOST_SMTP_URL": self.sink.url(self.connections),
+        }
+        return processes.environment(self.home, **(told | named | self.settings))
 
     def command(self, *arguments: str) -> processes.Run:
         """Run `waypost ...` to its end."""
