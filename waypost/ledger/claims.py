@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from waypost.clock import now
 from waypost.ids import new_id
 from waypost.ledger import damaged, readable
-from waypost.ledger.batches import open_batch
+from waypost.ledger.batches import OWNER, open_batch
 from waypost.ledger.engine import Ledger
 from waypost.ledger.holds import in_force, keep_out_holds, put_back
 from waypost.ledger.items import share_end
@@ -234,7 +234,12 @@ def _take_up(
 ) -> str:
     """Mark the batch taken; answers why not."""
     moment = now()
-    values: dict[str, Any] = {"taken_at": moment, "taken_by": token, "leased_until": moment + ledger.lease}
+    values: dict[str, Any] = {
+        "taken_at": moment,
+        "taken_by": token,
+        "owner": OWNER,
+        "leased_until": moment + ledger.lease,
+    }
     if flow_run_id is not None:
         values["flow_run_id"] = flow_run_id
     taken = connection.execute(

@@ -114,7 +114,7 @@ batches = sa.Table(
     sa.Column("size", sa.Integer, nullable=False),
     # The run that was made for it, or that it was made for.
     sa.Column("flow_run_id", Id),
-    # The process that made it, for people: host and pid.
+    # The process that made it, or took it up, for people: host and pid.
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("leased_until", UtcDateTime, nullable=False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from waypost.clock import now
 from waypost.ledger import readable
 from waypost.ledger.batches import Ending
 from waypost.ledger.engine import Ledger
+from waypost.ledger.hands import Hands, hands
 from waypost.ledger.many import among
 from waypost.ledger.readable import Identity, Moment
 from waypost.ledger.reading import shown
@@ -59,6 +60,7 @@ class Explanation:
     here as it stands there.
 
     count: how many requests were grouped into it. held_since: when its type was held; None when it is not.
+    hands: who has it in hand; None when nobody has.
     """
 
     id: UUID
@@ -75,6 +77,7 @@ class Explanation:
     digest_id: Identity | None
     held_since: Moment | None
     held_because: str
+    hands: Hands | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     timeline: list[Happening] = field(default_factory=list[Happening])
 
@@ -88,7 +91,7 @@ async def explain(ledger: Ledger, id: UUID) -> Explanation | None:
     def work(connection: sa.Connection) -> Explanation | None:
         with readable.forgiving(connection):
             row = connection.execute(_notification(id)).one_or_none()
-            return None if row is None else _explained(connection, id, row)
+            return None if row is None else _explained(connection, id, row, ledger.lease)
 
     return await ledger.read(work)
 
@@ -119,7 +122,7 @@ def _notification(id: UUID) -> sa.Select[Any]:
     )
 
 
-def _explained(connection: sa.Connection, id: UUID, row: Any) -> Explanation:
+def _explained(connection: sa.Connection, id: UUID, row: Any, lease: timedelta) -> Explanation:
     found = _head(id, row)
     own = [id, found.digest_id] if isinstance(found.digest_id, UUID) else [id]
     made = [_attempt(one) for one in _of(connection, attempts, own, attempts.c.started_at)]
@@ -134,8 +137,10 @@ def _explained(connection: sa.Connection, id: UUID, row: Any) -> Explanation:
         *_digest(row, found),
         *_hold(found),
     ]
-    hands = next((one for one in taken_by if one.id == (row.digest_batch or row.batch_id)), None)
-    return replace(found, attempts=made, timeline=[*sorted(happened, key=_when), _outlook(found, hands)])
+    if found.state in (State.CLAIMED, State.SENDING):
+        holding = (one for one in taken_by if one.id == (row.digest_batch or row.batch_id))
+        found = replace(found, hands=hands(next(holding, None), lease))
+    return replace(found, attempts=made, timeline=[*sorted(happened, key=_when), _outlook(found)])
 
 
 def _head(id: UUID, row: Any) -> Explanation:
@@ -224,9 +229,12 @@ def _runs(
         if isinstance(claimed, datetime) and isinstance(found.accepted_at, datetime):
             # The batch of a run that brings its own requests is older than they are.
             claimed = max(claimed, found.accepted_at)
-        yield Happening(claimed, "claimed", f"in a batch of {row.size}, by {row.owner}", **where)
-        if row.taken_at is not None:
-            yield Happening(readable.moment(row.taken_at), "taken up by its run", "", **where)
+        by = f"by {readable.text(row.owner)}"
+        if row.taken_at is None:
+            yield Happening(claimed, "claimed", f"in a batch of {row.size}, {by}", **where)
+        else:
+            yield Happening(claimed, "claimed", f"in a batch of {row.size}", **where)
+            yield Happening(readable.moment(row.taken_at), "taken up by its run", by, **where)
         if row.ending == Ending.DIRECT:
             why = "Prefect did not answer, so no run shows it"
             yield Happening(ended, "sent without Prefect", f"{why}: {readable.text(row.summary)}", **where)
@@ -245,8 +253,8 @@ def _hold(found: Explanation) -> Iterator[Happening]:
         yield Happening(found.held_since, "its type is held", found.held_because)
 
 
-def _outlook(found: Explanation, hands: Any) -> Happening:
-    """Where it is now: its end, or what it waits for. hands: the row of the batch that has it."""
+def _outlook(found: Explanation) -> Happening:
+    """Where it is now: its end, or what it waits for."""
     if found.state in TERMINAL:
         return Happening(found.finished_at, found.state, found.reason)
     match found.state:
@@ -257,7 +265,7 @@ def _outlook(found: Explanation, hands: Any) -> Happening:
         case State.HELD:
             return Happening(None, "held", found.reason)
         case State.CLAIMED | State.SENDING:
-            return Happening(None, found.state, _in_hand(found, hands))
+            return Happening(None, found.state, _in_hand(found))
         case _:
             return Happening(found.finished_at, found.state, f"no state that Waypost knows; {found.reason}")
 
@@ -273,15 +281,9 @@ def _wait(found: Explanation) -> Happening:
     return Happening(found.due_at, what, detail or "waits until then")
 
 
-def _in_hand(found: Explanation, hands: Any) -> str:
-    """In whose hands it is, and whether these still give signs of life."""
-    until = readable.moment(hands and hands.leased_until)
-    if isinstance(until, datetime) and until <= now():
-        lapsed = f"its lease lapsed at {until:%Y-%m-%d %H:%M:%S} UTC"
-        return f"its run gives no sign of life, {lapsed}: a worker takes it back, if one runs"
-    if found.digest_id:
-        return "in a digest"
-    return "set aside for a run to come" if hands and hands.taken_at is None else "in the hands of a run"
+def _in_hand(found: Explanation) -> str:
+    told = str(found.hands) if found.hands else "in no open batch"
+    return f"in a digest, {told}" if found.digest_id else told
 
 
 def _when(line: Happening) -> tuple[datetime, int, str, int]:

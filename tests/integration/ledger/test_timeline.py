@@ -90,7 +90,8 @@ async def test_an_attempt_without_an_answer_says_so(ledger):
         "attempt 1 begun",
         "email through smtp; no answer is written down yet: it is on the wire, or in doubt",
     )
-    assert story[-1] == ("sending", "in the hands of a run")
+    assert story[-1][0] == "sending"
+    assert story[-1][1].startswith(f"in the hands of a run at {batches.OWNER}, renewed 0 s ago, lease until")
 
 
 async def test_a_lost_run_leaves_its_attempt_in_doubt_and_the_next_one_is_told_after_it(ledger):
@@ -166,12 +167,29 @@ async def test_whose_hands_it_is_in_and_whether_they_give_signs_of_life(ledger):
     await accepted(ledger)
     claim = await claims.reserve(ledger, "note", NOTE.lane)
     [row] = await rows(ledger)
-    assert (await told(ledger, row.id))[-1] == ("claimed", "set aside for a run to come")
+    await change(ledger, batches_table, owner="host:1")
+    assert (await told(ledger, row.id))[-1][1].startswith("set aside for a run by host:1, renewed 0 s ago")
     await claims.take(ledger, "note", claim.id)
-    assert (await told(ledger, row.id))[-1] == ("claimed", "in the hands of a run")
+    assert (await told(ledger, row.id))[-1][1].startswith(
+        f"in the hands of a run at {batches.OWNER}, renewed"
+    )
+    assert ("taken up by its run", f"by {batches.OWNER}") in await told(ledger, row.id)
+
+
+async def test_how_long_the_last_sign_of_life_is_ago_and_when_there_will_be_no_other(ledger):
+    _, [one] = await claimed(ledger)
+    await change(ledger, batches_table, leased_until=now() + ledger.lease - timedelta(seconds=4))
+    found = await explain(ledger, one.id)
+    assert (found.hands.lapsed, found.hands.taken, found.hands.owner) == (False, True, batches.OWNER)
+    assert found.hands.leased_until - found.hands.renewed_at == ledger.lease
+    assert ", renewed 4 s ago, lease until " in found.timeline[-1].detail
     await change(ledger, batches_table, leased_until=LONG_AGO)
-    lapsed = "its run gives no sign of life, its lease lapsed at 2020-01-01 00:00:00 UTC"
-    assert (await told(ledger, row.id))[-1][1].startswith(lapsed)
+    found = await explain(ledger, one.id)
+    assert found.hands.lapsed
+    assert "which gives no sign of life: its lease lapsed" in found.timeline[-1].detail
+    assert "at 2020-01-01 00:00:00 UTC; the reaper of any worker takes it back" in found.timeline[-1].detail
+    await lost(ledger)
+    assert (await explain(ledger, one.id)).hands is None
 
 
 async def test_what_happened_at_one_moment_is_told_in_the_order_it_can_have(ledger):
@@ -241,6 +259,7 @@ async def test_a_batch_older_than_what_its_run_brought_comes_after_it(ledger):
         "UPDATE notifications SET batch_id = 'none', intake_id = 'none', reason = CAST(x'ff' AS TEXT)",
         "UPDATE attempts SET started_at = 'then', number = 'x', flow_run_id = 'run', verdict = 'perhaps'",
         "UPDATE attempts SET code = 'much', words = x'ff41', finished_at = ''",
+        "UPDATE batches SET leased_until = 'when', owner = x'ff', ended_at = NULL",
         "UPDATE batches SET created_at = 'then', taken_at = 'now', flow_run_id = '?', ending = 'odd'",
         "UPDATE recipients SET email = x'ff', phone = 12",
     ],
