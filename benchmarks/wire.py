@@ -41,11 +41,15 @@ def letters(count: int) -> list[Letter]:
 def _letter(id: UUID, raw: bytes) -> Letter:
     read = cast(EmailMessage, email.message_from_bytes(raw, policy=policy.default))
     [to] = read["To"].addresses
-    bodies = {part.get_content_subtype(): part.get_content() for part in read.iter_parts()}
+    bodies = {part.get_content_subtype(): _as_rendered(part.get_content()) for part in read.iter_parts()}
     return Letter(
         id, to.addr_spec, to.display_name, str(read["Subject"]), bodies["plain"], bodies["html"],
         read["Date"].datetime, raw,
     )  # fmt: skip
+
+
+def _as_rendered(text: str) -> str:
+    return text.replace("\r\n", "\n")
 
 
 def rate(of: Callable[[T], object], items: Sequence[T], seconds: float) -> float:

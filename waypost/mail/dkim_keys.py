@@ -1,0 +1,127 @@
+"""The keys that WAYPOST_DKIM_KEY names, read once when a process starts."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+
+from waypost.mail.address import one_address
+from waypost.mail.dkim import PrivateKey, Signer
+
+LEAST_BITS = 1024  # RFC 8301, section 3.2; verifiers take nothing shorter
+_SEED = 32  # bytes of an Ed25519 private key (RFC 8032, section 5.1.5)
+_LIKE_A_PATH = ("/", ".", "~")
+
+
+class KeyUnusable(ValueError):
+    """A DKIM setting that cannot be used. Names the setting and says why, never what it holds."""
+
+
+def signers(keys: str, selectors: str, domain: str) -> list[Signer]:
+    """A signer for each key, in order; none without a key.
+
+    keys: files, or keys as PEM or base64 (PKCS#8, PKCS#1, or the 32 bytes of Ed25519), separated by
+    commas. selectors: as many, separated by commas. domain: what signs. Raises KeyUnusable.
+    """
+    found, names = _listed(keys), _listed(selectors)
+    if not found:
+        if names:
+            raise KeyUnusable("WAYPOST_DKIM_KEY is not set, though WAYPOST_DKIM_SELECTOR is")
+        return []
+    if len(found) != len(names):
+        raise KeyUnusable(
+            f"WAYPOST_DKIM_SELECTOR has {len(names)} and WAYPOST_DKIM_KEY {len(found)} entries: each key has "
+            "a selector of its own"
+        )
+    if len(set(names)) < len(names):
+        raise KeyUnusable("WAYPOST_DKIM_SELECTOR has one selector twice")
+    domain = _domain(domain)
+    for name in names:
+        _check_selector(name, domain)
+    return [Signer(domain, name, _key(value)) for name, value in zip(names, found, strict=True)]
+
+
+def _listed(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _domain(value: str) -> str:
+    """As A-labels (RFC 5890), which is how it is looked up."""
+    try:
+        return one_address(f"postmaster@{value}").rpartition("@")[2]
+    except ValueError:
+        raise KeyUnusable("WAYPOST_DKIM_DOMAIN is not a domain such as shop.example") from None
+
+
+def _check_selector(name: str, domain: str) -> None:
+    try:
+        one_address(f"postmaster@{name}.{domain}")
+        ascii_only = name.isascii()
+    except ValueError:
+        ascii_only = False
+    if not ascii_only:
+        raise KeyUnusable("WAYPOST_DKIM_SELECTOR is not made of letters, digits, - and .")
+
+
+def _key(value: str) -> PrivateKey:
+    key = _loaded(_content(value))
+    if isinstance(key, RSAPrivateKey):
+        if key.key_size < LEAST_BITS:
+            raise _unusable(f"an RSA key of {key.key_size} bits; {LEAST_BITS} is the least, use 2048")
+        return key
+    if not isinstance(key, Ed25519PrivateKey):
+        raise _unusable("a private key of another kind; DKIM knows RSA and Ed25519")
+    return key
+
+
+def _content(value: str) -> bytes:
+    """The key itself, from the file where `value` names one."""
+    if value.startswith("-----BEGIN"):
+        return value.encode()
+    try:
+        path = Path(value).expanduser()
+        if path.is_file() or (value.startswith(_LIKE_A_PATH) and not _decoded(value.encode())):
+            return path.read_bytes().strip()
+    except (OSError, RuntimeError, ValueError) as error:  # also a key too long for a path
+        reason = getattr(error, "strerror", None)
+        if value.startswith(_LIKE_A_PATH) or isinstance(error, PermissionError):
+            raise KeyUnusable(f"WAYPOST_DKIM_KEY: the file cannot be read ({reason or 'no path'})") from None
+    return value.encode()
+
+
+def _loaded(content: bytes) -> object:
+    try:
+        if content.startswith(b"-----BEGIN"):
+            if b"PUBLIC KEY" in content.splitlines()[0]:
+                raise _unusable("a public key; the private one signs")
+            lines = content.replace(b"\\n", b"\n")  # as an .env file holds line ends
+            return load_pem_private_key(lines, password=None)
+        der = _decoded(content) or content
+        if len(der) == _SEED:
+            return Ed25519PrivateKey.from_private_bytes(der)
+        return load_der_private_key(der, password=None)
+    except TypeError:
+        raise _unusable("a private key under a password; give one without") from None
+    except KeyUnusable:
+        raise
+    except (ValueError, UnsupportedAlgorithm):
+        raise _unusable("neither a file there is nor a private key in PEM or base64") from None
+
+
+def _decoded(text: bytes) -> bytes:
+    """The bytes that base64 stands for; none when it is not base64 of something as long as a key."""
+    try:
+        found = b64decode(b"".join(text.split()), validate=True)
+    except binascii.Error:
+        return b""
+    return found if len(found) >= _SEED else b""
+
+
+def _unusable(what: str) -> KeyUnusable:
+    return KeyUnusable(f"WAYPOST_DKIM_KEY holds {what}")
