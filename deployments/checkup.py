@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.objects import Worker, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import get_current_settings
 
 from deployments import presence, registry
-from deployments.presence import Presence
+from deployments.attendance import dispatcher_finding, worker_finding, written_at
 from deployments.registry import Registered, registered
 from deployments.runs import ANSWERS_WITHIN
 from deployments.worker import ResidentWorker
@@ -30,6 +27,7 @@ from waypost.routes import providers, steps
 from waypost.settings import Settings
 from waypost.templating import TemplateError, Templates
 
+TAKEN_BACK = timedelta(seconds=30)  # how long a lapsed lease may stay so where a worker runs
 OVERDUE = timedelta(seconds=60)  # what is due for longer, and in nobody's hands, nobody starts runs for
 
 
@@ -78,6 +76,7 @@ async def _ledger(settings: Settings) -> list[Finding]:
         waiting = await reading.open_count(ledger)
         held = await held_types(ledger)
         overdue = await _overdue(ledger)
+        lost = await reading.lapsed(ledger, now() - TAKEN_BACK)
     except LedgerBehind as error:
         return [Finding("ledger", ok=False, found=str(error), advice="run `waypost db upgrade`")]
     except Exception as error:  # each driver has errors of its own
@@ -88,7 +87,7 @@ async def _ledger(settings: Settings) -> list[Finding]:
         await ledger.close()
     kind = "PostgreSQL" if ledger.is_postgres else "SQLite"
     found = Finding("ledger", ok=True, found=f"{kind}, {waiting} notifications not yet ended")
-    return [found, *_held(held), *_late(overdue)]
+    return [found, *_held(held), *_late(overdue), *_lost(lost)]
 
 
 async def _overdue(ledger: Ledger) -> list[Lane]:
@@ -108,6 +107,16 @@ def _late(lanes: Sequence[Lane]) -> list[Finding]:
         "runs already knows the types it was started with: start it again"
     )
     return [Finding("overdue", ok=False, found=found, advice=advice)]
+
+
+def _lost(lost: Mapping[str, datetime]) -> list[Finding]:
+    """lost: whose leases have lapsed, and when the first did."""
+    if not lost:
+        return []
+    told = "; ".join(f"{owner} since {at:%Y-%m-%d %H:%M:%S} UTC" for owner, at in sorted(lost.items()))
+    advice = "start `waypost up`, `waypost worker` or `waypost dispatch`: each takes such work back"
+    found = f"in the hands of who gives no sign of life, and nobody takes it back: {told}"
+    return [Finding("lost work", ok=False, found=found, advice=advice)]
 
 
 def _held(held: Sequence[Hold]) -> list[Finding]:
@@ -176,60 +185,14 @@ async def _pool(client: PrefectClient, name: str) -> list[Finding]:
     except ObjectNotFound:
         found = f"there is no work pool {name}"
         return [Finding("worker", ok=False, found=found, advice="run `waypost deploy`")]
-    online = [one for one in await client.read_workers_for_work_pool(name) if one.status == "ONLINE"]
+    workers = await client.read_workers_for_work_pool(name)
     written = written_at()
     if pool.type == ResidentWorker.type:
-        return [worker_finding(pool, online, written)]
+        return [worker_finding(pool, workers, written)]
     return [
-        worker_finding(pool, online, {}),  # it reads the types anew for each run
+        worker_finding(pool, workers, {}),  # it reads the types anew for each run
         dispatcher_finding(pool, await presence.seen(client, name), written),
     ]
-
-
-def written_at() -> dict[str, datetime]:
-    """When the file of each type was written last."""
-    sources = {one.file: Path(inspect.getfile(one.flow.fn)) for one in registered().values()}
-    return {file: datetime.fromtimestamp(path.stat().st_mtime, UTC) for file, path in sources.items()}
-
-
-def worker_finding(pool: WorkPool, online: Sequence[Worker], written: Mapping[str, datetime]) -> Finding:
-    """Whether somebody takes the pool's runs. online: its workers that give signs of life. written: when
-    the files were that they read once, when they start."""
-    if pool.is_paused:
-        advice = f"resume it in the Prefect UI, or with `prefect work-pool resume {pool.name}`"
-        return Finding("worker", ok=False, found=f"the work pool {pool.name} is paused", advice=advice)
-    if pool.is_push_pool or pool.is_managed_pool:
-        return Finding("worker", ok=True, found=f"Prefect itself runs what is in {pool.name}")
-    resident = pool.type == ResidentWorker.type
-    if not online:
-        advice = (
-            "start `waypost worker` (or `waypost up`)"
-            if resident
-            else f"start one with `prefect worker start --pool {pool.name}`"
-        )
-        found = f"none takes runs from {pool.name}, a pool of type {pool.type}"
-        return Finding("worker", ok=False, found=found, advice=advice)
-    for one in online:
-        if newer := newer_than(one.created, written):
-            found = f"{one.name} was started before {newer} was written, and does not know it"
-            return Finding("worker", ok=False, found=found, advice="start that worker again")
-    return Finding("worker", ok=True, found=", ".join(one.name for one in online))
-
-
-def dispatcher_finding(pool: WorkPool, seen: Presence | None, written: Mapping[str, datetime]) -> Finding:
-    """Whether somebody starts runs for a pool whose workers do not do that themselves."""
-    if seen is None or not seen.lives:
-        found = f"none starts runs for {pool.name}: workers of type {pool.type} do not do that themselves"
-        return Finding("dispatcher", ok=False, found=found, advice="start `waypost dispatch`")
-    if newer := newer_than(seen.since, written):
-        found = f"{seen.owner} was started before {newer} was written, and does not know it"
-        return Finding("dispatcher", ok=False, found=found, advice="start that `waypost dispatch` again")
-    return Finding("dispatcher", ok=True, found=seen.owner)
-
-
-def newer_than(started: datetime | None, written: Mapping[str, datetime]) -> str:
-    """The files written after `started`, as one text; empty when there are none."""
-    return " and ".join(sorted(file for file, at in written.items() if started and at > started))
 
 
 def _templates(settings: Settings) -> Finding:

@@ -60,7 +60,13 @@ async def serve(
         outage = Outage(stop=stop)
         name = f"resident-{os.uname().nodename}-{os.getpid()}"
         woken = asyncio.Event()
-        worker = ResidentWorker(settings.work_pool, name=name, limit=limit, on_end=woken.set)
+        worker = ResidentWorker(
+            settings.work_pool,
+            name=name,
+            limit=limit,
+            on_end=woken.set,
+            heartbeat_interval_seconds=int(HEARTBEAT_SECONDS),
+        )
         giving_up = asyncio.create_task(_give_up(runtime, stop))
         dispatching = _dispatching(
             runtime, outage, worker, worker.slots, settings.lease_seconds, stop, worker

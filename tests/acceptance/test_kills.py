@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 
@@ -73,3 +74,33 @@ def test_requests_of_a_run_whose_worker_died_before_accepting_them_go_out_once(p
         assert site.until_ended() == {"sent": 3}
         assert eventually(lambda: prefect.run(run)["state"]["type"] == "COMPLETED", 30)
         assert site.books().twice == 0
+
+
+def test_a_killed_worker_is_said_to_be_gone_and_what_it_held_to_be_in_nobodys_hands(prefect, tmp_path):
+    settings = {"WAYPOST_LEASE_SECONDS": "5", "WAYPOST_WORK_POOL": "gone"}
+    with (
+        mail_sink(tmp_path, seconds=20) as sink,
+        installation(tmp_path / "home", prefect, sink, settings=settings) as site,
+    ):
+
+        def told(*command):
+            return json.loads(site.command(*command, "--json").stdout)
+
+        def doctor(what):
+            return {one["what"]: one for one in told("doctor")}.get(what)
+
+        worker = site.worker().ready()
+        site.accept("alert", [alert(to="gone")])
+        eventually(lambda: "sending" in site.states())
+        [one] = told("list")["notifications"]
+        hands = told("explain", one["id"])["hands"]
+        assert (hands["owner"].rpartition(":")[2], hands["lapsed"]) == (str(worker.process.pid), False)
+        assert doctor("worker")["ok"]
+        worker.kill()
+        killed_at = time.monotonic()
+        gone = eventually(lambda: None if (found := doctor("worker"))["ok"] else found)
+        assert time.monotonic() - killed_at < 45
+        assert f"-{worker.process.pid}, last seen" in gone["found"]
+        assert hands["owner"] in eventually(lambda: doctor("lost work"))["found"]
+        assert told("explain", one["id"])["hands"]["lapsed"]
+        assert "the reaper of any worker takes it back" in site.command("explain", one["id"]).stdout

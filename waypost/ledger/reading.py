@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -57,6 +57,16 @@ async def in_hand(ledger: Ledger, type: str) -> int:
         sa.text("ended_at IS NULL"), batches.c.type == type, batches.c.leased_until > now()
     )
     return await ledger.read(lambda connection: connection.scalar(wanted) or 0)
+
+
+async def lapsed(ledger: Ledger, before: datetime) -> dict[str, datetime]:
+    """Whose batches have leases that lapsed before a moment and nobody took back, and when the first did."""
+    wanted = (
+        sa.select(batches.c.owner, sa.func.min(batches.c.leased_until, type_=batches.c.leased_until.type))
+        .where(sa.text("ended_at IS NULL"), batches.c.leased_until < before)
+        .group_by(batches.c.owner)
+    )
+    return dict(await ledger.read(lambda connection: connection.execute(wanted).tuples().all()))
 
 
 async def not_yet_due(ledger: Ledger, intakes: Sequence[UUID]) -> int:

@@ -16,6 +16,7 @@ from deployments.registry import find
 from deployments.worker import ResidentWorker
 from waypost.clock import now
 from waypost.ledger import claims, intake
+from waypost.ledger.tables import batches
 from waypost.priority import Priority
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +66,7 @@ async def test_a_resident_pool_wants_a_worker(client, pool):
     async with ResidentWorker(pool, name="resident-here") as worker:
         await worker.sync_with_backend()
         [somebody] = await _pool(client, pool)
-    assert (somebody.ok, somebody.found) == (True, "resident-here")
+    assert (somebody.ok, somebody.found.partition(", last seen")[0]) == (True, "resident-here")
 
 
 async def test_a_pool_of_another_kind_wants_a_dispatcher_too(client):
@@ -79,6 +80,20 @@ async def test_a_pool_of_another_kind_wants_a_dispatcher_too(client):
             pass
     assert dispatcher.found == presence.OWNER
     assert await presence.seen(client, name) is None, "it has said farewell"
+
+
+async def test_work_that_nobody_takes_back_is_told_with_who_had_it(bench):
+    ledger, one = bench.runtime.ledger, find("order-confirmation")
+    await intake.accept(ledger, one.type, [one.request.validate_python(order("A-1"))])
+    await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
+
+    async def lost():
+        return [found.found for found in await examine(bench.runtime.settings) if found.what == "lost work"]
+
+    assert await lost() == []
+    await change(ledger, batches, owner="host:1", leased_until=now() - timedelta(minutes=1))
+    [told] = await lost()
+    assert "nobody takes it back: host:1 since 20" in told
 
 
 async def test_what_nobody_starts_a_run_for_is_told_once_it_is_overdue(bench):

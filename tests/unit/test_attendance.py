@@ -8,7 +8,7 @@ import pytest
 from prefect.client.schemas.objects import Worker, WorkPool
 from uuid_utils.compat import uuid7
 
-from deployments.checkup import dispatcher_finding, worker_finding
+from deployments.attendance import dispatcher_finding, worker_finding
 from deployments.presence import Presence
 from waypost.clock import now
 
@@ -19,8 +19,16 @@ def pool(type="resident", **more):
     return WorkPool(name="pool", type=type, default_queue_id=uuid7(), **more)
 
 
-def worker(created=None):
-    return Worker(name="resident-host-1", created=created or now(), work_pool_id=uuid7(), status="ONLINE")
+def worker(created=None, status="ONLINE", **more):
+    return Worker(
+        name="resident-host-1", created=created or now(), work_pool_id=uuid7(), status=status, **more
+    )
+
+
+def seen(seconds, **more):
+    """A worker that gives a sign of life every 15 s, and gave the last so long ago."""
+    at = now() - timedelta(seconds=seconds)
+    return worker(last_heartbeat_time=at, heartbeat_interval_seconds=15, **more)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +45,21 @@ def worker(created=None):
 def test_who_takes_the_runs(pool, online, advice):
     found = worker_finding(pool, online, {"flows/new.py": now() - HOUR / 2})
     assert (found.ok, advice in found.advice) == (not advice, True)
+
+
+@pytest.mark.parametrize(
+    ("worker", "lives"),
+    [(seen(4), True), (seen(34), True), (seen(36), False), (seen(4, status="OFFLINE"), False)],
+)
+def test_a_worker_that_was_killed_is_not_there_for_long(worker, lives):
+    assert worker_finding(pool(), [worker], {}).ok is lives
+
+
+def test_when_the_last_sign_of_life_was_is_told():
+    assert worker_finding(pool(), [seen(4)], {}).found == "resident-host-1, last seen 4 s ago"
+    nobody = "none takes runs from pool, a pool of type resident"
+    assert worker_finding(pool(), [seen(50)], {}).found == f"{nobody}; resident-host-1, last seen 50 s ago"
+    assert worker_finding(pool(), [seen(100_000)], {}).found == nobody
 
 
 def test_a_worker_older_than_a_type_is_named_with_its_file():
