@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from deployments.simulation.process import Process
@@ -131,5 +132,7 @@ class ScriptedProvider:
         if not answers:
             return replies.lost(Phase.DOT, "connection lost")
         return replies.smtp(250, "2.0.0 queued", Phase.DOT)
+
+    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None: ...
 
     async def close(self) -> None: ...

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from collections.abc import Collection
+from typing import Any, Protocol
 
 from waypost.channels.places import Places
 from waypost.notification import Message
@@ -41,6 +43,11 @@ class Channel(Protocol):
 
         Raises ChannelUnavailable when nothing was sent because it would not open.
         """
+        ...
+
+    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        """End early what `tasks` are sending: what is not on the wire whole answers DEFERRED at once, and
+        never will be; what is, is waited for a few seconds more and is UNKNOWN then. Never raises."""
         ...
 
     async def close(self) -> None:

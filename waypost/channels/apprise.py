@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 import threading
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import quote
 
@@ -27,7 +28,7 @@ _NOT_OPENED = re.compile(
     r"|NameResolutionError|CERTIFICATE_VERIFY_FAILED",
     re.IGNORECASE,
 )
-
+LAST_WORD_SECONDS = 3.0  # how long an answer is waited for once the sender is to stop
 
 _LOGGER = logging.getLogger("apprise")
 _LOGGER.setLevel(logging.DEBUG)
@@ -45,6 +46,7 @@ class AppriseChannel:
         self.places = Places(4)
         self._url = url
         self._attempt_seconds = attempt_seconds
+        self._limits: dict[asyncio.Task[Any] | None, asyncio.Timeout] = {}
         filled = _filled(url, phone="+15550100", email="a@b.example", id="someone")
         if filled is None or _service(filled) is None:
             raise ValueError("not an Apprise URL (its services are listed in Apprise's documentation)")
@@ -63,13 +65,26 @@ class AppriseChannel:
             return Outcome(Verdict.REFUSED, Phase.RCPT, words=words)
         if message.notification.expired:
             return replies.too_late()
+        task = asyncio.current_task()
         try:
-            async with asyncio.timeout(self._attempt_seconds):
+            async with asyncio.timeout(self._attempt_seconds) as self._limits[task]:
                 return await asyncio.to_thread(
                     _notify, self.name, service, message.title, message.content.decode()
                 )
         except TimeoutError:
-            return replies.lost(Phase.DOT, f"no answer within {self._attempt_seconds:g} s")
+            whole = task in self._limits
+            words = f"no answer within {self._attempt_seconds:g} s" if whole else "stopped meanwhile"
+            return replies.lost(Phase.DOT, words)
+        finally:
+            self._limits.pop(task, None)
+
+    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        """A thread cannot be ended, and how far it is nobody knows: its answer is waited for a little."""
+        soon = asyncio.get_running_loop().time() + LAST_WORD_SECONDS
+        for task in tasks:
+            limit = self._limits.pop(task, None)
+            if limit is not None and not limit.expired():
+                limit.reschedule(min(soon, limit.when() or soon))
 
     async def close(self) -> None:
         """Nothing to let go of."""

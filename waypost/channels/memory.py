@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Any
 
 from waypost.channels import ChannelUnavailable, replies
 from waypost.channels.places import Places
@@ -47,6 +49,9 @@ class MemoryChannel:
         if outcome.verdict is Verdict.ACCEPTED:
             self.sent.append(message)
         return outcome
+
+    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        """Nothing takes it any time."""
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from contextlib import suppress
+import logging
+from collections.abc import Collection
+from typing import Any
 
-from aiosmtplib import (
-    SMTP,
-    SMTPAuthenticationError,
-    SMTPException,
-    SMTPResponseException,
-    SMTPServerDisconnected,
-)
-
-from waypost.channels import ChannelUnavailable, replies
+from waypost.channels import replies
 from waypost.channels.places import Places
+from waypost.channels.smtp_attempt import Attempt
+from waypost.channels.smtp_connect import connect, tls_context
 from waypost.channels.smtp_dialogue import Dialogue
+from waypost.channels.smtp_pool import Pool
 from waypost.channels.smtp_url import SmtpServer
+from waypost.channels.smtp_wire import Wire, WireLost
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase
 from waypost.priority import Priority
 
-CONNECT_SECONDS = 15.0
-QUIT_SECONDS = 2.0
+PLAIN_SECONDS = 3600.0  # how long a server that did not take a pipelined envelope is offered none
+
+logger = logging.getLogger("waypost.channels")
 
 
 class SmtpChannel:
@@ -37,119 +35,97 @@ class SmtpChannel:
         self._server = server
         self._sender = sender
         self._attempt_seconds = attempt_seconds
-        self._idle: list[SMTP] = []
-        self._tls = _tls_context(server) if server.tls != "off" else None
+        self._tls = tls_context(server)
+        self._pool = Pool(server.messages, server.idle_seconds)
+        self._attempts: dict[asyncio.Task[Any] | None, Attempt] = {}
+        self._plain_until = 0.0
 
     async def open(self) -> None:
         """Open one connection, so that a server that is down is noticed before anything is sent."""
-        if not self.places.idle or self._kept_back():
+        if not self.places.idle:
             return
-        await self.places.take(Priority.URGENT)
-        try:
-            self._idle.append(await self._connect())
-        finally:
-            self.places.give_back()
-
-    def _kept_back(self) -> bool:
-        client = self._kept()
-        if client is not None:
-            self._idle.append(client)
-        return client is not None
+        wire = self._pool.take()
+        if wire is None:
+            await self.places.take(Priority.URGENT)
+            try:
+                wire = await self._connect()
+            finally:
+                self.places.give_back()
+        self._pool.keep(wire)
 
     async def send(self, message: Message) -> Outcome:
         """Offer one message, with one limit around the whole attempt.
 
         A kept connection that the server closed meanwhile is replaced once: nothing was sent on it.
         """
-        deadline = asyncio.get_running_loop().time() + self._attempt_seconds
-        client = self._kept()
-        if client is not None:
-            outcome = await self._converse(client, message, deadline)
-            if not _was_gone(outcome):
-                return outcome
+        attempt = Attempt()
+        task = asyncio.current_task()
         try:
-            async with asyncio.timeout_at(deadline):
-                client = await self._connect()
+            async with asyncio.timeout(self._attempt_seconds) as attempt.limit:
+                self._attempts[task] = attempt
+                return await self._offer(attempt, message)
         except TimeoutError:
-            return replies.lost(Phase.CONNECT, self._too_late())
-        return await self._converse(client, message, deadline)
+            return attempt.cut_off(f"no answer within {self._attempt_seconds:g} s")
+        finally:
+            self._attempts.pop(task, None)
 
-    async def _converse(self, client: SMTP, message: Message, deadline: float) -> Outcome:
+    async def _offer(self, attempt: Attempt, message: Message) -> Outcome:
+        wire = self._pool.take()
+        if wire is not None:
+            outcome = await self._converse(attempt, wire, message)
+            if attempt.stopped or not _was_gone(outcome):
+                return outcome
+        attempt.begin(None)
+        return await self._converse(attempt, await self._connect(), message)
+
+    async def _converse(self, attempt: Attempt, wire: Wire, message: Message) -> Outcome:
         """One dialogue. The connection goes back to the pool when it can take another message, and is
         closed otherwise; what becomes of it then changes nothing about the outcome."""
-        dialogue = Dialogue(client)
+        at_once = wire.pipelining and self._pipelines()
+        dialogue = Dialogue(wire, at_once=at_once)
+        attempt.begin(wire, dialogue)
         kept = message.notification.expired
         try:
             if kept:
                 return replies.too_late()
-            outcome = await self._speak(dialogue, message, deadline)
-            kept = await dialogue.can_go_on(outcome)
-            return outcome
+            wire.taken += 1
+            attempt.outcome = await dialogue.speak(self._sender, message.address, message.content)
+            kept = await dialogue.settle(attempt.outcome)
+            return attempt.outcome
+        except WireLost as lost:
+            return attempt.cut_off(str(lost))
         finally:
+            if at_once and not wire.proven and attempt.broke_off:
+                self._doubt_pipelining()
             if kept:
-                self._idle.append(client)
+                self._pool.keep(wire)
             else:
-                client.close()
+                wire.abort()
 
-    async def _speak(self, dialogue: Dialogue, message: Message, deadline: float) -> Outcome:
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await dialogue.speak(self._sender, message.address, message.content)
-        except TimeoutError:
-            return replies.lost(dialogue.phase, self._too_late())
-        except SMTPServerDisconnected:
-            return replies.lost(dialogue.phase, "connection lost")
-        except SMTPResponseException as error:
-            return replies.smtp(error.code, error.message, dialogue.phase)
-        except (SMTPException, OSError) as error:
-            return replies.lost(dialogue.phase, f"connection broken: {type(error).__name__}")
+    def _pipelines(self) -> bool:
+        return self._server.pipelining and asyncio.get_running_loop().time() >= self._plain_until
 
-    def _too_late(self) -> str:
-        return f"no answer within {self._attempt_seconds:g} s"
-
-    def _kept(self) -> SMTP | None:
-        while self._idle:
-            client = self._idle.pop()
-            if client.is_connected:
-                return client
-        return None
-
-    async def _connect(self) -> SMTP:
-        server = self._server
-        client = SMTP(
-            hostname=server.host,
-            port=server.port,
-            username=server.username,
-            password=server.password,
-            use_tls=server.tls == "implicit",
-            start_tls=server.tls == "starttls",  # True refuses a server that does not offer it
-            tls_context=self._tls,
-            timeout=None,
+    def _doubt_pipelining(self) -> None:
+        self._plain_until = asyncio.get_running_loop().time() + PLAIN_SECONDS
+        logger.warning(
+            "%s:%d offers PIPELINING and did not answer an envelope sent in one piece: "
+            "for an hour it is spoken to command by command",
+            self._server.host,
+            self._server.port,
         )
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await client.connect()
-                if client.is_ehlo_or_helo_needed:
-                    await client.ehlo()
-        except (SMTPException, OSError, TimeoutError, ValueError) as error:
-            client.close()
-            raise ChannelUnavailable(self.name, _why(error, server)) from None
-        except BaseException:
-            client.close()
-            raise
-        return client
+
+    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        """What is before its final dot ends at once, and its dot never leaves."""
+        for task in tasks:
+            if attempt := self._attempts.get(task):
+                attempt.stop()
+
+    async def _connect(self) -> Wire:
+        return await connect(self.name, self._server, self._tls)
 
     async def close(self) -> None:
         """Say QUIT on what is open, to all at once."""
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*(_quit(client) for client in idle))
-
-
-async def _quit(client: SMTP) -> None:
-    with suppress(SMTPException, OSError, TimeoutError):
-        async with asyncio.timeout(QUIT_SECONDS):
-            await client.quit()
-    client.close()
+        await self._pool.close()
 
 
 def _was_gone(outcome: Outcome) -> bool:
@@ -157,26 +133,3 @@ def _was_gone(outcome: Outcome) -> bool:
     the server took its leave (421)."""
     before = outcome.phase in (Phase.CONNECT, Phase.MAIL)
     return before and (outcome.words == "connection lost" or outcome.code == 421)
-
-
-def _tls_context(server: SmtpServer) -> ssl.SSLContext:
-    return ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=server.ca)
-
-
-def _why(error: BaseException, server: SmtpServer) -> str:
-    place = f"{server.host}:{server.port}"
-    cause = error.__cause__ or error
-    match cause:
-        case SMTPAuthenticationError():
-            return f"{place} refused the user name or password ({cause.code})"
-        case SMTPResponseException():
-            return f"{place} answered {cause.code} {' '.join(cause.message.split())[:200]}"
-        case ssl.SSLCertVerificationError():
-            return f"{place} has a certificate that cannot be trusted ({cause.verify_message})"
-        case TimeoutError():
-            return f"{place} did not answer within {CONNECT_SECONDS:g} s"
-        case _ if "STARTTLS" in str(error):
-            return f"{place} does not offer STARTTLS, and TLS is required"
-        case _:
-            reason = getattr(cause, "strerror", None) or type(cause).__name__
-            return f"{place} could not be reached ({reason})"

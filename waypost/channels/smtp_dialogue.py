@@ -1,66 +1,107 @@
-"""One message over one open connection, with its phase known at every moment.
-
-aiosmtplib raises the same error for a connection lost before the final dot and after it, so the
-dialogue is spoken here, command by command, over aiosmtplib's connection, EHLO, TLS and AUTH.
-"""
+"""One message over one open connection, with its phase known at every moment."""
 
 from __future__ import annotations
 
 import asyncio
 
-from aiosmtplib import SMTP, SMTPException
-
 from waypost.channels import replies
+from waypost.channels.smtp_wire import Reply, Wire, WireLost
 from waypost.outcome import Outcome, Phase
 
-RESET_SECONDS = 2.0
+SETTLE_SECONDS = 2.0
+_ENVELOPE = ((Phase.MAIL, 2), (Phase.RCPT, 2), (Phase.DATA, 3))  # with the kind of reply that is a yes
 
 
 class Dialogue:
-    """MAIL, RCPT, DATA and the message. `phase` is how far it came, also when it was cut off."""
+    """MAIL, RCPT, DATA and the message.
 
-    def __init__(self, client: SMTP) -> None:
-        self._client = client
-        self.phase = Phase.CONNECT
+    at_once: whether the envelope goes out in one piece (RFC 2920), or command by command.
+    """
+
+    def __init__(self, wire: Wire, *, at_once: bool = False) -> None:
+        self._wire = wire
+        self._at_once = at_once
+        self._phase = Phase.CONNECT
+
+    @property
+    def phase(self) -> Phase:
+        """How far it came, also when it was cut off. It is at the final dot when that left this process."""
+        return Phase.DATA if self._phase is Phase.DOT and self._wire.unsent else self._phase
+
+    @property
+    def in_envelope(self) -> bool:
+        """Whether a reply to MAIL, RCPT or DATA is what it waits for."""
+        return self._phase not in (Phase.CONNECT, Phase.DOT)
 
     async def speak(self, sender: str, recipient: str, message: bytes) -> Outcome:
-        """Offer `message` (lines ended by CRLF). Raises aiosmtplib's errors when it is cut off."""
+        """Offer `message` (lines ended by CRLF). Raises WireLost when it is cut off."""
         utf8 = not (sender.isascii() and recipient.isascii())
-        if utf8 and not self._client.supports_extension("smtputf8"):
+        if utf8 and not self._wire.utf8:
             return replies.smtp(553, "5.6.7 this server does not take non-ASCII addresses", Phase.RCPT)
         option = b" SMTPUTF8" if utf8 else b""
-        for phase, command in (
-            (Phase.MAIL, b"MAIL FROM:<" + sender.encode() + b">" + option),
-            (Phase.RCPT, b"RCPT TO:<" + recipient.encode() + b">"),
-            (Phase.DATA, b"DATA"),
-        ):
-            self.phase = phase
-            reply = await self._client.execute_command(command)
-            if reply.code // 100 != (3 if phase is Phase.DATA else 2):
-                return replies.smtp(reply.code, reply.message, phase)
-        return await self._send_body(message)
+        commands = (
+            b"MAIL FROM:<%b>%b\r\n" % (sender.encode(), option),
+            b"RCPT TO:<%b>\r\n" % recipient.encode(),
+            b"DATA\r\n",
+        )
+        refusal = await self._envelope(commands)
+        return refusal or await self._body(message)
 
-    async def _send_body(self, message: bytes) -> Outcome:
-        protocol = self._client.protocol
-        if protocol is None:
-            raise SMTPException("connection lost")
-        self.phase = Phase.DOT
-        protocol.write(stuffed(message))
-        reply = await protocol.read_response()
-        return replies.smtp(reply.code, reply.message, Phase.DOT)
+    async def _envelope(self, commands: tuple[bytes, bytes, bytes]) -> Outcome | None:
+        """Every reply is looked at in turn (RFC 2920, section 3.1): the first no is the outcome."""
+        if self._at_once:
+            self._wire.ask(b"".join(commands), len(commands))
+        for command, (phase, yes) in zip(commands, _ENVELOPE, strict=True):
+            self._phase = phase
+            if not self._at_once:
+                self._wire.ask(command)
+            reply = await self._wire.reply()
+            if reply.code // 100 != yes:
+                return replies.smtp(reply.code, reply.text, phase)
+        return None
 
-    async def can_go_on(self, outcome: Outcome) -> bool:
-        """Whether the connection can take another message; a refused envelope is forgotten first.
-        What becomes of that changes nothing about the outcome, so it never raises."""
-        if outcome.code is None or outcome.code < 200:
-            return False  # no answer, or none that makes sense: what comes next cannot be matched
+    async def _body(self, message: bytes) -> Outcome:
+        if not self._wire.in_step:
+            raise WireLost("more replies than commands")
+        if self._at_once:
+            self._wire.proven = True
+        self._wire.ask(stuffed(message))
+        self._phase = Phase.DOT
+        reply = await self._wire.reply()
+        return replies.smtp(reply.code, reply.text, self.phase)
+
+    async def settle(self, outcome: Outcome) -> bool:
+        """Whether the connection can take another message: what is still to be answered is heard first, and
+        a refused envelope forgotten. What becomes of that changes nothing about the outcome, so it
+        never raises."""
+        if outcome.code is None or not 200 <= outcome.code < 600 or outcome.code == 421:
+            return False  # no answer, none that makes sense, or a farewell
+        if self._wire.unsent:
+            return False  # answered in the middle of the message
         try:
-            async with asyncio.timeout(RESET_SECONDS):
-                if outcome.phase in (Phase.RCPT, Phase.DATA):
-                    await self._client.rset()
-        except (SMTPException, OSError, TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                return await self._forget(outcome.phase) and self._wire.in_step
+        except (WireLost, TimeoutError):
             return False
-        return self._client.is_connected
+
+    async def _forget(self, refused: Phase) -> bool:
+        last: Reply | None = None
+        while self._wire.outstanding:
+            last = await self._wire.reply()
+        if last is not None and last.code // 100 == 3 and not await self._take_back(refused):
+            return False
+        if refused is not Phase.DOT:
+            self._wire.ask(b"RSET\r\n")
+            return (await self._wire.reply()).code // 100 == 2
+        return True
+
+    async def _take_back(self, refused: Phase) -> bool:
+        """The server waits for a message that nobody is to get: a lone dot ends it. Where the recipient
+        was taken it would be delivered, empty; that connection is closed instead."""
+        if refused is not Phase.RCPT:
+            return False
+        self._wire.ask(b".\r\n")
+        return (await self._wire.reply()).code >= 400
 
 
 def stuffed(message: bytes) -> bytes:

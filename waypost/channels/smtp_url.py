@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-_OPTIONS = {"connections", "tls", "ca"}
+_OPTIONS = {"connections", "messages", "idle", "pipelining", "tls", "ca"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,8 @@ class SmtpServer:
 
     tls: "implicit" (smtps), "starttls" (required, never optional) or "off" (loopback, or asked for).
     ca: a file of certificate authorities to trust instead of the system's.
+    connections: open at most. messages: what each takes before it is replaced. idle_seconds: how long one
+    stays open unused. pipelining: whether to use it where the server offers it (RFC 2920).
     """
 
     host: str
@@ -23,6 +25,9 @@ class SmtpServer:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     connections: int = 4
+    messages: int = 1000
+    idle_seconds: float = 60.0
+    pipelining: bool = True
     ca: str | None = None
 
 
@@ -62,7 +67,10 @@ def parse(url: str) -> SmtpServer:
         tls=tls,
         username=username,
         password=unquote(parts.password) if parts.password else None,
-        connections=_connections(options.get("connections", "4")),
+        connections=_number("connections", options.get("connections", "4"), 100),
+        messages=_number("messages", options.get("messages", "1000"), 1_000_000),
+        idle_seconds=_number("idle", options.get("idle", "60"), 3600),
+        pipelining=_pipelining(options.get("pipelining")),
         ca=options.get("ca"),
     )
 
@@ -85,7 +93,13 @@ def _tls(scheme: str, host: str, asked: str | None) -> str:
     return asked or ("off" if is_loopback(host) else "starttls")
 
 
-def _connections(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise ValueError("connections= in a mail server's URL is a number from 1 to 100")
+def _number(name: str, text: str, most: int) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= most:
+        raise ValueError(f"{name}= in a mail server's URL is a number from 1 to {most}")
     return int(text)
+
+
+def _pipelining(asked: str | None) -> bool:
+    if asked not in (None, "off"):
+        raise ValueError("pipelining= in a mail server's URL is 'off'")
+    return asked is None

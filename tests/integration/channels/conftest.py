@@ -65,6 +65,7 @@ class MailServer:
     most_open: int = 0
     port: int = 0
     password: bytes = b"right"
+    pipelining: bool = False
 
     @property
     def open_sessions(self):
@@ -80,6 +81,10 @@ class MailServer:
         self.taken.append(envelope)
         session.taken += 1
         return "250 2.0.0 taken"
+
+    async def handle_EHLO(self, _server, session, _envelope, name, offers):  # noqa: N802
+        session.host_name = name
+        return [*offers[:-1], "250-PIPELINING", offers[-1]] if self.pipelining else offers
 
     def authenticate(self, _server, _session, _envelope, mechanism, login):
         self.logins.append((mechanism, login.login, login.password))
@@ -154,8 +159,14 @@ class Session(SMTP):
 
 
 @pytest.fixture
-def mail_server():
-    return MailServer()
+def pipelining():
+    """Whether mail servers offer PIPELINING."""
+    return False
+
+
+@pytest.fixture
+def mail_server(pipelining):
+    return MailServer(pipelining=pipelining)
 
 
 @pytest.fixture
@@ -310,12 +321,12 @@ class Authority:
         root = self._certificate(self._name, self._key, x509.BasicConstraints(True, None), signs)
         self.ca.write_bytes(root.public_bytes(serialization.Encoding.PEM))
 
-    def _certificate(self, subject, key, *extensions):
+    def _certificate(self, subject, key, *extensions, valid_for=timedelta(days=1)):
         moment = datetime.now(UTC)
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self._name)
         builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
-        builder = builder.not_valid_before(moment - timedelta(days=1))
-        builder = builder.not_valid_after(moment + timedelta(days=1))
+        builder = builder.not_valid_before(moment - timedelta(days=2))
+        builder = builder.not_valid_after(moment + valid_for)
         for extension in extensions:
             builder = builder.add_extension(extension, critical=True)
         # Python 3.13 is strict about RFC 5280: both keys are to be named.
@@ -324,7 +335,7 @@ class Authority:
         builder = builder.add_extension(ours, critical=False).add_extension(theirs, critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
-    def server(self, name):
+    def server(self, name, valid_for=timedelta(days=1)):
         """What a server shows that says it is `name`."""
         key = ec.generate_private_key(ec.SECP256R1())
         try:
@@ -332,7 +343,7 @@ class Authority:
         except ValueError:
             told = x509.DNSName(name)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        shown = self._certificate(subject, key, x509.SubjectAlternativeName([told]))
+        shown = self._certificate(subject, key, x509.SubjectAlternativeName([told]), valid_for=valid_for)
         both = self._folder / f"{name}.pem"
         both.write_bytes(
             shown.public_bytes(serialization.Encoding.PEM)
@@ -359,19 +370,21 @@ def write():
 
 
 @pytest.fixture
-def bent():
+def bent(pipelining):
     """A mail server with these bends."""
-    return lambda **bends: MailServer(bends=bends)
+    return lambda **bends: MailServer(bends=bends, pipelining=pipelining)
 
 
 @pytest.fixture
-def secured(authority):
+def secured(authority, pipelining):
     """A mail server that offers STARTTLS, or speaks TLS from the first byte."""
 
-    def make(name="127.0.0.1", implicit=False, **bends):
-        context = authority.server(name)
+    def make(name="127.0.0.1", implicit=False, valid_for=timedelta(days=1), **bends):
+        context = authority.server(name, valid_for)
         if implicit:
-            return MailServer(bends=bends, options={"auth_require_tls": False}, implicit_tls=context)
-        return MailServer(bends=bends, options={"tls_context": context, "require_starttls": True})
+            options, spoken = {"auth_require_tls": False}, context
+        else:
+            options, spoken = {"tls_context": context, "require_starttls": True}, None
+        return MailServer(bends=bends, options=options, implicit_tls=spoken, pipelining=pipelining)
 
     return make

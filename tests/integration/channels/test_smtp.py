@@ -17,6 +17,12 @@ ACCEPTED, REFUSED = Verdict.ACCEPTED, Verdict.REFUSED
 DEFERRED, UNKNOWN = Verdict.DEFERRED, Verdict.UNKNOWN
 
 
+@pytest.fixture(params=[False, True], ids=["one by one", "pipelined"])
+def pipelining(request):
+    """Everything here holds with and without."""
+    return request.param
+
+
 async def drop(session):
     """Hang up without a word."""
     session.transport.abort()

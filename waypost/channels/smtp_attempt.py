@@ -1,0 +1,60 @@
+"""One attempt while it lasts: how far it is, what came of it, and how it is ended early."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from waypost.channels import replies
+from waypost.channels.smtp_dialogue import Dialogue
+from waypost.channels.smtp_wire import Wire
+from waypost.outcome import Outcome, Phase
+
+LAST_WORD_SECONDS = 3.0  # how long the answer to a final dot is waited for once the sender is to stop
+
+
+@dataclass(slots=True)
+class Attempt:
+    """limit: the deadline around all of it. outcome: set as soon as the server's answer settles it."""
+
+    limit: asyncio.Timeout | None = None
+    outcome: Outcome | None = None
+    stopped: bool = False
+    _wire: Wire | None = None
+    _dialogue: Dialogue | None = None
+
+    def begin(self, wire: Wire | None, dialogue: Dialogue | None = None) -> None:
+        """Speak over `wire`, or be without one until there is another."""
+        self._wire, self._dialogue, self.outcome = wire, dialogue, None
+
+    @property
+    def phase(self) -> Phase:
+        return self._dialogue.phase if self._dialogue else Phase.CONNECT
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether it ended, by none of our doing, while the envelope was still to be answered."""
+        in_envelope = self._dialogue is not None and self._dialogue.in_envelope
+        return in_envelope and self.outcome is None and not self.stopped
+
+    def cut_off(self, words: str) -> Outcome:
+        """The outcome of what was cut off: the server's answer where it had come, else none."""
+        if self.outcome is not None:
+            return self.outcome
+        if self.stopped:
+            words = "stopped while it waited for the answer" if self.phase is Phase.DOT else "stopped"
+        return replies.lost(self.phase, words)
+
+    def stop(self) -> None:
+        """Before the final dot: end it now, and see to it that the dot never leaves. After it: wait a
+        little for the answer."""
+        limit = self.limit
+        if limit is None or limit.expired():
+            return
+        self.stopped = True
+        soonest = asyncio.get_running_loop().time()
+        if self.phase is Phase.DOT:
+            soonest += LAST_WORD_SECONDS
+        elif self._wire is not None:
+            self._wire.abort()
+        limit.reschedule(min(soonest, limit.when() or soonest))

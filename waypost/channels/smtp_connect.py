@@ -1,0 +1,66 @@
+"""A connection to a mail server, greeted, encrypted and logged in as its settings say."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPResponseException
+
+from waypost.channels import ChannelUnavailable
+from waypost.channels.smtp_url import SmtpServer
+from waypost.channels.smtp_wire import Wire, WireLost
+
+CONNECT_SECONDS = 15.0
+
+
+def tls_context(server: SmtpServer) -> ssl.SSLContext | None:
+    """What checks the server's certificate and name; None where TLS is off."""
+    if server.tls == "off":
+        return None
+    return ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=server.ca)
+
+
+async def connect(channel: str, server: SmtpServer, tls: ssl.SSLContext | None) -> Wire:
+    """A connection that can take a message. Raises ChannelUnavailable; then nothing is left open."""
+    client = SMTP(
+        hostname=server.host,
+        port=server.port,
+        username=server.username,
+        password=server.password,
+        use_tls=server.tls == "implicit",
+        start_tls=server.tls == "starttls",  # True refuses a server that does not offer it
+        tls_context=tls,
+        timeout=None,
+    )
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()
+        return Wire(client)
+    except (SMTPException, WireLost, OSError, TimeoutError, ValueError) as error:
+        client.close()
+        raise ChannelUnavailable(channel, _why(error, server)) from None
+    except BaseException:
+        client.close()
+        raise
+
+
+def _why(error: BaseException, server: SmtpServer) -> str:
+    place = f"{server.host}:{server.port}"
+    cause = error.__cause__ or error
+    match cause:
+        case SMTPAuthenticationError():
+            return f"{place} refused the user name or password ({cause.code})"
+        case SMTPResponseException():
+            return f"{place} answered {cause.code} {' '.join(cause.message.split())[:200]}"
+        case ssl.SSLCertVerificationError():
+            return f"{place} has a certificate that cannot be trusted ({cause.verify_message})"
+        case TimeoutError():
+            return f"{place} did not answer within {CONNECT_SECONDS:g} s"
+        case _ if "STARTTLS" in str(error):
+            return f"{place} does not offer STARTTLS, and TLS is required"
+        case _:
+            reason = getattr(cause, "strerror", None) or type(cause).__name__
+            return f"{place} could not be reached ({reason})"
