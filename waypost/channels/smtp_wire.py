@@ -117,8 +117,10 @@ class Wire(asyncio.Protocol):
             self._conclude(int(found[1]), line)
 
     def _conclude(self, code: int, last: bytes) -> None:
-        text = b"\n".join(line[4:].strip() for line in (*self._lines, last))
-        self._lines.clear()
+        text = last[4:].strip()
+        if self._lines:
+            text = b"\n".join([*(line[4:].strip() for line in self._lines), text])
+            self._lines.clear()
         self._expected -= 1
         self._unread.append(Reply(code, text.decode("utf-8", "surrogateescape")))
         self._wake()
