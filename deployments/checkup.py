@@ -23,8 +23,10 @@ from waypost.finding import Finding
 from waypost.ledger import Ledger, LedgerBehind, claims, open_ledger, reading
 from waypost.ledger.claims import Lane
 from waypost.ledger.holds import Hold, held_types
+from waypost.mail.dkim_keys import KeyUnusable
 from waypost.routes import providers, steps
 from waypost.settings import Settings
+from waypost.signing import dkim_signers
 from waypost.templating import TemplateError, Templates
 
 TAKEN_BACK = timedelta(seconds=30)  # how long a lapsed lease may stay so where a worker runs
@@ -39,6 +41,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *await _ledger(settings),
         *await _prefect(settings),
         _templates(settings),
+        signing_finding(settings),
         *await _providers(settings),
     ]
 
@@ -198,15 +201,30 @@ async def _pool(client: PrefectClient, name: str) -> list[Finding]:
 def _templates(settings: Settings) -> Finding:
     templates = Templates(settings.templates, settings.default_locale)
     broken: list[str] = []
-    for name in registered():
+    for name, one in registered().items():
         try:
             templates.find(name, settings.default_locale)
+            templates.line(one.type.reply_to)
+            templates.line(one.type.list_unsubscribe)
         except TemplateError as error:
-            broken.append(str(error))
+            broken.append(f"{name}: {error}")
     if broken:
         advice = f"mend them under {settings.templates}"
         return Finding("templates", ok=False, found="; ".join(broken), advice=advice)
     return Finding("templates", ok=True, found=f"{settings.templates}")
+
+
+def signing_finding(settings: Settings) -> Finding:
+    """Whether the keys that sign mails can be used, and the names their public halves belong under."""
+    try:
+        found = dkim_signers(settings)
+    except KeyUnusable as error:
+        advice = "mend that setting; docs/deliverability.md shows how a key is made"
+        return Finding("signing", ok=False, found=str(error), advice=advice)
+    if not found:
+        return Finding("signing", ok=True, found="mails are not signed: WAYPOST_DKIM_KEY is not set")
+    names = ", ".join(f"{one.selector}._domainkey.{one.domain} ({one.algorithm})" for one in found)
+    return Finding("signing", ok=True, found=names)
 
 
 async def _providers(settings: Settings) -> list[Finding]:

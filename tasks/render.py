@@ -11,8 +11,11 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.runs import step
 from waypost import Batch
+from waypost.attaching import attached
+from waypost.mail.attachment import AttachmentError
 from waypost.message import render_one
 from waypost.notification import Notification, Rendered
+from waypost.notification_type import NotificationType
 from waypost.runtime import Runtime
 
 YIELD_EVERY = 5  # some 3 ms of work: what others send and record waits behind it
@@ -34,7 +37,17 @@ async def _render(notifications: Batch[Notification]) -> Batch[Rendered]:
     rendered: list[Rendered] = []
     for index, notification in enumerate(notifications):
         private = minted.get(notification.id, {})
-        rendered.append(render_one(runtime, notifications.type, notification, private))
+        rendered.append(await _one(runtime, notifications.type, notification, private))
         if index % YIELD_EVERY == 0:
             await asyncio.sleep(0)
     return Batch(notifications.type, notifications.id, rendered)
+
+
+async def _one(
+    runtime: Runtime, type: NotificationType, notification: Notification, private: Mapping[str, Any]
+) -> Rendered:
+    try:
+        files = await attached(type, notification, runtime.settings.attachment_megabytes)
+    except AttachmentError as error:
+        return Rendered(notification, error=str(error))
+    return render_one(runtime, type, notification, private, files)

@@ -4,6 +4,7 @@ The names a type's file needs; everything else is imported from its own module.
 """
 
 from waypost.batch import Batch
+from waypost.mail.attachment import Attachment
 from waypost.notification_type import (
     Category,
     Doubt,
@@ -20,6 +21,7 @@ from waypost.report import Report
 from waypost.request import Recipient, Request
 
 __all__ = [
+    "Attachment",
     "Batch",
     "Category",
     "Doubt",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from waypost.clock import now
-from waypost.mail.build import build
+from waypost.mail.attachment import Attachment, AttachmentError
+from waypost.mail.build import NOTHING_MORE, Extras, build
+from waypost.mail.dkim import signed
 from waypost.mail.headers import HeaderError
 from waypost.notification import Message, Notification, Rendered
 from waypost.notification_type import Facts, NotificationType
 from waypost.routes import steps
 from waypost.runtime import Runtime
-from waypost.templating import TemplateError, Words, render
+from waypost.templating import TemplateError, Words, render, render_line
 from waypost.wording import in_words
 
 
@@ -23,10 +25,11 @@ def render_one(
     type: NotificationType,
     notification: Notification,
     private: Mapping[str, Any] = {},
+    files: Sequence[Attachment] = (),
 ) -> Rendered:
     """The messages of one notification, or why there are none. Never raises for its content.
 
-    private: values for the templates that are in no facts (a code, a link).
+    private: values for the templates that are in no facts (a code, a link). files: that go with the mail.
     """
     person = notification.recipient
     reached = {kind: address for kind in type.route if (address := person.address(kind))}
@@ -39,12 +42,14 @@ def render_one(
         found = runtime.templates.find(type.name, person.locale)
         context = _context(runtime, notification, facts, private)
         words = render(found, context, mail="email" in wanted, short=bool(wanted.keys() - {"email"}))
+        extras = _extras(runtime, type, context, files) if "email" in wanted else NOTHING_MORE
         messages = {
-            kind: _message(runtime, notification, kind, address, words) for kind, address in wanted.items()
+            kind: _message(runtime, notification, kind, address, words, extras)
+            for kind, address in wanted.items()
         }
     except ValidationError as error:
         return Rendered(notification, error=f"its facts no longer fit the type: {explain(error)}")
-    except (TemplateError, HeaderError) as error:
+    except (TemplateError, HeaderError, AttachmentError) as error:
         return Rendered(notification, error=str(error))
     return Rendered(notification, messages)
 
@@ -65,21 +70,41 @@ def _context(
     }
 
 
-def _message(runtime: Runtime, notification: Notification, kind: str, address: str, words: Words) -> Message:
-    if kind == "email":
-        content = build(
-            id=notification.id,
-            sender=runtime.sender,
-            to=address,
-            to_name=notification.recipient.name,
-            subject=words.subject,
-            plain=words.plain,
-            html=words.html,
-            date=now(),
-        )
-    else:
-        content = words.short.encode()
+def _extras(
+    runtime: Runtime, type: NotificationType, context: Mapping[str, Any], files: Sequence[Attachment]
+) -> Extras:
+    if not (type.reply_to or type.list_unsubscribe or files):
+        return NOTHING_MORE
+    reply_to, unsubscribe = (
+        render_line(part, runtime.templates.line(source), context)
+        for part, source in (("reply_to", type.reply_to), ("list_unsubscribe", type.list_unsubscribe))
+    )
+    return Extras(reply_to, unsubscribe, type.one_click and bool(unsubscribe), files)
+
+
+def _message(
+    runtime: Runtime, notification: Notification, kind: str, address: str, words: Words, extras: Extras
+) -> Message:
+    mail = kind == "email"
+    content = _mail(runtime, notification, address, words, extras) if mail else words.short.encode()
     return Message(notification, kind, address, words.subject, content)
+
+
+def _mail(runtime: Runtime, notification: Notification, address: str, words: Words, extras: Extras) -> bytes:
+    """The wire format, signed."""
+    date = now()
+    content = build(
+        id=notification.id,
+        sender=runtime.sender,
+        to=address,
+        to_name=notification.recipient.name,
+        subject=words.subject,
+        plain=words.plain,
+        html=words.html,
+        date=date,
+        extras=extras,
+    )
+    return signed(content, runtime.signers, date)
 
 
 def explain(error: ValidationError) -> str:

@@ -20,6 +20,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from waypost.mail.attachment import Attachment
 from waypost.priority import Priority
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Grouping:
     window: timedelta
 
 
+Attacher = Callable[[Any], Awaitable[Sequence[Attachment]]]
 Minter = Callable[["Runtime", Sequence["Notification"]], Awaitable[Mapping[UUID, Mapping[str, Any]]]]
 
 
@@ -125,6 +127,10 @@ class NotificationType:
     runs_at_once: how many Prefect runs of it, of one priority, a worker has in flight at most; what is
         accepted meanwhile is the next run, so a flood becomes a few large ones.
     when_in_doubt: what to do when a provider may or may not have taken it.
+    reply_to: a template with the type's facts: `Support <support@shop.example>`.
+    list_unsubscribe: a template of https and mailto addresses, separated by blanks; empty, a mail has none.
+    one_click: its https address unsubscribes by the POST of RFC 8058, without a page.
+    attachments: makes a mail's files and inline images of its facts; what it raises fails that notification.
     mint: makes secrets (a code, a link) for the templates just before rendering, so that they are
         never facts, parameters or ledger rows.
     """
@@ -139,15 +145,21 @@ class NotificationType:
     grouping: Grouping | None = None
     cron: Callable[[], str] | None = None
     mint: Minter | None = None
+    reply_to: str = ""
+    list_unsubscribe: str = ""
+    one_click: bool = False
+    attachments: Attacher | None = None
     priority: Priority | None = None
     runs_at_once: int = 2
     when_in_doubt: Doubt = Doubt.RESEND
 
     def __post_init__(self) -> None:
         """Raises TypeError for a route that is one text: without its comma `("email")` would be walked
-        letter by letter."""
+        letter by letter. Or for one_click without anything to unsubscribe by."""
         if isinstance(self.route, str):
             raise TypeError(f'the route of {self.name} is a text; write ("{self.route}",) with a comma')
+        if self.one_click and not self.list_unsubscribe:
+            raise TypeError(f"{self.name} has one_click without list_unsubscribe")
 
     @property
     def lane(self) -> Priority:

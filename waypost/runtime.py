@@ -17,6 +17,7 @@ from waypost.mail.build import Sender
 from waypost.routes import providers
 from waypost.secret import secret_key
 from waypost.settings import Settings
+from waypost.signing import dkim_signers
 from waypost.templating import Templates
 
 
@@ -45,6 +46,7 @@ class Runtime:
         self.channels = channels
         self.templates = templates or Templates(settings.templates, settings.default_locale)
         self.sender = Sender.parse(settings.sender)
+        self.signers = dkim_signers(settings)
         self.secret_key = secret_key(settings)
 
     @classmethod

@@ -48,6 +48,19 @@ class Settings(BaseSettings):
     )
     sender: str = Field(default="Waypost <no-reply@waypost.example>", description="From of every mail.")
     signature: str = Field(default="", description="Lines at the foot of every mail.")
+    dkim_key: SecretStr | None = Field(
+        default=None,
+        description="Private key that signs every mail, RSA or Ed25519: a file, or the key as PEM or base64. "
+        "Several are separated by commas.",
+    )
+    dkim_selector: str = Field(
+        default="",
+        description="Name the public key is published under; as many as there are keys, separated by commas.",
+    )
+    dkim_domain: str = Field(default="", description="Domain that signs. Default: the sender's.")
+    attachment_megabytes: Annotated[float, Field(gt=0)] = Field(
+        default=10.0, description="What a mail's attachments may have, in millions of bytes before encoding."
+    )
     default_locale: str = Field(default="en", description="For recipients without one.")
     default_timezone: str = Field(default="UTC", description="For recipients without one.")
     templates: Path = Field(default=ROOT / "templates", description="Folder of templates.")

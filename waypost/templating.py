@@ -62,6 +62,7 @@ class Templates:
         self._sets: dict[tuple[str, str], TemplateSet] = {}
         self._html = _environment(autoescape=True)
         self._text = _environment(autoescape=False)
+        self._lines: dict[str, jinja2.Template] = {}
 
     def find(self, type: str, locale: str) -> TemplateSet:
         """The set of `type` in the nearest language there is: pt-BR, then pt, then the default.
@@ -78,6 +79,15 @@ class Templates:
         raise TemplateError(
             f"no templates for {type} in {', '.join(tried)}: add templates/{type}/{tried[-1]}/"
         )
+
+    def line(self, source: str) -> jinja2.Template:
+        """A template of one line, as a type's declaration holds it. Raises TemplateError."""
+        if source not in self._lines:
+            try:
+                self._lines[source] = self._text.from_string(source)
+            except jinja2.TemplateSyntaxError as error:
+                raise TemplateError(f"{error.message} (in a template of the type's declaration)") from None
+        return self._lines[source]
 
     def _load(self, type: str, lang: str) -> TemplateSet:
         return TemplateSet(
@@ -143,6 +153,11 @@ def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True,
         html=_render("body.mjml", found.html, {"subject": subject, **values}) if mail else "",
         short=_render("short.txt", found.short, values).strip().translate(_PLAIN_SPACES) if short else "",
     )
+
+
+def render_line(part: str, template: jinja2.Template, context: Mapping[str, Any]) -> str:
+    """A header's value. Raises TemplateError naming part and variable."""
+    return _render(part, template, context).strip()
 
 
 def _render(part: str, template: jinja2.Template, values: Mapping[str, Any]) -> str:

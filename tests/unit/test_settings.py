@@ -45,7 +45,7 @@ def test_unset_the_ledger_is_a_file_at_home(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["DATABASE_URL", "SMTP_URL", "SMTP_BACKUP_URL", "FALLBACK_URL", "SECRET_KEY"]
+    "name", ["DATABASE_URL", "SMTP_URL", "SMTP_BACKUP_URL", "FALLBACK_URL", "SECRET_KEY", "DKIM_KEY"]
 )
 def test_a_secret_is_read_and_never_shown(monkeypatch, name):
     monkeypatch.setenv(f"WAYPOST_{name}", "smtp://u:hunter2@h")

@@ -34,6 +34,11 @@ class Attachment:
     content_type: str = ""
     cid: str = ""
 
+    def __post_init__(self) -> None:
+        """Raises TypeError for a text as content: which bytes it stands for is the caller's to say."""
+        if not isinstance(self.content, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError("the content of an attachment is bytes")
+
 
 def head(attachment: Attachment) -> bytes:
     """The MIME header of `attachment`, its content to follow in base64. Raises AttachmentError, or
