@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from waypost.clock import now
+from waypost.ids import new_id
 from waypost.ledger.batches import note_events
 from waypost.ledger.engine import Ledger
 from waypost.ledger.notices import announce_work
-from waypost.ledger.tables import IN_HAND, WAITING, holds, notifications
+from waypost.ledger.tables import IN_HAND, WAITING, holds, notifications, released_holds
 from waypost.states import State
 
 
@@ -72,11 +73,14 @@ async def release(ledger: Ledger, type: str) -> Released:
     """Let `type` go out again, at once. Safe to repeat."""
 
     def work(connection: sa.Connection) -> Released:
-        before = in_force(connection, type)
-        connection.execute(sa.delete(holds).where(holds.c.type == type))
+        ended = sa.delete(holds).where(holds.c.type == type).returning(*holds.c)
+        before = [Hold(row.type, row.reason, row.since) for row in connection.execute(ended)]
+        for one in before:
+            past = {"id": new_id(), "released_at": now(), **asdict(one)}
+            connection.execute(sa.insert(released_holds).values(past))
         announce_work(connection)
         waiting, due = _waiting(connection, type)
-        return Released(before, due, waiting)
+        return Released(next(iter(before), None), due, waiting)
 
     return await ledger.persist(work)
 

@@ -16,6 +16,7 @@ from waypost.ledger.tables import (
     groups,
     idempotency_keys,
     notifications,
+    released_holds,
     verifications,
 )
 from waypost.states import TERMINAL
@@ -56,4 +57,6 @@ async def prune(ledger: Ledger, days: float) -> int:
             sa.delete(batches).where(batches.c.told_at.is_not(None), batches.c.ended_at < before)
         )
     )
+    over = sa.delete(released_holds).where(released_holds.c.released_at < before)
+    await ledger.write(lambda connection: connection.execute(over))
     return pruned

@@ -143,6 +143,18 @@ holds = sa.Table(
     sa.Column("since", UtcDateTime, nullable=False),
 )
 
+# Those that were released, for the story of what waited for that.
+released_holds = sa.Table(
+    "released_holds",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("released_at", UtcDateTime, nullable=False),
+    sa.Index(None, "type", "released_at"),
+)
+
 # What happened to a notification that no attempt tells: its run was lost, a person stepped in.
 events = sa.Table(
     "events",

@@ -18,7 +18,15 @@ from waypost.ledger.hands import Hands, hands
 from waypost.ledger.many import among
 from waypost.ledger.readable import Identity, Moment
 from waypost.ledger.reading import shown
-from waypost.ledger.tables import attempts, batches, events, holds, notifications, recipients
+from waypost.ledger.tables import (
+    attempts,
+    batches,
+    events,
+    holds,
+    notifications,
+    recipients,
+    released_holds,
+)
 from waypost.mail.address import mask_in
 from waypost.outcome import Verdict
 from waypost.states import TERMINAL, State
@@ -85,7 +93,7 @@ class Explanation:
 async def explain(ledger: Ledger, id: UUID) -> Explanation | None:
     """The notification and its timeline, or None. What its digest went through is its own story too.
 
-    Four looks at indexes, whatever the ledger holds.
+    Five looks at indexes, whatever the ledger holds.
     """
 
     def work(connection: sa.Connection) -> Explanation | None:
@@ -135,7 +143,7 @@ def _explained(connection: sa.Connection, id: UUID, row: Any, lease: timedelta) 
         *(line for one in made for line in _tries(one)),
         *noted,
         *_digest(row, found),
-        *_hold(found),
+        *_holds(connection, found),
     ]
     if found.state in (State.CLAIMED, State.SENDING):
         holding = (one for one in taken_by if one.id == (row.digest_batch or row.batch_id))
@@ -248,9 +256,42 @@ def _digest(row: Any, found: Explanation) -> Iterator[Happening]:
         yield Happening(readable.moment(row.digest_at), "put in a digest", f"{found.digest_id}: {state}")
 
 
-def _hold(found: Explanation) -> Iterator[Happening]:
+def _holds(connection: sa.Connection, found: Explanation) -> Iterator[Happening]:
+    """Its type held, now or before, and released, where it waited for that."""
+    past = connection.execute(_past_holds(found)).all()
+    for row in past if found.digest_id is None else ():
+        released = readable.moment(row.released_at)
+        if not _ended_running(found, released):
+            since = _waited_since(found, readable.moment(row.since))
+            yield Happening(since, "its type is held", readable.text(row.reason))
+            yield Happening(released, "its type is released")
     if found.held_since is not None and found.state not in TERMINAL:
-        yield Happening(found.held_since, "its type is held", found.held_because)
+        yield Happening(_waited_since(found, found.held_since), "its type is held", found.held_because)
+
+
+def _past_holds(found: Explanation) -> sa.Select[Any]:
+    """Those that were in force at some time between its acceptance and its end."""
+    table = released_holds
+    wanted = sa.select(*readable.raw(*table.c)).where(table.c.type == found.type)
+    if isinstance(found.accepted_at, datetime):
+        wanted = wanted.where(table.c.released_at > found.accepted_at)
+    if isinstance(found.finished_at, datetime):
+        wanted = wanted.where(table.c.since < found.finished_at)
+    return wanted.order_by(table.c.released_at)
+
+
+def _ended_running(found: Explanation, released: Moment | None) -> bool:
+    """Whether it was on the wire when its type was held, and ended there."""
+    ended = found.finished_at
+    waited = found.state in (State.EXPIRED, State.CANCELLED)
+    return not waited and isinstance(ended, datetime) and isinstance(released, datetime) and ended < released
+
+
+def _waited_since(found: Explanation, held: Moment | None) -> Moment | None:
+    """A hold may be older than what waits for it."""
+    if isinstance(held, datetime) and isinstance(found.accepted_at, datetime):
+        return max(held, found.accepted_at)
+    return held
 
 
 def _outlook(found: Explanation) -> Happening:

@@ -4,13 +4,14 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from ledgers import NOTE, accepted, ask, bundled, change, claimed, reserved, rows
+from ledgers import LONG_AGO, NOTE, accepted, ask, bundled, change, claimed, reserved, rows
 
 from waypost.clock import now
 from waypost.ledger import claims, intake
 from waypost.ledger.holds import held_types, hold, release
 from waypost.ledger.recorder import Begin, Recorder
-from waypost.ledger.tables import events
+from waypost.ledger.retention import prune
+from waypost.ledger.tables import events, released_holds
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +58,17 @@ async def test_both_may_be_repeated_and_the_first_moment_stays(ledger):
     assert [one.reason for one in await held_types(ledger)] == ["wrong tax"]
     assert (await release(ledger, "note")).hold is not None
     assert (await release(ledger, "note")).hold is None
+
+
+async def test_a_hold_that_is_over_is_kept_as_long_as_what_has_ended(ledger):
+    await hold(ledger, "note", "wrong price")
+    await asyncio.gather(*(release(ledger, "note") for _ in range(3)))
+    assert [one.reason for one in await rows(ledger, released_holds)] == ["wrong price"]
+    await prune(ledger, 1)
+    assert len(await rows(ledger, released_holds)) == 1
+    await change(ledger, released_holds, released_at=LONG_AGO)
+    await prune(ledger, 1)
+    assert await rows(ledger, released_holds) == []
 
 
 async def test_what_is_not_due_waits_on_after_a_release(ledger):

@@ -9,7 +9,8 @@ from alembic.migration import MigrationContext
 from ledgers import accepted, rows, run_sql
 
 from waypost.ledger import LedgerBehind, open_ledger
-from waypost.ledger.tables import metadata, recipients
+from waypost.ledger.holds import hold, release
+from waypost.ledger.tables import metadata, recipients, released_holds
 from waypost.settings import with_async_driver
 
 pytestmark = pytest.mark.anyio
@@ -32,10 +33,14 @@ async def test_a_ledger_of_the_version_before_keeps_its_facts(ledger):
     [before] = await rows(ledger)
     if ledger.is_postgres:
         await run_sql(ledger, "ALTER TABLE notifications ALTER COLUMN data TYPE JSONB")
+    await hold(ledger, "note", "wrong price")
+    await run_sql(ledger, "DROP TABLE released_holds")
     await run_sql(ledger, "UPDATE alembic_version SET version_num = '0002'")
     await ledger.upgrade()
     [after] = await rows(ledger)
     assert after.data == before.data == {"text": "hello"}
+    assert (await release(ledger, "note")).hold.reason == "wrong price"
+    assert [one.reason for one in await rows(ledger, released_holds)] == ["wrong price"]
 
 
 async def test_a_ledger_of_another_version_is_refused_with_advice(ledger):

@@ -11,7 +11,7 @@ from waypost.clock import now
 from waypost.ids import new_id
 from waypost.ledger import batches, claims, intake
 from waypost.ledger.batches import Ending
-from waypost.ledger.holds import hold
+from waypost.ledger.holds import hold, release
 from waypost.ledger.interventions import cancel, retry
 from waypost.ledger.recorder import Begin, Finish, Recorder
 from waypost.ledger.search import Filter
@@ -232,6 +232,43 @@ async def test_a_held_type_is_told_until_the_notification_has_ended(ledger):
     assert "its type is held" not in await whats(ledger, one.id)
 
 
+async def test_holds_that_are_over_are_told_by_what_waited_for_them(ledger):
+    [before] = await accepted(ledger)
+    await hold(ledger, "note", "wrong price")
+    [while_held] = await intake.accept(ledger, NOTE, [ask(to="late")])
+    await release(ledger, "note")
+    [after] = await intake.accept(ledger, NOTE, [ask(to="after")])
+    await taken(ledger)
+    for one in (before, while_held):
+        assert (await told(ledger, one.id))[:4] == [
+            ("accepted", ""), ("its type is held", "wrong price"), ("its type is released", ""),
+            ("claimed", "in a batch of 3"),
+        ]  # fmt: skip
+    assert (await whats(ledger, after.id))[:2] == ["accepted", "claimed"]
+
+
+async def test_what_was_on_the_wire_when_its_type_was_held_did_not_wait(ledger):
+    batch, [one] = await claimed(ledger)
+    recorder, begin = Recorder(ledger), Begin(one.id, batch, "email", "smtp", None)
+    await recorder.begin(begin)
+    await hold(ledger, "note")
+    await recorder.finish(Finish(one.id, batch, Decision(State.SENT), 0, begin.id, REFUSED))
+    await release(ledger, "note")
+    assert "its type is held" not in await whats(ledger, one.id)
+
+
+async def test_what_expired_or_was_cancelled_while_its_type_was_held_says_that_it_was(ledger):
+    [one] = await accepted(ledger)
+    await hold(ledger, "note", "first")
+    await hold(ledger, "note", "wrong price")
+    await cancel(ledger, Filter())
+    await release(ledger, "note")
+    await hold(ledger, "note", "much later")
+    await release(ledger, "note")
+    held = [line for line in await told(ledger, one.id) if "its type" in line[0]]
+    assert held == [("its type is held", "wrong price"), ("its type is released", "")]
+
+
 async def test_an_item_tells_of_its_digest_and_what_became_of_that(ledger):
     batch = await bundled(ledger, "a")
     [digest] = (await claims.take(ledger, "digest", batch)).notifications
@@ -284,4 +321,4 @@ async def test_as_many_looks_for_a_long_life_as_for_a_short_one(ledger):
     await explain(ledger, one.id)
     long, asked[:] = sum(asked), []
     await explain(ledger, other.id)
-    assert long == sum(asked) == 4
+    assert long == sum(asked) == 5
