@@ -75,6 +75,8 @@ class Wire(asyncio.Protocol):
 
     def ask(self, commands: bytes, replies: int = 1) -> None:
         """Write one or more commands, to which so many replies are due. Raises WireLost."""
+        if not self._expected and (self._buffer or self._lines):
+            self._lose("a reply to no command")
         if self._lost is not None:
             raise WireLost(self._lost)
         self._expected += replies

@@ -4,6 +4,7 @@ import asyncio
 from time import monotonic
 
 import pytest
+from bends import drop, hang_up, once, saying, silence
 from offering import offer
 
 from waypost.channels import ChannelUnavailable
@@ -21,51 +22,6 @@ DEFERRED, UNKNOWN = Verdict.DEFERRED, Verdict.UNKNOWN
 def pipelining(request):
     """Everything here holds with and without."""
     return request.param
-
-
-async def drop(session):
-    """Hang up without a word."""
-    session.transport.abort()
-    await asyncio.sleep(60)
-
-
-async def hang_up(session):
-    """Hang up in order."""
-    session.transport.close()
-    await asyncio.sleep(60)
-
-
-async def silence(_session):
-    await asyncio.sleep(60)
-
-
-def saying(*lines, then=None):
-    """Say `lines` as they stand, then do `then`."""
-
-    async def bend(session):
-        for line in lines:
-            session._writer.write(line)
-        if then:
-            await then(session)
-        await asyncio.sleep(60)
-
-    return bend
-
-
-def once(bend):
-    """Be bent the first time, good from then on."""
-    left = [bend]
-
-    async def bent_once(session):
-        if not left:
-            return None
-        first = left.pop()
-        if callable(first):
-            return await first(session)
-        await session.push(first)
-        return "said"
-
-    return bent_once
 
 
 @pytest.mark.parametrize(

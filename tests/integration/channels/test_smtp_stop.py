@@ -1,0 +1,128 @@
+"""Told to stop: what is before its final dot ends at once and never leaves; what is past it is heard."""
+
+import asyncio
+from time import monotonic
+
+import pytest
+from bends import silence
+
+from waypost.channels import smtp_attempt
+from waypost.outcome import Phase, Verdict
+
+pytestmark = pytest.mark.anyio
+
+ACCEPTED, DEFERRED, UNKNOWN = Verdict.ACCEPTED, Verdict.DEFERRED, Verdict.UNKNOWN
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request):
+    """On the worker's own loop too: it buffers what it writes otherwise."""
+    return "asyncio", {"use_uvloop": request.param}
+
+
+@pytest.fixture(params=[False, True], ids=["one by one", "pipelined"])
+def pipelining(request):
+    return request.param
+
+
+async def begun(channel, *messages):
+    """Each message in a task of its own, under way for a moment."""
+    tasks = [asyncio.create_task(channel.send(message)) for message in messages]
+    await asyncio.sleep(0.05)
+    return tasks
+
+
+@pytest.mark.parametrize(
+    ("verb", "phase"),
+    [
+        ("GREETING", Phase.CONNECT),
+        ("EHLO", Phase.CONNECT),
+        ("MAIL", Phase.MAIL),
+        ("RCPT", Phase.RCPT),
+        ("DATA", Phase.DATA),
+    ],
+)
+async def test_before_the_dot_it_ends_at_once_and_nothing_was_sent(bent, smtp, write, verb, phase):
+    server = bent(**{verb: silence})
+    channel = await smtp(server)
+    [task] = await begun(channel, write("secret"))
+    began = monotonic()
+    channel.cut_short([task])
+    outcome = await task
+    assert (outcome.verdict, outcome.phase, outcome.words) == (DEFERRED, phase, "stopped")
+    assert monotonic() - began < 0.2
+    await asyncio.sleep(0.02)
+    assert (server.taken, server.open_sessions) == ([], [])
+
+
+async def test_a_stop_is_no_reason_to_doubt_pipelining(bent, smtp, write, caplog):
+    server = bent(RCPT=silence)
+    channel = await smtp(server)
+    [task] = await begun(channel, write())
+    channel.cut_short([task])
+    await task
+    assert caplog.text == ""
+
+
+async def test_a_message_that_has_not_left_whole_never_does(bent, smtp, write):
+    async def reads_no_more(session):
+        await session.push("354 go on")
+        session.transport.pause_reading()
+        await asyncio.sleep(60)
+
+    server = bent(DATA=reads_no_more)
+    channel = await smtp(server)
+    [task] = await begun(channel, write("\r\n".join(["x" * 900] * 20_000)))
+    channel.cut_short([task])
+    outcome = await task
+    assert (outcome.verdict, outcome.phase) == (DEFERRED, Phase.DATA)
+    session = server.sessions[0]
+    session.transport.resume_reading()
+    await asyncio.sleep(0.1)
+    assert b"\r\n.\r\n" not in bytes(session._reader._buffer)
+
+
+async def test_after_the_dot_the_answer_is_waited_for_a_little(bent, smtp, write, monkeypatch):
+    monkeypatch.setattr(smtp_attempt, "LAST_WORD_SECONDS", 0.2)
+
+    async def slow(_session):
+        await asyncio.sleep(0.15)
+        return "250 2.0.0 taken"
+
+    async def never(_session):
+        await asyncio.sleep(60)
+
+    server = bent(DOT=slow)
+    channel = await smtp(server)
+    [task] = await begun(channel, write())
+    channel.cut_short([task])
+    assert (await task).verdict is ACCEPTED
+    server.bends["DOT"] = never
+    [task] = await begun(channel, write())
+    began = monotonic()
+    channel.cut_short([task])
+    outcome = await task
+    assert (outcome.verdict, outcome.phase) == (UNKNOWN, Phase.DOT)
+    assert outcome.words == "stopped while it waited for the answer"
+    assert 0.1 < monotonic() - began < 1
+
+
+async def test_only_what_these_tasks_send_is_cut_short(bent, smtp, write):
+    gate = asyncio.Event()
+
+    async def until_let(_session):
+        await gate.wait()
+
+    channel = await smtp(bent(RCPT=until_let))
+    mine, others = await begun(channel, write("mine"), write("others"))
+    channel.cut_short([mine])
+    gate.set()
+    assert [(await mine).verdict, (await others).verdict] == [DEFERRED, ACCEPTED]
+
+
+async def test_a_task_that_sends_nothing_is_no_matter(mail_server, smtp, write):
+    channel = await smtp(mail_server)
+    task = asyncio.create_task(channel.send(write()))
+    await task
+    channel.cut_short([task])
+    assert (await channel.send(write())).verdict is ACCEPTED
