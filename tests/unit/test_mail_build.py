@@ -274,6 +274,7 @@ def test_a_sender_is_a_name_and_an_address(value, parsed):
         "Shop",
         "Shop <>",
         "Shop <no-reply>",
+        "no-reply@",
         "Shop <a@shop.example>, Other <b@shop.example>",
         "a@shop.example, b@shop.example",
         "Shop <a@shop.example> b@shop.example",

@@ -21,6 +21,7 @@ _CRLF = "\r\n"
 _PLAIN_NAME = re.compile(r"^[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]*$")
 # What the ledger holds of nearly everybody: no second look is needed before it stands in a header.
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
+_NOT_ONE = "not one sender such as 'Shop <no-reply@shop.example>'"
 SENSIBLE = 78  # RFC 5322, section 2.1.1: what a line should keep to
 
 
@@ -98,11 +99,13 @@ def _one(name: str, address: str) -> str:
 def parse_mailbox(value: str, name: str = "From") -> tuple[str, str]:
     """`Shop <no-reply@shop.example>` as (display name, address). Raises ValueError."""
     checked(name, value)
-    header = policy.default.header_factory(name, value)
-    misread = any(isinstance(defect, errors.InvalidHeaderDefect) for defect in header.defects)
-    if misread or len(header.addresses) != 1:
-        raise ValueError("not one sender such as 'Shop <no-reply@shop.example>'")
-    [found] = header.addresses
+    try:
+        header = policy.default.header_factory(name, value)
+        [found] = header.addresses
+    except (ValueError, IndexError):  # none or several; the parser looks past the end of `name@`
+        raise ValueError(_NOT_ONE) from None
+    if any(isinstance(defect, errors.InvalidHeaderDefect) for defect in header.defects):
+        raise ValueError(_NOT_ONE)
     return found.display_name, one_address(found.addr_spec)
 
 

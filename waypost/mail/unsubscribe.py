@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from waypost.mail.headers import SENSIBLE, HeaderError
+from waypost.mail.headers import SENSIBLE, HeaderError, is_plain
 
 MAX_LINE = 998  # RFC 5322, section 2.1.1
 
@@ -25,7 +25,7 @@ def lines(value: str, one_click: bool) -> list[str]:
     addresses = value.split()
     if not addresses:
         return []
-    if not all(map(_ADDRESS.fullmatch, addresses)):
+    if not (all(map(_ADDRESS.fullmatch, addresses)) and is_plain(value)):
         raise HeaderError(
             "List-Unsubscribe holds something other than https and mailto addresses in ASCII, separated by "
             "blanks; percent-encode what else is in them"
