@@ -1,15 +1,19 @@
 """From a notification to its messages, or to the reason there are none."""
 
 import email
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import policy
 from uuid import UUID
 
+import dkim
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from waypost import Category, Facts, NotificationType, Priority
 from waypost.channels.memory import MemoryChannel
 from waypost.ledger import open_ledger
+from waypost.mail.dkim import Signer
 from waypost.message import render_one
 from waypost.notification import Notification, Person
 from waypost.runtime import Runtime
@@ -123,3 +127,56 @@ async def test_a_code_reaches_the_message_and_no_text_about_it(runtime):
     rendered = render_one(runtime, note("sms"), to(), {"code": "123456"})
     assert rendered.messages["sms"].content == b"hello123456"
     assert "123456" not in repr(rendered) + repr(rendered.messages["sms"])
+
+
+def asking(**more):
+    return replace(note("email"), **more)
+
+
+def mailed(rendered):
+    return email.message_from_bytes(rendered.messages["email"].content, policy=policy.default)
+
+
+async def test_a_type_says_where_answers_go_and_how_to_unsubscribe(runtime):
+    type = asking(
+        reply_to="{{ sender.name }} <note+{{ number }}@a.example>",
+        list_unsubscribe="https://a.example/u?{{ token }} mailto:stop@a.example",
+        one_click=True,
+    )
+    read = mailed(render_one(runtime, type, to(number=7), {"token": "x" * 300}))
+    assert read["Reply-To"] == "Shop <note+7@a.example>"
+    assert read["List-Unsubscribe"] == f"<https://a.example/u?{'x' * 300}>, <mailto:stop@a.example>"
+    assert read["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
+async def test_who_has_nothing_to_unsubscribe_from_gets_no_header(runtime):
+    type = asking(list_unsubscribe="{% if number > 1 %}https://a.example/u{% endif %}", one_click=True)
+    assert "List-Unsubscribe" in mailed(render_one(runtime, type, to(number=2)))
+    assert not {"List-Unsubscribe", "List-Unsubscribe-Post"} & set(mailed(render_one(runtime, type, to())))
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"reply_to": "{{ nobody }}"}, "reply_to: 'nobody' is undefined"),
+        ({"reply_to": "{{ text"}, "(in a template of the type's declaration)"),
+        ({"reply_to": "{{ text }}"}, "Reply-To is not one address"),
+        ({"list_unsubscribe": "{{ text }}"}, "List-Unsubscribe holds something other"),
+    ],
+)
+async def test_a_declaration_that_does_not_fit_fails_that_notification(runtime, more, why):
+    rendered = render_one(runtime, asking(**more), to(text="hunter2"))
+    assert (why in rendered.error, "hunter2" in rendered.error) == (True, False)
+
+
+def test_one_click_wants_something_to_click():
+    with pytest.raises(TypeError, match="note has one_click without list_unsubscribe"):
+        asking(one_click=True)
+
+
+async def test_every_mail_is_signed_and_no_text_message(runtime):
+    runtime.signers = [Signer("a.example", "s2026", Ed25519PrivateKey.generate())]
+    messages = render_one(runtime, note("email", "sms"), to()).messages
+    record = runtime.signers[0].record.encode()
+    assert dkim.verify(messages["email"].content, dnsfunc=lambda *_, **__: record)
+    assert messages["sms"].content == b"hello"
