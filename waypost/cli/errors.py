@@ -6,11 +6,6 @@ from pydantic import ValidationError
 
 from waypost.wording import in_words
 
-_NO_PREFECT = (
-    "the Prefect API does not answer. Start `waypost up`, or set PREFECT_API_URL to your server; "
-    "`waypost doctor` tells more"
-)
-
 
 def explained(error: Exception) -> str | None:
     """What happened and what to do, or None for what nobody foresaw (a traceback serves better)."""
@@ -19,9 +14,10 @@ def explained(error: Exception) -> str | None:
     name = f"{type(error).__module__}.{type(error).__name__}"
     match name.split(".")[0], type(error).__name__:
         case (("httpx" | "httpcore"), _):
-            return _NO_PREFECT
-        case "builtins", "RuntimeError" if "Failed to reach API" in str(error):  # Prefect's own words
-            return _NO_PREFECT
+            return (
+                "the Prefect API does not answer. Start `waypost up`, or set PREFECT_API_URL to your server; "
+                "`waypost doctor` tells more"
+            )
         case (("waypost" | "deployments"), _):
             return str(error)
         case "sqlalchemy", _ if "unable to open database file" in str(error):
