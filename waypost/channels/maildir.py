@@ -1,0 +1,96 @@
+"""Mail into a Maildir: each message a file that any mail reader on this machine can open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from waypost.channels import replies
+from waypost.channels.handover import Handover
+from waypost.channels.maildir_folder import MaildirFolder
+from waypost.channels.places import Places
+from waypost.notification import Message
+from waypost.outcome import Outcome
+
+T = TypeVar("T")
+
+
+class MaildirChannel:
+    """A Maildir of this machine. The folder is made when it is missing; the one it lies in is not.
+
+    What touches the disk runs in threads of the channel's own: a file system that hangs keeps nothing
+    else waiting.
+    """
+
+    kind = "email"
+
+    def __init__(self, name: str, folder: Path, attempt_seconds: float = 60.0, places: int = 4) -> None:
+        """folder: an absolute path. places: files that are written at once."""
+        self.name = name
+        self.places = Places(places)
+        self._folder = MaildirFolder(name, folder)
+        self._attempt_seconds = attempt_seconds
+        self._under_way: dict[asyncio.Task[Any] | None, Handover] = {}
+        self._threads: ThreadPoolExecutor | None = None
+
+    async def open(self) -> None:
+        """Make the folder where it is missing. Raises ChannelUnavailable when it cannot be written to."""
+        try:
+            async with asyncio.timeout(self._attempt_seconds):
+                await self._in_thread(self._folder.prepare)
+        except TimeoutError:
+            raise self._folder.unavailable(f"no answer within {self._attempt_seconds:g} s") from None
+
+    async def send(self, message: Message) -> Outcome:
+        """Write one message and move it into the folder, with one limit around it all."""
+        if message.notification.expired:
+            return replies.too_late()
+        task = asyncio.current_task()
+        handover = self._under_way[task] = Handover()
+        try:
+            async with asyncio.timeout(self._attempt_seconds) as handover.limit:
+                return await self._in_thread(lambda: self._folder.deliver(message, handover))
+        except TimeoutError:
+            return handover.cut_off(f"not written within {self._attempt_seconds:g} s")
+        finally:
+            handover.call_off()  # the thread of a send that was cancelled must not deliver afterwards
+            self._under_way.pop(task, None)
+
+    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        """A file that was not moved into the folder yet never will be."""
+        for task in tasks:
+            if handover := self._under_way.get(task):
+                handover.stop()
+
+    async def close(self) -> None:
+        """Nobody waits for a thread that hangs."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+            self._threads = None
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.places.most, thread_name_prefix=f"maildir-{self.name}")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def parse(url: str) -> Path:
+    """The folder that `maildir:///absolute/path` names. Raises ValueError, never repeating the URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("not a URL such as maildir:///var/mail/waypost") from None
+    if parts.scheme != "maildir":
+        raise ValueError("a Maildir's URL begins with maildir://")
+    if parts.netloc:
+        raise ValueError("a Maildir's URL names no host, user or password: maildir:///absolute/path")
+    if parts.query or parts.fragment:
+        raise ValueError("a Maildir's URL has no options; a ? or # in its path is written percent-encoded")
+    path = unquote(parts.path, errors="surrogateescape")  # a folder's name is bytes, of any encoding
+    if not path.startswith("/") or not path.strip("/") or "\0" in path:
+        raise ValueError("a Maildir's URL names a folder by its whole path: maildir:///absolute/path")
+    return Path(path)
