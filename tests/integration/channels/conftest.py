@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import ssl
 import threading
 import time
@@ -23,10 +25,13 @@ from cryptography.x509.oid import NameOID
 from uuid_utils.compat import uuid7
 
 from waypost.channels.apprise import AppriseChannel
+from waypost.channels.maildir import MaildirChannel
 from waypost.channels.memory import MemoryChannel
 from waypost.channels.replies import smtp as smtp_reply
 from waypost.channels.smtp import SmtpChannel
 from waypost.channels.smtp_url import parse
+from waypost.channels.webhook import WebhookChannel
+from waypost.channels.webhook_url import parse as parse_webhook
 from waypost.notification import Message, Notification, Person
 from waypost.outcome import Phase
 from waypost.priority import Priority
@@ -299,14 +304,90 @@ class AppriseRig:
         self.channel = AppriseChannel("apprise", "*", "json://127.0.0.1:1/{phone}")
 
 
-@pytest.fixture(params=["memory", "smtp", "apprise"])
-async def rig(request, mail_server, smtp, web):
+class WebhookRig:
+    """The same web service, asked with a signature."""
+
+    channel_word = "webhook"
+    refusal = "400"
+
+    def __init__(self, web):
+        self.web = web
+        self.channel = self._to(web.port)
+
+    def _to(self, port):
+        hook = parse_webhook(f"webhook+http://127.0.0.1:{port}/hook")
+        return WebhookChannel("webhook", hook, [b"k" * 24], allow_private=True)
+
+    def arrived(self):
+        return [post["data"]["text"].encode() for _, post in self.web.posts]
+
+    def refuse(self):
+        self.web.status = 400
+
+    def put_off(self):
+        self.web.status = 503
+
+    def go_down(self):
+        self.channel = self._to(1)
+
+
+class MaildirRig:
+    """A folder. Of a disk's refusals and delays one message has to do with each."""
+
+    channel_word = "email"
+    refusal = "File too large"
+
+    def __init__(self, folder, monkeypatch):
+        self.folder = folder
+        self.monkeypatch = monkeypatch
+        self.channel = MaildirChannel("maildir", folder)
+
+    def arrived(self):
+        mails = sorted((self.folder / "new").glob("*"), key=lambda mail: mail.stat().st_mtime_ns)
+        return [mail.read_bytes().replace(b"\n", b"\r\n") for mail in mails]
+
+    def _fail_once(self, number):
+        fsync = os.fsync
+
+        def fail(descriptor):
+            self.monkeypatch.setattr(os, "fsync", fsync)
+            raise OSError(number, os.strerror(number))
+
+        self.monkeypatch.setattr(os, "fsync", fail)
+
+    def refuse(self):
+        self._prepared()
+        self._fail_once(errno.EFBIG)
+
+    def put_off(self):
+        self._prepared()
+        self._fail_once(errno.ENOSPC)
+
+    def _prepared(self):
+        for part in ("tmp", "new", "cur"):
+            (self.folder / part).mkdir(parents=True)
+
+    def go_down(self):
+        self.channel = MaildirChannel("maildir", self.folder / "nowhere" / "mails")
+
+
+@pytest.fixture(params=["memory", "smtp", "apprise", "webhook", "maildir"])
+async def rig(request, mail_server, smtp, web, tmp_path, monkeypatch):
     """Each kind of channel with what stands behind it."""
-    if request.param == "memory":
-        return MemoryRig()
-    if request.param == "smtp":
-        return SmtpRig(mail_server, await smtp(mail_server, "?connections=3"))
-    return AppriseRig(web)
+    match request.param:
+        case "memory":
+            rig = MemoryRig()
+        case "smtp":
+            rig = SmtpRig(mail_server, await smtp(mail_server, "?connections=3"))
+        case "apprise":
+            rig = AppriseRig(web)
+        case "webhook":
+            rig = WebhookRig(web)
+        case _:
+            rig = MaildirRig(tmp_path / "mails", monkeypatch)
+    opened = rig.channel
+    yield rig
+    await opened.close()
 
 
 class Authority:

@@ -1,0 +1,91 @@
+"""Connections to where a host's name leads at that moment, if it may lead there."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+import ssl
+from collections.abc import Iterable
+from typing import cast
+
+import httpcore
+
+from waypost.channels.webhook_url import PRIVATE, Address, Admits
+
+CONNECT_SECONDS = 15.0
+_MOST_TRIED = 4  # addresses of one host
+
+
+class NotAdmitted(httpcore.ConnectError):
+    """Every address of the host is one that it may not have."""
+
+
+class Guarded(httpcore.AsyncNetworkBackend):
+    """Connects to the very addresses it has checked: a name that leads elsewhere a moment later leads
+    nobody there."""
+
+    def __init__(self, admits: Admits) -> None:
+        self._admits = admits
+        self._network = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the base class names it
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Raises NotAdmitted, or ConnectError and ConnectTimeout as the network's own does."""
+        allowed = [address for address in await _resolve(host, port) if self._admits(address)]
+        if not allowed:
+            raise NotAdmitted
+        tried = allowed[:_MOST_TRIED]
+        for address in tried[:-1]:
+            try:
+                return await self._network.connect_tcp(str(address), port, CONNECT_SECONDS / len(tried))
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return await self._network.connect_tcp(str(tried[-1]), port, CONNECT_SECONDS / len(tried))
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def _resolve(host: str, port: int) -> list[Address]:
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        raise httpcore.ConnectTimeout from None
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError from error
+    return list(dict.fromkeys(ipaddress.ip_address(place[0]) for *_, place in found))
+
+
+def why(error: Exception) -> str:
+    """Why there is no connection, in words without an address."""
+    match error, _root(error):
+        case NotAdmitted(), _:
+            return PRIVATE
+        case _, ssl.SSLCertVerificationError():
+            return "its certificate cannot be trusted, or is another host's"
+        case _, socket.gaierror():
+            return "its host's name leads nowhere"
+        case httpcore.ConnectTimeout(), _:
+            return "no connection in time"
+        case _, ssl.SSLError(reason=str(reason)):
+            return f"it could not be reached ({reason})"
+        case _, OSError(errno=int(number)):
+            return f"it could not be reached ({os.strerror(number)})"
+        case _, root:
+            return f"it could not be reached ({type(root).__name__})"
+
+
+def _root(error: BaseException) -> BaseException:
+    """What the operating system or TLS said; httpcore and anyio wrap it, and the pool cuts `__cause__`."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return error
