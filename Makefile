@@ -41,6 +41,7 @@ format: $(READY)
 bench: $(READY)  ## Measure everything; each program ends with a line per bar.
 	@$(BIN)/python -m benchmarks.trigger
 	@$(BIN)/python -m benchmarks.ledger
+	@$(BIN)/python -m benchmarks.delivery
 
 chaos: $(READY)  ## Kill 200 workers while they send, then restart PostgreSQL under one; print the totals.
 	@echo "chaos: 200 kills, half on each database; this takes some twenty minutes"
