@@ -11,7 +11,7 @@ from waypost.channels import replies
 from waypost.channels.places import Places
 from waypost.channels.smtp_attempt import Attempt
 from waypost.channels.smtp_connect import connect, tls_context
-from waypost.channels.smtp_dialogue import Dialogue
+from waypost.channels.smtp_dialogue import Dialogue, NotPipelining
 from waypost.channels.smtp_pool import Pool
 from waypost.channels.smtp_url import SmtpServer
 from waypost.channels.smtp_wire import Wire, WireLost
@@ -56,7 +56,8 @@ class SmtpChannel:
     async def send(self, message: Message) -> Outcome:
         """Offer one message, with one limit around the whole attempt.
 
-        A kept connection that the server closed meanwhile is replaced once: nothing was sent on it.
+        Where nothing was sent it is tried over another connection once: when the server had closed a kept
+        one meanwhile, and when it turns out not to understand pipelining, which is then left out.
         """
         attempt = Attempt()
         task = asyncio.current_task()
@@ -70,17 +71,20 @@ class SmtpChannel:
             self._attempts.pop(task, None)
 
     async def _offer(self, attempt: Attempt, message: Message) -> Outcome:
-        wire = self._pool.take()
-        if wire is not None:
+        if wire := self._pool.take():
             outcome = await self._converse(attempt, wire, message)
-            if attempt.stopped or not _was_gone(outcome):
+            if outcome is not None and (attempt.stopped or not _was_gone(outcome)):
                 return outcome
-        attempt.begin(None)
-        return await self._converse(attempt, await self._connect(), message)
+        outcome = None
+        while outcome is None:  # twice at most: the second is not pipelined
+            attempt.begin(None)
+            outcome = await self._converse(attempt, await self._connect(), message)
+        return outcome
 
-    async def _converse(self, attempt: Attempt, wire: Wire, message: Message) -> Outcome:
+    async def _converse(self, attempt: Attempt, wire: Wire, message: Message) -> Outcome | None:
         """One dialogue. The connection goes back to the pool when it can take another message, and is
-        closed otherwise; what becomes of it then changes nothing about the outcome."""
+        closed otherwise; what becomes of it then changes nothing about the outcome. None when the server
+        lost track of a pipelined envelope: nothing was sent, and another try is not pipelined."""
         at_once = wire.pipelining and self._pipelines()
         dialogue = Dialogue(wire, at_once=at_once)
         attempt.begin(wire, dialogue)
@@ -94,6 +98,9 @@ class SmtpChannel:
             return attempt.outcome
         except WireLost as lost:
             return attempt.cut_off(str(lost))
+        except NotPipelining:
+            self._doubt_pipelining()
+            return None
         finally:
             if at_once and not wire.proven and attempt.broke_off:
                 self._doubt_pipelining()
@@ -106,10 +113,11 @@ class SmtpChannel:
         return self._server.pipelining and asyncio.get_running_loop().time() >= self._plain_until
 
     def _doubt_pipelining(self) -> None:
+        if not self._pipelines():
+            return
         self._plain_until = asyncio.get_running_loop().time() + PLAIN_SECONDS
         logger.warning(
-            "%s:%d offers PIPELINING and did not answer an envelope sent in one piece: "
-            "for an hour it is spoken to command by command",
+            "%s:%d offers PIPELINING and does not keep to it: for an hour it is spoken to command by command",
             self._server.host,
             self._server.port,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPResponseException
+from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPHeloError, SMTPResponseException
 
 from waypost.channels import ChannelUnavailable
 from waypost.channels.smtp_url import SmtpServer
@@ -37,7 +37,7 @@ async def connect(channel: str, server: SmtpServer, tls: ssl.SSLContext | None) 
         async with asyncio.timeout(CONNECT_SECONDS):
             await client.connect()
             if client.is_ehlo_or_helo_needed:
-                await client.ehlo()
+                await _greet(client)
         return Wire(client)
     except (SMTPException, WireLost, OSError, TimeoutError, ValueError) as error:
         client.close()
@@ -45,6 +45,16 @@ async def connect(channel: str, server: SmtpServer, tls: ssl.SSLContext | None) 
     except BaseException:
         client.close()
         raise
+
+
+async def _greet(client: SMTP) -> None:
+    """EHLO, or HELO to a server that does not know it (RFC 5321, section 3.2)."""
+    try:
+        await client.ehlo()
+    except SMTPHeloError as error:
+        if error.code < 500:
+            raise
+        await client.helo()
 
 
 def _why(error: BaseException, server: SmtpServer) -> str:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from waypost.channels import replies
 from waypost.channels.smtp_wire import Reply, Wire, WireLost
 from waypost.outcome import Outcome, Phase
 
 SETTLE_SECONDS = 2.0
+_DISORDER = (500, 502, 503)  # "what?", "not here" and "not now"
+_MANNERS = re.compile("pipelin|synchroni[sz]ation", re.IGNORECASE)
 _ENVELOPE = ((Phase.MAIL, 2), (Phase.RCPT, 2), (Phase.DATA, 3))  # with the kind of reply that is a yes
+
+
+class NotPipelining(Exception):
+    """The server lost track of an envelope that came in one piece: what it refused is not the message."""
 
 
 class Dialogue:
@@ -34,7 +41,8 @@ class Dialogue:
         return self._phase not in (Phase.CONNECT, Phase.DOT)
 
     async def speak(self, sender: str, recipient: str, message: bytes) -> Outcome:
-        """Offer `message` (lines ended by CRLF). Raises WireLost when it is cut off."""
+        """Offer `message` (lines ended by CRLF). Raises WireLost when it is cut off, NotPipelining before
+        anything was sent."""
         utf8 = not (sender.isascii() and recipient.isascii())
         if utf8 and not self._wire.utf8:
             return replies.smtp(553, "5.6.7 this server does not take non-ASCII addresses", Phase.RCPT)
@@ -57,12 +65,17 @@ class Dialogue:
                 self._wire.ask(command)
             reply = await self._wire.reply()
             if reply.code // 100 != yes:
+                if self._at_once and (reply.code in _DISORDER or _MANNERS.search(reply.text)):
+                    raise NotPipelining
                 return replies.smtp(reply.code, reply.text, phase)
         return None
 
     async def _body(self, message: bytes) -> Outcome:
         if self._at_once:
             self._wire.proven = True
+        early = self._wire.surplus
+        if early is not None and early.code >= 400:  # it did not wait for the message to refuse it
+            return replies.smtp(early.code, early.text, self._phase)
         self._wire.ask(stuffed(message))
         self._phase = Phase.DOT
         reply = await self._wire.reply()

@@ -34,7 +34,8 @@ class Wire(asyncio.Protocol):
     """A connection whose server has answered EHLO.
 
     utf8, pipelining: whether it offers them. taken: messages it was given. proven: whether it has once
-    answered a whole envelope that went out in one piece.
+    answered a whole envelope that went out in one piece. surplus: the reply that came to no command, if
+    one did; the connection is lost by it.
     """
 
     def __init__(self, client: SMTP) -> None:
@@ -46,6 +47,7 @@ class Wire(asyncio.Protocol):
         self.pipelining = client.supports_extension("pipelining")
         self.taken = 0
         self.proven = False
+        self.surplus: Reply | None = None
         self._buffer = b""
         self._lines: list[bytes] = []
         self._unread: deque[Reply] = deque()
@@ -110,7 +112,8 @@ class Wire(asyncio.Protocol):
         if found is None or (self._lines and self._lines[0][:3] != found[1]):
             self._lose("not an SMTP reply: " + line[:200].decode("utf-8", "replace"))
         elif not self._expected:
-            self._lose("a reply to no command: " + line[:200].decode("utf-8", "replace"))
+            self.surplus = Reply(int(found[1]), _text(line))
+            self._lose(f"a reply to no command: {self.surplus.code} {self.surplus.text[:200]}")
         elif found[2] == b"-":
             self._lines.append(line)
             if sum(map(len, self._lines)) > LONGEST_REPLY:
@@ -119,12 +122,10 @@ class Wire(asyncio.Protocol):
             self._conclude(int(found[1]), line)
 
     def _conclude(self, code: int, last: bytes) -> None:
-        text = last[4:].strip()
-        if self._lines:
-            text = b"\n".join([*(line[4:].strip() for line in self._lines), text])
-            self._lines.clear()
+        text = "\n".join(map(_text, (*self._lines, last))) if self._lines else _text(last)
+        self._lines.clear()
         self._expected -= 1
-        self._unread.append(Reply(code, text.decode("utf-8", "surrogateescape")))
+        self._unread.append(Reply(code, text))
         self._wake()
 
     def _wake(self) -> None:
@@ -150,3 +151,7 @@ class Wire(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._holding = self._holding and self._lost is not None
+
+
+def _text(line: bytes) -> str:
+    return line[4:].strip().decode("utf-8", "surrogateescape")

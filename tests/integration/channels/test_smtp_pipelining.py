@@ -144,6 +144,23 @@ async def test_a_server_that_lies_about_it_is_offered_none_from_then_on(bent, sm
     assert "command by command" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "complaint",
+    ["503 5.5.0 Improper use of SMTP command pipelining", "554 SMTP synchronization error", "500 what"],
+)
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
+async def test_a_message_is_not_refused_for_how_its_envelope_came(bent, smtp, write, verb, complaint):
+    server = bent(**{verb: once(complaint)})
+    channel = await smtp(server, ONE)
+    assert [(await channel.send(write())).verdict for _ in range(2)] == [ACCEPTED] * 2
+    assert (len(server.sessions), len(server.taken)) == (2, 2)
+
+
+async def test_one_by_one_the_same_words_refuse(bent, smtp, write):
+    channel = await smtp(bent(RCPT="503 5.5.0 improper use of pipelining"), ONE)
+    assert (await channel.send(write())).verdict is REFUSED
+
+
 async def test_a_server_that_has_taken_one_whole_envelope_is_not_doubted_for_a_lost_one(bent, smtp, write):
     pieces = []
     server = bent()
@@ -183,6 +200,12 @@ async def test_a_reply_too_many_before_the_message_sends_nothing(bent, smtp, wri
     outcome = await (await smtp(server, ONE)).send(write("secret"))
     assert (outcome.verdict, outcome.phase) == (DEFERRED, Phase.DATA)
     assert "a reply to no command" in outcome.words
+
+
+async def test_a_message_refused_before_it_came_is_not_sent(bent, smtp, write):
+    server = bent(DATA=saying(b"354 go on\r\n554-5.7.1 no\r\n554 5.7.1 rather not\r\n"))
+    outcome = await (await smtp(server, ONE)).send(write("secret"))
+    assert (outcome.verdict, outcome.phase, outcome.code) == (REFUSED, Phase.DATA, 554)
 
 
 async def test_a_reply_too_many_after_the_message_changes_nothing_and_ends_the_connection(bent, smtp, write):
