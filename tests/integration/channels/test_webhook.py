@@ -432,6 +432,24 @@ async def test_what_was_called_off_while_it_connected_is_never_posted(channel, p
     assert len(product.posts) == 1
 
 
+async def test_what_is_called_off_the_moment_it_is_connected_is_never_posted(
+    channel, product, note, monkeypatch
+):
+    network = channel._guard._network
+    connect = network.connect_tcp
+
+    async def connect_and_stop(*where):
+        connected = await connect(*where)
+        channel.cut_short([sending])
+        return connected
+
+    monkeypatch.setattr(network, "connect_tcp", connect_and_stop)
+    sending = asyncio.create_task(channel.send(note()))
+    assert (await sending).verdict is Verdict.DEFERRED
+    await asyncio.sleep(0.05)
+    assert product.posts == []
+
+
 async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced(channel, product, note):
     async def once(writer):
         writer.write(OK)
