@@ -1,9 +1,13 @@
 """Encryption is required, never hoped for; a password never travels without it."""
 
+import asyncio
+from datetime import timedelta
+
 import pytest
+from bends import drop, saying, silence
 
 from waypost.channels import ChannelUnavailable
-from waypost.outcome import Verdict
+from waypost.outcome import Phase, Verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +54,61 @@ async def test_a_certificate_nobody_vouches_for_is_refused(secured, smtp, write,
     scheme, query = ("smtps", "") if implicit else ("smtp", "?tls=starttls")
     why = await refused(await smtp(server, query, LOGIN, scheme), write)
     assert "a certificate that cannot be trusted" in why
+    assert (auths(server), server.taken) == ([], [])
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+async def test_a_certificate_that_has_expired_is_refused(secured, smtp, write, trusting, implicit):
+    server = secured(implicit=implicit, valid_for=-timedelta(hours=1))
+    scheme, query = ("smtps", "") if implicit else ("smtp", "&tls=starttls")
+    why = await refused(await smtp(server, trusting + query, LOGIN, scheme), write)
+    assert "a certificate that cannot be trusted (certificate has expired)" in why
+    assert (auths(server), server.taken) == ([], [])
+
+
+async def plain_words(session):
+    """Go on in the clear where the handshake is due."""
+    await session.push("220 ready")
+    await asyncio.sleep(0.02)  # what comes before the handshake is not heard at all
+    session._writer.write(b"250 what handshake\r\n")
+    await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("bend", [drop, saying(b"\x16\x03garbage\r\n"), plain_words])
+async def test_a_handshake_that_fails_leaves_nothing_said(secured, smtp, write, trusting, bend):
+    server = secured(STARTTLS=bend)
+    await refused(await smtp(server, f"{trusting}&tls=starttls", LOGIN), write)
+    assert (auths(server), server.taken) == ([], [])
+
+
+@pytest.mark.parametrize("verb", ["STARTTLS", "AUTH"])
+async def test_a_stall_before_the_envelope_is_deferred(secured, smtp, write, trusting, verb):
+    server = secured(**{verb: silence})
+    channel = await smtp(server, f"{trusting}&tls=starttls", LOGIN, attempt_seconds=0.3)
+    outcome = await channel.send(write())
+    assert (outcome.verdict, outcome.phase) == (Verdict.DEFERRED, Phase.CONNECT)
+
+
+@pytest.mark.parametrize(
+    ("bend", "why"),
+    [
+        ("454 4.7.0 temporary authentication failure", "454"),
+        ("535 5.7.8 no", "535"),
+        ("421 4.3.2 closing", ""),
+        (saying(b"garbage\r\n"), ""),
+        (drop, ""),
+    ],
+)
+async def test_a_login_that_comes_to_nothing_makes_it_unavailable(secured, smtp, write, trusting, bend, why):
+    server = secured(AUTH=bend)
+    assert why in await refused(await smtp(server, f"{trusting}&tls=starttls", LOGIN), write)
+    assert server.taken == []
+
+
+async def test_a_password_for_a_server_that_offers_no_login_is_said_to_nobody(smtp, write, secured, trusting):
+    server = secured()
+    server.options["auth_exclude_mechanism"] = ["PLAIN", "LOGIN"]
+    await refused(await smtp(server, f"{trusting}&tls=starttls", LOGIN), write)
     assert (auths(server), server.taken) == ([], [])
 
 
