@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -22,7 +21,7 @@ def settle_in() -> None:
 
 
 def run_until_signalled(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run `main(stop)` on uvloop; SIGINT and SIGTERM set `stop`, a second one gives up at once.
+    """Run `main(stop)` on uvloop, where there is one; SIGINT and SIGTERM set `stop`, a second gives up.
 
     The loop has a thread of its own: Prefect's engine puts a SIGTERM handler of its own in place
     for every run on the main thread, and raises from it in the middle of all the others.
@@ -78,9 +77,9 @@ async def either(first: asyncio.Event, second: asyncio.Event, seconds: float) ->
 
 
 def _new_loop_run(body: Coroutine[Any, Any, None]) -> None:
-    if sys.platform == "win32":
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows and PyPy
         asyncio.run(body)
     else:
-        import uvloop
-
         uvloop.run(body)
