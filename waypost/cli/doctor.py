@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -14,11 +15,15 @@ from waypost.finding import Finding
 from waypost.place import connect
 from waypost.settings import Settings
 
+Domain = Annotated[
+    bool, typer.Option("--domain", help="Ask DNS about the sender's domain too: SPF, DKIM, DMARC.")
+]
 
-def doctor(as_json: AsJson = False) -> None:
+
+def doctor(as_json: AsJson = False, domain: Domain = False) -> None:
     """Check settings, ledger, Prefect API, worker, templates and mail servers. Exit status 0 only
     when all is well."""
-    findings = _examine()
+    findings = _examine(domain)
     if as_json:
         print_json(findings)
     else:
@@ -31,12 +36,22 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _examine() -> list[Finding]:
+def _examine(domain: bool) -> list[Finding]:
     try:
         settings = connect(Settings())
     except ValidationError as error:
         advice = "mend that setting; docs/settings.md lists them all"
         return [Finding("settings", ok=False, found=explained(error) or "", advice=advice)]
+    return asyncio.run(_all(settings, domain))
+
+
+async def _all(settings: Settings, domain: bool) -> list[Finding]:
     from deployments.checkup import examine
 
-    return asyncio.run(examine(settings))
+    findings = await examine(settings)
+    if domain and not any(one.what == "signing" and not one.ok for one in findings):
+        from waypost.dns_txt import txt
+        from waypost.domain_checkup import examine_domain
+
+        findings += await examine_domain(settings, txt)
+    return findings
