@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from waypost.notification import Notification, Rendered
 from waypost.notification_type import NotificationType
 from waypost.runtime import Runtime
 
-YIELD_EVERY = 5  # some 3 ms of work: what others send and record waits behind it
+SLICE_SECONDS = 0.002  # of work at a stretch, in each of ten runs: what others send waits behind it
 
 
 async def render(notifications: Batch[Notification]) -> Batch[Rendered]:
@@ -35,11 +36,13 @@ async def _render(notifications: Batch[Notification]) -> Batch[Rendered]:
         await mint(runtime, notifications.items) if mint and notifications.items else {}
     )
     rendered: list[Rendered] = []
-    for index, notification in enumerate(notifications):
+    rest_at = time.monotonic() + SLICE_SECONDS
+    for notification in notifications:
         private = minted.get(notification.id, {})
         rendered.append(await _one(runtime, notifications.type, notification, private))
-        if index % YIELD_EVERY == 0:
+        if time.monotonic() >= rest_at:
             await asyncio.sleep(0)
+            rest_at = time.monotonic() + SLICE_SECONDS
     return Batch(notifications.type, notifications.id, rendered)
 
 
