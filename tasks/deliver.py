@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import task_run
 
-from tasks.runs import alone, current_flow_run, step
+from tasks.runs import alone, current_flow_run, run_logger, step
 from waypost import Batch
 from waypost.delivery import Dispatch, updated
 from waypost.mail.address import mask_in
@@ -59,4 +59,12 @@ async def _deliver(deliveries: Batch[Delivery], retries: int) -> Batch[Delivery]
     if down and not alone() and (task_run.run_count or 0) <= retries:
         raise ProviderDown(f"{mask_in(down)}; {len(left)} waiting")
     deliveries.items = updated(deliveries.items, await dispatch.defer(left, down or ""))
+    _tell_passed_over(dispatch)
     return deliveries
+
+
+def _tell_passed_over(dispatch: Dispatch) -> None:
+    """A success over another provider is still a provider that does not work."""
+    for (first, then), count in dispatch.passed_over.items():
+        standing = dispatch.runtime.standing(first).describe()
+        run_logger().warning("%d went through %s, as %s", count, then, standing)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from random import random
 from uuid import UUID
 
@@ -14,15 +16,21 @@ from waypost.channels import Channel, ChannelUnavailable
 from waypost.clock import now
 from waypost.ledger import NotRecorded, reading
 from waypost.ledger.recorder import Begin, Finish
+from waypost.line import Line
 from waypost.notification import Delivery, Rendered
 from waypost.notification_type import NotificationType
 from waypost.outcome import Outcome, Phase, Verdict
 from waypost.policy import Decision
 from waypost.priority import Priority
-from waypost.routes import steps, why_unreached
+from waypost.routes import Step, in_turn, steps, why_unreached
 from waypost.runtime import Runtime
+from waypost.slot import Slot
+from waypost.standing import Standing
 from waypost.states import State
 
+PATIENCE = (
+    2.0  # seconds a run waits for a domain's pace; what is to wait longer comes back as a run of its own
+)
 _TOO_LATE = Decision(State.EXPIRED, "deadline passed before it could go")
 _NOT_OURS = "no longer this run's to send: cancelled, held, or with another run"
 
@@ -40,9 +48,11 @@ class Dispatch:
     batch: UUID
     flow_run_id: UUID | None = None
     priority: Priority | None = None
-    route: list[tuple[str, Channel]] = field(init=False)
+    route: list[Step] = field(init=False)
+    passed_over: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]], init=False)
     _jitter: float = field(default_factory=random, init=False)  # one a run: what it defers stays together
-    _stopping: bool = field(default=False, init=False)
+    _stop: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _weights: dict[str, int] = field(init=False)
 
     @classmethod
     def of(cls, runtime: Runtime, deliveries: Batch[Delivery], flow_run_id: UUID | None) -> Dispatch:
@@ -52,18 +62,42 @@ class Dispatch:
         return cls(runtime, deliveries.type, deliveries.id, flow_run_id, priority)
 
     def __post_init__(self) -> None:
-        self.route = steps(self.type.route, self.runtime.channels)
+        lane = self._priority
+        terms = self.runtime.settings.providers
+        allowed = [
+            one for one in self.runtime.channels if one.name not in terms or lane in terms[one.name].lanes
+        ]
+        self.route = steps(self.type.route, allowed)
+        self._weights = {name: one.weight for name, one in terms.items() if one.weight}
 
     @property
     def _priority(self) -> Priority:
         return self.priority or self.type.lane
 
+    def _way(self, rendered: Rendered) -> Sequence[Step]:
+        """The route as this notification takes it."""
+        return in_turn(self.route, self._weights, rendered.notification.id)
+
     def first_step(self, rendered: Rendered, step: int = 0) -> int | None:
         """The next step at or after `step` that this recipient can be reached by, or None."""
-        for number in range(step, len(self.route)):
-            if self.route[number][0] in rendered.messages:
+        way = self._way(rendered)
+        for number in range(step, len(way)):
+            if way[number][0] in rendered.messages:
                 return number
         return None
+
+    def _open_step(self, rendered: Rendered, step: int) -> int | None:
+        """The same, where a provider whose circuit is open is passed over for another of its kind: nothing
+        was sent through it. What is in doubt stays with the provider that may have taken it."""
+        first = self.first_step(rendered, step)
+        if first is None or rendered.notification.in_doubt:
+            return first
+        way = self._way(rendered)
+        same = (number for number in range(first, len(way)) if way[number][0] == way[first][0])
+        return next((n for n in same if not self._standing(way[n][1]).rests()), first)
+
+    def _standing(self, channel: Channel) -> Standing:
+        return self.runtime.standing(channel.name)
 
     async def prepare(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Give each its step; what could not be rendered, or cannot be reached, fails here."""
@@ -74,7 +108,7 @@ class Dispatch:
                 ready.append(delivery)
             elif delivery.rendered.error:
                 hopeless.append((delivery, Decision(State.FAILED, delivery.rendered.error)))
-            elif (step := self.first_step(delivery.rendered, delivery.notification.step)) is None:
+            elif (step := self._open_step(delivery.rendered, delivery.notification.step)) is None:
                 # A setting that is missing is no reason to lose anything: it waits for one.
                 hopeless.append((delivery, self._put_off(delivery, self._unreached(delivery))))
             else:
@@ -83,8 +117,8 @@ class Dispatch:
 
     def _unreached(self, delivery: Delivery) -> str:
         address = delivery.notification.recipient.address
-        reached = [kind for kind in self.type.route if address(kind)]
-        return why_unreached(self.type.route, reached, [kind for kind, _ in self.route])
+        reached = [kind for kind in self.type.kinds if address(kind)]
+        return why_unreached(self.type.kinds, reached, [kind for kind, _ in self.route])
 
     def advance(self, delivery: Delivery) -> Delivery:
         """A refused delivery at the next step of its route; it has one, or it were not refused."""
@@ -110,40 +144,69 @@ class Dispatch:
         """
         results: list[Delivery] = []
         unavailable: list[str] = []
-        by_step: dict[int, list[Delivery]] = {}
-        for delivery in deliveries:
-            by_step.setdefault(delivery.step, []).append(delivery)
-        for step, members in sorted(by_step.items()):
-            moved, reason = await self._send_through(step, members)
+        waiting = list(deliveries)
+        while waiting:
+            moved, reasons = await self._send_each(waiting)
             results += moved
-            if reason:
-                unavailable.append(reason)
-        return results, "; ".join(unavailable) or None
+            unavailable += reasons
+            waiting = self._rerouted(waiting, moved) if reasons else []
+        self._note_passed_over(results)
+        return results, "; ".join(dict.fromkeys(unavailable)) or None
 
-    async def _send_through(self, step: int, members: list[Delivery]) -> tuple[list[Delivery], str | None]:
+    async def _send_each(self, deliveries: Sequence[Delivery]) -> tuple[list[Delivery], list[str]]:
+        """Each over its own step's provider, one provider after the other."""
+        by_step: dict[tuple[int, str], list[Delivery]] = {}
+        for delivery in deliveries:
+            channel = self._way(delivery.rendered)[delivery.step][1]
+            by_step.setdefault((delivery.step, channel.name), []).append(delivery)
+        results: list[Delivery] = []
+        reasons: list[str] = []
+        for (step, _), members in sorted(by_step.items()):
+            kind, channel = self._way(members[0].rendered)[step]
+            moved, reason = await self._send_through(kind, channel, members)
+            results += moved
+            if reason and len(moved) < len(members):
+                reasons.append(reason)
+        return results, reasons
+
+    def _rerouted(self, tried: Sequence[Delivery], moved: Sequence[Delivery]) -> list[Delivery]:
+        """What was not sent because its provider's circuit has opened, and another of its kind may take."""
+        done = {one.notification.id for one in moved}
+        left = (one for one in tried if one.notification.id not in done)
+        elsewhere = ((one, self._open_step(one.rendered, one.step)) for one in left)
+        return [replace(one, step=step) for one, step in elsewhere if step is not None and step != one.step]
+
+    def _note_passed_over(self, results: Sequence[Delivery]) -> None:
+        for one in results:
+            first = self.first_step(one.rendered, one.notification.step)
+            if one.state is State.SENT and not one.said and first is not None and first < one.step:
+                self.passed_over[self._way(one.rendered)[first][1].name, one.provider] += 1
+
+    async def _send_through(
+        self, kind: str, channel: Channel, members: list[Delivery]
+    ) -> tuple[list[Delivery], str | None]:
         """As many messages at once as the provider has places, each place one after the other."""
-        channel = self.route[step][1]
-        waiting = iter(members)
+        standing = self._standing(channel)
+        if reason := await _not_open(channel, standing):
+            return [], reason
+        line = Line(kind, members, standing.pace)
         moved: list[Delivery] = []
         gone: list[Delivery] = []
-        try:
-            await channel.open()
-        except ChannelUnavailable as error:
-            return [], str(error)
         slots = [
-            asyncio.create_task(self._slot(channel, waiting, moved, gone))
+            asyncio.create_task(self._send_over(channel, standing, line, moved, gone))
             for _ in range(min(channel.places.most, len(members)))
         ]
         try:
             await asyncio.wait(slots)
         except asyncio.CancelledError:
             # What is on the wire is still heard and recorded; nothing more is taken.
-            self._stopping = True
+            self._stop.set()
             await asyncio.wait(slots)
             raise
         if failed := [error for slot in slots if (error := slot.exception())]:
             raise failed[0]
         moved += await self._whereabouts(gone)
+        moved += await self._slowed_down(line)
         return moved, next((reason for slot in slots if (reason := slot.result())), None)
 
     async def _whereabouts(self, gone: Sequence[Delivery]) -> list[Delivery]:
@@ -156,54 +219,78 @@ class Dispatch:
             for one in gone
         ]
 
-    async def _slot(
-        self, channel: Channel, waiting: Iterator[Delivery], moved: list[Delivery], gone: list[Delivery]
+    async def _slowed_down(self, line: Line) -> list[Delivery]:
+        """What a domain asked to have later is put off until then, without an attempt."""
+        moment, clock = now(), asyncio.get_running_loop().time()
+        decided: list[tuple[Delivery, Decision]] = []
+        for at, delivery in line.leave():
+            due = policy.due_after(timedelta(seconds=max(0.0, at - clock)), moment)
+            reason = f"{line.domain(delivery)} asked us to slow down"
+            expires_at = delivery.notification.expires_at
+            decided.append((delivery, policy.defer(reason, due=due, expires_at=expires_at, now=moment)))
+        return await self._settle(decided)
+
+    async def _send_over(
+        self, channel: Channel, standing: Standing, line: Line, moved: list[Delivery], gone: list[Delivery]
     ) -> str | None:
         """One message after the other over one place, which is given up to others between messages
         once the outcome is written. How one ended and that the next begins is one write."""
-        ended: Finish | None = None
-        places = channel.places
-        await places.take(self._priority)
+        slot = Slot(channel.places, self._priority, self.runtime.recorder, self._stop)
+        await slot.take()
         try:
-            while not self._stopping and (delivery := next(waiting, None)) is not None:
+            while delivery := await self._turn(line, standing, slot):
                 if delivery.notification.expired:
                     moved += await self._settle([(delivery, _TOO_LATE)])
                     continue
+                if not standing.admits():
+                    line.back(delivery)
+                    return standing.describe()
                 begin = self._begin(channel, delivery)
-                number = await self.runtime.recorder.begin(begin, after=ended)
-                ended = None
+                number = await slot.begin(begin)
                 if not number:
+                    standing.gave_up()
                     gone.append(delivery)
                     continue
                 try:
                     outcome = await channel.send(delivery.rendered.messages[begin.channel])
                 except ChannelUnavailable as error:
                     # Nothing was sent: it stays this run's, for the task's own retries.
+                    standing.failed(error.reason)
                     outcome = Outcome(Verdict.DEFERRED, Phase.CONNECT, words=error.reason)
-                    ended = self._finish(delivery, begin, outcome, Decision(State.CLAIMED))
+                    slot.ended = self._finish(delivery, begin, outcome, Decision(State.CLAIMED))
                     return str(error)
-                result, ended = self._conclude(delivery, begin, number, outcome)
+                standing.answered(line.domain(delivery), outcome)
+                result, slot.ended = self._conclude(delivery, begin, number, outcome)
                 moved.append(result)
-                if places.wanted(self._priority):
-                    await self.runtime.recorder.finish(ended)
-                    ended = None
-                    places.give_back()
-                    await places.take(self._priority)
+                await slot.share()
         except NotRecorded:
-            self._stopping = True  # nobody sends on what cannot be recorded
-            ended = None
+            self._stop.set()  # nobody sends on what cannot be recorded
+            slot.ended = None
             raise
         finally:
-            if ended is not None:
-                await self.runtime.recorder.finish(ended)
-            places.give_back()
+            await slot.leave()
+        return None
+
+    async def _turn(self, line: Line, standing: Standing, slot: Slot) -> Delivery | None:
+        """The next that may go now: short pauses a domain or the provider's rate asks for are waited
+        out, with the place given up."""
+        clock, rate = asyncio.get_running_loop().time, standing.rate
+        while not self._stop.is_set():
+            delivery, at = line.next(clock()), line.next_at()
+            if delivery is not None:
+                if rate is not None and not rate.take_now(self._priority):
+                    await slot.lend(until=rate.take(self._priority))
+                return None if self._stop.is_set() else delivery
+            if at is None or at - clock() > PATIENCE:
+                return None
+            await slot.lend(until=asyncio.sleep(at - clock()))
         return None
 
     def _begin(self, channel: Channel, delivery: Delivery) -> Begin:
         return Begin(
             notification_id=delivery.notification.id,
             batch=self.batch,
-            channel=self.route[delivery.step][0],
+            channel=self._way(delivery.rendered)[delivery.step][0],
             provider=channel.name,
             flow_run_id=self.flow_run_id,
             step=delivery.step,
@@ -266,6 +353,19 @@ class Dispatch:
                 finishes.append(Finish(delivery.notification.id, self.batch, ended, step=delivery.step))
         await self.runtime.recorder.finish_all(finishes)
         return settled
+
+
+async def _not_open(channel: Channel, standing: Standing) -> str | None:
+    """Why the provider takes nothing now, if so."""
+    if not standing.admits():
+        return standing.describe()
+    try:
+        await channel.open()
+    except ChannelUnavailable as error:
+        standing.failed(error.reason)
+        return str(error)
+    standing.gave_up()  # should this have been the probe: the first message is
+    return None
 
 
 def updated(items: Sequence[Delivery], *changes: Sequence[Delivery]) -> list[Delivery]:

@@ -118,7 +118,8 @@ class NotificationType:
     """One type of notification.
 
     name: kebab-case; also its template folder, its flow and its deployment `<name>/waypost`.
-    route: channel kinds in order of preference, for example `("email", "sms")`.
+    route: channel kinds in order of preference, for example `("email", "sms")`; `email:ses` is the provider
+        of that name alone.
     deadline: from accept; what has not gone out by then is expired, never sent.
     grouping: how repeats become one notification, if they do.
     request: the shape of its requests, when it offers more than Request[facts] does.
@@ -160,6 +161,11 @@ class NotificationType:
             raise TypeError(f'the route of {self.name} is a text; write ("{self.route}",) with a comma')
         if self.one_click and not self.list_unsubscribe:
             raise TypeError(f"{self.name} has one_click without list_unsubscribe")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The channel kinds of its route, each once."""
+        return tuple(dict.fromkeys(word.partition(":")[0] for word in self.route))
 
     @property
     def lane(self) -> Priority:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from uuid import UUID
 
 from waypost.channels import Channel
 from waypost.channels.smtp import SmtpChannel
@@ -52,18 +55,46 @@ def smtp_server(setting: str, url: str) -> SmtpServer:
         raise ValueError(f"{setting}: {error}") from None
 
 
-def steps(route: Sequence[str], available: Sequence[Channel]) -> list[tuple[str, Channel]]:
-    """The ways a type's route offers, in order: every provider of each kind it names.
+Step = tuple[str, Channel]
+
+
+def steps(route: Sequence[str], available: Sequence[Channel]) -> list[Step]:
+    """The ways a type's route offers, in order: every provider of each kind it names, or the one that it
+    names too (`email:ses`).
 
     An Apprise URL (kind "*") serves any kind but mail, once.
     """
-    taken: list[tuple[str, Channel]] = []
-    for kind in route:
+    taken: list[Step] = []
+    for word in route:
+        kind, _, name = word.partition(":")
         for channel in available:
             fits = channel.kind == kind or (channel.kind == "*" and kind != "email")
-            if fits and channel not in (used for _, used in taken):
+            if fits and name in ("", channel.name) and channel not in (used for _, used in taken):
                 taken.append((kind, channel))
     return taken
+
+
+def in_turn(found: Sequence[Step], weights: Mapping[str, int], id: UUID) -> Sequence[Step]:
+    """The steps as the notification `id` takes them: where providers of a kind have weights, each comes
+    first for its share of notifications, and for the same ones whenever it is asked (weighted rendezvous
+    hashing), so that a step's number means the same provider at every attempt."""
+    weighted: dict[str, list[Step]] = {}
+    for step in found:
+        if step[1].name in weights:
+            weighted.setdefault(step[0], []).append(step)
+    if all(len(sharing) < 2 for sharing in weighted.values()):
+        return found
+    turns = {
+        kind: iter(sorted(sharing, key=lambda step: _draw(weights[step[1].name], step[1].name, id)))
+        for kind, sharing in weighted.items()
+    }
+    return [next(turns[step[0]]) if step[1].name in weights else step for step in found]
+
+
+def _draw(weight: int, name: str, id: UUID) -> float:
+    """An exponential draw of rate `weight`: of several, each is the smallest as often as its weight says."""
+    drawn = int.from_bytes(blake2b(name.encode(), digest_size=8, key=id.bytes).digest())
+    return -math.log((drawn + 1) / (2**64 + 1)) / weight
 
 
 def why_unreached(route: Sequence[str], reached: Sequence[str], served: Sequence[str]) -> str:

@@ -14,10 +14,12 @@ from waypost.ledger import Ledger, open_ledger
 from waypost.ledger.batches import Leases
 from waypost.ledger.recorder import Recorder
 from waypost.mail.build import Sender
+from waypost.provider import PLAIN
 from waypost.routes import providers
 from waypost.secret import secret_key
 from waypost.settings import Settings
 from waypost.signing import dkim_signers
+from waypost.standing import Standing
 from waypost.templating import Templates
 
 
@@ -44,6 +46,7 @@ class Runtime:
         self.recorder = Recorder(ledger)
         self.leases = Leases(ledger)
         self.channels = channels
+        self._standings: dict[str, Standing] = {}
         self.templates = templates or Templates(settings.templates, settings.default_locale)
         self.sender = Sender.parse(settings.sender)
         self.signers = dkim_signers(settings)
@@ -81,6 +84,13 @@ class Runtime:
             await found.ledger.check_schema()
             cls._by_loop[loop] = found
         return found
+
+    def standing(self, provider: str) -> Standing:
+        """How that provider stands with this process."""
+        if provider not in self._standings:
+            terms = self.settings.providers.get(provider, PLAIN)
+            self._standings[provider] = Standing(provider, terms)
+        return self._standings[provider]
 
     def adopt(self) -> None:
         """Be the runtime of the present context, and of the tasks it starts."""

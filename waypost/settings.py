@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from waypost.places import known_locale, known_timezone
+from waypost.provider import Provider, ProviderName
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,6 +46,11 @@ class Settings(BaseSettings):
         default=None,
         description="Apprise URL for SMS, chat, push and webhooks; {phone}, {email} and {id} in it "
         "stand for the recipient's.",
+    )
+    providers: dict[ProviderName, Provider] = Field(
+        default={},
+        description="More providers, by name, as JSON, after those above: "
+        '{"ses": {"url": "smtps://...", "rate": 14}}; docs/providers.md has their terms.',
     )
     sender: str = Field(default="Waypost <no-reply@waypost.example>", description="From of every mail.")
     signature: str = Field(default="", description="Lines at the foot of every mail.")

@@ -1,9 +1,11 @@
 """Providers from the settings, and the steps a route takes through them."""
 
+from uuid import UUID
+
 import pytest
 
 from waypost.channels.memory import MemoryChannel
-from waypost.routes import providers, steps, why_unreached
+from waypost.routes import in_turn, providers, steps, why_unreached
 from waypost.settings import Settings
 
 MAIL, BACKUP = MemoryChannel("smtp", "email"), MemoryChannel("smtp-backup", "email")
@@ -22,6 +24,9 @@ SMS, ANY = MemoryChannel("sms", "sms"), MemoryChannel("apprise", "*")
         ("sms", [SMS, ANY], "sms:sms sms:apprise"),
         ("email", [ANY], ""),
         ("email sms", [], ""),
+        ("email:smtp-backup sms", [MAIL, BACKUP, ANY], "email:smtp-backup sms:apprise"),
+        ("email:smtp-backup email", [MAIL, BACKUP], "email:smtp-backup email:smtp"),
+        ("email:nowhere sms:apprise", [MAIL, ANY], "sms:apprise"),
     ],
 )
 def test_a_route_takes_each_provider_once_in_its_order(route, available, taken):
@@ -38,6 +43,30 @@ def test_the_settings_name_the_providers_in_order():
     found = [(channel.name, channel.kind, channel.places.most) for channel in providers(settings)]
     assert found == [("smtp", "email", 7), ("smtp-backup", "email", 4), ("apprise", "*", 4)]
     assert providers(Settings()) == []
+
+
+def first_of(weights, id):
+    return in_turn(steps(["email", "sms"], [MAIL, BACKUP, SMS]), weights, id)[0][1].name
+
+
+def test_weights_share_out_first_tries_and_give_each_notification_the_same_one_every_time():
+    ids = [UUID(int=number) for number in range(4000)]
+    firsts = [first_of({"smtp": 3, "smtp-backup": 1}, id) for id in ids]
+    assert 0.72 < firsts.count("smtp") / len(ids) < 0.78
+    assert firsts == [first_of({"smtp": 3, "smtp-backup": 1}, id) for id in ids]
+
+
+@pytest.mark.parametrize("weights", [{}, {"smtp-backup": 5}, {"sms": 1, "smtp-backup": 1}])
+def test_without_another_of_its_kind_to_share_with_a_weight_changes_nothing(weights):
+    assert {first_of(weights, UUID(int=number)) for number in range(50)} == {"smtp"}
+
+
+def test_every_step_is_taken_once_in_whatever_order():
+    found = steps(["email", "sms"], [MAIL, BACKUP, SMS])
+    for number in range(50):
+        turn = in_turn(found, {"smtp": 1, "smtp-backup": 1}, UUID(int=number))
+        assert sorted(channel.name for _, channel in turn) == ["sms", "smtp", "smtp-backup"]
+        assert [kind for kind, _ in turn] == ["email", "email", "sms"]
 
 
 @pytest.mark.parametrize("name", ["smtp_url", "smtp_backup_url", "fallback_url"])

@@ -122,13 +122,23 @@ async def task_run(client, flow_run_id, name):
 
 
 async def test_a_server_that_is_down_is_retried_by_prefect_and_then_deferred(bench, client):
-    bench.primary.down = True
+    bench.primary.down = bench.backup.down = True
     state = await note([ask(), ask(id="bob")], return_state=True)
     report = await state.result()
     deliver = await task_run(client, state.state_details.flow_run_id, "deliver")
     assert report.states == {State.DEFERRED: 2}
     assert "primary: it is down" in (await rows(bench.runtime.ledger))[0].reason
     assert deliver.run_count == 3
+
+
+async def test_after_its_retries_a_server_that_is_down_is_passed_over_and_the_run_says_so(bench, caplog):
+    bench.primary.down = True
+    report = await note([ask(), ask(id="bob")])
+    assert report.states == {State.SENT: 2}
+    assert len(bench.backup.sent) == 2
+    assert "2 went through backup, as primary is left alone for 15 s: it is down" in caplog.text
+    assert (await note([ask(id="carol")])).states == {State.SENT: 1}, "and at once while it rests"
+    assert {attempt.provider for attempt in await attempt_rows(bench.runtime.ledger)} == {"backup"}
 
 
 async def put_off(bench, times):

@@ -1,0 +1,74 @@
+"""A provider's rate is kept, in chunks, with a share for what is urgent."""
+
+import asyncio
+
+import pytest
+
+from waypost import Priority
+from waypost.rate import Rate
+
+pytestmark = pytest.mark.anyio
+
+
+class Drawn:
+    """Notes what was drawn; nothing more is given once `most` was."""
+
+    def __init__(self, most):
+        self.asked, self.most = [], most
+
+    async def __call__(self, count):
+        if sum(self.asked) + count > self.most:
+            await asyncio.Event().wait()
+        self.asked.append(count)
+
+
+async def taken(rate, priority, within=0.05):
+    count = 0
+    try:
+        async with asyncio.timeout(within):
+            while True:
+                await rate.take(priority)
+                count += 1
+    except TimeoutError:
+        return count
+
+
+async def test_a_chunk_is_a_seconds_worth_and_never_more():
+    drawn = Drawn(30)
+    rate = Rate(10, drawn)
+    assert await taken(rate, Priority.URGENT) == 30
+    assert drawn.asked == [10, 10, 10]
+
+
+async def test_a_tenth_of_a_chunk_is_kept_for_what_is_urgent():
+    drawn = Drawn(20)
+    rate = Rate(20, drawn)
+    assert await taken(rate, Priority.BULK) == 18
+    assert await taken(rate, Priority.NORMAL) == 0
+    assert await taken(rate, Priority.URGENT) == 2
+
+
+async def test_what_was_kept_does_not_pile_up():
+    rate = Rate(20, Drawn(200))
+    assert await taken(rate, Priority.BULK) == 198
+
+
+async def test_less_than_one_a_second_goes_one_at_a_time():
+    drawn = Drawn(3)
+    assert await taken(Rate(0.2, drawn), Priority.BULK) == 3
+    assert drawn.asked == [1, 1, 1]
+
+
+async def test_alone_it_keeps_the_rate_by_the_clock():
+    rate = Rate(50)
+    began = asyncio.get_running_loop().time()
+    for _ in range(60):
+        await rate.take(Priority.URGENT)
+    assert 0.9 < asyncio.get_running_loop().time() - began < 2
+
+
+async def test_of_many_who_wait_only_one_draws():
+    drawn = Drawn(10)
+    rate = Rate(10, drawn)
+    await asyncio.gather(*(rate.take(Priority.URGENT) for _ in range(10)))
+    assert drawn.asked == [10]

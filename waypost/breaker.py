@@ -1,0 +1,116 @@
+"""A provider that does not work is left alone for a while: a pure circuit breaker.
+
+Closed, everything goes through. It opens after some connections in a row that failed, or when nearly all
+of the last answers were refusals that are about us and not about a recipient (a blocked sender, a spent
+quota). Once its rest is over one message probes: taken, the circuit closes; not, it rests twice as long.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from waypost.outcome import Outcome, Phase, Verdict
+
+FAILURES = 3  # connections in a row
+WINDOW = 40  # answers looked back at
+REFUSED = 0.8  # of them
+REST = 15.0  # seconds of the first rest
+LONGEST_REST = 300.0
+
+
+class Circuit(StrEnum):
+    """Whether messages go through."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    PROBING = "half-open"
+
+
+@dataclass(slots=True)
+class Breaker:
+    """One provider's circuit. Every moment is a steady clock's seconds."""
+
+    circuit: Circuit = Circuit.CLOSED
+    why: str = ""
+    until: float = 0.0
+    _failures: int = 0
+    _rest: float = REST
+    _answers: deque[bool] = field(default_factory=lambda: deque[bool](maxlen=WINDOW))
+
+    def admits(self, moment: float) -> bool:
+        """Whether a message may be offered now. After a rest only the first who asks may, as the probe:
+        whoever got a yes tells by `failed`, `answered` or `gave_up` what came of it."""
+        if self.circuit is Circuit.OPEN and moment >= self.until:
+            self.circuit = Circuit.PROBING
+            return True
+        return self.circuit is Circuit.CLOSED
+
+    def rests(self, moment: float) -> bool:
+        """Whether it takes nothing, and no probe is due either."""
+        return self.circuit is Circuit.PROBING or (self.circuit is Circuit.OPEN and moment < self.until)
+
+    def failed(self, why: str, moment: float) -> None:
+        """It would not open: nothing was sent."""
+        self._failures += 1
+        if self.circuit is Circuit.PROBING or self._failures >= FAILURES:
+            self._open(why, moment)
+
+    def answered(self, outcome: Outcome, moment: float) -> None:
+        """It answered, whatever it said."""
+        if broke_off(outcome):
+            self.failed(str(outcome), moment)
+            return
+        self._failures = 0
+        self._answers.append(blames_us(outcome))
+        if self.circuit is Circuit.PROBING:
+            if blames_us(outcome):
+                self._open(self.why, moment)
+            else:
+                self._close()
+        elif len(self._answers) == WINDOW and sum(self._answers) >= REFUSED * WINDOW:
+            self._open(f"{sum(self._answers)} of its last {WINDOW} answers were refusals ({outcome})", moment)
+
+    def gave_up(self) -> None:
+        """The probe was not made after all; the next who asks makes it."""
+        if self.circuit is Circuit.PROBING:
+            self.circuit = Circuit.OPEN
+
+    def describe(self, moment: float) -> str:
+        """The state in words, for reports and logs."""
+        if self.circuit is Circuit.CLOSED:
+            return "closed"
+        rest = (
+            "being probed" if self.circuit is Circuit.PROBING else f"for {max(0, self.until - moment):.0f} s"
+        )
+        return f"left alone {rest}: {self.why}"
+
+    def _open(self, why: str, moment: float) -> None:
+        if self.circuit is Circuit.OPEN:
+            return  # others that were under way tell of the same trouble
+        self._rest = min(self._rest * 2, LONGEST_REST) if self.circuit is Circuit.PROBING else REST
+        self.circuit, self.why, self.until = Circuit.OPEN, why, moment + self._rest
+        self._answers.clear()
+
+    def _close(self) -> None:
+        self.circuit, self.why, self._rest, self._failures = Circuit.CLOSED, "", REST, 0
+        self._answers.clear()
+
+
+def broke_off(outcome: Outcome) -> bool:
+    """Whether it is a connection that was lost before the message was on the wire, rather than an answer."""
+    return outcome.verdict is Verdict.DEFERRED and outcome.code is None and outcome.phase is not Phase.DOT
+
+
+def blames_us(outcome: Outcome) -> bool:
+    """Whether a refusal is about the sender or the message's way, not about its recipient: RFC 3463 gives
+    5.1 (addresses) and 5.2 (mailboxes) to recipients; without such a code the phase says it."""
+    if outcome.verdict is not Verdict.REFUSED:
+        return False
+    if outcome.enhanced:
+        return not outcome.enhanced.startswith(("5.1.", "5.2.")) or outcome.enhanced in _OF_THE_SENDER
+    return outcome.phase is not Phase.RCPT
+
+
+_OF_THE_SENDER = frozenset({"5.1.7", "5.1.8"})  # RFC 3463, section 3.2

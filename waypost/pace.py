@@ -1,0 +1,67 @@
+"""How fast each recipient domain takes mail from us: a pure, adaptive pace.
+
+A domain that defers is offered half as much, and nothing for as long as it named; what it takes then lets
+the pace grow back slowly. Domains that never defer are not kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from waypost.outcome import Outcome, Phase, Verdict
+
+SHORTEST = 0.05  # seconds between two messages to a domain, once it has deferred
+LONGEST = 60.0
+GROWTH = 0.9  # what is left of the pause after each message taken
+SLOW_DOWN = frozenset({421, 450, 451, 452, 454})  # RFC 5321, section 4.2.3; 454: RFC 3207, RFC 4954
+MOST_DOMAINS = 10_000
+
+
+@dataclass(slots=True)
+class _Domain:
+    interval: float = 0.0
+    next_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Pace:
+    """One provider's pace towards every domain. Every moment is a steady clock's seconds."""
+
+    _domains: dict[str, _Domain] = field(default_factory=dict[str, _Domain])
+
+    def ready_at(self, domain: str) -> float:
+        """From when the next message may go to `domain`; 0 for one that never deferred."""
+        known = self._domains.get(domain)
+        return known.next_at if known else 0.0
+
+    def began(self, domain: str, moment: float) -> None:
+        """A message goes to it now."""
+        known = self._domains.get(domain)
+        if known is not None:
+            known.next_at = max(known.next_at, moment + known.interval)
+
+    def answered(self, domain: str, outcome: Outcome, moment: float) -> None:
+        """Slow down for a domain that defers, or go a little faster."""
+        if asks_to_slow_down(outcome):
+            known = self._kept(domain)
+            known.interval = min(max(known.interval * 2, SHORTEST), LONGEST)
+            pause = outcome.wait.total_seconds() if outcome.wait else known.interval
+            known.next_at = max(known.next_at, moment + pause)
+        elif outcome.verdict is Verdict.ACCEPTED and (known := self._domains.get(domain)):
+            known.interval *= GROWTH
+            if known.interval < SHORTEST / 2:
+                del self._domains[domain]
+
+    def _kept(self, domain: str) -> _Domain:
+        if domain not in self._domains and len(self._domains) >= MOST_DOMAINS:
+            del self._domains[next(iter(self._domains))]
+        return self._domains.setdefault(domain, _Domain())
+
+
+def asks_to_slow_down(outcome: Outcome) -> bool:
+    """Whether a deferral is the server's, and about how much it is sent."""
+    return (
+        outcome.verdict is Verdict.DEFERRED
+        and outcome.code in SLOW_DOWN
+        and outcome.phase is not Phase.CONNECT
+    )

@@ -1,0 +1,63 @@
+"""A provider's rate limit, with a share kept for what is urgent."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+
+from waypost.priority import Priority
+
+Acquire = Callable[[int], Awaitable[None]]
+KEPT_FOR_URGENT = 0.1
+
+
+class Rate:
+    """Messages a second, drawn a chunk of about a second's worth at a time: of a chunk, a tenth (at least
+    one message, where it holds several) goes to nobody but urgent messages.
+
+    acquire: waits until so many may go, never asked for more than `chunk`; by default this process alone
+    is counted.
+    """
+
+    def __init__(self, per_second: float, acquire: Acquire | None = None) -> None:
+        self.per_second = per_second
+        self.chunk = max(1, math.floor(per_second))
+        self._kept = math.ceil(self.chunk * KEPT_FOR_URGENT) if self.chunk > 1 else 0
+        self._left = 0
+        self._acquire = acquire or Alone(per_second).acquire
+        self._drawing = asyncio.Lock()
+
+    def share(self, acquire: Acquire) -> None:
+        """Draw from what all workers share from now on."""
+        self._acquire = acquire
+
+    def take_now(self, priority: Priority) -> bool:
+        """Take one if it needs no waiting."""
+        if self._left <= (0 if priority is Priority.URGENT else self._kept):
+            return False
+        self._left -= 1
+        return True
+
+    async def take(self, priority: Priority) -> None:
+        """Wait until one more message may go."""
+        while not self.take_now(priority):
+            async with self._drawing:
+                if self._left <= (0 if priority is Priority.URGENT else self._kept):
+                    await self._acquire(self.chunk)
+                    self._left = min(self._left, self._kept) + self.chunk
+
+
+class Alone:
+    """Counts what this process alone sends: each chunk takes as long as its messages may."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._free_at = 0.0
+
+    async def acquire(self, count: int) -> None:
+        """Wait for `count`."""
+        moment = asyncio.get_running_loop().time()
+        starts = max(self._free_at, moment)
+        self._free_at = starts + count / self._per_second
+        await asyncio.sleep(starts - moment)

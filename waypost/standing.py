@@ -1,0 +1,67 @@
+"""How a provider stands with this process: its terms, its circuit, its pace and its rate."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from waypost.breaker import Breaker
+from waypost.outcome import Outcome
+from waypost.pace import Pace
+from waypost.provider import PLAIN, Provider
+from waypost.rate import Rate
+
+logger = logging.getLogger("waypost.providers")
+
+
+@dataclass(slots=True)
+class Standing:
+    """One provider's. Says in the log when its circuit opens or closes."""
+
+    name: str
+    terms: Provider = PLAIN
+    breaker: Breaker = field(default_factory=Breaker)
+    pace: Pace = field(default_factory=Pace)
+    rate: Rate | None = None
+
+    def __post_init__(self) -> None:
+        if self.terms.rate is not None:
+            self.rate = Rate(self.terms.rate)
+
+    def admits(self) -> bool:
+        """Whether a message may be offered now; see Breaker.admits."""
+        return self.breaker.admits(_moment())
+
+    def rests(self) -> bool:
+        """Whether it is left alone."""
+        return self.breaker.rests(_moment())
+
+    def failed(self, why: str) -> None:
+        """It would not open."""
+        before = self.breaker.circuit
+        self.breaker.failed(why, _moment())
+        self._tell(before)
+
+    def gave_up(self) -> None:
+        """What was admitted was not offered."""
+        self.breaker.gave_up()
+
+    def answered(self, domain: str, outcome: Outcome) -> None:
+        """It said something of a message to `domain`."""
+        before, moment = self.breaker.circuit, _moment()
+        self.breaker.answered(outcome, moment)
+        self.pace.answered(domain, outcome, moment)
+        self._tell(before)
+
+    def describe(self) -> str:
+        """Its circuit in words."""
+        return f"{self.name} is {self.breaker.describe(_moment())}"
+
+    def _tell(self, before: str) -> None:
+        if self.breaker.circuit is not before:
+            logger.warning("%s", self.describe())
+
+
+def _moment() -> float:
+    return asyncio.get_running_loop().time()
