@@ -24,7 +24,8 @@ from waypost.ledger import Ledger, LedgerBehind, claims, open_ledger, reading
 from waypost.ledger.claims import Lane
 from waypost.ledger.holds import Hold, held_types
 from waypost.mail.dkim_keys import KeyUnusable
-from waypost.routes import providers, steps
+from waypost.providers import providers
+from waypost.routes import steps
 from waypost.settings import Settings
 from waypost.signing import dkim_signers
 from waypost.templating import TemplateError, Templates

@@ -1,4 +1,4 @@
-"""The providers a settings file names, and the steps a type's route takes through them."""
+"""The steps a type's route takes through the providers there are."""
 
 from __future__ import annotations
 
@@ -8,52 +8,6 @@ from hashlib import blake2b
 from uuid import UUID
 
 from waypost.channels import Channel
-from waypost.channels.smtp import SmtpChannel
-from waypost.channels.smtp_url import SmtpServer, parse
-from waypost.mail.build import Sender
-from waypost.settings import Settings
-
-
-def providers(settings: Settings) -> list[Channel]:
-    """Every provider the settings name, in order of preference within its kind.
-
-    Raises ValueError naming the setting that is wrong, never its value.
-    """
-    found: list[Channel] = []
-    sender = Sender.parse(settings.sender).address
-    for name, setting, url in (
-        ("smtp", "WAYPOST_SMTP_URL", settings.smtp_url),
-        ("smtp-backup", "WAYPOST_SMTP_BACKUP_URL", settings.smtp_backup_url),
-    ):
-        if url is not None:
-            server = smtp_server(setting, url.get_secret_value())
-            found.append(_smtp(setting, name, server, sender, settings.attempt_seconds))
-    if settings.fallback_url is not None:
-        # Imported here: Apprise takes a second, and many installations have no fallback.
-        from waypost.channels.apprise import AppriseChannel
-
-        try:
-            url = settings.fallback_url.get_secret_value()
-            found.append(AppriseChannel("apprise", "*", url, settings.attempt_seconds))
-        except ValueError as error:
-            raise ValueError(f"WAYPOST_FALLBACK_URL: {error}") from None
-    return found
-
-
-def _smtp(setting: str, name: str, server: SmtpServer, sender: str, attempt_seconds: float) -> SmtpChannel:
-    try:
-        return SmtpChannel(name, server, sender, attempt_seconds)
-    except OSError:
-        raise ValueError(f"{setting}: ca= names no file of certificates that can be read") from None
-
-
-def smtp_server(setting: str, url: str) -> SmtpServer:
-    """The server `url` names. Raises ValueError that begins with the setting's name."""
-    try:
-        return parse(url)
-    except ValueError as error:
-        raise ValueError(f"{setting}: {error}") from None
-
 
 Step = tuple[str, Channel]
 

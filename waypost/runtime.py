@@ -15,7 +15,7 @@ from waypost.ledger.batches import Leases
 from waypost.ledger.recorder import Recorder
 from waypost.mail.build import Sender
 from waypost.provider import PLAIN
-from waypost.routes import providers
+from waypost.providers import providers
 from waypost.secret import secret_key
 from waypost.settings import Settings
 from waypost.signing import dkim_signers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import timedelta
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import Annotated
 
 import platformdirs
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from waypost.places import known_locale, known_timezone
 from waypost.provider import Provider, ProviderName
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
         description="Apprise URL for SMS, chat, push and webhooks; {phone}, {email} and {id} in it "
         "stand for the recipient's.",
     )
-    providers: dict[ProviderName, Provider] = Field(
+    providers: Annotated[dict[ProviderName, Provider], NoDecode] = Field(
         default={},
         description="More providers, by name, as JSON, after those above: "
         '{"ses": {"url": "smtps://...", "rate": 14}}; docs/providers.md has their terms.',
@@ -92,6 +93,17 @@ class Settings(BaseSettings):
         description="Days after which what has ended leaves the ledger. Default: never.",
     )
     digest_cron: str = Field(default="0 8 * * *", description="When the digest is first scheduled.")
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _as_json(cls, value: object) -> object:
+        """Read here and not by the settings source, whose error is a traceback with the value in it."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError('not JSON such as {"ses": {"url": "smtps://user:password@host"}}') from None
 
     @field_validator("sender")
     @classmethod

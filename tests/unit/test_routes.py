@@ -5,7 +5,9 @@ from uuid import UUID
 import pytest
 
 from waypost.channels.memory import MemoryChannel
-from waypost.routes import in_turn, providers, steps, why_unreached
+from waypost.provider import Provider
+from waypost.providers import providers
+from waypost.routes import in_turn, steps, why_unreached
 from waypost.settings import Settings
 
 MAIL, BACKUP = MemoryChannel("smtp", "email"), MemoryChannel("smtp-backup", "email")
@@ -105,3 +107,46 @@ def test_a_ca_file_that_is_none_is_a_wrong_setting(tmp_path, content):
 )
 def test_why_somebody_is_not_reached_names_the_setting_that_would_change_it(reached, served, why):
     assert why_unreached(("email", "sms"), reached.split(), served.split()) == why
+
+
+SECRET = "whsec_" + "A" * 32
+
+
+def test_more_providers_come_by_name_and_say_what_they_serve(tmp_path):
+    settings = Settings(
+        smtp_url="smtp://a.example",
+        providers={
+            "ses": Provider(url="smtps://u:p@b.example?connections=9"),
+            "files": Provider(url=f"maildir://{tmp_path}/mails"),
+            "shop": Provider(url="webhook+https://shop.example/hook", secrets=[SECRET]),
+            "texts": Provider(url="json://localhost/{phone}", kind="sms"),
+        },
+    )
+    found = [(channel.name, channel.kind) for channel in providers(settings)]
+    assert found == [
+        ("smtp", "email"), ("ses", "email"), ("files", "email"), ("shop", "webhook"), ("texts", "sms"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        ({"url": "hunter2"}, "not an Apprise URL"),
+        ({"url": "webhook+https://h/hunter2"}, "a webhook is signed"),
+        ({"url": "webhook+https://h/x", "secrets": ["whsec_hunter2="]}, "a webhook's secret is"),
+        ({"url": "webhook+http://h.example/x", "secrets": [SECRET]}, ""),
+        ({"url": "smtp://u:hunter2@h?nosuch=1"}, "unknown option 'nosuch'"),
+        ({"url": "smtp://u:hunter2@h", "kind": "sms"}, 'its kind is "email"'),
+        ({"url": "maildir:///m", "kind": "sms"}, 'its kind is "email"'),
+        ({"url": "maildir://hunter2"}, ""),
+    ],
+)
+def test_a_wrong_provider_is_named_and_its_secret_is_not(provider, said):
+    with pytest.raises(ValueError, match=f"^WAYPOST_PROVIDERS: mine: {said}") as refused:
+        providers(Settings(providers={"mine": provider}))
+    assert "hunter2" not in str(refused.value)
+
+
+def test_two_providers_of_one_name_are_refused():
+    with pytest.raises(ValueError, match=r"^WAYPOST_PROVIDERS: smtp: .*set already"):
+        providers(Settings(smtp_url="smtp://a.example", providers={"smtp": Provider(url="smtp://b.example")}))

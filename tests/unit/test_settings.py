@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from waypost.cli.errors import explained
 from waypost.settings import Settings, prepare_home, with_async_driver
 
 
@@ -83,3 +84,25 @@ def test_settings_do_not_change_while_a_process_runs():
 def test_the_home_is_its_owners_alone(tmp_path):
     home = prepare_home(Settings(home=tmp_path / "deep" / "home"))
     assert home.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("hunter2", "WAYPOST_PROVIDERS: not JSON"),
+        ('{"ses": "hunter2"}', "WAYPOST_PROVIDERS: ses: "),
+        ('{"Two Words": {"url": "smtp://u:hunter2@h"}}', "WAYPOST_PROVIDERS: Two Words"),
+        ('{"ses": {"url": "smtp://u:hunter2@h", "rate": 0}}', "WAYPOST_PROVIDERS: ses.rate: "),
+        ('{"ses": {"url": "smtp://u:hunter2@h", "wait": 1}}', "WAYPOST_PROVIDERS: ses.wait: no such field"),
+        ('{"ses": {"url": "smtp://u:hunter2@h", "lanes": []}}', "WAYPOST_PROVIDERS: ses: lanes is empty"),
+        ('{"ses": {"url": "smtp://h", "secrets": ["hunter2"]}}', "WAYPOST_PROVIDERS: ses: secrets sign"),
+    ],
+)
+def test_a_provider_that_is_none_is_told_in_a_sentence_without_its_secret(monkeypatch, value, said):
+    monkeypatch.setenv("WAYPOST_PROVIDERS", value)
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    told = explained(refused.value)
+    assert told is not None
+    assert told.startswith(said)
+    assert "hunter2" not in told + str(refused.value)

@@ -34,7 +34,8 @@ def explained(error: Exception) -> str | None:
 
 
 def _setting(where: tuple[int | str, ...], wrong: str) -> str:
-    return f"WAYPOST_{'.'.join(str(part) for part in where).upper()}: {wrong}"
+    name, *inside = map(str, where)
+    return ": ".join(filter(None, (f"WAYPOST_{name.upper()}", ".".join(inside), wrong)))
 
 
 def _first_line(error: object) -> str:

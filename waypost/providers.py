@@ -1,0 +1,93 @@
+"""The providers that the settings name, made of their URLs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import SecretStr
+
+from waypost.channels import Channel
+from waypost.channels.smtp import SmtpChannel
+from waypost.channels.smtp_url import parse
+from waypost.mail.build import Sender
+from waypost.provider import Provider
+from waypost.settings import Settings
+
+
+def providers(settings: Settings) -> list[Channel]:
+    """Every provider the settings name, in order of preference within its kind.
+
+    Raises ValueError naming the setting that is wrong, never its value.
+    """
+    found: dict[str, Channel] = {}
+    for setting, name, provider in _named(settings):
+        if name in found:
+            raise ValueError(f"{setting}: a provider of that name is set already; give it another")
+        try:
+            found[name] = _made(name, provider, settings)
+        except ValueError as error:
+            raise ValueError(f"{setting}: {error}") from None
+    return list(found.values())
+
+
+def _named(settings: Settings) -> Iterator[tuple[str, str, Provider]]:
+    """Each provider with the setting it is from and its name."""
+    plain: tuple[tuple[str, str, SecretStr | None], ...] = (
+        ("WAYPOST_SMTP_URL", "smtp", settings.smtp_url),
+        ("WAYPOST_SMTP_BACKUP_URL", "smtp-backup", settings.smtp_backup_url),
+        ("WAYPOST_FALLBACK_URL", "apprise", settings.fallback_url),
+    )
+    for setting, name, url in plain:
+        if url is not None:
+            yield setting, name, Provider(url=url)
+    for name, provider in settings.providers.items():
+        yield f"WAYPOST_PROVIDERS: {name}", name, provider
+
+
+def _made(name: str, provider: Provider, settings: Settings) -> Channel:
+    url, seconds = provider.url.get_secret_value(), settings.attempt_seconds
+    scheme = url.partition(":")[0].lower()
+    # Imported where they are asked for: Apprise takes a second, httpx a third of one.
+    if name in ("smtp", "smtp-backup") or scheme in ("smtp", "smtps"):
+        return _smtp(name, provider, url, settings)
+    if scheme == "maildir":
+        from waypost.channels import maildir
+
+        _serves(provider, "email")
+        return maildir.MaildirChannel(name, maildir.parse(url), seconds)
+    if scheme.startswith("webhook+"):
+        return _webhook(name, provider, url, seconds)
+    from waypost.channels.apprise import AppriseChannel
+
+    return AppriseChannel(name, provider.kind or "*", url, seconds)
+
+
+def _smtp(name: str, provider: Provider, url: str, settings: Settings) -> Channel:
+    _serves(provider, "email")
+    server, sender = parse(url), Sender.parse(settings.sender).address
+    try:
+        return SmtpChannel(name, server, sender, settings.attempt_seconds)
+    except OSError:
+        raise ValueError("ca= names no file of certificates that can be read") from None
+
+
+def _webhook(name: str, provider: Provider, url: str, seconds: float) -> Channel:
+    from waypost.channels.webhook import WebhookChannel
+    from waypost.channels.webhook_signature import secret
+    from waypost.channels.webhook_url import parse as parse_hook
+
+    if not provider.secrets:
+        raise ValueError('a webhook is signed: give it "secrets": ["whsec_..."]')
+    return WebhookChannel(
+        name,
+        parse_hook(url),
+        [secret(one.get_secret_value()) for one in provider.secrets],
+        allow_private=provider.allow_private,
+        attempt_seconds=seconds,
+        kind=provider.kind or "webhook",
+    )
+
+
+def _serves(provider: Provider, kind: str) -> None:
+    if provider.kind not in (None, kind):
+        raise ValueError(f'its kind is "{kind}", whatever the settings say; leave kind out')
