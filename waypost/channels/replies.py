@@ -40,6 +40,8 @@ def smtp(code: int, text: str, phase: Phase) -> Outcome:
 def _readable(text: str) -> str:
     """What a server said, fit to be kept: PostgreSQL's text holds no NUL, and no database the lone
     surrogates that stand for bytes that are not UTF-8."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
     clean = text.encode("utf-8", "replace").decode()
     return " ".join("".join(letter if letter.isprintable() else " " for letter in clean).split())
 

@@ -110,7 +110,8 @@ class SmtpChannel:
                 wire.abort()
 
     def _pipelines(self) -> bool:
-        return self._server.pipelining and asyncio.get_running_loop().time() >= self._plain_until
+        doubted = self._plain_until and asyncio.get_running_loop().time() < self._plain_until
+        return self._server.pipelining and not doubted
 
     def _doubt_pipelining(self) -> None:
         if not self._pipelines():

@@ -115,9 +115,11 @@ class Dialogue:
 
 def stuffed(message: bytes) -> bytes:
     """`message` with leading dots doubled and the final dot added (RFC 5321, section 4.5.2)."""
-    body = message
-    if body.rfind(b"\r\n.") >= 0:  # CPython looks from the end four times as fast as replace does
-        body = body.replace(b"\r\n.", b"\r\n..")
-    if body.startswith(b"."):
-        body = b"." + body
-    return body + (b".\r\n" if body.endswith(b"\r\n") else b"\r\n.\r\n")
+    parts = [b".\r\n" if message.endswith(b"\r\n") else b"\r\n.\r\n"]
+    end = len(message)
+    # From its end: CPython looks for a few bytes four times as fast backwards as `replace` does forwards.
+    while (at := message.rfind(b"\r\n.", 0, end)) >= 0:
+        parts += message[at + 2 : end], b"."
+        end = at + 2
+    parts += message[:end], b"." if message.startswith(b".") else b""
+    return b"".join(reversed(parts))
