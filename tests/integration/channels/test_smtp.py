@@ -269,8 +269,8 @@ async def test_never_more_connections_are_open_than_allowed(bent, smtp, write, c
     server = bent(RCPT=slow)
     channel = await smtp(server, f"?connections={connections}")
     await asyncio.gather(channel.open(), *(offer(channel, write(f"{n}")) for n in range(20)), channel.open())
-    assert channel.places.most == server.most_open == connections
-    assert (len(server.sessions), len(server.taken)) == (connections, 20)
+    assert 1 <= server.most_open <= channel.places.most == connections
+    assert (len(server.sessions), len(server.taken)) == (server.most_open, 20)
 
 
 async def test_one_refused_and_one_lost_of_many_harm_no_other(bent, smtp, write):

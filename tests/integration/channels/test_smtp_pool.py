@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 from bends import silence
-from offering import offer
 
 from waypost.outcome import Verdict
 
@@ -42,14 +41,14 @@ async def test_a_burst_opens_connections_and_the_quiet_after_it_closes_them(bent
 
     server = bent(RCPT=slow)
     channel = await smtp(server, "?connections=6&idle=1")
-    await offer(channel, write())
+    await channel.send(write())
     assert server.most_open == 1
-    await asyncio.gather(*(offer(channel, write(f"{n}")) for n in range(18)))
+    await asyncio.gather(*(channel.send(write(f"{n}")) for n in range(6)))
     assert server.most_open == 6
 
     async def trickle():
         while len(server.open_sessions) > 1:
-            await offer(channel, write())
+            await channel.send(write())
             await asyncio.sleep(0.05)
 
     await asyncio.wait_for(trickle(), 4)
