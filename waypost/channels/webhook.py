@@ -180,12 +180,20 @@ def _written(moment: datetime) -> str:
 def _followed_by(handover: Handover) -> Any:
     """What httpcore tells its progress to. A server that has only the head of a request has no message yet:
     the body's first byte is the last moment to call it off."""
+    streams: list[httpcore.AsyncNetworkStream] = []
 
-    async def follow(event: str, _: Mapping[str, Any]) -> None:
-        if event == "http11.send_request_headers.started":
-            handover.phase = Phase.DATA
-        elif event == "http11.send_request_body.started" and not handover.begin():
-            raise _CalledOff
+    async def follow(event: str, info: Mapping[str, Any]) -> None:
+        match event:
+            case "connection.connect_tcp.complete":
+                streams.append(info["return_value"])
+            case "connection.start_tls.failed":
+                await streams[-1].aclose()  # httpcore forgets it when the handshake is cut off
+            case "http11.send_request_headers.started":
+                handover.phase = Phase.DATA
+            case "http11.send_request_body.started" if not handover.begin():
+                raise _CalledOff
+            case _:
+                pass
 
     return follow
 

@@ -59,6 +59,12 @@ async def test_a_mail_reader_finds_it_unread(channel, folder, write):
     )
 
 
+async def test_its_lines_end_as_every_files_do(channel, folder, write):
+    await channel.send(write("one"))
+    (name,) = files(folder)
+    assert (folder / name).read_bytes() == b"Subject: 3\n\none\n"
+
+
 async def test_nobody_else_may_read_it(channel, folder, write):
     await channel.send(write())
     modes = {path.is_dir(): stat.S_IMODE(path.stat().st_mode) for path in [folder, *folder.rglob("*")]}
@@ -222,6 +228,16 @@ async def test_a_disk_that_hangs_is_waited_for_so_long(folder, write, hangs, cal
     await settled(channel)
     assert (outcome.verdict, outcome.phase, outcome.words) == (verdict, phase, "not written within 0.1 s")
     assert len(files(folder)) == kept  # what was called deferred never comes after all
+
+
+async def test_one_in_doubt_that_is_there_stays_in_doubt_while_the_disk_hangs(folder, write, hangs):
+    channel = MaildirChannel("maildir", folder, attempt_seconds=0.1)
+    message = write()
+    await channel.send(message)
+    hang, _ = hangs
+    hang("fsync")
+    again = replace(message, notification=replace(message.notification, in_doubt=1))
+    assert (await channel.send(again)).verdict is Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize("ended", ["cut short", "cancelled"])

@@ -58,8 +58,8 @@ class Product:
             writer.close()
 
     @asynccontextmanager
-    async def running(self, tls=None):
-        listening = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
+    async def running(self, tls=None, host="127.0.0.1"):
+        listening = await asyncio.start_server(self._serve, host, 0, ssl=tls)
         self.port = listening.sockets[0].getsockname()[1]
         try:
             yield self
@@ -130,6 +130,16 @@ async def test_what_the_product_is_told(channel, product, note):
         "title": "A title",
         "text": "Hello",
     }
+
+
+async def test_an_address_of_ipv6_is_written_in_brackets(to, note):
+    try:
+        async with Product().running(host="::1") as product:
+            await to(f"http://[::1]:{product.port}/").send(note())
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    ((_, headers, _),) = product.posts
+    assert headers["host"] == f"[::1]:{product.port}"
 
 
 async def test_another_attempt_has_the_same_id_and_body_over_the_same_connection(channel, product, note):
@@ -278,7 +288,7 @@ async def test_the_servers_words_are_kept_without_what_is_nobody_elses(channel, 
 
 
 async def test_half_a_secret_at_the_end_of_what_is_read_is_no_word(channel, product, note):
-    product.says = answer(400, b"x " * 250 + b"https://a.example/?t=" + b"secret1" * 200)
+    product.says = answer(400, b"x " * 100 + b"https://a.example/?t=" + b"secret1" * 200)
     outcome = await channel.send(note("https://a.example/?t=" + "secret1" * 200))
     assert "secret1" not in outcome.words
 
@@ -326,8 +336,20 @@ async def test_a_server_without_tls_is_unavailable(to, note):
             await to(f"https://127.0.0.1:{port}/").send(note())
 
 
-async def test_a_server_that_does_not_finish_tls_has_no_connection(to, product, note):
-    outcome = await to(f"https://127.0.0.1:{product.port}/", attempt_seconds=0.2).send(note())
+@pytest.mark.filterwarnings("error::ResourceWarning")
+async def test_a_server_that_does_not_finish_tls_has_no_connection_and_none_is_left(to, note):
+    left = asyncio.Event()
+
+    async def listen(reader, writer):
+        while await reader.read(1000):
+            pass
+        left.set()
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        outcome = await to(f"https://127.0.0.1:{port}/", attempt_seconds=0.2).send(note())
+        await asyncio.wait_for(left.wait(), 1)
     assert (outcome.verdict, outcome.phase) == (Verdict.DEFERRED, Phase.CONNECT)
 
 
@@ -433,15 +455,19 @@ async def test_what_was_called_off_while_it_connected_is_never_posted(channel, p
     assert len(product.posts) == 1
 
 
+@pytest.mark.parametrize("stopped", [True, False])
 async def test_what_is_called_off_the_moment_it_is_connected_is_never_posted(
-    channel, product, note, monkeypatch
+    channel, product, note, monkeypatch, stopped
 ):
     network = channel._guard._network
     connect = network.connect_tcp
 
     async def connect_and_stop(*where):
         connected = await connect(*where)
-        channel.cut_short([sending])
+        if stopped:
+            channel.cut_short([sending])
+        else:
+            assert channel._under_way[sending].call_off()
         return connected
 
     monkeypatch.setattr(network, "connect_tcp", connect_and_stop)
