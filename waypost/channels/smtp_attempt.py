@@ -39,8 +39,8 @@ class Attempt:
 
     def cut_off(self, words: str) -> Outcome:
         """The outcome of what was cut off: the server's answer where it had come, else none."""
-        if self.outcome is not None:
-            return self.outcome
+        if answer := self.outcome or (self._dialogue and self._dialogue.late):
+            return answer
         if self.stopped:
             words = "stopped while it waited for the answer" if self.phase is Phase.DOT else "stopped"
         return replies.lost(self.phase, words)

@@ -22,12 +22,14 @@ class NotPipelining(Exception):
 class Dialogue:
     """MAIL, RCPT, DATA and the message.
 
-    at_once: whether the envelope goes out in one piece (RFC 2920), or command by command.
+    at_once: whether the envelope goes out in one piece (RFC 2920), or command by command. late: the answer
+    to the message, where that was there already when the dialogue was cut off.
     """
 
     def __init__(self, wire: Wire, *, at_once: bool = False) -> None:
         self._wire = wire
         self._at_once = at_once
+        self.late: Outcome | None = None
         self._phase = Phase.CONNECT
 
     @property
@@ -78,7 +80,16 @@ class Dialogue:
             return replies.smtp(early.code, early.text, self._phase)
         self._wire.ask(stuffed(message))
         self._phase = Phase.DOT
-        reply = await self._wire.reply()
+        try:
+            return self._meaning(await self._wire.reply())
+        except asyncio.CancelledError:
+            # Time that passed while this process was held up is over before what came in it is heard.
+            await asyncio.sleep(0)
+            if reply := self._wire.heard:
+                self.late = self._meaning(reply)
+            raise
+
+    def _meaning(self, reply: Reply) -> Outcome:
         return replies.smtp(reply.code, reply.text, self.phase)
 
     async def settle(self, outcome: Outcome) -> bool:

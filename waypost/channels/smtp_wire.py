@@ -71,6 +71,11 @@ class Wire(asyncio.Protocol):
         return self._expected + len(self._unread)
 
     @property
+    def heard(self) -> Reply | None:
+        """The reply that is there and nobody has taken."""
+        return self._unread[0] if self._unread else None
+
+    @property
     def in_step(self) -> bool:
         """Whether it is open, and every reply belonged to a command and was read."""
         return self._lost is None and not self.outstanding and not self._buffer and not self._lines

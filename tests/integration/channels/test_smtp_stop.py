@@ -1,6 +1,7 @@
 """Told to stop: what is before its final dot ends at once and never leaves; what is past it is heard."""
 
 import asyncio
+import time
 from time import monotonic
 
 import pytest
@@ -105,6 +106,17 @@ async def test_after_the_dot_the_answer_is_waited_for_a_little(bent, smtp, write
     assert (outcome.verdict, outcome.phase) == (UNKNOWN, Phase.DOT)
     assert outcome.words == "stopped while it waited for the answer"
     assert 0.1 < monotonic() - began < 1
+
+
+async def test_an_answer_that_came_while_the_process_was_held_up_counts(bent, smtp, write):
+    async def answer_and_hold(session):
+        session._writer.write(b"250 2.0.0 taken\r\n")
+        time.sleep(0.4)
+        return "250 2.0.0 again"
+
+    channel = await smtp(bent(DOT=answer_and_hold), attempt_seconds=0.2)
+    outcome = await channel.send(write())
+    assert (outcome.verdict, outcome.words) == (ACCEPTED, "taken")
 
 
 async def test_only_what_these_tasks_send_is_cut_short(bent, smtp, write):
