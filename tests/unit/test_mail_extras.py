@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from email import policy
 from email.header import decode_header, make_header
-from email.utils import collapse_rfc2231_value, parseaddr
+from email.utils import parseaddr, unquote
 from uuid import UUID
 
 import pytest
@@ -53,8 +53,14 @@ def shape(part):
 
 
 def filename(part):
-    """As the header says it: get_filename() unquotes once too often what RFC 2231 does not quote."""
-    return collapse_rfc2231_value(part.get_param("filename", header="content-disposition", unquote=True))
+    """As the header says it: get_filename() takes quotes and blanks off that are part of the name."""
+    value = part.get_param("filename", header="content-disposition", unquote=False)
+    if isinstance(value, str):
+        return unquote(value)
+    charset, _, raw = value
+    if part.policy is policy.compat32:  # which puts quotes around what RFC 2231 leaves bare
+        raw = unquote(raw)
+    return bytes(raw, "raw-unicode-escape").decode(charset)
 
 
 def unfolded(value):
@@ -65,6 +71,7 @@ def unfolded(value):
 @given(files=st.lists(FILES, max_size=3), images=st.lists(IMAGES, max_size=3, unique_by=lambda one: one.cid))
 @example(files=[Attachment("Rechnung für Jörg.pdf", b"%PDF")], images=[])
 @example(files=[Attachment('a "quoted" \\ name.txt', b"a\r\nb\n")], images=[])
+@example(files=[Attachment('""', b""), Attachment("<a>", b""), Attachment("a=?b", b"")], images=[])
 @example(files=[Attachment("語" * 80 + ".pdf", b"")], images=[])
 @example(files=[Attachment("=?utf-8?q?a?=.txt", b".")], images=[])
 def test_files_and_images_are_read_back_as_they_were_given(read_by, files, images):

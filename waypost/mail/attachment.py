@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from waypost.mail.headers import checked, is_plain
+from waypost.mail.headers import checked
 
 _TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,100}"  # noqa: S105 - RFC 2045, section 5.1, or less
 _CONTENT_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}={_TOKEN}){{0,5}}")
 _CID = re.compile(r"[A-Za-z0-9!#$&'*+/=?^_`{|}~.-]{1,100}@[A-Za-z0-9.-]{1,100}")
 _PIECE = 50  # characters of a file name on one line
+# Without quotes, backslashes and brackets, which readers unquote once or twice.
+_PLAIN_NAME = re.compile(rf"[A-Za-z0-9 !#$&()+,.@^_{{}}~=-]{{1,{_PIECE}}}")
 
 
 class AttachmentError(ValueError):
@@ -60,12 +62,11 @@ def head(attachment: Attachment) -> bytes:
 
 
 def _filename(name: str) -> str:
-    """The filename parameter: quoted where it is short and ASCII, else as RFC 2231 has it, in pieces."""
+    """The filename parameter: quoted where it is short and plain, else as RFC 2231 has it, in pieces."""
     if not checked("the name of an attachment", name).strip():
         raise AttachmentError("an attachment has no name")
-    if is_plain(name) and len(name) <= _PIECE and name == name.strip():
-        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'filename="{escaped}"'
+    if _PLAIN_NAME.fullmatch(name) and name == name.strip():
+        return f'filename="{name}"'
     pieces = _pieces(name)
     if len(pieces) == 1:
         return f"filename*=utf-8''{pieces[0]}"
