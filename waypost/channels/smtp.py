@@ -102,7 +102,8 @@ class SmtpChannel:
             self._doubt_pipelining()
             return None
         finally:
-            if at_once and not wire.proven and attempt.broke_off:
+            # One that was idle may simply be gone, and one that took an envelope whole knows how to.
+            if at_once and attempt.broke_off and not (wire.proven or wire.kept):
                 self._doubt_pipelining()
             if kept:
                 self._pool.keep(wire)

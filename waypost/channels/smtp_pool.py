@@ -39,6 +39,7 @@ class Pool:
         if wire.taken >= self._messages:
             self._dismiss(wire)
             return
+        wire.kept = True
         loop = asyncio.get_running_loop()
         self._kept.append((loop.time(), wire))
         if self._timer is None:

@@ -173,6 +173,14 @@ async def test_a_server_that_has_taken_one_whole_envelope_is_not_doubted_for_a_l
     assert pieces == [ENVELOPE]
 
 
+async def test_a_server_is_not_doubted_for_a_connection_that_it_closed_while_idle(bent, smtp, write, caplog):
+    server = bent(MAIL=once(drop))
+    channel = await smtp(server, ONE)
+    await channel.open()
+    assert (await channel.send(write())).verdict is ACCEPTED
+    assert caplog.text == ""
+
+
 GARBAGE = [
     b"\x00\xff\xfe\x80\r\n",
     b"\r\n",
