@@ -60,7 +60,7 @@ def lost(phase: Phase, words: str) -> Outcome:
     Before the final dot nothing was taken; after it nobody knows.
     """
     verdict = Verdict.UNKNOWN if phase is Phase.DOT else Verdict.DEFERRED
-    return Outcome(verdict, phase, words=words)
+    return Outcome(verdict, phase, words=_readable(words)[:WORDS_KEPT])
 
 
 def too_late() -> Outcome:

@@ -16,7 +16,7 @@ from aiosmtplib import SMTP
 
 _REPLY_LINE = re.compile(rb"(\d{3})(?:([ -])(.*))?\r?\n\Z", re.DOTALL)
 LONGEST_LINE = 8192
-LONGEST_REPLY = 4 * LONGEST_LINE
+MOST_LINES = 500
 
 
 class WireLost(Exception):
@@ -105,7 +105,7 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         # A reply may come in pieces, and replies together.
-        *lines, self._buffer = (self._buffer + data).split(b"\n") if self._buffer else data.split(b"\n")
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             self._hear(line + b"\n")
         if len(self._buffer) > LONGEST_LINE:
@@ -122,7 +122,7 @@ class Wire(asyncio.Protocol):
             self._lose(f"a reply to no command: {self.surplus.code} {self.surplus.text[:200]}")
         elif found[2] == b"-":
             self._lines.append(line)
-            if sum(map(len, self._lines)) > LONGEST_REPLY:
+            if len(self._lines) > MOST_LINES:
                 self._lose("a reply without an end")
         else:
             self._conclude(int(found[1]), line)
