@@ -9,12 +9,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import task_run
 
-from tasks.runs import alone, current_flow_run, run_logger, step
+from tasks.rates import dispatch_of
+from tasks.runs import alone, run_logger, step
 from waypost import Batch
 from waypost.delivery import Dispatch, updated
 from waypost.mail.address import mask_in
 from waypost.notification import Delivery, Rendered
-from waypost.runtime import Runtime
 from waypost.states import State as Where
 
 
@@ -49,8 +49,7 @@ def _nothing_was_sent(_task: object, _run: object, state: State[Any]) -> bool:
 @task(name="deliver", cache_policy=NO_CACHE)
 async def _deliver(deliveries: Batch[Delivery], retries: int) -> Batch[Delivery]:
     # What one try achieved is kept in `deliveries`, so that the next takes up only the rest.
-    runtime = await Runtime.current()
-    dispatch = Dispatch.of(runtime, deliveries, current_flow_run())
+    dispatch = await dispatch_of(deliveries)
     deliveries.items = await dispatch.prepare(deliveries.items)
     waiting = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
     moved, down = await dispatch.send(waiting)

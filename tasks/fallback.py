@@ -7,11 +7,11 @@ from collections import Counter
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.runs import current_flow_run, run_logger, step
+from tasks.rates import dispatch_of
+from tasks.runs import run_logger, step
 from waypost import Batch
-from waypost.delivery import Dispatch, updated
+from waypost.delivery import updated
 from waypost.notification import Delivery
-from waypost.runtime import Runtime
 from waypost.states import State
 
 
@@ -23,8 +23,7 @@ async def fallback(outcomes: Batch[Delivery]) -> Batch[Delivery]:
 
 @task(name="fallback", cache_policy=NO_CACHE)
 async def _fallback(outcomes: Batch[Delivery]) -> Batch[Delivery]:
-    runtime = await Runtime.current()
-    dispatch = Dispatch.of(runtime, outcomes, current_flow_run())
+    dispatch = await dispatch_of(outcomes)
     items = list(outcomes)
     while refused := [dispatch.advance(delivery) for delivery in items if delivery.refused]:
         moved, down = await dispatch.send(refused)

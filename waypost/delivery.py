@@ -194,13 +194,14 @@ class Dispatch:
         gone: list[Delivery] = []
         slots = [
             asyncio.create_task(self._send_over(channel, standing, line, moved, gone))
-            for _ in range(min(channel.places.most, len(members)))
+            for _ in range(min(channel.places.most_for(self._priority), len(members)))
         ]
         try:
             await asyncio.wait(slots)
         except asyncio.CancelledError:
-            # What is on the wire is still heard and recorded; nothing more is taken.
+            # What is on the wire whole is still heard and recorded; nothing more is taken.
             self._stop.set()
+            channel.cut_short(slots)
             await asyncio.wait(slots)
             raise
         if failed := [error for slot in slots if (error := slot.exception())]:
@@ -259,7 +260,8 @@ class Dispatch:
                     outcome = Outcome(Verdict.DEFERRED, Phase.CONNECT, words=error.reason)
                     slot.ended = self._finish(delivery, begin, outcome, Decision(State.CLAIMED))
                     return str(error)
-                standing.answered(line.domain(delivery), outcome)
+                if not self._stop.is_set():  # what was cut short says nothing about the provider
+                    standing.answered(line.domain(delivery), outcome)
                 result, slot.ended = self._conclude(delivery, begin, number, outcome)
                 moved.append(result)
                 await slot.share()

@@ -86,7 +86,7 @@ class ScriptedProvider:
         blame: Callable[[str], None],
     ) -> None:
         self.name = name
-        self._watched = WatchedPlaces(2, blame)
+        self._watched = WatchedPlaces(3, blame)
         self.places: Places = self._watched
         self._process = process
         self._weather = weather

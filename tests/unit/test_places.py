@@ -27,7 +27,7 @@ async def waiting(places, *priorities):
 
 async def test_as_many_as_there_are_and_no_more():
     places = Places(2)
-    got, tasks = await waiting(places, NORMAL, NORMAL, NORMAL)
+    got, tasks = await waiting(places, URGENT, URGENT, URGENT)
     assert len(got) == 2
     places.give_back()
     await tasks[2]
@@ -96,3 +96,16 @@ async def test_a_place_is_given_up_to_whoever_is_at_least_as_urgent(waits, asks,
 )
 def test_later_lanes_leave_slots_for_earlier_ones(priority, running, slots, free):
     assert room(priority, running, slots) == free
+
+
+async def test_the_last_place_is_kept_for_what_is_urgent():
+    places = Places(3)
+    got, _ = await waiting(places, BULK, NORMAL, BULK, NORMAL)
+    assert len(got) == 2 == places.most_for(NORMAL)
+    await asyncio.wait_for(places.take(URGENT), 1)
+    places.give_back()
+    await asyncio.sleep(0)
+    assert len(got) == 2
+    places.give_back()
+    await asyncio.sleep(0)
+    assert len(got) == 3

@@ -10,7 +10,8 @@ from waypost.priority import Priority
 
 
 class Places:
-    """As many as the provider has connections. Whoever waits for one gets it by priority, then in turn.
+    """As many as the provider has connections. Whoever waits for one gets it by priority, then in turn; the
+    last one (of two or more) is only ever given to what is urgent.
 
     A place is kept from before an attempt is recorded until its outcome is: at most one message a place
     is ever in doubt.
@@ -22,9 +23,16 @@ class Places:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._turns = count()
 
+    def most_for(self, priority: Priority) -> int:
+        """How many of them `priority` can have at once."""
+        return self.most - self._kept_from(priority.rank)
+
+    def _kept_from(self, rank: int) -> int:
+        return 1 if rank > Priority.URGENT.rank and self.most > 1 else 0
+
     async def take(self, priority: Priority = Priority.NORMAL) -> None:
         """Wait for a place."""
-        if self._free > 0:
+        if self._free > self._kept_from(priority.rank):
             self._free -= 1
             return
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -37,13 +45,13 @@ class Places:
             raise
 
     def give_back(self) -> None:
-        """Hand the place to whoever is next."""
-        while self._waiting:
+        """Hand the place to whoever is next and may have it."""
+        self._free += 1
+        while self._waiting and self._free > self._kept_from(self._waiting[0][0]):
             _, _, next_one = heapq.heappop(self._waiting)
             if not next_one.done():
+                self._free -= 1
                 next_one.set_result(None)
-                return
-        self._free += 1
 
     @property
     def idle(self) -> bool:

@@ -86,7 +86,7 @@ def test_a_seed_replays_exactly_whatever_else_is_different():
 def test_a_seed_that_fails_fails_again(seed, monkeypatch):
     monkeypatch.setattr(Notification, "expired", property(lambda _: False))
     totals = campaign.Totals()
-    for number in range(60):
+    for number in range(SEEDS):
         totals.add(seed(number))
     assert totals.late > 0
     [first, *_] = totals.bad
@@ -161,7 +161,8 @@ def test_it_notices_lanes_that_are_the_wrong_way_round(noticed, monkeypatch):
     assert noticed("went while urgent waited")
 
 
-def test_it_notices_a_place_that_is_not_given_back_to_who_is_urgent(noticed, monkeypatch):
+def test_it_notices_places_that_are_neither_kept_nor_given_back_for_who_is_urgent(noticed, monkeypatch):
+    monkeypatch.setattr(Places, "_kept_from", lambda *_: 0)
     monkeypatch.setattr(Places, "wanted", lambda *_: False)
     assert noticed("went while urgent waited")
 
