@@ -16,7 +16,10 @@ from waypost.outcome import Verdict
 SINK = shutil.which("smtp-sink") or shutil.which("smtp-sink", path="/usr/sbin")
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.skipif(SINK is None, reason="smtp-sink comes with postfix, which is not installed"),
+    pytest.mark.skipif(  # in CI they fail without it
+        SINK is None and not os.environ.get("CI"),
+        reason="smtp-sink comes with postfix, which is not installed",
+    ),
 ]
 
 
