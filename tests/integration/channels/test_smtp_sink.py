@@ -47,11 +47,13 @@ def _listens(port):
         return any(f":{port:04X} 00000000:0000 0A" in line for line in table)
 
 
-async def outcome_of(message, *flags, attempt_seconds=5.0):
-    """What becomes of a message; a second one at once after it is to fare the same."""
+async def outcome_of(message, *flags, attempt_seconds=5.0, opened=False):
+    """What becomes of a message; a second one at once after it is to fare the same, unless time is short."""
     async with sink(*flags) as port:
         channel = SmtpChannel("smtp", parse(f"smtp://127.0.0.1:{port}"), "a@b.example", attempt_seconds)
         try:
+            if opened:
+                await channel.open()
             told = await _told(channel, message)
             assert attempt_seconds < 1 or await _told(channel, message) == told
         finally:
@@ -106,14 +108,14 @@ PHASES = {"CONNECT": "connect", "EHLO": "connect", "MAIL": "mail", "RCPT": "rcpt
 @pytest.mark.parametrize("command", [*PHASES, "."])
 async def test_every_stall_has_one_meaning(write, command):
     expected = f"deferred {PHASES[command]}" if command in PHASES else "unknown dot"
-    assert await outcome_of(write(), "-p", "-W", f"{command}:3", attempt_seconds=0.1) == expected
+    opened = not expected.endswith("connect")
+    flags = ["-p", "-W", f"{command}:3"]
+    assert await outcome_of(write(), *flags, attempt_seconds=0.1, opened=opened) == expected
 
 
-@pytest.mark.parametrize(
-    ("command", "expected"), [("DATA", "deferred mail"), ("RSET", "accepted dot"), (".", "unknown dot")]
-)
+@pytest.mark.parametrize(("command", "expected"), [("DATA", "deferred mail"), (".", "unknown dot")])
 async def test_answers_to_what_was_pipelined_come_together(write, command, expected):
-    assert await outcome_of(write(), "-W", f"{command}:3", attempt_seconds=0.1) == expected
+    assert await outcome_of(write(), "-W", f"{command}:3", attempt_seconds=0.1, opened=True) == expected
 
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT"])
