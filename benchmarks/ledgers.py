@@ -44,12 +44,13 @@ async def _opened(url: str) -> AsyncGenerator[Ledger]:
         await ledger.close()
 
 
-def lines() -> Iterator[bytes]:
-    """Orders without end, as the lines of a file, each with a recipient and a key of its own."""
+def lines(series: str = "buyer") -> Iterator[bytes]:
+    """Orders without end, as the lines of a file, each with a recipient and a key of its own that no other
+    series has."""
     rows = [orjson.loads(line) for line in samples.source().read_bytes().splitlines()]
     for number in count():
         row = rows[number % len(rows)]
-        person = f"buyer-{number}"
+        person = f"{series}-{number}"
         yield orjson.dumps(
             {
                 **row,

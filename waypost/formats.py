@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from babel import Locale, UnknownLocaleError
 from babel import dates as babel_dates
 from babel import numbers as babel_numbers
-from jinja2 import pass_context
+from jinja2 import Environment, pass_context, pass_environment
+from jinja2.filters import do_wordwrap
 from jinja2.runtime import Context
 
 from waypost.money import exact
@@ -101,6 +102,14 @@ def url(value: str) -> str:
         return "#"
 
 
+@pass_environment
+def wrapped(environment: Environment, text: str, width: int = 79, **options: Any) -> str:
+    """Jinja's `wordwrap`, which takes as long as the rest of a line also for what fits on it."""
+    if len(text) <= width and "\n" not in text and text == text.strip():
+        return text
+    return do_wordwrap(environment, text, width, **options)
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "money": money,
     "number": number,
@@ -108,4 +117,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "date": local_date,
     "datetime": local_datetime,
     "url": url,
+    "wordwrap": wrapped,
 }

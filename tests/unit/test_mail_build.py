@@ -145,7 +145,8 @@ def test_the_wire_is_seven_bit(plain, html):
     ("plain", "encoding"),
     [
         ("plain words\n", "7bit"),
-        ("x" * 77, "quoted-printable"),
+        ("x" * 998, "7bit"),
+        ("x" * 999, "quoted-printable"),
         ("Grüße aus Köln, " * 10, "quoted-printable"),
         ("a\rb", "base64"),
         ("こんにちは" * 10, "base64"),

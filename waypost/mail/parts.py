@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from waypost.mail.attachment import Attachment, AttachmentError, head
+from waypost.mail.unsubscribe import MAX_LINE
 
 _LINE = 76
 
@@ -47,7 +48,7 @@ def words(content_type: str, text: str) -> bytes:
     """A text; whichever of 7bit, quoted-printable and base64 (RFC 2045) suits it.
 
     b2a_qp is C and readable in a raw mail; base64 wins where most letters are not Latin. As it stands
-    goes only what has no line over 76 and nothing like a boundary.
+    goes what is ASCII, has no line over 998 (RFC 5322, section 2.1.1) and nothing like a boundary.
     """
     raw = text.encode()
     if b"\r" in raw:
@@ -66,7 +67,7 @@ def words(content_type: str, text: str) -> bytes:
 
 
 def _short(raw: bytes) -> bool:
-    return max(map(len, raw.split(b"\n"))) <= _LINE
+    return max(map(len, raw.split(b"\n"))) <= MAX_LINE
 
 
 def _file(attachment: Attachment) -> bytes:
