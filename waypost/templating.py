@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -218,9 +218,11 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     of that name, and its AttributeError costs more than the rest of an expression."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        if type(obj) is dict and attribute in obj:
-            return obj[attribute]
-        return super().getattr(obj, attribute)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        if type(obj) is dict:
+            facts = cast("dict[str, Any]", obj)
+            if attribute in facts:
+                return facts[attribute]
+        return super().getattr(obj, attribute)
 
 
 def _environment(*, autoescape: bool) -> jinja2.Environment:
