@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import suppress
-from functools import partial
 
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, rate_limit
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, PrefectException
 
 from tasks.runs import alone, current_flow_run
 from waypost import Batch
@@ -18,16 +18,18 @@ from waypost.notification import Delivery
 from waypost.rate import Alone, Rate
 from waypost.runtime import Runtime
 
+AWAY_SECONDS = 60.0  # how long it is not asked again: each time takes seconds
+
 logger = logging.getLogger("waypost.providers")
 
 
 async def dispatch_of(deliveries: Batch[Delivery]) -> Dispatch:
     """The batch's way through its route, at the rate that all workers share."""
     runtime = await Runtime.current()
-    for name, terms in runtime.settings.providers.items():
+    for name in runtime.settings.providers:
         rate = runtime.standing(name).rate
-        if rate is not None and terms.rate is not None:
-            rate.share(partial(_draw, name, rate, Alone(terms.rate)))
+        if rate is not None and not rate.shared:
+            rate.share(Shared(name, rate).acquire)
     return Dispatch.of(runtime, deliveries, current_flow_run())
 
 
@@ -36,30 +38,46 @@ def limit_name(provider: str) -> str:
     return f"waypost-{provider}"
 
 
-async def _draw(provider: str, rate: Rate, by_ourselves: Alone, count: int) -> None:
-    """Wait for `count` slots, never more than the limit has. Without Prefect this worker counts alone."""
-    if not alone():
+class Shared:
+    """One provider's rate, for as long as the process: as the settings say, whatever the limit was before.
+    Without Prefect this worker counts alone, and asks it again after a while."""
+
+    def __init__(self, provider: str, rate: Rate) -> None:
+        self._provider = provider
+        self._rate = rate
+        self._by_ourselves = Alone(rate.per_second)
+        self._set = False
+        self._away_until = 0.0
+
+    async def acquire(self, count: int) -> None:
+        """Wait for `count` slots, never more than the limit has."""
+        clock = asyncio.get_running_loop().time
+        if not alone() and clock() >= self._away_until:
+            try:
+                await self._draw(count)
+                return
+            except (ConcurrencySlotAcquisitionError, PrefectException, httpx.HTTPError) as error:
+                self._away_until = clock() + AWAY_SECONDS
+                logger.warning(
+                    "%s: Prefect does not count its rate, so this worker does (%s)", self._provider, error
+                )
+        await self._by_ourselves.acquire(count)
+
+    async def _draw(self, count: int) -> None:
+        if not self._set:
+            await self._set_limit()
         try:
-            await _draw_shared(provider, rate, count)
-            return
-        except (ConcurrencySlotAcquisitionError, httpx.HTTPError) as error:
-            logger.warning("%s: Prefect does not count its rate, so this worker does (%s)", provider, error)
-    await by_ourselves.acquire(count)
+            await rate_limit(limit_name(self._provider), occupy=count, strict=True)
+        except ConcurrencySlotAcquisitionError:  # deleted meanwhile, or made smaller than a chunk
+            await self._set_limit()
+            await rate_limit(limit_name(self._provider), occupy=count, strict=True)
 
-
-async def _draw_shared(provider: str, rate: Rate, count: int) -> None:
-    try:
-        await rate_limit(limit_name(provider), occupy=count, strict=True)
-    except (
-        ConcurrencySlotAcquisitionError
-    ):  # not made yet, or smaller than a chunk: the settings say how large
-        await _make_limit(provider, rate)
-        await rate_limit(limit_name(provider), occupy=count, strict=True)
-
-
-async def _make_limit(provider: str, rate: Rate) -> None:
-    async with get_client() as client:
-        with suppress(ObjectAlreadyExists):  # another worker has just made it
-            await client.upsert_global_concurrency_limit_by_name(
-                limit_name(provider), limit=rate.chunk, slot_decay_per_second=rate.per_second
-            )
+    async def _set_limit(self) -> None:
+        async with get_client() as client:
+            with suppress(ObjectAlreadyExists):  # another worker has just made it
+                await client.upsert_global_concurrency_limit_by_name(
+                    limit_name(self._provider),
+                    limit=self._rate.chunk,
+                    slot_decay_per_second=self._rate.per_second,
+                )
+        self._set = True

@@ -6,18 +6,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import random
 from uuid import UUID
 
 from waypost import policy
 from waypost.batch import Batch
-from waypost.channels import Channel, ChannelUnavailable
+from waypost.channels import Channel, ChannelUnavailable, replies
 from waypost.clock import now
 from waypost.ledger import NotRecorded, reading
 from waypost.ledger.recorder import Begin, Finish
 from waypost.line import Line
-from waypost.notification import Delivery, Rendered
+from waypost.notification import Delivery, Message, Rendered
 from waypost.notification_type import NotificationType
 from waypost.outcome import Outcome, Phase, Verdict
 from waypost.policy import Decision
@@ -134,7 +134,7 @@ class Dispatch:
         notification, moment = delivery.notification, now()
         wait = policy.backoff(self.type.retry, notification.tries + 1, self._jitter)
         due = policy.due_after(wait, moment)
-        return policy.defer(reason, due=due, expires_at=notification.expires_at, now=moment)
+        return _deferred(delivery, reason, due, moment)
 
     async def send(self, deliveries: Sequence[Delivery]) -> tuple[list[Delivery], str | None]:
         """Try each delivery's own step once.
@@ -227,8 +227,7 @@ class Dispatch:
         for at, delivery in line.leave():
             due = policy.due_after(timedelta(seconds=max(0.0, at - clock)), moment)
             reason = f"{line.domain(delivery)} asked us to slow down"
-            expires_at = delivery.notification.expires_at
-            decided.append((delivery, policy.defer(reason, due=due, expires_at=expires_at, now=moment)))
+            decided.append((delivery, _deferred(delivery, reason, due, moment)))
         return await self._settle(decided)
 
     async def _send_over(
@@ -237,8 +236,8 @@ class Dispatch:
         """One message after the other over one place, which is given up to others between messages
         once the outcome is written. How one ended and that the next begins is one write."""
         slot = Slot(channel.places, self._priority, self.runtime.recorder, self._stop)
-        await slot.take()
         try:
+            await slot.take()
             while delivery := await self._turn(line, standing, slot):
                 if delivery.notification.expired:
                     moved += await self._settle([(delivery, _TOO_LATE)])
@@ -247,21 +246,22 @@ class Dispatch:
                     line.back(delivery)
                     return standing.describe()
                 begin = self._begin(channel, delivery)
-                number = await slot.begin(begin)
-                if not number:
-                    standing.gave_up()
-                    gone.append(delivery)
-                    continue
-                try:
-                    outcome = await channel.send(delivery.rendered.messages[begin.channel])
-                except ChannelUnavailable as error:
-                    # Nothing was sent: it stays this run's, for the task's own retries.
-                    standing.failed(error.reason)
-                    outcome = Outcome(Verdict.DEFERRED, Phase.CONNECT, words=error.reason)
-                    slot.ended = self._finish(delivery, begin, outcome, Decision(State.CLAIMED))
-                    return str(error)
-                if not self._stop.is_set():  # what was cut short says nothing about the provider
-                    standing.answered(line.domain(delivery), outcome)
+                with standing.offering():
+                    number = await slot.begin(begin)
+                    if not number:
+                        gone.append(delivery)
+                        continue
+                    try:
+                        outcome = await self._offer(channel, delivery.rendered.messages[begin.channel])
+                    except ChannelUnavailable as error:
+                        # Nothing was sent: it stays this run's, for the task's own retries.
+                        standing.failed(error.reason)
+                        outcome = Outcome(Verdict.DEFERRED, Phase.CONNECT, words=error.reason)
+                        slot.ended = self._finish(delivery, begin, outcome, Decision(State.CLAIMED))
+                        return str(error)
+                    # What was cut short, or came too late to be offered, says nothing about the provider.
+                    if not self._stop.is_set() and outcome != replies.too_late():
+                        standing.answered(line.domain(delivery), outcome)
                 result, slot.ended = self._conclude(delivery, begin, number, outcome)
                 moved.append(result)
                 await slot.share()
@@ -273,6 +273,12 @@ class Dispatch:
             await slot.leave()
         return None
 
+    async def _offer(self, channel: Channel, message: Message) -> Outcome:
+        """Send it, unless the run was told to stop while its attempt was written down."""
+        if self._stop.is_set():
+            return replies.lost(Phase.CONNECT, "stopped")
+        return await channel.send(message)
+
     async def _turn(self, line: Line, standing: Standing, slot: Slot) -> Delivery | None:
         """The next that may go now: short pauses a domain or the provider's rate asks for are waited
         out, with the place given up."""
@@ -280,8 +286,9 @@ class Dispatch:
         while not self._stop.is_set():
             delivery, at = line.next(clock()), line.next_at()
             if delivery is not None:
-                if rate is not None and not rate.take_now(self._priority):
-                    await slot.lend(until=rate.take(self._priority))
+                left = (delivery.notification.expires_at - now()).total_seconds()
+                if rate is not None and left > 0 and not rate.take_now(self._priority):
+                    await slot.lend(until=rate.take(self._priority), within=left)
                 return None if self._stop.is_set() else delivery
             if at is None or at - clock() > PATIENCE:
                 return None
@@ -361,13 +368,20 @@ async def _not_open(channel: Channel, standing: Standing) -> str | None:
     """Why the provider takes nothing now, if so."""
     if not standing.admits():
         return standing.describe()
-    try:
-        await channel.open()
-    except ChannelUnavailable as error:
-        standing.failed(error.reason)
-        return str(error)
-    standing.gave_up()  # should this have been the probe: the first message is
+    with standing.offering():  # should this be the probe and succeed: the first message is
+        try:
+            await channel.open()
+        except ChannelUnavailable as error:
+            standing.failed(error.reason)
+            return str(error)
     return None
+
+
+def _deferred(delivery: Delivery, reason: str, due: datetime, moment: datetime) -> Decision:
+    notification = delivery.notification
+    return policy.defer(
+        reason, due=due, expires_at=notification.expires_at, now=moment, in_doubt=notification.in_doubt
+    )
 
 
 def updated(items: Sequence[Delivery], *changes: Sequence[Delivery]) -> list[Delivery]:

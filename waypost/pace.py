@@ -6,6 +6,7 @@ the pace grow back slowly. Domains that never defer are not kept.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from waypost.outcome import Outcome, Phase, Verdict
@@ -59,9 +60,15 @@ class Pace:
 
 
 def asks_to_slow_down(outcome: Outcome) -> bool:
-    """Whether a deferral is the server's, and about how much it is sent."""
+    """Whether a deferral is the server's, and about how much it is sent: not about a recipient (RFC 3463
+    gives 4.1 and 4.2 to addresses and mailboxes), and not a greylist, which defers each recipient's first."""
     return (
         outcome.verdict is Verdict.DEFERRED
         and outcome.code in SLOW_DOWN
         and outcome.phase is not Phase.CONNECT
+        and not (outcome.enhanced or "").startswith(("4.1.", "4.2."))
+        and not _GREYLIST.search(outcome.words)
     )
+
+
+_GREYLIST = re.compile(r"gr[ea]y-?list", re.I)

@@ -71,7 +71,8 @@ def after(
             return doubtful(said, doubt, in_doubt, due_after(wait, now), expires_at)
         case Verdict.DEFERRED:
             wait = outcome.wait or backoff(retry, tries, jitter)
-            return defer(said, due=due_after(wait, now), expires_at=expires_at, now=now)
+            due = due_after(wait, now)
+            return defer(said, due=due, expires_at=expires_at, now=now, in_doubt=in_doubt)
 
 
 def doubtful(said: str, doubt: Doubt, before: int, due: datetime, expires_at: datetime) -> Decision:
@@ -86,13 +87,13 @@ def doubtful(said: str, doubt: Doubt, before: int, due: datetime, expires_at: da
     return Decision(State.DEFERRED, said, due=due)
 
 
-def defer(reason: str, *, due: datetime, expires_at: datetime, now: datetime) -> Decision:
+def defer(reason: str, *, due: datetime, expires_at: datetime, now: datetime, in_doubt: int = 0) -> Decision:
     """Come back at `due`, unless the deadline is sooner: then this provider has had its time, and
-    the next step of the route may try while there is some left."""
+    the next step of the route may try while there is some left; not with what this one may have taken."""
     if expired(expires_at, now):
         return Decision(State.EXPIRED, f"deadline passed before it could go: {reason}")
     if due >= expires_at:
-        return Decision(State.FAILED, f"no time left to try again: {reason}", refused=True)
+        return Decision(State.FAILED, f"no time left to try again: {reason}", refused=not in_doubt)
     return Decision(State.DEFERRED, reason, due=due)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 
+from waypost.channels.places import Places
 from waypost.priority import Priority
 
 Acquire = Callable[[int], Awaitable[None]]
@@ -17,8 +18,10 @@ class Rate:
     one message, where it holds several) goes to nobody but urgent messages.
 
     acquire: waits until so many may go, never asked for more than `chunk`; by default this process alone
-    is counted.
+    is counted. What was asked for is waited for even when nobody waits any more, as it is counted already.
     """
+
+    shared = False
 
     def __init__(self, per_second: float, acquire: Acquire | None = None) -> None:
         self.per_second = per_second
@@ -26,11 +29,12 @@ class Rate:
         self._kept = math.ceil(self.chunk * KEPT_FOR_URGENT) if self.chunk > 1 else 0
         self._left = 0
         self._acquire = acquire or Alone(per_second).acquire
-        self._drawing = asyncio.Lock()
+        self._drawing: asyncio.Task[None] | None = None
+        self._line = Places(1)  # whoever is in it draws
 
     def share(self, acquire: Acquire) -> None:
         """Draw from what all workers share from now on."""
-        self._acquire = acquire
+        self._acquire, self.shared = acquire, True
 
     def take_now(self, priority: Priority) -> bool:
         """Take one if it needs no waiting."""
@@ -40,12 +44,24 @@ class Rate:
         return True
 
     async def take(self, priority: Priority) -> None:
-        """Wait until one more message may go."""
+        """Wait until one more message may go, by priority and then in turn."""
         while not self.take_now(priority):
-            async with self._drawing:
-                if self._left <= (0 if priority is Priority.URGENT else self._kept):
-                    await self._acquire(self.chunk)
-                    self._left = min(self._left, self._kept) + self.chunk
+            await self._line.take(priority)
+            try:
+                if self.take_now(priority):
+                    return
+                if self._drawing is None:
+                    self._drawing = asyncio.create_task(self._draw())
+                await asyncio.shield(self._drawing)
+            finally:
+                self._line.give_back()
+
+    async def _draw(self) -> None:
+        try:
+            await self._acquire(self.chunk)
+            self._left = min(self._left, self._kept) + self.chunk
+        finally:
+            self._drawing = None
 
 
 class Alone:

@@ -9,6 +9,8 @@ from waypost.channels.places import Places
 from waypost.ledger.recorder import Begin, Finish, Recorder
 from waypost.priority import Priority
 
+IN_A_ROW = 10  # messages a run sends over a place while others of its lane wait for it
+
 
 class Slot:
     """One of a provider's places in a run's hands: message after message goes over it. `ended` is how the
@@ -21,11 +23,18 @@ class Slot:
         self._recorder = recorder
         self._stop = stop
         self._held = False
+        self._in_a_row = 0
 
     async def take(self) -> None:
-        """Wait for a place."""
-        await self._places.take(self._priority)
-        self._held = True
+        """Wait for a place, or until the run is to stop: then there is none."""
+        if self._places.take_now(self._priority):
+            self._held = True
+            return
+        place = asyncio.ensure_future(self._places.take(self._priority))
+        try:
+            await self._wait_for(place)
+        finally:
+            self._held = place.done() and not place.cancelled()
 
     async def begin(self, begin: Begin) -> int:
         """See Recorder.begin."""
@@ -34,21 +43,33 @@ class Slot:
         return number
 
     async def share(self) -> None:
-        """Let whoever is at least as urgent go first."""
-        if self._places.wanted(self._priority):
+        """After a message: let whoever is more urgent go first, and after some messages whoever is as
+        urgent. Given up after each, a place takes two writes a message instead of one."""
+        self._in_a_row += 1
+        of_it = self._priority is Priority.URGENT or self._in_a_row >= IN_A_ROW
+        if self._places.wanted(self._priority, by_others_of_it=of_it):
             await self.leave()
             await self.take()
 
-    async def lend(self, until: Awaitable[None]) -> None:
-        """Give it up until something has happened, or the run is to stop."""
-        await self.leave()
-        waits = (asyncio.ensure_future(until), asyncio.ensure_future(self._stop.wait()))
+    async def lend(self, until: Awaitable[None], within: float | None = None) -> None:
+        """Give it up until something has happened, `within` seconds at most, or the run is to stop."""
+        happens = asyncio.ensure_future(until)
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await self.leave()
+            await self._wait_for(happens, within)
         finally:
-            for one in waits:
-                one.cancel()
+            happens.cancel()
         await self.take()
+
+    async def _wait_for(self, one: asyncio.Future[None], within: float | None = None) -> None:
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((one, stop), timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            one.cancel()
+        if one.done() and not one.cancelled():
+            one.result()
 
     async def leave(self) -> None:
         """Write what is not written, and give it up."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from waypost.breaker import Breaker
+from waypost.breaker import Breaker, Circuit
+from waypost.mail.address import mask_in
 from waypost.outcome import Outcome
 from waypost.pace import Pace
 from waypost.provider import PLAIN, Provider
@@ -43,9 +46,16 @@ class Standing:
         self.breaker.failed(why, _moment())
         self._tell(before)
 
-    def gave_up(self) -> None:
-        """What was admitted was not offered."""
-        self.breaker.gave_up()
+    @contextmanager
+    def offering(self) -> Generator[None]:
+        """Around what was admitted: if it ends and nothing was told of it, for whatever reason, the probe it
+        may have been is left to the next who asks."""
+        probe = self.breaker.circuit is Circuit.PROBING
+        try:
+            yield
+        finally:
+            if probe:
+                self.breaker.gave_up()
 
     def answered(self, domain: str, outcome: Outcome) -> None:
         """It said something of a message to `domain`."""
@@ -55,8 +65,8 @@ class Standing:
         self._tell(before)
 
     def describe(self) -> str:
-        """Its circuit in words."""
-        return f"{self.name} is {self.breaker.describe(_moment())}"
+        """Its circuit in words, without the addresses a provider repeats in its own."""
+        return f"{self.name} is {mask_in(self.breaker.describe(_moment()))}"
 
     def _tell(self, before: str) -> None:
         if self.breaker.circuit is not before:

@@ -79,3 +79,19 @@ def test_no_more_domains_are_kept_than_it_may():
         pace.answered(f"d{number}.example", deferral(), 0.0)
     assert pace.ready_at("d0.example") == 0.0
     assert pace.ready_at(f"d{MOST_DOMAINS + 9}.example") > 0
+
+
+@pytest.mark.parametrize(
+    ("enhanced", "words"),
+    [
+        ("4.2.2", "mailbox full, try again in 6 hours"),
+        ("4.2.0", "Greylisted, see you in 300 seconds"),
+        ("4.7.1", "Greylisting in action, please come back in 5 minutes"),
+        (None, "you are greylisted for 300 s"),
+    ],
+)
+def test_what_is_about_one_recipient_slows_nobody_else_down(enhanced, words):
+    pace = Pace()
+    said = Outcome(Verdict.DEFERRED, Phase.RCPT, 450, enhanced, words, timedelta(minutes=5))
+    pace.answered(D, said, 10.0)
+    assert pace.ready_at(D) == 0.0

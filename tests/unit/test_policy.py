@@ -97,6 +97,12 @@ def test_a_provider_that_has_no_time_left_lets_the_next_one_try_until_the_deadli
     assert (decision.state, decision.refused) == (state, refused)
 
 
+def test_what_a_provider_may_have_taken_goes_over_no_other_for_want_of_time():
+    soon = NOW + timedelta(seconds=1)
+    decision = after(Outcome(Verdict.DEFERRED, Phase.RCPT), expires_at=soon, in_doubt=1)
+    assert (decision.state, decision.refused) == (State.FAILED, False)
+
+
 @pytest.mark.parametrize(("left", "state"), [(29, "expired"), (30, "expired"), (31, "deferred")])
 def test_in_doubt_with_no_time_to_send_again_it_expires_and_never_falls_back(left, state):
     decision = after(Outcome(Verdict.UNKNOWN, Phase.DOT), expires_at=NOW + timedelta(seconds=left))

@@ -72,3 +72,40 @@ async def test_of_many_who_wait_only_one_draws():
     rate = Rate(10, drawn)
     await asyncio.gather(*(rate.take(Priority.URGENT) for _ in range(10)))
     assert drawn.asked == [10]
+
+
+async def test_what_is_urgent_draws_before_all_who_wait():
+    chunks = asyncio.Queue()
+
+    async def drawn(_count):
+        await chunks.get()
+
+    rate, got = Rate(1, drawn), []
+
+    async def one(priority):
+        await rate.take(priority)
+        got.append(priority)
+
+    later = [asyncio.create_task(one(Priority.BULK)) for _ in range(3)]
+    await asyncio.sleep(0)
+    urgent = asyncio.create_task(one(Priority.URGENT))
+    await asyncio.sleep(0)
+    for _ in range(4):
+        chunks.put_nowait(None)
+    await asyncio.gather(urgent, *later)
+    assert got.index(Priority.URGENT) <= 1
+
+
+async def test_what_was_asked_for_is_not_lost_with_whoever_asked():
+    asked, comes = [], asyncio.Event()
+
+    async def drawn(count):
+        asked.append(count)
+        await comes.wait()
+
+    rate = Rate(1, drawn)
+    assert await taken(rate, Priority.NORMAL) == 0
+    comes.set()
+    async with asyncio.timeout(1):
+        await rate.take(Priority.NORMAL)
+    assert asked == [1]

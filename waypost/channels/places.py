@@ -30,10 +30,16 @@ class Places:
     def _kept_from(self, rank: int) -> int:
         return 1 if rank > Priority.URGENT.rank and self.most > 1 else 0
 
+    def take_now(self, priority: Priority) -> bool:
+        """Take one if there is one."""
+        if self._free <= self._kept_from(priority.rank):
+            return False
+        self._free -= 1
+        return True
+
     async def take(self, priority: Priority = Priority.NORMAL) -> None:
         """Wait for a place."""
-        if self._free > self._kept_from(priority.rank):
-            self._free -= 1
+        if self.take_now(priority):
             return
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (priority.rank, next(self._turns), given))
@@ -58,6 +64,7 @@ class Places:
         """Whether nobody has one."""
         return self._free == self.most
 
-    def wanted(self, priority: Priority) -> bool:
-        """Whether somebody at least as urgent waits for one."""
-        return any(rank <= priority.rank and not given.done() for rank, _, given in self._waiting)
+    def wanted(self, priority: Priority, *, by_others_of_it: bool = True) -> bool:
+        """Whether somebody more urgent waits for one, or somebody just as urgent."""
+        least = priority.rank if by_others_of_it else priority.rank - 1
+        return any(rank <= least and not given.done() for rank, _, given in self._waiting)

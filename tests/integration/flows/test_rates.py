@@ -2,14 +2,16 @@
 
 import asyncio
 import time
-from functools import partial
+from uuid import uuid4
 
+import httpx
 import pytest
+from ledgers import NOTE
 
-from tasks.rates import _draw, limit_name
-from waypost import Priority
+from tasks.rates import Shared, dispatch_of, limit_name
+from waypost import Batch, Priority
 from waypost.provider import Provider
-from waypost.rate import Alone, Rate
+from waypost.rate import Rate
 from waypost.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 def worker(name, per_second):
     rate = Rate(per_second)
-    rate.share(partial(_draw, name, rate, Alone(per_second)))
+    rate.share(Shared(name, rate).acquire)
     return rate
 
 
@@ -37,6 +39,50 @@ async def test_a_limit_that_is_too_small_for_a_chunk_is_made_as_the_settings_say
     async with asyncio.timeout(10):
         await worker("small", 50).take(Priority.NORMAL)
     assert (await client.read_global_concurrency_limit_by_name(limit_name("small"))).limit == 50
+
+
+async def test_a_rate_that_was_lowered_is_lowered_for_prefect_too(server, client):
+    await client.upsert_global_concurrency_limit_by_name(limit_name("lowered"), 100, 100.0)
+    rate, began = worker("lowered", 5), time.monotonic()
+    for _ in range(11):
+        await rate.take(Priority.URGENT)
+    assert time.monotonic() - began > 1
+    limit = await client.read_global_concurrency_limit_by_name(limit_name("lowered"))
+    assert (limit.limit, limit.slot_decay_per_second) == (5, 5)
+
+
+async def test_a_limit_that_was_deleted_meanwhile_is_made_again(server, client):
+    rate = worker("deleted", 2)
+    for _ in range(2):
+        await rate.take(Priority.URGENT)
+    await client.delete_global_concurrency_limit_by_name(limit_name("deleted"))
+    async with asyncio.timeout(10):
+        await rate.take(Priority.URGENT)
+
+
+async def test_prefect_is_not_asked_at_every_chunk_while_it_does_not_answer(monkeypatch, server):
+    asked = []
+
+    async def nobody_there(*_, **__):
+        asked.append(1)
+        raise httpx.ConnectError("nobody there")
+
+    monkeypatch.setattr("tasks.rates.rate_limit", nobody_there)
+    rate = worker("away", 10)
+    for _ in range(25):
+        await rate.take(Priority.URGENT)
+    assert len(asked) == 1
+
+
+async def test_without_prefect_runs_of_one_message_keep_the_rate_together(bench, monkeypatch):
+    monkeypatch.setattr("tasks.rates.alone", lambda: True)
+    settings = Settings(providers={"primary": Provider(url="smtp://h", rate=5)})
+    monkeypatch.setattr(bench.runtime, "settings", settings)
+    began = time.monotonic()
+    for _ in range(12):
+        await dispatch_of(Batch(NOTE, uuid4(), []))
+        await bench.runtime.standing("primary").rate.take(Priority.URGENT)
+    assert time.monotonic() - began > 1
 
 
 async def test_without_prefect_a_worker_keeps_the_rate_by_itself(monkeypatch, server):

@@ -1,0 +1,167 @@
+"""A run that ends early, however it ends, leaves its providers as it found them."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from bends import silence
+from ledgers import NOTE, attempt_rows, claimed, rows
+
+from waypost import Batch
+from waypost.breaker import Circuit
+from waypost.channels.memory import MemoryChannel
+from waypost.clock import now
+from waypost.delivery import Dispatch
+from waypost.ledger import NotRecorded
+from waypost.ledger.tables import notifications
+from waypost.message import render_one
+from waypost.notification import Delivery
+from waypost.outcome import Outcome, Phase, Verdict
+from waypost.provider import Provider
+from waypost.runtime import Runtime
+from waypost.settings import Settings
+from waypost.states import State
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+SETTINGS = Settings(templates=Path(__file__).parents[2] / "templates", sender="s@a.example")
+
+
+def runtime_of(ledger, *channels, **providers):
+    settings = SETTINGS.model_copy(update={"providers": providers})
+    return Runtime(settings, ledger, list(channels))
+
+
+async def begun(runtime, count=1, **changes):
+    """A run's way, and what it is to send."""
+    batch, notes = await claimed(runtime.ledger, count)
+    for note in notes:
+        for name, value in changes.items():
+            object.__setattr__(note, name, value)
+    members = [Delivery(render_one(runtime, NOTE, note), State.CLAIMED) for note in notes]
+    dispatch = Dispatch.of(runtime, Batch(NOTE, batch, members), None)
+    return dispatch, await dispatch.prepare(members)
+
+
+def due_for_a_probe(runtime, name):
+    standing = runtime.standing(name)
+    for _ in range(3):
+        standing.failed("refused")
+    standing.breaker.until = asyncio.get_running_loop().time() - 1
+    return standing
+
+
+async def cancelled(task, after=0.1):
+    await asyncio.sleep(after)
+    task.cancel()
+    began = monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return monotonic() - began
+
+
+@pytest.mark.parametrize("verb", ["GREETING", "RCPT", "DOT"])
+async def test_a_probe_that_was_cancelled_is_left_to_the_next_run(ledger, bent, smtp, verb):
+    channel = await smtp(bent(**{verb: silence}), attempt_seconds=60)
+    runtime = runtime_of(ledger, channel)
+    standing = due_for_a_probe(runtime, channel.name)
+    dispatch, members = await begun(runtime)
+    await cancelled(asyncio.create_task(dispatch.send(members)), 0.3)
+    assert standing.breaker.circuit is not Circuit.PROBING
+    assert standing.admits()
+    await runtime.recorder.close()
+
+
+async def test_a_probe_that_could_not_be_written_down_is_left_to_the_next_run(ledger, monkeypatch):
+    channel = MemoryChannel()
+    runtime = runtime_of(ledger, channel)
+    standing = due_for_a_probe(runtime, channel.name)
+    dispatch, members = await begun(runtime)
+
+    async def not_recorded(*_, **__):
+        raise NotRecorded("the ledger is away")
+
+    monkeypatch.setattr(runtime.recorder, "begin", not_recorded)
+    with pytest.raises(NotRecorded):
+        await dispatch.send(members)
+    assert standing.admits()
+
+
+async def test_messages_that_came_too_late_to_be_offered_are_no_failures_of_their_provider(
+    ledger, monkeypatch
+):
+    channel = MemoryChannel()
+    runtime = runtime_of(ledger, channel)
+    dispatch, members = await begun(runtime, 5, expires_at=now() + timedelta(seconds=0.3))
+    begin = runtime.recorder.begin
+
+    async def slow(*some, **more):
+        await asyncio.sleep(0.4)
+        return await begin(*some, **more)
+
+    monkeypatch.setattr(runtime.recorder, "begin", slow)
+    await dispatch.send(members)
+    assert len(await attempt_rows(ledger)) >= 3
+    assert runtime.standing(channel.name).breaker.circuit is Circuit.CLOSED
+
+
+async def test_a_run_that_is_to_stop_waits_for_no_place(ledger):
+    channel = MemoryChannel(places=1)
+    runtime = runtime_of(ledger, channel)
+    await channel.places.take()
+    dispatch, members = await begun(runtime, 2)
+    assert await cancelled(asyncio.create_task(asyncio.wait_for(dispatch.send(members), 5))) < 1
+    channel.places.give_back()
+    assert channel.places.idle
+
+
+async def test_what_was_not_yet_offered_when_the_run_was_to_stop_is_not(ledger, monkeypatch):
+    channel = MemoryChannel()
+    runtime = runtime_of(ledger, channel)
+    dispatch, members = await begun(runtime)
+    begin = runtime.recorder.begin
+
+    async def slow(*some, **more):
+        await asyncio.sleep(0.3)
+        return await begin(*some, **more)
+
+    monkeypatch.setattr(runtime.recorder, "begin", slow)
+    await cancelled(asyncio.create_task(dispatch.send(members)))
+    assert channel.sent == []
+    assert [one.words for one in await attempt_rows(ledger)] == ["stopped"]
+    assert [one.state for one in await rows(ledger, notifications)] == ["deferred"]
+
+
+async def test_what_has_expired_waits_for_no_rate_and_takes_none(ledger):
+    channel = MemoryChannel()
+    runtime = runtime_of(ledger, channel, memory=Provider(url="smtp://h", rate=0.01))
+    dispatch, members = await begun(runtime, 4, expires_at=now() + timedelta(seconds=0.5))
+    began = monotonic()
+    moved, _ = await dispatch.send(members)
+    assert monotonic() - began < 3
+    assert sorted(one.state for one in moved) == ["expired"] * 3 + ["sent"]
+
+
+async def test_what_is_in_doubt_goes_over_no_other_provider_when_its_own_has_no_time_left(ledger):
+    first, second = MemoryChannel("first"), MemoryChannel("second")
+    runtime = runtime_of(ledger, first, second)
+    for _ in range(3):
+        runtime.standing("first").failed("refused")
+    dispatch, members = await begun(runtime, in_doubt=1, expires_at=now() + timedelta(seconds=2))
+    moved, down = await dispatch.send(members)
+    assert moved == []
+    [deferred] = await dispatch.defer(members, down)
+    assert (deferred.state, deferred.refused) == ("failed", False)
+
+
+async def test_addresses_a_provider_repeats_are_not_told_of_its_circuit(ledger, caplog):
+    runtime = runtime_of(ledger, MemoryChannel())
+    standing = runtime.standing("memory")
+    words = "blocked: ada.lovelace@a.example"
+    with caplog.at_level(logging.WARNING):
+        for _ in range(50):
+            standing.answered("a.example", Outcome(Verdict.REFUSED, Phase.MAIL, 550, "5.7.1", words))
+    assert "left alone" in caplog.text
+    assert "ada.lovelace" not in caplog.text + standing.describe()
