@@ -5,6 +5,7 @@ The sandbox guards code, not data, so a context holds plain values only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -158,28 +159,22 @@ def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True,
 
 def _in_short_lines(html: str) -> str:
     """Between two attributes any white space will do, and the compiler writes lines of thousands of
-    characters: short enough (RFC 5322, section 2.1.1), a mail goes as it stands, and building it takes half."""
+    characters: short ones (RFC 5322, section 2.1.1) go as they stand, and building a mail takes half."""
     return html.replace(' style="', '\nstyle="')
 
 
 def _plain_letters(html: str) -> str:
     """HTML in ASCII alone, where what is beyond is rare: character references read the same and need no
-    transfer encoding. Only in style sheets they would not."""
+    transfer encoding. Only in style sheets and scripts they would not."""
     if html.isascii():
         return html
     plain = html.encode("ascii", "xmlcharrefreplace")
-    if len(plain) > len(html) * RARE or not (_head(html).isascii() or _style_sheets(html).isascii()):
+    if len(plain) > len(html) * RARE or not all(found[0].isascii() for found in _RAW.finditer(html)):
         return html
     return plain.decode()
 
 
-def _head(html: str) -> str:
-    """Everything up to the last style sheet."""
-    return html.rpartition("</style")[0]
-
-
-def _style_sheets(html: str) -> str:
-    return "".join(piece.partition("</style")[0] for piece in html.split("<style")[1:])
+_RAW = re.compile(r"<(style|script)\b.*?(?:</\1|\Z)", re.I | re.S)
 
 
 def render_line(part: str, template: jinja2.Template, context: Mapping[str, Any]) -> str:

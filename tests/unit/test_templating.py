@@ -246,3 +246,16 @@ def test_a_style_sheet_keeps_its_letters(tmp_path):
     mjml = "<mjml><mj-head><mj-style>p::after {{ '{' }} content: '→' }</mj-style></mj-head><mj-body><mj-section>"
     mjml += "<mj-column><mj-text>für {{ name }}</mj-text></mj-column></mj-section></mj-body></mjml>"
     assert "content: '→'" in rendered(write(tmp_path, body_mjml=mjml), name="x").html
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '<script type="application/ld+json">{"name": "Müller"}</script>',
+        "<STYLE>p::after {{ '{' }} content: 'Müller' }</STYLE>",
+    ],
+)
+def test_what_is_read_without_character_references_keeps_its_letters(tmp_path, raw):
+    mjml = f"<mjml><mj-body><mj-raw>{raw}</mj-raw><mj-section><mj-column><mj-text>für {{{{ name }}}}</mj-text>"
+    mjml += "</mj-column></mj-section></mj-body></mjml>"
+    assert "Müller" in rendered(write(tmp_path, body_mjml=mjml), name="x").html
