@@ -163,7 +163,7 @@ def test_it_notices_lanes_that_are_the_wrong_way_round(noticed, monkeypatch):
 
 def test_it_notices_places_that_are_neither_kept_nor_given_back_for_who_is_urgent(noticed, monkeypatch):
     monkeypatch.setattr(Places, "_kept_from", lambda *_: 0)
-    monkeypatch.setattr(Places, "wanted", lambda *_: False)
+    monkeypatch.setattr(Places, "wanted", lambda *_, **__: False)
     assert noticed("went while urgent waited")
 
 
