@@ -48,11 +48,11 @@ def test_who_takes_the_runs(pool, online, advice):
 
 
 @pytest.mark.parametrize(
-    ("worker", "lives"),
-    [(seen(4), True), (seen(34), True), (seen(36), False), (seen(4, status="OFFLINE"), False)],
+    ("seconds", "status", "lives"),
+    [(4, "ONLINE", True), (34, "ONLINE", True), (36, "ONLINE", False), (4, "OFFLINE", False)],
 )
-def test_a_worker_that_was_killed_is_not_there_for_long(worker, lives):
-    assert worker_finding(pool(), [worker], {}).ok is lives
+def test_a_worker_that_was_killed_is_not_there_for_long(seconds, status, lives):
+    assert worker_finding(pool(), [seen(seconds, status=status)], {}).ok is lives
 
 
 def test_when_the_last_sign_of_life_was_is_told():
