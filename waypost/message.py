@@ -108,7 +108,7 @@ def _mail(runtime: Runtime, notification: Notification, address: str, words: Wor
 
 
 def explain(error: ValidationError) -> str:
-    """`data.lines.0.quantity: not more than 0; ...`, without any of the input."""
+    """`data.lines.0.quantity: has to be more than 0; ...`, without any of the input."""
     return "; ".join(
         f"{_place(part['loc'])}: {in_words(part)}"
         for part in error.errors(include_input=False, include_url=False)[:5]

@@ -31,7 +31,7 @@ class Every(Facts):
     [
         ('{"hue": 1}', "hue: no such field"),
         ('{"line": 5}', "line: not text"),
-        ('{"count": 0}', "count: not more than 0"),
+        ('{"count": 0}', "count: has to be more than 0"),
         ('{"count": 10}', "count: more than 9"),
         ('{"count": "hunter2"}', "count: not a whole number"),
         ('{"count": 1.5}', "count: not a whole number"),

@@ -47,9 +47,12 @@ class AppriseChannel:
         self._url = url
         self._attempt_seconds = attempt_seconds
         self._limits: dict[asyncio.Task[Any] | None, asyncio.Timeout] = {}
-        filled = _filled(url, phone="+15550100", email="a@b.example", id="someone")
+        filled = _filled(url, phone="+12025550100", email="a@b.example", id="someone")
         if filled is None or _service(filled) is None:
-            raise ValueError("not an Apprise URL (its services are listed in Apprise's documentation)")
+            raise ValueError(
+                "not an Apprise URL: no service begins like that, or it lacks what its service needs, or has"
+                " it in another form (Apprise's documentation lists the services)"
+            )
 
     async def open(self) -> None:
         """Nothing is kept open: each message is a request of its own."""

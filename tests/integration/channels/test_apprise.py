@@ -102,6 +102,19 @@ async def test_a_wrong_url_is_refused_without_repeating_or_logging_it(logged, ur
     assert "hunter2" not in str(refused.value) + "".join(logged)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "signal://localhost:8080/+12025550111/{phone}",
+        "bulksms://user:password@{phone}",
+        "clicksend://user:key@{phone}",
+        "voipms://password:a@b.example/12025550111/{phone}",
+    ],
+)
+def test_a_service_that_needs_a_whole_phone_number_is_known(url):
+    AppriseChannel("apprise", "sms", url)
+
+
 async def test_nothing_about_a_message_is_logged(logged, channel, web, write):
     web.status = 400
     await channel.send(write("your code is 123456", channel="sms", phone="+4917099999"))
