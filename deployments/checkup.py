@@ -232,7 +232,7 @@ async def _providers(settings: Settings) -> list[Finding]:
     try:
         available = providers(settings)
     except ValueError as error:
-        advice = "mend that setting; docs/settings.md shows its form"
+        advice = "mend that setting; docs/providers.md shows its form"
         return [Finding("providers", ok=False, found=str(error), advice=advice)]
     findings: list[Finding] = []
     for channel in available:
@@ -246,7 +246,7 @@ async def _providers(settings: Settings) -> list[Finding]:
             await channel.close()
     stranded = [name for name, one in registered().items() if not steps(one.type.route, available)]
     if stranded:
-        advice = "set WAYPOST_SMTP_URL, or start `waypost up` for a development mailbox"
+        advice = "set WAYPOST_SMTP_URL or WAYPOST_PROVIDERS, or start `waypost up` for a development mailbox"
         found = f"no provider for {', '.join(stranded)}"
         findings.append(Finding("providers", ok=False, found=found, advice=advice))
     return findings
