@@ -62,10 +62,10 @@ class Breaker:
         if broke_off(outcome):
             self.failed(str(outcome), moment)
             return
-        self._failures = 0
-        self._answers.append(blames_us(outcome))
+        self._failures, blamed = 0, blames_us(outcome)
+        self._answers.append(blamed)
         if self.circuit is Circuit.PROBING:
-            if blames_us(outcome):
+            if blamed:
                 self._open(self.why, moment)
             else:
                 self._close()

@@ -47,7 +47,7 @@ def _named(settings: Settings) -> Iterator[tuple[str, str, Provider]]:
 def _made(name: str, provider: Provider, settings: Settings) -> Channel:
     url, seconds = provider.url.get_secret_value(), settings.attempt_seconds
     scheme = url.partition(":")[0].lower()
-    # Imported where they are asked for: Apprise takes a second, httpx a third of one.
+    # Imported where they are asked for: Apprise takes a second.
     if name in ("smtp", "smtp-backup") or scheme in ("smtp", "smtps"):
         return _smtp(name, provider, url, settings)
     if scheme == "maildir":

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import apprise
 
 from waypost.channels import ChannelUnavailable, replies
+from waypost.channels.handover import LAST_WORD_SECONDS
 from waypost.channels.places import Places
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase, Verdict
@@ -28,7 +29,6 @@ _NOT_OPENED = re.compile(
     r"|NameResolutionError|CERTIFICATE_VERIFY_FAILED",
     re.IGNORECASE,
 )
-LAST_WORD_SECONDS = 3.0  # how long an answer is waited for once the sender is to stop
 
 _LOGGER = logging.getLogger("apprise")
 _LOGGER.setLevel(logging.DEBUG)

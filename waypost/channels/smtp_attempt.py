@@ -6,11 +6,10 @@ import asyncio
 from dataclasses import dataclass
 
 from waypost.channels import replies
+from waypost.channels.handover import LAST_WORD_SECONDS
 from waypost.channels.smtp_dialogue import Dialogue
 from waypost.channels.smtp_wire import Wire
 from waypost.outcome import Outcome, Phase
-
-LAST_WORD_SECONDS = 3.0  # how long the answer to a final dot is waited for once the sender is to stop
 
 
 @dataclass(slots=True)

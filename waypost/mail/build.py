@@ -15,9 +15,8 @@ from uuid import UUID
 
 from waypost.mail import unsubscribe
 from waypost.mail.attachment import Attachment
-from waypost.mail.headers import HeaderError, mailbox, parse_mailbox, reply_to, text
+from waypost.mail.headers import MAX_LINE, HeaderError, mailbox, parse_mailbox, reply_to, text
 from waypost.mail.parts import body
-from waypost.mail.unsubscribe import MAX_LINE
 
 
 @dataclass(frozen=True, slots=True)

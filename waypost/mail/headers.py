@@ -23,6 +23,7 @@ _PLAIN_NAME = re.compile(r"^[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]*$")
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
 _NOT_ONE = "not one sender such as 'Shop <no-reply@shop.example>'"
 SENSIBLE = 78  # RFC 5322, section 2.1.1: what a line should keep to
+MAX_LINE = 998  # and what it must
 
 
 class HeaderError(ValueError):

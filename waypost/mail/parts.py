@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from waypost.mail.attachment import Attachment, AttachmentError, head
-from waypost.mail.unsubscribe import MAX_LINE
+from waypost.mail.headers import MAX_LINE
 
 _LINE = 76
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 
-from waypost.mail.headers import SENSIBLE, HeaderError, is_plain
-
-MAX_LINE = 998  # RFC 5322, section 2.1.1
+from waypost.mail.headers import MAX_LINE, SENSIBLE, HeaderError, is_plain
 
 # RFC 3986: what an address is made of, with something after its scheme. Neither blanks nor < and >.
 _ADDRESS = re.compile(r"(?:https?://|mailto:)[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
