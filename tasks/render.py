@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.runs import step
-from waypost import Batch
+from waypost import Batch, clock
 from waypost.attaching import attached
 from waypost.mail.attachment import AttachmentError
 from waypost.message import render_one
@@ -36,13 +35,13 @@ async def _render(notifications: Batch[Notification]) -> Batch[Rendered]:
         await mint(runtime, notifications.items) if mint and notifications.items else {}
     )
     rendered: list[Rendered] = []
-    rest_at = time.monotonic() + SLICE_SECONDS
+    rest_at = clock.steady() + SLICE_SECONDS
     for notification in notifications:
         private = minted.get(notification.id, {})
         rendered.append(await _one(runtime, notifications.type, notification, private))
-        if time.monotonic() >= rest_at:
+        if clock.steady() >= rest_at:
             await asyncio.sleep(0)
-            rest_at = time.monotonic() + SLICE_SECONDS
+            rest_at = clock.steady() + SLICE_SECONDS
     return Batch(notifications.type, notifications.id, rendered)
 
 

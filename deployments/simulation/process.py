@@ -45,13 +45,13 @@ class Process:
         self.skew = 0.0
         self._fate = fate
         self._say = say
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # in their order, as a set would not have them
         self.trouble: list[str] = []
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
         """The task is this process's, and ends with it."""
-        self._tasks.append(task)
-        task.add_done_callback(_noticed)
+        self._tasks[task] = None
+        task.add_done_callback(self._has_ended)
 
     async def step(self, what: str) -> None:
         """About to touch the world, or having just touched it. Others may act first; it may end here."""
@@ -68,13 +68,18 @@ class Process:
     def kill(self) -> None:
         """End it, with everything it was doing."""
         self.dead = True
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
 
     async def gone(self) -> None:
         """Wait until nothing of a killed process is left."""
-        while left := [task for task in self._tasks if not task.done()]:
-            await asyncio.wait(left)
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    def _has_ended(self, task: asyncio.Task[Any]) -> None:
+        del self._tasks[task]
+        if not task.cancelled():
+            task.exception()  # being killed is nothing that asyncio should complain of
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Do `work` beside the rest. What it fails of is kept as trouble: no fault of the simulation's own
@@ -93,12 +98,6 @@ class Process:
             return asyncio.get_running_loop().create_task(main())
         finally:
             self.present.reset(token)
-
-
-def _noticed(task: asyncio.Task[Any]) -> None:
-    """Being killed is nothing that asyncio should complain of."""
-    if not task.cancelled():
-        task.exception()
 
 
 def task_factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:

@@ -30,6 +30,7 @@ from waypost.templating import Templates
 ENDS_WITHIN = 1200.0  # seconds after which what has not come to an end is stuck
 RESTART_SECONDS = 2.0
 LOOK_SECONDS = 3.0
+LOOK_AT_THE_CLOCK_SECONDS = 0.0005  # work takes no time here: so that it pauses, looking at the clock does
 RETENTION_DAYS = 30 / 86400  # half a minute
 
 
@@ -78,7 +79,11 @@ class _World:
 
     async def run(self) -> None:
         asyncio.get_running_loop().set_task_factory(task_factory)
-        with clock.told_by(lambda: self._around.by_the_clock_of(Process.present.get())):
+        looks = count()
+        with clock.told_by(
+            lambda: self._around.by_the_clock_of(Process.present.get()),
+            steady=lambda: next(looks) * LOOK_AT_THE_CLOCK_SECONDS,
+        ):
             try:
                 everybody = [
                     asyncio.create_task(self._keep_alive(f"worker {number}"))

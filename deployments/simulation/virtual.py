@@ -6,6 +6,10 @@ import asyncio
 import selectors
 from typing import Any
 
+# What every turn of the loop takes. asyncio wakes sleepers up to a clock's tick early: if turns took no time,
+# who sleeps until an exact moment could wake just before it, for ever.
+TURN_SECONDS = 1e-6
+
 
 class Stuck(RuntimeError):
     """Everybody waits, and nobody for the clock: a deadlock."""
@@ -20,7 +24,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         """Instead of sleeping until `timeout`, move the clock there."""
         if timeout is None:
             raise Stuck("nobody waits for the clock any more")
-        self.time += max(timeout, 0.0)
+        self.time += max(timeout, 0.0) + TURN_SECONDS
         return super().select(0)
 
 

@@ -3,6 +3,7 @@ itself: it replays, and it notices."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -14,7 +15,7 @@ from processes import REPOSITORY
 
 from deployments import telling
 from deployments.dispatcher import Dispatcher
-from deployments.simulation import campaign
+from deployments.simulation import campaign, virtual
 from deployments.simulation.scenario import simulate
 from deployments.simulation.surroundings import prepare
 from waypost import clock, policy, priority
@@ -91,6 +92,24 @@ def test_a_seed_that_fails_fails_again(seed, monkeypatch):
     assert totals.late > 0
     [first, *_] = totals.bad
     assert first == seed(first.seed)
+
+
+def test_sleeping_until_a_moment_ends_beside_somebody_who_never_rests():
+    async def sleeps_until(moment):
+        time, looks = asyncio.get_running_loop().time, 0
+        restless = asyncio.create_task(never_rests())
+        while (rest := moment - time()) > 0:
+            looks += 1
+            assert looks < 1000
+            await asyncio.sleep(rest)
+        restless.cancel()
+
+    async def never_rests():
+        while True:
+            await asyncio.sleep(0)
+
+    for moment in (1e-10, 39.85700170199197, 1199.9):
+        virtual.run(sleeps_until(moment))
 
 
 def test_it_notices_a_doubt_that_nobody_wrote_down(noticed, monkeypatch):
