@@ -95,8 +95,10 @@ def test_a_seed_that_fails_fails_again(seed, monkeypatch):
 
 
 def test_sleeping_until_a_moment_ends_beside_somebody_who_never_rests():
-    async def sleeps_until(moment):
+    async def sleeps_until_just_after(moment):
+        await asyncio.sleep(moment)
         time, looks = asyncio.get_running_loop().time, 0
+        moment = time() + 5e-10  # less than a tick of the clock away
         restless = asyncio.create_task(never_rests())
         while (rest := moment - time()) > 0:
             looks += 1
@@ -108,8 +110,8 @@ def test_sleeping_until_a_moment_ends_beside_somebody_who_never_rests():
         while True:
             await asyncio.sleep(0)
 
-    for moment in (1e-10, 39.85700170199197, 1199.9):
-        virtual.run(sleeps_until(moment))
+    for moment in (0.0, 39.85700170199197, 1199.9):
+        virtual.run(sleeps_until_just_after(moment))
 
 
 def test_it_notices_a_doubt_that_nobody_wrote_down(noticed, monkeypatch):
@@ -177,13 +179,13 @@ def test_it_notices_urgent_types_that_wait_for_prefect_to_return(noticed, monkey
 
 def test_it_notices_lanes_that_are_the_wrong_way_round(noticed, monkeypatch):
     monkeypatch.setattr(priority, "_ORDER", priority._ORDER[::-1])
-    assert noticed("went while urgent waited")
+    assert noticed("went while urgent waited", seeds=5 * SEEDS)  # few seeds have that many wait at once
 
 
 def test_it_notices_places_that_are_neither_kept_nor_given_back_for_who_is_urgent(noticed, monkeypatch):
     monkeypatch.setattr(Places, "_kept_from", lambda *_: 0)
     monkeypatch.setattr(Places, "wanted", lambda *_, **__: False)
-    assert noticed("went while urgent waited")
+    assert noticed("went while urgent waited", seeds=5 * SEEDS)  # few seeds have that many wait at once
 
 
 def test_it_notices_a_hold_that_takes_nothing_back(noticed, monkeypatch):
