@@ -40,7 +40,7 @@ async def servers(
 ) -> AsyncGenerator[tuple[Settings, Place]]:
     """Start what the settings leave to us, yield settings that point at it, stop it afterwards.
 
-    An existing Prefect server (PREFECT_API_URL) and mail servers that are set are used as they are.
+    An existing Prefect server (PREFECT_API_URL) and who takes mail by the settings are used as they are.
     Raises PortTaken, waypost.child.ChildFailed.
     """
     home = prepare_home(settings)
@@ -58,7 +58,7 @@ async def servers(
             say("starting the Prefect server")
             api = await stack.enter_async_context(prefect_server.running(home, host, port))
         mailbox: Mailbox | None = None
-        if settings.smtp_url is None:
+        if not place.names_mail(settings):
             smtp_port = _free(host, ports.smtp, "--smtp-port", "development mailbox")
             texts_port = _free(host, ports.texts, "--texts-port", "development mailbox's texts")
             say("starting the development mailbox")

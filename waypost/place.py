@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from waypost.provider import Provider
 from waypost.settings import Settings
 
 FILE = "running.json"
@@ -112,9 +113,22 @@ def pointed_at(settings: Settings, here: Place) -> Settings:
     if here.embedded and not os.environ.get("PREFECT_API_URL"):
         os.environ["PREFECT_API_URL"] = here.api
         os.environ["PREFECT_HOME"] = str(settings.home / "prefect")
-    if here.mailbox is None or settings.smtp_url is not None:
+    if here.mailbox is None or names_mail(settings):
         return settings
     filled = {"smtp_url": SecretStr(here.mailbox.smtp_url)}
     if settings.fallback_url is None:
         filled["fallback_url"] = SecretStr(here.mailbox.texts_url)
     return settings.model_copy(update=filled)
+
+
+def names_mail(settings: Settings) -> bool:
+    """Whether `settings` name who takes mail. The development mailbox is nobody's then, or it would come
+    before them, and what is meant for people would end in its folder."""
+    if settings.smtp_url is not None or settings.smtp_backup_url is not None:
+        return True
+    return any(_serves_mail(provider) for provider in settings.providers.values())
+
+
+def _serves_mail(provider: Provider) -> bool:
+    scheme = provider.url.get_secret_value().partition(":")[0].lower()
+    return provider.kind == "email" or scheme in ("smtp", "smtps", "maildir")

@@ -74,6 +74,17 @@ def test_what_nobody_takes_up_waits_in_the_ledger_and_goes_out_later(tmp_path):
     assert started.stop() == 0
 
 
+def test_where_providers_are_named_for_mail_there_is_no_development_mailbox(tmp_path):
+    own = {"WAYPOST_PROVIDERS": json.dumps({"own": {"url": f"maildir://{tmp_path}/own"}})}
+    started = start(tmp_path / "home", **own)
+    (tmp_path / "one.jsonl").write_text(json.dumps(order("1")))
+    done = started.run("send", "order-confirmation", "--from", str(tmp_path / "one.jsonl"), **own)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert started.here.mailbox is None
+    assert len(list((tmp_path / "own").glob("new/*"))) == 1
+    assert started.stop() == 0
+
+
 def test_killed_in_the_middle_everything_arrives_and_the_doubtful_are_few(tmp_path):
     home = tmp_path / "home"
     hasty = {"WAYPOST_LEASE_SECONDS": "5"}

@@ -25,7 +25,8 @@ def up(
 ) -> None:
     """Start a Prefect server, a development mailbox and a worker, and run until Ctrl-C.
 
-    What the settings name already (PREFECT_API_URL, WAYPOST_SMTP_URL) is used instead of started.
+    What the settings name already (PREFECT_API_URL; WAYPOST_SMTP_URL, or a mail provider of
+    WAYPOST_PROVIDERS) is used instead of started.
     """
     from waypost.process import run_until_signalled
 
