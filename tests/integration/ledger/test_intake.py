@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import sqlalchemy as sa
-from ledgers import GROUPED, LONG_AGO, NOTE, ask, change, rows, run_sql
+from ledgers import GROUPED, LONG_AGO, NOTE, ask, change, rows, run_sql, taken
 from sqlalchemy import event
 
 from waypost import Recipient
@@ -79,6 +79,14 @@ async def test_a_recipient_without_id_is_known_by_its_address(ledger):
     await accept(ledger, NOTE, [ask(recipient=Recipient(email="Ada@a.example"))])
     [row] = await rows(ledger, recipients)
     assert (row.key, row.email) == ("mailto:ada@a.example", "Ada@a.example")
+
+
+async def test_a_phone_once_given_beside_an_email_is_reached_by_who_gives_the_email_alone(ledger):
+    await accept(ledger, NOTE, [ask(recipient=Recipient(email="ada@a.example", phone="+15550100"))])
+    await accept(ledger, NOTE, [ask(recipient=Recipient(email="Ada@a.example"))])
+    _, (first, second) = await taken(ledger)
+    assert [n.recipient.address("sms") for n in (first, second)] == ["+15550100"] * 2
+    assert first.recipient.email == second.recipient.email == "Ada@a.example"
 
 
 async def test_deliver_at_and_expires_at_are_kept(ledger):
