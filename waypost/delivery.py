@@ -103,19 +103,37 @@ class Dispatch:
         """Give each its step; what could not be rendered, or cannot be reached, fails here."""
         ready: list[Delivery] = []
         hopeless: list[tuple[Delivery, Decision]] = []
+        doubted = await self._may_have_taken(deliveries)
         for delivery in deliveries:
+            provider = doubted.get(delivery.notification.id)
             if delivery.state is not State.CLAIMED:
                 ready.append(delivery)
             elif delivery.rendered.error:
                 hopeless.append((delivery, Decision(State.FAILED, delivery.rendered.error)))
-            elif (step := self._open_step(delivery.rendered, delivery.notification.step)) is None:
+            elif (step := self._step_of(delivery, provider)) is None:
                 # A setting that is missing is no reason to lose anything: it waits for one.
-                hopeless.append((delivery, self._put_off(delivery, self._unreached(delivery))))
+                hopeless.append((delivery, self._put_off(delivery, self._unreached(delivery, provider))))
             else:
                 ready.append(replace(delivery, step=step))
         return ready + await self._settle(hopeless)
 
-    def _unreached(self, delivery: Delivery) -> str:
+    async def _may_have_taken(self, deliveries: Sequence[Delivery]) -> dict[UUID, str]:
+        """The provider of each that is in doubt, which alone it may be sent through again: the ledger is
+        asked, as a step's number means another provider once their order or weights are changed."""
+        ids = [one.notification.id for one in deliveries if one.notification.in_doubt]
+        return await reading.last_providers(self.runtime.ledger, ids) if ids else {}
+
+    def _step_of(self, delivery: Delivery, provider: str | None) -> int | None:
+        """Where it goes first: through `provider`, if one is given, and else what its route says."""
+        rendered = delivery.rendered
+        if provider is None:
+            return self._open_step(rendered, delivery.notification.step)
+        steps = (number for number, step in enumerate(self._way(rendered)) if step[1].name == provider)
+        return next((number for number in steps if self._way(rendered)[number][0] in rendered.messages), None)
+
+    def _unreached(self, delivery: Delivery, provider: str | None) -> str:
+        if provider is not None:
+            return f"{provider} may have taken it, and is no provider of {self.type.name} now"
         address = delivery.notification.recipient.address
         reached = [kind for kind in self.type.kinds if address(kind)]
         return why_unreached(self.type.kinds, reached, [kind for kind, _ in self.route])

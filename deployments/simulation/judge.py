@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from deployments.simulation.journal import all_of
 from deployments.simulation.outside import Asked
 from deployments.simulation.provider import Delivered
-from deployments.simulation.surroundings import BEGAN, Surroundings
+from deployments.simulation.surroundings import Surroundings
 from deployments.simulation.types import CODE, DIGEST, TYPES
 from deployments.simulation.verdict import Verdict
-from deployments.simulation.weather import RECOVERY_SECONDS, Spell, longer, outside, within
+from deployments.simulation.weather import RECOVERY_SECONDS, Spell, longer, outside
 from waypost import Doubt
 from waypost.ledger.tables import attempts, idempotency_keys, notifications
 from waypost.outcome import Verdict as Answer
@@ -62,7 +62,7 @@ def judge(found: Verdict, around: Surroundings, asked: Sequence[Asked]) -> None:
         if len(tries[id]) < number
     ]
     for id, some in tries.items():
-        found.illegal += _after_a_doubt(rows[id], some, around)
+        found.illegal += _after_a_doubt(rows[id], some)
     found.illegal += _deleted_early(around)
     found.late += _late(delivered, around) + _kept_waiting(_ids(around, asked), around)
     _judge_digests(found, rows, delivered)
@@ -107,7 +107,7 @@ def _nowhere(rows: Rows, times: Counter[UUID]) -> list[str]:
     ]
 
 
-def _after_a_doubt(row: sa.Row[Any], tries: Sequence[sa.Row[Any]], around: Surroundings) -> list[str]:
+def _after_a_doubt(row: sa.Row[Any], tries: Sequence[sa.Row[Any]]) -> list[str]:
     """What is in doubt goes nowhere else, and is sent no oftener than its type says."""
     wrong: list[str] = []
     in_doubt = 0
@@ -119,16 +119,9 @@ def _after_a_doubt(row: sa.Row[Any], tries: Sequence[sa.Row[Any]], around: Surro
             wrong.append(f"{row.id}, {row.type}, was sent again after {in_doubt} UNKNOWN")
         if then.batch_id == before.batch_id:
             wrong.append(f"{row.id} went on to {then.provider} in the run that left it UNKNOWN")
-        elif then.provider != before.provider and not _was_down(around, then):
+        elif then.provider != before.provider:
             wrong.append(f"{row.id} went over {then.provider} when {before.provider} left it UNKNOWN")
     return wrong
-
-
-def _was_down(around: Surroundings, attempt: sa.Row[Any]) -> bool:
-    """Whether the first provider may have been down when the attempt was made, by a clock that may be
-    wrong: then that was tried before."""
-    moment = (attempt.started_at - BEGAN).total_seconds()
-    return bool(around.weather.jumps) or within(longer(around.weather.provider_down, 1.0), moment)
 
 
 def _deleted_early(around: Surroundings) -> list[str]:

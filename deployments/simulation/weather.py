@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar
 
 CALM_AFTER = 60.0  # seconds; from then on nothing goes wrong any more, and everything must come to an end
 RECOVERY_SECONDS = (
@@ -12,6 +13,7 @@ RECOVERY_SECONDS = (
 )
 
 Spell = tuple[float, float]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -96,6 +98,11 @@ class Weather:
         if astray := self.happens(self.runs_astray / 2):
             self.disturb()
         return astray
+
+    def shuffled(self, names: Iterable[T]) -> list[T]:
+        """In another order than before; in their own once it is calm."""
+        some = list(names)
+        return some if self.calm else self.random.sample(some, len(some))
 
     def happens(self, chance: float) -> bool:
         """Whether a fault of that chance comes now; none does once it is calm."""

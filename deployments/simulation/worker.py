@@ -158,11 +158,11 @@ class Worker:
 
 
 async def work(process: Process, around: Surroundings) -> None:
-    """Be a worker until killed."""
+    """Be a worker until killed. Every time it is another order its providers have: settings are changed."""
     ledger = GatedLedger(around.database, process, around.weather, LEASE)
     channels: list[Channel] = [
         ScriptedProvider(name, process, around.weather, mailbox, around.late, around.journal.illegal.append)
-        for name, mailbox in around.mailboxes.items()
+        for name, mailbox in around.weather.shuffled(around.mailboxes.items())
     ]
     runtime = Runtime(around.settings, ledger, channels, around.templates)
     runtime.adopt()

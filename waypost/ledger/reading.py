@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from waypost.clock import now
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
-from waypost.ledger.tables import batches, notifications
+from waypost.ledger.tables import attempts, batches, notifications
 from waypost.mail.address import mask, mask_in
 from waypost.states import TERMINAL, State
 
@@ -32,6 +32,21 @@ async def states(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, State]:
     wanted = sa.select(notifications.c.id, notifications.c.state).where(among(notifications.c.id, ids))
     rows = await ledger.read(lambda connection: connection.execute(wanted).all())
     return {id: State(state) for id, state in rows}
+
+
+async def last_providers(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Through whom each of those notifications was tried last; only those that were."""
+    last = (
+        sa.select(attempts.c.notification_id, sa.func.max(attempts.c.number).label("number"))
+        .where(among(attempts.c.notification_id, ids))
+        .group_by(attempts.c.notification_id)
+        .subquery()
+    )
+    wanted = sa.select(attempts.c.notification_id, attempts.c.provider).join(
+        last,
+        sa.and_(attempts.c.notification_id == last.c.notification_id, attempts.c.number == last.c.number),
+    )
+    return dict(await ledger.read(lambda connection: connection.execute(wanted).tuples().all()))
 
 
 async def totals(ledger: Ledger, intakes: Sequence[UUID]) -> Counter[State]:

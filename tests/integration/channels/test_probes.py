@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
@@ -12,6 +13,7 @@ from ledgers import NOTE, attempt_rows, claimed, rows
 
 from waypost import Batch
 from waypost.breaker import Circuit
+from waypost.channels import replies
 from waypost.channels.memory import MemoryChannel
 from waypost.clock import now
 from waypost.delivery import Dispatch
@@ -154,6 +156,32 @@ async def test_what_is_in_doubt_goes_over_no_other_provider_when_its_own_has_no_
     assert moved == []
     [deferred] = await dispatch.defer(members, down)
     assert (deferred.state, deferred.refused) == ("failed", False)
+
+
+async def test_what_is_in_doubt_stays_with_its_provider_when_their_order_changes_and_waits_when_it_is_gone(
+    ledger,
+):
+    first, second = MemoryChannel("first"), MemoryChannel("second")
+    first.answer = lambda _: replies.lost(Phase.DOT, "connection lost")
+    runtime = runtime_of(ledger, first, second)
+    dispatch, members = await begun(runtime)
+    await dispatch.send(members)
+    await runtime.recorder.close()
+
+    async def again(*channels):
+        later = Dispatch.of(runtime_of(ledger, *channels), Batch(NOTE, dispatch.batch, members), None)
+        note = replace(members[0].rendered.notification, in_doubt=1)
+        return later, await later.prepare(
+            [Delivery(replace(members[0].rendered, notification=note), State.CLAIMED)]
+        )
+
+    later, [one] = await again(second, first)
+    assert later.route[one.step][1] is first
+    _, [one] = await again(second)
+    assert (one.state, one.reason) == (
+        State.DEFERRED,
+        "first may have taken it, and is no provider of note now",
+    )
 
 
 async def test_addresses_a_provider_repeats_are_not_told_of_its_circuit(ledger, caplog):

@@ -20,7 +20,7 @@ from deployments.simulation.scenario import simulate
 from deployments.simulation.surroundings import prepare
 from waypost import clock, policy, priority
 from waypost.channels.places import Places
-from waypost.ledger import digests, holds, reaper, retention
+from waypost.ledger import digests, holds, reading, reaper, retention
 from waypost.ledger.batches import Leases
 from waypost.ledger.reaper import Reaper
 from waypost.notification import Notification
@@ -170,6 +170,14 @@ def test_it_notices_a_doubt_that_is_sent_again_and_again(noticed, monkeypatch):
             module, "doubtful", lambda said, _, __, due, ___: Decision(State.DEFERRED, said, due)
         )
     assert noticed("was sent again after")
+
+
+def test_it_notices_a_doubt_that_goes_where_its_step_leads_now(noticed, monkeypatch):
+    async def nobody(*_):
+        return {}
+
+    monkeypatch.setattr(reading, "last_providers", nobody)
+    assert noticed("left it UNKNOWN")
 
 
 def test_it_notices_urgent_types_that_wait_for_prefect_to_return(noticed, monkeypatch):
