@@ -17,7 +17,7 @@ from deployments.attendance import dispatcher_finding, worker_finding, written_a
 from deployments.registry import Registered, registered
 from deployments.runs import ANSWERS_WITHIN
 from deployments.worker import ResidentWorker
-from waypost.channels import ChannelUnavailable
+from waypost.channels import Channel, ChannelUnavailable, Untried
 from waypost.clock import now
 from waypost.finding import Finding
 from waypost.ledger import Ledger, LedgerBehind, claims, open_ledger, reading
@@ -238,7 +238,7 @@ async def _providers(settings: Settings) -> list[Finding]:
     for channel in available:
         try:
             await channel.open()
-            findings.append(Finding(channel.name, ok=True, found="takes messages"))
+            findings.append(Finding(channel.name, ok=True, found=_opened(channel)))
         except ChannelUnavailable as error:
             advice = "start that server, or mend its URL"
             findings.append(Finding(channel.name, ok=False, found=error.reason, advice=advice))
@@ -250,3 +250,10 @@ async def _providers(settings: Settings) -> list[Finding]:
         found = f"no provider for {', '.join(stranded)}"
         findings.append(Finding("providers", ok=False, found=found, advice=advice))
     return findings
+
+
+def _opened(channel: Channel) -> str:
+    """What is known of a channel that opened."""
+    if isinstance(channel, Untried):
+        return f"{channel.looked_at}; no more was tried, as that would send a message"
+    return "takes messages"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from waypost.channels.places import Places
 from waypost.notification import Message
@@ -53,3 +53,13 @@ class Channel(Protocol):
     async def close(self) -> None:
         """Let go of everything. Never raises."""
         ...
+
+
+@runtime_checkable
+class Untried(Protocol):
+    """A channel that has nothing to open: only a message shows whether it takes any.
+
+    looked_at: what is known to be right of it without one.
+    """
+
+    looked_at: str

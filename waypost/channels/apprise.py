@@ -39,6 +39,8 @@ _LOGGER.addHandler(logging.NullHandler())
 class AppriseChannel:
     """One Apprise URL. `{phone}`, `{email}` and `{id}` in it stand for the recipient's."""
 
+    looked_at = "its URL has the form that Apprise wants"
+
     def __init__(self, name: str, kind: str, url: str, attempt_seconds: float = 60.0) -> None:
         """Raises ValueError, without repeating the URL, when Apprise does not know it."""
         self.name = name

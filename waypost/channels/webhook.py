@@ -44,6 +44,8 @@ class _CalledOff(Exception):
 class WebhookChannel:
     """One address. `secrets` are keys of 24 to 64 bytes; each message is signed with all of them."""
 
+    looked_at = "its URL and secrets have the form they must have"
+
     def __init__(
         self,
         name: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import timedelta
 
 import pytest
@@ -11,13 +12,14 @@ from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
 from uuid_utils.compat import uuid7
 
 from deployments import presence, registry
-from deployments.checkup import _deployments, _pool, examine
+from deployments.checkup import _deployments, _pool, _providers, examine
 from deployments.registry import find
 from deployments.worker import ResidentWorker
 from waypost.clock import now
 from waypost.ledger import claims, intake
 from waypost.ledger.tables import batches
 from waypost.priority import Priority
+from waypost.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -109,3 +111,18 @@ async def test_what_nobody_starts_a_run_for_is_told_once_it_is_overdue(bench):
     assert "order-confirmation since" in told
     await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
     assert await overdue() == []
+
+
+async def test_of_each_provider_is_told_what_was_really_tried(tmp_path):
+    hook = {
+        "url": "webhook+https://shop.example/hooks",
+        "secrets": [f"whsec_{b64encode(bytes(24)).decode()}"],
+    }
+    texts = {"url": "twilio://AC0123456789abcdef0123456789abcdef:token@+12025550100/{phone}", "kind": "sms"}
+    named = {"shop": hook, "texts": texts, "copies": {"url": f"maildir://{tmp_path}/mails"}}
+    found = {one.what: one for one in await _providers(Settings(providers=named))}
+    assert all(one.ok for one in found.values())
+    for name, said in (("texts", "its URL has the form"), ("shop", "its URL and secrets have the form")):
+        assert found[name].found.startswith(said)
+        assert found[name].found.endswith("no more was tried, as that would send a message")
+    assert found["copies"].found == "takes messages"
