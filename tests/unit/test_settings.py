@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from waypost.cli.errors import explained
+from waypost.cli.errors import explained, pages
+from waypost.provider import Provider
 from waypost.settings import Settings, prepare_home, with_async_driver
 
 
@@ -91,9 +92,17 @@ def test_the_home_is_its_owners_alone(tmp_path):
     [
         ("hunter2", "WAYPOST_PROVIDERS: not JSON"),
         ('{"ses": "hunter2"}', "WAYPOST_PROVIDERS: ses: "),
-        ('{"Two Words": {"url": "smtp://u:hunter2@h"}}', "WAYPOST_PROVIDERS: Two Words"),
+        (
+            '{"Two Words": {"url": "smtp://u:hunter2@h"}}',
+            "WAYPOST_PROVIDERS: Two Words: a provider's name is of small letters",
+        ),
+        ('{"": {"url": "smtp://u:hunter2@h"}}', "WAYPOST_PROVIDERS: a provider's name is of small letters"),
+        ('{"ses": {"url": "smtp://u:hunter2@h", "kind": "E"}}', "WAYPOST_PROVIDERS: ses.kind: a kind is of "),
         ('{"ses": {"url": "smtp://u:hunter2@h", "rate": 0}}', "WAYPOST_PROVIDERS: ses.rate: "),
-        ('{"ses": {"url": "smtp://u:hunter2@h", "wait": 1}}', "WAYPOST_PROVIDERS: ses.wait: no such field"),
+        (
+            '{"ses": {"url": "smtp://u:hunter2@h", "wait": 1}}',
+            "WAYPOST_PROVIDERS: ses.wait: there is no such",
+        ),
         ('{"ses": {"url": "smtp://u:hunter2@h", "lanes": []}}', "WAYPOST_PROVIDERS: ses: lanes is empty"),
         ('{"ses": {"url": "smtp://h", "secrets": ["hunter2"]}}', "WAYPOST_PROVIDERS: ses: secrets sign"),
     ],
@@ -106,3 +115,27 @@ def test_a_provider_that_is_none_is_told_in_a_sentence_without_its_secret(monkey
     assert told is not None
     assert told.startswith(said)
     assert "hunter2" not in told + str(refused.value)
+
+
+def test_a_term_that_there_is_not_is_told_with_those_there_are(monkeypatch):
+    monkeypatch.setenv("WAYPOST_PROVIDERS", '{"ses": {"url": "smtp://h", "wait": 1}}')
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    terms = explained(refused.value).partition("; there are ")[2].split(", ")
+    assert terms == list(Provider.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "page"),
+    [
+        ({"PROVIDERS": '{"ses": {}}'}, "docs/providers.md"),
+        ({"POLL_SECONDS": "0"}, "docs/settings.md"),
+        ({"PROVIDERS": "[]", "POLL_SECONDS": "0"}, "docs/providers.md and docs/settings.md"),
+    ],
+)
+def test_the_page_named_is_the_one_that_tells_of_the_setting(monkeypatch, wrong, page):
+    for name, value in wrong.items():
+        monkeypatch.setenv(f"WAYPOST_{name}", value)
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert pages(refused.value) == page

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.markup import escape
 
 from waypost.cli.console import AsJson, out, print_json
-from waypost.cli.errors import explained
+from waypost.cli.errors import explained, pages
 from waypost.finding import Finding
 from waypost.place import connect
 from waypost.settings import Settings
@@ -40,7 +40,7 @@ def _examine(domain: bool) -> list[Finding]:
     try:
         settings = connect(Settings())
     except ValidationError as error:
-        advice = "mend that setting; docs/settings.md lists them all"
+        advice = f"mend that setting; see {pages(error)}"
         return [Finding("settings", ok=False, found=explained(error) or "", advice=advice)]
     return asyncio.run(_all(settings, domain))
 

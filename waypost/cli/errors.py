@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from waypost.provider import Provider
 from waypost.wording import in_words
+
+_LETTERS = "of small letters a to z, digits and hyphens"
+_NAME = f"a provider's name is {_LETTERS}, begins with a letter or a digit, and has 41 characters at most"
+_KIND = f"a kind is {_LETTERS}, begins with a letter, and has 41 characters at most"
 
 
 def explained(error: Exception) -> str | None:
     """What happened and what to do, or None for what nobody foresaw (a traceback serves better)."""
     if isinstance(error, ValidationError) and error.title == "Settings":
-        return "; ".join(_setting(part["loc"], in_words(part)) for part in error.errors())
+        return "; ".join(_setting(part) for part in error.errors())
     name = f"{type(error).__module__}.{type(error).__name__}"
     match name.split(".")[0], type(error).__name__:
         case (("httpx" | "httpcore"), _):
@@ -33,9 +39,31 @@ def explained(error: Exception) -> str | None:
             return None
 
 
-def _setting(where: tuple[int | str, ...], wrong: str) -> str:
-    name, *inside = map(str, where)
+def pages(error: ValidationError) -> str:
+    """The pages of docs/ that tell of the settings that are wrong."""
+    wrong = {"providers" if part["loc"][:1] == ("providers",) else "settings" for part in error.errors()}
+    return " and ".join(f"docs/{name}.md" for name in sorted(wrong))
+
+
+def _setting(part: ErrorDetails) -> str:
+    name, *inside = map(str, part["loc"])
+    wrong = in_words(part)
+    if name == "providers":
+        inside, wrong = _of_a_provider(inside, part["type"], wrong)
     return ": ".join(filter(None, (f"WAYPOST_{name.upper()}", ".".join(inside), wrong)))
+
+
+def _of_a_provider(inside: list[str], type: str, wrong: str) -> tuple[list[str], str]:
+    """Where in WAYPOST_PROVIDERS, and what is wrong there, with what may stand there instead."""
+    match inside, type:
+        case [name, "[key]"], _:
+            return [name], _NAME
+        case [_, _], "extra_forbidden":
+            return inside, f"there is no such term; there are {', '.join(Provider.model_fields)}"
+        case [_, "kind"], "string_pattern_mismatch":
+            return inside, _KIND
+        case _:
+            return inside, wrong
 
 
 def _first_line(error: object) -> str:
