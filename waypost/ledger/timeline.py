@@ -28,7 +28,7 @@ from waypost.ledger.tables import (
     released_holds,
 )
 from waypost.mail.address import mask_in
-from waypost.outcome import Verdict
+from waypost.outcome import Phase, Verdict
 from waypost.states import TERMINAL, State
 
 
@@ -221,9 +221,33 @@ def _tries(attempt: Attempt) -> Iterator[Happening]:
         return
     yield Happening(attempt.started_at, f"{name} begun", through, **where)
     verdict = "in doubt" if attempt.verdict == Verdict.UNKNOWN else attempt.verdict
-    words = (attempt.code, attempt.enhanced, attempt.words, attempt.phase and f"(at {attempt.phase})")
-    said = " ".join(str(word) for word in words if word)
-    yield Happening(attempt.finished_at, f"{name} {verdict}", said, **where)
+    yield Happening(attempt.finished_at, f"{name} {verdict}", _answer(attempt), **where)
+
+
+def _answer(attempt: Attempt) -> str:
+    """What the provider said, and how far the message had come: a mail server's answers by the command they
+    were given to, others in words."""
+    code, words, far = attempt.code, attempt.words, ""
+    if attempt.phase and attempt.channel == "email" and code:
+        far = f"at {attempt.phase}"
+    elif attempt.verdict == Verdict.UNKNOWN:
+        far = "it may have arrived"
+    elif attempt.phase and attempt.verdict != Verdict.ACCEPTED:
+        far = _FAR.get(attempt.phase, f"at {attempt.phase}")
+    said = [
+        None if words.startswith(f"HTTP {code}") else code,
+        attempt.enhanced,
+        None if words == attempt.verdict else words,
+        f"({far})" if far else None,
+    ]
+    return " ".join(str(word) for word in said if word)
+
+
+_FAR: Mapping[str, str] = {
+    **dict.fromkeys((Phase.CONNECT, Phase.MAIL, Phase.RCPT), "before the message was handed over"),
+    Phase.DATA: "while the message was handed over",
+    Phase.DOT: "in answer to the message",
+}
 
 
 def _runs(

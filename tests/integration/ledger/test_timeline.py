@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from ledgers import LONG_AGO, NOTE, accepted, ask, bundled, change, claimed, lost, rows, run_sql, taken
 
+from waypost.channels import replies
 from waypost.clock import now
 from waypost.ids import new_id
 from waypost.ledger import batches, claims, intake
@@ -26,8 +27,8 @@ pytestmark = pytest.mark.anyio
 REFUSED = Outcome(Verdict.REFUSED, Phase.RCPT, 550, "5.1.1", "no someone@a.example here")
 
 
-async def attempt(ledger, batch, id, decision, outcome=REFUSED, run=None):
-    recorder, begin = Recorder(ledger), Begin(id, batch, "email", "smtp", run)
+async def attempt(ledger, batch, id, decision, outcome=REFUSED, run=None, channel="email"):
+    recorder, begin = Recorder(ledger), Begin(id, batch, channel, "smtp", run)
     await recorder.begin(begin)
     await recorder.finish(Finish(id, batch, decision, 0, begin.id, outcome))
 
@@ -60,6 +61,42 @@ async def test_a_whole_life_in_order_with_addresses_masked(ledger):
     assert story[-1][1] == "refused by s***e@a.example"
     found = await explain(ledger, one.id)
     assert (found.recipient, [a.number for a in found.attempts]) == ("r0 ***@a.example", [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("channel", "outcome", "said"),
+    [
+        ("email", Outcome(Verdict.ACCEPTED, Phase.DOT, 250, "2.0.0", "queued"), "250 2.0.0 queued (at dot)"),
+        ("email", Outcome(Verdict.ACCEPTED, Phase.DOT, words="in the folder"), "in the folder"),
+        (
+            "email",
+            Outcome(Verdict.DEFERRED, Phase.RCPT, words="connection lost"),
+            "connection lost (before the message was handed over)",
+        ),
+        (
+            "email",
+            Outcome(Verdict.DEFERRED, Phase.DATA, words="no space left"),
+            "no space left (while the message was handed over)",
+        ),
+        ("sms", Outcome(Verdict.ACCEPTED, Phase.DOT, words="accepted"), ""),
+        ("sms", replies.http(200), "HTTP 200"),
+        ("webhook", replies.http(410), "HTTP 410 (in answer to the message)"),
+        (
+            "webhook",
+            replies.lost(Phase.CONNECT, "stopped"),
+            "stopped (before the message was handed over)",
+        ),
+        (
+            "push",
+            replies.lost(Phase.DOT, "no answer within 60 s"),
+            "no answer within 60 s (it may have arrived)",
+        ),
+    ],
+)
+async def test_how_far_an_attempt_came_is_told_in_words_of_its_channel(ledger, channel, outcome, said):
+    batch, [one] = await claimed(ledger)
+    await attempt(ledger, batch, one.id, Decision(State.FAILED), outcome, channel=channel)
+    assert (await told(ledger, one.id))[4][1] == said
 
 
 async def test_lines_lead_to_their_batch_and_run(ledger):
