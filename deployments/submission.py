@@ -51,7 +51,8 @@ class Rejection:
 
 @dataclass(slots=True)
 class Submission:
-    """What became of a file. `states` is as of the last look; `lines` leaves empty ones out."""
+    """What became of a file. `states` is as of the last look, or else of when it was accepted; `lines` leaves
+    empty ones out; `held` is whether the type was found held."""
 
     type: str
     lines: int = 0
@@ -65,6 +66,7 @@ class Submission:
     states: Counter[State] = field(default_factory=Counter[State])
     reasons: dict[str, int] = field(default_factory=dict[str, int])
     trouble: str = ""
+    held: bool = False
     moved_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -105,7 +107,7 @@ class Submission:
             rows.append(("counted in an open notification", self.grouped))
         if self.rejections:
             rows.append(("rejected", len(self.rejections)))
-        waiting = {State.ACCEPTED: "waiting for a run"}
+        waiting = {State.ACCEPTED: "waiting for its type's release" if self.held else "waiting for a run"}
         return rows + [(waiting.get(s, str(s)), count) for s, count in sorted(self.states.items())]
 
 
@@ -158,11 +160,13 @@ def _count(sent: Submission, numbers: list[int], receipts: list[Receipt]) -> Non
                 sent.rejections.append(Rejection(number, f"idempotency_key: {receipt.reason}"))
             case Answer.ACCEPTED:
                 sent.accepted += 1
+                sent.states[receipt.state or State.ACCEPTED] += 1
 
 
 async def watch(ledger: Ledger, sent: Submission, every: float = 0.3) -> AsyncGenerator[int]:
     """Look at the ledger until all that was accepted has settled, or `trouble` says why it does not go on;
     yields how many have settled."""
+    sent.moved_at = time.monotonic()
     while not sent.trouble:
         before = sent.states
         sent.states = await reading.totals(ledger, sent.intakes)
@@ -182,7 +186,7 @@ async def _hindrance(ledger: Ledger, sent: Submission) -> str:
     """Why it does not go on, and what to do; empty while it may."""
     for held in await holds.held_types(ledger):
         if held.type == sent.type:
-            why = held.reason or "no reason given"
+            sent.held, why = True, held.reason or "no reason given"
             return f"{sent.type} is held ({why}). {SAFE}, and `waypost release {sent.type}` lets it go out"
     if not seems_stuck(sent):
         return ""

@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from asks import order
+from asks import alert, order
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments import submission
@@ -43,6 +43,14 @@ async def test_of_a_held_type_it_is_said_at_once(bench):
         "`waypost release order-confirmation` lets it go out"
     )
     assert (made.good, made.accepted) == (False, 1)
+    assert made.summary_rows()[2:] == [("waiting for its type's release", 1)]
+
+
+async def test_what_waits_for_a_digest_is_counted_as_held_though_nobody_watches(bench):
+    lines = [json.dumps(alert(digest=digest)).encode() for digest in (True, False)]
+    made = await submit(bench.runtime.ledger, find("alert"), lines)
+    assert made.summary_rows()[2:] == [("waiting for a run", 1), ("held", 1)]
+    assert made.summary()["states"] == {"accepted": 1, "held": 1}
 
 
 @pytest.mark.parametrize(("api", "said"), [(None, NOBODY), (NOWHERE, AWAY)])
