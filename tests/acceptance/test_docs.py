@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -67,6 +68,12 @@ def test_the_readmes_own_type_works_in_a_checkout(tmp_path):
         assert 'href="https://track.example/7"' in mail.get_body(("html",)).get_content()
     finally:
         assert ours.stop() == 0
+
+
+def test_whose_code_the_readme_checks_is_sent_one_by_the_samples():
+    named = re.search(r"`waypost verify (\S+) CODE`", (REPOSITORY / "README.md").read_text()).group(1)
+    samples = (REPOSITORY / "waypost" / "demo" / "signups.jsonl").read_text().splitlines()
+    assert named in {json.loads(line)["recipient"].get("id") for line in samples}
 
 
 def test_the_demo_sends_all_it_accepts(tmp_path):
