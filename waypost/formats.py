@@ -48,7 +48,8 @@ _REMEMBERED = 20_000
 
 
 def _reader(context: Context) -> str:
-    return context["recipient"]["locale"]
+    # What the run gave: to look it up among what the template may have set takes as long as all the rest.
+    return context.parent["recipient"]["locale"]
 
 
 @pass_context
@@ -76,15 +77,23 @@ def _number(value: Decimal | int, locale: str) -> str:
 @pass_context
 def percent(context: Context, fraction: Decimal) -> str:
     """`0.15` as `15 %`."""
-    return babel_numbers.format_percent(
-        fraction, locale=babel_locale(_reader(context)), decimal_quantization=False
-    )
+    return _percent(fraction, _reader(context))
+
+
+@lru_cache(_REMEMBERED)
+def _percent(fraction: Decimal, locale: str) -> str:
+    return babel_numbers.format_percent(fraction, locale=babel_locale(locale), decimal_quantization=False)
 
 
 @pass_context
 def local_date(context: Context, value: date, form: str = "long") -> str:
     """A date spelled out; `form` is Babel's short, medium, long or full."""
-    return babel_dates.format_date(value, format=form, locale=babel_locale(_reader(context)))  # pyright: ignore[reportArgumentType]
+    return _date(value, form, _reader(context))
+
+
+@lru_cache(_REMEMBERED)
+def _date(value: date, form: str, locale: str) -> str:
+    return babel_dates.format_date(value, format=form, locale=babel_locale(locale))  # pyright: ignore[reportArgumentType]
 
 
 @pass_context
@@ -110,6 +119,11 @@ def wrapped(environment: Environment, text: str, width: int = 79, **options: Any
     return do_wordwrap(environment, text, width, **options)
 
 
+def across(left: str, right: str, width: int = 64) -> str:
+    """`left` and `right` at the two ends of a line of text, two spaces apart at least."""
+    return f"{left}  ".ljust(width - len(right)) + right
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "money": money,
     "number": number,
@@ -118,4 +132,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "datetime": local_datetime,
     "url": url,
     "wordwrap": wrapped,
+    "across": across,
 }

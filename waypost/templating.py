@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from mjml import mjml2html  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
 from waypost import formats
+from waypost.fixed import put_in_place
 
 LARGEST = 2_000_000  # characters; more than any mail should be, less than a runaway loop makes
 FALLBACK_LOCALE = "en"
@@ -110,7 +111,8 @@ class Templates:
             environment.parse(source)  # first, so that an error names a line of this very file
             if name.endswith(".mjml"):
                 source = self._html_of(source)
-            return environment.from_string(source)
+            code = environment.compile(put_in_place(environment.parse(source)))
+            return jinja2.Template.from_code(environment, code, environment.make_globals(None))
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(f"{where}, line {error.lineno}: {error.message}") from None
         except Exception as error:  # the MJML compiler raises bare exceptions
@@ -169,12 +171,19 @@ def _plain_letters(html: str) -> str:
     if html.isascii():
         return html
     plain = html.encode("ascii", "xmlcharrefreplace")
-    if len(plain) > len(html) * RARE or not all(found[0].isascii() for found in _RAW.finditer(html)):
+    if len(plain) > len(html) * RARE or not all(raw.isascii() for raw in _raw(html)):
         return html
     return plain.decode()
 
 
-_RAW = re.compile(r"<(style|script)\b.*?(?:</\1|\Z)", re.I | re.S)
+def _raw(html: str) -> Iterator[str]:
+    """What stands in style sheets and scripts; one that is not closed in small letters goes to the end."""
+    for found in _RAW.finditer(html):
+        end = html.find(f"</{found[1].lower()}", found.end())
+        yield html[found.end() : end if end >= 0 else None]
+
+
+_RAW = re.compile(r"<([sS][tT][yY][lL][eE]|[sS][cC][rR][iI][pP][tT])\b")  # three times as fast as re.I
 
 
 def render_line(part: str, template: jinja2.Template, context: Mapping[str, Any]) -> str:
@@ -213,10 +222,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     of that name, and its AttributeError costs more than the rest of an expression."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        if type(obj) is dict:
-            facts = cast("dict[str, Any]", obj)
-            if attribute in facts:
-                return facts[attribute]
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]  # pyright: ignore[reportUnknownVariableType]
         return super().getattr(obj, attribute)
 
 
