@@ -17,6 +17,8 @@ from deployments.attendance import dispatcher_finding, worker_finding, written_a
 from deployments.registry import Registered, registered
 from deployments.runs import ANSWERS_WITHIN
 from deployments.worker import ResidentWorker
+from tasks import blocks
+from waypost.beside import Beside
 from waypost.channels import Channel, ChannelUnavailable, Untried
 from waypost.clock import now
 from waypost.finding import Finding
@@ -234,7 +236,9 @@ async def _providers(settings: Settings) -> list[Finding]:
     except ValueError as error:
         advice = "mend that setting; docs/providers.md shows its form"
         return [Finding("providers", ok=False, found=str(error), advice=advice)]
-    findings: list[Finding] = []
+    beside = Beside(settings, {channel.name for channel in available})
+    findings = await _blocks(beside)
+    available += beside.channels
     for channel in available:
         try:
             await channel.open()
@@ -250,6 +254,25 @@ async def _providers(settings: Settings) -> list[Finding]:
         found = f"no provider for {', '.join(stranded)}"
         findings.append(Finding("providers", ok=False, found=found, advice=advice))
     return findings
+
+
+async def _blocks(beside: Beside) -> list[Finding]:
+    """What is wrong with the providers that Prefect keeps; the others are `beside`'s then."""
+    if not get_current_settings().api.url:
+        return []
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN), get_client() as client:
+            faults = beside.become(await blocks.read(client))
+    except (httpx.HTTPError, PrefectException, TimeoutError):
+        return []  # that Prefect does not answer is a finding already
+    except blocks.Unreadable as error:
+        advice = "give PREFECT_API_KEY the right to read blocks, or see the Prefect server's log"
+        return [Finding("blocks", ok=False, found=str(error), advice=advice)]
+    advice = "mend it in the Prefect UI, under Blocks; docs/providers.md has its terms"
+    return [
+        Finding(name, ok=False, found=blocks.told(name, fault), advice=advice)
+        for name, fault in faults.items()
+    ]
 
 
 def _opened(channel: Channel) -> str:

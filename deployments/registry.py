@@ -27,6 +27,7 @@ from pydantic import BaseModel, TypeAdapter
 
 import flows
 from deployments.worker import ResidentWorker
+from tasks.provider_block import WaypostProvider
 from waypost import NotificationType, Priority, Request
 
 DEPLOYMENT = "waypost"
@@ -173,12 +174,14 @@ def find(name: str) -> Registered:
 
 
 async def deploy(client: PrefectClient, work_pool: str) -> dict[str, UUID]:
-    """Create or bring up to date the work pool and a deployment per type; answers their ids.
+    """Create or bring up to date the work pool, a deployment per type, and the block type that providers are
+    kept as; answers the deployments' ids.
 
     Schedules are set only when a deployment is new: afterwards they are the Prefect UI's to edit.
     """
     await _ensure_work_pool(client, work_pool)
     await _ensure_queues(client, work_pool)
+    await WaypostProvider.aregister_type_and_schema(client=client)
     return {name: await _deploy_one(client, work_pool, one) for name, one in registered().items()}
 
 

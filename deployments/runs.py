@@ -31,6 +31,7 @@ from prefect.states import Completed, Crashed, Pending, Scheduled, to_state_crea
 
 from deployments import registry
 from deployments.outage import Outage
+from deployments.provider_blocks import ProviderBlocks
 from deployments.registry import find
 from waypost.ledger.claims import Claim
 from waypost.priority import Priority
@@ -233,6 +234,11 @@ class PrefectRuns:
                 )
                 self._deployments = await registry.deploy(client, self._work_pool)
             self._limited = {one.id for one in found if one.global_concurrency_limit is not None}
+
+    async def look_at_blocks(self, blocks: ProviderBlocks) -> None:
+        """Take up the providers that are kept as blocks, as they are now."""
+        async with self._asking() as client:
+            await blocks.look(client)
 
     async def probe(self) -> None:
         """Ask whether it answers."""

@@ -20,6 +20,7 @@ from deployments.dispatcher import Dispatcher, Worker
 from deployments.farewell import flush_prefect
 from deployments.listening import Listening
 from deployments.outage import Outage
+from deployments.provider_blocks import ProviderBlocks
 from deployments.registry import registered
 from deployments.runs import ANSWERS_WITHIN, SOON, PrefectAway, PrefectRuns, Taker
 from deployments.worker import FAREWELL_SECONDS, SLOTS, ResidentWorker
@@ -56,8 +57,8 @@ async def serve(
     Raises WrongApi for one that answers and is not ours.
     """
     async with Runtime.open(settings) as runtime:
-        _warn_of_stranded(runtime)
         outage = Outage(stop=stop)
+        blocks = ProviderBlocks(runtime)
         name = f"resident-{os.uname().nodename}-{os.getpid()}"
         woken = asyncio.Event()
         worker = ResidentWorker(
@@ -69,10 +70,11 @@ async def serve(
         )
         giving_up = asyncio.create_task(_give_up(runtime, stop))
         dispatching = _dispatching(
-            runtime, outage, worker, worker.slots, settings.lease_seconds, stop, worker
+            runtime, outage, blocks, worker, worker.slots, settings.lease_seconds, stop, worker
         )
         async with worker, dispatching as dispatcher:
-            await _join(worker, outage, stop)
+            await _join(worker, outage, blocks, stop)
+            _warn_of_stranded(runtime)
             listening = Listening(worker.woken.set)
             handing_on = asyncio.create_task(_hand_on(woken, dispatcher))
             beside = [
@@ -95,8 +97,9 @@ async def dispatch(
 ) -> None:
     """Dispatch until `stop`, for a work pool whose runs other Prefect workers take."""
     async with Runtime.open(settings) as runtime:
+        blocks = ProviderBlocks(runtime)
         async with _dispatching(
-            runtime, Outage(stop=stop), _Elsewhere(), limit or SLOTS, STARTS_WITHIN, stop
+            runtime, Outage(stop=stop), blocks, _Elsewhere(), limit or SLOTS, STARTS_WITHIN, stop
         ):
             ready()
             await stop.wait()
@@ -114,6 +117,7 @@ class _Elsewhere:
 async def _dispatching(
     runtime: Runtime,
     outage: Outage,
+    blocks: ProviderBlocks,
     worker: Worker,
     slots: int,
     starts_within: float,
@@ -144,6 +148,7 @@ async def _dispatching(
             asyncio.create_task(_every(look_seconds, lambda: _reap(reaper), stop)),
             asyncio.create_task(_every(TELL_SECONDS, lambda: telling.tell(ledger, runs), stop)),
             asyncio.create_task(_every(HEARTBEAT_SECONDS, runs.ensure_deployed, stop)),
+            asyncio.create_task(_every(HEARTBEAT_SECONDS, lambda: runs.look_at_blocks(blocks), stop)),
         ]
         if (days := runtime.settings.retention_days) is not None:
             prune = lambda: retention.prune(ledger, days)  # noqa: E731
@@ -192,14 +197,17 @@ def _warn_of_stranded(runtime: Runtime) -> None:
             )
 
 
-async def _join(worker: ResidentWorker, outage: Outage, stop: asyncio.Event) -> None:
-    """Be a worker of the pool as soon as Prefect answers, or stop waiting for that. Raises WrongApi."""
+async def _join(worker: ResidentWorker, outage: Outage, blocks: ProviderBlocks, stop: asyncio.Event) -> None:
+    """Be a worker of the pool, with every provider, as soon as Prefect answers, or stop waiting for that.
+    Raises WrongApi."""
     while not stop.is_set():
         began = time.monotonic()
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
                 async with outage.patience(SOON):
                     await check(worker.client)
+                async with outage.patience(ANSWERS_WITHIN):
+                    await blocks.look(worker.client)
             async with outage.patience(ANSWERS_WITHIN):
                 await worker.sync_with_backend()
         except WrongApi:

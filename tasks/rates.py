@@ -11,12 +11,12 @@ from prefect.client.orchestration import get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, rate_limit
 from prefect.exceptions import ObjectAlreadyExists, PrefectException
 
+from tasks.blocks import current_runtime
 from tasks.runs import alone, current_flow_run
 from waypost import Batch
 from waypost.delivery import Dispatch
 from waypost.notification import Delivery
 from waypost.rate import Alone, Rate
-from waypost.runtime import Runtime
 
 AWAY_SECONDS = 60.0  # how long it is not asked again: each time takes seconds
 
@@ -25,7 +25,7 @@ logger = logging.getLogger("waypost.providers")
 
 async def dispatch_of(deliveries: Batch[Delivery]) -> Dispatch:
     """The batch's way through its route, at the rate that all workers share."""
-    runtime = await Runtime.current()
+    runtime = await current_runtime()
     for name in runtime.settings.providers:
         rate = runtime.standing(name).rate
         if rate is not None and not rate.shared:

@@ -9,6 +9,7 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.blocks import current_runtime
 from tasks.runs import step
 from waypost import Batch, clock
 from waypost.attaching import attached
@@ -29,7 +30,7 @@ async def render(notifications: Batch[Notification]) -> Batch[Rendered]:
 
 @task(name="render", cache_policy=NO_CACHE)
 async def _render(notifications: Batch[Notification]) -> Batch[Rendered]:
-    runtime = await Runtime.current()
+    runtime = await current_runtime()
     mint = notifications.type.mint
     minted: Mapping[Any, Mapping[str, Any]] = (
         await mint(runtime, notifications.items) if mint and notifications.items else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pydantic import SecretStr
 
@@ -12,6 +13,8 @@ from waypost.channels.smtp_url import parse
 from waypost.mail.build import Sender
 from waypost.provider import Provider
 from waypost.settings import Settings
+
+OF_THE_SETTINGS = ("smtp", "smtp-backup", "apprise")  # names of what has a setting of its own
 
 
 def providers(settings: Settings) -> list[Channel]:
@@ -24,7 +27,7 @@ def providers(settings: Settings) -> list[Channel]:
         if name in found:
             raise ValueError(f"{setting}: a provider of that name is set already; give it another")
         try:
-            found[name] = _made(name, provider, settings)
+            found[name] = made(name, provider, settings)
         except ValueError as error:
             raise ValueError(f"{setting}: {error}") from None
     return list(found.values())
@@ -32,19 +35,20 @@ def providers(settings: Settings) -> list[Channel]:
 
 def _named(settings: Settings) -> Iterator[tuple[str, str, Provider]]:
     """Each provider with the setting it is from and its name."""
-    plain: tuple[tuple[str, str, SecretStr | None], ...] = (
-        ("WAYPOST_SMTP_URL", "smtp", settings.smtp_url),
-        ("WAYPOST_SMTP_BACKUP_URL", "smtp-backup", settings.smtp_backup_url),
-        ("WAYPOST_FALLBACK_URL", "apprise", settings.fallback_url),
+    plain: tuple[tuple[str, SecretStr | None], ...] = (
+        ("WAYPOST_SMTP_URL", settings.smtp_url),
+        ("WAYPOST_SMTP_BACKUP_URL", settings.smtp_backup_url),
+        ("WAYPOST_FALLBACK_URL", settings.fallback_url),
     )
-    for setting, name, url in plain:
+    for name, (setting, url) in zip(OF_THE_SETTINGS, plain, strict=True):
         if url is not None:
             yield setting, name, Provider(url=url)
     for name, provider in settings.providers.items():
         yield f"WAYPOST_PROVIDERS: {name}", name, provider
 
 
-def _made(name: str, provider: Provider, settings: Settings) -> Channel:
+def made(name: str, provider: Provider, settings: Settings) -> Channel:
+    """The provider, ready to be opened. Raises ValueError, never repeating its URL or a secret."""
     url, seconds = provider.url.get_secret_value(), settings.attempt_seconds
     scheme = url.partition(":")[0].lower()
     # Imported where they are asked for: Apprise takes a second.
@@ -65,6 +69,8 @@ def _made(name: str, provider: Provider, settings: Settings) -> Channel:
 def _smtp(name: str, provider: Provider, url: str, settings: Settings) -> Channel:
     _serves(provider, "email")
     server, sender = parse(url), Sender.parse(settings.sender).address
+    if provider.connections:
+        server = replace(server, connections=provider.connections)
     try:
         return SmtpChannel(name, server, sender, settings.attempt_seconds)
     except OSError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import ClassVar
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
+from waypost.beside import Beside
 from waypost.channels import Channel
 from waypost.ledger import Ledger, open_ledger
 from waypost.ledger.batches import Leases
@@ -46,6 +47,10 @@ class Runtime:
         self.recorder = Recorder(ledger)
         self.leases = Leases(ledger)
         self.channels = channels
+        self.by_itself = False  # opened by whoever needed it first: no worker keeps it up to date
+        self._as_set = settings
+        self._of_settings = channels
+        self._beside = Beside(settings, {channel.name for channel in channels})
         self._standings: dict[str, Standing] = {}
         self.templates = templates or Templates(settings.templates, settings.default_locale)
         self.sender = Sender.parse(settings.sender)
@@ -82,8 +87,21 @@ class Runtime:
             settings = Settings()
             found = cls(settings, open_ledger(settings.ledger_url, settings.lease), providers(settings))
             await found.ledger.check_schema()
+            found.by_itself = True
             cls._by_loop[loop] = found
         return found
+
+    def offer(self, named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """Have these providers, and no others, beside those of the settings; see Beside.become. What is
+        under way goes on with those it began with. Answers what is wrong, by name."""
+        faults = self._beside.become(named)
+        before = self.settings.providers
+        terms = {**self._as_set.providers, **self._beside.terms}
+        self.settings = self._as_set.model_copy(update={"providers": terms})
+        self.channels = [*self._of_settings, *self._beside.channels]
+        for name in [name for name in self._standings if terms.get(name) != before.get(name)]:
+            del self._standings[name]
+        return faults
 
     def standing(self, provider: str) -> Standing:
         """How that provider stands with this process."""
@@ -100,6 +118,6 @@ class Runtime:
         """Write what is queued, then let go of providers and ledger."""
         await self.recorder.close()
         await self.leases.close()
-        for channel in self.channels:
+        for channel in (*self.channels, *self._beside.left):
             await channel.close()
         await self.ledger.close()

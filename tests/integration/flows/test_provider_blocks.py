@@ -1,0 +1,274 @@
+"""Providers that a person keeps as blocks in Prefect, on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from asks import order
+from ledgers import Note
+from noteflow import note
+from prefect.client.schemas.actions import BlockDocumentCreate, BlockDocumentUpdate
+from uuid_utils.compat import uuid7
+
+from deployments import registry
+from deployments.checkup import _providers
+from deployments.farewell import flush_prefect
+from deployments.provider_blocks import ProviderBlocks
+from deployments.registry import find
+from deployments.serve import serve
+from tasks.provider_block import WaypostProvider
+from waypost import Recipient, Request
+from waypost.ledger import intake, open_ledger
+from waypost.runtime import Runtime
+from waypost.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+PASSWORD = "canary-hunter2"
+
+
+@pytest.fixture
+async def blocks(client):
+    """A server with the block type, and none of its blocks."""
+    await WaypostProvider.aregister_type_and_schema(client=client)
+    yield Blocks(client)
+    for one in await client.read_block_documents_by_type("waypost-provider"):
+        await client.delete_block_document(one.id)
+
+
+class Blocks:
+    """What the Prefect UI does: a form is sent as it was filled in."""
+
+    def __init__(self, client):
+        self.client = client
+
+    async def create(self, name, **form):
+        type = await self.client.read_block_type_by_slug("waypost-provider")
+        schema = await self.client.get_most_recent_block_schema_for_block_type(type.id)
+        return await self.client.create_block_document(
+            BlockDocumentCreate(name=name, data=form, block_schema_id=schema.id, block_type_id=type.id)
+        )
+
+    async def edit(self, document, **form):
+        await self.client.update_block_document(document.id, BlockDocumentUpdate(data=form))
+
+
+@pytest.fixture
+async def settings(server, tmp_path):
+    made = Settings(home=tmp_path / "home", templates="tests/templates")
+    made.home.mkdir(parents=True, exist_ok=True)
+    ledger = open_ledger(made.ledger_url)
+    await ledger.upgrade()
+    await ledger.close()
+    return made
+
+
+@pytest.fixture
+async def runtime(settings):
+    async with Runtime.open(settings) as opened:
+        yield opened
+
+
+def ask():
+    return Request[Note](recipient=Recipient(id="r", email="r@a.example"), data=Note())
+
+
+def mails(folder):
+    return list((folder / "new").glob("*"))
+
+
+async def test_what_is_deployed_can_be_filled_in_and_hides_the_url(client, blocks, monkeypatch):
+    type = await client.read_block_type_by_slug("waypost-provider")
+    await client.delete_block_type(type.id)
+    monkeypatch.setattr(registry, "DEPLOYMENT", f"pool-{uuid7().hex}")
+    await registry.deploy(client, registry.DEPLOYMENT)
+    type = await client.read_block_type_by_slug("waypost-provider")
+    schema = await client.get_most_recent_block_schema_for_block_type(type.id)
+    assert (type.name, schema.fields["required"]) == ("Waypost provider", ["url"])
+    assert schema.fields["secret_fields"] == ["url", "secrets"]
+    assert all(one["title"] and one["description"] for one in schema.fields["properties"].values())
+    await blocks.create("ses", url=f"smtps://u:{PASSWORD}@mail.example")
+    [shown] = await client.read_block_documents_by_type("waypost-provider", include_secrets=False)
+    assert PASSWORD not in str(shown.data)
+
+
+async def test_mail_goes_through_a_block_on_its_terms(client, blocks, runtime, tmp_path):
+    await blocks.create("files", url=f"maildir://{tmp_path}/mails", weight=3, rate=50, lanes=["normal"])
+    await blocks.create("own", url=f"smtp://u:{PASSWORD}@mail.example", connections=7, kind=None, secrets="")
+    await ProviderBlocks(runtime).look(client)
+    assert [(one.name, one.places.most) for one in runtime.channels][1] == ("own", 7)
+    assert runtime.settings.providers["files"].weight == 3
+    assert runtime.standing("files").rate.per_second == 50
+    assert (await note([ask()])).states == {"sent": 1}
+    assert len(mails(tmp_path / "mails")) == 1
+
+
+async def test_the_settings_come_first_and_keep_their_names(client, blocks, settings, tmp_path, caplog):
+    mine = settings.model_copy(
+        update={"providers": Settings(providers={"files": {"url": f"maildir://{tmp_path}/mine"}}).providers}
+    )
+    await blocks.create("files", url=f"maildir://{tmp_path}/theirs")
+    await blocks.create("more", url=f"maildir://{tmp_path}/more")
+    await blocks.create("smtp", url="smtp://mail.example")
+    async with Runtime.open(mine) as runtime:
+        await ProviderBlocks(runtime).look(client)
+        assert [one.name for one in runtime.channels] == ["files", "more"]
+        assert (await note([ask()])).states == {"sent": 1}
+    assert len(mails(tmp_path / "mine")) == 1
+    assert "'files' is not used as it is: a provider of the settings has that name" in caplog.text
+    assert "'smtp' is not used as it is: a provider of the settings has that name" in caplog.text
+
+
+async def test_a_worker_takes_up_what_is_saved_while_it_runs(client, blocks, settings, tmp_path, monkeypatch):
+    pool = f"pool-{uuid7().hex}"
+    monkeypatch.setattr(registry, "DEPLOYMENT", pool)
+    monkeypatch.setattr("deployments.serve.HEARTBEAT_SECONDS", 1.0)
+    await registry.deploy(client, pool)
+    stop, ready = asyncio.Event(), asyncio.Event()
+    own = settings.model_copy(update={"work_pool": pool, "templates": Settings().templates})
+    serving = asyncio.create_task(serve(own, stop, ready.set))
+    await asyncio.wait_for(ready.wait(), 30)
+    await blocks.create("files", url=f"maildir://{tmp_path}/mails")
+    one = find("order-confirmation")
+    async with asyncio.timeout(30):
+        while not (await Runtime.current()).channels:
+            await asyncio.sleep(0.1)
+        ledger = (await Runtime.current()).ledger
+        await intake.accept(ledger, one.type, [one.request.validate_python(order("A-1"))])
+        while not mails(tmp_path / "mails"):
+            await asyncio.sleep(0.1)
+    stop.set()
+    await serving
+
+
+async def test_prefect_writes_its_secrets_down_nowhere(client, server, blocks, runtime, tmp_path):
+    await blocks.create("files", url=f"maildir://{tmp_path}/{PASSWORD}")
+    await ProviderBlocks(runtime).look(client)
+    assert (await note([ask()])).states == {"sent": 1}
+    await flush_prefect()
+    written = [path.read_bytes() for path in server.home.rglob("*") if path.is_file()]
+    assert any(b"waypost-provider" in one for one in written), "the search is not vain"
+    assert not any(PASSWORD.encode() in one for one in written)
+
+
+WRONG = [
+    ({"url": f"smtp://u:{PASSWORD}@h?nosuch=1"}, "unknown option 'nosuch'"),
+    ({"url": PASSWORD}, "not an Apprise URL"),
+    ({}, "url: missing"),
+    ({"url": "smtp://h", "weight": PASSWORD}, "weight: not a whole number"),
+    ({"url": "smtp://h", "lanes": [PASSWORD]}, "lanes.0: none of 'urgent', 'normal' or 'bulk'"),
+    ({"url": "smtp://h", "rate": 0}, "rate: has to be more than 0"),
+    ({"url": "smtp://h", "secrets": f"whsec_{PASSWORD}"}, "secrets sign webhooks"),
+    ({"url": f"json://{PASSWORD}", "connections": 3}, "connections are a mail server's"),
+    ({"url": "webhook+https://h.example/x", "secrets": f"whsec_{PASSWORD}"}, "a webhook's secret is"),
+]
+
+
+@pytest.mark.parametrize(("form", "said"), WRONG)
+async def test_one_that_is_wrong_is_named_once_without_its_secret_and_harms_no_other(
+    client, blocks, runtime, tmp_path, caplog, form, said
+):
+    caplog.set_level(logging.DEBUG)
+    await blocks.create("wrong", **form)
+    await blocks.create("files", url=f"maildir://{tmp_path}/mails")
+    looking = ProviderBlocks(runtime)
+    for _ in range(2):
+        await looking.look(client)
+    told = [one.getMessage() for one in caplog.records if one.name == "waypost.providers"]
+    assert len(told) == 1
+    assert told[0].startswith("the Waypost provider block 'wrong' is not used as it is: ")
+    assert said in told[0]
+    assert [one.name for one in runtime.channels] == ["files"]
+    assert PASSWORD not in caplog.text
+
+
+async def test_a_name_that_prefect_takes_and_we_do_not_is_told(client, blocks, runtime, caplog):
+    await blocks.create("-dashing", url="smtp://h")
+    await ProviderBlocks(runtime).look(client)
+    assert "'-dashing' is not used as it is: a provider's name begins with" in caplog.text
+    assert runtime.channels == []
+
+
+async def test_an_edit_is_taken_up_and_a_wrong_one_changes_nothing(client, blocks, runtime, tmp_path):
+    looking = ProviderBlocks(runtime)
+    one = await blocks.create("files", url=f"maildir://{tmp_path}/a", rate=5)
+    await looking.look(client)
+    before = runtime.channels, runtime.standing("files")
+    await looking.look(client)
+    assert (runtime.channels, runtime.standing("files")) == before
+    await blocks.edit(one, url=f"maildir://{tmp_path}/b", rate=None)
+    await looking.look(client)
+    assert runtime.standing("files").rate is None
+    await blocks.edit(one, url="nonsense")
+    await looking.look(client)
+    assert (await note([ask()])).states == {"sent": 1}
+    assert len(mails(tmp_path / "b")) == 1
+
+
+async def test_what_one_that_was_deleted_was_to_take_waits(client, blocks, runtime, tmp_path):
+    one = await blocks.create("files", url=f"maildir://{tmp_path}/mails")
+    await blocks.create("texts", url="json://localhost/{phone}", kind="sms")
+    looking = ProviderBlocks(runtime)
+    await looking.look(client)
+    await client.delete_block_document(one.id)
+    await looking.look(client)
+    assert [one.name for one in runtime.channels] == ["files", "texts"], "steps are counted"
+    assert (await note([ask()])).states == {"deferred": 1}
+    await blocks.create("files", url=f"maildir://{tmp_path}/mails")
+    await looking.look(client)
+    assert (await note([ask()])).states == {"sent": 1}
+
+
+async def test_a_run_in_a_process_of_its_own_asks_by_itself(blocks, settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("WAYPOST_HOME", str(settings.home))
+    monkeypatch.setenv("WAYPOST_TEMPLATES", str(settings.templates))
+    await blocks.create("files", url=f"maildir://{tmp_path}/mails")
+    try:
+        assert (await note([ask()])).states == {"sent": 1}
+    finally:
+        await (await Runtime.current()).close()
+        Runtime._by_loop.pop(asyncio.get_running_loop())
+    assert len(mails(tmp_path / "mails")) == 1
+
+
+async def test_doctor_lists_them_with_what_is_wrong(blocks, settings, tmp_path):
+    (tmp_path / "mails").mkdir()
+    await blocks.create("files", url=f"maildir://{tmp_path}/mails")
+    await blocks.create("wrong", url=f"smtp://u:{PASSWORD}@h?nosuch=1")
+    found = {one.what: one for one in await _providers(settings)}
+    assert found["files"].ok
+    assert "'wrong' is not used as it is: unknown option 'nosuch'" in found["wrong"].found
+    assert "in the Prefect UI, under Blocks" in found["wrong"].advice
+    assert PASSWORD not in str(found)
+
+
+async def test_a_block_saved_from_code_is_one_like_any_other(client, blocks, runtime, tmp_path):
+    kept = WaypostProvider(url=f"maildir://{tmp_path}/mails", lanes=["urgent"])
+    await kept.asave("files", client=client)
+    await ProviderBlocks(runtime).look(client)
+    assert runtime.settings.providers["files"].lanes == {"urgent"}
+    with pytest.raises(ValueError, match="weight") as refused:
+        WaypostProvider(url=PASSWORD, weight=0)
+    assert PASSWORD not in str(refused.value) + repr(kept)
+
+
+async def test_blocks_that_may_not_be_read_are_told_and_known_ones_stay(
+    client, blocks, runtime, tmp_path, monkeypatch, caplog
+):
+    import httpx
+
+    await blocks.create("files", url=f"maildir://{tmp_path}/mails")
+    looking = ProviderBlocks(runtime)
+    await looking.look(client)
+
+    async def forbidden(*_, **__):
+        request = httpx.Request("GET", "http://h")
+        raise httpx.HTTPStatusError("", request=request, response=httpx.Response(403, request=request))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client, "read_block_documents_by_type", forbidden)
+        await looking.look(client)
+    assert "Prefect does not give out its blocks (it answers 403)" in caplog.text
+    assert [one.name for one in runtime.channels] == ["files"]
