@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import get_current_settings
@@ -16,6 +18,12 @@ def prefect_client() -> PrefectClient:
     if get_current_settings().api.url:
         return get_client()
     return PrefectClient(WHERE_UP_WOULD_BE)
+
+
+def api_url() -> str:
+    """Where that API is, without a name and a password."""
+    parts = urlsplit(get_current_settings().api.url or WHERE_UP_WOULD_BE)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 class WrongApi(RuntimeError):

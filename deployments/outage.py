@@ -17,10 +17,14 @@ class Outage:
     """Since when Prefect has not answered. One answer ends it; what begins and ends is logged once."""
 
     def __init__(
-        self, steady: Callable[[], float] = time.monotonic, stop: asyncio.Event | None = None
+        self,
+        steady: Callable[[], float] = time.monotonic,
+        stop: asyncio.Event | None = None,
+        api: str = "",
     ) -> None:
-        """stop: set when the process is to end."""
+        """stop: set when the process is to end. api: where it was to answer, told when it does not."""
         self._stop = stop
+        self._api = api
         self._steady = steady
         self._since: float | None = None
 
@@ -28,7 +32,10 @@ class Outage:
         """Somebody got no answer, and had waited for it so many seconds."""
         if self._since is None:
             self._since = self._steady() - waited
-            logger.warning("the Prefect API does not answer (%s): waiting for it", type(error).__name__)
+            where = f" at {self._api}" if self._api else ""
+            logger.warning(
+                "the Prefect API does not answer (%s): waiting for it%s", type(error).__name__, where
+            )
 
     def answered(self) -> None:
         """Somebody got an answer."""

@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import httpx
+from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from deployments import direct, telling
-from deployments.api import WrongApi, check, prefect_client
+from deployments.api import WrongApi, api_url, check, prefect_client
 from deployments.dispatcher import Dispatcher, Worker
 from deployments.farewell import flush_prefect
 from deployments.listening import Listening
@@ -57,7 +58,7 @@ async def serve(
     Raises WrongApi for one that answers and is not ours.
     """
     async with Runtime.open(settings) as runtime:
-        outage = Outage(stop=stop)
+        outage = Outage(stop=stop, api=api_url())
         blocks = ProviderBlocks(runtime)
         name = f"resident-{os.uname().nodename}-{os.getpid()}"
         woken = asyncio.Event()
@@ -73,7 +74,7 @@ async def serve(
             runtime, outage, blocks, worker, worker.slots, settings.lease_seconds, stop, worker
         )
         async with worker, dispatching as dispatcher:
-            await _join(worker, outage, blocks, stop)
+            await _reach(worker.client, outage, blocks, stop, worker.sync_with_backend)
             _warn_of_stranded(runtime)
             listening = Listening(worker.woken.set)
             handing_on = asyncio.create_task(_hand_on(woken, dispatcher))
@@ -95,13 +96,17 @@ async def dispatch(
     ready: Callable[[], None] = lambda: None,
     limit: int | None = None,
 ) -> None:
-    """Dispatch until `stop`, for a work pool whose runs other Prefect workers take."""
+    """Dispatch until `stop`, for a work pool whose runs other Prefect workers take. `ready` is called when
+    Prefect has answered; its being away is waited out. Raises WrongApi, as `serve` does."""
     async with Runtime.open(settings) as runtime:
-        blocks = ProviderBlocks(runtime)
-        async with _dispatching(
-            runtime, Outage(stop=stop), blocks, _Elsewhere(), limit or SLOTS, STARTS_WITHIN, stop
+        outage, blocks = Outage(stop=stop, api=api_url()), ProviderBlocks(runtime)
+        async with (
+            _dispatching(runtime, outage, blocks, _Elsewhere(), limit or SLOTS, STARTS_WITHIN, stop),
+            prefect_client() as client,
         ):
-            ready()
+            await _reach(client, outage, blocks, stop)
+            if not stop.is_set():
+                ready()
             await stop.wait()
         await flush_prefect()
 
@@ -197,19 +202,26 @@ def _warn_of_stranded(runtime: Runtime) -> None:
             )
 
 
-async def _join(worker: ResidentWorker, outage: Outage, blocks: ProviderBlocks, stop: asyncio.Event) -> None:
-    """Be a worker of the pool, with every provider, as soon as Prefect answers, or stop waiting for that.
-    Raises WrongApi."""
+async def _reach(
+    client: PrefectClient,
+    outage: Outage,
+    blocks: ProviderBlocks,
+    stop: asyncio.Event,
+    join: Callable[[], Awaitable[object]] | None = None,
+) -> None:
+    """Know every provider, and `join` the pool's workers, as soon as Prefect answers, or stop waiting for
+    that. Raises WrongApi."""
     while not stop.is_set():
         began = time.monotonic()
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
                 async with outage.patience(SOON):
-                    await check(worker.client)
+                    await check(client)
                 async with outage.patience(ANSWERS_WITHIN):
-                    await blocks.look(worker.client)
-            async with outage.patience(ANSWERS_WITHIN):
-                await worker.sync_with_backend()
+                    await blocks.look(client)
+            if join is not None:
+                async with outage.patience(ANSWERS_WITHIN):
+                    await join()
         except WrongApi:
             raise
         except Exception as error:  # what answers nonsense now and then is one that does not answer

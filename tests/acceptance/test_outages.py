@@ -140,13 +140,28 @@ def test_a_prefect_that_hangs_keeps_a_worker_neither_from_sending_nor_from_leavi
         assert worker.process.returncode == 0, worker.log.read_text()[-2000:]
 
 
-def test_a_wrong_prefect_api_is_told_in_a_sentence(prefect, tmp_path):
+@pytest.mark.parametrize("command", ["worker", "dispatch"])
+def test_a_wrong_prefect_api_is_told_in_a_sentence(prefect, tmp_path, command):
     wrong = {"PREFECT_API_URL": prefect.api.removesuffix("/api") + "/no/api"}
     with installation(tmp_path / "home", prefect, Sink(9, tmp_path / "log"), settings=wrong) as site:
-        done = site.command("worker")
+        done = site.command(command)
     assert done.returncode == 1
     assert "set PREFECT_API_URL" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_dispatcher_says_once_where_it_waits_for_prefect_and_leaves_when_told(prefect, tmp_path):
+    nowhere = {"PREFECT_API_URL": "http://me:hunter2@127.0.0.1:9/api"}
+    with installation(tmp_path / "home", prefect, Sink(9, tmp_path / "log"), settings=nowhere) as site:
+        waiting = site.start("waypost", "dispatch").until("waiting for it at http://127.0.0.1:9/api")
+        time.sleep(3)
+        waiting.process.terminate()
+        waiting.process.wait(20)
+        told = waiting.log.read_text()
+    assert waiting.process.returncode == 0, told
+    assert told.count("does not answer") == 1
+    assert "dispatching" not in told
+    assert "hunter2" not in told
 
 
 def test_prefect_learns_of_what_went_out_without_it(alone):
