@@ -9,8 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import task_run
 
-from tasks.rates import dispatch_of
 from tasks.runs import alone, run_logger, step
+from tasks.way import dispatch_of
 from waypost import Batch
 from waypost.delivery import Dispatch, updated
 from waypost.mail.address import mask_in

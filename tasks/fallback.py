@@ -7,8 +7,8 @@ from collections import Counter
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.rates import dispatch_of
 from tasks.runs import run_logger, step
+from tasks.way import dispatch_of
 from waypost import Batch
 from waypost.delivery import updated
 from waypost.notification import Delivery

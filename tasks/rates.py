@@ -11,26 +11,19 @@ from prefect.client.orchestration import get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, rate_limit
 from prefect.exceptions import ObjectAlreadyExists, PrefectException
 
-from tasks.blocks import current_runtime
-from tasks.runs import alone, current_flow_run
-from waypost import Batch
-from waypost.delivery import Dispatch
-from waypost.notification import Delivery
+from tasks.runs import alone
 from waypost.rate import Alone, Rate
+from waypost.standing import Standing
 
 AWAY_SECONDS = 60.0  # how long it is not asked again: each time takes seconds
 
 logger = logging.getLogger("waypost.providers")
 
 
-async def dispatch_of(deliveries: Batch[Delivery]) -> Dispatch:
-    """The batch's way through its route, at the rate that all workers share."""
-    runtime = await current_runtime()
-    for name in runtime.settings.providers:
-        rate = runtime.standing(name).rate
-        if rate is not None and not rate.shared:
-            rate.share(Shared(name, rate).acquire)
-    return Dispatch.of(runtime, deliveries, current_flow_run())
+def share(standing: Standing) -> None:
+    """Let all workers together keep to the provider's rate, if it has one."""
+    if standing.rate is not None and not standing.rate.shared:
+        standing.rate.share(Shared(standing.name, standing.rate).acquire)
 
 
 def limit_name(provider: str) -> str:

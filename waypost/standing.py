@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,13 +20,14 @@ logger = logging.getLogger("waypost.providers")
 
 @dataclass(slots=True)
 class Standing:
-    """One provider's. Says in the log when its circuit opens or closes."""
+    """One provider's. Says in the log when its circuit opens or closes, and to `on_change`."""
 
     name: str
     terms: Provider = PLAIN
     breaker: Breaker = field(default_factory=Breaker)
     pace: Pace = field(default_factory=Pace)
     rate: Rate | None = None
+    on_change: Callable[[Standing], None] = field(default=lambda _: None)
 
     def __post_init__(self) -> None:
         if self.terms.rate is not None:
@@ -71,6 +72,7 @@ class Standing:
     def _tell(self, before: str) -> None:
         if self.breaker.circuit is not before:
             logger.warning("%s", self.describe())
+            self.on_change(self)
 
 
 def _moment() -> float:

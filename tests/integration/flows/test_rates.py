@@ -8,7 +8,8 @@ import httpx
 import pytest
 from ledgers import NOTE
 
-from tasks.rates import Shared, dispatch_of, limit_name
+from tasks.rates import Shared, limit_name
+from tasks.way import dispatch_of
 from waypost import Batch, Priority
 from waypost.provider import Provider
 from waypost.rate import Rate

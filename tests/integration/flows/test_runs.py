@@ -4,11 +4,13 @@ import asyncio
 import sqlite3
 from uuid import UUID
 
+import anyio
 import pytest
 from ledgers import Note, attempt_rows, change, rows
 from noteflow import TYPE, note
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.sorting import TaskRunSort
+from prefect.events.filters import EventFilter, EventOccurredFilter, EventOrder, EventResourceFilter
 
 from waypost import Recipient, Request
 from waypost.channels.places import Places
@@ -139,6 +141,30 @@ async def test_after_its_retries_a_server_that_is_down_is_passed_over_and_the_ru
     assert "2 went through backup, as primary is left alone for 15 s: it is down" in caplog.text
     assert (await note([ask(id="carol")])).states == {State.SENT: 1}, "and at once while it rests"
     assert {attempt.provider for attempt in await attempt_rows(bench.runtime.ledger)} == {"backup"}
+
+
+async def test_prefect_hears_of_a_provider_that_is_left_alone_and_works_again(bench, client):
+    bench.primary.down, began = True, now()
+    await note([ask()])
+    bench.primary.down = False
+    bench.runtime.standing("primary").breaker.until = 0.0
+    await note([ask(id="bob")])
+    with anyio.fail_after(30):
+        while len(heard := await of_provider(client, "primary", began)) < 2:
+            await anyio.sleep(0.5)
+    assert [one.event.rpartition(".")[2] for one in heard] == ["left-alone", "works-again"]
+    assert heard[0].payload == {"found": "primary is left alone for 15 s: it is down"}
+    assert "flow-run" in {related.role for related in heard[0].related}
+
+
+async def of_provider(client, name, since):
+    """The events that tell of a provider, in their order."""
+    wanted = EventFilter(
+        resource=EventResourceFilter(id=[f"waypost.provider.{name}"]),
+        occurred=EventOccurredFilter(since=since),
+        order=EventOrder.ASC,
+    )
+    return (await client.read_events(wanted, limit=50)).events
 
 
 async def put_off(bench, times):
