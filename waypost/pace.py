@@ -1,6 +1,6 @@
 """How fast each recipient domain takes mail from us: a pure, adaptive pace.
 
-A domain that defers is offered half as much, and nothing for as long as it named; what it takes then lets
+A domain that defers is offered half as much, and nothing for as long as it named, within reason; what it takes then lets
 the pace grow back slowly. Domains that never defer are not kept.
 """
 
@@ -13,6 +13,9 @@ from waypost.outcome import Outcome, Phase, Verdict
 
 SHORTEST = 0.05  # seconds between two messages to a domain, once it has deferred
 LONGEST = 60.0
+LONGEST_PAUSE = (
+    600.0  # however long a server names: the message waits so long, others of the domain ask again
+)
 GROWTH = 0.9  # what is left of the pause after each message taken
 SLOW_DOWN = frozenset({421, 450, 451, 452, 454})  # RFC 5321, section 4.2.3; 454: RFC 3207, RFC 4954
 MOST_DOMAINS = 10_000
@@ -46,7 +49,7 @@ class Pace:
         if asks_to_slow_down(outcome):
             known = self._kept(domain)
             known.interval = min(max(known.interval * 2, SHORTEST), LONGEST)
-            pause = outcome.wait.total_seconds() if outcome.wait else known.interval
+            pause = min(outcome.wait.total_seconds(), LONGEST_PAUSE) if outcome.wait else known.interval
             known.next_at = max(known.next_at, moment + pause)
         elif outcome.verdict is Verdict.ACCEPTED and (known := self._domains.get(domain)):
             known.interval *= GROWTH

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from waypost.outcome import Outcome, Phase, Verdict
-from waypost.pace import LONGEST, MOST_DOMAINS, SHORTEST, Pace
+from waypost.pace import LONGEST, LONGEST_PAUSE, MOST_DOMAINS, SHORTEST, Pace
 
 TAKEN = Outcome(Verdict.ACCEPTED, Phase.DOT, code=250)
 D = "northwind.example"
@@ -38,6 +38,12 @@ def test_the_wait_its_words_name_is_honoured():
     pace.answered(D, deferral(421, timedelta(minutes=5)), 10.0)
     assert pace.ready_at(D) == 310.0
     assert pace.ready_at("other.example") == 0.0
+
+
+def test_a_wait_of_hours_is_the_messages_and_not_the_whole_domains():
+    pace = Pace()
+    pace.answered(D, deferral(421, timedelta(hours=5)), 10.0)
+    assert pace.ready_at(D) == 10.0 + LONGEST_PAUSE
 
 
 def test_it_grows_back_slowly_and_is_then_forgotten():
