@@ -1,7 +1,7 @@
 """How fast each recipient domain takes mail from us: a pure, adaptive pace.
 
-A domain that defers is offered half as much, and nothing for as long as it named, within reason; what it takes then lets
-the pace grow back slowly. Domains that never defer are not kept.
+A domain that defers is offered half as much, and nothing for as long as it named, within reason; what it
+takes then lets the pace grow back slowly. Domains that never defer are not kept.
 """
 
 from __future__ import annotations
