@@ -46,6 +46,7 @@ from prefect.workers.base import (
     BaseWorkerResult,
 )
 
+from waypost.batch import emptied_after_the_run
 from waypost.clock import now
 from waypost.ledger import batches
 from waypost.ledger.engine import passes
@@ -275,9 +276,9 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             raise
 
     async def _hold_and_run(self, flow_run: FlowRun, announced: UUID | None) -> None:
-        """Let go of what the run held, however it ends."""
+        """Let go of what the run held and carried, however it ends."""
         leases = (await Runtime.current()).leases
-        with leases.over_a_run():
+        with leases.over_a_run(), emptied_after_the_run():
             if announced is not None:
                 leases.hold_for_run(announced)
             await self.run(flow_run)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from waypost.notification_type import NotificationType
@@ -25,6 +27,8 @@ class Batch(Generic[T]):
         self.type = type
         self.id = id
         self.items = items
+        if (made := _of_run.get()) is not None:
+            made.append(self)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -37,3 +41,24 @@ class Batch(Generic[T]):
 
     def __reduce__(self) -> str:
         raise TypeError("a Batch stays in its process: it carries addresses and codes")
+
+
+_of_run: ContextVar[list[Batch[Any]] | None] = ContextVar("batches", default=None)
+
+
+@contextmanager
+def emptied_after_the_run() -> Generator[None]:
+    """The batches made in the block hold nothing once it is over, whoever still holds them.
+
+    A connection or timer keeps the context it was made in for as long as it lives, and there Prefect keeps
+    what the tasks answered: with sixty connections, the messages of sixty runs that are long over.
+    """
+    made: list[Batch[Any]] = []
+    token = _of_run.set(made)
+    try:
+        yield
+    finally:
+        _of_run.reset(token)
+        for batch in made:
+            batch.items = ()
+        made.clear()

@@ -10,6 +10,7 @@ import pytest
 from prefect.utilities.collections import visit_collection
 
 from waypost import Batch, Category, Facts, NotificationType, Report
+from waypost.batch import emptied_after_the_run
 from waypost.states import State
 
 TYPE = NotificationType(
@@ -41,6 +42,14 @@ def test_its_text_names_no_item(text):
 
 def test_it_is_counted_and_walked_by_those_who_know_it():
     assert (len(batch()), list(batch([1, 2, 3])), len(batch([]))) == (2, [1, 2, 3], 0)
+
+
+def test_it_holds_nothing_once_its_run_is_over_whoever_holds_it():
+    before = batch()
+    with emptied_after_the_run():
+        kept = batch()
+        assert len(kept) == 2
+    assert (len(kept), len(before), len(batch())) == (0, 2, 2)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The resident worker: takes runs once, cancels what was cancelled, says what it cannot start."""
 
 import asyncio
+import gc
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 
 import pytest
 from ledgers import Note, rows
@@ -14,6 +16,7 @@ from deployments.listening import Listening
 from deployments.worker import ResidentWorker
 from waypost import Recipient, Request
 from waypost.channels.memory import MemoryChannel
+from waypost.notification import Delivery
 
 pytestmark = pytest.mark.anyio
 
@@ -23,6 +26,14 @@ class SlowChannel(MemoryChannel):
 
     async def send(self, message):
         await asyncio.sleep(0.1)
+        return await super().send(message)
+
+
+class KeepingChannel(MemoryChannel):
+    """Keeps the context it sends in, as a connection keeps the one it is opened in."""
+
+    async def send(self, message):
+        self.context = copy_context()
         return await super().send(message)
 
 
@@ -92,6 +103,17 @@ async def test_cancelling_in_the_ui_stops_it_between_messages(bench, client):
     states = [row.state for row in await rows(bench.runtime.ledger)]
     assert states.count("sent") == len(slow.sent) < 200
     assert set(states) == {"sent", "claimed"}, "no message is left between its sending and its record"
+
+
+async def test_what_outlives_a_run_keeps_none_of_its_messages(bench, client):
+    keeping = bench.runtime.channels[0] = KeepingChannel("keeping", places=2)
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(3)})
+        await ended(client, run)
+    sent = {message.notification.id for message in keeping.sent}
+    gc.collect()
+    left = [one for one in gc.get_objects() if type(one) is Delivery and one.notification.id in sent]
+    assert (len(sent), left) == (3, [])
 
 
 async def test_a_flow_that_cannot_be_loaded_is_a_crashed_run(bench, client):
