@@ -8,18 +8,25 @@ from typing import Any
 
 from prefect.blocks.core import Block
 from pydantic import ConfigDict, Field, SecretStr
+from pydantic.json_schema import SkipJsonSchema
 
 from waypost.priority import Priority
 from waypost.provider import Connections, Kind, PerSecond, Weight
 
+NotShown = SkipJsonSchema[None]  # else the form asks for each field whether it is to be null
+
 
 class WaypostProvider(Block):
-    """Where Waypost sends notifications, and on what terms. The block's name is the provider's: letters of
-    a to z, digits and hyphens, at most 41, beginning with no hyphen, and none that Waypost's settings use.
-    Workers take up what is saved here within half a minute. `waypost doctor` says whether it is right."""
+    """A provider, on the terms that WAYPOST_PROVIDERS has too; the block's name is the provider's."""
 
     _block_type_name = "Waypost provider"
     _block_type_slug = "waypost-provider"
+    _description = (
+        "Where Waypost sends notifications, and on what terms. The block's name is the provider's: letters "
+        "from a to z, digits and hyphens, 41 at most, not beginning with a hyphen, and no name that the "
+        "settings use. Workers take up what is saved within half a minute; `waypost doctor` says whether it "
+        "is right."
+    )
     model_config = ConfigDict(hide_input_in_errors=True)
 
     url: SecretStr = Field(
@@ -29,24 +36,24 @@ class WaypostProvider(Block):
         "twilio://SID:TOKEN@+12025550100/{phone}. "
         "In a password write @ : / ? # and the like percent-encoded.",
     )
-    kind: Kind | None = Field(
+    kind: Kind | NotShown = Field(
         default=None,
         title="Kind",
         description="The word of a type's route that it serves, such as sms, chat or push. For an Apprise "
         "URL or a webhook; a mail server and a maildir serve email.",
     )
-    weight: Weight | None = Field(
+    weight: Weight | NotShown = Field(
         default=None,
         title="Weight",
         description="Its share of first tries among the providers of its kind that have a weight: 3 beside 1 "
         "gets three of four. Without one it comes after the providers there were before it.",
     )
-    rate: PerSecond | None = Field(
+    rate: PerSecond | NotShown = Field(
         default=None,
         title="Rate",
         description="Messages a second, over all workers together. Unlimited when empty.",
     )
-    connections: Connections | None = Field(
+    connections: Connections | NotShown = Field(
         default=None,
         title="Connections",
         description="Of a mail server: how many a worker opens at most. 4 when empty.",
@@ -56,7 +63,7 @@ class WaypostProvider(Block):
         title="Lanes",
         description="The priorities it takes. All when none is named.",
     )
-    secrets: SecretStr | None = Field(
+    secrets: SecretStr | NotShown = Field(
         default=None,
         title="Signing secrets",
         description="Of a webhook: the whsec_... key that signs it; two, with a space between, while the "

@@ -88,10 +88,19 @@ async def test_what_is_deployed_can_be_filled_in_and_hides_the_url(client, block
     schema = await client.get_most_recent_block_schema_for_block_type(type.id)
     assert (type.name, schema.fields["required"]) == ("Waypost provider", ["url"])
     assert schema.fields["secret_fields"] == ["url", "secrets"]
+    assert "anyOf" not in str(schema.fields), "the form would ask whether a field is to be null"
     assert all(one["title"] and one["description"] for one in schema.fields["properties"].values())
     await blocks.create("ses", url=f"smtps://u:{PASSWORD}@mail.example")
     [shown] = await client.read_block_documents_by_type("waypost-provider", include_secrets=False)
     assert PASSWORD not in str(shown.data)
+
+
+async def test_an_edit_in_the_ui_sends_asterisks_back_and_keeps_the_url(client, blocks, runtime, tmp_path):
+    one = await blocks.create("files", url=f"maildir://{tmp_path}/mails", weight=2, allow_private=False)
+    await blocks.edit(one, url="********", weight=5)
+    await ProviderBlocks(runtime).look(client)
+    assert runtime.settings.providers["files"].weight == 5
+    assert (await note([ask()])).states == {"sent": 1}
 
 
 async def test_mail_goes_through_a_block_on_its_terms(client, blocks, runtime, tmp_path):
