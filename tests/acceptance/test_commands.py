@@ -186,3 +186,16 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(up, setting, value, said)
     assert said in told
     assert "hunter2" not in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("command", ["worker", "dispatch", "list"])
+def test_a_database_that_takes_no_connection_ends_a_command_with_a_sentence(tmp_path, command):
+    nowhere = {"WAYPOST_DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:9/mails"}
+    done = waypost(tmp_path / "home", command, PREFECT_API_URL="http://127.0.0.1:9/api", **nowhere)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "waypost: the ledger's database mails at 127.0.0.1:9 refuses the connection (nothing listens there): "
+        "start that server or make that database, or mend WAYPOST_DATABASE_URL"
+    )
+    assert "hunter2" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

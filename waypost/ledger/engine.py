@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from waypost.ledger import migrate
 from waypost.ledger.many import as_json
+from waypost.ledger.reach import reached
 from waypost.ledger.silence import CONNECT, Watch
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ class Ledger(ABC):
         return postgresql.insert(table) if self.is_postgres else sqlite.insert(table)
 
     async def check_schema(self) -> None:
-        """Raise LedgerBehind unless the schema is this version's."""
+        """Raise LedgerBehind unless the schema is this version's, LedgerUnreachable where a server does not
+        let us ask it."""
         found = await self.read(
             lambda connection: MigrationContext.configure(connection).get_current_revision()
         )
@@ -125,7 +127,8 @@ class Ledger(ABC):
             )
 
     async def upgrade(self) -> None:
-        """Bring the schema to this version. Safe to run again, and by two processes at once."""
+        """Bring the schema to this version. Safe to run again, and by two processes at once. Raises
+        LedgerUnreachable."""
 
         def work(connection: sa.Connection) -> None:
             if self.is_postgres:
@@ -148,6 +151,14 @@ class PostgresLedger(Ledger):
 
     async def write(self, work: Work[T]) -> T:
         return await self._transact(work)
+
+    async def check_schema(self) -> None:
+        with reached(self.engine.url):
+            await super().check_schema()
+
+    async def upgrade(self) -> None:
+        with reached(self.engine.url):
+            await super().upgrade()
 
     async def _transact(self, work: Work[T]) -> T:
         """Whoever is sent back for others to pass waits a little, by chance: or all would meet again."""

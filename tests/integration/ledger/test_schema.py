@@ -8,8 +8,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from ledgers import accepted, rows, run_sql
 
+from waypost.cli.errors import explained
 from waypost.ledger import LedgerBehind, open_ledger
 from waypost.ledger.holds import hold, release
+from waypost.ledger.reach import LedgerUnreachable
 from waypost.ledger.tables import metadata, recipients, released_holds
 from waypost.settings import with_async_driver
 
@@ -60,6 +62,32 @@ async def test_an_empty_database_is_refused_with_advice(tmp_path):
     with pytest.raises(LedgerBehind, match="empty"):
         await empty.check_schema()
     await empty.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("127.0.0.1:9/mails", "mails at 127.0.0.1:9 refuses the connection (nothing listens there)"),
+        ("no-such-host.invalid/mails", "mails at no-such-host.invalid:5432 cannot be found"),
+    ],
+)
+async def test_which_database_cannot_be_reached_is_told_with_what_to_do_and_no_password(place, said):
+    nowhere = open_ledger(with_async_driver(f"postgresql://u:hunter2@{place}?password=hunter2"))
+    for ask in (nowhere.check_schema, nowhere.upgrade):
+        with pytest.raises(LedgerUnreachable) as refused:
+            await ask()
+        told = explained(refused.value)
+        assert told.startswith(f"the ledger's database {said}")
+        assert told.endswith("mend WAYPOST_DATABASE_URL")
+        assert "hunter2" not in told
+    await nowhere.close()
+
+
+async def test_a_database_that_there_is_not_is_told(postgres_server):
+    missing = open_ledger(with_async_driver(postgres_server.rpartition("/")[0] + "/no_such_database"))
+    with pytest.raises(LedgerUnreachable, match=r"refuses the connection .*no_such_database"):
+        await missing.check_schema()
+    await missing.close()
 
 
 async def test_times_come_back_in_utc(ledger):
