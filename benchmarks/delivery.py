@@ -3,4 +3,4 @@
 from benchmarks.program import main
 
 if __name__ == "__main__":
-    main("delivery", "From words to the wire.", ("building", "signing", "pool", "road", "codes"))
+    main("delivery", "From words to the wire.", ("building", "signing", "pool", "road", "codes", "memory"))

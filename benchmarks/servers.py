@@ -30,12 +30,14 @@ STOCK = "order-confirmation/stock"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A Prefect API with something that runs `deployment`; its log tells of retried answers."""
+    """A Prefect API with something that runs `deployment`, in the process `pid`; its log tells of retried
+    answers."""
 
     api: str
     deployment: str
     home: Path
     log: Path
+    pid: int
     ledger_url: str = ""
 
     @property
@@ -59,7 +61,7 @@ async def embedded(smtp_url: str) -> AsyncGenerator[Running]:
         await until(published, process, "`waypost up`", log)
         here = place.find(home)
         assert here is not None
-        yield Running(here.api, RESIDENT, home, log, f"sqlite:///{home / 'ledger.db'}")
+        yield Running(here.api, RESIDENT, home, log, process.pid, f"sqlite:///{home / 'ledger.db'}")
 
 
 @asynccontextmanager
@@ -84,8 +86,8 @@ async def on_postgres(smtp_url: str) -> AsyncGenerator[Running]:
             await run_to_end(python("waypost", "db", "upgrade"), env)
             await run_to_end(python("waypost", "deploy"), env)
             log = home / "worker.log"
-            stack.enter_context(running(python("waypost", "worker"), env, log))
-            yield Running(api, RESIDENT, home, log, ledger_url)
+            worker = stack.enter_context(running(python("waypost", "worker"), env, log))
+            yield Running(api, RESIDENT, home, log, worker.pid, ledger_url)
 
 
 # The whole of Waypost, by what its ledger is kept in.
@@ -107,7 +109,7 @@ async def stock(smtp_url: str) -> AsyncGenerator[Running]:
             with running(python("benchmarks.stock"), env, log) as process:
                 async with PrefectApi(api) as prefect:
                     await until(lambda: prefect.knows(STOCK), process, "flow.serve()", log)
-                yield Running(api, STOCK, home, log)
+                yield Running(api, STOCK, home, log, process.pid)
 
 
 @asynccontextmanager
