@@ -24,7 +24,7 @@ from deployments.outage import Outage
 from deployments.provider_blocks import ProviderBlocks
 from deployments.registry import registered
 from deployments.runs import ANSWERS_WITHIN, SOON, PrefectAway, PrefectRuns, Taker
-from deployments.worker import FAREWELL_SECONDS, SLOTS, ResidentWorker
+from deployments.worker import SLOTS, ResidentWorker
 from waypost.ledger import retention
 from waypost.ledger.reaper import Reaper
 from waypost.priority import Priority
@@ -37,6 +37,7 @@ HEARTBEAT_SECONDS = 15.0
 TELL_SECONDS = 5.0
 STARTS_WITHIN = 300.0  # seconds that infrastructure of other workers (a container, a pod) may take to start
 RETENTION_SECONDS = 3600.0
+LEDGER_SECONDS = 15.0  # how long a ledger that is away is waited for at a stop, as outcomes may be unwritten
 POLLING_SHARE = 5.0  # times as long as a look for runs took is waited before the next
 LISTENING_SECONDS = 2.0  # how often Prefect is asked for runs while it tells of new ones by itself
 MOST_REST_SECONDS = 1.0
@@ -186,7 +187,7 @@ async def _reap(reaper: Reaper) -> None:
 async def _give_up(runtime: Runtime, stop: asyncio.Event) -> None:
     """A ledger that does not come back must not keep the process from stopping."""
     await stop.wait()
-    await asyncio.sleep(FAREWELL_SECONDS)
+    await asyncio.sleep(LEDGER_SECONDS)
     runtime.ledger.give_up()
 
 

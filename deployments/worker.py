@@ -59,7 +59,8 @@ PATIENCE = 2  # how often a run's own call to the API is repeated: 2 s, then 4 s
 CANCELLATION_SECONDS = 1.0  # how often Prefect is asked whether somebody cancelled runs that last longer
 COURTESY_SECONDS = 3.0  # how long an API that does not answer is waited for by a worker that stops
 LEDGER_AWAY_SECONDS = 2.0  # how long a run that brings requests keeps its place before it is looked at again
-FAREWELL_SECONDS = 15.0  # how long runs in flight may take to finish when the worker stops
+# How long runs in flight may take to finish when the worker stops; Docker kills what takes over ten in all.
+FAREWELL_SECONDS = 5.0
 
 
 class LedgerAway(RuntimeError):

@@ -140,6 +140,27 @@ def test_a_prefect_that_hangs_keeps_a_worker_neither_from_sending_nor_from_leavi
         assert worker.process.returncode == 0, worker.log.read_text()[-2000:]
 
 
+def test_a_mail_server_that_hangs_keeps_no_worker_from_leaving_and_what_it_has_is_in_doubt(prefect, tmp_path):
+    with (
+        mail_sink(tmp_path, 120.0) as sink,
+        installation(tmp_path / "home", prefect, sink, connections=3) as site,
+    ):
+        worker = site.worker().ready()
+        site.accept("order-confirmation", [order(f"hanging-{number}") for number in range(9)])
+        eventually(lambda: site.query("SELECT count(*) FROM attempts")[0][0] == 2, 40)
+        time.sleep(1)  # until each has said its final dot
+        began_at = time.monotonic()
+        worker.process.terminate()
+        worker.process.wait(30)
+        assert worker.process.returncode == 0, worker.log.read_text()[-2000:]
+        assert time.monotonic() - began_at < 10, "Docker kills what takes longer"
+        attempts = site.query("SELECT verdict, phase, words FROM attempts")
+        assert {(row[0], row[1]) for row in attempts} == {("unknown", "dot")}
+        assert all("stopped" in row[2] for row in attempts)
+        assert site.states().get("sent", 0) == 0
+        assert site.query("SELECT count(*) FROM notifications WHERE in_doubt = 1")[0][0] == len(attempts)
+
+
 @pytest.mark.parametrize("command", ["worker", "dispatch"])
 def test_a_wrong_prefect_api_is_told_in_a_sentence(prefect, tmp_path, command):
     wrong = {"PREFECT_API_URL": prefect.api.removesuffix("/api") + "/no/api"}
