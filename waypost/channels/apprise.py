@@ -30,11 +30,6 @@ _NOT_OPENED = re.compile(
     re.IGNORECASE,
 )
 
-_LOGGER = logging.getLogger("apprise")
-_LOGGER.setLevel(logging.DEBUG)
-_LOGGER.propagate = False  # its lines hold URLs and addresses: they are read here and go no further
-_LOGGER.addHandler(logging.NullHandler())
-
 
 class AppriseChannel:
     """One Apprise URL. `{phone}`, `{email}` and `{id}` in it stand for the recipient's."""
@@ -121,7 +116,7 @@ def _notify(name: str, service: Any, title: str, body: str) -> Outcome:
     return Outcome(Verdict.UNKNOWN, Phase.DOT, words="the service did not say what became of it")
 
 
-class _ThreadLog(logging.Handler):
+class _ThreadLog:
     """What Apprise says in this thread of the answer, while the block runs.
 
     Its log repeats the message too, which may say anything: only its warnings are believed about a
@@ -129,14 +124,10 @@ class _ThreadLog(logging.Handler):
     """
 
     def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self._thread = threading.get_ident()
         self.status: int | None = None
         self.not_opened = False
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread != self._thread:
-            return
+    def read(self, record: logging.LogRecord) -> None:
         line = record.getMessage()
         if record.levelno >= logging.WARNING and (found := _STATUS.search(line)):
             self.status = int(found.group(1))
@@ -144,8 +135,25 @@ class _ThreadLog(logging.Handler):
             self.not_opened = True
 
     def __enter__(self) -> _ThreadLog:
-        _LOGGER.addHandler(self)
+        _READING.log = self
         return self
 
     def __exit__(self, *_: object) -> None:
-        _LOGGER.removeHandler(self)
+        del _READING.log
+
+
+_READING = threading.local()
+
+
+def _kept_here(record: logging.LogRecord) -> bool:
+    """Apprise's lines hold URLs and addresses: who waits for an answer reads them, no handler ever does."""
+    log: _ThreadLog | None = getattr(_READING, "log", None)
+    if log is not None:
+        log.read(record)
+    return False
+
+
+_LOGGER = logging.getLogger("apprise")
+_LOGGER.setLevel(logging.DEBUG)
+_LOGGER.propagate = False
+_LOGGER.addFilter(_kept_here)
