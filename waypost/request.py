@@ -30,6 +30,9 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 PHONE_PATTERN = r"^\+?[0-9(). -]*[0-9][0-9(). -]*$"
 
+Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$")]
+
 Email = Annotated[
     str,
     AfterValidator(one_address),
@@ -86,7 +89,8 @@ class Request(BaseModel, Generic[F]):
 
     idempotency_key: the same key again returns the first answer and sends nothing.
     deliver_at: not before; expires_at: never after, if sooner than the type's deadline.
-    priority: another lane than the type's own.
+    priority: another lane than the type's own. channels: of its type's route, these kinds alone.
+    tags: words it is found by later.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -97,6 +101,8 @@ class Request(BaseModel, Generic[F]):
     deliver_at: Moment | None = None
     expires_at: Moment | None = None
     priority: Priority | None = None
+    channels: Annotated[list[Kind], Field(min_length=1, max_length=10)] | None = None
+    tags: Annotated[list[Tag], Field(max_length=10)] = []
 
     @cached_property
     def data_json(self) -> bytes:

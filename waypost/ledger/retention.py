@@ -17,6 +17,7 @@ from waypost.ledger.tables import (
     idempotency_keys,
     notifications,
     released_holds,
+    tags,
     verifications,
 )
 from waypost.states import TERMINAL
@@ -45,7 +46,7 @@ async def prune(ledger: Ledger, days: float) -> int:
         )
         ids = [id for id in ids if id not in carriers]
         if ids:
-            for part in (attempts, events, verifications, idempotency_keys, groups):
+            for part in (attempts, events, verifications, idempotency_keys, groups, tags):
                 connection.execute(sa.delete(part).where(among(part.c.notification_id, ids)))
             connection.execute(sa.delete(table).where(among(table.c.id, ids)))
         return len(ids)

@@ -28,6 +28,9 @@ Id: sa.types.TypeEngine[UUID] = sa.Uuid()
 # JSON and not JSONB: it is only ever read whole, and JSONB is taken apart and put together again for that.
 Json = sa.JSON()
 
+# Counted by the database itself, which on SQLite only an INTEGER is.
+Count: sa.types.TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 metadata = sa.MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -89,6 +92,10 @@ notifications = sa.Table(
     sa.Column("in_doubt", sa.Integer, nullable=False, server_default="0"),
     # The digest that carries it; from then on it shares that notification's end.
     sa.Column("digest_id", Id, sa.ForeignKey("notifications.id")),
+    # The application whose API key it came with; none for what came another way.
+    sa.Column("client", sa.Text),
+    # The kinds of its type's route that it may take, where its request chose some.
+    sa.Column("channels", Json),
     _partial("ix_notifications_intake_id", "intake_id", where=sa.text("intake_id IS NOT NULL")),
     _partial(
         "ix_notifications_waiting",
@@ -101,6 +108,14 @@ notifications = sa.Table(
     _partial("ix_notifications_held", "type", "recipient_key", where=_HELD_SQL),
     _partial("ix_notifications_trouble", "state", "id", where=_TROUBLE_SQL),
     _partial("ix_notifications_digest_id", "digest_id", where=sa.text("digest_id IS NOT NULL")),
+    _partial("ix_notifications_client", "client", "id", where=sa.text("client IS NOT NULL")),
+)
+
+tags = sa.Table(
+    "tags",
+    metadata,
+    sa.Column("tag", sa.Text, primary_key=True),
+    sa.Column("notification_id", Id, primary_key=True, index=True),
 )
 
 # What one run has in hand. Its lease is kept by whoever will run it, runs it or watches over it; when
@@ -192,6 +207,8 @@ attempts = sa.Table(
 idempotency_keys = sa.Table(
     "idempotency_keys",
     metadata,
+    # Whose key it is: an application's, or empty for what comes without one.
+    sa.Column("client", sa.Text, primary_key=True, server_default=""),
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("notification_id", Id, nullable=False),
     sa.Column("body_hash", sa.LargeBinary, nullable=False),
@@ -220,4 +237,51 @@ verifications = sa.Table(
     sa.Column("expires_at", UtcDateTime, nullable=False),
     sa.Column("wrong_tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("used_at", UtcDateTime),
+)
+
+# What the gateway knows its callers by. The secret itself is nowhere.
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("client", sa.Text, nullable=False, index=True),
+    sa.Column("secret_hash", sa.LargeBinary, nullable=False),
+    sa.Column("scopes", Json, nullable=False),
+    # Requests a second it may make; unset, as many as it likes.
+    sa.Column("rate", sa.Integer),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
+)
+
+# Where a client wants to hear what becomes of its notifications. Their secrets are made of Waypost's own.
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("client", sa.Text, nullable=False, index=True),
+    sa.Column("url", sa.Text, nullable=False),
+    # ",sent,failed,": so that the trigger that makes events can ask it on both databases.
+    sa.Column("states", sa.Text, nullable=False),
+    # Counts rotations; the secret before is signed with too until then.
+    sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("overlap_until", UtcDateTime),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+# What a webhook has still to be told. A trigger on notifications makes them, in the transaction that
+# changes a state, whoever changes it.
+webhook_events = sa.Table(
+    "webhook_events",
+    metadata,
+    sa.Column("id", Count, primary_key=True),
+    sa.Column("webhook_id", Id, nullable=False),
+    sa.Column("notification_id", Id, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("due_at", UtcDateTime, nullable=False, index=True),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Index(None, "webhook_id", "due_at"),
 )

@@ -13,6 +13,7 @@ from sqlalchemy import event
 
 from waypost import Recipient
 from waypost.clock import now
+from waypost.ids import made_by
 from waypost.ledger.intake import accept
 from waypost.ledger.tables import groups, recipients
 
@@ -167,12 +168,10 @@ async def test_a_grouped_request_repeated_under_its_key_is_not_counted_again(led
     assert (again.outcome, again.id, row.occurrences) == ("repeated", row.id, 2)
 
 
-async def test_a_failed_transaction_accepts_nothing(ledger, monkeypatch):
+async def test_a_failed_transaction_accepts_nothing(ledger):
     one, same = ask(idempotency_key="k"), uuid4()
-    monkeypatch.setattr("waypost.ledger.intake.new_id", lambda: same)
-    with pytest.raises(sa.exc.IntegrityError):
+    with made_by(lambda: same), pytest.raises(sa.exc.IntegrityError):
         await accept(ledger, NOTE, [one, ask(to="b")])
-    monkeypatch.undo()
     assert await rows(ledger) == []
     assert outcomes(await accept(ledger, NOTE, [one])) == ["accepted"]
 

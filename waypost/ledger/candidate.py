@@ -1,0 +1,60 @@
+"""A request on its way in: what intake, its idempotency keys and its groups speak of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from uuid import UUID
+
+from waypost.ids import new_id
+from waypost.notification import Receipt
+from waypost.notification_type import NotificationType
+from waypost.request import AnyRequest
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A request and its type, its own id, and what the ledger already knows of it.
+
+    client: the application it comes from, empty where there is none. extra: repeats counted in it on its
+    way in. receipt: its answer, once it has one.
+    """
+
+    type: NotificationType
+    request: AnyRequest
+    client: str = ""
+    id: UUID = field(default_factory=new_id)
+    body_hash: bytes = b""
+    group: bytes | None = None
+    receipt: Receipt | None = None
+    extra: int = 0
+
+    def __post_init__(self) -> None:
+        self.group = self._group_key()
+        if self.request.idempotency_key:
+            rest = self.request.model_dump_json(exclude={"idempotency_key", "data"}, exclude_none=True)
+            parts = (self.type.name.encode(), rest.encode(), self.request.data_json)
+            self.body_hash = sha256(b"\0".join(parts)).digest()
+
+    @property
+    def open(self) -> bool:
+        return self.receipt is None
+
+    @property
+    def key(self) -> tuple[str, str] | None:
+        """Its idempotency key, which is its client's."""
+        return (self.client, self.request.idempotency_key) if self.request.idempotency_key else None
+
+    def _group_key(self) -> bytes | None:
+        """What it is a repeat by, if it can be one: of the same client alone, whose ids no other may see."""
+        if self.type.grouping is None:
+            return None
+        request = self.request
+        named = (
+            self.type.name,
+            request.recipient.key,
+            str(request.digested),
+            self.type.grouping.key(request.data),
+            *([self.client] if self.client else []),
+        )
+        return sha256("\0".join(named).encode()).digest()

@@ -1,0 +1,127 @@
+"""Idempotency keys: the same request again gets its first answer, whoever asks at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger.candidate import Candidate
+from waypost.ledger.many import insert_many, leave_what_is_there
+from waypost.ledger.tables import idempotency_keys, notifications
+from waypost.notification import Answer, Receipt
+from waypost.states import State
+
+Key = tuple[str, str]  # a client's, and the key
+Known = tuple[UUID, bytes, State]
+
+KEPT = timedelta(hours=24)  # a client's keys; what comes without a client keeps its keys
+
+
+def answer_repeats(connection: sa.Connection, candidates: Sequence[Candidate], moment: datetime) -> None:
+    """Give what came under a known idempotency key its first answer, or say how it conflicts."""
+    keyed = [(key, c) for c in candidates if (key := c.key)]
+    # Sorted, so that two transactions take the same keys in the same order and cannot deadlock.
+    first = dict(reversed(keyed))
+    rows = [_row(key, candidate, moment) for key, candidate in sorted(first.items())]
+    new, known = _take(connection, rows, moment)
+    known |= {key: (c.id, c.body_hash, State.ACCEPTED) for key, c in first.items() if key in new}
+    for key, candidate in keyed:
+        if key in new and first[key] is candidate:
+            continue
+        id, body_hash, state = known[key]
+        if body_hash == candidate.body_hash:
+            candidate.receipt = Receipt(Answer.REPEATED, id, state)
+        else:
+            reason = "this idempotency key was used before with another body"
+            candidate.receipt = Receipt(Answer.CONFLICT, id, None, reason)
+
+
+def _row(key: Key, candidate: Candidate, moment: datetime) -> dict[str, Any]:
+    return {
+        "client": key[0],
+        "key": key[1],
+        "notification_id": candidate.id,
+        "body_hash": candidate.body_hash,
+        "created_at": moment,
+    }
+
+
+def _take(
+    connection: sa.Connection, rows: list[dict[str, Any]], moment: datetime
+) -> tuple[set[Key], dict[Key, Known]]:
+    """Which keys are new and now those of `rows`, and what is known under the others.
+
+    A key that is in the way at one look and leads nowhere at the next was deleted in between with its
+    notification, or its notification is gone without it, or it is too old to be kept: it is forgotten, and
+    free.
+    """
+    new: set[Key] = set()
+    known: dict[Key, Known] = {}
+    while rows:
+        inserted = insert_many(
+            connection,
+            idempotency_keys,
+            rows,
+            on_conflict=leave_what_is_there,
+            returning=(idempotency_keys.c.client, idempotency_keys.c.key),
+        )
+        new |= {(row.client, row.key) for row in inserted}
+        known |= _known(connection, [key for row in rows if (key := _key(row)) not in new], moment)
+        rows = [row for row in rows if (key := _key(row)) not in new and key not in known]
+        _forget(connection, [_key(row) for row in rows], moment)
+    return new, known
+
+
+def _key(row: dict[str, Any]) -> Key:
+    return row["client"], row["key"]
+
+
+def _forget(connection: sa.Connection, keys: list[Key], moment: datetime) -> None:
+    """Delete those of `keys` whose notification is gone, or that are too old."""
+    table = idempotency_keys
+    for mine in _by_client(keys):
+        owner = sa.exists().where(notifications.c.id == table.c.notification_id)
+        old = sa.and_(table.c.client != "", table.c.created_at <= moment - KEPT)
+        connection.execute(sa.delete(table).where(mine, sa.or_(~owner, old)))
+
+
+def _known(connection: sa.Connection, keys: list[Key], moment: datetime) -> dict[Key, Known]:
+    table = idempotency_keys
+    kept = sa.or_(table.c.client == "", table.c.created_at > moment - KEPT)
+    found: dict[Key, Known] = {}
+    for mine in _by_client(keys):
+        rows = connection.execute(
+            sa.select(
+                table.c.client, table.c.key, table.c.notification_id, table.c.body_hash, notifications.c.state
+            )
+            .join(notifications, notifications.c.id == table.c.notification_id)
+            .where(mine, kept)
+        )
+        found |= {(client, key): (id, body_hash, State(state)) for client, key, id, body_hash, state in rows}
+    return found
+
+
+def _by_client(keys: Iterable[Key]) -> list[sa.ColumnElement[bool]]:
+    """A condition a client, each one look at the index."""
+    by_client: defaultdict[str, list[str]] = defaultdict(list)
+    for client, key in keys:
+        by_client[client].append(key)
+    table = idempotency_keys
+    return [sa.and_(table.c.client == client, table.c.key.in_(mine)) for client, mine in by_client.items()]
+
+
+def move(connection: sa.Connection, moved: list[tuple[Key, UUID]]) -> None:
+    """Let keys lead to the notification that their request was counted in."""
+    if moved:
+        table = idempotency_keys
+        connection.execute(
+            sa.update(table)
+            .where(table.c.client == sa.bindparam("c"), table.c.key == sa.bindparam("k"))
+            .values(notification_id=sa.bindparam("n")),
+            [{"c": client, "k": key, "n": id} for (client, key), id in moved],
+        )
