@@ -9,6 +9,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import get_current_settings
 
 WRONG = (401, 403, 404, 405)  # what a server answers that is none of Prefect's, or does not know us
+ANSWERS_WITHIN = 3.0
 WHERE_UP_WOULD_BE = "http://127.0.0.1:4200/api"
 
 
@@ -24,6 +25,15 @@ def api_url() -> str:
     """Where that API is, without a name and a password."""
     parts = urlsplit(get_current_settings().api.url or WHERE_UP_WOULD_BE)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+async def prefect_answers() -> bool:
+    """Whether the API answers, and well."""
+    try:
+        async with httpx.AsyncClient(timeout=ANSWERS_WITHIN) as client:
+            return (await client.get(f"{api_url()}/health")).is_success
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return False
 
 
 class WrongApi(RuntimeError):

@@ -63,8 +63,12 @@ class Registered:
     @property
     def request(self) -> TypeAdapter[Any]:
         """Reads one request of this type from JSON or Python values."""
-        shape: type[BaseModel] = self.type.request or Request[self.type.facts]
-        return TypeAdapter(shape)
+        return TypeAdapter(self.shape)
+
+    @property
+    def shape(self) -> type[BaseModel]:
+        """The shape of its requests."""
+        return self.type.request or Request[self.type.facts]
 
 
 def registered() -> dict[str, Registered]:

@@ -135,8 +135,9 @@ class Dispatch:
         if provider is not None:
             return f"{provider} may have taken it, and is no provider of {self.type.name} now"
         address = delivery.notification.recipient.address
-        reached = [kind for kind in self.type.kinds if address(kind)]
-        return why_unreached(self.type.kinds, reached, [kind for kind, _ in self.route])
+        kinds = self.type.kinds_of(delivery.notification.channels)
+        reached = [kind for kind in kinds if address(kind)]
+        return why_unreached(kinds, reached, [kind for kind, _ in self.route])
 
     def advance(self, delivery: Delivery) -> Delivery:
         """A refused delivery at the next step of its route; it has one, or it were not refused."""

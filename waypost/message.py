@@ -32,9 +32,10 @@ def render_one(
     private: values for the templates that are in no facts (a code, a link). files: that go with the mail.
     """
     person = notification.recipient
-    reached = {kind: address for kind in type.kinds if (address := person.address(kind))}
+    kinds = type.kinds_of(notification.channels)
+    reached = {kind: address for kind in kinds if (address := person.address(kind))}
     if not reached:
-        return Rendered(notification, error=f"the recipient has no address for {_either(type.kinds)}")
+        return Rendered(notification, error=f"the recipient has no address for {_either(kinds)}")
     served = {kind for kind, _ in steps(type.route, runtime.channels)}
     wanted = {kind: address for kind, address in reached.items() if kind in served}
     try:

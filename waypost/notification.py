@@ -43,7 +43,7 @@ class Notification:
 
     priority: its lane. count: how many requests were grouped into it. tries: attempts already made.
     step: which step of its route comes next (0 is the first). in_doubt: attempts whose answer
-    nobody knows.
+    nobody knows. channels: the kinds of its type's route that it may take, where its request chose some.
     """
 
     id: UUID
@@ -57,6 +57,7 @@ class Notification:
     step: int = 0
     tries: int = 0
     in_doubt: int = 0
+    channels: list[str] | None = None
 
     @property
     def expired(self) -> bool:

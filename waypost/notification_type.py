@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -166,6 +166,10 @@ class NotificationType:
     def kinds(self) -> tuple[str, ...]:
         """The channel kinds of its route, each once."""
         return tuple(dict.fromkeys(word.partition(":")[0] for word in self.route))
+
+    def kinds_of(self, chosen: Collection[str] | None) -> tuple[str, ...]:
+        """Those of them that a request's choice leaves; all, where it made none."""
+        return self.kinds if chosen is None else tuple(kind for kind in self.kinds if kind in chosen)
 
     @property
     def lane(self) -> Priority:

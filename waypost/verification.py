@@ -71,13 +71,18 @@ def signed_link(secret_key: bytes, page: str, id: UUID) -> str:
     return urlunsplit(parts._replace(query=urlencode(query)))
 
 
-async def verify(ledger: Ledger, secret_key: bytes, recipient: str, code: str) -> Checked:
-    """Check `code` for `recipient` (id or address). Five wrong tries end it; it works once."""
+async def verify(
+    ledger: Ledger, secret_key: bytes, recipient: str, code: str, client: str | None = None
+) -> Checked:
+    """Check `code` for `recipient` (id or address). Five wrong tries end it; it works once. client: whose
+    code it has to be."""
     digits = "".join(code.split())
-    return await verifications.check_code(ledger, recipient, lambda id: code_hash(secret_key, id, digits))
+    return await verifications.check_code(
+        ledger, recipient, lambda id: code_hash(secret_key, id, digits), client
+    )
 
 
-async def verify_link(ledger: Ledger, secret_key: bytes, token: str) -> Checked:
+async def verify_link(ledger: Ledger, secret_key: bytes, token: str, client: str | None = None) -> Checked:
     """Check the `token` of a link. A link and its code are one: either works, once."""
     try:
         id = UUID(_signer(secret_key).loads(token, max_age=int(LIFETIME.total_seconds())))
@@ -85,7 +90,7 @@ async def verify_link(ledger: Ledger, secret_key: bytes, token: str) -> Checked:
         return Checked.EXPIRED
     except (BadSignature, ValueError):
         return Checked.UNKNOWN
-    return await verifications.check_notification(ledger, id)
+    return await verifications.check_notification(ledger, id, client)
 
 
 def _signer(secret_key: bytes) -> URLSafeTimedSerializer:

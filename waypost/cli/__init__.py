@@ -15,8 +15,10 @@ from waypost.cli import (
     dispatch,
     doctor,
     explain,
+    gateway,
     hold,
     intervene,
+    keys,
     send,
     simulate,
     up,
@@ -37,6 +39,7 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(worker.worker)
 app.command()(dispatch.dispatch)
+app.command()(gateway.gateway)
 app.command()(deploy.deploy)
 app.command()(send.send)
 app.command("list")(listing.list_notifications)
@@ -48,6 +51,7 @@ app.command()(hold.release)
 app.command()(verify.verify)
 app.command()(doctor.doctor)
 app.command()(simulate.simulate)
+app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -305,6 +305,7 @@ _OURS = (
         notifications.c.step,
         notifications.c.tries,
         notifications.c.in_doubt,
+        notifications.c.channels,
         recipients.c.key,
         recipients.c.email,
         recipients.c.phone,
@@ -338,7 +339,7 @@ def _notification(row: Any, default_locale: str, default_timezone: str) -> Notif
     """None when the row holds what no notification can."""
     (
         id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,
-        key, email, phone, name, locale, timezone,
+        channels, key, email, phone, name, locale, timezone,
     ) = row  # fmt: skip
     if key is None or not damaged.sound(
         data, priority, (count, step, tries, in_doubt), accepted_at, expires_at
@@ -363,4 +364,5 @@ def _notification(row: Any, default_locale: str, default_timezone: str) -> Notif
         step=max(step, 0),
         tries=max(tries, 0),
         in_doubt=in_doubt,
+        channels=cast(list[str], channels) if isinstance(channels, list) else None,
     )

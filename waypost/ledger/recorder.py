@@ -1,8 +1,7 @@
 """Writing down what happens on the wire, many connections to a transaction.
 
 An attempt is a row before its message touches the wire, and has its outcome before its connection
-takes the next message. Each caller waits for its own; what arrives while one transaction commits is
-the next one (group commit), so that eight connections cost one commit, not eight.
+takes the next message. Each caller waits for its own.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from waypost.clock import now
 from waypost.ids import new_id
 from waypost.ledger.batches import note_events
 from waypost.ledger.engine import Ledger, NotRecorded
+from waypost.ledger.group_commit import GroupCommit
 from waypost.ledger.items import share_end
 from waypost.ledger.many import among, insert_many, update_many
 from waypost.ledger.tables import IN_HAND, attempts, notifications
@@ -61,15 +61,13 @@ Change = Begin | Finish
 
 
 class Recorder:
-    """Group commit for attempts and outcomes. Starts on first use; `close` waits for what is queued.
-
-    What it answers are futures, not coroutines: a message costs no task of its own to be written down.
-    """
+    """Group commit for attempts and outcomes; `close` waits for what is queued."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._queue: list[tuple[tuple[Change, ...], asyncio.Future[int]]] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._commits: GroupCommit[tuple[Change, ...], int] = GroupCommit(
+            self._store, alone=lambda error: not isinstance(error, NotRecorded), told=_failure
+        )
 
     def begin(self, begin: Begin, after: Finish | None = None) -> asyncio.Future[int]:
         """Make the attempt a row; its number, from 1. 0 when the notification is no longer this run's to
@@ -77,47 +75,24 @@ class Recorder:
 
         after: how the same connection's last message ended, written in the same transaction.
         """
-        return self._record(begin) if after is None else self._record(after, begin)
+        return self._commits.add((begin,) if after is None else (after, begin))
 
     def finish(self, finish: Finish) -> asyncio.Future[int]:
         """Write an outcome. 0 when the notification had already moved on without us."""
-        return self._record(finish)
+        return self._commits.add((finish,))
 
     async def finish_all(self, finishes: Sequence[Finish]) -> None:
         """Write many at once, for what was decided without touching the wire."""
-        await asyncio.gather(*(self._record(finish) for finish in finishes))
+        await asyncio.gather(*map(self.finish, finishes))
 
     async def close(self) -> None:
         """Wait for what is queued."""
-        if self._flushing is not None:
-            await self._flushing
+        await self._commits.close()
 
-    def _record(self, *changes: Change) -> asyncio.Future[int]:
-        """Queue `changes` for the next transaction; the future has the last one's answer once all of
-        them are durable."""
-        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._queue.append((changes, done))
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._flush())
-        return done
-
-    async def _flush(self) -> None:
-        try:
-            while self._queue:
-                queued, self._queue = self._queue, []
-                await self._store(queued)
-        except BaseException as error:
-            # Whoever came while this was being ended must not wait for ever.
-            for _, done in self._queue:
-                if not done.done():
-                    done.set_exception(_failure(error))
-            self._queue = []
-            raise
-
-    async def _store(self, queued: Sequence[tuple[tuple[Change, ...], asyncio.Future[int]]]) -> None:
+    async def _store(self, queued: Sequence[tuple[Change, ...]]) -> list[int]:
         """Write what is queued, however long it takes: nobody may send another message before. What
         the ledger can never take (a row that is not there) fails alone."""
-        changes = [change for some, _ in queued for change in some]
+        changes = [change for some in queued for change in some]
         tried = False
 
         def work(connection: sa.Connection) -> dict[UUID, int]:
@@ -125,22 +100,8 @@ class Recorder:
             again, tried = tried, True
             return _write(connection, changes, again)
 
-        try:
-            written = await self._ledger.persist(work)
-        except BaseException as error:
-            if not isinstance(error, NotRecorded) and isinstance(error, Exception) and len(queued) > 1:
-                for one in queued:
-                    await self._store([one])
-                return
-            for _, done in queued:
-                if not done.done():
-                    done.set_exception(_failure(error))
-            if not isinstance(error, Exception):
-                raise
-            return
-        for some, done in queued:
-            if not done.done():
-                done.set_result(written.get(_key(some[-1]), 0))
+        written = await self._ledger.persist(work)
+        return [written.get(_key(some[-1]), 0) for some in queued]
 
 
 def _write(connection: sa.Connection, changes: Sequence[Change], again: bool) -> dict[UUID, int]:

@@ -15,7 +15,7 @@ from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
 from waypost.ledger.readable import Identity, Moment
 from waypost.ledger.reading import shown
-from waypost.ledger.tables import IN_HAND, TROUBLE, attempts, notifications, recipients
+from waypost.ledger.tables import IN_HAND, TROUBLE, attempts, notifications, recipients, tags
 from waypost.mail.address import mask_in
 from waypost.states import State
 
@@ -32,7 +32,8 @@ class Filter:
 
     ids: these alone. provider: an attempt went through it. since, until: accepted at or after, and
     before. reason: text in it, in capitals or not. in_doubt: an attempt's answer is not known, so that it
-    may have arrived more than once, or not at all.
+    may have arrived more than once, or not at all. client: whose API key it came with. recipient: the key
+    that the ledger knows them by. tag: it was given.
     """
 
     ids: tuple[UUID, ...] = ()
@@ -43,6 +44,9 @@ class Filter:
     until: datetime | None = None
     reason: str | None = None
     in_doubt: bool = False
+    client: str | None = None
+    recipient: str | None = None
+    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,13 @@ def _conditions(filter: Filter) -> list[sa.ColumnElement[bool]]:
         ]
     if filter.until is not None:
         found += [table.c.id < _first_id(filter.until + ACCEPTED_WITHIN), table.c.accepted_at < filter.until]
+    if filter.client is not None:
+        found.append(table.c.client == filter.client)
+    if filter.recipient is not None:
+        found.append(table.c.recipient_key == filter.recipient)
+    if filter.tag is not None:
+        given = (tags.c.notification_id == table.c.id, tags.c.tag == filter.tag)
+        found.append(sa.exists().where(*given))
     if filter.in_doubt:
         found.append(table.c.in_doubt > 0)
     if filter.reason is not None:

@@ -67,7 +67,8 @@ class Explanation:
     """All there is to know of one notification, without its facts. What is damaged in the ledger stands
     here as it stands there.
 
-    count: how many requests were grouped into it. held_since: when its type was held; None when it is not.
+    client: whose API key it came with; None without one. count: how many requests were grouped into it.
+    held_since: when its type was held; None when it is not.
     hands: who has it in hand; None when nobody has.
     """
 
@@ -85,6 +86,7 @@ class Explanation:
     digest_id: Identity | None
     held_since: Moment | None
     held_because: str
+    client: str | None = None
     hands: Hands | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     timeline: list[Happening] = field(default_factory=list[Happening])
@@ -109,7 +111,7 @@ def _notification(id: UUID) -> sa.Select[Any]:
     columns = readable.raw(
         table.c.type, table.c.priority, table.c.state, table.c.reason, table.c.recipient_key,
         table.c.occurrences, table.c.accepted_at, table.c.due_at, table.c.expires_at, table.c.finished_at,
-        table.c.batch_id, table.c.digest_id, recipients.c.email, recipients.c.phone,
+        table.c.batch_id, table.c.digest_id, table.c.client, recipients.c.email, recipients.c.phone,
     )  # fmt: skip
     return (
         sa.select(
@@ -167,6 +169,7 @@ def _head(id: UUID, row: Any) -> Explanation:
         digest_id=readable.identity(row.digest_id),
         held_since=readable.moment(row.held_since),
         held_because=readable.text(row.held_reason),
+        client=row.client and readable.text(row.client),
     )
 
 

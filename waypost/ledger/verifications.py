@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from waypost.clock import now
 from waypost.ledger.engine import Ledger
-from waypost.ledger.tables import recipients, verifications
+from waypost.ledger.tables import notifications, recipients, verifications
 
 WRONG_TRIES_ALLOWED = 5
 
@@ -58,10 +58,11 @@ async def remember(ledger: Ledger, rows: Sequence[dict[str, Any]]) -> None:
     await ledger.persist(lambda connection: connection.execute(upsert, list(rows)))
 
 
-async def check_code(ledger: Ledger, recipient: str, code_hash: Hasher) -> Checked:
+async def check_code(ledger: Ledger, recipient: str, code_hash: Hasher, client: str | None = None) -> Checked:
     """Check the newest code sent to `recipient`.
 
     An address is proved by a code that went to it; an id by one that went to the address it still has.
+    client: whose code it has to be; None, whoever asked for it.
     """
     wanted = (
         verifications.c.address == recipient.lower()
@@ -75,17 +76,25 @@ async def check_code(ledger: Ledger, recipient: str, code_hash: Hasher) -> Check
     newest = (
         sa.select(verifications)
         .join(recipients, recipients.c.key == verifications.c.recipient_key)
-        .where(wanted)
+        .where(wanted, *_own(client))
         .order_by(verifications.c.minted_at.desc())
         .limit(1)
     )
     return await _check(ledger, newest, lambda row: code_hash(row.notification_id))
 
 
-async def check_notification(ledger: Ledger, id: UUID) -> Checked:
+async def check_notification(ledger: Ledger, id: UUID, client: str | None = None) -> Checked:
     """Check a link whose signature named `id`: it works if its code would still."""
-    chosen = sa.select(verifications).where(verifications.c.notification_id == id)
+    chosen = sa.select(verifications).where(verifications.c.notification_id == id, *_own(client))
     return await _check(ledger, chosen, lambda row: row.code_hash)
+
+
+def _own(client: str | None) -> list[sa.ColumnElement[bool]]:
+    """Whether the notification that carried it was this client's."""
+    if client is None:
+        return []
+    carried = notifications.c.id == verifications.c.notification_id
+    return [sa.exists().where(carried, notifications.c.client == client)]
 
 
 async def _check(ledger: Ledger, query: sa.Select[Any], expected: Callable[[sa.Row[Any]], bytes]) -> Checked:

@@ -1,0 +1,1 @@
+"""The front door: HTTP for applications, and what it answers them."""

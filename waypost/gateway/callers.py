@@ -1,0 +1,139 @@
+"""Who calls: an API key looked up, or a token checked, and what it may do."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from waypost.clock import now
+from waypost.gateway import keys
+from waypost.gateway.problems import Problem
+from waypost.ledger import Ledger, api_keys
+from waypost.ledger.api_keys import ApiKey
+
+LOOKED_AGAIN_SECONDS = 0.5  # a key that was revoked opens nothing a second later
+
+_CHALLENGE = {"www-authenticate": 'Bearer realm="waypost"'}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An application. key: what its requests are counted by."""
+
+    client: str
+    scopes: tuple[str, ...]
+    key: str
+    rate: int | None = None
+
+    def must(self, action: str, type: str | None = None) -> None:
+        """Raise Problem unless it may do `action` to what is of `type`."""
+        if keys.allows(self.scopes, action, type):
+            return
+        of = f" for the type {type}" if type else ""
+        raise Problem("forbidden", f"this needs the scope {action}{of}; the key has {', '.join(self.scopes)}")
+
+    def must_some(self, action: str) -> list[str] | None:
+        """Raise Problem unless it may do `action` to some type; the types it is limited to, None for all."""
+        types = keys.types_of(self.scopes, action)
+        if types == []:
+            self.must(action)
+        return types
+
+
+class Callers:
+    """Every key that works, read again from the ledger twice a second while there are requests.
+
+    tokens: who a bearer token that is no key speaks for, if the settings name an issuer of such.
+    """
+
+    def __init__(self, ledger: Ledger, tokens: Callable[[str], Awaitable[Caller]] | None = None) -> None:
+        self._ledger = ledger
+        self._tokens = tokens
+        self._keys: dict[str, ApiKey] = {}
+        self._read_at = -math.inf
+        self._reading: asyncio.Task[None] | None = None
+        self._buckets: dict[str, Bucket] = {}
+
+    async def of(self, authorization: str) -> Caller:
+        """Who an Authorization header speaks for. Raises Problem: one text for whatever is wrong with a
+        key, so that none can be guessed at."""
+        scheme, _, text = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not text:
+            raise Problem(
+                "unauthenticated", "send an API key: Authorization: Bearer wp_...", headers=_CHALLENGE
+            )
+        caller = await self._who(text.strip())
+        self._count(caller)
+        return caller
+
+    async def _who(self, text: str) -> Caller:
+        parts = keys.taken_apart(text)
+        if parts is None:
+            if self._tokens is not None and text.count(".") == 2:
+                return await self._tokens(text)
+            raise _no_such_key()
+        return await self.by_key(*parts)
+
+    async def by_key(self, id: str, secret: str) -> Caller:
+        """The caller of a key that works. Raises Problem."""
+        if asyncio.get_running_loop().time() - self._read_at > LOOKED_AGAIN_SECONDS:
+            await self._read()
+        key = self._keys.get(id)
+        right = keys.matches(secret, key.secret_hash if key else b"")
+        if key is None or not right or not key.works(now()):
+            raise _no_such_key()
+        return Caller(key.client, tuple(key.scopes), key.id, key.rate)
+
+    async def _read(self) -> None:
+        """Once for all who wait for it; who waits does not end it for the others."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_all())
+        await asyncio.shield(self._reading)
+
+    async def _read_all(self) -> None:
+        at = asyncio.get_running_loop().time()
+        try:
+            self._keys = await api_keys.working(self._ledger)
+            self._read_at = at
+        finally:
+            self._reading = None
+
+    def _count(self, caller: Caller) -> None:
+        if caller.rate is None:
+            return
+        bucket = self._buckets.setdefault(caller.key, Bucket(caller.rate))
+        bucket.per_second = caller.rate
+        if wait := bucket.take(asyncio.get_running_loop().time()):
+            raise Problem(
+                "too-many-requests",
+                f"this key may make {caller.rate} requests a second; try again in {math.ceil(wait)} s",
+                headers={"retry-after": str(math.ceil(wait))},
+            )
+
+
+def _no_such_key() -> Problem:
+    return Problem(
+        "unauthenticated",
+        "this key does not work: it is unknown, wrong, expired or revoked",
+        headers={"www-authenticate": 'Bearer realm="waypost", error="invalid_token"'},
+    )
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A second's worth of requests at most, filled again evenly. Every moment is a steady clock's."""
+
+    per_second: int
+    _left: float = field(default=0.0, init=False)
+    _at: float = field(default=-math.inf, init=False)
+
+    def take(self, moment: float) -> float:
+        """0 when one may be made now, else the seconds until one may."""
+        self._left = min(self.per_second, self._left + (moment - self._at) * self.per_second)
+        self._at = moment
+        if self._left >= 1:
+            self._left -= 1
+            return 0.0
+        return (1 - self._left) / self.per_second

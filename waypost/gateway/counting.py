@@ -1,0 +1,70 @@
+"""Counts of what the gateway answered, and the header that keeps browsers to TLS."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from waypost.gateway.problems import Problem
+
+logger = logging.getLogger("waypost.gateway")
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter(
+    "waypost_gateway_requests", "Requests answered", ["method", "route", "status"], registry=REGISTRY
+)
+SECONDS = Histogram(
+    "waypost_gateway_request_seconds",
+    "How long they took",
+    ["route"],
+    registry=REGISTRY,
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+ACCEPTED = Counter(
+    "waypost_gateway_notifications", "Notifications by what became of the request", ["type", "outcome"],
+    registry=REGISTRY,
+)  # fmt: skip
+
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
+class Counted:
+    """By the route's own path, not the caller's: there are only so many of those."""
+
+    def __init__(self, app: ASGIApp, https: bool = False) -> None:
+        self._app = app
+        self._https = https
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status, begun = time.perf_counter(), 500, False
+
+        async def sent(message: Message) -> None:
+            nonlocal status, begun
+            if message["type"] == "http.response.start":
+                status, begun = message["status"], True
+                if self._https:
+                    message["headers"] = [*message["headers"], _HSTS]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        except Exception as error:
+            # Only its kind is told to anybody: what it says may hold addresses.
+            logger.error("the gateway made a mistake: %s", type(error).__name__)
+            if begun:
+                raise
+            answer = Problem("internal", "the gateway made a mistake; its log names it").response()
+            await answer(scope, receive, sent)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            REQUESTS.labels(_method(scope["method"]), route, status).inc()
+            SECONDS.labels(route).observe(time.perf_counter() - began)
+
+
+def _method(method: str) -> str:
+    return method if method in ("GET", "POST", "PUT", "DELETE") else "other"

@@ -1,0 +1,179 @@
+"""From a body to durable notifications: validated, then accepted together with whoever comes at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Protocol, Union, cast
+
+import orjson
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
+from pydantic.fields import FieldInfo
+from sqlalchemy.exc import SQLAlchemyError
+
+from waypost.clock import now
+from waypost.gateway import problems
+from waypost.gateway.callers import Caller
+from waypost.gateway.problems import Fault, Problem
+from waypost.ledger import Ledger
+from waypost.ledger.candidate import Candidate
+from waypost.ledger.engine import passes
+from waypost.ledger.group_commit import GroupCommit
+from waypost.ledger.intake import accept_all
+from waypost.notification import Answer, Receipt
+from waypost.notification_type import NotificationType
+from waypost.request import AnyRequest
+
+A_TRANSACTION = 500
+MOST_WAITING = 5000  # more than that come in faster than they can be written: better told so at once
+YIELD_EVERY = 50  # items of a batch between which others have their turn
+
+
+class Declared(Protocol):
+    """A type, and the shape of its requests."""
+
+    @property
+    def type(self) -> NotificationType: ...
+
+    @property
+    def shape(self) -> type[BaseModel]: ...
+
+
+class Intake:
+    """Requests on their way into the ledger."""
+
+    def __init__(self, ledger: Ledger, types: Mapping[str, Declared]) -> None:
+        self.types = types
+        self.shapes = {name: _named(name, one) for name, one in types.items()}
+        self._reads: TypeAdapter[Any] = TypeAdapter(any_of(list(self.shapes.values())))
+        self._ledger = ledger
+        self._commits: GroupCommit[Candidate, Receipt] = GroupCommit(
+            self._store, alone=lambda error: not passes(cast(Exception, error)), most=A_TRANSACTION
+        )
+
+    def candidate(self, caller: Caller, body: bytes, key: str | None = None) -> Candidate:
+        """What `body` asks for, allowed and whole. key: the Idempotency-Key header. Raises Problem."""
+        try:
+            request: AnyRequest = self._reads.validate_json(body)
+        except ValidationError as error:
+            raise self._problem(error) from None
+        name: str = request.type  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+        type = self.types[cast(str, name)].type
+        caller.must("send", type.name)
+        if faults := _untimely(request) + _unroutable(request, type):
+            first = faults[0]
+            raise Problem("invalid", f"{first.path}: {first.reason}", faults)
+        if key is not None:
+            request = request.model_copy(update={"idempotency_key": key})
+        return Candidate(type, request, caller.client)
+
+    async def accept(self, candidate: Candidate) -> Receipt:
+        """Its receipt, once it is durable. Raises Problem for a conflict, or a ledger that takes nothing."""
+        if len(self._commits) > MOST_WAITING:
+            raise Problem(
+                "unavailable", "more comes in than can be written: try again", headers={"retry-after": "1"}
+            )
+        try:
+            receipt = await self._commits.add(candidate)
+        except (SQLAlchemyError, OSError):
+            raise _ledger_away() from None
+        if receipt.outcome is Answer.CONFLICT:
+            raise Problem("idempotency-conflict", receipt.reason)
+        return receipt
+
+    async def accept_many(self, caller: Caller, items: Sequence[Any]) -> list[Receipt | Problem]:
+        """A result an item: one that is wrong is told so and harms no other."""
+        results: list[Receipt | Problem | Candidate] = []
+        for number, item in enumerate(items):
+            if number % YIELD_EVERY == YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+            try:
+                results.append(self.candidate(caller, _written(item)))
+            except Problem as problem:
+                results.append(problem)
+        accepted = iter(
+            await asyncio.gather(
+                *(self._commits.add(one) for one in results if isinstance(one, Candidate)),
+                return_exceptions=True,
+            )
+        )
+        return [one if isinstance(one, Problem) else _result(next(accepted)) for one in results]
+
+    async def close(self) -> None:
+        await self._commits.close()
+
+    async def _store(self, candidates: list[Candidate]) -> list[Receipt]:
+        return await accept_all(self._ledger, candidates)
+
+    def _problem(self, error: ValidationError) -> Problem:
+        """What is wrong; a path begins with its type where several are known, which no caller wrote."""
+        errors = error.errors(include_url=False, include_input=False)
+        if errors[0]["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            known = ", ".join(sorted(self.types))
+            return Problem(
+                "invalid",
+                f"type: none of {known}",
+                [Fault("type", f"none of {known}")],
+            )
+        return problems.invalid(errors, skipped=1 if len(self.shapes) > 1 else 0)
+
+
+def any_of(shapes: Sequence[Any]) -> Any:
+    """Whichever of `shapes` the field `type` names; one alone needs no telling apart."""
+    together = cast(Any, Union)[tuple(shapes)]
+    return Annotated[together, Field(discriminator="type")] if len(shapes) > 1 else together
+
+
+def _named(name: str, one: Declared) -> type[BaseModel]:
+    """The shape of a type's requests with its name beside them, as HTTP sends them."""
+    field = cast(Any, (Literal[name], FieldInfo(description="The notification type.")))  # pyright: ignore[reportInvalidTypeForm]
+    return create_model(f"Send{name.title().replace('-', '')}", __base__=one.shape, type=field)
+
+
+def _untimely(request: AnyRequest) -> list[Fault]:
+    """A moment that cannot be kept."""
+    ends, begins = request.expires_at, request.deliver_at
+    if ends is None:
+        return []
+    if ends <= now():
+        return [Fault("expires_at", "in the past: nothing would ever be sent")]
+    if begins is not None and ends <= begins:
+        return [Fault("expires_at", "not after deliver_at: nothing would ever be sent")]
+    return []
+
+
+def _unroutable(request: AnyRequest, type: NotificationType) -> list[Fault]:
+    """A channel that its type's route does not have."""
+    offered = ", ".join(type.kinds)
+    return [
+        Fault(f"channels.{number}", f"not one of the type's route: {offered}")
+        for number, kind in enumerate(request.channels or ())
+        if kind not in type.kinds
+    ]
+
+
+def _written(item: Any) -> bytes:
+    try:
+        return orjson.dumps(item)
+    except (TypeError, ValueError):
+        raise Problem("invalid", "an item holds a number that is too large") from None
+
+
+def _result(answer: Receipt | BaseException) -> Receipt | Problem:
+    match answer:
+        case Receipt(outcome=Answer.CONFLICT, reason=reason):
+            return Problem("idempotency-conflict", reason)
+        case Receipt():
+            return answer
+        case SQLAlchemyError() | OSError():
+            return _ledger_away()
+        case _:
+            raise answer
+
+
+def _ledger_away() -> Problem:
+    return Problem(
+        "unavailable",
+        "the ledger cannot be written: nothing was accepted; send it again with the same idempotency key",
+        headers={"retry-after": "2"},
+    )

@@ -1,0 +1,176 @@
+"""Notifications: accepted, looked up, listed, withdrawn."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, cast
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import AwareDatetime
+from starlette.responses import Response
+
+from waypost.gateway import answers, body, openapi
+from waypost.gateway.callers import Caller
+from waypost.gateway.problems import Problem
+from waypost.ledger import interventions
+from waypost.ledger.candidate import Candidate
+from waypost.ledger.interventions import not_cancelled
+from waypost.ledger.search import Filter, find
+from waypost.ledger.timeline import Explanation, explain
+from waypost.notification import Answer, Receipt
+from waypost.states import State
+
+if TYPE_CHECKING:
+    from waypost.gateway.app import Door
+
+MOST_ITEMS = 1000
+MOST_LISTED = 200
+_KEY_MOST = 200
+
+
+def router(door: Door) -> APIRouter:
+    """The routes under /v1/notifications."""
+    routes = APIRouter(prefix="/v1/notifications", tags=["notifications"])
+
+    @routes.post("", status_code=202, **openapi.SEND)
+    async def _send(request: Request) -> Response:
+        """Accept one notification. Once it is answered, it is durable."""
+        caller = await door.caller(request)
+        candidate = door.intake.candidate(caller, await body.read(request, body.ONE), _key(request))
+        receipt = await door.intake.accept(candidate)
+        return _accepted(candidate, receipt)
+
+    @routes.post("/batch", **openapi.SEND_MANY)
+    async def _send_many(request: Request) -> Response:
+        """Accept up to 1,000 notifications, each answered for itself."""
+        caller = await door.caller(request)
+        caller.must_some("send")
+        items = _items(body.parsed(await body.read(request, body.MANY)))
+        results = await door.intake.accept_many(caller, items)
+        return answers.json({"results": [_result(one) for one in results]})
+
+    @routes.get("", **openapi.LIST)
+    async def _list(
+        request: Request,
+        state: Annotated[list[State], Query(max_length=20)] = [],  # noqa: B006 - FastAPI shows the default
+        type: Annotated[str | None, Query(max_length=100)] = None,
+        recipient: Annotated[str | None, Query(max_length=320)] = None,
+        tag: Annotated[str | None, Query(max_length=50)] = None,
+        since: AwareDatetime | None = None,
+        until: AwareDatetime | None = None,
+        limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50,
+        after: UUID | None = None,
+    ) -> Response:
+        """The client's notifications, the newest first. `after`: the `next` of the page before."""
+        caller = await door.caller(request)
+        _may_list(caller, type)
+        wanted = Filter(
+            states=tuple(state),
+            type=type,
+            since=_moment("since", since),
+            until=_moment("until", until),
+            client=caller.client,
+            recipient=_recipient_key(_text("recipient", recipient)),
+            tag=_text("tag", tag),
+        )
+        return answers.json(answers.page(await find(door.ledger, wanted, after, limit)))
+
+    @routes.get("/{id}", **openapi.GET)
+    async def _get(request: Request, id: UUID) -> Response:
+        """One notification: where it is, why, and every attempt."""
+        caller = await door.caller(request)
+        return answers.json(answers.notification(await _own(door, caller, id, "read")))
+
+    @routes.post("/{id}/cancel", **openapi.CANCEL)
+    async def _cancel(request: Request, id: UUID) -> Response:
+        """Withdraw what has not gone. To what was withdrawn before it answers the same."""
+        caller = await door.caller(request)
+        found = await _own(door, caller, id, "manage")
+        if found.state != State.CANCELLED:
+            await interventions.cancel(door.ledger, Filter(ids=(id,), client=caller.client))
+            found = await _own(door, caller, id, "manage")
+        if found.state != State.CANCELLED:
+            raise Problem("not-cancellable", f"it is {found.state}: {_why_not(found)}")
+        return answers.json({"id": str(id), "state": found.state})
+
+    return routes
+
+
+def _key(request: Request) -> str | None:
+    """The Idempotency-Key header. Raises Problem for one that cannot be kept."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= _KEY_MOST or not key.isprintable():
+        raise Problem("invalid", f"Idempotency-Key: 1 to {_KEY_MOST} printable characters")
+    return key
+
+
+def _accepted(candidate: Candidate, receipt: Receipt) -> Response:
+    """A repeat gets the first answer word by word; a header alone says that it is one."""
+    headers = {"location": f"/v1/notifications/{receipt.id}"}
+    if receipt.outcome is Answer.REPEATED:
+        headers["idempotency-replayed"] = "true"
+    begins = State.HELD if candidate.request.digested else State.ACCEPTED
+    return answers.json(answers.accepted(receipt, begins), 202, headers)
+
+
+def _items(sent: Any) -> list[Any]:
+    """The items of a batch. Raises Problem."""
+    items: Any = cast("dict[str, Any]", sent).get("notifications") if isinstance(sent, dict) else None
+    if not isinstance(items, list):
+        raise Problem("invalid", 'send {"notifications": [...]}')
+    many = cast("list[Any]", items)
+    if len(many) > MOST_ITEMS:
+        raise Problem("too-large", f"a batch may have {MOST_ITEMS:,} notifications at most")
+    return many
+
+
+def _result(one: Receipt | Problem) -> dict[str, Any]:
+    """An item's own status beside what the single route would have answered."""
+    if isinstance(one, Problem):
+        return {"status": one.kind.status, "error": one.body()}
+    return {"status": 202, **answers.accepted(one, one.state or State.ACCEPTED)}
+
+
+def _may_list(caller: Caller, type: str | None) -> None:
+    if type is None:
+        caller.must("read")
+    else:
+        caller.must("read", type)
+
+
+def _moment(name: str, value: datetime | None) -> datetime | None:
+    if value is not None and not 1970 <= value.year <= 2200:
+        raise Problem("invalid", f"{name}: a moment lies between the years 1970 and 2200")
+    return value
+
+
+def _text(name: str, value: str | None) -> str | None:
+    """PostgreSQL's text holds no NUL."""
+    if value is not None and "\0" in value:
+        raise Problem("invalid", f"{name}: a text holds a NUL character")
+    return value
+
+
+def _recipient_key(recipient: str | None) -> str | None:
+    """An id as it is; an address by what the ledger knows it by."""
+    return f"mailto:{recipient}".lower() if recipient and "@" in recipient else recipient
+
+
+async def _own(door: Door, caller: Caller, id: UUID, action: str) -> Explanation:
+    """One of the caller's own; another's is no other than one there never was. Raises Problem."""
+    caller.must_some(action)
+    found = await explain(door.ledger, id)
+    if found is None or found.client != caller.client:
+        raise Problem("not-found", "this client has no notification of that id")
+    caller.must(action, found.type)
+    return found
+
+
+def _why_not(found: Explanation) -> str:
+    if found.digest_id is not None:
+        return "in a digest"
+    kind = interventions.Kind(found.state, found.type, in_digest=False, for_digest=False)
+    return not_cancelled(kind) or "it was just taken up; try again"

@@ -1,0 +1,133 @@
+"""The OpenAPI document: complete enough to make a client, or an attack, of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from waypost.gateway import shapes
+from waypost.gateway.checks import Check
+from waypost.gateway.intake import Intake
+from waypost.request import Recipient
+
+_REF = "#/components/schemas/{model}"
+_TITLES = {
+    400: "The body is not JSON of the form this route takes.",
+    401: "No key, or none that works.",
+    403: "The key may not do that.",
+    404: "There is no such thing for this client.",
+    409: "It conflicts with what was done before.",
+    413: "Over the limit.",
+    415: "The body is not application/json.",
+    422: "A field is missing or wrong.",
+    429: "The key has made as many requests as it may for now.",
+    503: "The ledger cannot be reached.",
+}
+
+
+def _route(
+    answer: str | None,
+    *problems: int,
+    status: int = 200,
+    body: str | None = None,
+    also: int | None = None,
+    parameters: list[dict[str, Any]] | None = None,
+    open: bool = False,
+) -> dict[str, Any]:
+    """A route's documentation, as FastAPI's decorators take it. open: it needs no key. also: another status
+    with the same answer."""
+    content = {"application/json": {"schema": {"$ref": _REF.format(model=answer)}}} if answer else None
+    good: dict[str, Any] = {"description": "Done."} | ({"content": content} if content else {})
+    needed = problems if open else (401, 429, 503, *problems)
+    extra: dict[str, Any] = {"security": [] if open else [{"key": []}]}
+    if body:
+        schema = {"$ref": _REF.format(model=body)}
+        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if parameters:
+        extra["parameters"] = parameters
+    responses: dict[int, Any] = {status: good, **{one: _problem(one) for one in sorted(needed)}}
+    if also is not None:
+        responses[also] = good
+    return {"responses": responses, "openapi_extra": extra}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    schema = {"$ref": _REF.format(model="Problem")}
+    return {"description": _TITLES[status], "content": {"application/problem+json": {"schema": schema}}}
+
+
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key and body again within 24 hours get the first answer and send nothing.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+}
+
+_BODY = (400, 413, 415, 422)
+SEND = _route("Accepted", *_BODY, 403, 409, status=202, body="Send", parameters=[_KEY])
+SEND_MANY = _route("Results", *_BODY, 403, body="SendMany")
+LIST = _route("Page", 403, 422)
+GET = _route("Notification", 403, 404, 422)
+CANCEL = _route("Cancelled", 403, 404, 409, 422)
+TYPES = _route("Types")
+PUT_RECIPIENT = _route("KnownRecipient", *_BODY, 403, body="RecipientFields", also=201)
+GET_RECIPIENT = _route("KnownRecipient", 403, 404, 422)
+DELETE_RECIPIENT = _route(None, 403, 404, 422, status=204)
+CHECK = _route("CheckResult", *_BODY, 403, body="Check")
+HEALTH = _route("Alive", open=True)
+READY = _route("Ready", open=True, also=503)
+METRICS = _route(None, 403)
+PROBLEM = _route("ProblemKind", 404, 422, open=True)
+
+
+def document(app: FastAPI, intake: Intake) -> dict[str, Any]:
+    """The whole document, made once."""
+    if app.openapi_schema is None:
+        made = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        components = made.setdefault("components", {})
+        components["schemas"] = _schemas(intake)
+        components["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer", "description": "An API key: wp_<id>_<secret>."}
+        }
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def _schemas(intake: Intake) -> dict[str, Any]:
+    asked: list[tuple[type[BaseModel], Any]] = [(one, "validation") for one in intake.shapes.values()]
+    told: list[tuple[type[BaseModel], Any]] = [(one, "serialization") for one in shapes.ALL]
+    refs, made = models_json_schema(
+        [*asked, *told, (Check, "validation"), (Recipient, "validation")], ref_template=_REF
+    )
+    schemas: dict[str, Any] = made["$defs"]
+    variants = {name: refs[shape, "validation"] for name, shape in intake.shapes.items()}
+    schemas["Send"] = {
+        "oneOf": list(variants.values()),
+        "discriminator": {
+            "propertyName": "type",
+            "mapping": {name: one["$ref"] for name, one in variants.items()},
+        },
+    }
+    schemas["SendMany"] = {
+        "type": "object",
+        "required": ["notifications"],
+        "properties": {
+            "notifications": {"type": "array", "maxItems": 1000, "items": {"type": "object"}},
+        },
+    }
+    recipient = refs[Recipient, "validation"]["$ref"].rpartition("/")[2]
+    fields = {name: one for name, one in schemas[recipient]["properties"].items() if name != "id"}
+    schemas["RecipientFields"] = {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": False,
+        "properties": fields,
+    }
+    return schemas

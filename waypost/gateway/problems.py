@@ -1,0 +1,106 @@
+"""What went wrong, as RFC 9457 problem details with a stable code; docs/gateway.md has the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic_core import ErrorDetails
+from starlette.responses import Response
+
+from waypost.wording import in_words
+
+PAGE = "/v1/problems/"  # where the gateway itself says what a code means
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A code, its HTTP status, and what it means in general."""
+
+    code: str
+    status: int
+    title: str
+
+
+KINDS = {
+    kind.code: kind
+    for kind in (
+        Kind("malformed", 400, "The request's body is not JSON of the form this route takes"),
+        Kind("unauthenticated", 401, "No key, or none that works"),
+        Kind("forbidden", 403, "The key may not do that"),
+        Kind("not-found", 404, "There is no such thing for this client"),
+        Kind("method-not-allowed", 405, "The route has no such method"),
+        Kind("idempotency-conflict", 409, "The idempotency key was used with another body"),
+        Kind("not-cancellable", 409, "It cannot be withdrawn any more"),
+        Kind("too-large", 413, "The body, or the number of items in it, is over the limit"),
+        Kind("unsupported-media-type", 415, "The body is not application/json"),
+        Kind("invalid", 422, "A field is missing or wrong"),
+        Kind("too-many-requests", 429, "The key has made as many requests as it may for now"),
+        Kind("internal", 500, "The gateway made a mistake"),
+        Kind("unavailable", 503, "The ledger or Prefect cannot be reached"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One field that is wrong. path: where in the body, such as `data.lines.0.quantity`."""
+
+    path: str
+    reason: str
+
+
+class Problem(Exception):
+    """A request cannot be answered as asked. Says what to do; nothing internal is in it."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        faults: Sequence[Fault] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = KINDS[code]
+        self.detail = detail
+        self.faults = list(faults)
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """Its members as RFC 9457, section 3, names them; `code` and `errors` are ours."""
+        found: dict[str, Any] = {
+            "type": PAGE + self.kind.code,
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+            "code": self.kind.code,
+        }
+        if self.faults:
+            found["errors"] = [{"path": one.path, "reason": one.reason} for one in self.faults]
+        return found
+
+    def response(self) -> Response:
+        return Response(
+            orjson.dumps(self.body()),
+            self.kind.status,
+            {"cache-control": "no-store", **self.headers},
+            "application/problem+json",
+        )
+
+
+MOST_FAULTS = 20
+
+
+def invalid(errors: Sequence[ErrorDetails], skipped: int = 0) -> Problem:
+    """What pydantic found, without the values. skipped: leading parts of each path that are not the
+    caller's."""
+    faults = [
+        Fault(".".join(map(str, error["loc"][skipped:])) or "body", in_words(error))
+        for error in errors[:MOST_FAULTS]
+    ]
+    code = "malformed" if errors[0]["type"] == "json_invalid" else "invalid"
+    first = faults[0]
+    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+    return Problem(code, f"{first.path}: {first.reason}{more}", faults)

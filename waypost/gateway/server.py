@@ -1,0 +1,113 @@
+"""The gateway as a server: where it may listen, and listening until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from waypost.ledger import Ledger, api_keys
+
+STOPS_WITHIN = 8  # seconds that requests under way are given at a stop
+
+
+class OpenDoor(RuntimeError):
+    """It was to listen where others reach it, and nobody has a key. Says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listens:
+    """Where it listens. certificate, key: files; with both it serves TLS itself."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http{'s' if self.certificate else ''}://{host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def check_keys(ledger: Ledger, host: str, has_tokens: bool) -> int:
+    """How many keys work. Raises OpenDoor where others could reach a gateway that nobody has a key of."""
+    count = len(await api_keys.working(ledger))
+    if not count and not has_tokens and not is_loopback(host):
+        raise OpenDoor(
+            f"the gateway was to listen on {host}, where others reach it, and there is no API key yet: make "
+            "one with `waypost keys create`, or let it listen on 127.0.0.1"
+        )
+    return count
+
+
+class PortTaken(RuntimeError):
+    """It cannot listen there. Says where, and which options move it."""
+
+
+async def listen(app: Any, where: Listens, stop: asyncio.Event, ready: Callable[[Listens], None]) -> None:
+    """Serve `app` until `stop`; what is under way is finished. `ready` is told where, the port found.
+
+    Raises PortTaken.
+    """
+    config = uvicorn.Config(
+        app,
+        ssl_certfile=where.certificate,
+        ssl_keyfile=where.key,
+        access_log=False,  # paths hold ids of recipients; /metrics counts
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=STOPS_WITHIN,
+        lifespan="on",
+    )
+    with _socket(where) as socket:
+        found = replace(where, port=socket.getsockname()[1])
+        server = _Server(config, lambda: ready(found))
+        serving = asyncio.create_task(server.serve([socket]))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        server.should_exit = True
+        await serving
+
+
+def _socket(where: Listens) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+        return socket.create_server((where.host, where.port), family=family, backlog=1024)
+    except OSError as error:
+        raise PortTaken(
+            f"the gateway cannot listen on {where.host}:{where.port} ({os.strerror(error.errno or 0)}): "
+            "choose another place with --host and --port (0 finds a free one)"
+        ) from None
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens; signals are our process's own."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    def capture_signals(self) -> Any:
+        return nullcontext()

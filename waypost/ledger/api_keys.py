@@ -1,0 +1,81 @@
+"""The keys that applications come to the gateway with: kept as hashes, with what each may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from waypost.clock import now
+from waypost.ledger.engine import Ledger
+from waypost.ledger.tables import api_keys
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """client: the application it is one's of. rate: requests a second; None, as many as it likes."""
+
+    id: str
+    client: str
+    scopes: list[str]
+    rate: int | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    secret_hash: bytes = field(repr=False, default=b"")
+
+    def works(self, moment: datetime) -> bool:
+        """Whether it opens anything at `moment`."""
+        over = (self.expires_at, self.revoked_at)
+        return all(end is None or moment < end for end in over)
+
+
+class UnknownKey(LookupError):
+    """No key has that id."""
+
+
+async def add(ledger: Ledger, key: ApiKey) -> None:
+    """Keep a key that was just minted."""
+    row = {column.name: getattr(key, column.name) for column in api_keys.c}
+    await ledger.write(lambda connection: connection.execute(sa.insert(api_keys), row))
+
+
+async def every(ledger: Ledger) -> list[ApiKey]:
+    """All keys, those that no longer work too, by client and age."""
+    wanted = sa.select(api_keys).order_by(api_keys.c.client, api_keys.c.created_at)
+    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
+    return [_key(row) for row in rows]
+
+
+async def working(ledger: Ledger) -> dict[str, ApiKey]:
+    """Those that open something now, by id."""
+    moment = now()
+    ends = (api_keys.c.expires_at, api_keys.c.revoked_at)
+    wanted = sa.select(api_keys).where(*(sa.or_(end.is_(None), end > moment) for end in ends))
+    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
+    return {row.id: _key(row) for row in rows}
+
+
+async def find(ledger: Ledger, id: str) -> ApiKey:
+    """Raises UnknownKey."""
+    wanted = sa.select(api_keys).where(api_keys.c.id == id)
+    row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
+    if row is None:
+        raise UnknownKey(f"there is no key {id}; `waypost keys list` shows them")
+    return _key(row)
+
+
+async def end(ledger: Ledger, id: str, after: timedelta = timedelta(0)) -> ApiKey:
+    """Let a key work no longer than `after` from now; what ends it sooner stays. Raises UnknownKey."""
+    moment = now() + after
+    table = api_keys
+    sooner = sa.or_(table.c.revoked_at.is_(None), table.c.revoked_at > moment)
+    change = sa.update(table).where(table.c.id == id, sooner).values(revoked_at=moment)
+    await ledger.write(lambda connection: connection.execute(change))
+    return await find(ledger, id)
+
+
+def _key(row: Any) -> ApiKey:
+    return ApiKey(**{column.name: getattr(row, column.name) for column in api_keys.c})
