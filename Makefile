@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 
@@ -25,8 +26,8 @@ demo: $(READY)  ## Start everything, send samples, show what happened. KEEP=1 le
 	@$(BIN)/python -m waypost.demo $(if $(filter-out 0 no false,$(KEEP)),--keep)
 
 test: $(READY)
-	@echo "test: running every tier; this takes some minutes"
-	@$(BIN)/python -m pytest $(ARGS)
+	@echo "test: running every tier, two files at a time; this takes some minutes"
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
 	@echo "check: ruff, then pyright in strict mode"

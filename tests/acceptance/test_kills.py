@@ -16,18 +16,16 @@ from processes import eventually
 WITHIN = 60.0  # seconds in which a dead worker's work is back
 
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("name", ["sqlite", "postgresql"])
-def test_25_workers_killed_while_they_send_lose_nothing_and_repeat_only_what_was_in_doubt(
-    prefect, name, request, tmp_path, capsys
+@pytest.mark.timeout(900)
+def test_50_workers_killed_while_they_send_lose_nothing_and_repeat_only_what_was_in_doubt(
+    prefect, cluster, tmp_path, capsys
 ):
-    database = None if name == "sqlite" else request.getfixturevalue("cluster").database()
     seed = random.randrange(10**9)
-    with kills.installed(tmp_path, prefect, database, name) as site:
-        totals = kills.campaign(site, 25, random.Random(seed))
-    with capsys.disabled():
-        print(f"\n{name}: {totals} (seed {seed})")
-    kills.check(totals)
+    found = kills.side_by_side(50, tmp_path, prefect, cluster, seed)
+    for name, totals in found.items():
+        with capsys.disabled():
+            print(f"\n{name}: {totals} (seed {seed})")
+        kills.check(totals)
 
 
 def test_a_dead_workers_work_is_back_within_a_minute_once_and_prefect_shows_the_run_as_crashed(
