@@ -1,0 +1,89 @@
+"""A gateway that listens on a free port, over an empty ledger on each database, and clients with keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from deployments.api import prefect_answers
+from deployments.registry import registered
+from waypost.clock import now
+from waypost.gateway import keys
+from waypost.gateway.app import gateway as application
+from waypost.gateway.server import Listens, listen
+from waypost.ledger import Ledger, api_keys
+from waypost.ledger.api_keys import ApiKey
+
+SECRET_KEY = b"a key of sixteen or more"
+
+
+class Site:
+    """A gateway that runs, seen from outside."""
+
+    def __init__(self, ledger: Ledger, url: str) -> None:
+        self.ledger = ledger
+        self.url = url
+        self._clients: list[httpx.AsyncClient] = []
+
+    async def key(self, client: str = "shop", *scopes: str, **more: object) -> str:
+        """The text of a new key."""
+        minted = keys.mint()
+        made = ApiKey(
+            id=minted.id,
+            client=client,
+            scopes=list(scopes or ("send", "read", "manage")),
+            rate=more.get("rate"),
+            created_at=now(),
+            expires_at=more.get("expires_at"),
+            revoked_at=None,
+            secret_hash=minted.secret_hash,
+        )
+        await api_keys.add(self.ledger, made)
+        await asyncio.sleep(more.get("settle", 0.6))  # the gateway reads keys twice a second
+        return minted.text
+
+    async def client(self, client: str = "shop", *scopes: str, **more: object) -> httpx.AsyncClient:
+        """An HTTP client with a key of `client`."""
+        return self.bare(await self.key(client, *scopes, **more))
+
+    def bare(self, key: str | None = None) -> httpx.AsyncClient:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        made = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30)
+        self._clients.append(made)
+        return made
+
+    async def close(self) -> None:
+        for one in self._clients:
+            await one.aclose()
+
+
+@asynccontextmanager
+async def serving(ledger: Ledger, **options: object) -> AsyncIterator[Site]:
+    """A gateway over `ledger` for the length of the block."""
+    app = application(ledger, registered(), SECRET_KEY, prefect_answers, **options)
+    stop, found = asyncio.Event(), asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(listen(app, Listens(port=0), stop, found.set_result))
+    await asyncio.wait((running, found), return_when=asyncio.FIRST_COMPLETED)
+    site = Site(ledger, found.result().url)
+    try:
+        yield site
+    finally:
+        await site.close()
+        stop.set()
+        await running
+
+
+@pytest.fixture
+async def site(ledger: Ledger) -> AsyncIterator[Site]:
+    async with serving(ledger) as running:
+        yield running
+
+
+@pytest.fixture
+async def shop(site: Site) -> httpx.AsyncClient:
+    """A client that may do everything."""
+    return await site.client()
