@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,15 +126,17 @@ def side_by_side(
 ) -> dict[str, Totals]:
     """Half of the kills on each database, at once: a campaign mostly waits for its workers."""
 
-    def on(name: str, database: str | None) -> Totals:
-        with installed(folder / name, prefect, database, name) as site:
-            return campaign(site, kills // 2, random.Random(seed), lambda line: say(f"{name}: {line}"))
+    def on(name: str, site: Installation) -> Totals:
+        return campaign(site, kills // 2, random.Random(seed), lambda line: say(f"{name}: {line}"))
 
-    with ThreadPoolExecutor(2) as pool:
-        going = {
-            "sqlite": pool.submit(on, "sqlite", None),
-            "postgresql": pool.submit(on, "postgresql", cluster.database()),
+    databases = {"sqlite": None, "postgresql": cluster.database()}
+    with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
+        # One after the other: migrations keep what they work on in globals.
+        sites = {
+            name: stack.enter_context(installed(folder / name, prefect, database, name))
+            for name, database in databases.items()
         }
+        going = {name: pool.submit(on, name, site) for name, site in sites.items()}
         return {name: one.result() for name, one in going.items()}
 
 
