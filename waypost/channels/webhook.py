@@ -5,36 +5,26 @@
 
 `timestamp` is when the notification was accepted. `data.id` is the header `webhook-id` too, the same at every
 attempt: whoever takes one twice can tell. `recipient` is the id the product gave; `address` is where the
-message's kind reaches them. It speaks HTTP/1.1 through httpcore: unlike httpx it lets the address be checked
-that a connection goes to, and it logs no URL.
+message's kind reaches them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import ssl
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
-
-import httpcore
+from typing import Any
 
 from waypost.channels import ChannelUnavailable, replies, webhook_answer
 from waypost.channels.handover import Handover
 from waypost.channels.places import Places
-from waypost.channels.webhook_connect import CONNECT_SECONDS, Guarded, why
-from waypost.channels.webhook_signature import checked, signature
-from waypost.channels.webhook_url import Hook, admits
+from waypost.channels.webhook_connect import why
+from waypost.channels.webhook_posts import FAILURES, SignedPosts, first_bytes, trusted
+from waypost.channels.webhook_url import Hook
 from waypost.clock import now
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase
-
-IDLE_SECONDS = 3.0  # below what servers keep a connection for (5 s is common): they seldom close one in use
-WORDS_SECONDS = 2.0  # how long they are waited for: the status has said it already
-
-_FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 
 
 class _CalledOff(Exception):
@@ -71,14 +61,15 @@ class WebhookChannel:
         self.kind = kind
         self.places = Places(connections)
         self._hook = hook
-        self._url = httpcore.URL(scheme=hook.scheme, host=hook.host, port=hook.port, target=hook.target)
-        self._secrets = [checked(secret) for secret in secrets]
         self._attempt_seconds = attempt_seconds
-        self._guard = Guarded(admits(hook, allow_private))
-        secure = hook.scheme == "https"
-        self._tls = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca) if secure else None
+        self._posts = SignedPosts(
+            hook,
+            secrets,
+            allow_private=allow_private,
+            connections=lambda: self.places.most,
+            tls=trusted(ca) if hook.scheme == "https" else None,
+        )
         self._under_way: dict[asyncio.Task[Any] | None, Handover] = {}
-        self._pool: httpcore.AsyncConnectionPool | None = None
 
     async def open(self) -> None:
         """Nothing to find out: the first message opens a connection."""
@@ -97,7 +88,7 @@ class WebhookChannel:
                 return await self._post(handover, message)
         except (TimeoutError, _CalledOff):
             return handover.cut_off(f"no answer within {self._attempt_seconds:g} s")
-        except _FAILURES as error:
+        except FAILURES as error:
             if handover.phase is Phase.CONNECT:
                 raise ChannelUnavailable(self.name, why(error)) from None
             return handover.cut_off("connection lost, or no HTTP in answer")
@@ -105,41 +96,14 @@ class WebhookChannel:
             self._under_way.pop(task, None)
 
     async def _post(self, handover: Handover, message: Message) -> Outcome:
-        body = payload(message)
-        async with self._connections().stream(
-            "POST",
-            self._url,
-            headers=self._headers(message, body),
-            content=body,
-            extensions={"trace": _followed_by(handover), "timeout": {"connect": CONNECT_SECONDS}},
-        ) as response:
+        id, body = str(message.notification.id), payload(message)
+        async with self._posts.post(id, body, _followed_by(handover)) as response:
             found = webhook_answer.outcome(response.status, response.headers, now())
             handover.outcome = found
-            said = await _first_bytes(response)
+            said = await first_bytes(response)
         text = f"{message.title} {message.content.decode()}"
         hidden = [*self._hook.confidences, *webhook_answer.telling(text)]
         return webhook_answer.with_words(found, said, hidden)
-
-    def _headers(self, message: Message, body: bytes) -> list[tuple[str, str]]:
-        id, timestamp = str(message.notification.id), int(now().timestamp())
-        return [
-            ("host", self._hook.authority),
-            ("user-agent", "Waypost"),
-            ("content-type", "application/json"),
-            ("webhook-id", id),
-            ("webhook-timestamp", str(timestamp)),
-            ("webhook-signature", signature(self._secrets, id, timestamp, body)),
-        ]
-
-    def _connections(self) -> httpcore.AsyncConnectionPool:
-        if self._pool is None:
-            self._pool = httpcore.AsyncConnectionPool(
-                ssl_context=self._tls,
-                max_connections=self.places.most,
-                keepalive_expiry=IDLE_SECONDS,
-                network_backend=self._guard,
-            )
-        return self._pool
 
     def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """End what was not posted yet; wait a little for the answer to what was."""
@@ -149,10 +113,7 @@ class WebhookChannel:
 
     async def close(self) -> None:
         """Let go of the open connections."""
-        pool, self._pool = self._pool, None
-        with suppress(OSError, *_FAILURES):
-            if pool is not None:
-                await pool.aclose()
+        await self._posts.close()
 
 
 def payload(message: Message) -> bytes:
@@ -179,17 +140,12 @@ def _written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _followed_by(handover: Handover) -> Any:
-    """What httpcore tells its progress to. A server that has only the head of a request has no message yet:
+def _followed_by(handover: Handover) -> Callable[[str], None]:
+    """What a post's progress is told to. A server that has only the head of a request has no message yet:
     the body's first byte is the last moment to call it off."""
-    streams: list[httpcore.AsyncNetworkStream] = []
 
-    async def follow(event: str, info: Mapping[str, Any]) -> None:
+    def follow(event: str) -> None:
         match event:
-            case "connection.connect_tcp.complete":
-                streams.append(info["return_value"])
-            case "connection.start_tls.failed":
-                await streams[-1].aclose()  # httpcore forgets it when the handshake is cut off
             case "http11.send_request_headers.started":
                 handover.phase = Phase.DATA
             case "http11.send_request_body.started" if not handover.begin():
@@ -198,17 +154,3 @@ def _followed_by(handover: Handover) -> Any:
                 pass
 
     return follow
-
-
-async def _first_bytes(response: httpcore.Response) -> bytes:
-    """The beginning of the answer's body. Whatever becomes of the rest, the status stands."""
-    read = b""
-    try:
-        async with asyncio.timeout(WORDS_SECONDS), aclosing(cast(Any, response.aiter_stream())) as pieces:
-            async for piece in pieces:
-                read += piece
-                if len(read) >= webhook_answer.WORDS_READ:
-                    break
-    except (TimeoutError, *_FAILURES):
-        pass
-    return read[: webhook_answer.WORDS_READ]

@@ -45,17 +45,18 @@ class Hook:
 _PORTS = {"https": 443, "http": 80}
 
 
-def parse(url: str) -> Hook:
-    """The place `webhook+https://host/path` names; `webhook+http://` only on loopback. Raises ValueError,
-    never repeating the URL: its path is often all that protects it."""
+def parse(url: str, prefix: str = "webhook+") -> Hook:
+    """The place `webhook+https://host/path` names; `webhook+http://` only on loopback. prefix: what comes
+    before https, "" for a plain URL. Raises ValueError, never repeating the URL: its path is often all that
+    protects it."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError("not a URL such as webhook+https://host/path (a port is up to 65535)") from None
-    scheme = parts.scheme.removeprefix("webhook+")
-    if scheme not in _PORTS or scheme == parts.scheme:
-        raise ValueError("a webhook's URL begins with webhook+https://")
+        raise ValueError(f"not a URL such as {prefix}https://host/path (a port is up to 65535)") from None
+    scheme = parts.scheme.removeprefix(prefix)
+    if scheme not in _PORTS or prefix + scheme != parts.scheme:
+        raise ValueError(f"a webhook's URL begins with {prefix}https://")
     host = parts.hostname or ""
     if not _URL.match(url) or not (literal(host) or _NAME.match(host)):
         raise ValueError(
@@ -64,7 +65,7 @@ def parse(url: str) -> Hook:
     if "@" in parts.netloc or parts.fragment:
         raise ValueError("a webhook's URL has no user, password or fragment: its messages are signed instead")
     if scheme == "http" and not _may_be_loopback(host):
-        raise ValueError("webhook+http:// is for this machine alone; elsewhere it is webhook+https://")
+        raise ValueError(f"{prefix}http:// is for this machine alone; elsewhere it is {prefix}https://")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Hook(scheme, host, port or _PORTS[scheme], target)
 

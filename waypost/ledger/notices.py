@@ -16,6 +16,7 @@ from waypost.ledger.silence import ANSWERS_WITHIN
 from waypost.process import happens
 
 CHANNEL = "waypost"
+WEBHOOKS = "waypost_webhooks"  # told by the trigger that makes their events
 GLANCE_SECONDS = 0.05  # how often SQLite's counter is looked at: some 20 microseconds a look
 RETRY_SECONDS = 1.0
 ASK_SECONDS = 15.0  # how often a connection that listens is asked whether it lives
@@ -30,12 +31,13 @@ def announce_work(connection: sa.Connection) -> None:
 
 
 @asynccontextmanager
-async def watching(ledger: Ledger, wake: Callable[[], None]) -> AsyncGenerator[None]:
+async def watching(ledger: Ledger, wake: Callable[[], None], channel: str = CHANNEL) -> AsyncGenerator[None]:
     """Call `wake` whenever the ledger may hold new work, while the block runs. It may be called for
-    nothing, and a database that is away for a while may make it late: so look now and then anyway."""
+    nothing, and a database that is away for a while may make it late: so look now and then anyway.
+    channel: what PostgreSQL is to tell of."""
     match ledger:
         case PostgresLedger():
-            watch = _listen(ledger, wake)
+            watch = _listen(ledger, wake, channel)
         case SqliteLedger():
             watch = _glance(ledger, wake)
         case _:
@@ -50,7 +52,7 @@ async def watching(ledger: Ledger, wake: Callable[[], None]) -> AsyncGenerator[N
             await task
 
 
-async def _listen(ledger: PostgresLedger, wake: Callable[[], None]) -> None:
+async def _listen(ledger: PostgresLedger, wake: Callable[[], None], channel: str) -> None:
     """A connection of its own, opened again when it is lost."""
 
     while True:
@@ -58,7 +60,7 @@ async def _listen(ledger: PostgresLedger, wake: Callable[[], None]) -> None:
             async with ledger.engine.connect() as connection:
                 raw: Any = (await connection.get_raw_connection()).driver_connection
                 try:
-                    await _until_lost(raw, wake)
+                    await _until_lost(raw, wake, channel)
                 finally:
                     await connection.invalidate()  # a lost one must not be given out again
         except Exception as error:  # asyncpg's connect errors have no common class
@@ -66,7 +68,7 @@ async def _listen(ledger: PostgresLedger, wake: Callable[[], None]) -> None:
         await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _until_lost(raw: Any, wake: Callable[[], None]) -> None:
+async def _until_lost(raw: Any, wake: Callable[[], None], channel: str) -> None:
     lost = asyncio.Event()
 
     def on_notice(*_: Any) -> None:
@@ -76,7 +78,7 @@ async def _until_lost(raw: Any, wake: Callable[[], None]) -> None:
         lost.set()
 
     raw.add_termination_listener(on_end)
-    await raw.add_listener(CHANNEL, on_notice)
+    await raw.add_listener(channel, on_notice)
     wake()  # for what came while nobody listened
     try:
         while not await happens(lost, ASK_SECONDS):
@@ -84,7 +86,7 @@ async def _until_lost(raw: Any, wake: Callable[[], None]) -> None:
     finally:
         raw.remove_termination_listener(on_end)
         if not raw.is_closed():
-            await raw.remove_listener(CHANNEL, on_notice)
+            await raw.remove_listener(channel, on_notice)
 
 
 async def _ask(raw: Any) -> None:

@@ -267,10 +267,12 @@ webhooks = sa.Table(
     sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     sa.Column("overlap_until", UtcDateTime),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    # When it answered 410 Gone: from then on it is told nothing.
+    sa.Column("gone_at", UtcDateTime),
 )
 
 # What a webhook has still to be told. A trigger on notifications makes them, in the transaction that
-# changes a state, whoever changes it.
+# changes a state, whoever changes it. No foreign key: a webhook deleted meanwhile must not stop that.
 webhook_events = sa.Table(
     "webhook_events",
     metadata,
@@ -281,7 +283,8 @@ webhook_events = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
-    sa.Column("due_at", UtcDateTime, nullable=False, index=True),
+    # When it is to be told, and until when whoever tells it has it.
+    sa.Column("due_at", UtcDateTime, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Index(None, "webhook_id", "due_at"),
 )

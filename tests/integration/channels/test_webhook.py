@@ -392,7 +392,7 @@ async def test_a_name_is_asked_for_once_and_the_address_it_led_to_is_the_one_con
         connected.append(host)
         raise httpcore.ConnectError
 
-    monkeypatch.setattr(channel._guard._network, "connect_tcp", connect)
+    monkeypatch.setattr(channel._posts.guard._network, "connect_tcp", connect)
     with pytest.raises(ChannelUnavailable):
         await channel.send(note())
     assert (asked, connected, product.connections) == (["hook.example"], ["93.184.216.34"], 0)
@@ -459,7 +459,7 @@ async def test_what_was_called_off_while_it_connected_is_never_posted(channel, p
 async def test_what_is_called_off_the_moment_it_is_connected_is_never_posted(
     channel, product, note, monkeypatch, stopped
 ):
-    network = channel._guard._network
+    network = channel._posts.guard._network
     connect = network.connect_tcp
 
     async def connect_and_stop(*where):

@@ -18,7 +18,7 @@ TOLD = "'sent', 'deferred', 'held', 'suppressed', 'expired', 'failed', 'cancelle
 FILL = """
 INSERT INTO webhook_events (webhook_id, notification_id, type, state, reason, at, due_at, tries)
 SELECT id, NEW.id, NEW.type, NEW.state, NEW.reason, {moment}, {moment}, 0 FROM webhooks
-WHERE client = NEW.client AND states LIKE '%,' || NEW.state || ',%';
+WHERE client = NEW.client AND gone_at IS NULL AND states LIKE '%,' || NEW.state || ',%';
 """
 WHEN = f"NEW.client IS NOT NULL AND NEW.state <> OLD.state AND NEW.state IN ({TOLD})"
 
@@ -91,6 +91,7 @@ def _make_webhooks() -> None:
         sa.Column("generation", sa.Integer(), server_default="0", nullable=False),
         sa.Column("overlap_until", UtcDateTime(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("gone_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
     )
     op.create_index("ix_webhooks_client", "webhooks", ["client"])
@@ -107,13 +108,13 @@ def _make_webhooks() -> None:
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_events")),
     )
-    op.create_index("ix_webhook_events_due_at", "webhook_events", ["due_at"])
     op.create_index("ix_webhook_events_webhook_id_due_at", "webhook_events", ["webhook_id", "due_at"])
     if op.get_bind().dialect.name == "postgresql":
         fill = FILL.format(moment="clock_timestamp()")
         op.execute(
             "CREATE FUNCTION waypost_tell_webhooks() RETURNS trigger LANGUAGE plpgsql AS $$ "
-            f"BEGIN {fill} RETURN NULL; END $$"
+            f"BEGIN {fill} IF FOUND THEN PERFORM pg_notify('waypost_webhooks', ''); END IF; "
+            "RETURN NULL; END $$"
         )
         op.execute(
             "CREATE TRIGGER waypost_tell_webhooks AFTER UPDATE OF state ON notifications FOR EACH ROW "
