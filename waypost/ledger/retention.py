@@ -7,6 +7,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from waypost.clock import now
+from waypost.ledger import webhook_events
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
 from waypost.ledger.tables import (
@@ -60,4 +61,6 @@ async def prune(ledger: Ledger, days: float) -> int:
     )
     over = sa.delete(released_holds).where(released_holds.c.released_at < before)
     await ledger.write(lambda connection: connection.execute(over))
+    # Where no gateway runs, nobody else does; what is left of the notifications above goes too.
+    await webhook_events.forget(ledger, min(timedelta(days=days), webhook_events.LIFETIME))
     return pruned

@@ -1,0 +1,124 @@
+"""`waypost webhooks ...`: where applications hear what becomes of their notifications."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Annotated, Any, TypeVar, get_args
+from uuid import UUID
+
+import typer
+
+from waypost.cli.console import AsJson, columns, print_json
+from waypost.ledger import Ledger, checked, webhooks
+from waypost.ledger.webhooks import ENDS, Webhook
+from waypost.settings import Settings
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, help="Webhooks of the gateway's clients.")
+
+Id = Annotated[UUID, typer.Argument(help="The webhook's id; `waypost webhooks list` shows it.")]
+
+
+@app.command()
+def create(
+    client: Annotated[str, typer.Argument(help="The application whose notifications it is told of.")],
+    url: Annotated[str, typer.Argument(help="https://, where states are posted.")],
+    state: Annotated[list[str], typer.Option(help="What it is told of. May be repeated.")] = [  # noqa: B006 - typer shows the default
+        str(one) for one in ENDS
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Tell an application of its notifications' states, signed with the secret shown."""
+    from waypost.gateway.webhook_request import Told, check_place
+
+    if wrong := [one for one in state if one not in get_args(Told)]:
+        raise typer.BadParameter(
+            f"no state is {wrong[0]!r}: {', '.join(get_args(Told))}", param_hint="--state"
+        )
+    settings = Settings()
+    try:
+        check_place(url, settings.webhooks_allow_private)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="URL") from None
+    _show(_run(lambda ledger: webhooks.create(ledger, client, url, state)), settings, as_json)
+
+
+@app.command("list")
+def list_webhooks(
+    client: Annotated[str | None, typer.Option(help="Of this application alone.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every webhook, without its secret."""
+    found = _run(lambda ledger: webhooks.every(ledger, client))
+    if as_json:
+        print_json([_described(one) for one in found])
+        return
+    if not found:
+        typer.echo("no webhooks yet: `waypost webhooks create my-app https://...` makes one")
+        return
+    rows = [(one.id, one.client, ",".join(one.states), one.created_at, _state(one), one.url) for one in found]
+    columns([("ID", "CLIENT", "STATES", "CREATED", "STATE", "URL"), *rows])
+
+
+@app.command()
+def delete(id: Id, as_json: AsJson = False) -> None:
+    """End a webhook. What it was still to be told is forgotten."""
+    _run(lambda ledger: webhooks.delete(ledger, id))
+    if as_json:
+        print_json({"id": id, "deleted": True})
+    else:
+        typer.echo(f"{id} is told nothing any more")
+
+
+@app.command()
+def rotate(
+    id: Id,
+    overlap: Annotated[float, typer.Option(min=0, help="Hours for which the old one signs too.")] = 24.0,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new secret; the old one signs a while longer, so that nothing is missed."""
+    made = _run(lambda ledger: webhooks.rotate(ledger, id, overlap=timedelta(hours=overlap)))
+    _show(made, Settings(), as_json)
+    if not as_json:
+        typer.echo(f"for {overlap:g} hours what is told is signed with the old one too", err=True)
+
+
+def _run(work: Callable[[Ledger], Awaitable[T]]) -> T:
+    async def main() -> T:
+        async with checked(Settings()) as ledger:
+            return await work(ledger)
+
+    return asyncio.run(main())
+
+
+def _show(made: Webhook, settings: Settings, as_json: bool) -> None:
+    """The secret, which is kept nowhere: Waypost's key makes it."""
+    from waypost.gateway.webhook_secrets import secret
+    from waypost.secret import secret_key
+
+    text = secret(secret_key(settings), made)
+    if as_json:
+        print_json({**_described(made), "secret": text})
+        return
+    typer.echo(text)
+    typer.echo(f"of {made.id} for {made.client}, told when: {', '.join(made.states)}", err=True)
+
+
+def _described(one: Webhook) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "client": one.client,
+        "url": one.url,
+        "states": one.states,
+        "created_at": one.created_at,
+        "overlap_until": one.overlap_until,
+        "gone_at": one.gone_at,
+        "state": _state(one),
+    }
+
+
+def _state(one: Webhook) -> str:
+    return f"gone since {one.gone_at:%Y-%m-%d %H:%M} UTC" if one.gone_at else "works"

@@ -1,0 +1,38 @@
+"""What a webhook is made of, and whether it may be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from waypost.channels.webhook_url import admits, parse
+from waypost.ledger.webhooks import ENDS
+
+Told = Literal["sent", "deferred", "held", "suppressed", "expired", "failed", "cancelled"]
+
+# As the document tells it. An address or another spelling of a host is taken too.
+_USUAL = (
+    r"^https://([a-z0-9]{1,20}\.){1,4}(com|org|net|example)(:[1-9][0-9]{0,3})?(/[a-z0-9._~-]{0,40}){0,5}$"
+)
+
+
+class NewWebhook(BaseModel):
+    """url: https, where states are told. states: which; left out, those that end a notification."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    url: Annotated[str, Field(min_length=1, max_length=2000, json_schema_extra={"pattern": _USUAL})]
+    states: Annotated[list[Told], Field(min_length=1, max_length=20)] = [str(state) for state in ENDS]  # pyright: ignore[reportAssignmentType]
+
+
+def check_place(url: str, allow_private: bool) -> None:
+    """Raise ValueError, never repeating it, unless `url` is one a webhook may have. Where its name leads is
+    looked at when something is told."""
+    hook = parse(url, prefix="")
+    if hook.scheme == "http" and not allow_private:
+        raise ValueError("a webhook's URL begins with https://")
+    try:
+        admits(hook, allow_private)
+    except ValueError:
+        raise ValueError("it leads to a private network or this machine") from None

@@ -1,0 +1,110 @@
+"""Webhooks: where a client wants to hear what becomes of its notifications."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from waypost.gateway import answers, body, openapi, problems
+from waypost.gateway.problems import Fault, Problem
+from waypost.gateway.webhook_request import NewWebhook, check_place
+from waypost.gateway.webhook_secrets import secret
+from waypost.ledger import webhooks
+from waypost.ledger.webhooks import TooManyWebhooks, UnknownWebhook, Webhook
+
+if TYPE_CHECKING:
+    from waypost.gateway.app import Door
+
+
+def router(door: Door) -> APIRouter:
+    """The routes under /v1/webhooks."""
+    routes = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+
+    @routes.post("", status_code=201, **openapi.CREATE_WEBHOOK)
+    async def _create(request: Request) -> Response:
+        """Tell this client at a URL what becomes of its notifications, signed with the secret answered."""
+        client = await _client(door, request)
+        asked = _asked(body.parsed(await body.read(request, body.ONE)), door.private_webhooks)
+        try:
+            made = await webhooks.create(door.ledger, client, asked.url, asked.states)
+        except TooManyWebhooks as error:
+            raise Problem("limit-reached", str(error)) from None
+        return answers.json(_with_secret(door, made), 201, {"location": f"/v1/webhooks/{made.id}"})
+
+    @routes.get("", **openapi.LIST_WEBHOOKS)
+    async def _list(request: Request) -> Response:
+        """The client's webhooks, the oldest first."""
+        client = await _client(door, request)
+        return answers.json({"webhooks": [told(one) for one in await webhooks.every(door.ledger, client)]})
+
+    @routes.get("/{id:uuid}", **openapi.GET_WEBHOOK)
+    async def _get(request: Request, id: UUID) -> Response:
+        """One webhook, without its secret."""
+        client = await _client(door, request)
+        try:
+            return answers.json(told(await webhooks.find(door.ledger, id, client)))
+        except UnknownWebhook:
+            raise _not_found() from None
+
+    @routes.delete("/{id:uuid}", status_code=204, **openapi.DELETE_WEBHOOK)
+    async def _delete(request: Request, id: UUID) -> Response:
+        """End a webhook. What it was still to be told is forgotten."""
+        client = await _client(door, request)
+        try:
+            await webhooks.delete(door.ledger, id, client)
+        except UnknownWebhook:
+            raise _not_found() from None
+        return Response(status_code=204)
+
+    @routes.post("/{id:uuid}/rotate", **openapi.ROTATE_WEBHOOK)
+    async def _rotate(request: Request, id: UUID) -> Response:
+        """Make a new secret. For 24 hours what is told is signed with the one before too."""
+        client = await _client(door, request)
+        try:
+            return answers.json(_with_secret(door, await webhooks.rotate(door.ledger, id, client)))
+        except UnknownWebhook:
+            raise _not_found() from None
+
+    return routes
+
+
+def told(webhook: Webhook) -> dict[str, Any]:
+    """All of a webhook but its secret."""
+    return {
+        "id": str(webhook.id),
+        "url": webhook.url,
+        "states": webhook.states,
+        "created_at": webhook.created_at,
+        "overlap_until": webhook.overlap_until,
+        "gone_at": webhook.gone_at,
+    }
+
+
+def _with_secret(door: Door, webhook: Webhook) -> dict[str, Any]:
+    return {**told(webhook), "secret": secret(door.secret_key, webhook)}
+
+
+async def _client(door: Door, request: Request) -> str:
+    caller = await door.caller(request)
+    caller.must("manage")
+    return caller.client
+
+
+def _asked(sent: object, allow_private: bool) -> NewWebhook:
+    try:
+        asked = NewWebhook.model_validate(sent)
+    except ValidationError as error:
+        raise problems.invalid(error.errors(include_url=False, include_input=False)) from None
+    try:
+        check_place(asked.url, allow_private)
+    except ValueError as error:
+        raise Problem("invalid", f"url: {error}", [Fault("url", str(error))]) from None
+    return asked
+
+
+def _not_found() -> Problem:
+    return Problem("not-found", "this client has no webhook of that id")
