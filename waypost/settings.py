@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import platformdirs
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from waypost.places import known_locale, known_timezone
@@ -93,6 +93,16 @@ class Settings(BaseSettings):
         description="Days after which what has ended leaves the ledger. Default: never.",
     )
     digest_cron: str = Field(default="0 8 * * *", description="When the digest is first scheduled.")
+    oidc_issuer: str | None = Field(
+        default=None,
+        description="OpenID Connect issuer whose access tokens the gateway takes beside API keys: "
+        "https://login.example.com/realms/shop.",
+    )
+    oidc_audience: str | None = Field(
+        default=None,
+        validate_default=True,
+        description="Audience that such a token must be for; goes with WAYPOST_OIDC_ISSUER.",
+    )
 
     @field_validator("providers", mode="before")
     @classmethod
@@ -122,6 +132,22 @@ class Settings(BaseSettings):
     @classmethod
     def _one_timezone(cls, value: str) -> str:
         return known_timezone(value)
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _one_issuer(cls, value: str | None) -> str | None:
+        from waypost.gateway.transport import is_issuer
+
+        if value is not None and not is_issuer(value):
+            raise ValueError("not the https:// address of an issuer (http:// is for this machine alone)")
+        return value
+
+    @field_validator("oidc_audience")
+    @classmethod
+    def _goes_with_an_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if "oidc_issuer" in info.data and bool(value) is not bool(info.data["oidc_issuer"]):
+            raise ValueError("goes with WAYPOST_OIDC_ISSUER: set both, or neither")
+        return value
 
     @property
     def lease(self) -> timedelta:

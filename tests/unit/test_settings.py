@@ -139,3 +139,37 @@ def test_the_page_named_is_the_one_that_tells_of_the_setting(monkeypatch, wrong,
     with pytest.raises(ValidationError) as refused:
         Settings()
     assert pages(refused.value) == page
+
+
+@pytest.mark.parametrize(
+    ("issuer", "audience", "said"),
+    [
+        ("http://login.example", "a", "WAYPOST_OIDC_ISSUER: "),
+        ("login.example", "a", "WAYPOST_OIDC_ISSUER: "),
+        ("https://u:hunter2@login.example", "a", "WAYPOST_OIDC_ISSUER: "),
+        ("https://login.example/?x=hunter2", "a", "WAYPOST_OIDC_ISSUER: "),
+        ("https://[login", "a", "WAYPOST_OIDC_ISSUER: "),
+        ("https://login.example", "", "WAYPOST_OIDC_AUDIENCE: goes with WAYPOST_OIDC_ISSUER"),
+        ("https://login.example", None, "WAYPOST_OIDC_AUDIENCE: goes with WAYPOST_OIDC_ISSUER"),
+        (None, "a", "WAYPOST_OIDC_AUDIENCE: goes with WAYPOST_OIDC_ISSUER"),
+    ],
+)
+def test_an_issuer_of_tokens_is_one_that_can_be_trusted_and_has_an_audience(
+    monkeypatch, issuer, audience, said
+):
+    for name, value in {"ISSUER": issuer, "AUDIENCE": audience}.items():
+        if value is not None:
+            monkeypatch.setenv(f"WAYPOST_OIDC_{name}", value)
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    told = explained(refused.value)
+    assert told is not None
+    assert told.startswith(said)
+    assert "hunter2" not in told + str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "issuer", ["https://login.example", "https://login.example/realms/shop/", "http://127.0.0.1:8089"]
+)
+def test_an_issuer_of_this_machine_may_do_without_tls(issuer):
+    assert Settings(oidc_issuer=issuer, oidc_audience="a").oidc_issuer == issuer

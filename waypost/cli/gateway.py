@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from waypost.cli.console import out
+from waypost.channels.smtp_url import is_loopback
+from waypost.cli.console import err, out
 from waypost.cli.starting import warn_of_broken_types
-from waypost.gateway.server import Listens
 from waypost.ledger import checked
 from waypost.place import connect
 from waypost.secret import secret_key
 from waypost.settings import Settings
+
+if TYPE_CHECKING:
+    from waypost.gateway.server import Listens
 
 
 def gateway(
@@ -30,32 +34,55 @@ def gateway(
     """Accept notifications over HTTP, until Ctrl-C. What it has answered 202 to is durable."""
     if (certificate is None) != (key is None):
         raise typer.BadParameter("--certificate and --key go together")
+    if certificate is not None and key is not None:
+        from waypost.gateway import tls
+
+        tls.check(certificate, key)
     settings = connect(Settings())
     warn_of_broken_types()
+    from waypost.gateway.server import Listens
     from waypost.process import run_until_signalled
 
     where = Listens(host, port, certificate, key)
-    run_until_signalled(lambda stop: _serve(settings, where, stop))
+    run_until_signalled(lambda stop: serve(settings, where, stop, _tell))
     out.print("stopped; everything accepted is kept")
 
 
-async def _serve(settings: Settings, where: Listens, stop: asyncio.Event) -> None:
+async def serve(
+    settings: Settings, where: Listens, stop: asyncio.Event, ready: Callable[[Listens, int], None]
+) -> None:
+    """Accept notifications until `stop`. `ready` is told where, and how many API keys work.
+
+    Raises waypost.gateway.server.OpenDoor and PortTaken."""
     from deployments.api import prefect_answers
     from deployments.registry import registered
     from waypost.gateway import server
     from waypost.gateway.app import gateway as application
+    from waypost.gateway.tokens import accepted_tokens
     from waypost.process import settle_in
 
+    tokens, https = accepted_tokens(settings), where.certificate is not None
     async with checked(settings) as ledger:
-        keys = await server.check_keys(ledger, where.host, has_tokens=False)
+        keys = await server.check_keys(ledger, where.host, has_tokens=tokens is not None)
         app = application(
-            ledger, registered(), secret_key(settings), prefect_answers, https=where.certificate is not None
+            ledger,
+            registered(),
+            secret_key(settings),
+            prefect_answers,
+            tokens=tokens,
+            https=https,
         )
         settle_in()
+        await server.listen(app, where, stop, lambda found: ready(found, keys))
 
-        def ready(found: Listens) -> None:
-            out.print(f"gateway at {found.url}; Ctrl-C stops", soft_wrap=True)
-            if not keys:
-                out.print("no API key yet: `waypost keys create my-app` makes one")
 
-        await server.listen(app, where, stop, ready)
+def _tell(found: Listens, keys: int) -> None:
+    out.print(f"gateway at {found.url}; Ctrl-C stops", soft_wrap=True)
+    if not keys:
+        out.print("no API key yet: `waypost keys create my-app` makes one")
+    if found.certificate is None and not is_loopback(found.host):
+        err.print(
+            "[yellow]keys come here in the clear:[/] let a proxy serve TLS before it, or give --certificate "
+            "and --key",
+            soft_wrap=True,
+        )

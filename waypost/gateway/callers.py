@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from waypost.ledger import Ledger, api_keys
 from waypost.ledger.api_keys import ApiKey
 
 LOOKED_AGAIN_SECONDS = 0.5  # a key that was revoked opens nothing a second later
+
+logger = logging.getLogger("waypost.gateway")
 
 _CHALLENGE = {"www-authenticate": 'Bearer realm="waypost"'}
 
@@ -65,7 +68,7 @@ class Callers:
                 "unauthenticated", "send an API key: Authorization: Bearer wp_...", headers=_CHALLENGE
             )
         caller = await self._who(text.strip())
-        self._count(caller)
+        self.count(caller)
         return caller
 
     async def _who(self, text: str) -> Caller:
@@ -97,10 +100,17 @@ class Callers:
         try:
             self._keys = await api_keys.working(self._ledger)
             self._read_at = at
+        except Exception as error:  # each driver has errors of its own
+            # A key that may have been revoked by now opens nothing.
+            logger.warning(
+                "the keys cannot be read: %s", type(getattr(error, "orig", None) or error).__name__
+            )
+            raise _no_ledger() from None
         finally:
             self._reading = None
 
-    def _count(self, caller: Caller) -> None:
+    def count(self, caller: Caller) -> None:
+        """Count a request of `caller`'s. Raises Problem for one too many."""
         if caller.rate is None:
             return
         bucket = self._buckets.setdefault(caller.key, Bucket(caller.rate))
@@ -118,6 +128,14 @@ def _no_such_key() -> Problem:
         "unauthenticated",
         "this key does not work: it is unknown, wrong, expired or revoked",
         headers={"www-authenticate": 'Bearer realm="waypost", error="invalid_token"'},
+    )
+
+
+def _no_ledger() -> Problem:
+    return Problem(
+        "unavailable",
+        "keys cannot be checked just now, as the ledger does not answer: nothing was done; try again",
+        headers={"retry-after": "2"},
     )
 
 

@@ -13,6 +13,7 @@ SCOPES = ("send", "read", "manage")
 
 _KEY = re.compile(r"wp_(?P<id>[a-z2-7]{12})_(?P<secret>[A-Za-z0-9_-]{43})\Z")
 _SCOPE = re.compile(r"(?:send|read|manage)(?::[a-z][a-z0-9]*(?:-[a-z0-9]+)*)?\Z")
+_CLIENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,39}[a-z0-9])?\Z")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -46,11 +47,21 @@ def matches(secret: str, secret_hash: bytes) -> bool:
     return hmac.compare_digest(hashed(secret), secret_hash)
 
 
+def is_client(text: str) -> bool:
+    """Whether an application may be called that."""
+    return _CLIENT.match(text) is not None
+
+
+def is_scope(text: str) -> bool:
+    """Whether there is such a scope; whether there is its type is not asked."""
+    return _SCOPE.match(text) is not None
+
+
 def checked_scopes(scopes: Iterable[str]) -> list[str]:
     """`scopes` without repeats, in order. Raises ValueError naming one that there is not."""
     found = list(dict.fromkeys(scopes))
     for scope in found:
-        if not _SCOPE.match(scope):
+        if not is_scope(scope):
             raise ValueError(
                 f"there is no scope {scope!r}: it is send, read or manage, or one of them for one type "
                 "alone, such as send:order-confirmation"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import os
 import socket
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -14,6 +12,8 @@ from typing import Any
 
 import uvicorn
 
+from waypost.channels.smtp_url import is_loopback
+from waypost.gateway import tls
 from waypost.ledger import Ledger, api_keys
 
 STOPS_WITHIN = 8  # seconds that requests under way are given at a stop
@@ -33,17 +33,13 @@ class Listens:
     key: Path | None = None
 
     @property
+    def place(self) -> str:
+        """Host and port, as in a URL."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http{'s' if self.certificate else ''}://{host}:{self.port}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return f"http{'s' if self.certificate else ''}://{self.place}"
 
 
 async def check_keys(ledger: Ledger, host: str, has_tokens: bool) -> int:
@@ -70,6 +66,8 @@ async def listen(app: Any, where: Listens, stop: asyncio.Event, ready: Callable[
         app,
         ssl_certfile=where.certificate,
         ssl_keyfile=where.key,
+        ssl_ciphers=tls.CIPHERS,
+        log_config=None,  # logging is the process's own: uvicorn's would close the handlers there are
         access_log=False,  # paths hold ids of recipients; /metrics counts
         log_level="warning",
         server_header=False,
@@ -93,7 +91,7 @@ def _socket(where: Listens) -> socket.socket:
         return socket.create_server((where.host, where.port), family=family, backlog=1024)
     except OSError as error:
         raise PortTaken(
-            f"the gateway cannot listen on {where.host}:{where.port} ({os.strerror(error.errno or 0)}): "
+            f"the gateway cannot listen on {where.place} ({error.strerror or error}): "
             "choose another place with --host and --port (0 finds a free one)"
         ) from None
 

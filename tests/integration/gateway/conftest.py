@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 import pytest
@@ -81,6 +81,12 @@ async def serving(ledger: Ledger, **options: object) -> AsyncIterator[Site]:
 async def site(ledger: Ledger) -> AsyncIterator[Site]:
     async with serving(ledger) as running:
         yield running
+
+
+@pytest.fixture
+def site_with(ledger: Ledger) -> Callable[..., AbstractAsyncContextManager[Site]]:
+    """Makes a gateway with options of the application."""
+    return lambda **options: serving(ledger, **options)
 
 
 @pytest.fixture

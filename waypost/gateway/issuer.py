@@ -1,0 +1,144 @@
+"""The keys that an OpenID Connect issuer signs its tokens with, fetched and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import httpx
+import orjson
+from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url
+
+from waypost.gateway.signing_keys import SigningKey, signing_keys
+from waypost.gateway.transport import is_secure
+
+FRESH_SECONDS = 3600.0
+STALE_SECONDS = 86_400.0  # an issuer that is away for longer may have withdrawn a key that was stolen
+AGAIN_SECONDS = 30.0  # tokens that name keys which nobody has do not make us ask more often
+AWAY_SECONDS = 5.0  # after which an issuer that did not answer is asked again
+ANSWERS_WITHIN = 5.0
+PATIENCE_SECONDS = 1.0  # how long a request waits for newer keys where there are some
+OK = 200
+LARGEST = 512 * 1024  # bytes of a document
+
+logger = logging.getLogger("waypost.gateway")
+
+
+class IssuerAway(RuntimeError):
+    """It does not answer, and no key of its is known. seconds: after which it is asked again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("the issuer of tokens does not answer as it should")
+        self.seconds = max(1, math.ceil(seconds))
+
+
+class Issuer:
+    """url: the issuer's. clock: seconds of a steady clock.
+
+    Keys are fetched when first asked for, an hour later, and when a token names one that is not known yet;
+    one fetch serves all who wait. While the issuer is away those known are used, for a day at most.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.url = url  # as its own document writes it, once that is known: tokens name it so
+        self._clock = clock
+        self._keys: list[SigningKey] = []
+        self._fetched_at = -math.inf
+        self._next_at = -math.inf
+        self._fetching: asyncio.Task[None] | None = None
+        self.trouble = ""  # what was wrong at the last fetch; empty when nothing was
+
+    async def key(self, id: str | None) -> SigningKey | None:
+        """The key of that id, which may be left out where there is one alone; None when the issuer has none
+        such. Raises IssuerAway."""
+        if self._age() > FRESH_SECONDS:
+            await self.refresh()
+        if self._age() > STALE_SECONDS:
+            raise IssuerAway(self._next_at - self._clock())
+        found = self._find(id)
+        if found is None:
+            await self.refresh()
+            found = self._find(id)
+        return found
+
+    async def refresh(self) -> None:
+        """Fetch the keys, unless they were just now. Who waits for a fetch does not end it for others."""
+        if self._fetching is None:
+            if self._clock() < self._next_at:
+                return
+            self._fetching = asyncio.create_task(self._fetch())
+        known = self._age() <= STALE_SECONDS
+        await asyncio.wait({self._fetching}, timeout=PATIENCE_SECONDS if known else None)
+
+    @property
+    def count(self) -> int:
+        """How many keys are known."""
+        return len(self._keys)
+
+    def _age(self) -> float:
+        return self._clock() - self._fetched_at
+
+    def _find(self, id: str | None) -> SigningKey | None:
+        if id is None:
+            return self._keys[0] if len(self._keys) == 1 else None
+        return next((key for key in self._keys if key.kid == id), None)
+
+    async def _fetch(self) -> None:
+        self._next_at = self._clock() + ANSWERS_WITHIN + AWAY_SECONDS
+        try:
+            async with (
+                asyncio.timeout(ANSWERS_WITHIN),
+                httpx.AsyncClient(timeout=ANSWERS_WITHIN, follow_redirects=False) as client,
+            ):
+                about = await _document(client, get_well_known_url(self.url, external=True))
+                self.url, where = _checked(about, self.url)
+                keys = signing_keys(await _document(client, where))
+            self._keys, self._fetched_at, self.trouble = keys, self._clock(), ""
+            self._next_at = self._clock() + AGAIN_SECONDS
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
+            self._next_at = self._clock() + AWAY_SECONDS
+            self.trouble = str(error) if isinstance(error, _Unusable) else type(error).__name__
+            logger.warning("no keys of the issuer of tokens, %s: %s", self.url, self.trouble)
+        finally:
+            self._fetching = None
+
+
+class _Unusable(ValueError):
+    """It answered, and not with what an issuer answers. Says what is wrong."""
+
+
+async def _document(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
+    """The JSON object at `url`. Raises _Unusable."""
+    body = b""
+    async with client.stream("GET", url, headers={"accept-encoding": "identity"}) as answer:
+        if answer.status_code != OK:
+            raise _Unusable(f"{url} answers {answer.status_code}")
+        async for part in answer.aiter_raw():
+            body += part
+            if len(body) > LARGEST:
+                raise _Unusable(f"{url} answers more than {LARGEST:,} bytes")
+    try:
+        found: object = orjson.loads(body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise _Unusable(f"{url} does not answer a JSON object")
+    return cast(dict[str, Any], found)
+
+
+def _checked(about: dict[str, Any], issuer: str) -> tuple[str, str]:
+    """The issuer as it writes itself, and where its keys are (OpenID Connect Discovery 1.0, section 4.3).
+
+    A slash at the end, which is easily left out of a setting, is its own affair."""
+    metadata = OpenIDProviderMetadata(about)
+    named = metadata.get("issuer")
+    if not isinstance(named, str) or named.rstrip("/") != issuer.rstrip("/"):
+        raise _Unusable("its document is of another issuer: WAYPOST_OIDC_ISSUER is not as it writes itself")
+    where = metadata.get("jwks_uri")
+    if not isinstance(where, str) or not is_secure(where):
+        raise _Unusable("its document names no https:// address of its keys (jwks_uri)")
+    return named, where
