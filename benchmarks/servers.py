@@ -51,7 +51,7 @@ async def embedded(smtp_url: str) -> AsyncGenerator[Running]:
     """`waypost up`, as a user starts it: SQLite for ledger and Prefect, resident worker."""
     with new_home() as home, ExitStack() as stack:
         log = home / "up.log"
-        command = python("waypost", "up", "--port=0", "--smtp-port=0", "--texts-port=0")
+        command = python("waypost", "up", "--port=0", "--smtp-port=0", "--texts-port=0", "--gateway-port=0")
         env = environment(home, WAYPOST_SMTP_URL=smtp_url)
         process = stack.enter_context(running(command, env, log))
 

@@ -32,6 +32,7 @@ class Ports:
     prefect: int = 4200
     smtp: int = 2525
     texts: int = 8025
+    gateway: int = 8080
 
 
 @asynccontextmanager
@@ -46,6 +47,8 @@ async def servers(
     home = prepare_home(settings)
     async with AsyncExitStack() as stack:
         stack.enter_context(place.only_one(home))
+        if ports.gateway:  # it listens last of all, and what is in its way is better told at once
+            _free(host, ports.gateway, "--gateway-port", "gateway")
         await _upgrade(settings)
         api = os.environ.get("PREFECT_API_URL")
         embedded = not api

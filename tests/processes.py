@@ -119,7 +119,7 @@ def start(home: Path, **more: str) -> Up:
     home.mkdir(parents=True, exist_ok=True)
     with (home / "up.log").open("ab") as log:
         process = subprocess.Popen(
-            command("up", "--port=0", "--smtp-port=0", "--texts-port=0"),
+            command("up", "--port=0", "--smtp-port=0", "--texts-port=0", "--gateway-port=0"),
             env=environment(home, **more),
             cwd=home.parent,
             stdout=log,

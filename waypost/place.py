@@ -30,12 +30,15 @@ class Mailbox(BaseModel):
 
 
 class Place(BaseModel):
-    """What a running `waypost up` serves. It names only servers it started, so it holds no secret."""
+    """What a running `waypost up` serves. It names only servers it started, so it holds no secret.
+
+    api: the Prefect API's URL. gateway: the gateway's URL."""
 
     pid: int
     api: str
     embedded: bool
     mailbox: Mailbox | None = None
+    gateway: str | None = None
 
     @property
     def ui(self) -> str:

@@ -43,20 +43,21 @@ def test_it_stops_cleanly_and_starts_again_on_the_same_data(tmp_path, number):
     assert second.stop() == 0
 
 
-def test_a_taken_port_is_said_clearly_with_what_to_do(tmp_path):
+@pytest.mark.parametrize(("option", "other"), [("--port", "--gateway-port"), ("--gateway-port", "--port")])
+def test_a_taken_port_is_said_clearly_with_what_to_do(tmp_path, option, other):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = waypost(tmp_path / "home", "up", f"--port={port}")
+        done = waypost(tmp_path / "home", "up", f"{option}={port}", f"{other}=0")
     assert done.returncode == 1
     assert f"127.0.0.1:{port}" in done.stderr
-    assert "--port" in done.stderr
+    assert f" {option} " in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_two_in_one_home_are_refused(up):
-    done = waypost(up.home, "up", "--port=0", "--smtp-port=0", "--texts-port=0")
+    done = waypost(up.home, "up", "--port=0", "--smtp-port=0", "--texts-port=0", "--gateway-port=0")
     assert done.returncode == 1
     assert f"pid {up.process.pid}" in done.stderr
 

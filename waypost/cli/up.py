@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,10 @@ from waypost.cli.console import err, out
 from waypost.cli.starting import check_schedules, warn_of_broken_types
 from waypost.place import Place
 from waypost.settings import Settings
+
+if TYPE_CHECKING:
+    from deployments.up import Ports
+    from waypost.gateway.server import Listens
 
 
 def _port(of: str) -> Any:
@@ -22,24 +27,26 @@ def up(
     port: Annotated[int, _port("Of the Prefect server and its UI")] = 4200,
     smtp_port: Annotated[int, _port("Of the development mailbox")] = 2525,
     texts_port: Annotated[int, _port("Of the mailbox's short messages")] = 8025,
+    gateway_port: Annotated[int, _port("Of the gateway")] = 8080,
 ) -> None:
-    """Start a Prefect server, a development mailbox and a worker, and run until Ctrl-C.
+    """Start a Prefect server, a development mailbox, a worker and the gateway, and run until Ctrl-C.
 
     What the settings name already (PREFECT_API_URL; WAYPOST_SMTP_URL, or a mail provider of
     WAYPOST_PROVIDERS) is used instead of started.
     """
+    from deployments.up import Ports
     from waypost.process import run_until_signalled
 
     settings = Settings()
-    run_until_signalled(lambda stop: _up(settings, port, smtp_port, texts_port, stop))
+    ports = Ports(prefect=port, smtp=smtp_port, texts=texts_port, gateway=gateway_port)
+    run_until_signalled(lambda stop: _up(settings, ports, stop))
     out.print("stopped; everything is kept, `waypost up` goes on from here")
 
 
-async def _up(settings: Settings, port: int, smtp_port: int, texts_port: int, stop: asyncio.Event) -> None:
-    from deployments.up import Ports, servers
+async def _up(settings: Settings, ports: Ports, stop: asyncio.Event) -> None:
+    from deployments.up import servers
     from waypost.place import published
 
-    ports = Ports(prefect=port, smtp=smtp_port, texts=texts_port)
     async with servers(settings, ports, lambda line: err.print(f"[dim]{line} ...")) as (full, here):
         # Imported here: Prefect reads where its server is when it is imported.
         from deployments.api import prefect_client
@@ -52,21 +59,55 @@ async def _up(settings: Settings, port: int, smtp_port: int, texts_port: int, st
         async with prefect_client() as client:
             deployed = await deploy(client, full.work_pool)
         with ExitStack() as stack:
+            async with _accepting(full, ports.gateway, stop) as (door, keys):
 
-            def ready() -> None:
-                stack.enter_context(published(full.home, here))
-                _tell(full, here, sorted(deployed))
+                def ready() -> None:
+                    found = here.model_copy(update={"gateway": door.url})
+                    stack.enter_context(published(full.home, found))
+                    _tell(full, found, sorted(deployed), keys)
 
-            await serve(full, stop, ready)
-            err.print("[dim]stopping ...")
+                await serve(full, stop, ready)
+                err.print("[dim]stopping ...")
 
 
-def _tell(settings: Settings, here: Place, types: list[str]) -> None:
+@asynccontextmanager
+async def _accepting(
+    settings: Settings, port: int, stop: asyncio.Event
+) -> AsyncGenerator[tuple[Listens, int]]:
+    """The gateway for the length of the block: where it listens, and how many API keys work.
+
+    In this process: all that it needs is loaded for the worker, so that it takes a fraction of a second and
+    ten megabytes, where one of its own takes six seconds and 150 MB. It ends with us, however we end.
+    """
+    from waypost.cli.gateway import serve
+    from waypost.gateway.server import Listens
+
+    told: asyncio.Future[tuple[Listens, int]] = asyncio.get_running_loop().create_future()
+    where = Listens(port=port)
+
+    def ready(found: Listens, keys: int) -> None:
+        told.set_result((found, keys))
+
+    serving = asyncio.create_task(serve(settings, where, stop, ready))
+    serving.add_done_callback(lambda _: stop.set())  # nothing goes on without it
+    try:
+        await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            await serving
+        yield told.result() if told.done() else (where, 0)
+    finally:
+        stop.set()
+        await serving
+
+
+def _tell(settings: Settings, here: Place, types: list[str], keys: int) -> None:
     ledger = settings.home / "ledger.db" if settings.database_url is None else "WAYPOST_DATABASE_URL"
     lines = [
         "[bold green]Waypost is up.[/]",
         f"  Prefect UI   {here.ui}" + ("" if here.embedded else "  (yours)"),
         f"  API          {here.api}",
+        f"  gateway      {here.gateway}"
+        + ("" if keys else "  (no API key yet: `waypost keys create my-app` makes one)"),
         f"  types        {', '.join(types)}",
         f"  ledger       {ledger}",
     ]

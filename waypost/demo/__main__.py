@@ -25,7 +25,7 @@ from waypost.states import State
 SAMPLES = Path(__file__).parent
 HOME = Path(".demo").resolve()
 PATIENCE = 120.0
-PORTS = {"--port": 4200, "--smtp-port": 2525, "--texts-port": 8025}
+PORTS = {"--port": 4200, "--smtp-port": 2525, "--texts-port": 8025, "--gateway-port": 8080}
 
 
 def main() -> None:
