@@ -13,12 +13,14 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     HttpUrl,
     PlainSerializer,
     WithJsonSchema,
 )
+from pydantic_core import PydanticKnownError
 
 from waypost.mail.attachment import Attachment
 from waypost.priority import Priority
@@ -58,7 +60,8 @@ LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 Line = Annotated[str, Field(max_length=200, pattern=LINE_PATTERN)]
 
 # A moment with its offset. The pattern lets Prefect refuse anything else when a run is created.
-_MOMENT = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2})$"
+_DATE = r"(19[7-9]\d|2[01]\d{2}|2200)-\d{2}-\d{2}"
+_MOMENT = rf"^{_DATE}[Tt ]" r"\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2})$"
 
 
 def _within_reach(value: datetime) -> datetime:
@@ -68,8 +71,16 @@ def _within_reach(value: datetime) -> datetime:
     return value
 
 
+def _written_out(value: object) -> object:
+    """Seconds since 1970 are no moment with an offset, though pydantic would take them."""
+    if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
+        return value
+    raise PydanticKnownError("datetime_parsing", {"error": "not written out"})
+
+
 Moment = Annotated[
     AwareDatetime,
+    BeforeValidator(_written_out),
     AfterValidator(_within_reach),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": _MOMENT}, mode="validation"),
 ]
@@ -132,6 +143,8 @@ class NotificationType:
     list_unsubscribe: a template of https and mailto addresses, separated by blanks; empty, a mail has none.
     one_click: its https address unsubscribes by the POST of RFC 8058, without a page.
     attachments: makes a mail's files and inline images of its facts; what it raises fails that notification.
+    finished: the mail that its facts are (RFC 5322), where its author finished it: it goes out as it is, in no
+        template, and only from whom the settings allow.
     mint: makes secrets (a code, a link) for the templates just before rendering, so that they are
         never facts, parameters or ledger rows.
     """
@@ -150,6 +163,7 @@ class NotificationType:
     list_unsubscribe: str = ""
     one_click: bool = False
     attachments: Attacher | None = None
+    finished: Callable[[Any], bytes] | None = None
     priority: Priority | None = None
     runs_at_once: int = 2
     when_in_doubt: Doubt = Doubt.RESEND

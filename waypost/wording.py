@@ -36,6 +36,7 @@ _WORDS = {
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _OBJECT),
     **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), _MOMENT),
     **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing"), _DATE),
+    **dict.fromkeys(("uuid_type", "uuid_parsing"), "not an id, such as 019b76da-a800-7000-8000-000000000000"),
     **dict.fromkeys(("url_type", "url_parsing", "url_scheme", "url_syntax_violation"), _LINK),
 }
 

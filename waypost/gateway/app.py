@@ -7,22 +7,36 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from waypost.gateway import health, notifications, openapi, problems, recipients, types, verifications
+from waypost.gateway import (
+    health,
+    notifications,
+    openapi,
+    problems,
+    recipients,
+    types,
+    verifications,
+    webhooks,
+)
 from waypost.gateway.callers import Caller, Callers
 from waypost.gateway.counting import Counted
 from waypost.gateway.intake import Declared, Intake
+from waypost.gateway.methods import allowed
 from waypost.gateway.problems import KINDS, Problem
+from waypost.gateway.webhook_delivery import delivering
 from waypost.ledger import Ledger
+
+_PARTS = (notifications, types, recipients, verifications, webhooks, health)
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What every route needs. prefect: says whether Prefect answers."""
+    """What every route needs. prefect: says whether Prefect answers. private_webhooks: whether a webhook may
+    lead to this machine or a private network."""
 
     ledger: Ledger
     types: Mapping[str, Declared]
@@ -30,6 +44,7 @@ class Door:
     callers: Callers
     intake: Intake
     prefect: Callable[[], Awaitable[bool]]
+    private_webhooks: bool = False
 
     async def caller(self, request: Request) -> Caller:
         """Whose request it is. Raises Problem."""
@@ -43,15 +58,19 @@ def gateway(
     prefect: Callable[[], Awaitable[bool]],
     tokens: Callable[[str], Awaitable[Caller]] | None = None,
     https: bool = False,
+    private_webhooks: bool = False,
 ) -> FastAPI:
     """The application. `declared`: the types that can be sent. tokens: who a bearer token that is no API
-    key speaks for. https: it serves TLS itself, and browsers are to remember it (RFC 6797)."""
-    door = Door(ledger, declared, secret_key, Callers(ledger, tokens), Intake(ledger, declared), prefect)
+    key speaks for. https: it serves TLS itself, and browsers are to remember it (RFC 6797).
+    private_webhooks: webhooks may lead to this machine and to private networks."""
+    callers, intake = Callers(ledger, tokens), Intake(ledger, declared)
+    door = Door(ledger, declared, secret_key, callers, intake, prefect, private_webhooks)
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncGenerator[None]:
-        yield
-        await door.intake.close()
+        async with delivering(ledger, secret_key, private_webhooks):
+            yield
+            await intake.close()
 
     app = FastAPI(
         title="Waypost",
@@ -61,17 +80,20 @@ def gateway(
         docs_url="/docs",
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        redirect_slashes=False,  # a path means itself; a redirect would name whatever the Host header says
+        generate_unique_id_function=openapi.operation_id,
     )
     app.state.door = door
-    for part in (notifications, types, recipients, verifications, health):
-        app.include_router(part.router(door))
+    routers = [part.router(door) for part in _PARTS]
+    for router in routers:
+        app.include_router(router)
     app.add_middleware(Counted, https=https)
     app.openapi = lambda: openapi.document(app, door.intake)
-    _answer_errors(app)
+    _answer_errors(app, routers)
     return app
 
 
-def _answer_errors(app: FastAPI) -> None:
+def _answer_errors(app: FastAPI, routers: list[APIRouter]) -> None:
     """Every error is a problem; what nobody foresaw is counting.py's."""
 
     async def problem(_request: Request, error: Exception) -> Response:
@@ -80,8 +102,12 @@ def _answer_errors(app: FastAPI) -> None:
     async def invalid(_request: Request, error: Exception) -> Response:
         return problems.invalid(cast(RequestValidationError, error).errors(), skipped=1).response()
 
-    async def http(_request: Request, error: Exception) -> Response:
+    async def http(request: Request, error: Exception) -> Response:
         raised = cast(HTTPException, error)
+        if raised.status_code == 405:
+            there = allowed(routers, request.scope)
+            detail = f"this path has {there}" if there else "this path is read with GET"
+            return Problem("method-not-allowed", detail, headers={"allow": there or "GET, HEAD"}).response()
         kind = next((one for one in KINDS.values() if one.status == raised.status_code), KINDS["not-found"])
         return Problem(kind.code, f"{kind.title}.", headers=raised.headers).response()
 

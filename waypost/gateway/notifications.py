@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
 from typing import TYPE_CHECKING, Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from waypost.gateway import answers, body, openapi
 from waypost.gateway.callers import Caller
-from waypost.gateway.problems import Problem
+from waypost.gateway.listing import Listing, each_once
+from waypost.gateway.problems import Fault, Problem
 from waypost.ledger import interventions
 from waypost.ledger.candidate import Candidate
 from waypost.ledger.interventions import not_cancelled
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from waypost.gateway.app import Door
 
 MOST_ITEMS = 1000
-MOST_LISTED = 200
-_KEY_MOST = 200
+_KEY = re.compile("[!-~]{1,200}")
 
 
 def router(door: Door) -> APIRouter:
@@ -53,36 +52,22 @@ def router(door: Door) -> APIRouter:
     @routes.get("", **openapi.LIST)
     async def _list(
         request: Request,
-        state: Annotated[list[State], Query(max_length=20)] = [],  # noqa: B006 - FastAPI shows the default
-        type: Annotated[str | None, Query(max_length=100)] = None,
-        recipient: Annotated[str | None, Query(max_length=320)] = None,
-        tag: Annotated[str | None, Query(max_length=50)] = None,
-        since: AwareDatetime | None = None,
-        until: AwareDatetime | None = None,
-        limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50,
-        after: UUID | None = None,
+        query: Annotated[Listing, Query()],
     ) -> Response:
         """The client's notifications, the newest first. `after`: the `next` of the page before."""
+        each_once(request, "state")
         caller = await door.caller(request)
-        _may_list(caller, type)
-        wanted = Filter(
-            states=tuple(state),
-            type=type,
-            since=_moment("since", since),
-            until=_moment("until", until),
-            client=caller.client,
-            recipient=_recipient_key(_text("recipient", recipient)),
-            tag=_text("tag", tag),
-        )
-        return answers.json(answers.page(await find(door.ledger, wanted, after, limit)))
+        caller.must("read", query.type)
+        found = await find(door.ledger, query.of(caller.client), query.after, query.limit)
+        return answers.json(answers.page(found))
 
-    @routes.get("/{id}", **openapi.GET)
+    @routes.get("/{id:uuid}", **openapi.GET)
     async def _get(request: Request, id: UUID) -> Response:
         """One notification: where it is, why, and every attempt."""
         caller = await door.caller(request)
         return answers.json(answers.notification(await _own(door, caller, id, "read")))
 
-    @routes.post("/{id}/cancel", **openapi.CANCEL)
+    @routes.post("/{id:uuid}/cancel", **openapi.CANCEL)
     async def _cancel(request: Request, id: UUID) -> Response:
         """Withdraw what has not gone. To what was withdrawn before it answers the same."""
         caller = await door.caller(request)
@@ -102,8 +87,9 @@ def _key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
-    if not 1 <= len(key) <= _KEY_MOST or not key.isprintable():
-        raise Problem("invalid", f"Idempotency-Key: 1 to {_KEY_MOST} printable characters")
+    if not _KEY.fullmatch(key):
+        wrong = "not 1 to 200 visible ASCII characters"
+        raise Problem("invalid", f"Idempotency-Key: {wrong}", [Fault("Idempotency-Key", wrong)])
     return key
 
 
@@ -132,31 +118,6 @@ def _result(one: Receipt | Problem) -> dict[str, Any]:
     if isinstance(one, Problem):
         return {"status": one.kind.status, "error": one.body()}
     return {"status": 202, **answers.accepted(one, one.state or State.ACCEPTED)}
-
-
-def _may_list(caller: Caller, type: str | None) -> None:
-    if type is None:
-        caller.must("read")
-    else:
-        caller.must("read", type)
-
-
-def _moment(name: str, value: datetime | None) -> datetime | None:
-    if value is not None and not 1970 <= value.year <= 2200:
-        raise Problem("invalid", f"{name}: a moment lies between the years 1970 and 2200")
-    return value
-
-
-def _text(name: str, value: str | None) -> str | None:
-    """PostgreSQL's text holds no NUL."""
-    if value is not None and "\0" in value:
-        raise Problem("invalid", f"{name}: a text holds a NUL character")
-    return value
-
-
-def _recipient_key(recipient: str | None) -> str | None:
-    """An id as it is; an address by what the ledger knows it by."""
-    return f"mailto:{recipient}".lower() if recipient and "@" in recipient else recipient
 
 
 async def _own(door: Door, caller: Caller, id: UUID, action: str) -> Explanation:

@@ -6,12 +6,15 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from waypost.gateway import shapes
-from waypost.gateway.checks import Check
+from waypost.gateway.checks import CodeCheck, LinkCheck
 from waypost.gateway.intake import Intake
+from waypost.gateway.recipient_schema import whole, without_id
+from waypost.gateway.webhook_request import NewWebhook
 from waypost.request import Recipient
 
 _REF = "#/components/schemas/{model}"
@@ -27,6 +30,11 @@ _TITLES = {
     429: "The key has made as many requests as it may for now.",
     503: "The ledger cannot be reached.",
 }
+
+
+def operation_id(route: APIRoute) -> str:
+    """Such as notifications_send: what a client made of the document calls it."""
+    return f"{route.tags[0]}{route.name}"
 
 
 def _route(
@@ -68,20 +76,29 @@ _KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
 }
 
+# An item that is wrong is answered for itself, so that a batch may hold anything.
+_ITEM = {"anyOf": [{"$ref": _REF.format(model="Send")}, {}]}
+
 _BODY = (400, 413, 415, 422)
 SEND = _route("Accepted", *_BODY, 403, 409, status=202, body="Send", parameters=[_KEY])
 SEND_MANY = _route("Results", *_BODY, 403, body="SendMany")
 LIST = _route("Page", 403, 422)
-GET = _route("Notification", 403, 404, 422)
-CANCEL = _route("Cancelled", 403, 404, 409, 422)
+GET = _route("Notification", 403, 404)
+CANCEL = _route("Cancelled", 403, 404, 409)
 TYPES = _route("Types")
 PUT_RECIPIENT = _route("KnownRecipient", *_BODY, 403, body="RecipientFields", also=201)
 GET_RECIPIENT = _route("KnownRecipient", 403, 404, 422)
 DELETE_RECIPIENT = _route(None, 403, 404, 422, status=204)
 CHECK = _route("CheckResult", *_BODY, 403, body="Check")
+CREATE_WEBHOOK = _route("WebhookSecret", *_BODY, 403, 409, status=201, body="NewWebhook")
+LIST_WEBHOOKS = _route("Webhooks", 403)
+GET_WEBHOOK = _route("Webhook", 403, 404)
+DELETE_WEBHOOK = _route(None, 403, 404, status=204)
+ROTATE_WEBHOOK = _route("WebhookSecret", 403, 404)
 HEALTH = _route("Alive", open=True)
 READY = _route("Ready", open=True, also=503)
 METRICS = _route(None, 403)
+METRICS["responses"][200]["content"] = {"text/plain": {"schema": {"type": "string"}}}
 PROBLEM = _route("ProblemKind", 404, 422, open=True)
 
 
@@ -92,7 +109,7 @@ def document(app: FastAPI, intake: Intake) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         components = made.setdefault("components", {})
-        components["schemas"] = _schemas(intake)
+        components["schemas"] = {**components.get("schemas", {}), **_schemas(intake)}
         components["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "An API key: wp_<id>_<secret>."}
         }
@@ -104,11 +121,13 @@ def _schemas(intake: Intake) -> dict[str, Any]:
     asked: list[tuple[type[BaseModel], Any]] = [(one, "validation") for one in intake.shapes.values()]
     told: list[tuple[type[BaseModel], Any]] = [(one, "serialization") for one in shapes.ALL]
     refs, made = models_json_schema(
-        [*asked, *told, (Check, "validation"), (Recipient, "validation")], ref_template=_REF
+        [*asked, *told, *((one, "validation") for one in (CodeCheck, LinkCheck, NewWebhook, Recipient))],
+        ref_template=_REF,
     )
     schemas: dict[str, Any] = made["$defs"]
     variants = {name: refs[shape, "validation"] for name, shape in intake.shapes.items()}
     schemas["Send"] = {
+        "type": "object",
         "oneOf": list(variants.values()),
         "discriminator": {
             "propertyName": "type",
@@ -119,15 +138,15 @@ def _schemas(intake: Intake) -> dict[str, Any]:
         "type": "object",
         "required": ["notifications"],
         "properties": {
-            "notifications": {"type": "array", "maxItems": 1000, "items": {"type": "object"}},
+            "notifications": {"type": "array", "maxItems": 1000, "items": _ITEM},
         },
     }
+    schemas["Check"] = {"oneOf": [refs[one, "validation"] for one in (CodeCheck, LinkCheck)]}
     recipient = refs[Recipient, "validation"]["$ref"].rpartition("/")[2]
-    fields = {name: one for name, one in schemas[recipient]["properties"].items() if name != "id"}
-    schemas["RecipientFields"] = {
-        "type": "object",
-        "minProperties": 1,
-        "additionalProperties": False,
-        "properties": fields,
-    }
+    schemas["RecipientFields"] = without_id(schemas[recipient])
+    schemas[recipient] = whole(schemas[recipient])
+    for name, one in variants.items():
+        route = list(intake.types[name].type.kinds)
+        fields = schemas[one["$ref"].rpartition("/")[2]]["properties"]
+        fields["channels"]["anyOf"][0]["items"] = {"enum": route}
     return schemas

@@ -34,6 +34,7 @@ KINDS = {
         Kind("method-not-allowed", 405, "The route has no such method"),
         Kind("idempotency-conflict", 409, "The idempotency key was used with another body"),
         Kind("not-cancellable", 409, "It cannot be withdrawn any more"),
+        Kind("limit-reached", 409, "The client has as many of these as it may"),
         Kind("too-large", 413, "The body, or the number of items in it, is over the limit"),
         Kind("unsupported-media-type", 415, "The body is not application/json"),
         Kind("invalid", 422, "A field is missing or wrong"),

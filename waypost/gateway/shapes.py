@@ -149,6 +149,30 @@ class CheckResult(_Shape):
     result: Literal["verified", "wrong", "ended", "expired", "used", "unknown"]
 
 
+class Webhook(_Shape):
+    """Where a client is told what becomes of its notifications. overlap_until: until when what is told is
+    signed with the secret before too. gone_at: when it answered 410 Gone; it is told nothing any more."""
+
+    id: UUID
+    url: str
+    states: list[str]
+    created_at: datetime
+    overlap_until: datetime | None
+    gone_at: datetime | None
+
+
+class WebhookSecret(Webhook):
+    """A webhook with its newest secret, whsec_ and base64."""
+
+    secret: str
+
+
+class Webhooks(_Shape):
+    """A client's webhooks, the oldest first."""
+
+    webhooks: list[Webhook]
+
+
 class Alive(_Shape):
     """It answers."""
 
@@ -172,6 +196,6 @@ class ProblemKind(_Shape):
 
 
 ALL: tuple[type[BaseModel], ...] = (
-    Accepted, Problem, Results, Notification, Page, Cancelled, Types, KnownRecipient, CheckResult, Alive,
-    Ready, ProblemKind,
+    Accepted, Problem, Results, Notification, Page, Cancelled, Types, KnownRecipient, CheckResult, Webhook,
+    WebhookSecret, Webhooks, Alive, Ready, ProblemKind,
 )  # fmt: skip

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from waypost import verification
 from waypost.gateway import answers, body, openapi, problems
-from waypost.gateway.checks import Check
+from waypost.gateway.checks import CodeCheck, LinkCheck, asked
+from waypost.ledger.verifications import Checked
 
 if TYPE_CHECKING:
     from waypost.gateway.app import Door
@@ -26,15 +27,15 @@ def router(door: Door) -> APIRouter:
         caller = await door.caller(request)
         caller.must_some("send")
         try:
-            asked = Check.model_validate_json(await body.read(request, body.ONE))
+            check = asked(body.parsed(await body.read(request, body.ONE)))
         except ValidationError as error:
             raise problems.invalid(error.errors(include_url=False, include_input=False)) from None
-        if asked.token is not None:
-            found = await verification.verify_link(door.ledger, door.secret_key, asked.token, caller.client)
-        else:
-            found = await verification.verify(
-                door.ledger, door.secret_key, asked.recipient or "", asked.code or "", caller.client
-            )
-        return answers.json({"result": str(found)})
+        return answers.json({"result": str(await _checked(door, check, caller.client))})
 
     return routes
+
+
+async def _checked(door: Door, check: CodeCheck | LinkCheck, client: str) -> Checked:
+    if isinstance(check, LinkCheck):
+        return await verification.verify_link(door.ledger, door.secret_key, check.token, client)
+    return await verification.verify(door.ledger, door.secret_key, check.recipient, check.code, client)

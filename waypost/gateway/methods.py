@@ -1,0 +1,24 @@
+"""Which methods a path has. RFC 9110, section 15.5.6: whoever asks with another is told them in Allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fastapi import APIRouter
+from starlette.routing import Match, Route
+from starlette.types import Scope
+
+
+def allowed(routers: Iterable[APIRouter], scope: Scope) -> str:
+    """Every method of the path of `scope`, as Allow lists them; empty for a path there is not.
+
+    A router by itself names those of one route alone, though several may share a path.
+    """
+    routes = (route for router in routers for route in router.routes if isinstance(route, Route))
+    methods = {
+        method
+        for route in routes
+        if route.matches(scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
+    return ", ".join(sorted(methods))
