@@ -36,20 +36,20 @@ def check(certificate: Path, key: Path) -> None:
 
 
 def _certificate(file: Path) -> x509.Certificate:
+    written = _read(file)
     try:
-        return x509.load_pem_x509_certificates(_read(file))[0]
+        return x509.load_pem_x509_certificates(written)[0]
     except ValueError:
         raise Unusable(f"there is no certificate as PEM in {file}") from None
 
 
 def _private_key(file: Path) -> bytes:
     """Its public half."""
+    written = _read(file)
     try:
-        found = load_pem_private_key(_read(file), password=None)
+        found = load_pem_private_key(written, password=None)
     except TypeError:
-        raise Unusable(
-            f"the key in {file} has a passphrase: give it without one, readable by us alone"
-        ) from None
+        raise Unusable(f"the key in {file} has a passphrase: give it without one") from None
     except ValueError:
         raise Unusable(f"there is no private key as PEM in {file}") from None
     return found.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
