@@ -11,7 +11,10 @@ from waypost.clock import now
 from waypost.mail.attachment import Attachment, AttachmentError
 from waypost.mail.build import NOTHING_MORE, Extras, build
 from waypost.mail.dkim import signed
+from waypost.mail.finished import MailError, parse
 from waypost.mail.headers import HeaderError
+from waypost.mail.passing_on import passed_on
+from waypost.mail.senders import NOT_ALLOWED, Senders
 from waypost.notification import Message, Notification, Rendered
 from waypost.notification_type import Facts, NotificationType
 from waypost.routes import steps
@@ -40,6 +43,9 @@ def render_one(
     wanted = {kind: address for kind, address in reached.items() if kind in served}
     try:
         facts = type.facts.model_validate(notification.data)
+        if type.finished is not None:
+            mail = _passed_on(runtime, notification, reached["email"], type.finished(facts))
+            return Rendered(notification, {"email": mail} if "email" in wanted else {})
         found = runtime.templates.find(type.name, person.locale)
         context = _context(runtime, notification, facts, private)
         words = render(found, context, mail="email" in wanted, short=bool(wanted.keys() - {"email"}))
@@ -50,7 +56,7 @@ def render_one(
         }
     except ValidationError as error:
         return Rendered(notification, error=f"its facts no longer fit the type: {explain(error)}")
-    except (TemplateError, HeaderError, AttachmentError) as error:
+    except (TemplateError, HeaderError, AttachmentError, MailError) as error:
         return Rendered(notification, error=str(error))
     return Rendered(notification, messages)
 
@@ -106,6 +112,16 @@ def _mail(runtime: Runtime, notification: Notification, address: str, words: Wor
         extras=extras,
     )
     return signed(content, runtime.signers, date)
+
+
+def _passed_on(runtime: Runtime, notification: Notification, address: str, finished: bytes) -> Message:
+    """A mail that its author finished. Raises MailError, also for an author the settings do not allow, as
+    they are now."""
+    mail = parse(finished)
+    if not Senders.of(runtime.settings).allow(mail.authors):
+        raise MailError(NOT_ALLOWED)
+    content = passed_on(mail, notification.id, runtime.sender, notification.accepted_at)
+    return Message(notification, "email", address, mail.subject, signed(content, runtime.signers, now()))
 
 
 def explain(error: ValidationError) -> str:

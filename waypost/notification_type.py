@@ -143,8 +143,8 @@ class NotificationType:
     list_unsubscribe: a template of https and mailto addresses, separated by blanks; empty, a mail has none.
     one_click: its https address unsubscribes by the POST of RFC 8058, without a page.
     attachments: makes a mail's files and inline images of its facts; what it raises fails that notification.
-    finished: the mail that its facts are (RFC 5322), where its author finished it: it goes out as it is, in no
-        template, and only from whom the settings allow.
+    finished: the mail that its facts are (RFC 5322), where its author finished it: it goes out as it is, in
+        no template, and only from whom the settings allow.
     mint: makes secrets (a code, a link) for the templates just before rendering, so that they are
         never facts, parameters or ledger rows.
     """

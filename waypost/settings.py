@@ -55,6 +55,14 @@ class Settings(BaseSettings):
     )
     sender: str = Field(default="Waypost <no-reply@waypost.example>", description="From of every mail.")
     signature: str = Field(default="", description="Lines at the foot of every mail.")
+    submission_senders: str = Field(
+        default="",
+        description="Addresses and domains, separated by commas, that mails submitted whole may be from, "
+        "beside the sender's own domain.",
+    )
+    submission_megabytes: Annotated[float, Field(gt=0, le=100)] = Field(
+        default=10.0, description="What a mail submitted whole may have, in millions of bytes."
+    )
     dkim_key: SecretStr | None = Field(
         default=None,
         description="Private key that signs every mail, RSA or Ed25519: a file, or the key as PEM or base64. "
@@ -127,6 +135,14 @@ class Settings(BaseSettings):
     @classmethod
     def _one_locale(cls, value: str) -> str:
         return known_locale(value)
+
+    @field_validator("submission_senders")
+    @classmethod
+    def _addresses_and_domains(cls, value: str) -> str:
+        from waypost.mail.senders import Senders
+
+        Senders.parse(value)
+        return value
 
     @field_validator("default_timezone")
     @classmethod

@@ -11,7 +11,7 @@ import flows
 from deployments import registry
 from deployments.registry import BrokenType, UnknownType, broken, check, find, registered, unscheduled
 
-OURS = {"alert", "digest", "order-confirmation", "signup-verification"}
+OURS = {"alert", "digest", "message", "order-confirmation", "signup-verification"}
 LIKE_ALERT = (
     "from dataclasses import replace\nfrom flows.alert import TYPE as ALERT\nfrom prefect import flow\n"
 )

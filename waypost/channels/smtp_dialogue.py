@@ -49,6 +49,8 @@ class Dialogue:
         if utf8 and not self._wire.utf8:
             return replies.smtp(553, "5.6.7 this server does not take non-ASCII addresses", Phase.RCPT)
         option = b" SMTPUTF8" if utf8 else b""
+        if self._wire.eight_bit and not message.isascii():  # RFC 6152: a mail that somebody else finished
+            option += b" BODY=8BITMIME"
         commands = (
             b"MAIL FROM:<%b>%b\r\n" % (sender.encode(), option),
             b"RCPT TO:<%b>\r\n" % recipient.encode(),

@@ -33,9 +33,9 @@ class Reply(NamedTuple):
 class Wire(asyncio.Protocol):
     """A connection whose server has answered EHLO.
 
-    utf8, pipelining: whether it offers them. taken: messages it was given. kept: whether it was left idle.
-    proven: whether it has once answered a whole envelope that went out in one piece. surplus: the reply that
-    came to no command, if one did; the connection is lost by it.
+    utf8, eight_bit, pipelining: whether it offers them. taken: messages it was given. kept: whether it was
+    left idle. proven: whether it has once answered a whole envelope that went out in one piece. surplus: the
+    reply that came to no command, if one did; the connection is lost by it.
     """
 
     def __init__(self, client: SMTP) -> None:
@@ -44,6 +44,7 @@ class Wire(asyncio.Protocol):
         if protocol is None or protocol.transport is None or protocol.transport.is_closing():
             raise WireLost("connection lost")
         self.utf8 = client.supports_extension("smtputf8")
+        self.eight_bit = client.supports_extension("8bitmime")
         self.pipelining = client.supports_extension("pipelining")
         self.taken = 0
         self.kept = False

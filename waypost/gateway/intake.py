@@ -19,10 +19,13 @@ from waypost.ledger import Ledger
 from waypost.ledger.candidate import Candidate
 from waypost.ledger.engine import passes
 from waypost.ledger.group_commit import GroupCommit
-from waypost.ledger.intake import accept_all
+from waypost.ledger.intake import accept_all, accept_whole
+from waypost.mail.finished import parse
+from waypost.mail.senders import NOT_ALLOWED, Senders
 from waypost.notification import Answer, Receipt
 from waypost.notification_type import NotificationType
 from waypost.request import AnyRequest
+from waypost.settings import Settings
 
 A_TRANSACTION = 500
 MOST_WAITING = 5000  # more than that come in faster than they can be written: better told so at once
@@ -42,8 +45,10 @@ class Declared(Protocol):
 class Intake:
     """Requests on their way into the ledger."""
 
-    def __init__(self, ledger: Ledger, types: Mapping[str, Declared]) -> None:
+    def __init__(self, ledger: Ledger, types: Mapping[str, Declared], senders: Senders | None = None) -> None:
+        """senders: whom a mail that its author finished may be from; unset, whom the settings name."""
         self.types = types
+        self.senders = senders or Senders.of(Settings())
         self.shapes = {name: _named(name, one) for name, one in types.items()}
         self._reads: TypeAdapter[Any] = TypeAdapter(any_of(list(self.shapes.values())))
         self._ledger = ledger
@@ -63,6 +68,8 @@ class Intake:
         if faults := _untimely(request) + _unroutable(request, type):
             first = faults[0]
             raise Problem("invalid", f"{first.path}: {first.reason}", faults)
+        if type.finished is not None and not self.senders.allow(parse(type.finished(request.data)).authors):
+            raise Problem("forbidden", NOT_ALLOWED)
         if key is not None:
             request = request.model_copy(update={"idempotency_key": key})
         return Candidate(type, request, caller.client)
@@ -80,6 +87,20 @@ class Intake:
         if receipt.outcome is Answer.CONFLICT:
             raise Problem("idempotency-conflict", receipt.reason)
         return receipt
+
+    async def accept_together(self, candidates: Sequence[Candidate]) -> list[Receipt]:
+        """The receipts of all once they are durable, or a Problem and none of them is."""
+        if len(candidates) == 1:
+            return [await self.accept(candidates[0])]
+        try:
+            receipts = await accept_whole(self._ledger, candidates)
+        except Exception as error:
+            if not passes(error):
+                raise
+            raise _ledger_away() from None
+        if conflict := next((one for one in receipts if one.outcome is Answer.CONFLICT), None):
+            raise Problem("idempotency-conflict", conflict.reason)
+        return receipts
 
     async def accept_many(self, caller: Caller, items: Sequence[Any]) -> list[Receipt | Problem]:
         """A result an item: one that is wrong is told so and harms no other."""

@@ -46,6 +46,28 @@ async def accept_all(
     return await ledger.write(lambda connection: _accept(ledger, connection, candidates, intake))
 
 
+async def accept_whole(ledger: Ledger, candidates: Sequence[Candidate]) -> list[Receipt]:
+    """The same, but where one conflicts with what was sent under its key before, none is accepted: the
+    receipts then only tell which it is."""
+
+    def work(connection: sa.Connection) -> list[Receipt]:
+        receipts = _accept(ledger, connection, candidates, None)
+        if any(receipt.outcome is Answer.CONFLICT for receipt in receipts):
+            raise _Undone(receipts)
+        return receipts
+
+    try:
+        return await ledger.write(work)
+    except _Undone as undone:
+        return undone.receipts
+
+
+class _Undone(Exception):
+    def __init__(self, receipts: list[Receipt]) -> None:
+        super().__init__()
+        self.receipts = receipts
+
+
 async def accept_for_run(
     ledger: Ledger, type: NotificationType, requests: Sequence[AnyRequest], flow_run_id: UUID | None
 ) -> tuple[UUID, list[Receipt]]:

@@ -1,0 +1,1 @@
+"""SMTP submission: mails of applications that speak nothing else become notifications."""

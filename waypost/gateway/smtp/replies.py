@@ -1,0 +1,32 @@
+"""What the gateway says in SMTP: codes of RFC 5321, with the enhanced ones of RFC 3463."""
+
+from __future__ import annotations
+
+from waypost.gateway.problems import Problem
+
+OK = "250 2.0.0 ok"
+AWAY = "451 4.3.0 keys cannot be looked up for the moment: try again"
+MALFORMED = "554 5.6.0"
+
+_OF_A_PROBLEM = {
+    "unauthenticated": "535 5.7.8",
+    "forbidden": "550 5.7.1",
+    "too-large": "552 5.3.4",
+    "too-many-requests": "451 4.7.1",
+    "unavailable": "451 4.3.0",
+}
+
+
+def of(problem: Problem) -> str:
+    """The reply to what HTTP would have answered `problem`; it names the field that is wrong."""
+    if problem.kind.code == "idempotency-conflict":  # SMTP's word for the key is another
+        return f"{MALFORMED} Message-ID: used before for another mail to the same recipient"
+    return f"{_OF_A_PROBLEM.get(problem.kind.code, MALFORMED)} {problem.detail}"
+
+
+class Farewell(Exception):
+    """The last reply of a session."""
+
+    def __init__(self, reply: str) -> None:
+        super().__init__(reply)
+        self.reply = reply

@@ -1,0 +1,187 @@
+"""One client's session: its commands in turn, each with its answer (RFC 5321; RFC 6409 for submission)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from waypost.gateway.smtp import authenticating
+from waypost.gateway.smtp.authenticating import NotAuthenticated
+from waypost.gateway.smtp.replies import OK, Farewell
+from waypost.gateway.smtp.site import Site
+from waypost.gateway.smtp.transaction import Transaction
+from waypost.gateway.smtp.wire import BareEnding, Gone, LineTooLong, Wire
+
+logger = logging.getLogger("waypost.gateway.smtp")
+
+NAME = "waypost"
+MOST_IN_A_COMMAND = 2000  # bytes: RFC 5321 has 512, and an option may be longer
+MOST_FAULTS = 20  # commands that are none, until the client is left alone
+MOST_REFUSED = 3  # keys that do not work, likewise
+
+Command = Callable[[str], Awaitable[list[str]]]
+
+
+class Session:
+    """Speaks with one client until one of the two has enough. secure: whether nobody can listen."""
+
+    def __init__(self, wire: Wire, site: Site, secure: bool) -> None:
+        self._wire = wire
+        self._site = site
+        self._secure = secure
+        self._greeted = False
+        self._mails: Transaction | None = None  # there is one once a key has been shown
+        self._faults = self._refused = 0
+        self._began = asyncio.get_running_loop().time()
+        self._commands: dict[str, Command] = {
+            "EHLO": self._ehlo, "HELO": self._helo, "STARTTLS": self._starttls, "AUTH": self._auth,
+            "MAIL": self._mail, "RCPT": self._rcpt, "DATA": self._data, "RSET": self._rset,
+            "NOOP": self._noop, "QUIT": self._quit, "VRFY": self._vrfy,
+        }  # fmt: skip
+
+    async def run(self) -> None:
+        """From the greeting to the end of the connection. Never raises for what the client does."""
+        try:
+            self._wire.say(f"220 {NAME} ESMTP")
+            while True:
+                self._wire.say(*await self._answer(await self._line()))
+        except Farewell as farewell:
+            self._wire.say(farewell.reply)
+        except BareEnding:
+            self._wire.say("550 5.5.2 a CR or LF came alone: lines end in CRLF (RFC 5321, section 2.3.8)")
+        except LineTooLong:
+            self._wire.say(f"500 5.5.2 a command may have {MOST_IN_A_COMMAND} bytes at most")
+        except TimeoutError:
+            self._wire.say("421 4.4.2 that took too long")
+        except Gone:
+            pass
+        except Exception as error:
+            # Only its kind is told to anybody: what it says may hold addresses.
+            logger.error("SMTP submission made a mistake: %s", type(error).__name__)
+            self._wire.say("421 4.3.0 the gateway made a mistake; its log names it")
+        finally:
+            await self._wire.close()
+
+    def stop(self) -> None:
+        """Let what is under way be answered, and take nothing more."""
+        self._wire.fail(Farewell("421 4.3.2 the gateway is stopping: try again in a moment"))
+
+    async def _line(self) -> str:
+        """The client's next line; whoever has shown no key has less time in all."""
+        patience = self._site.patience
+        seconds = patience.command
+        if self._mails is None:
+            seconds = max(0.0, self._began + patience.stranger - asyncio.get_running_loop().time())
+        async with asyncio.timeout(seconds):
+            return (await self._wire.line(MOST_IN_A_COMMAND)).decode("latin-1")
+
+    async def _answer(self, line: str) -> list[str]:
+        verb, _, argument = line.partition(" ")
+        reply = await self._obey(verb.upper(), argument.strip(" "))
+        if reply and reply[0].startswith("50"):
+            self._faults += 1
+            if self._faults > MOST_FAULTS:
+                raise Farewell("421 4.7.0 too many commands that are none")
+        return reply
+
+    async def _obey(self, verb: str, argument: str) -> list[str]:
+        command = self._commands.get(verb)
+        if command is None:
+            return ["500 5.5.1 there is no such command here"]
+        if not (argument.isascii() and argument.isprintable()):
+            return ["501 5.5.2 commands are ASCII; SMTPUTF8 is not offered"]
+        refusal = self._too_early(verb)
+        return [refusal] if refusal else await command(argument)
+
+    def _too_early(self, verb: str) -> str | None:
+        if verb in ("EHLO", "HELO", "STARTTLS", "NOOP", "QUIT"):
+            return None
+        if not self._may_show_a_key():
+            if verb == "AUTH":
+                return "538 5.7.11 keys are not taken in the clear: STARTTLS first"
+            return "530 5.7.0 STARTTLS first"
+        if not self._greeted:
+            return "503 5.5.1 EHLO first"
+        if verb in ("MAIL", "RCPT", "DATA", "VRFY") and self._mails is None:
+            return "530 5.7.0 AUTH first: the password is an API key"
+        return None
+
+    def _may_show_a_key(self) -> bool:
+        return self._secure or self._site.in_the_clear
+
+    async def _ehlo(self, argument: str) -> list[str]:
+        offers = [NAME, "PIPELINING", f"SIZE {self._site.most}", "8BITMIME", "ENHANCEDSTATUSCODES"]
+        if self._site.certificate is not None and not self._secure:
+            offers.append("STARTTLS")
+        if self._may_show_a_key():
+            offers.append(f"AUTH {' '.join(authenticating.MECHANISMS)}")
+        return self._greet(argument) or [f"250 {one}" for one in offers]
+
+    async def _helo(self, argument: str) -> list[str]:
+        return self._greet(argument) or [f"250 {NAME}"]
+
+    def _greet(self, name: str) -> list[str]:
+        if not name:
+            return ["501 5.5.4 say who you are: EHLO app.example"]
+        self._greeted = True
+        self._forget()
+        return []
+
+    async def _starttls(self, argument: str) -> list[str]:
+        if argument:
+            return ["501 5.5.4 STARTTLS stands alone"]
+        if self._secure or self._site.certificate is None:
+            return ["503 5.5.1 TLS is spoken already" if self._secure else "502 5.5.1 there is no TLS here"]
+        self._wire.say("220 2.0.0 go ahead")
+        await self._wire.start_tls(self._site.certificate)
+        # RFC 3207, section 4.2: what was said so far may have been anybody's.
+        self._secure, self._greeted, self._mails = True, False, None
+        return []
+
+    async def _auth(self, argument: str) -> list[str]:
+        mechanism, _, initial = argument.partition(" ")
+        if self._mails is not None:
+            return ["503 5.5.1 a key was shown already"]
+        if mechanism.upper() not in authenticating.MECHANISMS:
+            return [f"504 5.5.4 there is AUTH {' and '.join(authenticating.MECHANISMS)}"]
+        try:
+            login = await authenticating.login(mechanism.upper(), initial.strip(" ") or None, self._ask)
+            await authenticating.caller_of(self._site.callers, login)
+        except NotAuthenticated as no:
+            self._refused += no.refused
+            if self._refused >= MOST_REFUSED:
+                raise Farewell("421 4.7.0 too many keys that do not work") from None
+            return [no.reply]
+        self._mails = Transaction(self._wire, self._site, login)
+        return ["235 2.7.0 welcome"]
+
+    async def _ask(self, challenge: str) -> str:
+        self._wire.say(f"334 {challenge}")
+        return await self._line()
+
+    async def _mail(self, argument: str) -> list[str]:
+        return [await self._mails.begin(argument)] if self._mails else []
+
+    async def _rcpt(self, argument: str) -> list[str]:
+        return [self._mails.add(argument)] if self._mails else []
+
+    async def _data(self, argument: str) -> list[str]:
+        return await self._mails.take(argument) if self._mails else []
+
+    async def _rset(self, _argument: str) -> list[str]:
+        self._forget()
+        return [OK]
+
+    def _forget(self) -> None:
+        if self._mails is not None:
+            self._mails.forget()
+
+    async def _noop(self, _argument: str) -> list[str]:
+        return [OK]
+
+    async def _vrfy(self, _argument: str) -> list[str]:
+        return ["252 2.1.5 it is known once mail has gone there"]
+
+    async def _quit(self, _argument: str) -> list[str]:
+        raise Farewell("221 2.0.0 bye")

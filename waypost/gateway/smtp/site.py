@@ -1,0 +1,48 @@
+"""What every session shares."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+
+from prometheus_client import Counter
+
+from waypost.gateway.callers import Callers
+from waypost.gateway.counting import REGISTRY
+from waypost.gateway.intake import Intake
+
+MAILS_AT_ONCE = 20  # in memory, between their first byte and their answer
+
+MAILS = Counter(
+    "waypost_gateway_mails", "Mails submitted by SMTP, by the code they were answered with", ["code"],
+    registry=REGISTRY,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that a client is waited for.
+
+    stranger: from its coming until it has shown a key. command: for the next command (RFC 5321, section
+    4.5.3.2.7). mail: for a whole mail. room: while others' mails take up the memory there is.
+    """
+
+    stranger: float = 60.0
+    command: float = 300.0
+    mail: float = 600.0
+    room: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """most: bytes a mail may have. certificate: what STARTTLS is spoken with, if it is. in_the_clear: whether
+    keys are taken without TLS, which is for trying it on this machine."""
+
+    intake: Intake
+    callers: Callers
+    most: int
+    certificate: ssl.SSLContext | None = None
+    in_the_clear: bool = False
+    patience: Patience = Patience()
+    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAILS_AT_ONCE))

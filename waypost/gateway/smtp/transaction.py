@@ -1,0 +1,133 @@
+"""A mail transaction: MAIL, RCPT and DATA (RFC 5321, section 3.3), and the one answer that counts."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from waypost.gateway.callers import Caller
+from waypost.gateway.problems import Problem
+from waypost.gateway.smtp import authenticating, policy, replies
+from waypost.gateway.smtp.authenticating import Login, NotAuthenticated
+from waypost.gateway.smtp.replies import OK, Farewell
+from waypost.gateway.smtp.site import MAILS, Site
+from waypost.gateway.smtp.taking import Envelope, take
+from waypost.gateway.smtp.wire import Wire
+
+MOST_MAILS = 1000  # in one session: whoever has more comes again, and others get their turn
+
+_PARAMETERS = {"SIZE", "BODY", "AUTH"}
+
+
+class Transaction:
+    """One after the other, for the key that the client has shown."""
+
+    def __init__(self, wire: Wire, site: Site, login: Login) -> None:
+        self._wire = wire
+        self._site = site
+        self._login = login
+        self._caller: Caller | None = None
+        self._envelope: Envelope | None = None
+        self._mails = 0
+
+    def forget(self) -> None:
+        self._caller = self._envelope = None
+
+    async def begin(self, argument: str) -> str:
+        """The reply to MAIL. The key is looked at again: it may have been revoked since."""
+        if self._envelope is not None:
+            return "503 5.5.1 one mail at a time: DATA or RSET first"
+        found = policy.path_and_parameters(argument, "FROM:")
+        if found is None:
+            return "501 5.5.4 MAIL FROM:<no-reply@shop.example>"
+        address, parameters = found
+        refusal = self._refused_parameters(parameters) or policy.refused_sender(
+            self._site.intake.senders, address
+        )
+        if refusal:
+            return refusal
+        try:
+            caller = await authenticating.caller_of(self._site.callers, self._login)
+            caller.must_some("send")
+            self._site.callers.count(caller)
+        except NotAuthenticated as no:
+            raise Farewell(no.reply if no.refused else replies.AWAY) from None
+        except Problem as problem:
+            return replies.of(problem)
+        self._mails += 1
+        if self._mails > MOST_MAILS:
+            raise Farewell("421 4.7.0 that is enough for one session: come again")
+        self._caller, self._envelope = caller, Envelope(int(parameters.get("SIZE") or 0))
+        return OK
+
+    def _refused_parameters(self, parameters: dict[str, str]) -> str | None:
+        if unknown := parameters.keys() - _PARAMETERS:
+            return f"555 5.5.4 there is no parameter {min(unknown)} here"
+        if parameters.get("BODY", "7BIT").upper() not in ("7BIT", "8BITMIME"):
+            return "501 5.5.4 BODY is 7BIT or 8BITMIME"
+        size = parameters.get("SIZE", "0")
+        if not (size.isdecimal() and len(size) <= 20):
+            return "501 5.5.4 SIZE is a number of bytes"
+        return self._too_large() if int(size) > self._site.most else None
+
+    def _too_large(self) -> str:
+        return f"552 5.3.4 a mail may have {self._site.most:,} bytes at most"
+
+    def add(self, argument: str) -> str:
+        """The reply to RCPT. Who is named twice is one recipient."""
+        if self._envelope is None:
+            return "503 5.5.1 MAIL first"
+        found = policy.path_and_parameters(argument, "TO:")
+        if found is None:
+            return "501 5.5.4 RCPT TO:<ada@a.example>"
+        if found[1]:
+            return f"555 5.5.4 there is no parameter {min(found[1])} here"
+        who = policy.recipient(found[0])
+        if isinstance(who, str):
+            return who
+        named = self._envelope.recipients
+        if who.key in named:
+            return OK
+        if len(named) >= policy.MOST_RECIPIENTS or policy.too_much(self._envelope.size, len(named) + 1):
+            return "452 4.5.3 no more recipients for this mail: submit it for the others by itself"
+        named[who.key] = who
+        return OK
+
+    async def take(self, argument: str) -> list[str]:
+        """The reply to DATA and the mail after it: a line a recipient with the id of its notification, once
+        all of them are durable; or else one line, and there is none."""
+        envelope, caller = self._envelope, self._caller
+        if envelope is None or caller is None or not envelope.recipients:
+            return ["503 5.5.1 MAIL and RCPT first"]
+        if argument:
+            return ["501 5.5.4 DATA stands alone"]
+        self.forget()
+        try:
+            async with self._room():
+                reply = await self._taken(caller, envelope)
+        except Problem as problem:
+            reply = [replies.of(problem)]
+        MAILS.labels(reply[0][:3]).inc()
+        return reply
+
+    async def _taken(self, caller: Caller, envelope: Envelope) -> list[str]:
+        self._wire.say("354 go ahead; a lone dot ends it")
+        async with asyncio.timeout(self._site.patience.mail):
+            mail = await self._wire.message(self._site.most)
+        if mail is None:
+            return [self._too_large()]
+        receipts = await take(self._site.intake, caller, envelope, mail)
+        return [f"250 2.0.0 accepted as {receipt.id}" for receipt in receipts]
+
+    @asynccontextmanager
+    async def _room(self):
+        """Room in memory for a mail. Raises Problem when there is none for too long."""
+        try:
+            async with asyncio.timeout(self._site.patience.room):
+                await self._site.room.acquire()
+        except TimeoutError:
+            raise Problem("unavailable", "more mails come in than can be taken: try again") from None
+        try:
+            yield
+        finally:
+            self._site.room.release()
