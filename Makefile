@@ -43,10 +43,12 @@ bench: $(READY)  ## Measure everything; each program ends with a line per bar.
 	@$(BIN)/python -m benchmarks.trigger
 	@$(BIN)/python -m benchmarks.ledger
 	@$(BIN)/python -m benchmarks.delivery
+	@$(BIN)/python -m benchmarks.gateway
 
-chaos: $(READY)  ## Kill 200 workers while they send, then restart PostgreSQL under one; print the totals.
-	@echo "chaos: 200 kills, half on each database; this takes some twenty minutes"
+chaos: $(READY)  ## Kill 200 workers and 200 gateways at work, then restart PostgreSQL under one.
+	@echo "chaos: 200 workers and 200 gateways killed, half on each database; this takes some forty minutes"
 	@PYTHONPATH=tests $(BIN)/python -m chaos.kills $(KILLS)
+	@PYTHONPATH=tests $(BIN)/python -m chaos.gateways $(KILLS)
 	@PYTHONPATH=tests $(BIN)/python -m chaos.restarts
 
 lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock.

@@ -167,10 +167,10 @@ class Worker:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def begin(self) -> None:
+    def begin(self, command: str = "worker") -> None:
         """A spare's turn has come."""
         assert self.process.stdin is not None
-        self.process.stdin.write(b"\n")
+        self.process.stdin.write(f"{command}\n".encode())
         self.process.stdin.flush()
 
     def until(self, said: str, seconds: float = 60.0) -> Worker:

@@ -1,4 +1,5 @@
-"""`waypost worker` with its imports done, waiting for a line on its standard input to begin.
+"""`waypost worker`, or another command, with its imports done, waiting for a line on its standard input that
+names it.
 
 A campaign keeps one ready, so that a kill costs no start. `python -m chaos.spare WHERE` makes it one that is
 lost (kill -9) at an exact place: with its first run Pending, or with that run begun.
@@ -37,6 +38,6 @@ def prepare(where: str) -> None:
 if __name__ == "__main__":
     prepare(sys.argv[1] if len(sys.argv) > 1 else "")
     print("prepared", flush=True)
-    if sys.stdin.readline():
-        sys.argv = ["waypost", "worker"]
+    if command := sys.stdin.readline():
+        sys.argv = ["waypost", *command.split()]
         main()
