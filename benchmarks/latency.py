@@ -59,7 +59,7 @@ async def measure() -> Measured:
     trips: dict[str, list[Trip]] = {}
     for side in (EMBEDDED, POSTGRES, STOCK):
         try:
-            trips[side.name] = await _measure_side(side)
+            trips[side.name] = await measure_side(side)
         except NotMeasured as error:
             print(f"{side.name}: not measured: {error}")
             trips[side.name] = []
@@ -76,7 +76,7 @@ async def measure() -> Measured:
     )
 
 
-async def _measure_side(side: Side) -> list[Trip]:
+async def measure_side(side: Side) -> list[Trip]:
     say(f"latency, {side.name}: starting it")
     async with arrivals() as sink, side.server(sink.url) as server, PrefectApi(server.api) as prefect:
         try:
