@@ -101,6 +101,11 @@ class Settings(BaseSettings):
         description="Days after which what has ended leaves the ledger. Default: never.",
     )
     digest_cron: str = Field(default="0 8 * * *", description="When the digest is first scheduled.")
+    webhooks_allow_private: bool = Field(
+        default=False,
+        description="Whether the gateway's webhooks may lead to private networks and this machine, by http "
+        "too on it.",
+    )
     oidc_issuer: str | None = Field(
         default=None,
         description="OpenID Connect issuer whose access tokens the gateway takes beside API keys: "
@@ -131,11 +136,6 @@ class Settings(BaseSettings):
         parse_mailbox(value)
         return value
 
-    @field_validator("default_locale")
-    @classmethod
-    def _one_locale(cls, value: str) -> str:
-        return known_locale(value)
-
     @field_validator("submission_senders")
     @classmethod
     def _addresses_and_domains(cls, value: str) -> str:
@@ -143,6 +143,11 @@ class Settings(BaseSettings):
 
         Senders.parse(value)
         return value
+
+    @field_validator("default_locale")
+    @classmethod
+    def _one_locale(cls, value: str) -> str:
+        return known_locale(value)
 
     @field_validator("default_timezone")
     @classmethod

@@ -23,6 +23,7 @@ from waypost.cli import (
     simulate,
     up,
     verify,
+    webhooks,
     worker,
 )
 from waypost.cli import list as listing
@@ -52,6 +53,7 @@ app.command()(verify.verify)
 app.command()(doctor.doctor)
 app.command()(simulate.simulate)
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(db.app, name="db")
 
 

@@ -71,6 +71,7 @@ async def serve(
             prefect_answers,
             tokens=tokens,
             https=https,
+            private_webhooks=settings.webhooks_allow_private,
         )
         settle_in()
         await server.listen(app, where, stop, lambda found: ready(found, keys))

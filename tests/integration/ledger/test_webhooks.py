@@ -1,0 +1,259 @@
+"""Webhooks in the ledger: a trigger makes what they are to be told, and each event is one process's."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from ledgers import (
+    DIGEST,
+    LONG_AGO,
+    NOTE,
+    accepted,
+    ask,
+    bundled,
+    change,
+    claimed,
+    lost,
+    reserved,
+    rows,
+    run_sql,
+    taken,
+)
+
+from waypost.clock import now
+from waypost.ids import new_id
+from waypost.ledger import claims, intake, webhook_events, webhooks
+from waypost.ledger.interventions import cancel, retry
+from waypost.ledger.recorder import Begin, Finish, Recorder
+from waypost.ledger.retention import prune
+from waypost.ledger.search import Filter
+from waypost.ledger.tables import notifications
+from waypost.ledger.tables import tags as tags_table
+from waypost.ledger.tables import webhook_events as events_table
+from waypost.ledger.webhook_events import Again
+from waypost.ledger.webhooks import STATES, TooManyWebhooks, UnknownWebhook
+from waypost.notification_type import Doubt
+from waypost.policy import Decision
+from waypost.states import State
+
+pytestmark = pytest.mark.anyio
+
+URL = "https://shop.example/hook"
+LEASE = timedelta(seconds=30)
+
+
+@pytest.fixture
+async def hook(ledger):
+    """A webhook of the shop, told of everything."""
+    return await webhooks.create(ledger, "shop", URL, STATES)
+
+
+async def of_the_shop(ledger, count=1):
+    """Notes of the shop in the hands of a run."""
+    batch, found = await claimed(ledger, count)
+    await change(ledger, client="shop")
+    return batch, found
+
+
+async def told(ledger):
+    return [(row.state, row.reason) for row in await rows(ledger, events_table)]
+
+
+async def ended(ledger, state, reason="", due=None):
+    """A note of the shop that a run ended so."""
+    batch, [one] = await of_the_shop(ledger)
+    await Recorder(ledger).finish(Finish(one.id, batch, Decision(State(state), reason, due)))
+    return one
+
+
+@pytest.mark.parametrize("state", ["sent", "deferred", "held", "suppressed", "expired", "failed"])
+async def test_what_a_run_records_is_told(ledger, hook, state):
+    due = now() + timedelta(minutes=3) if state == "deferred" else None
+    if state == "sent":
+        batch, [one] = await of_the_shop(ledger)
+        await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+        await Recorder(ledger).finish(Finish(one.id, batch, Decision(State.SENT, "why")))
+    else:
+        one = await ended(ledger, state, "why", due)
+    [row] = await rows(ledger, events_table)
+    assert (row.webhook_id, row.notification_id, row.type) == (hook.id, one.id, "note")
+    assert (row.state, row.reason, row.tries) == (state, "why", 0)
+    assert abs(row.at - now()) < timedelta(seconds=10)
+    assert row.at == row.due_at or row.due_at - row.at < timedelta(seconds=1)
+
+
+async def test_what_expires_while_it_waits_is_told(ledger, hook):
+    await accepted(ledger)
+    await change(ledger, client="shop", expires_at=LONG_AGO)
+    await reserved(ledger)
+    [(state, _)] = await told(ledger)
+    assert state == "expired"
+
+
+async def test_what_is_cancelled_is_told_and_a_retry_is_not(ledger, hook):
+    await accepted(ledger)
+    await change(ledger, client="shop")
+    await cancel(ledger, Filter())
+    await retry(ledger, Filter(), {"note": timedelta(hours=1)})
+    assert await told(ledger) == [("cancelled", "cancelled by a person")]
+
+
+async def test_what_is_held_because_of_a_doubt_is_told(ledger, hook):
+    batch, [one] = await of_the_shop(ledger)
+    await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+    await lost(ledger, {"note": replace(NOTE, when_in_doubt=Doubt.HOLD)})
+    [(state, reason)] = await told(ledger)
+    assert (state, "doubt" in reason) == ("held", True)
+
+
+async def test_each_item_of_a_digest_is_told_with_it(ledger, hook):
+    batch = await bundled(ledger, "a", "b")
+    await change(ledger, notifications, notifications.c.type == "note", client="shop")
+    [digest] = (await claims.take(ledger, DIGEST.name, batch)).notifications
+    await Recorder(ledger).finish(Finish(digest.id, batch, Decision(State.FAILED, "refused")))
+    found = await rows(ledger, events_table)
+    items = {row.id for row in await rows(ledger) if row.type == "note"}
+    assert {row.notification_id for row in found} == items
+    assert [row.state for row in found] == ["failed", "failed"]
+
+
+async def test_only_the_states_asked_for_and_the_clients_own_are_told(ledger):
+    await webhooks.create(ledger, "shop", URL, ["sent"])
+    mine = await webhooks.create(ledger, "shop", URL, ["failed", "held"])
+    await webhooks.create(ledger, "blog", URL, STATES)
+    await ended(ledger, "failed")
+    assert [row.webhook_id for row in await rows(ledger, events_table)] == [mine.id]
+
+
+async def test_what_has_no_client_is_told_to_nobody(ledger, hook):
+    batch, [one] = await claimed(ledger)
+    await Recorder(ledger).finish(Finish(one.id, batch, Decision(State.FAILED, "no")))
+    assert await told(ledger) == []
+
+
+async def test_what_is_undone_is_not_told(ledger, hook):
+    await of_the_shop(ledger)
+
+    def fails(connection):
+        connection.execute(sa.update(notifications).values(state="failed"))
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await ledger.write(fails)
+    assert await told(ledger) == []
+
+
+async def some(ledger, count):
+    """So many events."""
+    await of_the_shop(ledger, count)
+    await change(ledger, state="failed")
+
+
+async def test_two_who_claim_at_once_share_nothing(ledger, hook):
+    await some(ledger, 40)
+    assert await webhook_events.waiting(ledger) == [hook.id]
+    asked = [webhook_events.claim(ledger, hook.id, 10, LEASE) for _ in range(8)]
+    found = [one for one in await asyncio.gather(*asked) if one]
+    got = [event.id for claim in found for event in claim.events]
+    assert len(got) == len(set(got))
+    while one := await webhook_events.claim(ledger, hook.id, 10, LEASE):  # what was locked and skipped
+        got += [event.id for event in one.events]
+    assert len(got) == len(set(got)) == 40
+    assert await webhook_events.waiting(ledger) == []
+
+
+async def test_what_its_holder_does_not_settle_is_due_again(ledger, hook):
+    await some(ledger, 2)
+    claim = await webhook_events.claim(ledger, hook.id, 10, LEASE)
+    assert await webhook_events.claim(ledger, hook.id, 10, LEASE) is None
+    await change(ledger, events_table, due_at=LONG_AGO)
+    again = await webhook_events.claim(ledger, hook.id, 10, LEASE)
+    assert [one.id for one in again.events] == [one.id for one in claim.events]
+    # Who comes late takes out what it has told, and puts off nothing of another's.
+    first, second = (one.id for one in claim.events)
+    await webhook_events.settle(ledger, claim, [first], [Again(second, LONG_AGO, 5)])
+    [left] = await rows(ledger, events_table)
+    assert (left.id, left.tries, left.due_at) == (second, 0, again.until)
+
+
+async def test_events_come_oldest_first_with_their_tags(ledger, hook):
+    await some(ledger, 3)
+    known = await rows(ledger, events_table)
+    tagged = {"tag": "spring", "notification_id": known[0].notification_id}
+    await ledger.write(lambda connection: connection.execute(sa.insert(tags_table), [tagged]))
+    claim = await webhook_events.claim(ledger, hook.id, 2, LEASE)
+    assert [one.id for one in claim.events] == sorted(row.id for row in known)[:2]
+    assert [one.tags for one in claim.events if one.id == known[0].id] == [("spring",)]
+    later = now() + timedelta(minutes=1)
+    put_off = [Again(claim.events[1].id, later, 1)]
+    await webhook_events.settle(ledger, claim, [claim.events[0].id], put_off)
+    left = {row.id: (row.tries, row.due_at) for row in await rows(ledger, events_table)}
+    assert left[claim.events[1].id] == (1, later)
+    assert len(left) == 2
+
+
+async def test_a_webhook_that_is_deleted_or_gone_takes_its_events_along(ledger, hook):
+    other = await webhooks.create(ledger, "shop", URL, STATES)
+    await some(ledger, 1)
+    await webhooks.delete(ledger, hook.id, "shop")
+    await webhooks.mark_gone(ledger, other.id)
+    assert await told(ledger) == []
+    await change(ledger, state="claimed")
+    await change(ledger, state="failed")
+    assert await told(ledger) == []
+    assert (await webhooks.find(ledger, other.id)).gone_at is not None
+
+
+async def test_nothing_is_left_of_what_is_old_or_nobodys(ledger, hook):
+    await some(ledger, 2)
+    row = (await rows(ledger, events_table))[0]
+    stray = {**row._mapping, "id": row.id + 100, "webhook_id": new_id()}
+    await ledger.write(lambda connection: connection.execute(sa.insert(events_table), [stray]))
+    await change(ledger, events_table, events_table.c.id == row.id, at=now() - timedelta(days=4))
+    assert (await webhook_events.forget(ledger)).total() == 2
+    assert len(await told(ledger)) == 1
+
+
+async def test_retention_leaves_no_event_of_what_it_took(ledger, hook):
+    await some(ledger, 2)
+    two_days = now() - timedelta(days=2)
+    await change(ledger, finished_at=two_days)
+    await change(ledger, events_table, at=two_days)
+    assert await prune(ledger, 1) == 2
+    assert await told(ledger) == []
+
+
+async def test_a_client_has_ten_at_most_however_many_ask_at_once(ledger):
+    made = [webhooks.create(ledger, "shop", URL) for _ in range(14)]
+    found = await asyncio.gather(*made, return_exceptions=True)
+    assert sum(isinstance(one, TooManyWebhooks) for one in found) == 4
+    await webhooks.create(ledger, "blog", URL)
+    assert len(await webhooks.every(ledger, "shop")) == 10
+
+
+async def test_a_rotation_counts_and_is_the_clients_own(ledger, hook):
+    with pytest.raises(UnknownWebhook):
+        await webhooks.rotate(ledger, hook.id, "blog")
+    with pytest.raises(UnknownWebhook):
+        await webhooks.delete(ledger, hook.id, "blog")
+    rotated = await webhooks.rotate(ledger, hook.id, "shop")
+    assert rotated.generations(now()) == [1, 0]
+    assert rotated.generations(now() + timedelta(hours=25)) == [1]
+    assert (await webhooks.find(ledger, hook.id, "shop")) == rotated
+    assert rotated.states == [str(state) for state in STATES]
+
+
+async def test_a_state_that_is_written_by_hand_is_told_too(ledger, hook):
+    await intake.accept(ledger, NOTE, [ask()])
+    await change(ledger, client="shop")
+    await run_sql(ledger, "UPDATE notifications SET state = 'cancelled', reason = 'by hand'")
+    assert await told(ledger) == [("cancelled", "by hand")]
+
+
+async def test_a_run_that_is_lost_tells_nothing(ledger, hook):
+    await of_the_shop(ledger)
+    await lost(ledger)
+    await taken(ledger)
+    assert await told(ledger) == []
