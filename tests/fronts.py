@@ -1,0 +1,57 @@
+"""What stands between a client and the gateway, and behaves badly once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+PASS, LOSE, DROP, REFUSE = "pass", "lose", "drop", "refuse"  # or a status to answer with
+
+
+class Front:
+    """Passes requests on to `url`. One behaviour a request, in their order, then it passes all:
+    lose: passed on, and its answer thrown away; drop: not passed on, the connection closed; a number: that
+    status, as a proxy answers it. requests: those that came, whole."""
+
+    def __init__(self, url: str, behaviours: Sequence[str | int], headers: str = "") -> None:
+        self.requests: list[bytes] = []
+        self._to = urlsplit(url)
+        self._behaviours = list(behaviours)
+        self._headers = headers
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await _read(reader)
+        self.requests.append(request)
+        behaviour = self._behaviours.pop(0) if self._behaviours else PASS
+        if isinstance(behaviour, int):
+            writer.write(f"HTTP/1.1 {behaviour} No\r\n{self._headers}Content-Length: 4\r\n\r\nno!\n".encode())
+        elif behaviour != DROP:
+            answer = await self._passed_on(request)
+            writer.write(answer if behaviour == PASS else b"")
+        writer.close()
+
+    async def _passed_on(self, request: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection(self._to.hostname, self._to.port)
+        head, _, body = request.partition(b"\r\n\r\n")
+        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
+        writer.write(b"\r\n".join([*lines, b"Connection: close", b"", b""]) + body)
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    sizes = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    return head + await reader.readexactly(int(sizes[0].split(b":")[1]) if sizes else 0)
+
+
+@asynccontextmanager
+async def front(url: str, *behaviours: str | int, headers: str = "") -> AsyncIterator[tuple[str, Front]]:
+    """Where it listens, and itself."""
+    made = Front(url, behaviours, headers)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", made

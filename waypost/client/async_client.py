@@ -1,0 +1,154 @@
+"""The client that is awaited; each method is `Client`'s."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeVar, Unpack
+from uuid import UUID
+
+import httpx
+from pydantic import BaseModel
+
+from waypost.client import calls, connection
+from waypost.client import exchange as exchanges
+from waypost.client.exchange import Attempt, Patience, Pause, Steps, exchange
+from waypost.client.options import Fields, Options, Query
+from waypost.client.retries import Answer, Lost
+from waypost.client.send import Send
+from waypost.gateway.shapes import (
+    Accepted,
+    Cancelled,
+    CheckResult,
+    Entry,
+    KnownRecipient,
+    Notification,
+    Result,
+    TypeInfo,
+    Webhook,
+    WebhookSecret,
+)
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """The gateway at `url`, for the application whose `key` it is. timeout: seconds a request may take;
+    deadline: seconds for all tries of one call.
+
+    Every method raises GatewayError: Refused for what would be refused again, Unavailable once the deadline
+    is over. A client may be shared by tasks.
+    """
+
+    def __init__(self, url: str, key: str, *, timeout: float = 10.0, deadline: float = 30.0) -> None:
+        self._url = url
+        self._patience = Patience(timeout, deadline)
+        self._http = httpx.AsyncClient(**connection.options(url, key))
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self._url!r})"
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections it keeps."""
+        await self._http.aclose()
+
+    async def send(
+        self,
+        type: str,
+        recipient: str | Mapping[str, Any] | BaseModel,
+        data: Mapping[str, Any] | BaseModel,
+        **options: Unpack[Options],
+    ) -> Accepted:
+        """Accept one notification; once it returns, it is durable. `options` as `Send` names them."""
+        return await self._run(
+            exchange(calls.send(Send(type=type, recipient=recipient, data=data, **options)), self._patience)
+        )
+
+    async def send_many(self, items: Iterable[Send]) -> Sequence[Result]:
+        """A result an item, in their order: one that is wrong harms no other. 1,000 go at once."""
+        return await self._run(exchanges.send_many(items, self._patience))
+
+    async def get(self, id: UUID | str) -> Notification:
+        """Where a notification is, why, and every attempt."""
+        return await self._run(exchange(calls.get(id), self._patience))
+
+    async def list(self, **query: Unpack[Query]) -> AsyncIterator[Entry]:
+        """Notifications, the newest first; pages are asked for as they are needed."""
+        after: UUID | None = None
+        while True:
+            page = await self._run(exchange(calls.page(query, after), self._patience))
+            for one in page.notifications:
+                yield one
+            if page.next is None:
+                return
+            after = page.next
+
+    async def cancel(self, id: UUID | str) -> Cancelled:
+        """Withdraw what has not gone; twice is no error."""
+        return await self._run(exchange(calls.cancel(id), self._patience))
+
+    async def types(self) -> Sequence[TypeInfo]:
+        """Every type that can be sent, with the JSON Schema of its data."""
+        return await self._run(exchange(calls.types(), self._patience))
+
+    async def put_recipient(self, id: str, **fields: Unpack[Fields]) -> KnownRecipient:
+        """Keep exactly this of a recipient: what is left out is unknown from now on."""
+        return await self._run(exchange(calls.put_recipient(id, fields), self._patience))
+
+    async def get_recipient(self, id: str) -> KnownRecipient:
+        """What is known of a recipient."""
+        return await self._run(exchange(calls.get_recipient(id), self._patience))
+
+    async def delete_recipient(self, id: str) -> bool:
+        """Forget a recipient; whether anything was known."""
+        return await self._run(exchanges.delete(calls.delete_recipient(id), self._patience))
+
+    async def check_code(self, recipient: str, code: str) -> CheckResult:
+        """Whether `code` is the newest sent to `recipient`, an id or an address. It works once."""
+        return await self._run(exchange(calls.check(recipient=recipient, code=code), self._patience))
+
+    async def check_token(self, token: str) -> CheckResult:
+        """Whether a link's token is one that was sent. It works once."""
+        return await self._run(exchange(calls.check(token=token), self._patience))
+
+    async def create_webhook(self, url: str, states: Sequence[str] | None = None) -> WebhookSecret:
+        """Have states told to `url`; None, those that end a notification."""
+        return await self._run(exchange(calls.create_webhook(url, states), self._patience))
+
+    async def webhooks(self) -> Sequence[Webhook]:
+        """The webhooks there are, the oldest first."""
+        return await self._run(exchange(calls.webhooks(), self._patience))
+
+    async def rotate_webhook(self, id: UUID | str) -> WebhookSecret:
+        """A new secret; for a day, what is told is signed with the old one too."""
+        return await self._run(exchange(calls.rotate_webhook(id), self._patience))
+
+    async def delete_webhook(self, id: UUID | str) -> bool:
+        """End a webhook; whether there was one."""
+        return await self._run(exchanges.delete(calls.delete_webhook(id), self._patience))
+
+    async def _run(self, steps: Steps[T]) -> T:
+        got: Answer | Lost | None = None
+        while True:
+            try:
+                step = steps.send(got)
+            except StopIteration as done:
+                return done.value
+            got = await self._do(step)
+
+    async def _do(self, step: Attempt | Pause) -> Answer | Lost | None:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        try:
+            response = await self._http.request(**connection.request(step.call, step.timeout))
+            return connection.answer(response)
+        except httpx.RequestError as error:
+            return connection.lost(error)

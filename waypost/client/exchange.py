@@ -1,0 +1,119 @@
+"""What is asked, awaited and asked again, as steps that either client walks through in its own way.
+
+A step is a request to make or a pause to make before the next. No step knows whether it is awaited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from waypost.client import calls
+from waypost.client.calls import Call
+from waypost.client.errors import GatewayError, Refused, Unavailable
+from waypost.client.retries import Answer, Lost, may_repeat, pause
+from waypost.client.send import Send, batches
+from waypost.gateway.shapes import Problem, Result
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Make this request. timeout: seconds that each of its parts may take."""
+
+    call: Call[Any]
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    seconds: float
+
+
+Steps = Generator[Attempt | Pause, Answer | Lost | None, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """timeout: seconds for one request; deadline: for all tries together."""
+
+    timeout: float
+    deadline: float
+
+
+def exchange(call: Call[T], patience: Patience) -> Steps[T]:
+    """Make `call` until it is answered. Raises GatewayError."""
+    ends, tries = monotonic() + patience.deadline, 0
+    while True:
+        left = ends - monotonic()
+        got = yield Attempt(call, max(0.1, min(patience.timeout, left)))
+        assert got is not None  # noqa: S101 - an attempt is always answered
+        tries += 1
+        if isinstance(got, Answer) and 200 <= got.status < 300:
+            return _read(call, got)
+        seconds = pause(tries, got)
+        if not may_repeat(got, call.repeatable) or seconds >= ends - monotonic():
+            raise failure(got)
+        yield Pause(seconds)
+
+
+def delete(call: Call[bool], patience: Patience) -> Steps[bool]:
+    """Whether there was anything. After an answer that got lost it may say that there was nothing."""
+    try:
+        return (yield from exchange(call, patience))
+    except Refused as refused:
+        if refused.code != "not-found":
+            raise
+        return False
+
+
+def send_many(items: Iterable[Send], patience: Patience) -> Steps[list[Result]]:
+    """A result an item, in their order. Each batch has the whole deadline. Raises GatewayError."""
+    results: list[Result] = []
+    for batch in batches(item.as_json() for item in items):
+        results += yield from _send_batch(batch, patience)
+    return results
+
+
+def _send_batch(batch: list[bytes], patience: Patience) -> Steps[list[Result]]:
+    """Items that the ledger did not take just then are sent again, under the keys they have."""
+    ends, tries = monotonic() + patience.deadline, 0
+    results: list[Result] = []
+    left = list(range(len(batch)))
+    while True:
+        found = yield from exchange(calls.send_batch([batch[at] for at in left]), patience)
+        if len(found) != len(left):
+            raise Unavailable("unexpected", "the gateway answered another number of results than items")
+        tries += 1
+        placed = dict(zip(left, found, strict=True))
+        results = [placed.get(at, one) for at, one in enumerate(results)] if results else found
+        left = [at for at, one in placed.items() if one.status == 503]
+        seconds = pause(tries, Answer(503, b""))
+        if not left or seconds >= ends - monotonic():
+            return results
+        yield Pause(seconds)
+
+
+def failure(got: Answer | Lost) -> GatewayError:
+    """The error that `got` is to the caller."""
+    if isinstance(got, Lost):
+        return Unavailable("unreachable", f"the gateway did not answer ({got.kind})")
+    kind = Refused if 400 <= got.status < 500 and got.status != 429 else Unavailable
+    try:
+        problem = Problem.model_validate_json(got.body)
+    except ValidationError:
+        return kind("unexpected", f"something answered with {got.status} that is no gateway", got.status)
+    return kind(problem.code, problem.detail, got.status, problem.errors)
+
+
+def _read(call: Call[T], got: Answer) -> T:
+    try:
+        return call.read(got.body)
+    except ValidationError:
+        pass  # what it says may hold addresses
+    raise Unavailable("unexpected", "the answer is none that this client knows", got.status)

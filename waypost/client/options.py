@@ -1,0 +1,42 @@
+"""What the clients' methods take by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypedDict
+
+
+class Options(TypedDict, total=False):
+    """Of a notification, as `Send` has them."""
+
+    deliver_at: datetime | None
+    expires_at: datetime | None
+    priority: str | None
+    channels: Sequence[str] | None
+    tags: Sequence[str]
+    digest: bool | None
+    idempotency_key: str
+
+
+class Query(TypedDict, total=False):
+    """Of a list. state: any of these. recipient: an id or an address. since, until: accepted at or after,
+    and before, each with an offset. limit: of one page, 200 at most."""
+
+    state: Sequence[str]
+    type: str
+    recipient: str
+    tag: str
+    since: datetime
+    until: datetime
+    limit: int
+
+
+class Fields(TypedDict, total=False):
+    """Of a recipient."""
+
+    email: str | None
+    phone: str | None
+    name: str | None
+    locale: str | None
+    timezone: str | None
