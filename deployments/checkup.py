@@ -14,6 +14,7 @@ from prefect.settings import get_current_settings
 
 from deployments import presence, registry
 from deployments.attendance import dispatcher_finding, worker_finding, written_at
+from deployments.gateway_checkup import examine_gateway
 from deployments.registry import Registered, registered
 from deployments.runs import ANSWERS_WITHIN
 from deployments.worker import ResidentWorker
@@ -47,6 +48,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _templates(settings),
         signing_finding(settings),
         *await _providers(settings),
+        *await examine_gateway(settings),
     ]
 
 

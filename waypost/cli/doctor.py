@@ -21,8 +21,8 @@ Domain = Annotated[
 
 
 def doctor(as_json: AsJson = False, domain: Domain = False) -> None:
-    """Check settings, ledger, Prefect API, worker, templates and mail servers. Exit status 0 only
-    when all is well."""
+    """Check settings, ledger, Prefect API, worker, templates, mail servers and the gateway. Exit status 0
+    only when all is well."""
     findings = _examine(domain)
     if as_json:
         print_json(findings)

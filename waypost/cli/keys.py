@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
@@ -21,25 +20,53 @@ T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="API keys of the gateway.")
 
-Id = Annotated[str, typer.Argument(help="The key's id, which is in wp_<id>_<secret>.")]
-Days = Annotated[float | None, typer.Option(min=0.001, help="Days until it expires. Default: never.")]
 
-_CLIENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,39}[a-z0-9])?\Z")
+class Ended(RuntimeError):
+    """A key that works no more was to be followed by another. Says what to do."""
+
+
+def _id(given: str) -> str:
+    """A key's id, also from the key itself. Raises typer.BadParameter, which tells no secret."""
+    parts = text.taken_apart(given)
+    if parts is None and given.startswith("wp_"):
+        raise typer.BadParameter("this is no whole key; give its id, which `waypost keys list` shows")
+    return parts[0] if parts else given
+
+
+def _client(given: str) -> str:
+    if not text.is_client(given):
+        raise typer.BadParameter("a client is small letters a to z, digits and hyphens, 41 at most")
+    return given
+
+
+Id = Annotated[
+    str, typer.Argument(parser=_id, metavar="ID", help="The key's id, which is in wp_<id>_<secret>.")
+]
+_LONGEST_DAYS = 36_500
+_LONGEST_HOURS = 8_760
 
 
 @app.command()
 def create(
-    client: Annotated[str, typer.Argument(help="The application it is for, such as shop.")],
+    client: Annotated[
+        str, typer.Argument(parser=_client, metavar="CLIENT", help="The application it is for, such as shop.")
+    ],
     scope: Annotated[
         list[str], typer.Option(help="send, read or manage; send:alert is for one type. May be repeated.")
     ] = ["send", "read"],  # noqa: B006 - typer shows the default
-    days: Days = None,
-    rate: Annotated[int | None, typer.Option(min=1, help="Requests a second. Default: any.")] = None,
+    days: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=_LONGEST_DAYS, help="Days until it expires. Default: never."),
+    ] = None,
+    rate: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Requests a second. Default: any.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key. It is shown once: only its hash is kept."""
-    if not _CLIENT.match(client):
-        raise typer.BadParameter("a client is small letters a to z, digits and hyphens, 41 at most")
+    """Make a key and print it. It is shown once: only its hash is kept.
+
+    KEY=$(waypost keys create shop) keeps it in a variable.
+    """
     try:
         scopes = text.checked_scopes(scope)
     except ValueError as error:
@@ -48,6 +75,7 @@ def create(
     made = _key(minted, client, scopes, rate, _in_days(days))
     _run(lambda ledger: api_keys.add(ledger, made))
     _show(made, minted, as_json)
+    _warn_of_unknown_types(scopes)
 
 
 @app.command("list")
@@ -61,33 +89,52 @@ def list_keys(as_json: AsJson = False) -> None:
         typer.echo("no keys yet: `waypost keys create my-app` makes one")
         return
     moment = now()
-    rows = [(one.id, one.client, ",".join(one.scopes), one.created_at, _state(one, moment)) for one in found]
-    columns([("ID", "CLIENT", "SCOPES", "CREATED", "STATE"), *rows])
+    rows = [
+        (
+            one.id,
+            one.client,
+            ",".join(one.scopes),
+            f"{one.rate}/s" if one.rate else "-",
+            one.created_at,
+            _state(one, moment),
+        )
+        for one in found
+    ]
+    columns([("ID", "CLIENT", "SCOPES", "LIMIT", "CREATED (UTC)", "STATE"), *rows])
 
 
 @app.command()
 def rotate(
     id: Id,
-    overlap: Annotated[float, typer.Option(min=0, help="Hours for which the old one still works.")] = 24.0,
-    days: Days = None,
+    overlap: Annotated[
+        float, typer.Option(min=0, max=_LONGEST_HOURS, help="Hours for which the old one still works.")
+    ] = 24.0,
+    days: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=_LONGEST_DAYS,
+            help="Days until the new one expires. Default: as many as the old one had.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a new key that may do the same; the old one works a while longer, so that nothing stops."""
     minted = text.mint()
 
-    async def work(ledger: Ledger) -> ApiKey:
+    async def work(ledger: Ledger) -> tuple[ApiKey, ApiKey]:
         old = await api_keys.find(ledger, id)
         if not old.works(now()):
-            raise typer.BadParameter(f"{id} works no more: make a new one with `waypost keys create`")
-        made = _key(minted, old.client, old.scopes, old.rate, _in_days(days))
+            raise Ended(f"{id} works no more: make another with `waypost keys create {old.client}`")
+        expires_at = _in_days(days) if days is not None else _as_long_as(old)
+        made = _key(minted, old.client, old.scopes, old.rate, expires_at)
         await api_keys.add(ledger, made)
-        await api_keys.end(ledger, id, timedelta(hours=overlap))
-        return made
+        return made, await api_keys.end(ledger, id, timedelta(hours=overlap))
 
-    made = _run(work)
+    made, old = _run(work)
     _show(made, minted, as_json)
     if not as_json:
-        typer.echo(f"{id} works {overlap:g} hours longer")
+        typer.echo(f"the old one, {id}: {_state(old, now())}", err=True)
 
 
 @app.command()
@@ -114,6 +161,11 @@ def _key(
     return ApiKey(minted.id, client, scopes, rate, now(), expires_at, None, minted.secret_hash)
 
 
+def _as_long_as(old: ApiKey) -> datetime | None:
+    """When a key made now expires that is to work as long as `old` was to."""
+    return None if old.expires_at is None else now() + (old.expires_at - old.created_at)
+
+
 def _in_days(days: float | None) -> datetime | None:
     return None if days is None else now() + timedelta(days=days)
 
@@ -122,8 +174,27 @@ def _show(made: ApiKey, minted: text.Minted, as_json: bool) -> None:
     if as_json:
         print_json({**_described(made), "key": minted.text})
         return
-    typer.echo(f"{minted.text}")
-    typer.echo(f"for {made.client}, which may: {', '.join(made.scopes)}. It is shown this once.", err=True)
+    typer.echo(minted.text)
+    typer.echo(
+        f"for {made.client}, which may: {', '.join(made.scopes)}. It is shown this once; send it as "
+        "`Authorization: Bearer wp_...`",
+        err=True,
+    )
+
+
+def _warn_of_unknown_types(scopes: list[str]) -> None:
+    """A scope may be given before its type is written, and may be misspelt."""
+    wanted = {scope.partition(":")[2] for scope in scopes} - {""}
+    if not wanted:
+        return
+    from deployments.registry import registered  # it loads Prefect, which takes seconds
+
+    for type in sorted(wanted - registered().keys()):
+        typer.echo(
+            f"there is no type {type} (there are {', '.join(sorted(registered()))}): the key may do nothing "
+            "with it until there is",
+            err=True,
+        )
 
 
 def _described(one: ApiKey) -> dict[str, Any]:
