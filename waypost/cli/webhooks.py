@@ -32,17 +32,17 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Tell an application of its notifications' states, signed with the secret shown."""
-    from waypost.gateway.webhook_request import Told, check_place
+    from waypost.gateway.keys import is_client
+    from waypost.gateway.webhook_request import Told
 
+    if not is_client(client):
+        raise typer.BadParameter("a client is small letters a to z, digits and hyphens, 41 at most")
     if wrong := [one for one in state if one not in get_args(Told)]:
         raise typer.BadParameter(
             f"no state is {wrong[0]!r}: {', '.join(get_args(Told))}", param_hint="--state"
         )
     settings = Settings()
-    try:
-        check_place(url, settings.webhooks_allow_private)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="URL") from None
+    _check(url, settings)
     _show(_run(lambda ledger: webhooks.create(ledger, client, url, state)), settings, as_json)
 
 
@@ -76,7 +76,9 @@ def delete(id: Id, as_json: AsJson = False) -> None:
 @app.command()
 def rotate(
     id: Id,
-    overlap: Annotated[float, typer.Option(min=0, help="Hours for which the old one signs too.")] = 24.0,
+    overlap: Annotated[
+        float, typer.Option(min=0, max=8760, help="Hours for which the old one signs too.")
+    ] = 24.0,
     as_json: AsJson = False,
 ) -> None:
     """Make a new secret; the old one signs a while longer, so that nothing is missed."""
@@ -84,6 +86,17 @@ def rotate(
     _show(made, Settings(), as_json)
     if not as_json:
         typer.echo(f"for {overlap:g} hours what is told is signed with the old one too", err=True)
+
+
+def _check(url: str, settings: Settings) -> None:
+    from waypost.gateway.webhook_request import check_place
+
+    try:
+        check_place(url, settings.webhooks_allow_private)
+    except ValueError as error:
+        allowed = settings.webhooks_allow_private
+        hint = "" if allowed else " (WAYPOST_WEBHOOKS_ALLOW_PRIVATE=true lets webhooks go to this machine)"
+        raise typer.BadParameter(f"{error}{hint}", param_hint="URL") from None
 
 
 def _run(work: Callable[[Ledger], Awaitable[T]]) -> T:
