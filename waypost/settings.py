@@ -60,7 +60,7 @@ class Settings(BaseSettings):
         description="Addresses and domains, separated by commas, that mails submitted whole may be from, "
         "beside the sender's own domain.",
     )
-    submission_megabytes: Annotated[float, Field(gt=0, le=100)] = Field(
+    submission_megabytes: Annotated[float, Field(gt=0, le=50)] = Field(
         default=10.0, description="What a mail submitted whole may have, in millions of bytes."
     )
     dkim_key: SecretStr | None = Field(

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from waypost.attaching import MEGABYTE
+from waypost.gateway import tls
 from waypost.gateway.server import STOPS_WITHIN, PortTaken
+from waypost.gateway.server import Listens as HttpListens
 from waypost.gateway.smtp.session import Session
 from waypost.gateway.smtp.site import Site
 from waypost.gateway.smtp.wire import HANDSHAKE_SECONDS, Wire
+
+if TYPE_CHECKING:
+    from waypost.gateway.app import Door
+    from waypost.settings import Settings
 
 MOST_SESSIONS = 200
 
@@ -35,8 +43,22 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     """What a server shows; TLS 1.2 at least (RFC 8997)."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(tls.CIPHERS)
     context.load_cert_chain(certificate, key)
     return context
+
+
+@asynccontextmanager
+async def submissions(
+    door: Door, settings: Settings, http: HttpListens, wanted: Sequence[Listens], stop: asyncio.Event
+) -> AsyncGenerator[list[Listens]]:
+    """The same for every one of `wanted`, into the gateway's own intake; in the clear, where HTTP has no
+    certificate to lend. Yields where each is. Raises PortTaken."""
+    context = tls_context(http.certificate, http.key) if http.certificate and http.key else None
+    most = int(settings.submission_megabytes * MEGABYTE)
+    site = Site(door.intake, door.callers, most, context, in_the_clear=context is None)
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(listening(site, one, stop)) for one in wanted]
 
 
 @asynccontextmanager

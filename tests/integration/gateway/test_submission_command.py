@@ -1,0 +1,70 @@
+"""`waypost gateway --smtp` as a user starts it."""
+
+from __future__ import annotations
+
+import json
+import re
+import smtplib
+import ssl
+import subprocess
+
+import pytest
+from processes import command, environment, waypost
+from submitting import SENDER, certificate, letter
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--smtp", "0"], "SMTP takes keys in TLS alone"),
+        (["--smtps", "0"], "SMTP takes keys in TLS alone"),
+        (["--smtp", "0", "--smtps", "0", "--smtp-plain"], "SMTP takes keys in TLS alone"),
+        (["--smtp-plain"], "--smtp-plain goes with --smtp"),
+        (["--smtp", "0", "--smtp-plain", "--host", "0.0.0.0"], "for this machine alone"),
+    ],
+)
+def test_a_key_is_never_asked_for_where_others_could_hear_it(tmp_path, options, said):
+    done = waypost(tmp_path / "home", "gateway", "--port", "0", *options)
+    assert done.returncode == 2
+    assert said in re.sub(r"[│\s]+", " ", done.stderr)
+
+
+def test_it_says_where_mail_is_submitted_and_takes_it_there(tmp_path):
+    home = tmp_path / "home"
+    shown, secret = certificate(tmp_path)
+    assert waypost(home, "db", "upgrade").returncode == 0
+    key = waypost(home, "keys", "create", "shop").stdout.strip()
+    options = (
+        "--port",
+        "0",
+        "--smtp",
+        "0",
+        "--smtps",
+        "0",
+        "--certificate",
+        str(shown),
+        "--key",
+        str(secret),
+    )
+    running = subprocess.Popen(
+        command("gateway", *options), env=environment(home), cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        lines = [running.stdout.readline() for _ in range(3)]
+        ports = dict(re.findall(r"mail is submitted at (smtps?)://127\.0\.0\.1:(\d+)", "".join(lines)))
+        trusts = ssl.create_default_context(cafile=str(shown))
+        with smtplib.SMTP("127.0.0.1", int(ports["smtp"]), timeout=20) as client:
+            client.starttls(context=trusts)
+            client.login("shop", key)
+            assert client.send_message(letter(), SENDER) == {}
+        with smtplib.SMTP_SSL("127.0.0.1", int(ports["smtps"]), timeout=20, context=trusts) as client:
+            client.login("shop", key)
+            assert client.send_message(letter(to="bob@a.example"), SENDER) == {}
+        running.terminate()
+        assert running.wait(10) == 0
+    finally:
+        running.kill()
+        running.stdout.close()
+    kept = json.loads(waypost(home, "list", "--json").stdout)
+    assert "message" in json.dumps(kept)
+    assert len(kept if isinstance(kept, list) else kept["notifications"]) == 2
