@@ -11,18 +11,13 @@ from waypost.ledger.webhooks import ENDS
 
 Told = Literal["sent", "deferred", "held", "suppressed", "expired", "failed", "cancelled"]
 
-# As the document tells it. An address or another spelling of a host is taken too.
-_USUAL = (
-    r"^https://([a-z0-9]{1,20}\.){1,4}(com|org|net|example)(:[1-9][0-9]{0,3})?(/[a-z0-9._~-]{0,40}){0,5}$"
-)
-
 
 class NewWebhook(BaseModel):
     """url: https, where states are told. states: which; left out, those that end a notification."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    url: Annotated[str, Field(min_length=1, max_length=2000, json_schema_extra={"pattern": _USUAL})]
+    url: Annotated[str, Field(min_length=1, max_length=2000, json_schema_extra={"format": "https-url"})]
     states: Annotated[list[Told], Field(min_length=1, max_length=20)] = [str(state) for state in ENDS]  # pyright: ignore[reportAssignmentType]
 
 
