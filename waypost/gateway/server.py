@@ -14,6 +14,7 @@ import uvicorn
 
 from waypost.channels.smtp_url import is_loopback
 from waypost.gateway import tls
+from waypost.gateway.heads import BoundedHeads
 from waypost.ledger import Ledger, api_keys
 
 STOPS_WITHIN = 8  # seconds that requests under way are given at a stop
@@ -64,6 +65,7 @@ async def listen(app: Any, where: Listens, stop: asyncio.Event, ready: Callable[
     """
     config = uvicorn.Config(
         app,
+        http=BoundedHeads,
         ssl_certfile=where.certificate,
         ssl_keyfile=where.key,
         ssl_ciphers=tls.CIPHERS,
