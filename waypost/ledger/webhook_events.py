@@ -121,15 +121,19 @@ def _tags(connection: sa.Connection, ids: Sequence[UUID]) -> Mapping[UUID, list[
 
 async def settle(ledger: Ledger, claim: Claim, over: Iterable[int], again: Sequence[Again]) -> None:
     """Take out what is `over`, by id, and put off what is not. What another has claimed meanwhile, because
-    the lease was over, is put off by that one."""
+    the lease was over, is left to that one; SQLite may even give a row's number to a new one by then."""
     table, ids = webhook_events, list(over)
-    ours = (table.c.id == sa.bindparam("_id"), table.c.due_at == sa.bindparam("_until"))
-    put_off = sa.update(table).where(*ours).values(due_at=sa.bindparam("_due"), tries=sa.bindparam("_tries"))
-    rows = [{"_id": one.id, "_until": claim.until, "_due": one.due_at, "_tries": one.tries} for one in again]
+    ours = table.c.due_at == claim.until
+    put_off = (
+        sa.update(table)
+        .where(table.c.id == sa.bindparam("_id"), ours)
+        .values(due_at=sa.bindparam("_due"), tries=sa.bindparam("_tries"))
+    )
+    rows = [{"_id": one.id, "_due": one.due_at, "_tries": one.tries} for one in again]
 
     def work(connection: sa.Connection) -> None:
         if ids:
-            connection.execute(sa.delete(table).where(table.c.id.in_(ids)))
+            connection.execute(sa.delete(table).where(table.c.id.in_(ids), ours))
         if rows:
             connection.execute(put_off, rows)
 
