@@ -62,4 +62,4 @@ async def _issuer(settings: Settings) -> list[Finding]:
     if tokens.issuer.trouble:
         advice = "start that issuer, or mend WAYPOST_OIDC_ISSUER; API keys go on working"
         return [Finding("tokens", ok=False, found=tokens.issuer.trouble, advice=advice)]
-    return [Finding("tokens", ok=True, found=f"{tokens.issuer.url}, {tokens.issuer.count} keys")]
+    return [Finding("tokens", ok=True, found=f"those of {tokens.issuer.url} are taken")]

@@ -74,11 +74,6 @@ class Issuer:
         known = self._age() <= STALE_SECONDS
         await asyncio.wait({self._fetching}, timeout=PATIENCE_SECONDS if known else None)
 
-    @property
-    def count(self) -> int:
-        """How many keys are known."""
-        return len(self._keys)
-
     def _age(self) -> float:
         return self._clock() - self._fetched_at
 

@@ -16,10 +16,12 @@ from issuers import ABOUT, AUDIENCE, KEYS, LittleIssuer, issuing, make_key
 from joserfc.jwk import OctKey
 from ledgers import rows
 
+from deployments.gateway_checkup import examine_gateway
 from waypost.gateway.callers import Caller
 from waypost.gateway.issuer import AGAIN_SECONDS, AWAY_SECONDS, FRESH_SECONDS, STALE_SECONDS, Issuer
 from waypost.gateway.problems import Problem
 from waypost.gateway.tokens import Tokens
+from waypost.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -300,6 +302,17 @@ async def test_over_http_a_token_is_as_good_as_a_key(trusting, ledger, issuer, c
         assert (await (await site.client("shop", "read")).get("/v1/types")).status_code == 200
     logged = [one.getMessage() for one in caplog.records if not one.name.startswith(("httpx", "httpcore"))]
     assert not [line for line in logged if text in line or wrong in line]
+
+
+async def test_doctor_tells_whether_the_issuer_answers_and_is_quiet_where_there_is_none(issuer):
+    settings = Settings(oidc_issuer=issuer.url, oidc_audience=AUDIENCE)
+    [well] = await examine_gateway(settings)
+    assert (well.what, well.ok, well.found) == ("tokens", True, f"those of {issuer.url} are taken")
+    issuer.status = 404
+    [ill] = await examine_gateway(settings)
+    assert (ill.ok, ill.found) == (False, f"{issuer.url}{ABOUT} answers 404")
+    assert "WAYPOST_OIDC_ISSUER" in ill.advice
+    assert await examine_gateway(Settings()) == []
 
 
 async def test_over_http_an_issuer_that_was_never_there_is_waited_for(trusting, issuer):
