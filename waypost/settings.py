@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="Key of codes and links, 16 characters or more. "
+        description="Key of codes, links and the secrets of webhooks, 16 characters or more. "
         "Default: made once, kept in secret.key under home.",
     )
     work_pool: str = Field(default="waypost", description="Prefect work pool.")
