@@ -212,7 +212,8 @@ def _templates(settings: Settings) -> Finding:
     broken: list[str] = []
     for name, one in registered().items():
         try:
-            templates.find(name, settings.default_locale)
+            if one.type.finished is None:
+                templates.find(name, settings.default_locale)
             templates.line(one.type.reply_to)
             templates.line(one.type.list_unsubscribe)
         except TemplateError as error:

@@ -9,15 +9,9 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-from ipaddress import ip_address
-from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import Pair
 
 from deployments.registry import registered
 from waypost.clock import now
@@ -126,11 +120,11 @@ def plain(key: str) -> bytes:
 
 @asynccontextmanager
 async def posting(
-    ledger: Ledger, files: tuple[Path, Path] | None = None, implicit: bool = False, **options: object
+    ledger: Ledger, files: Pair | None = None, implicit: bool = False, **options: object
 ) -> AsyncIterator[Post]:
     """Submission over `ledger` for the length of the block; without a certificate and its key in the
     clear."""
-    certificate = tls_context(*files) if files else None
+    certificate = tls_context(files.certificate, files.key) if files else None
     senders = Senders.of(Settings(submission_senders=str(options.pop("senders", ""))))
     intake = Intake(options.pop("written_to", ledger), registered(), senders)
     callers = Callers(ledger)
@@ -139,31 +133,6 @@ async def posting(
         **{"most": 10_000_000, **options},
     )  # fmt: skip
     async with listening(site, Listens("127.0.0.1", 0, implicit), asyncio.Event()) as found:
-        trusts = ssl.create_default_context(cafile=str(files[0])) if files else None
+        trusts = ssl.create_default_context(cafile=str(files.certificate)) if files else None
         yield Post(ledger, found.port, trusts, implicit, callers)
     await intake.close()
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that vouches for itself, and its key, as PEM files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    moment = datetime.now(UTC)
-    ours = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(moment - timedelta(hours=1)).not_valid_after(moment + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(True, None), critical=True)
-        .add_extension(ours, critical=False)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    shown, secret = folder / "certificate.pem", folder / "key.pem"
-    shown.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    secret.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    )
-    return shown, secret

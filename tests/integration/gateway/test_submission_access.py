@@ -7,8 +7,9 @@ import smtplib
 from base64 import b64encode
 
 import pytest
+from certificates import self_signed
 from ledgers import rows
-from submitting import SENDER, certificate, letter, plain, posting
+from submitting import SENDER, letter, plain, posting
 
 from waypost.ledger import api_keys, open_ledger
 
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"],
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory):
-    return certificate(tmp_path_factory.mktemp("certificate"))
+    return self_signed(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture

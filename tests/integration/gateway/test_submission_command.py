@@ -9,8 +9,9 @@ import ssl
 import subprocess
 
 import pytest
+from certificates import self_signed
 from processes import command, environment, waypost
-from submitting import SENDER, certificate, letter
+from submitting import SENDER, letter
 
 
 @pytest.mark.parametrize(
@@ -31,28 +32,18 @@ def test_a_key_is_never_asked_for_where_others_could_hear_it(tmp_path, options, 
 
 def test_it_says_where_mail_is_submitted_and_takes_it_there(tmp_path):
     home = tmp_path / "home"
-    shown, secret = certificate(tmp_path)
+    files = self_signed(tmp_path)
     assert waypost(home, "db", "upgrade").returncode == 0
     key = waypost(home, "keys", "create", "shop").stdout.strip()
-    options = (
-        "--port",
-        "0",
-        "--smtp",
-        "0",
-        "--smtps",
-        "0",
-        "--certificate",
-        str(shown),
-        "--key",
-        str(secret),
-    )
+    tls = ("--certificate", str(files.certificate), "--key", str(files.key))
+    options = (*["--port", "0", "--smtp", "0", "--smtps", "0"], *tls)
     running = subprocess.Popen(
         command("gateway", *options), env=environment(home), cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
     try:
         lines = [running.stdout.readline() for _ in range(3)]
         ports = dict(re.findall(r"mail is submitted at (smtps?)://127\.0\.0\.1:(\d+)", "".join(lines)))
-        trusts = ssl.create_default_context(cafile=str(shown))
+        trusts = ssl.create_default_context(cafile=str(files.certificate))
         with smtplib.SMTP("127.0.0.1", int(ports["smtp"]), timeout=20) as client:
             client.starttls(context=trusts)
             client.login("shop", key)

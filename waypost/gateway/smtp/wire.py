@@ -23,7 +23,6 @@ _LONGEST_ANSWER = 500  # with its end at most the 512 of RFC 5321, section 4.5.3
 
 _UNSHOWABLE = re.compile(r"[^ -~]")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
-_STUFFED = re.compile(rb"^\.", re.MULTILINE)
 
 
 class Gone(Exception):
@@ -122,9 +121,8 @@ class Wire(asyncio.Protocol):
                 del self._buffer[:-4]
             searched = max(0, len(self._buffer) - 4)
             await self._more()
-        content = b"" if over else bytes(self._buffer[2 : end + 2])
+        content = b"" if over else bytes(self._buffer[: end + 2].replace(b"\r\n.", b"\r\n")[2:])
         del self._buffer[: end + 5]
-        content = _STUFFED.sub(b"", content) if b"\r\n." in content or content[:1] == b"." else content
         return None if over or len(content) > most else content
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
@@ -159,9 +157,9 @@ class Wire(asyncio.Protocol):
         transport.resume_reading()
         if transport.can_write_eof():
             transport.write_eof()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LINGERS_SECONDS):
-                    await self._lost.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGERS_SECONDS):
+                await self._lost.wait()
         transport.close()
 
     def abort(self) -> None:
