@@ -24,6 +24,8 @@ SECRET_KEY = b"a key of sixteen or more"
 class Site:
     """A gateway that runs, seen from outside."""
 
+    secret_key = SECRET_KEY
+
     def __init__(self, ledger: Ledger, url: str) -> None:
         self.ledger = ledger
         self.url = url

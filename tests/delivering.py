@@ -1,0 +1,33 @@
+"""What a worker would do to a notification, without one: taken up, attempted, answered."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from deployments.registry import registered
+from waypost.ledger import Ledger, claims
+from waypost.ledger.recorder import Begin, Finish, Recorder
+from waypost.notification import Notification
+from waypost.outcome import Outcome, Phase, Verdict
+from waypost.policy import Decision
+from waypost.states import State
+
+TAKEN = Outcome(Verdict.ACCEPTED, Phase.DOT, 250, "2.0.0", "queued for ada@a.example")
+
+
+async def taken_up(ledger: Ledger, type: str) -> tuple[UUID, list[Notification]]:
+    """A batch of what is due in the type's own lane."""
+    claim = await claims.reserve(ledger, type, registered()[type].type.lane)
+    assert claim is not None
+    return claim.id, (await claims.take(ledger, type, claim.id)).notifications
+
+
+async def delivered(ledger: Ledger, type: str) -> list[UUID]:
+    """Whatever of a type is due, sent at the first attempt."""
+    batch, taken = await taken_up(ledger, type)
+    recorder = Recorder(ledger)
+    for one in taken:
+        begin = Begin(one.id, batch, "email", "primary", None)
+        await recorder.begin(begin)
+        await recorder.finish(Finish(one.id, batch, Decision(State.SENT), 0, begin.id, TAKEN))
+    return [one.id for one in taken]
