@@ -21,11 +21,13 @@ async def put(ledger: Ledger, recipient: Recipient) -> bool:
     row = {"key": recipient.key, "updated_at": now(), **told}
 
     def work(connection: sa.Connection) -> bool:
-        known = connection.scalar(sa.select(recipients.c.key).where(recipients.c.key == recipient.key))
+        known = connection.execute(
+            sa.select(recipients).where(recipients.c.key == recipient.key)
+        ).one_or_none()
         insert = ledger.insert(recipients).values(row)
         changed = {name: insert.excluded[name] for name in row if name != "key"}
         connection.execute(insert.on_conflict_do_update(index_elements=[recipients.c.key], set_=changed))
-        return known is None
+        return known is None or not _known(known)
 
     return await ledger.write(work)
 

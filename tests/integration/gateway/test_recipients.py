@@ -1,0 +1,99 @@
+"""Recipients over HTTP: kept exactly, told in full, forgotten, and used by what is sent to their id."""
+
+from __future__ import annotations
+
+import pytest
+from asks import order
+from delivering import taken_up
+
+pytestmark = pytest.mark.anyio
+
+ADA = {"email": "ada@a.example", "name": "Ada", "locale": "de", "timezone": "Europe/Berlin"}
+
+
+def at(id: str) -> str:
+    return f"/v1/recipients/{id}"
+
+
+async def test_what_is_put_is_all_that_is_known(shop):
+    first = await shop.put(at("ada"), json=ADA)
+    assert first.status_code == 201
+    told = first.json()
+    assert {name: told[name] for name in ADA} == ADA
+    assert (told["id"], told["phone"]) == ("ada", None)
+    second = await shop.put(at("ada"), json={"phone": "+49 30 1234"})
+    assert (second.status_code, second.json()["email"], second.json()["phone"]) == (200, None, "+49 30 1234")
+    assert (await shop.get(at("ada"))).json() == second.json()
+
+
+async def test_what_is_forgotten_is_unknown(shop):
+    await shop.put(at("ada"), json=ADA)
+    assert (await shop.delete(at("ada"))).status_code == 204
+    for method in ("GET", "DELETE"):
+        again = await shop.request(method, at("ada"))
+        assert (again.status_code, again.json()["code"]) == (404, "not-found")
+    assert (await shop.put(at("ada"), json=ADA)).status_code == 201
+
+
+async def test_a_later_send_goes_to_what_is_known_of_the_id(site, shop):
+    await shop.put(at("ada"), json=ADA)
+    body = {"type": "order-confirmation", "recipient": {"id": "ada"}, "data": order("A-1")["data"]}
+    assert (await shop.post("/v1/notifications", json=body)).status_code == 202
+    _, [one] = await taken_up(site.ledger, "order-confirmation")
+    assert (one.recipient.email, one.recipient.locale) == ("ada@a.example", "de")
+
+
+@pytest.mark.parametrize(
+    "id", ["a%2Fb", "a/b", "..%2Fetc", "%2E%2E", "a%20b", "%C3%A9t%C3%A9", "a@b", "x" * 200]
+)
+async def test_an_id_is_whatever_a_line_may_hold(shop, id):
+    made = await shop.put(at(id), json=ADA)
+    assert made.status_code == 201, made.text
+    assert (await shop.get(at(id))).json() == made.json()
+    assert (await shop.delete(at(id))).status_code == 204
+
+
+@pytest.mark.parametrize("id", ["", "a%00b", "%FF%FE", "%ED%A0%80", "mailto:x@a.example", "TEL:1", "x" * 201])
+async def test_an_id_that_nobody_can_have_is_told_so(shop, id):
+    for method, json in (("PUT", ADA), ("GET", None), ("DELETE", None)):
+        answer = await shop.request(method, at(id), json=json)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"email": "nobody"}, "email"),
+        ({"email": "a@a.example, b@a.example"}, "email"),
+        ({"phone": "call me"}, "phone"),
+        ({"name": "two\nlines"}, "name"),
+        ({"name": "a\0b"}, "name"),
+        ({"locale": "xx-klingon"}, "locale"),
+        ({"timezone": "Mars/Base"}, "timezone"),
+        ({"age": 3}, "age"),
+        ({"email": 3}, "email"),
+        ({}, None),
+        ({"email": None, "name": None}, None),
+        ({"id": "ada", "email": "ada@a.example"}, None),
+        ([], None),
+    ],
+)
+async def test_a_field_that_is_wrong_is_named_and_nothing_changes(shop, body, path):
+    await shop.put(at("ada"), json=ADA)
+    answer = await shop.put(at("ada"), json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert [one["path"] for one in answer.json().get("errors", [])][:1] == ([path] if path else [])
+    assert {name: (await shop.get(at("ada"))).json()[name] for name in ADA} == ADA
+
+
+async def test_they_are_for_keys_that_may_manage(site):
+    other = await site.client("shop", "send", "read", "manage:alert")
+    for method in ("PUT", "GET", "DELETE"):
+        answer = await other.request(method, at("ada"), json=ADA)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "HEAD", "OPTIONS", "TRACE"])
+async def test_another_method_is_told_which_there_are(shop, method):
+    answer = await shop.request(method, at("ada"))
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, PUT")
