@@ -1,0 +1,187 @@
+"""Alive, ready and counted; and whatever goes wrong is told as a problem, without anything internal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+
+import pytest
+from asks import order
+from ledgers import rows, run_sql
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from deployments import embedded
+from waypost.gateway.problems import KINDS
+
+pytestmark = pytest.mark.anyio
+
+NOWHERE = "http://127.0.0.1:9/api"
+
+
+async def test_it_is_alive_for_anybody(site):
+    answer = await site.bare().get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_without_prefect_it_is_not_ready_and_still_accepts(site_with):
+    with temporary_settings({PREFECT_API_URL: NOWHERE}):
+        async with site_with() as site:
+            answer = await site.bare().get("/readyz")
+            body = {"type": "order-confirmation", **order("A-1")}
+            sent = await (await site.client()).post("/v1/notifications", json=body)
+    assert answer.status_code == 503
+    assert answer.json() == {"status": "not ready", "ledger": True, "prefect": False}
+    assert sent.status_code == 202
+
+
+async def test_with_prefect_and_the_ledger_it_is_ready(site_with, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    async with embedded.running(tmp_path / "prefect", "127.0.0.1", port) as api:
+        with temporary_settings({PREFECT_API_URL: api}):
+            async with site_with() as site:
+                answer = await site.bare().get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "ledger": True, "prefect": True})
+
+
+async def test_without_a_ledger_it_says_so_and_accepts_nothing(site, shop):
+    """Its tables are gone, as after a database was restored wrongly."""
+    await run_sql(site.ledger, "ALTER TABLE api_keys RENAME TO away")
+    await run_sql(site.ledger, "ALTER TABLE notifications RENAME TO gone")
+    try:
+        ready = await site.bare().get("/readyz")
+        assert (ready.status_code, ready.json()["ledger"]) == (503, False)
+        answer = await shop.post("/v1/notifications", json={"type": "order-confirmation", **order("A-1")})
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+        assert not re.search(r"api_keys|notifications|SELECT|sqlite|asyncpg", answer.json()["detail"])
+    finally:
+        await run_sql(site.ledger, "ALTER TABLE gone RENAME TO notifications")
+        await run_sql(site.ledger, "ALTER TABLE away RENAME TO api_keys")
+
+
+async def test_metrics_count_by_route_and_name_nobody(site, shop):
+    await shop.put("/v1/recipients/ada-lovelace", json={"email": "ada@a.example"})
+    await shop.post("/v1/notifications", json={"type": "order-confirmation", **order("A-1")})
+    await shop.get("/nowhere/ada-lovelace")
+    answer = await shop.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    counted = r'waypost_gateway_requests_total\{method="POST",route="/v1/notifications",status="202"\} \d'
+    assert re.search(counted, answer.text)
+    assert "ada" not in answer.text
+    assert (await site.bare().get("/metrics")).status_code == 401
+    assert (await (await site.client("shop", "send")).get("/metrics")).status_code == 403
+
+
+async def test_every_code_is_explained(site):
+    for code, kind in KINDS.items():
+        answer = await site.bare().get(f"/v1/problems/{code}")
+        assert answer.json() == {"code": code, "status": kind.status, "title": kind.title}
+    assert (await site.bare().get("/v1/problems/no-such")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/v2/types", 404),
+        ("GET", "/V1/types", 404),
+        ("GET", "/v1/types/", 404),
+        ("GET", "/v1//types", 404),
+        ("GET", "/v1/types%00", 404),
+        ("GET", "/v1/%FF", 404),
+        ("DELETE", "/v1/types", 405),
+        ("HEAD", "/v1/types", 405),
+        ("OPTIONS", "/v1/notifications", 405),
+        ("TRACE", "/healthz", 405),
+        ("GET", "/v1/notifications/batch", 405),
+        ("POST", "/v1/openapi.json", 405),
+        ("GET", "/v1/types", 401),
+    ],
+)
+async def test_every_error_is_a_problem(site, method, path, status):
+    answer = await site.bare().request(method, path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "location" not in answer.headers
+    if method != "HEAD":
+        told = answer.json()
+        assert (told["status"], told["title"]) == (status, KINDS[told["code"]].title)
+    if status == 405:
+        assert answer.headers["allow"]
+
+
+async def talk(url: str, *lines: str, body: bytes = b"") -> bytes:
+    """What is answered to these bytes before either side ends it."""
+    reader, writer = await asyncio.open_connection(*url.removeprefix("http://").split(":"))
+    writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+    try:
+        return await asyncio.wait_for(reader.read(65536), 5)
+    except TimeoutError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["FOO /v1/types HTTP/1.1", "Host: a"],
+        ["GET /v1/types HTTP/1.1", "Host: a", "Authorization: Bearer \xff\xfe"],
+        ["GET /v1/types HTTP/1.1", "Host: a", "X-Long: " + "x" * 200_000],
+        ["GET /" + "a" * 200_000 + " HTTP/1.1", "Host: a"],
+        ["POST /v1/notifications HTTP/1.1", "Host: a", "Content-Length: 5", "Content-Length: 6"],
+        ["POST /v1/notifications HTTP/1.1", "Host: a", "Content-Length: -1"],
+        ["POST /v1/notifications HTTP/1.1", "Host: a", "Content-Length: 5", "Transfer-Encoding: chunked"],
+        ["GET http://elsewhere.example/v1/types HTTP/1.1", "Host: a"],
+        ["\x00\x01\x02"],
+    ],
+)
+async def test_what_is_hardly_http_harms_nobody(site, shop, lines):
+    answer = await talk(site.url, *lines)
+    assert not answer.startswith(b"HTTP/1.1 5")
+    assert (await shop.get("/v1/types")).status_code == 200
+
+
+async def test_who_leaves_in_the_middle_harms_nobody_and_is_no_mistake_of_ours(site, shop, caplog):
+    head = [
+        "POST /v1/notifications HTTP/1.1", "Host: a", f"Authorization: {shop.headers['authorization']}",
+        "Content-Type: application/json", "Content-Length: 100000",
+    ]  # fmt: skip
+    host, port = site.url.removeprefix("http://").split(":")
+    for _ in range(10):
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write("\r\n".join([*head, "", '{"type": ']).encode())
+        await writer.drain()
+        writer.transport.abort()
+    await asyncio.sleep(0.3)
+    assert (await shop.get("/v1/types")).status_code == 200
+    assert await rows(site.ledger) == []
+    assert "mistake" not in caplog.text
+    metrics = (await shop.get("/metrics")).text
+    assert 'route="/v1/notifications",status="500"' not in metrics
+
+
+async def test_nothing_that_was_sent_is_in_the_log(site, shop, caplog):
+    caplog.set_level(logging.DEBUG, "waypost")
+    caplog.set_level(logging.DEBUG, "uvicorn")
+    secret = "canary-7f3a"
+    body = {"type": "order-confirmation", **order("A-1", email=f"{secret}@a.example", name=secret)}
+    await shop.post("/v1/notifications", json=body)
+    await shop.post("/v1/notifications", json={**body, "recipient": {"email": secret}})
+    await shop.put(f"/v1/recipients/{secret}", json={"email": secret})
+    await shop.post("/v1/verifications/check", json={"recipient": secret, "code": secret})
+    await site.bare(secret).get(f"/v1/recipients/{secret}?x={secret}")
+    ours = [one for one in caplog.records if not one.name.startswith(("httpx", "httpcore"))]
+    assert secret not in "\n".join(one.getMessage() for one in ours)
+
+
+async def test_no_answer_repeats_what_was_wrong(shop):
+    secret = "canary-7f3a"
+    bad = {"type": "order-confirmation", **order("A-1", email=secret), "priority": secret}
+    assert secret not in (await shop.post("/v1/notifications", json=bad)).text
+    assert secret not in (await shop.put("/v1/recipients/ada", json={"timezone": secret})).text
+    assert secret not in (await shop.get(f"/v1/notifications?after={secret}")).text
