@@ -123,9 +123,11 @@ class Answer(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """The answer to one request, in the order of the requests. id: of the notification it became, or
-    that was there before it. state: where that is, when it is known."""
+    that was there before it. state: where that is, when it is known. began: what the first answer to the
+    request said: accepted, held or grouped."""
 
     outcome: Answer
     id: UUID
     state: State | None = None
     reason: str = ""
+    began: str = "accepted"

@@ -10,8 +10,7 @@ from starlette.responses import Response
 
 from waypost.ledger.search import Entry, Page
 from waypost.ledger.timeline import Attempt, Explanation
-from waypost.notification import Answer, Receipt
-from waypost.states import State
+from waypost.notification import Receipt
 
 HEADERS = {"cache-control": "no-store"}
 
@@ -22,10 +21,9 @@ def json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None
     return Response(body, status, {**HEADERS, **(headers or {})}, "application/json")
 
 
-def accepted(receipt: Receipt, state: State) -> dict[str, Any]:
+def accepted(receipt: Receipt) -> dict[str, Any]:
     """The first answer to a request and every later one to the same: its id, and the state it began in."""
-    grouped = receipt.outcome is Answer.GROUPED
-    return {"id": str(receipt.id), "state": "grouped" if grouped else str(state)}
+    return {"id": str(receipt.id), "state": str(receipt.began)}
 
 
 def notification(found: Explanation) -> dict[str, Any]:

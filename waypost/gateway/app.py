@@ -77,7 +77,7 @@ def gateway(
         version="1",
         description="Notifications: accepted durably, delivered as Prefect flows.",
         lifespan=life,
-        docs_url="/docs",
+        docs_url=None,  # its page takes its scripts from elsewhere
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         redirect_slashes=False,  # a path means itself; a redirect would name whatever the Host header says

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter as Tally
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from waypost.gateway.problems import Problem
+from waypost.ledger.candidate import Candidate
+from waypost.notification import Receipt
 
 logger = logging.getLogger("waypost.gateway")
 REGISTRY = CollectorRegistry()
@@ -22,12 +26,20 @@ SECONDS = Histogram(
     registry=REGISTRY,
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-ACCEPTED = Counter(
-    "waypost_gateway_notifications", "Notifications by what became of the request", ["type", "outcome"],
-    registry=REGISTRY,
-)  # fmt: skip
+TAKEN = Counter(
+    "waypost_gateway_notifications", "Requests by what became of them", ["type", "outcome"], registry=REGISTRY
+)
 
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
+def taken(candidates: Sequence[Candidate], receipts: Sequence[Receipt]) -> None:
+    """Count what was answered: accepted, repeated, grouped or in conflict."""
+    each = Tally(
+        (one.type.name, str(receipt.outcome)) for one, receipt in zip(candidates, receipts, strict=True)
+    )
+    for labels, count in each.items():
+        TAKEN.labels(*labels).inc(count)
 
 
 class Counted:

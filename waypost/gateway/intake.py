@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.exc import SQLAlchemyError
 
 from waypost.clock import now
-from waypost.gateway import problems
+from waypost.gateway import counting, problems
 from waypost.gateway.callers import Caller
 from waypost.gateway.problems import Fault, Problem
 from waypost.ledger import Ledger
@@ -76,10 +76,7 @@ class Intake:
 
     async def accept(self, candidate: Candidate) -> Receipt:
         """Its receipt, once it is durable. Raises Problem for a conflict, or a ledger that takes nothing."""
-        if len(self._commits) > MOST_WAITING:
-            raise Problem(
-                "unavailable", "more comes in than can be written: try again", headers={"retry-after": "1"}
-            )
+        self._have_room()
         try:
             receipt = await self._commits.add(candidate)
         except (SQLAlchemyError, OSError):
@@ -94,6 +91,7 @@ class Intake:
             return [await self.accept(candidates[0])]
         try:
             receipts = await accept_whole(self._ledger, candidates)
+            counting.taken(candidates, receipts)
         except Exception as error:
             if not passes(error):
                 raise
@@ -103,7 +101,9 @@ class Intake:
         return receipts
 
     async def accept_many(self, caller: Caller, items: Sequence[Any]) -> list[Receipt | Problem]:
-        """A result an item: one that is wrong is told so and harms no other."""
+        """A result an item: one that is wrong is told so and harms no other. Raises Problem where more comes
+        in than can be written."""
+        self._have_room()
         results: list[Receipt | Problem | Candidate] = []
         for number, item in enumerate(items):
             if number % YIELD_EVERY == YIELD_EVERY - 1:
@@ -124,7 +124,15 @@ class Intake:
         await self._commits.close()
 
     async def _store(self, candidates: list[Candidate]) -> list[Receipt]:
-        return await accept_all(self._ledger, candidates)
+        receipts = await accept_all(self._ledger, candidates)
+        counting.taken(candidates, receipts)
+        return receipts
+
+    def _have_room(self) -> None:
+        if len(self._commits) > MOST_WAITING:
+            raise Problem(
+                "unavailable", "more comes in than can be written: try again", headers={"retry-after": "1"}
+            )
 
     def _problem(self, error: ValidationError) -> Problem:
         """What is wrong; a path begins with its type where several are known, which no caller wrote."""

@@ -14,7 +14,6 @@ from waypost.gateway.callers import Caller
 from waypost.gateway.listing import Listing, each_once
 from waypost.gateway.problems import Fault, Problem
 from waypost.ledger import interventions
-from waypost.ledger.candidate import Candidate
 from waypost.ledger.interventions import not_cancelled
 from waypost.ledger.search import Filter, find
 from waypost.ledger.timeline import Explanation, explain
@@ -38,7 +37,7 @@ def router(door: Door) -> APIRouter:
         caller = await door.caller(request)
         candidate = door.intake.candidate(caller, await body.read(request, body.ONE), _key(request))
         receipt = await door.intake.accept(candidate)
-        return _accepted(candidate, receipt)
+        return _accepted(receipt)
 
     @routes.post("/batch", **openapi.SEND_MANY)
     async def _send_many(request: Request) -> Response:
@@ -93,13 +92,12 @@ def _key(request: Request) -> str | None:
     return key
 
 
-def _accepted(candidate: Candidate, receipt: Receipt) -> Response:
+def _accepted(receipt: Receipt) -> Response:
     """A repeat gets the first answer word by word; a header alone says that it is one."""
     headers = {"location": f"/v1/notifications/{receipt.id}"}
     if receipt.outcome is Answer.REPEATED:
         headers["idempotency-replayed"] = "true"
-    begins = State.HELD if candidate.request.digested else State.ACCEPTED
-    return answers.json(answers.accepted(receipt, begins), 202, headers)
+    return answers.json(answers.accepted(receipt), 202, headers)
 
 
 def _items(sent: Any) -> list[Any]:
@@ -117,7 +115,7 @@ def _result(one: Receipt | Problem) -> dict[str, Any]:
     """An item's own status beside what the single route would have answered."""
     if isinstance(one, Problem):
         return {"status": one.kind.status, "error": one.body()}
-    return {"status": 202, **answers.accepted(one, one.state or State.ACCEPTED)}
+    return {"status": 202, **answers.accepted(one)}
 
 
 async def _own(door: Door, caller: Caller, id: UUID, action: str) -> Explanation:

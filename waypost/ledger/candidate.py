@@ -10,6 +10,7 @@ from waypost.ids import new_id
 from waypost.notification import Receipt
 from waypost.notification_type import NotificationType
 from waypost.request import AnyRequest
+from waypost.states import State
 
 
 @dataclass(slots=True)
@@ -17,7 +18,8 @@ class Candidate:
     """A request and its type, its own id, and what the ledger already knows of it.
 
     client: the application it comes from, empty where there is none. extra: repeats counted in it on its
-    way in. receipt: its answer, once it has one.
+    way in. receipt: its answer, once it has one. twin: who came in the same transaction under the same key
+    before it, whose answer is its own.
     """
 
     type: NotificationType
@@ -27,18 +29,26 @@ class Candidate:
     body_hash: bytes = b""
     group: bytes | None = None
     receipt: Receipt | None = None
+    twin: Candidate | None = None
     extra: int = 0
 
     def __post_init__(self) -> None:
         self.group = self._group_key()
         if self.request.idempotency_key:
-            rest = self.request.model_dump_json(exclude={"idempotency_key", "data"}, exclude_none=True)
+            # Without tags it is what it was before there were any.
+            left_out = {"idempotency_key", "data", *(() if self.request.tags else ("tags",))}
+            rest = self.request.model_dump_json(exclude=left_out, exclude_none=True)
             parts = (self.type.name.encode(), rest.encode(), self.request.data_json)
             self.body_hash = sha256(b"\0".join(parts)).digest()
 
     @property
     def open(self) -> bool:
-        return self.receipt is None
+        return self.receipt is None and self.twin is None
+
+    @property
+    def begins(self) -> State:
+        """The state it is accepted in."""
+        return State.HELD if self.request.digested else State.ACCEPTED
 
     @property
     def key(self) -> tuple[str, str] | None:

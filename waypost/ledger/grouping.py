@@ -45,7 +45,9 @@ def count_repeats(
         if owner == candidate.id:
             continue
         counts[owner] += 1
-        candidate.receipt = Receipt(Answer.GROUPED, owner, None, "counted in an open notification")
+        candidate.receipt = Receipt(
+            Answer.GROUPED, owner, None, "counted in an open notification", began="grouped"
+        )
         if candidate.key:
             moved.append((candidate.key, owner))
     _count(connection, counts, first)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,28 +18,54 @@ from waypost.notification import Answer, Receipt
 from waypost.states import State
 
 Key = tuple[str, str]  # a client's, and the key
-Known = tuple[UUID, bytes, State]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger has under a key."""
+
+    id: UUID
+    body_hash: bytes
+    state: State
+    began: str
+
+    @property
+    def receipt(self) -> Receipt:
+        return Receipt(Answer.REPEATED, self.id, self.state, began=self.began)
+
 
 KEPT = timedelta(hours=24)  # a client's keys; what comes without a client keeps its keys
 
 
 def answer_repeats(connection: sa.Connection, candidates: Sequence[Candidate], moment: datetime) -> None:
-    """Give what came under a known idempotency key its first answer, or say how it conflicts."""
+    """Give what came under a known idempotency key its first answer, or say how it conflicts; what came under
+    one key twice at once has a twin, and its answer when that has one (`answer_twins`)."""
     keyed = [(key, c) for c in candidates if (key := c.key)]
     # Sorted, so that two transactions take the same keys in the same order and cannot deadlock.
     first = dict(reversed(keyed))
     rows = [_row(key, candidate, moment) for key, candidate in sorted(first.items())]
     new, known = _take(connection, rows, moment)
-    known |= {key: (c.id, c.body_hash, State.ACCEPTED) for key, c in first.items() if key in new}
     for key, candidate in keyed:
-        if key in new and first[key] is candidate:
-            continue
-        id, body_hash, state = known[key]
-        if body_hash == candidate.body_hash:
-            candidate.receipt = Receipt(Answer.REPEATED, id, state)
-        else:
-            reason = "this idempotency key was used before with another body"
-            candidate.receipt = Receipt(Answer.CONFLICT, id, None, reason)
+        if key not in new:
+            before = known[key]
+            same = before.body_hash == candidate.body_hash
+            candidate.receipt = before.receipt if same else _conflict(before.id)
+        elif (twin := first[key]) is not candidate:
+            if twin.body_hash == candidate.body_hash:
+                candidate.twin = twin
+            else:
+                candidate.receipt = _conflict(twin.id)
+
+
+def answer_twins(candidates: Sequence[Candidate]) -> None:
+    """Give those that have a twin its answer."""
+    for candidate in candidates:
+        if candidate.twin is not None and (answer := candidate.twin.receipt) is not None:
+            candidate.receipt = replace(answer, outcome=Answer.REPEATED, reason="")
+
+
+def _conflict(id: UUID) -> Receipt:
+    return Receipt(Answer.CONFLICT, id, None, "this idempotency key was used before with another body")
 
 
 def _row(key: Key, candidate: Candidate, moment: datetime) -> dict[str, Any]:
@@ -47,6 +74,7 @@ def _row(key: Key, candidate: Candidate, moment: datetime) -> dict[str, Any]:
         "key": key[1],
         "notification_id": candidate.id,
         "body_hash": candidate.body_hash,
+        "began": candidate.begins,
         "created_at": moment,
     }
 
@@ -97,12 +125,20 @@ def _known(connection: sa.Connection, keys: list[Key], moment: datetime) -> dict
     for mine in _by_client(keys):
         rows = connection.execute(
             sa.select(
-                table.c.client, table.c.key, table.c.notification_id, table.c.body_hash, notifications.c.state
+                table.c.client,
+                table.c.key,
+                table.c.notification_id,
+                table.c.body_hash,
+                notifications.c.state,
+                table.c.began,
             )
             .join(notifications, notifications.c.id == table.c.notification_id)
             .where(mine, kept)
         )
-        found |= {(client, key): (id, body_hash, State(state)) for client, key, id, body_hash, state in rows}
+        found |= {
+            (client, key): Known(id, body_hash, State(state), began)
+            for client, key, id, body_hash, state, began in rows
+        }
     return found
 
 
@@ -122,6 +158,6 @@ def move(connection: sa.Connection, moved: list[tuple[Key, UUID]]) -> None:
         connection.execute(
             sa.update(table)
             .where(table.c.client == sa.bindparam("c"), table.c.key == sa.bindparam("k"))
-            .values(notification_id=sa.bindparam("n")),
+            .values(notification_id=sa.bindparam("n"), began="grouped"),
             [{"c": client, "k": key, "n": id} for (client, key), id in moved],
         )

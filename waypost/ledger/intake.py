@@ -16,7 +16,7 @@ from waypost.ledger.candidate import Candidate
 from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.ledger.engine import Ledger
 from waypost.ledger.grouping import count_repeats
-from waypost.ledger.idempotency import answer_repeats
+from waypost.ledger.idempotency import answer_repeats, answer_twins
 from waypost.ledger.many import insert_many
 from waypost.ledger.notices import announce_work
 from waypost.ledger.tables import batches, notifications, recipients, tags
@@ -97,7 +97,7 @@ def _accept(
 ) -> list[Receipt]:
     moment = now()
     for candidate in candidates:  # an earlier go may have been undone after it had answered them
-        candidate.receipt, candidate.extra = None, 0
+        candidate.receipt, candidate.twin, candidate.extra = None, None, 0
     answer_repeats(connection, candidates, moment)
     for type in {one.type.name: one.type for one in candidates}.values():
         count_repeats(ledger, connection, type, [one for one in candidates if one.type is type], moment)
@@ -111,7 +111,8 @@ def _accept(
         insert_many(connection, tags, [row for candidate in fresh for row in _tags(candidate)])
         announce_work(connection)
     for candidate, row in zip(fresh, rows, strict=True):
-        candidate.receipt = Receipt(Answer.ACCEPTED, candidate.id, row["state"])
+        candidate.receipt = Receipt(Answer.ACCEPTED, candidate.id, row["state"], began=candidate.begins)
+    answer_twins(candidates)
     return [candidate.receipt for candidate in candidates if candidate.receipt is not None]
 
 
@@ -162,7 +163,7 @@ def _row(candidate: Candidate, intake: UUID | None, moment: datetime) -> dict[st
         "priority": request.priority or type.lane,
         "recipient_key": request.recipient.key,
         "data": request.data_json,
-        "state": State.HELD if request.digested else State.ACCEPTED,
+        "state": candidate.begins,
         "reason": "digest" if request.digested else "",
         "occurrences": 1 + candidate.extra,
         "intake_id": intake,

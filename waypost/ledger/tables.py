@@ -212,6 +212,8 @@ idempotency_keys = sa.Table(
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("notification_id", Id, nullable=False),
     sa.Column("body_hash", sa.LargeBinary, nullable=False),
+    # What the first answer said besides the id: accepted, held or grouped.
+    sa.Column("began", sa.Text, nullable=False, server_default="accepted"),
     sa.Column("created_at", UtcDateTime, nullable=False),
 )
 

@@ -156,3 +156,29 @@ async def test_repeats_of_an_alert_are_counted_for_each_client_alone(site, shop)
     theirs = await (await site.client("blog")).post("/v1/notifications", json=body)
     assert theirs.json()["id"] != sent[0].json()["id"]
     assert sorted(row.occurrences for row in await rows(site.ledger, notifications)) == [1, 2]
+
+
+async def test_a_repeat_of_what_was_grouped_or_held_gets_the_first_answer_too(site, shop):
+    body = {"type": "alert", **alert()}
+    await shop.post("/v1/notifications", json=body)
+    for request in (body, {"type": "alert", **alert(data={"summary": "Later"}), "digest": True}):
+        sent = [
+            await shop.post(
+                "/v1/notifications", json=request, headers={"idempotency-key": request["data"]["summary"]}
+            )
+            for _ in range(2)
+        ]
+        assert sent[0].content == sent[1].content
+        assert sent[0].json()["state"] == ("held" if "digest" in request else "grouped")
+        assert sent[1].headers["idempotency-replayed"] == "true"
+
+
+async def test_repeats_at_once_under_one_key_are_counted_once_in_an_open_notification(site, shop):
+    body = {"type": "alert", **alert()}
+    first = await shop.post("/v1/notifications", json=body)
+    items = {"notifications": [{**body, "idempotency_key": "k"}] * 3}
+    [*results] = (await shop.post("/v1/notifications/batch", json=items)).json()["results"]
+    assert {one["id"] for one in results} == {first.json()["id"]}
+    assert {one["state"] for one in results} == {"grouped"}
+    [row] = await rows(site.ledger)
+    assert row.occurrences == 2

@@ -58,9 +58,13 @@ def upgrade() -> None:
     _make_webhooks()
 
 
+_BEGAN = sa.Column("began", sa.Text(), server_default="accepted", nullable=False)
+
+
 def _give_keys_a_client() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.add_column("idempotency_keys", sa.Column("client", sa.Text(), server_default="", nullable=False))
+        op.add_column("idempotency_keys", _BEGAN)
         op.drop_constraint("pk_idempotency_keys", "idempotency_keys")
         op.create_primary_key("pk_idempotency_keys", "idempotency_keys", ["client", "key"])
         return
@@ -71,6 +75,7 @@ def _give_keys_a_client() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("notification_id", sa.Uuid(), nullable=False),
         sa.Column("body_hash", sa.LargeBinary(), nullable=False),
+        _BEGAN,
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("client", "key", name=op.f("pk_idempotency_keys")),
     )
@@ -145,4 +150,5 @@ def downgrade() -> None:
     with op.batch_alter_table("idempotency_keys") as table:
         table.drop_constraint("pk_idempotency_keys", type_="primary")
         table.create_primary_key("pk_idempotency_keys", ["key"])
+        table.drop_column("began")
         table.drop_column("client")
