@@ -21,7 +21,7 @@ from deployments.runs import PrefectAway, Progress, Refused, Runs
 from waypost.clock import now
 from waypost.ledger import Ledger, batches, claims
 from waypost.ledger.batches import Ending, Leases
-from waypost.ledger.claims import CLAIM_LIMIT, Claim, Lane
+from waypost.ledger.claims import Claim, Lane
 from waypost.ledger.notices import watching
 from waypost.notification_type import NotificationType
 from waypost.priority import Priority, room
@@ -51,10 +51,12 @@ class Worker(Protocol):
 @dataclass(slots=True)
 class Flight:
     """A batch this dispatcher claimed. It keeps the lease until a run has taken the batch up: from then on
-    that run's process does, so that its death is noticed. size: what it holds, which grows until then."""
+    that run's process does, so that its death is noticed. size: what it holds, which grows until then to
+    `most`."""
 
     claim: Claim
     size: int
+    most: int
     run: UUID | None = None
     held: bool = True
     direct: asyncio.Task[None] | None = None
@@ -65,7 +67,7 @@ class Flight:
 
     def is_quick(self, moment: float) -> bool:
         """What is due in its lane does better to wait for it: it takes that along, or ends in a moment."""
-        if self.direct is not None or self.size >= CLAIM_LIMIT:
+        if self.direct is not None or self.size >= self.most:
             return False
         return self.held or moment - self.taken_at < LASTING_SECONDS
 
@@ -220,7 +222,9 @@ class Dispatcher:
         """What is urgent does not wait for Prefect any longer."""
         for lane in await claims.lanes(self.ledger, self.types):
             if lane.priority is Priority.URGENT and lane.due_at <= now() and self._has_room(lane):
-                claim = await claims.reserve(self.ledger, lane.type, lane.priority)
+                claim = await claims.reserve(
+                    self.ledger, lane.type, lane.priority, self.types[lane.type].batch_size
+                )
                 if claim is not None:
                     self._claimed(claim).direct = asyncio.create_task(self._deliver(claim))
         for flight in self._flights.values():
@@ -228,8 +232,13 @@ class Dispatcher:
             if waits and flight.direct is None and flight.claim.priority is Priority.URGENT:
                 flight.direct = asyncio.create_task(self._deliver(flight.claim))
 
+    async def _reserve(self, lane: Lane) -> Claim | None:
+        most = self.types[lane.type].batch_size
+        return await claims.reserve(self.ledger, lane.type, lane.priority, most)
+
     def _claimed(self, claim: Claim) -> Flight:
-        flight = self._flights[claim.id] = Flight(claim, claim.size)
+        most = self.types[claim.type].batch_size
+        flight = self._flights[claim.id] = Flight(claim, claim.size, most)
         self.leases.hold(claim.id)
         return flight
 
@@ -277,7 +286,7 @@ class Dispatcher:
         """False when somebody else was quicker, or an earlier lane took the room."""
         if not self._has_room(lane):
             return False
-        claim = await claims.reserve(self.ledger, lane.type, lane.priority)
+        claim = await self._reserve(lane)
         if claim is None:
             return False
         await self._ask_for_run(self._claimed(claim))

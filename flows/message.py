@@ -33,6 +33,7 @@ TYPE = NotificationType(
     category=Category.TRANSACTIONAL,
     route=("email",),
     deadline=timedelta(hours=24),
+    batch_size=25,  # each may have ten megabytes
     finished=lambda mail: mail.mime.encode("latin-1"),
 )
 

@@ -45,7 +45,7 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
         asked.type.name,
         batch,
         flow_run_id=current_flow_run(),
-        limit=0 if asked.items else claims.CLAIM_LIMIT,
+        limit=0 if asked.items else asked.type.batch_size,
         default_locale=settings.default_locale,
         default_timezone=settings.default_timezone,
     )
@@ -59,7 +59,7 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
 
 async def _whatever_is_due(runtime: Runtime, type: NotificationType) -> UUID | None:
     for priority in Priority:
-        claim = await claims.reserve(runtime.ledger, type.name, priority)
+        claim = await claims.reserve(runtime.ledger, type.name, priority, type.batch_size)
         if claim is not None:
             return claim.id
     return None

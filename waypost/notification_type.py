@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from waypost.runtime import Runtime
 
 
+BATCH_SIZE = 500  # a run costs about 0.1 s whatever it does, and this many orders take a few seconds
+
+
 class Category(StrEnum):
     """Why people receive a type; decides what they may turn off and what goes first."""
 
@@ -136,6 +139,7 @@ class NotificationType:
     request: the shape of its requests, when it offers more than Request[facts] does.
     cron: when its deployment is scheduled, until somebody changes that in the Prefect UI.
     priority: its lane; unset, the category's: codes and alerts are urgent, digests are bulk.
+    batch_size: how many notifications a run carries at most: all their messages are in memory at once.
     runs_at_once: how many Prefect runs of it, of one priority, a worker has in flight at most; what is
         accepted meanwhile is the next run, so a flood becomes a few large ones.
     when_in_doubt: what to do when a provider may or may not have taken it.
@@ -165,6 +169,7 @@ class NotificationType:
     attachments: Attacher | None = None
     finished: Callable[[Any], bytes] | None = None
     priority: Priority | None = None
+    batch_size: int = BATCH_SIZE
     runs_at_once: int = 2
     when_in_doubt: Doubt = Doubt.RESEND
 

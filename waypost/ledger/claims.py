@@ -28,10 +28,11 @@ from waypost.ledger.many import among
 from waypost.ledger.notices import announce_work
 from waypost.ledger.tables import IN_HAND, WAITING, batches, holds, notifications, recipients
 from waypost.notification import Notification, Person
+from waypost.notification_type import BATCH_SIZE
 from waypost.priority import Priority
 from waypost.states import State
 
-CLAIM_LIMIT = 500
+CLAIM_LIMIT = BATCH_SIZE
 logger = logging.getLogger("waypost.ledger")
 
 

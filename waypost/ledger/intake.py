@@ -13,7 +13,6 @@ from waypost.clock import now
 from waypost.ids import new_id
 from waypost.ledger.batches import announced, open_batch
 from waypost.ledger.candidate import Candidate
-from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.ledger.engine import Ledger
 from waypost.ledger.grouping import count_repeats
 from waypost.ledger.idempotency import answer_repeats, answer_twins
@@ -71,8 +70,8 @@ class _Undone(Exception):
 async def accept_for_run(
     ledger: Ledger, type: NotificationType, requests: Sequence[AnyRequest], flow_run_id: UUID | None
 ) -> tuple[UUID, list[Receipt]]:
-    """Accept what a run brought along, and claim for it what is due at once (at most 500; the rest goes
-    to other runs). Answers its batch, for `claims.take`."""
+    """Accept what a run brought along, and claim for it what is due at once (at most the type's batch; the
+    rest goes to other runs). Answers its batch, for `claims.take`."""
     candidates = [Candidate(type, request) for request in requests]
     fresh = new_id()
 
@@ -104,8 +103,8 @@ def _accept(
     fresh = [candidate for candidate in candidates if candidate.open]
     _remember_recipients(connection, fresh, moment)
     rows = [_row(candidate, intake, moment) for candidate in fresh]
-    if claimed_by is not None:
-        _claim(rows, claimed_by, moment)
+    if claimed_by is not None and candidates:
+        _claim(rows, claimed_by, moment, candidates[0].type.batch_size)
     if rows:
         insert_many(connection, notifications, rows)
         insert_many(connection, tags, [row for candidate in fresh for row in _tags(candidate)])
@@ -116,9 +115,9 @@ def _accept(
     return [candidate.receipt for candidate in candidates if candidate.receipt is not None]
 
 
-def _claim(rows: list[dict[str, Any]], batch: UUID, moment: datetime) -> None:
+def _claim(rows: list[dict[str, Any]], batch: UUID, moment: datetime, most: int) -> None:
     due = [row for row in rows if row["state"] is State.ACCEPTED and row["due_at"] <= moment]
-    for row in due[:CLAIM_LIMIT]:
+    for row in due[:most]:
         row.update(state=State.CLAIMED, batch_id=batch)
 
 

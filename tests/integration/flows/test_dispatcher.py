@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -226,10 +227,11 @@ async def test_what_is_urgent_goes_directly_when_prefect_takes_no_run_of_it(benc
     assert len(bench.primary.sent) == 1
 
 
-async def test_a_batch_that_was_filled_up_lets_the_next_run_start(bench, client, dispatching, monkeypatch):
-    monkeypatch.setattr("deployments.dispatcher.CLAIM_LIMIT", 3)
+async def test_a_batch_that_was_filled_up_lets_the_next_run_start(bench, client, dispatching):
     ledger = bench.runtime.ledger
     async with dispatching() as dispatcher:
+        small = replace(find("order-confirmation").type, batch_size=3)
+        dispatcher.types = {**dispatcher.types, small.name: small}
         await accepted(bench, "order-confirmation", order("first"))
         await dispatcher.turn()
         [first] = await rows(ledger, batches)
@@ -237,6 +239,16 @@ async def test_a_batch_that_was_filled_up_lets_the_next_run_start(bench, client,
         await claims.take(ledger, first.type, first.id, limit=3)
         await dispatcher.turn()
     assert [row.size for row in await rows(ledger, batches)] == [3, 2]
+
+
+async def test_a_run_carries_no_more_than_a_batch_of_its_type(bench, client, dispatching):
+    async with dispatching() as dispatcher:
+        small = replace(find("order-confirmation").type, batch_size=3)
+        dispatcher.types = {**dispatcher.types, small.name: small}
+        await accepted(bench, "order-confirmation", *(order(str(n)) for n in range(7)))
+        await dispatcher.turn()
+        await dispatcher.turn()
+    assert [row.size for row in await rows(bench.runtime.ledger, batches)] == [3, 3]
 
 
 async def test_what_a_concurrency_limit_governs_is_left_to_prefect(client, dispatching):
