@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from datetime import UTC, datetime
+from itertools import count
 from uuid import UUID
 
 import dkim
@@ -171,6 +172,7 @@ SEED = b64encode(ED.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption(
         (der(ED), "ed25519-sha256"),
         (SEED, "ed25519-sha256"),
     ],
+    ids=count(),  # keys differ from run to run
 )
 @pytest.mark.parametrize("in_a_file", [False, True])
 def test_a_key_is_read_in_every_usual_form(tmp_path, value, algorithm, in_a_file):
@@ -219,6 +221,7 @@ SHORT = rsa.generate_private_key(65537, 1024)
         (SEED, "s", "no domain", "WAYPOST_DKIM_DOMAIN is not a domain"),
         ("", "s", "shop.example", "WAYPOST_DKIM_KEY is not set"),
     ],
+    ids=count(),
 )
 def test_a_key_that_cannot_be_used_is_named_by_its_setting_and_never_repeated(keys, selectors, domain, why):
     with pytest.raises(KeyUnusable) as refused:

@@ -36,7 +36,6 @@ def pipelining(request):
         {"EHLO": drop},
         {"EHLO": saying(b"garbage\r\n")},
     ],
-    ids=str,
 )
 async def test_a_server_that_does_not_let_us_in_is_unavailable(bent, smtp, write, bends):
     server = bent(**bends)
@@ -185,7 +184,7 @@ async def test_a_connection_in_doubt_takes_no_other_message(bent, smtp, write, v
     assert b"next" in server.contents[0]
 
 
-@pytest.mark.parametrize("bends", [{"RCPT": silence}, {"RCPT": "550 5.1.1 no", "RSET": silence}], ids=str)
+@pytest.mark.parametrize("bends", [{"RCPT": silence}, {"RCPT": "550 5.1.1 no", "RSET": silence}])
 async def test_a_cancelled_attempt_closes_its_connection(bent, smtp, write, bends):
     server = bent(**bends)
     channel = await smtp(server, "?connections=1")

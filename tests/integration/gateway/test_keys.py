@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
+from itertools import count
 
 import pytest
 import sqlalchemy as sa
@@ -37,6 +38,7 @@ def bearer(key: str) -> dict[str, str]:
         "Bearer " + "x" * 20_000,
         b"Bearer \xff\xfe",
     ],
+    ids=count(),
 )
 async def test_what_is_no_key_opens_nothing(site, authorization):
     headers = {} if authorization is None else {"authorization": authorization}
