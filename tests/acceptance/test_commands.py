@@ -36,7 +36,7 @@ def test_a_line_that_is_not_json_is_named(up):
 def test_an_unknown_type_lists_those_there_are(up):
     done, _ = up.send("order-conformation", order("C-1"))
     assert done.returncode == 1
-    assert "alert, digest, order-confirmation, signup-verification" in done.stderr
+    assert "alert, digest, message, order-confirmation, signup-verification" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -249,7 +249,7 @@ def test_hold_and_release_say_how_many_wait(run):
 def test_an_unknown_type_lists_those_there_are(run, verb):
     done = run(verb, "order-conformation")
     assert done.returncode == 1
-    assert "alert, digest, order-confirmation, signup-verification" in done.stderr
+    assert "alert, digest, message, order-confirmation, signup-verification" in done.stderr
 
 
 @pytest.mark.parametrize(
