@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -52,27 +54,48 @@ async def postgres_url(postgres_server: str) -> AsyncIterator[str]:
     server = await asyncpg.connect(postgres_server)
     await server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     await server.execute(f'CREATE DATABASE "{name}"')
-    yield postgres_server.rpartition("/")[0] + f"/{name}"
+    url = postgres_server.rpartition("/")[0] + f"/{name}"
+    await _migrate(url)
+    yield url
     await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await server.close()
 
 
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger in a file with nothing in it, to be copied: its migrations take half a second."""
+    file = tmp_path_factory.mktemp("empty") / "ledger.db"
+    asyncio.run(_migrate(f"sqlite:///{file}"))
+    return file
+
+
+async def _migrate(url: str) -> None:
+    ledger = open_ledger(with_async_driver(url))
+    await ledger.upgrade()
+    await ledger.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database, once on each."""
+    """The URL of a database with the ledger's tables, once on each."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'ledger.db'}"
+        file = shutil.copy(request.getfixturevalue("empty_ledger"), tmp_path / "ledger.db")
+        yield f"sqlite:///{file}"
     else:
         yield request.getfixturevalue("postgres_url")
+
+
+def _empty(connection: sa.Connection) -> None:
+    """Deleting a few rows takes a tenth of the time that TRUNCATE takes."""
+    for table in reversed(metadata.sorted_tables):
+        connection.execute(sa.delete(table))
 
 
 @pytest.fixture
 async def ledger(database: str) -> AsyncIterator[Ledger]:
     """An empty ledger on each database."""
     opened = open_ledger(with_async_driver(database))
-    await opened.upgrade()
     if opened.is_postgres:
-        tables = ", ".join(metadata.tables)
-        await opened.write(lambda connection: connection.execute(sa.text(f"TRUNCATE {tables} CASCADE")))
+        await opened.write(_empty)
     yield opened
     await opened.close()

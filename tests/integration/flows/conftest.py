@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from deployments import embedded
 from deployments.farewell import flush_prefect
 from waypost.channels.memory import MemoryChannel
-from waypost.ledger import open_ledger
 from waypost.runtime import Runtime
 from waypost.settings import Settings
 
@@ -54,12 +54,10 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(server: Server) -> AsyncIterator[Bench]:
+async def bench(server: Server, empty_ledger: Path) -> AsyncIterator[Bench]:
     settings = Settings(templates=Path(__file__).parents[2] / "templates")
     settings.home.mkdir(parents=True, exist_ok=True)
-    ledger = open_ledger(settings.ledger_url)
-    await ledger.upgrade()
-    await ledger.close()
+    shutil.copy(empty_ledger, settings.home / "ledger.db")
     channels = [
         MemoryChannel("primary"),
         MemoryChannel("backup"),

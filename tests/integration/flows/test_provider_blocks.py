@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 
 import pytest
 from asks import order
@@ -20,7 +21,7 @@ from deployments.registry import find
 from deployments.serve import serve
 from tasks.provider_block import WaypostProvider
 from waypost import Recipient, Request
-from waypost.ledger import intake, open_ledger
+from waypost.ledger import intake
 from waypost.runtime import Runtime
 from waypost.settings import Settings
 
@@ -56,12 +57,10 @@ class Blocks:
 
 
 @pytest.fixture
-async def settings(server, tmp_path):
+def settings(server, empty_ledger, tmp_path):
     made = Settings(home=tmp_path / "home", templates="tests/templates")
     made.home.mkdir(parents=True, exist_ok=True)
-    ledger = open_ledger(made.ledger_url)
-    await ledger.upgrade()
-    await ledger.close()
+    shutil.copy(empty_ledger, made.home / "ledger.db")
     return made
 
 
