@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+JOBS ?= 3  # tests wait for processes more than they work
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 
@@ -26,7 +26,7 @@ demo: $(READY)  ## Start everything, send samples, show what happened. KEEP=1 le
 	@$(BIN)/python -m waypost.demo $(if $(filter-out 0 no false,$(KEEP)),--keep)
 
 test: $(READY)
-	@echo "test: running every tier, two files at a time; this takes some minutes"
+	@echo "test: running every tier, some files at a time; this takes some minutes"
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
