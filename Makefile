@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Test files at a time: tests wait for processes more than they work.
-JOBS ?= 3
+# Files of acceptance tests at a time: they wait for processes more than they work. The others mind the clock.
+JOBS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 
@@ -27,8 +27,9 @@ demo: $(READY)  ## Start everything, send samples, show what happened. KEEP=1 le
 	@$(BIN)/python -m waypost.demo $(if $(filter-out 0 no false,$(KEEP)),--keep)
 
 test: $(READY)
-	@echo "test: running every tier, some files at a time; this takes some minutes"
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@echo "test: running every tier; this takes some minutes"
+	@$(BIN)/python -m pytest tests/unit tests/integration $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/acceptance $(ARGS)
 
 check: $(READY)
 	@echo "check: ruff, then pyright in strict mode"

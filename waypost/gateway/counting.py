@@ -8,6 +8,7 @@ from collections import Counter as Tally
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from waypost.gateway.problems import Problem
@@ -30,6 +31,7 @@ TAKEN = Counter(
     "waypost_gateway_notifications", "Requests by what became of them", ["type", "outcome"], registry=REGISTRY
 )
 
+_CLIENT_LEFT = 499  # nobody hears it; nginx counts them so
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -65,6 +67,8 @@ class Counted:
 
         try:
             await self._app(scope, receive, sent)
+        except ClientDisconnect:
+            status = _CLIENT_LEFT
         except Exception as error:
             # Only its kind is told to anybody: what it says may hold addresses.
             logger.error("the gateway made a mistake: %s", type(error).__name__)
