@@ -36,8 +36,10 @@ def up(
     """
     from deployments.up import Ports
     from waypost.process import run_until_signalled
+    from waypost.providers import providers
 
     settings = Settings()
+    providers(settings)  # a wrong one is told before anything is started
     ports = Ports(prefect=port, smtp=smtp_port, texts=texts_port, gateway=gateway_port)
     run_until_signalled(lambda stop: _up(settings, ports, stop))
     out.print("stopped; everything is kept, `waypost up` goes on from here")

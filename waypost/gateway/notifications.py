@@ -72,7 +72,9 @@ def router(door: Door) -> APIRouter:
         caller = await door.caller(request)
         found = await _own(door, caller, id, "manage")
         if found.state != State.CANCELLED:
-            await interventions.cancel(door.ledger, Filter(ids=(id,), client=caller.client))
+            await interventions.cancel(
+                door.ledger, Filter(ids=(id,), client=caller.client), by=f"its client, {caller.client}"
+            )
             found = await _own(door, caller, id, "manage")
         if found.state != State.CANCELLED:
             raise Problem("not-cancellable", f"it is {found.state}: {_why_not(found)}")

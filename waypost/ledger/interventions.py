@@ -152,19 +152,21 @@ async def retry(
     return await _each(ledger, filter, RETRIED, able, afresh, "retried by a person", progress)
 
 
-async def cancel(ledger: Ledger, filter: Filter, progress: Progress = lambda done: None) -> Counter[State]:
+async def cancel(
+    ledger: Ledger, filter: Filter, progress: Progress = lambda done: None, by: str = "a person"
+) -> Counter[State]:
     """Withdraw what `filter` means and has not gone; the items of a digest go with it. Answers how many
-    of each state were."""
+    of each state were. by: who did, for those who ask later."""
 
     def withdraw(
         connection: sa.Connection, ids: Sequence[UUID], state: State, moment: datetime
     ) -> list[UUID]:
-        values = {"state": State.CANCELLED, "reason": "cancelled by a person", "finished_at": moment}
+        values = {"state": State.CANCELLED, "reason": f"cancelled by {by}", "finished_at": moment}
         moved = _move(connection, ids, state, values)
         share_end(connection, moved, values)
         return moved
 
-    return await _each(ledger, filter, CANCELLED, (), withdraw, "cancelled by a person", progress)
+    return await _each(ledger, filter, CANCELLED, (), withdraw, f"cancelled by {by}", progress)
 
 
 # Changes those that are still in a state, at a moment; answers which.

@@ -95,7 +95,7 @@ async def test_a_client_is_told_what_became_of_its_notification(open_site, endpo
         "id": sent.json()["id"],
         "type": "order-confirmation",
         "state": "cancelled",
-        "reason": "cancelled by a person",
+        "reason": "cancelled by its client, shop",
         "tags": ["spring"],
     }
     assert post.headers["content-type"] == "application/json"
