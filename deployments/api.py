@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import urlsplit
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.settings import get_current_settings
+from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 
 WRONG = (401, 403, 404, 405)  # what a server answers that is none of Prefect's, or does not know us
-ANSWERS_WITHIN = 3.0
+ANSWERS_WITHIN = 5.0  # seconds that it has to say that it is well
 WHERE_UP_WOULD_BE = "http://127.0.0.1:4200/api"
 
 
@@ -30,9 +32,10 @@ def api_url() -> str:
 async def prefect_answers() -> bool:
     """Whether the API answers, and well."""
     try:
-        async with httpx.AsyncClient(timeout=ANSWERS_WITHIN) as client:
-            return (await client.get(f"{api_url()}/health")).is_success
-    except (httpx.HTTPError, httpx.InvalidURL):
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            async with asyncio.timeout(ANSWERS_WITHIN), prefect_client() as client:
+                return await client.api_healthcheck() is None
+    except (httpx.HTTPError, PrefectException, TimeoutError):
         return False
 
 

@@ -222,9 +222,7 @@ class Dispatcher:
         """What is urgent does not wait for Prefect any longer."""
         for lane in await claims.lanes(self.ledger, self.types):
             if lane.priority is Priority.URGENT and lane.due_at <= now() and self._has_room(lane):
-                claim = await claims.reserve(
-                    self.ledger, lane.type, lane.priority, self.types[lane.type].batch_size
-                )
+                claim = await self._reserve(lane)
                 if claim is not None:
                     self._claimed(claim).direct = asyncio.create_task(self._deliver(claim))
         for flight in self._flights.values():

@@ -10,12 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import httpx
-from prefect.exceptions import PrefectException
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from pydantic import ValidationError
 
-from deployments.api import prefect_client
+from deployments.api import prefect_answers
 from deployments.registry import Registered
 from waypost.ids import new_id
 from waypost.ledger import Ledger, holds, intake, reading
@@ -28,7 +25,6 @@ from waypost.states import TERMINAL, State
 # A notification in one of these has ended, or waits for something that is not a run.
 SETTLED = frozenset({*TERMINAL, State.DEFERRED, State.HELD})
 STUCK_AFTER = 15.0
-ANSWERS_WITHIN = 5.0  # seconds that the Prefect API has to say that it is well
 SAFE = "What was accepted is safe in the ledger"
 NOBODY = (
     f"no worker takes it up. {SAFE}, and goes out when a worker runs: "
@@ -190,21 +186,12 @@ async def _hindrance(ledger: Ledger, sent: Submission) -> str:
             return f"{sent.type} is held ({why}). {SAFE}, and `waypost release {sent.type}` lets it go out"
     if not seems_stuck(sent):
         return ""
-    if not await _prefect_answers():
+    if not await prefect_answers():
         return AWAY
     if not await reading.in_hand(ledger, sent.type):
         return NOBODY
     sent.moved_at = time.monotonic()  # somebody is at it: look again later
     return ""
-
-
-async def _prefect_answers() -> bool:
-    try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-            async with asyncio.timeout(ANSWERS_WITHIN), prefect_client() as client:
-                return await client.api_healthcheck() is None
-    except (httpx.HTTPError, PrefectException, TimeoutError):
-        return False
 
 
 def seems_stuck(sent: Submission) -> bool:

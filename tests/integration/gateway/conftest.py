@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 import pytest
+from submitting import Post, posting
 
 from deployments.api import prefect_answers
 from deployments.registry import registered
@@ -97,3 +98,15 @@ def site_with(ledger: Ledger) -> Callable[..., AbstractAsyncContextManager[Site]
 async def shop(site: Site) -> httpx.AsyncClient:
     """A client that may do everything."""
     return await site.client()
+
+
+@pytest.fixture
+async def post(ledger: Ledger) -> AsyncIterator[Post]:
+    """A gateway that mails are submitted to, in the clear."""
+    async with posting(ledger) as running:
+        yield running
+
+
+@pytest.fixture
+async def key(post: Post) -> str:
+    return await post.key()

@@ -8,24 +8,13 @@ import json
 import pytest
 from asks import order
 from ledgers import rows, run_sql
-from submitting import SENDER, letter, posting
+from submitting import SENDER, letter
 
 from waypost.ledger.tables import idempotency_keys, tags
 
 pytestmark = pytest.mark.anyio
 
 ORDER = json.dumps(order("A-1")["data"])
-
-
-@pytest.fixture
-async def post(ledger):
-    async with posting(ledger) as running:
-        yield running
-
-
-@pytest.fixture
-async def key(post):
-    return await post.key()
 
 
 async def test_what_is_answered_is_a_notification_that_holds_the_mail(post, key):

@@ -21,17 +21,6 @@ def files(tmp_path_factory):
     return self_signed(tmp_path_factory.mktemp("certificate"))
 
 
-@pytest.fixture
-async def post(ledger):
-    async with posting(ledger) as running:
-        yield running
-
-
-@pytest.fixture
-async def key(post):
-    return await post.key()
-
-
 @pytest.mark.parametrize("implicit", [False, True])
 async def test_a_mail_comes_in_by_tls(ledger, files, implicit):
     async with posting(ledger, files, implicit) as post:

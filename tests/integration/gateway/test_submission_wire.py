@@ -19,17 +19,6 @@ RCPT = b"RCPT TO:<ada@a.example>\r\n"
 SMUGGLED = MAIL + b"RCPT TO:<victim@a.example>\r\nDATA\r\n" + HEAD + b"smuggled\r\n.\r\n"
 
 
-@pytest.fixture
-async def post(ledger):
-    async with posting(ledger) as running:
-        yield running
-
-
-@pytest.fixture
-async def key(post):
-    return await post.key()
-
-
 def until_data(key):
     return b"EHLO app\r\n", plain(key), MAIL + RCPT + b"DATA\r\n"
 
