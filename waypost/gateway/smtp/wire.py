@@ -156,7 +156,8 @@ class Wire(asyncio.Protocol):
         self._closing = True
         transport.resume_reading()
         if transport.can_write_eof():
-            transport.write_eof()
+            with suppress(OSError):  # it was reset, and its loss is yet to be told
+                transport.write_eof()
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGERS_SECONDS):
                 await self._lost.wait()
