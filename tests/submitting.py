@@ -47,7 +47,6 @@ class Post:
     port: int = 0
     trusts: ssl.SSLContext | None = None
     implicit: bool = False
-    callers: Callers | None = None
 
     async def key(self, client: str = "shop", *scopes: str, rate: int | None = None) -> str:
         """The text of a new key that works at once."""
@@ -55,7 +54,6 @@ class Post:
         given = list(scopes or ("send", "read"))
         made = ApiKey(minted.id, client, given, rate, now(), None, None, minted.secret_hash)
         await api_keys.add(self.ledger, made)
-        self.callers._read_at = float("-inf")
         return minted.text
 
     @contextmanager
@@ -127,12 +125,11 @@ async def posting(
     certificate = tls_context(files.certificate, files.key) if files else None
     senders = Senders.of(Settings(submission_senders=str(options.pop("senders", ""))))
     intake = Intake(options.pop("written_to", ledger), registered(), senders)
-    callers = Callers(ledger)
     site = Site(
-        intake, callers, certificate=certificate, in_the_clear=certificate is None,
+        intake, Callers(ledger), certificate=certificate, in_the_clear=certificate is None,
         **{"most": 10_000_000, **options},
     )  # fmt: skip
     async with listening(site, Listens("127.0.0.1", 0, implicit), asyncio.Event()) as found:
         trusts = ssl.create_default_context(cafile=str(files.certificate)) if files else None
-        yield Post(ledger, found.port, trusts, implicit, callers)
+        yield Post(ledger, found.port, trusts, implicit)
     await intake.close()

@@ -18,7 +18,7 @@ from waypost.ledger import NotRecorded, reading
 from waypost.ledger.recorder import Begin, Finish
 from waypost.line import Line
 from waypost.notification import Delivery, Message, Rendered
-from waypost.notification_type import NotificationType
+from waypost.notification_type import Category, NotificationType
 from waypost.outcome import Outcome, Phase, Verdict
 from waypost.policy import Decision
 from waypost.priority import Priority
@@ -69,6 +69,10 @@ class Dispatch:
         ]
         self.route = steps(self.type.route, allowed)
         self._weights = {name: one.weight for name, one in terms.items() if one.weight}
+
+    @property
+    def _digest(self) -> bool:
+        return self.type.category is Category.DIGEST
 
     @property
     def _priority(self) -> Priority:
@@ -364,6 +368,7 @@ class Dispatch:
             step=delivery.step,
             attempt=begin.id,
             outcome=outcome,
+            digest=self._digest,
         )
 
     async def _settle(self, decided: Sequence[tuple[Delivery, Decision]]) -> list[Delivery]:
@@ -378,7 +383,11 @@ class Dispatch:
             settled.append(replace(delivery, state=decision.state, reason=reason, refused=goes_on, said=said))
             if not goes_on:
                 ended = replace(decision, reason=reason)
-                finishes.append(Finish(delivery.notification.id, self.batch, ended, step=delivery.step))
+                finishes.append(
+                    Finish(
+                        delivery.notification.id, self.batch, ended, step=delivery.step, digest=self._digest
+                    )
+                )
         await self.runtime.recorder.finish_all(finishes)
         return settled
 

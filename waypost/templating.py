@@ -112,7 +112,8 @@ class Templates:
             if name.endswith(".mjml"):
                 source = self._html_of(source)
             code = environment.compile(put_in_place(environment.parse(source)))
-            return jinja2.Template.from_code(environment, code, environment.make_globals(None))
+            # A dict, not the chain of dicts that Jinja makes: all of it is copied for every part of a mail.
+            return jinja2.Template.from_code(environment, code, dict(environment.globals))
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(f"{where}, line {error.lineno}: {error.message}") from None
         except Exception as error:  # the MJML compiler raises bare exceptions
@@ -178,9 +179,11 @@ def _plain_letters(html: str) -> str:
 
 def _raw(html: str) -> Iterator[str]:
     """What stands in style sheets and scripts; one that is not closed in small letters goes to the end."""
-    for found in _RAW.finditer(html):
+    at = 0
+    while found := _RAW.search(html, at):
         end = html.find(f"</{found[1].lower()}", found.end())
         yield html[found.end() : end if end >= 0 else None]
+        at = end if end >= 0 else len(html)
 
 
 _RAW = re.compile(r"<([sS][tT][yY][lL][eE]|[sS][cC][rR][iI][pP][tT])\b")  # three times as fast as re.I

@@ -15,6 +15,7 @@ from waypost.ledger import Ledger, api_keys
 from waypost.ledger.api_keys import ApiKey
 
 LOOKED_AGAIN_SECONDS = 0.5  # a key that was revoked opens nothing a second later
+UNKNOWN_SECONDS = 0.05  # for a key not seen yet: it may be new, or guesses that must cost little
 
 logger = logging.getLogger("waypost.gateway")
 
@@ -46,7 +47,8 @@ class Caller:
 
 
 class Callers:
-    """Every key that works, read again from the ledger twice a second while there are requests.
+    """Every key that works, read again from the ledger twice a second while there are requests, and for one
+    that was made since.
 
     tokens: who a bearer token that is no key speaks for, if the settings name an issuer of such.
     """
@@ -81,13 +83,22 @@ class Callers:
 
     async def by_key(self, id: str, secret: str) -> Caller:
         """The caller of a key that works. Raises Problem."""
-        if asyncio.get_running_loop().time() - self._read_at > LOOKED_AGAIN_SECONDS:
-            await self._read()
-        key = self._keys.get(id)
+        key = await self._find(id)
         right = keys.matches(secret, key.secret_hash if key else b"")
         if key is None or not right or not key.works(now()):
             raise _no_such_key()
         return Caller(key.client, tuple(key.scopes), key.id, key.rate)
+
+    async def _find(self, id: str) -> ApiKey | None:
+        clock = asyncio.get_running_loop().time
+        came = clock()
+        if came - self._read_at > LOOKED_AGAIN_SECONDS:
+            await self._read()
+        while id not in self._keys and self._read_at < came:
+            await asyncio.sleep(self._read_at + UNKNOWN_SECONDS - clock())
+            if self._read_at < came:  # else another who waited has read them
+                await self._read()
+        return self._keys.get(id)
 
     async def _read(self) -> None:
         """Once for all who wait for it; who waits does not end it for the others."""

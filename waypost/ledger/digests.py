@@ -19,7 +19,7 @@ from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
 from waypost.ledger.notices import announce_work
 from waypost.ledger.tables import HELD, batches, notifications
-from waypost.notification_type import NotificationType
+from waypost.notification_type import Category, NotificationType
 from waypost.states import State
 
 RECIPIENTS_AT_ONCE = 200
@@ -51,8 +51,11 @@ async def bundle(
 
     compose: makes the digest's facts (as JSON) from one recipient's items, oldest first.
     Window and notification are one transaction per 200 recipients: a crash leaves items either held
-    or in a digest that is accepted, and two runs at once cannot both take an item.
+    or in a digest that is accepted, and two runs at once cannot both take an item. Raises ValueError for a
+    type that is no digest: its items would not share its end.
     """
+    if digest.category is not Category.DIGEST:
+        raise ValueError(f"{digest.name} bundles {of}: declare it with category=Category.DIGEST")
 
     def make_batch(connection: sa.Connection) -> UUID:
         known = announced(connection, flow_run_id)

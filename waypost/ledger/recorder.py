@@ -46,7 +46,10 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The state a notification moves to, and the outcome of the attempt that moved it, if any."""
+    """The state a notification moves to, and the outcome of the attempt that moved it, if any.
+
+    digest: whether it may have items, which share its end.
+    """
 
     notification_id: UUID
     batch: UUID
@@ -54,6 +57,7 @@ class Finish:
     step: int = 0
     attempt: UUID | None = None
     outcome: Outcome | None = None
+    digest: bool = True
     finished_at: datetime = field(default_factory=now)
 
 
@@ -197,13 +201,14 @@ _UNANSWERED = attempts.c.finished_at.is_(None)
 
 def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set[UUID]:
     """One UPDATE for all that end alike; deferrals and failures differ in reason and time."""
-    alike: defaultdict[tuple[UUID, str, datetime | None, int, bool, bool], list[Finish]] = defaultdict(list)
+    alike: defaultdict[tuple[UUID, str, datetime | None, int, bool, bool, bool], list[Finish]]
+    alike = defaultdict(list)
     for finish in members:
         decision = finish.decision
-        counts = (_doubtful(finish), _put_off(finish))
-        alike[finish.batch, decision.reason, decision.due, finish.step, *counts].append(finish)
+        kind = (_doubtful(finish), _put_off(finish), finish.digest)
+        alike[finish.batch, decision.reason, decision.due, finish.step, *kind].append(finish)
     written: set[UUID] = set()
-    for (batch, reason, due, step, doubtful, put_off), group in alike.items():
+    for (batch, reason, due, step, doubtful, put_off, digest), group in alike.items():
         ids = [finish.notification_id for finish in group]
         values: dict[str, Any] = {
             "state": state,
@@ -231,7 +236,7 @@ def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set
         if changed != len(ids):
             moved = _now_in(connection, state, batch, ids)
         written.update(moved)
-        if state in TERMINAL:
+        if digest and state in TERMINAL:
             share_end(connection, moved, values)
     return written
 

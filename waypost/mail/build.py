@@ -80,7 +80,7 @@ def build(
         mailbox("To", to, to_name),
         *((reply_to(extras.reply_to),) if extras.reply_to else ()),
         text("Subject", subject),
-        f"Date: {format_datetime(date)}",
+        _date(date.replace(microsecond=0)),
         f"Message-ID: {message_id(id, sender)}",
         *unsubscribe.lines(extras.list_unsubscribe, extras.one_click),
         "MIME-Version: 1.0",
@@ -91,6 +91,12 @@ def build(
     if len(lines) > MAX_LINE and any(len(line) > MAX_LINE for line in lines.split(b"\r\n")):
         raise HeaderError(f"a header line is longer than {MAX_LINE} characters")
     return lines + body(id, plain, html, extras.attachments)
+
+
+@lru_cache(16)
+def _date(date: datetime) -> str:
+    """Of the second it was: a thousand mails are built in one."""
+    return f"Date: {format_datetime(date)}"
 
 
 @lru_cache(16)

@@ -46,7 +46,6 @@ class Site:
             secret_hash=minted.secret_hash,
         )
         await api_keys.add(self.ledger, made)
-        await asyncio.sleep(more.get("settle", 0.6))  # the gateway reads keys twice a second
         return minted.text
 
     async def client(self, client: str = "shop", *scopes: str, **more: object) -> httpx.AsyncClient:

@@ -87,6 +87,12 @@ async def test_a_key_makes_as_many_requests_as_it_may_and_then_waits(site):
     assert (await client.get(ROUTE)).status_code == 200
 
 
+async def test_a_key_works_as_soon_as_it_is_made(site):
+    assert (await (await site.client()).get(ROUTE)).status_code == 200
+    for _ in range(3):
+        assert (await (await site.client()).get(ROUTE)).status_code == 200
+
+
 async def test_the_limit_of_one_key_is_no_others(site):
     slow, other = await site.client(rate=1), await site.client()
     await asyncio.gather(*(slow.get(ROUTE) for _ in range(5)))
@@ -104,7 +110,7 @@ async def test_a_thousand_wrong_keys_cost_few_queries_and_no_one_elses_turn(site
     assert {(await right.get(ROUTE)).status_code for _ in range(10)} == {200}
     assert [await each for each in guessing] == [100] * 10
     reads = [one for one in asked if one.startswith("SELECT api_keys.")]
-    assert len(reads) <= 2 * (time.monotonic() - began) + 2  # twice a second, whoever asks
+    assert len(reads) <= 20 * (time.monotonic() - began) + 2  # a second, whoever asks
 
 
 async def guesses(url: str, count: int) -> int:

@@ -148,7 +148,9 @@ async def test_a_run_whose_batch_was_announced_uses_that_one(ledger):
 
 
 async def test_what_is_more_than_a_run_may_hold_goes_to_others(ledger):
-    batch, _ = await accept_for_run(ledger, replace(NOTE, batch_size=3), [ask(to=f"r{n}") for n in range(5)], None)
+    batch, _ = await accept_for_run(
+        ledger, replace(NOTE, batch_size=3), [ask(to=f"r{n}") for n in range(5)], None
+    )
     assert len((await take(ledger, "note", batch)).notifications) == 3
     assert (await reserved(ledger)).size == 2
 
