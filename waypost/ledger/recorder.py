@@ -23,7 +23,7 @@ from waypost.ledger.engine import Ledger, NotRecorded
 from waypost.ledger.group_commit import GroupCommit
 from waypost.ledger.items import share_end
 from waypost.ledger.many import among, insert_many, update_many
-from waypost.ledger.tables import IN_HAND, attempts, notifications
+from waypost.ledger.tables import attempts, in_hand_of, notifications
 from waypost.outcome import Outcome, Verdict
 from waypost.policy import Decision
 from waypost.states import TERMINAL, State
@@ -140,8 +140,7 @@ def _write_begins(connection: sa.Connection, begins: Sequence[Begin], again: boo
             sa.update(notifications)
             .where(
                 among(notifications.c.id, [begin.notification_id for begin in members]),
-                notifications.c.batch_id == batch,
-                IN_HAND,
+                in_hand_of(batch),
             )
             .values(state=State.SENDING, step=step, tries=notifications.c.tries + 1)
             .returning(notifications.c.id, notifications.c.tries)
@@ -224,8 +223,7 @@ def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set
             sa.update(notifications)
             .where(
                 among(notifications.c.id, ids),
-                notifications.c.batch_id == batch,
-                IN_HAND,
+                in_hand_of(batch),
             )
             .values(**values)
         )
