@@ -27,6 +27,7 @@ from waypost.gateway.counting import Counted
 from waypost.gateway.intake import Declared, Intake
 from waypost.gateway.methods import allowed
 from waypost.gateway.problems import KINDS, Problem
+from waypost.gateway.straight import Straight
 from waypost.gateway.webhook_delivery import delivering
 from waypost.ledger import Ledger
 
@@ -87,6 +88,7 @@ def gateway(
     routers = [part.router(door) for part in _PARTS]
     for router in routers:
         app.include_router(router)
+    app.add_middleware(Straight, routers=routers)
     app.add_middleware(Counted, https=https)
     app.openapi = lambda: openapi.document(app, door.intake)
     _answer_errors(app, routers)

@@ -73,6 +73,7 @@ async def listen(app: Any, where: Listens, stop: asyncio.Event, ready: Callable[
         access_log=False,  # paths hold ids of recipients; /metrics counts
         log_level="warning",
         server_header=False,
+        proxy_headers=False,  # nothing here goes by who a header says it comes from
         timeout_graceful_shutdown=STOPS_WITHIN,
         lifespan="on",
     )
