@@ -70,9 +70,7 @@ class Intake:
             raise Problem("invalid", f"{first.path}: {first.reason}", faults)
         if type.finished is not None and not self.senders.allow(parse(type.finished(request.data)).authors):
             raise Problem("forbidden", NOT_ALLOWED)
-        if key is not None:
-            request = request.model_copy(update={"idempotency_key": key})
-        return Candidate(type, request, caller.client)
+        return Candidate(type, request, caller.client, key)
 
     async def accept(self, candidate: Candidate) -> Receipt:
         """Its receipt, once it is durable. Raises Problem for a conflict, or a ledger that takes nothing."""

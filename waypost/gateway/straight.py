@@ -26,7 +26,8 @@ class Straight:
             (method, route.path): route
             for router in routers
             for route in router.routes
-            if isinstance(route, APIRoute) and list(inspect.signature(route.endpoint).parameters) == ["request"]
+            if isinstance(route, APIRoute)
+            and list(inspect.signature(route.endpoint).parameters) == ["request"]
             for method in route.methods
         }
 

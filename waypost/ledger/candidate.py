@@ -17,7 +17,8 @@ from waypost.states import State
 class Candidate:
     """A request and its type, its own id, and what the ledger already knows of it.
 
-    client: the application it comes from, empty where there is none. extra: repeats counted in it on its
+    client: the application it comes from, empty where there is none. sent_key: an idempotency key that came
+    beside the request; unset, the request's own. extra: repeats counted in it on its
     way in. receipt: its answer, once it has one. twin: who came in the same transaction under the same key
     before it, whose answer is its own.
     """
@@ -25,6 +26,7 @@ class Candidate:
     type: NotificationType
     request: AnyRequest
     client: str = ""
+    sent_key: str | None = None
     id: UUID = field(default_factory=new_id)
     body_hash: bytes = b""
     group: bytes | None = None
@@ -34,7 +36,7 @@ class Candidate:
 
     def __post_init__(self) -> None:
         self.group = self._group_key()
-        if self.request.idempotency_key:
+        if self.key:
             # Without tags it is what it was before there were any.
             left_out = {"idempotency_key", "data", *(() if self.request.tags else ("tags",))}
             rest = self.request.model_dump_json(exclude=left_out, exclude_none=True)
@@ -53,7 +55,8 @@ class Candidate:
     @property
     def key(self) -> tuple[str, str] | None:
         """Its idempotency key, which is its client's."""
-        return (self.client, self.request.idempotency_key) if self.request.idempotency_key else None
+        key = self.sent_key or self.request.idempotency_key
+        return (self.client, key) if key else None
 
     def _group_key(self) -> bytes | None:
         """What it is a repeat by, if it can be one: of the same client alone, whose ids no other may see."""

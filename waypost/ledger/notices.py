@@ -16,6 +16,7 @@ from waypost.ledger.silence import ANSWERS_WITHIN
 from waypost.process import happens
 
 CHANNEL = "waypost"
+_NOTIFY = sa.text(f"NOTIFY {CHANNEL}")
 WEBHOOKS = "waypost_webhooks"  # told by the trigger that makes their events
 GLANCE_SECONDS = 0.05  # how often SQLite's counter is looked at: some 20 microseconds a look
 RETRY_SECONDS = 1.0
@@ -27,7 +28,7 @@ logger = logging.getLogger("waypost.ledger")
 def announce_work(connection: sa.Connection) -> None:
     """Wake every dispatcher when this transaction commits."""
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))
+        connection.execute(_NOTIFY)
 
 
 @asynccontextmanager
