@@ -28,7 +28,7 @@ class Straight:
             for route in router.routes
             if isinstance(route, APIRoute)
             and list(inspect.signature(route.endpoint).parameters) == ["request"]
-            for method in route.methods
+            for method in route.methods or ()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

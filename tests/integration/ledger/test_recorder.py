@@ -160,3 +160,35 @@ async def test_a_commit_whose_answer_was_lost_is_not_made_twice(ledger, monkeypa
     [attempt] = await attempt_rows(ledger)
     [row] = await rows(ledger)
     assert (len(failed), attempt.number, row.tries) == (1, 1, 1)
+
+
+async def test_what_is_recorded_is_found_by_its_key_however_large_its_batch(ledger):
+    """Not by its batch: to go through all of that for each few of it is its size squared."""
+    batch, [one] = await claimed(ledger)
+    told = []
+
+    def listen(_connection, _cursor, statement, parameters, *_):
+        if statement.startswith("UPDATE notifications"):
+            told.append((statement, parameters))
+
+    engine = getattr(ledger.engine, "sync_engine", ledger.engine)
+    sa.event.listen(engine, "before_cursor_execute", listen)
+    recorder, started = Recorder(ledger), begin(one, batch)
+    await recorder.begin(started)
+    await recorder.finish(
+        Finish(one.id, batch, Decision(State.SENT), attempt=started.id, outcome=TAKEN, digest=False)
+    )
+    assert len(told) == 2
+    explain = "EXPLAIN" if ledger.is_postgres else "EXPLAIN QUERY PLAN"
+
+    def plans(connection):
+        if ledger.is_postgres:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        return [
+            str(connection.exec_driver_sql(f"{explain} {statement}", parameters).all())
+            for statement, parameters in tuple(told)
+        ]
+
+    for plan in await ledger.write(plans):
+        assert "in_hand" not in plan
+        assert "pk_notifications" in plan or "sqlite_autoindex_notifications" in plan
