@@ -65,5 +65,5 @@ async def _deliver(deliveries: Batch[Delivery], retries: int) -> Batch[Delivery]
 def _tell_passed_over(dispatch: Dispatch) -> None:
     """A success over another provider is still a provider that does not work."""
     for (first, then), count in dispatch.passed_over.items():
-        standing = dispatch.runtime.standing(first).describe()
+        standing = dispatch.account.way.standing(first).describe()
         run_logger().warning("%d went through %s, as %s", count, then, standing)

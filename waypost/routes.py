@@ -32,6 +32,8 @@ def in_turn(found: Sequence[Step], weights: Mapping[str, int], id: UUID) -> Sequ
     """The steps as the notification `id` takes them: where providers of a kind have weights, each comes
     first for its share of notifications, and for the same ones whenever it is asked (weighted rendezvous
     hashing), so that a step's number means the same provider at every attempt."""
+    if len(weights) < 2:
+        return found
     weighted: dict[str, list[Step]] = {}
     for step in found:
         if step[1].name in weights:
@@ -53,14 +55,17 @@ def _draw(weight: int, name: str, id: UUID) -> float:
 
 def why_unreached(route: Sequence[str], reached: Sequence[str], served: Sequence[str]) -> str:
     """Why a recipient who has an address for the kinds `reached` cannot be sent to while only the kinds
-    `served` have a provider, and which setting would change that."""
+    `served` have a provider, and what would change that."""
     lacking = [kind for kind in route if kind not in reached]
     unserved = [kind for kind in route if kind in reached and kind not in served]
     if not unserved:
-        return "the provider it was to go to next is set no more: see WAYPOST_SMTP_BACKUP_URL"
+        return "the provider it was to go to next is there no more: see `waypost doctor`"
     settings = " and ".join(dict.fromkeys(map(_setting, unserved)))
     without = f"the recipient has no address for {' or '.join(lacking)}, and " if lacking else ""
-    return f"{without}no provider is set for {' or '.join(unserved)}: see {settings}"
+    return (
+        f"{without}there is no provider for {' or '.join(unserved)}: set {settings}, or save a provider block"
+        " in Prefect"
+    )
 
 
 def _setting(kind: str) -> str:

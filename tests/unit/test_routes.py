@@ -12,6 +12,8 @@ from waypost.settings import Settings
 
 MAIL, BACKUP = MemoryChannel("smtp", "email"), MemoryChannel("smtp-backup", "email")
 SMTP, OTHER = "WAYPOST_SMTP_URL", "WAYPOST_FALLBACK_URL"
+NO_ADDRESS = "the recipient has no address for"
+OR_A_BLOCK = ", or save a provider block in Prefect"
 SMS, ANY = MemoryChannel("sms", "sms"), MemoryChannel("apprise", "*")
 
 
@@ -90,19 +92,19 @@ def test_a_ca_file_that_is_none_is_a_wrong_setting(tmp_path, content):
 @pytest.mark.parametrize(
     ("reached", "served", "why"),
     [
-        ("email sms", "", f"no provider is set for email or sms: see {SMTP} and {OTHER}"),
+        ("email sms", "", f"there is no provider for email or sms: set {SMTP} and {OTHER}{OR_A_BLOCK}"),
         (
             "email",
             "sms",
-            f"the recipient has no address for sms, and no provider is set for email: see {SMTP}",
+            f"{NO_ADDRESS} sms, and there is no provider for email: set {SMTP}{OR_A_BLOCK}",
         ),
         (
             "sms",
             "email",
-            f"the recipient has no address for email, and no provider is set for sms: see {OTHER}",
+            f"{NO_ADDRESS} email, and there is no provider for sms: set {OTHER}{OR_A_BLOCK}",
         ),
-        ("email sms", "email", f"no provider is set for sms: see {OTHER}"),
-        ("email", "email", "the provider it was to go to next is set no more: see WAYPOST_SMTP_BACKUP_URL"),
+        ("email sms", "email", f"there is no provider for sms: set {OTHER}{OR_A_BLOCK}"),
+        ("email", "email", "the provider it was to go to next is there no more: see `waypost doctor`"),
     ],
 )
 def test_why_somebody_is_not_reached_names_the_setting_that_would_change_it(reached, served, why):

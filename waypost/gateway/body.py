@@ -35,7 +35,7 @@ async def read(request: Request, most: int) -> bytes:
 
 
 async def _whole(request: Request, most: int) -> bytes:
-    """As it came; most bodies come in one piece, which the framework's own stream takes twice as long over."""
+    """As it came; most come in one piece, which the framework's own stream takes twice as long over."""
     parts: list[bytes] = []
     size, more = 0, True
     while more:

@@ -1,7 +1,7 @@
 """The straight way to a route: what needs nothing of the framework goes past it.
 
-FastAPI's routing, dependencies and exit stacks are a third of what a post costs; the routes stay declared with
-it, and their own functions answer.
+FastAPI's routing, dependencies and exit stacks are a third of what a post costs; the routes stay declared
+with it, and their own functions answer.
 """
 
 from __future__ import annotations

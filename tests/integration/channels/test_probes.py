@@ -169,14 +169,14 @@ async def test_what_is_in_doubt_stays_with_its_provider_when_their_order_changes
     await runtime.recorder.close()
 
     async def again(*channels):
-        later = Dispatch.of(runtime_of(ledger, *channels), Batch(NOTE, dispatch.batch, members), None)
+        later = Dispatch.of(runtime_of(ledger, *channels), Batch(NOTE, dispatch.account.batch, members), None)
         note = replace(members[0].rendered.notification, in_doubt=1)
         return later, await later.prepare(
             [Delivery(replace(members[0].rendered, notification=note), State.CLAIMED)]
         )
 
     later, [one] = await again(second, first)
-    assert later.route[one.step][1] is first
+    assert later.account.way.step(one)[1] is first
     _, [one] = await again(second)
     assert (one.state, one.reason) == (
         State.DEFERRED,

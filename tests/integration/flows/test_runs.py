@@ -184,7 +184,7 @@ async def put_off(bench, times):
 
 async def test_what_nobody_serves_waits_for_a_setting_longer_each_time(bench):
     row, waits = await put_off(bench, 3)
-    assert row.reason.startswith("the recipient has no address for email, and no provider is set for sms")
+    assert row.reason.startswith("the recipient has no address for email, and there is no provider for sms")
     assert 25 < waits[0] < waits[1] * 0.7 < waits[2] * 0.5
 
 
