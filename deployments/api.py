@@ -39,6 +39,9 @@ async def prefect_answers() -> bool:
         return False
 
 
+_TELLING = (httpx.HTTPStatusError, httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError, RuntimeError)
+
+
 class WrongApi(RuntimeError):
     """What answers is no Prefect API for us. Says what was answered, and what to do."""
 
@@ -48,7 +51,7 @@ async def check(client: PrefectClient) -> None:
     try:
         await client.read_work_pools(limit=1)  # its database too must answer
         await client.raise_for_api_version_mismatch_once()
-    except (httpx.HTTPStatusError, ValueError, RuntimeError) as error:
+    except _TELLING as error:
         if wrong := _wrong(error):
             advice = "set PREFECT_API_URL (it ends in /api) and PREFECT_API_KEY to those of your server"
             raise WrongApi(f"{client.api_url} {wrong}: {advice}") from None
@@ -60,6 +63,8 @@ def _wrong(error: Exception) -> str:
     match error:
         case httpx.HTTPStatusError() if error.response.status_code in WRONG:
             return f"answers {error.response.status_code} {error.response.reason_phrase}"
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL():
+            return "is no address of a server"
         case ValueError():
             return "answers as no Prefect API does"
         case RuntimeError() if error.__cause__ is None:  # else it could not be asked for its version

@@ -64,5 +64,13 @@ async def test_what_answers_nothing_may_be_waited_for():
                 await check(client)
 
 
+@pytest.mark.parametrize("address", ["nonsense", "ftp://127.0.0.1/api"])
+async def test_what_is_no_address_is_told(address):
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        async with PrefectClient(address) as client:
+            with pytest.raises(WrongApi, match="is no address of a server: set PREFECT_API_URL"):
+                await check(client)
+
+
 async def test_the_real_one_is_well(client):
     await check(client)
