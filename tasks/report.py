@@ -26,7 +26,8 @@ ROWS_SHOWN = 500
 async def report(outcomes: Batch[Delivery]) -> Report:
     """Count what became of every notification, and end the batch. The task is named after it, so that
     the run's graph says it; the artifact lists each with its address masked."""
-    made = Report.of(outcomes.type.name, outcomes.id, [delivery.state for delivery in outcomes])
+    states = [delivery.state for delivery in outcomes]
+    made = Report.of(outcomes.type.name, outcomes.id, states, again=sum(map(_again, outcomes)))
     return await step(_report, outcomes, made, task_run_name=f"report: {made}")
 
 
@@ -37,7 +38,7 @@ async def _report(outcomes: Batch[Delivery], made: Report) -> Report:
     await batches.end(runtime.ledger, outcomes.id, ending, str(made), current_flow_run())
     runtime.leases.let_go_of_run(outcomes.id)
     lost = made.states.keys() & {State.FAILED, State.EXPIRED}
-    level = logging.WARNING if lost else logging.INFO
+    level = logging.WARNING if lost or made.again else logging.INFO
     run_logger().log(level, "%s: %s", outcomes.type.name, made)
     if len(outcomes) and not alone():
         await _show(outcomes, made)
@@ -54,6 +55,11 @@ async def _show(outcomes: Batch[Delivery], made: Report) -> None:
         )
     except (httpx.HTTPError, PrefectException) as error:
         run_logger().warning("no table of outcomes: Prefect did not take it (%s)", type(error).__name__)
+
+
+def _again(delivery: Delivery) -> bool:
+    """Whether it was sent, and may have come before: what became of an earlier attempt nobody knows."""
+    return delivery.state is State.SENT and delivery.notification.in_doubt > 0
 
 
 def _worst_first(outcomes: Batch[Delivery]) -> list[Delivery]:
@@ -83,6 +89,11 @@ def _as_is(text: str) -> str:
 def _summary(made: Report) -> str:
     lines = [f"**{made.type}**: {made}", "", "| state | notifications |", "| --- | ---: |"]
     lines += [f"| {state} | {count} |" for state, count in sorted(made.states.items())]
+    if made.again:
+        lines += [
+            "",
+            f"{made.again} of those sent may have come twice: `waypost list --in-doubt` names them.",
+        ]
     if made.total > ROWS_SHOWN:
         lines += [
             "",

@@ -12,16 +12,18 @@ from waypost.states import State
 
 
 class Report(BaseModel):
-    """An account of every notification of a run, by the state it ended in."""
+    """An account of every notification of a run, by the state it ended in. again: of those sent, how many may
+    have come once before, as nobody knows what became of an earlier attempt."""
 
     type: str
     batch: UUID
     states: dict[State, int] = {}
+    again: int = 0
 
     @classmethod
-    def of(cls, type: str, batch: UUID, states: Iterable[State]) -> Report:
+    def of(cls, type: str, batch: UUID, states: Iterable[State], again: int = 0) -> Report:
         """Count `states`."""
-        return cls(type=type, batch=batch, states=dict(Counter(states)))
+        return cls(type=type, batch=batch, states=dict(Counter(states)), again=again)
 
     @property
     def total(self) -> int:
@@ -30,4 +32,5 @@ class Report(BaseModel):
     def __str__(self) -> str:
         if not self.states:
             return "nothing was due"
-        return ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
+        counted = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
+        return f"{counted} ({self.again} perhaps for the second time)" if self.again else counted

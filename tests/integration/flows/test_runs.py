@@ -75,6 +75,14 @@ async def test_in_doubt_never_falls_back(bench):
     assert (await reason_of(bench))[0] == "deferred"
 
 
+async def test_what_may_come_a_second_time_is_said_by_its_run(bench):
+    taken, bench.primary.answer = bench.primary.answer, lambda message: IN_DOUBT
+    await note([ask()])
+    bench.primary.answer = taken
+    await change(bench.runtime.ledger, due_at=now())
+    assert str(await note([])) == "1 sent (1 perhaps for the second time)"
+
+
 async def test_a_recipient_without_mail_is_reached_by_the_next_channel(bench):
     await note([Request[Note](recipient=Recipient(id="phone-only", phone="+15550100"), data=Note())])
     assert [message.address for message in bench.sms.sent] == ["+15550100"]
