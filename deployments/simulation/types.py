@@ -30,11 +30,13 @@ class NoteRequest(Request[Note]):
         return self.digest
 
 
-def _type(name: str, priority: Priority, doubt: Doubt) -> NotificationType:
+def _type(
+    name: str, priority: Priority, doubt: Doubt, category: Category = Category.TRANSACTIONAL
+) -> NotificationType:
     return NotificationType(
         name=name,
         facts=Note,
-        category=Category.TRANSACTIONAL,
+        category=category,
         route=("sms",),
         deadline=timedelta(minutes=5),
         retry=_QUICK,
@@ -46,7 +48,7 @@ def _type(name: str, priority: Priority, doubt: Doubt) -> NotificationType:
 CODE = _type("code", Priority.URGENT, Doubt.RESEND)
 RECEIPT = _type("receipt", Priority.NORMAL, Doubt.HOLD)
 NEWSLETTER = _type("newsletter", Priority.BULK, Doubt.DROP)
-DIGEST = _type("digest", Priority.BULK, Doubt.RESEND)
+DIGEST = _type("digest", Priority.BULK, Doubt.RESEND, Category.DIGEST)
 TYPES = {one.name: one for one in (CODE, RECEIPT, NEWSLETTER, DIGEST)}
 
 

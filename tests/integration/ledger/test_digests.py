@@ -133,3 +133,8 @@ async def test_what_is_bundled_after_its_batch_has_ended_goes_to_other_runs(ledg
     assert await bundle(ledger, DIGEST, "note", late, run) == (batch, 9)
     assert await ends[0]
     assert (await claims.reserve(ledger, "digest", DIGEST.lane)).size == 9
+
+
+async def test_a_type_that_bundles_and_is_no_digest_is_told(ledger):
+    with pytest.raises(ValueError, match="note bundles note: declare it with category"):
+        await bundle(ledger, NOTE, "note", compose)
