@@ -128,8 +128,7 @@ def rotate(
             raise Ended(f"{id} works no more: make another with `waypost keys create {old.client}`")
         expires_at = _in_days(days) if days is not None else _as_long_as(old)
         made = _key(minted, old.client, old.scopes, old.rate, expires_at)
-        await api_keys.add(ledger, made)
-        return made, await api_keys.end(ledger, id, timedelta(hours=overlap))
+        return made, await api_keys.rotate(ledger, id, made, timedelta(hours=overlap))
 
     made, old = _run(work)
     _show(made, minted, as_json)

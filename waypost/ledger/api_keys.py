@@ -38,8 +38,19 @@ class UnknownKey(LookupError):
 
 async def add(ledger: Ledger, key: ApiKey) -> None:
     """Keep a key that was just minted."""
-    row = {column.name: getattr(key, column.name) for column in api_keys.c}
-    await ledger.write(lambda connection: connection.execute(sa.insert(api_keys), row))
+    await ledger.write(lambda connection: connection.execute(sa.insert(api_keys), _row(key)))
+
+
+async def rotate(ledger: Ledger, old: str, new: ApiKey, overlap: timedelta) -> ApiKey:
+    """Keep `new`, and let `old` work for `overlap` beside it and no longer: both, or neither. Answers the old
+    one. Raises UnknownKey."""
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(sa.insert(api_keys), _row(new))
+        connection.execute(_ending(old, now() + overlap))
+
+    await ledger.write(work)
+    return await find(ledger, old)
 
 
 async def every(ledger: Ledger) -> list[ApiKey]:
@@ -67,14 +78,21 @@ async def find(ledger: Ledger, id: str) -> ApiKey:
     return _key(row)
 
 
-async def end(ledger: Ledger, id: str, after: timedelta = timedelta(0)) -> ApiKey:
-    """Let a key work no longer than `after` from now; what ends it sooner stays. Raises UnknownKey."""
-    moment = now() + after
+async def end(ledger: Ledger, id: str) -> ApiKey:
+    """Let a key open nothing any more. Raises UnknownKey."""
+    await ledger.write(lambda connection: connection.execute(_ending(id, now())))
+    return await find(ledger, id)
+
+
+def _ending(id: str, moment: datetime) -> sa.Update:
+    """What ends it sooner stays."""
     table = api_keys
     sooner = sa.or_(table.c.revoked_at.is_(None), table.c.revoked_at > moment)
-    change = sa.update(table).where(table.c.id == id, sooner).values(revoked_at=moment)
-    await ledger.write(lambda connection: connection.execute(change))
-    return await find(ledger, id)
+    return sa.update(table).where(table.c.id == id, sooner).values(revoked_at=moment)
+
+
+def _row(key: ApiKey) -> dict[str, Any]:
+    return {column.name: getattr(key, column.name) for column in api_keys.c}
 
 
 def _key(row: Any) -> ApiKey:
