@@ -17,6 +17,7 @@ from waypost.gateway import tls
 from waypost.gateway.heads import BoundedHeads
 from waypost.ledger import Ledger, api_keys
 
+KEPT_OPEN = 75  # seconds without a request: closed sooner, it may be just when a client takes it up again
 STOPS_WITHIN = 8  # seconds that requests under way are given at a stop
 
 
@@ -74,6 +75,7 @@ async def listen(app: Any, where: Listens, stop: asyncio.Event, ready: Callable[
         log_level="warning",
         server_header=False,
         proxy_headers=False,  # nothing here goes by who a header says it comes from
+        timeout_keep_alive=KEPT_OPEN,
         timeout_graceful_shutdown=STOPS_WITHIN,
         lifespan="on",
     )
