@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Files of acceptance tests at a time: they wait for processes more than they work. The others mind the clock.
+# Files at a time of what waits for processes and clients more than it works; the others mind the clock.
 JOBS ?= 2
+PATIENT := tests/integration/gateway tests/integration/simulation tests/acceptance
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 
@@ -28,8 +29,8 @@ demo: $(READY)  ## Start everything, send samples, show what happened. KEEP=1 le
 
 test: $(READY)
 	@echo "test: running every tier; this takes some minutes"
-	@$(BIN)/python -m pytest tests/unit tests/integration $(ARGS)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/acceptance $(ARGS)
+	@$(BIN)/python -m pytest tests/unit tests/integration $(PATIENT:%=--ignore=%) $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PATIENT) $(ARGS)
 
 check: $(READY)
 	@echo "check: ruff, then pyright in strict mode"
