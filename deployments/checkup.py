@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -30,7 +31,7 @@ from waypost.ledger.reach import ADVICE, LedgerUnreachable
 from waypost.mail.dkim_keys import KeyUnusable
 from waypost.providers import providers
 from waypost.routes import steps
-from waypost.settings import Settings
+from waypost.settings import Settings, unknown
 from waypost.signing import dkim_signers
 from waypost.templating import TemplateError, Templates
 
@@ -54,6 +55,9 @@ async def examine(settings: Settings) -> list[Finding]:
 
 def _settings(settings: Settings) -> Finding:
     home = f"home is {settings.home}"
+    if odd := unknown(os.environ):
+        advice = "unset it, or write it as docs/settings.md does"
+        return Finding("settings", ok=False, found=f"{home}; {'; '.join(odd)}", advice=advice)
     if settings.database_url is not None and settings.secret_key is None:
         return Finding(
             "settings",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from datetime import timedelta
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from waypost.places import known_locale, known_timezone
 from waypost.provider import Provider, ProviderName
 
+PREFIX = "WAYPOST_"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -25,7 +28,7 @@ class Settings(BaseSettings):
     Unset, everything is embedded: SQLite files under `home`, and the servers of `waypost up`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="WAYPOST_", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
 
     home: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("waypost")),
@@ -180,6 +183,20 @@ class Settings(BaseSettings):
         if self.database_url is None:
             return f"sqlite:///{self.home / 'ledger.db'}"
         return with_async_driver(self.database_url.get_secret_value())
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """Those of `names` that begin like a setting and are none, each with the nearest there is: misspelt, one
+    changes nothing, and nothing else would say so."""
+    known = {name.upper() for name in Settings.model_fields}
+    found: list[str] = []
+    for name in sorted(names):
+        said = name.upper().removeprefix(PREFIX)
+        if not name.upper().startswith(PREFIX) or said in known or said.startswith("TEST_"):
+            continue
+        near = [f"; is it {PREFIX}{one}?" for one in get_close_matches(said, known, 1)]
+        found.append(f"{name} is no setting{''.join(near)}")
+    return found
 
 
 def with_async_driver(url: str) -> str:

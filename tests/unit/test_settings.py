@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from waypost.cli.errors import explained, pages
 from waypost.provider import Provider
-from waypost.settings import Settings, prepare_home, with_async_driver
+from waypost.settings import Settings, prepare_home, unknown, with_async_driver
 
 
 @pytest.mark.parametrize(
@@ -173,3 +173,18 @@ def test_an_issuer_of_tokens_is_one_that_can_be_trusted_and_has_an_audience(
 )
 def test_an_issuer_of_this_machine_may_do_without_tls(issuer):
     assert Settings(oidc_issuer=issuer, oidc_audience="a").oidc_issuer == issuer
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("WAYPOST_SMTP_ULR", ["WAYPOST_SMTP_ULR is no setting; is it WAYPOST_SMTP_URL?"]),
+        ("WAYPOST_ZZZ", ["WAYPOST_ZZZ is no setting"]),
+        ("waypost_sender", []),
+        ("WAYPOST_SMTP_URL", []),
+        ("WAYPOST_TEST_POSTGRES_URL", []),
+        ("SMTP_ULR", []),
+    ],
+)
+def test_a_name_that_is_no_setting_is_told_with_the_nearest(name, said):
+    assert unknown([name, "PATH"]) == said

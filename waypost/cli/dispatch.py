@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from waypost.cli.console import out
-from waypost.cli.starting import prefect_api, warn_of_broken_types
+from waypost.cli.starting import prefect_api, warn
 from waypost.place import connect
 from waypost.settings import Settings
 
@@ -20,7 +20,7 @@ def dispatch(
     Prefect of it, until Ctrl-C. `waypost worker` does this too: this is for pools of another type."""
     settings = connect(Settings())
     api = prefect_api()
-    warn_of_broken_types()
+    warn()
     from deployments.presence import shown
     from deployments.serve import dispatch as serve_dispatch
     from waypost.process import run_until_signalled

@@ -11,7 +11,7 @@ import typer
 
 from waypost.channels.smtp_url import is_loopback
 from waypost.cli.console import err, out
-from waypost.cli.starting import warn_of_broken_types
+from waypost.cli.starting import warn
 from waypost.ledger import checked
 from waypost.place import connect
 from waypost.secret import secret_key
@@ -51,7 +51,7 @@ def gateway(
         tls.check(certificate, key)
     mail = _mail(host, smtp, smtps, smtp_plain, has_tls=certificate is not None)
     settings = connect(Settings())
-    warn_of_broken_types()
+    warn()
     from waypost.gateway.server import Listens
     from waypost.process import run_until_signalled
 

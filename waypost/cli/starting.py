@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 from rich.markup import escape
 
 from waypost.cli.console import err
+from waypost.settings import unknown
 
 
 def prefect_api() -> str:
@@ -35,9 +38,12 @@ def check_schedules() -> None:
         raise typer.BadParameter("; ".join(faults))
 
 
-def warn_of_broken_types() -> None:
-    """Say which files of flows/ are left out: the types of the others go out."""
+def warn() -> None:
+    """Say what is wrong and stops nothing: settings that are none, and files of flows/ that are left out
+    while the types of the others go out."""
     from deployments.registry import broken
 
+    for fault in unknown(os.environ):
+        err.print(f"[red]not taken:[/] {escape(fault)}", soft_wrap=True)
     for fault in broken():
         err.print(f"[red]left out:[/] {escape(fault)}", soft_wrap=True)

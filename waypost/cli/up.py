@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from waypost.cli.console import err, out
-from waypost.cli.starting import check_schedules, warn_of_broken_types
+from waypost.cli.starting import check_schedules, warn
 from waypost.place import Place
 from waypost.settings import Settings
 
@@ -56,7 +56,7 @@ async def _up(settings: Settings, ports: Ports, stop: asyncio.Event) -> None:
         from deployments.serve import serve
 
         check_schedules()
-        warn_of_broken_types()
+        warn()
         err.print("[dim]deploying the flows ...")
         async with prefect_client() as client:
             deployed = await deploy(client, full.work_pool)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from waypost.cli.console import out
-from waypost.cli.starting import prefect_api, warn_of_broken_types
+from waypost.cli.starting import prefect_api, warn
 from waypost.place import connect
 from waypost.settings import Settings
 
@@ -19,7 +19,7 @@ def worker(
     """Take runs from the work pool and send, until Ctrl-C. Start as many as you need."""
     settings = connect(Settings())
     api = prefect_api()
-    warn_of_broken_types()
+    warn()
     from deployments.serve import serve
     from waypost.process import run_until_signalled
 
