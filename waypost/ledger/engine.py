@@ -285,12 +285,6 @@ async def checked(settings: Settings) -> AsyncGenerator[Ledger]:
         yield ledger
 
 
-_PRAGMAS = (
-    "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000",
-    "cache_size=-16000",  # kilobytes; the 2,000 that are usual are fewer than a large batch has
-)  # fmt: skip
-
-
 def tune_sqlite(engine: sa.Engine) -> None:
     """Durable at every commit, and never half a write that fails because another began in between."""
 
@@ -298,7 +292,7 @@ def tune_sqlite(engine: sa.Engine) -> None:
     def _on_connect(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
         connection.isolation_level = None  # transactions are begun below, not by the driver
         cursor = connection.cursor()
-        for pragma in _PRAGMAS:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
