@@ -119,6 +119,10 @@ class Settings(BaseSettings):
         validate_default=True,
         description="Audience that such a token must be for; goes with WAYPOST_OIDC_ISSUER.",
     )
+    oidc_rate: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Requests a second that each client with such tokens may make. Unlimited when unset.",
+    )
 
     @field_validator("providers", mode="before")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from joserfc import jws, jwt
@@ -44,22 +45,26 @@ def accepted_tokens(settings: Settings) -> Tokens | None:
     """Those of the issuer that `settings` name, if they name one."""
     if settings.oidc_issuer is None or settings.oidc_audience is None:
         return None
-    return Tokens(Issuer(settings.oidc_issuer), settings.oidc_audience)
+    return Tokens(Issuer(settings.oidc_issuer), settings.oidc_audience, settings.oidc_rate)
 
 
 class Tokens:
-    """Says who a token speaks for: called with its text, it answers a Caller or raises Problem."""
+    """Says who a token speaks for: called with its text, it answers a Caller or raises Problem.
 
-    def __init__(self, issuer: Issuer, audience: str) -> None:
+    rate: requests a second that each client may make.
+    """
+
+    def __init__(self, issuer: Issuer, audience: str, rate: int | None = None) -> None:
         self.issuer = issuer
         self._audience = audience
+        self._rate = rate
 
     async def __call__(self, text: str) -> Caller:
         if len(text) > LONGEST:
             raise _refused(f"the token has more than {LONGEST:,} characters")
         claims = await self._signed(text)
         self._check(claims)
-        return caller(claims)
+        return replace(caller(claims), rate=self._rate)
 
     async def _signed(self, text: str) -> dict[str, Any]:
         """The claims that the issuer signed. Raises Problem."""

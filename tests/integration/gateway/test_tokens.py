@@ -304,6 +304,14 @@ async def test_over_http_a_token_is_as_good_as_a_key(trusting, ledger, issuer, c
     assert not [line for line in logged if text in line or wrong in line]
 
 
+async def test_each_client_with_tokens_may_make_so_many_requests(site_with, issuer):
+    async with site_with(tokens=Tokens(Issuer(issuer.url), AUDIENCE, rate=2)) as site:
+        shop, other = (site.bare(issuer.token(client_id=one)) for one in ("shop", "other"))
+        said = [(await shop.get("/v1/types")).status_code for _ in range(3)]
+        assert said == [200, 200, 429]
+        assert (await other.get("/v1/types")).status_code == 200
+
+
 async def test_doctor_tells_whether_the_issuer_answers_and_is_quiet_where_there_is_none(issuer):
     settings = Settings(oidc_issuer=issuer.url, oidc_audience=AUDIENCE)
     [well] = await examine_gateway(settings)
