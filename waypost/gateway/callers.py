@@ -129,7 +129,7 @@ class Callers:
         if wait := bucket.take(asyncio.get_running_loop().time()):
             raise Problem(
                 "too-many-requests",
-                f"{caller.client} may make {caller.rate} requests a second with this key; try again in {math.ceil(wait)} s",
+                f"{caller.client} may make {caller.rate} requests a second; try again in {math.ceil(wait)} s",
                 headers={"retry-after": str(math.ceil(wait))},
             )
 
