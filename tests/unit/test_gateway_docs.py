@@ -41,4 +41,4 @@ def test_every_scope_is_told():
 
 
 def test_every_problem_of_the_document_has_its_words():
-    assert {kind.status for kind in KINDS.values()} - {405, 500} <= openapi._TITLES.keys()
+    assert {kind.status for kind in KINDS.values()} - {405, 408, 431, 500} <= openapi._TITLES.keys()

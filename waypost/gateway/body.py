@@ -25,6 +25,8 @@ async def read(request: Request, most: int) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem("unsupported-media-type", "send JSON, with Content-Type: application/json")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem("unsupported-media-type", "send the JSON as it is, without Content-Encoding")
     named = request.headers.get("content-length", "")
     if named.isdecimal() and int(named) > most:
         raise too_large(most, ends=int(named) > most + DROPPED)

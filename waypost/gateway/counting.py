@@ -79,9 +79,15 @@ class Counted:
             await answer(scope, receive, sent)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            requests, seconds = _counters(_method(scope["method"]), route, status)
-            requests.inc()
-            seconds.observe(time.perf_counter() - began)
+            count(_method(scope["method"]), route, status, time.perf_counter() - began)
+
+
+def count(method: str, route: str, status: int, seconds: float | None = None) -> None:
+    """Count an answer, and how long it took where that is known."""
+    requests, times = _counters(method, route, status)
+    requests.inc()
+    if seconds is not None:
+        times.observe(seconds)
 
 
 @lru_cache(1000)

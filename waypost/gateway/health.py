@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -11,14 +12,18 @@ from starlette.responses import Response
 
 from waypost.gateway import answers, counting, openapi
 from waypost.gateway.problems import KINDS, Problem
+from waypost.ledger import Ledger
 
 if TYPE_CHECKING:
     from waypost.gateway.app import Door
+
+READY_SECONDS = 2.0  # who asks is told by then
 
 
 def router(door: Door) -> APIRouter:
     """The routes for whoever watches over it."""
     routes = APIRouter(tags=["health"])
+    writable = _Writable(door.ledger)
 
     @routes.get("/healthz", **openapi.HEALTH)
     async def _alive() -> Response:
@@ -28,7 +33,8 @@ def router(door: Door) -> APIRouter:
     @routes.get("/readyz", **openapi.READY)
     async def _ready() -> Response:
         """The ledger can be written and Prefect answers."""
-        found = {"ledger": await _writable(door), "prefect": await door.prefect()}
+        ledger, prefect = await asyncio.gather(writable(), door.prefect())
+        found = {"ledger": ledger, "prefect": prefect}
         status = 200 if all(found.values()) else 503
         return answers.json({"status": "ok" if status == 200 else "not ready", **found}, status)
 
@@ -49,11 +55,27 @@ def router(door: Door) -> APIRouter:
     return routes
 
 
-async def _writable(door: Door) -> bool:
-    """Whether a transaction that writes can be begun and ended; it changes nothing."""
-    nothing = sa.text("UPDATE api_keys SET client = client WHERE id = ''")
-    try:
-        await door.ledger.write(lambda connection: connection.execute(nothing))
-    except Exception:  # whatever is wrong with it, it cannot be written
-        return False
-    return True
+class _Writable:
+    """Whether a transaction that writes can be begun and ended, soon; it changes nothing. Of one that waits
+    for the ledger there is never a second."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._trying: asyncio.Task[bool] | None = None
+
+    async def __call__(self) -> bool:
+        if self._trying is None or self._trying.done():
+            self._trying = asyncio.create_task(self._try())
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                return await asyncio.shield(self._trying)
+        except TimeoutError:
+            return False
+
+    async def _try(self) -> bool:
+        nothing = sa.text("UPDATE api_keys SET client = client WHERE id = ''")
+        try:
+            await self._ledger.write(lambda connection: connection.execute(nothing))
+        except Exception:  # whatever is wrong with it, it cannot be written
+            return False
+        return True

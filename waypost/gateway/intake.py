@@ -70,6 +70,8 @@ class Intake:
             raise Problem("invalid", f"{first.path}: {first.reason}", faults)
         if type.finished is not None and not self.senders.allow(parse(type.finished(request.data)).authors):
             raise Problem("forbidden", NOT_ALLOWED)
+        if key and request.idempotency_key not in (None, key):
+            raise Problem("invalid", "idempotency_key: not the one that the header Idempotency-Key has")
         return Candidate(type, request, caller.client, key)
 
     async def accept(self, candidate: Candidate) -> Receipt:

@@ -84,12 +84,13 @@ def router(door: Door) -> APIRouter:
 
 
 def _key(request: Request) -> str | None:
-    """The Idempotency-Key header. Raises Problem for one that cannot be kept."""
-    key = request.headers.get("idempotency-key")
-    if key is None:
+    """The Idempotency-Key header. Raises Problem for one that cannot be kept, and for more than one."""
+    keys = request.headers.getlist("idempotency-key")
+    if not keys:
         return None
-    if not _KEY.fullmatch(key):
-        wrong = "not 1 to 200 visible ASCII characters"
+    key = keys[0]
+    if len(keys) > 1 or not _KEY.fullmatch(key):
+        wrong = "there is more than one" if len(keys) > 1 else "not 1 to 200 visible ASCII characters"
         raise Problem("invalid", f"Idempotency-Key: {wrong}", [Fault("Idempotency-Key", wrong)])
     return key
 

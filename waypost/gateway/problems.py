@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -23,6 +24,11 @@ class Kind:
     status: int
     title: str
 
+    @property
+    def reason(self) -> str:
+        """The status in words, as its line has it."""
+        return HTTPStatus(self.status).phrase
+
 
 KINDS = {
     kind.code: kind
@@ -32,6 +38,7 @@ KINDS = {
         Kind("forbidden", 403, "The key may not do that"),
         Kind("not-found", 404, "There is no such thing for this client"),
         Kind("method-not-allowed", 405, "The route has no such method"),
+        Kind("too-slow", 408, "The request did not come to its end in time"),
         Kind("idempotency-conflict", 409, "The idempotency key was used with another body"),
         Kind("not-cancellable", 409, "It cannot be withdrawn any more"),
         Kind("limit-reached", 409, "The client has as many of these as it may"),
@@ -39,6 +46,7 @@ KINDS = {
         Kind("unsupported-media-type", 415, "The body is not application/json"),
         Kind("invalid", 422, "A field is missing or wrong"),
         Kind("too-many-requests", 429, "The key has made as many requests as it may for now"),
+        Kind("head-too-long", 431, "The address and the headers are over the limit"),
         Kind("internal", 500, "The gateway made a mistake"),
         Kind("unavailable", 503, "The ledger or Prefect cannot be reached"),
     )

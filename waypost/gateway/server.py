@@ -14,7 +14,7 @@ import uvicorn
 
 from waypost.channels.smtp_url import is_loopback
 from waypost.gateway import tls
-from waypost.gateway.heads import BoundedHeads
+from waypost.gateway.connection import Connection
 from waypost.ledger import Ledger, api_keys
 
 KEPT_OPEN = 75  # seconds without a request: closed sooner, it may be just when a client takes it up again
@@ -66,13 +66,14 @@ async def listen(app: Any, where: Listens, stop: asyncio.Event, ready: Callable[
     """
     config = uvicorn.Config(
         app,
-        http=BoundedHeads,
+        http=Connection,
+        ws="none",  # a wish to speak WebSocket is one that nobody has to grant (RFC 9110, section 7.8)
         ssl_certfile=where.certificate,
         ssl_keyfile=where.key,
         ssl_ciphers=tls.CIPHERS,
         log_config=None,  # logging is the process's own: uvicorn's would close the handlers there are
         access_log=False,  # paths hold ids of recipients; /metrics counts
-        log_level="warning",
+        log_level="error",  # what a stranger sends that is no HTTP would be a warning
         server_header=False,
         proxy_headers=False,  # nothing here goes by who a header says it comes from
         timeout_keep_alive=KEPT_OPEN,

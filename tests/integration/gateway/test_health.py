@@ -6,7 +6,10 @@ import asyncio
 import logging
 import re
 import socket
+import sqlite3
+from contextlib import asynccontextmanager, closing
 
+import asyncpg
 import pytest
 from asks import order
 from ledgers import rows, run_sql
@@ -61,6 +64,27 @@ async def test_without_a_ledger_it_says_so_and_accepts_nothing(site, shop):
     finally:
         await run_sql(site.ledger, "ALTER TABLE gone RENAME TO notifications")
         await run_sql(site.ledger, "ALTER TABLE away RENAME TO api_keys")
+
+
+@asynccontextmanager
+async def locked(ledger, database):
+    """Held by somebody else."""
+    if ledger.is_postgres:
+        other = await asyncpg.connect(database)
+        async with other.transaction():
+            await other.execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+            yield
+        await other.close()
+    else:
+        with closing(sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+
+
+async def test_while_the_ledger_is_locked_it_is_not_ready_and_says_so_soon(site, database):
+    async with locked(site.ledger, database):
+        found = await asyncio.gather(*(site.bare().get("/readyz", timeout=8) for _ in range(3)))
+    assert {one.json()["ledger"] for one in found} == {False}
 
 
 async def test_metrics_count_by_route_and_name_nobody(site, shop):

@@ -9,7 +9,7 @@ from ledgers import rows
 from submitting import SENDER, letter, plain, posting
 
 from waypost.gateway.smtp import listening, session
-from waypost.gateway.smtp.site import Patience
+from waypost.gateway.smtp.site import MAILS_AT_ONCE, Patience
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
@@ -257,6 +257,22 @@ async def test_more_mails_than_there_is_room_for_are_for_later(ledger):
         assert (await reader.readline()).startswith(b"250")
         assert (await post.submit(text, letter()))[0] == 250
         writer.close()
+
+
+async def test_mails_of_one_key_that_do_not_come_to_an_end_leave_room_for_others(ledger):
+    async with posting(ledger, patience=Patience(room=0.2)) as post:
+        slow, other = await post.key("slow"), await post.key("other")
+        opened = []
+        for _ in range(MAILS_AT_ONCE // 4):
+            reader, writer = await asyncio.open_connection("127.0.0.1", post.port)
+            writer.write(b"".join(until_data(slow)))
+            while not (await reader.readline()).startswith(b"354"):
+                pass
+            opened.append(writer)
+        assert (await post.submit(slow, letter()))[0] == 451
+        assert (await post.submit(other, letter()))[0] == 250
+        for writer in opened:
+            writer.close()
 
 
 async def test_at_a_stop_the_idle_are_told_and_what_is_under_way_is_answered(ledger):

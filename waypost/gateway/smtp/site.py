@@ -46,3 +46,8 @@ class Site:
     in_the_clear: bool = False
     patience: Patience = Patience()
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAILS_AT_ONCE))
+    shares: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
+
+    def share_of(self, key: str) -> asyncio.Semaphore:
+        """The mails that one key may have under way: others come in beside one that dawdles."""
+        return self.shares.setdefault(key, asyncio.Semaphore(MAILS_AT_ONCE // 4))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from waypost.gateway.callers import Caller
 from waypost.gateway.problems import Problem
@@ -103,7 +103,7 @@ class Transaction:
             return ["501 5.5.4 DATA stands alone"]
         self.forget()
         try:
-            async with self._room():
+            async with self._room(caller):
                 reply = await self._taken(caller, envelope)
         except Problem as problem:
             reply = [replies.of(problem)]
@@ -120,14 +120,14 @@ class Transaction:
         return [f"250 2.0.0 accepted as {receipt.id}" for receipt in receipts]
 
     @asynccontextmanager
-    async def _room(self):
-        """Room in memory for a mail. Raises Problem when there is none for too long."""
-        try:
-            async with asyncio.timeout(self._site.patience.room):
-                await self._site.room.acquire()
-        except TimeoutError:
-            raise Problem("unavailable", "more mails come in than can be taken: try again") from None
-        try:
+    async def _room(self, caller: Caller):
+        """Room in memory for a mail, of which one key has a share. Raises Problem when there is none for too
+        long."""
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(self._site.patience.room):
+                    for room in (self._site.share_of(caller.key), self._site.room):
+                        await held.enter_async_context(room)
+            except TimeoutError:
+                raise Problem("unavailable", "more mails come in than can be taken: try again") from None
             yield
-        finally:
-            self._site.room.release()

@@ -1,0 +1,150 @@
+"""A client's HTTP connection, within limits: the server we stand on has none for what is no body."""
+
+from __future__ import annotations
+
+from asyncio import BaseTransport, TimerHandle
+from typing import cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from waypost.gateway import counting
+from waypost.gateway.problems import Problem
+
+LONGEST = 64 * 1024  # bytes of a head, or of trailers, beside what came with the first of them
+REQUEST_SECONDS = 60.0  # for a request to be whole, and for the first to begin
+LINGERS_SECONDS = 1.0
+
+_BODY = {b"content-length", b"transfer-encoding"}
+_HEAD_TOO_LONG = Problem("head-too-long", f"the address and the headers may have {LONGEST:,} bytes")
+_NO_HTTP = Problem("malformed", "this is no HTTP/1.1 request: nothing of it was taken")
+_NO_OTHER = Problem("malformed", "no other protocol is spoken here: send a body without Upgrade")
+_SLOW = Problem("too-slow", f"a request is to be whole within {REQUEST_SECONDS:g} s")
+
+
+class Connection(HttpToolsProtocol):
+    """Refuses what goes on for too long (a head or trailers: RFC 6585, section 5), what does not come to its
+    end, and what is no HTTP. Trailers are read and dropped (RFC 9110, section 6.5.1): nothing here is told
+    in one, and a header that somebody checks must not come in behind its back.
+
+    What is refused is told only where nothing else is owed: answers are told apart by their order alone, and
+    a refusal in another's place would say that what was accepted was not. So the answers to what came before
+    go first, and then the connection ends.
+    """
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # pyright: ignore[reportArgumentType]
+        self._in_head = self._in_message = self._refused = False
+        self._since = 0  # bytes since anything was made of them
+        self._owed = 0  # answers to requests whose heads came
+        self._late: TimerHandle | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        super().connection_made(transport)  # pyright: ignore[reportArgumentType]
+        self._expect_the_rest()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect_nothing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        ends = data.find(b"\r\n\r\n") if self._in_head else -1
+        self._since += len(data) if ends < 0 else ends
+        if self._in_head and self._since > LONGEST:
+            self._refuse(_HEAD_TOO_LONG)
+            return
+        super().data_received(data)
+        if not self._in_head and self._since > LONGEST:
+            self._refuse(_HEAD_TOO_LONG)
+
+    def on_message_begin(self) -> None:
+        self._in_head = self._in_message = True
+        self._since = 0
+        self._expect_the_rest()
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._since = 0
+        upgrade = self.parser is not None and self.parser.should_upgrade()
+        if upgrade and _BODY & {name for name, _ in self.headers}:
+            self._refuse(_NO_OTHER)  # the parser takes what follows for the other protocol
+            return
+        self._in_head = False
+        self._owed += 1
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._since = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        self._since = 0
+        self._expect_nothing()
+        if not self._refused:
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._owed -= 1
+        super().on_response_complete()
+        if self._refused and not self._owed:
+            self._end()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(_NO_HTTP)
+
+    def _expect_the_rest(self) -> None:
+        if self._late is None:
+            self._late = self.loop.call_later(REQUEST_SECONDS, self._too_late)
+
+    def _expect_nothing(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _too_late(self) -> None:
+        self._late = None
+        if self._in_message:
+            self._refuse(_SLOW)
+        else:
+            self.transport.close()
+
+    def _refuse(self, why: Problem) -> None:
+        """Take nothing more, and end it once all that is owed was answered."""
+        self._refused = True
+        self._expect_nothing()
+        had_an_answer = False
+        if self._in_message and not self._in_head:  # what is refused is a body: its request is not to be had
+            had_an_answer = self.cycle.response_started
+            if not self.cycle.response_complete:
+                self._drop_the_last()
+        if self._owed:
+            return
+        if not had_an_answer:
+            self._tell(why)
+        self._end()
+
+    def _end(self) -> None:
+        """What is still sent is read and dropped for a moment: closed with something unread, a connection is
+        reset, and the last answer may be lost by it."""
+        self.loop.call_later(LINGERS_SECONDS, self.transport.close)
+
+    def _drop_the_last(self) -> None:
+        self._owed -= 1
+        if self.pipeline:
+            self.pipeline.popleft()  # it waited for its turn
+        else:
+            self.cycle.disconnected = True  # as one that has left: what it says is not heard
+            self.cycle.message_event.set()
+
+    def _tell(self, why: Problem) -> None:
+        answer = why.response()
+        counting.count("other", "none", answer.status_code)
+        head = b"".join(b"%b: %b\r\n" % header for header in answer.raw_headers)
+        status = f"HTTP/1.1 {answer.status_code} {why.kind.reason}\r\n".encode()
+        self.transport.write(status + head + b"connection: close\r\n\r\n" + cast(bytes, answer.body))
