@@ -57,16 +57,13 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if not self._in_head and self._since > LONGEST:
             self._refuse(_HEAD_TOO_LONG)
+        elif self._in_message:  # most come whole, and need no clock
+            self._expect_the_rest()
 
     def on_message_begin(self) -> None:
         self._in_head = self._in_message = True
         self._since = 0
-        self._expect_the_rest()
         super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:
-            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._since = 0
@@ -77,6 +74,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._owed += 1
         super().on_headers_complete()
+        self.headers = []  # where trailers go, which nobody reads
 
     def on_body(self, body: bytes) -> None:
         self._since = 0
@@ -99,7 +97,7 @@ class Connection(HttpToolsProtocol):
         self._refuse(_NO_HTTP)
 
     def _expect_the_rest(self) -> None:
-        if self._late is None:
+        if self._late is None and not self._refused:
             self._late = self.loop.call_later(REQUEST_SECONDS, self._too_late)
 
     def _expect_nothing(self) -> None:

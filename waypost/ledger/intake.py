@@ -130,10 +130,11 @@ def _remember_recipients(connection: sa.Connection, fresh: list[Candidate], mome
     known: dict[str, dict[str, Any]] = {}
     for candidate in fresh:
         recipient = candidate.request.recipient
-        row = known.setdefault(
-            recipient.key, {"key": recipient.key, "updated_at": moment, **dict.fromkeys(_TOLD)}
-        )
-        row.update({f: v for f in _TOLD if (v := getattr(recipient, f)) is not None})
+        key, told = recipient.key, {field: getattr(recipient, field) for field in _TOLD}
+        if key in known:
+            known[key].update({field: value for field, value in told.items() if value is not None})
+        else:
+            known[key] = {"key": key, "updated_at": moment, **told}
     rows = [row for _, row in sorted(known.items())]
     insert_many(connection, recipients, rows, on_conflict=_keep_what_is_left_out)
 
