@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Files at a time of what waits for processes and clients more than it works; the others mind the clock.
+# Files at a time of what waits for processes and clients more than it works, the longest first; the others mind the clock.
 JOBS ?= 2
-PATIENT := tests/integration/gateway tests/integration/simulation tests/acceptance
+PATIENT := tests/acceptance tests/integration/gateway tests/integration/simulation
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 
