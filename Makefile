@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Files at a time of what waits for processes and clients more than it works, the longest first; the others mind the clock.
-JOBS ?= 2
-PATIENT := tests/acceptance tests/integration/gateway tests/integration/simulation
+JOBS ?= 3
+PATIENT := tests/acceptance/test_kills.py tests/acceptance tests/integration/gateway tests/integration/simulation
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 

@@ -167,7 +167,7 @@ async def test_more_than_a_keys_rate_is_for_later(post):
     text = await post.key(rate=1)
     said = [await post.submit(text, letter(Message_ID=f"<{number}@x>")) for number in range(2)]
     assert [code for code, _ in said] == [250, 451]
-    assert said[1][1].startswith("4.7.1 this key may make 1 requests a second")
+    assert said[1][1].startswith("4.7.1 shop may make 1 requests a second")
     assert len(await rows(post.ledger)) == 1
 
 
