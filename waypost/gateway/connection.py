@@ -57,7 +57,7 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if not self._in_head and self._since > LONGEST:
             self._refuse(_HEAD_TOO_LONG)
-        elif self._in_message:  # most come whole, and need no clock
+        elif self._in_message or not self._owed:  # most come whole, and need no clock
             self._expect_the_rest()
 
     def on_message_begin(self) -> None:

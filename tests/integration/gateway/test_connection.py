@@ -135,6 +135,16 @@ async def test_who_does_not_come_to_an_end_is_not_waited_for(site, monkeypatch, 
     assert bool(said) is bool(told)
 
 
+async def test_empty_lines_behind_an_answer_hold_no_connection_open(site, monkeypatch):
+    monkeypatch.setattr("waypost.gateway.connection.REQUEST_SECONDS", 0.5)
+    reader, writer = await connection(site)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert b"HTTP/1.1 200 OK" in await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"\r\n")
+    assert b"HTTP/1.1" not in await all_said(reader, 5)
+    writer.close()
+
+
 async def test_a_wish_for_another_protocol_is_not_granted(site, shop):
     wish = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
     for sent, status in (
