@@ -1,4 +1,4 @@
-"""What docs/gateway.md shows is run as it is shown, against `waypost up`."""
+"""What docs/gateway.md and docs/webhooks.md show is run as it is shown, against `waypost up`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,28 @@ from pathlib import Path
 
 from processes import REPOSITORY, environment
 
-PAGE = (REPOSITORY / "docs" / "gateway.md").read_text()
+
+def shown(page: str, language: str) -> str:
+    text = (REPOSITORY / "docs" / page).read_text()
+    return "\n".join(re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
 
 
-def shown(language: str) -> str:
-    return "\n".join(re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+def manager(up) -> str:
+    scopes = ("--scope", "send", "--scope", "read", "--scope", "manage")
+    return run(up, "waypost", "keys", "create", "shop", *scopes).strip()
 
 
-def run(up, *command: str) -> str:
+def run(up, *command: str, **others: str) -> str:
     """What a command of the page prints. The gateway of these tests has a port of its own."""
     ours = [part.replace("http://127.0.0.1:8080", up.here.gateway) for part in command]
     path = f"{Path(sys.executable).parent}:{environment(up.home)['PATH']}"
     done = subprocess.run(
-        ours, env=environment(up.home, PATH=path), cwd=REPOSITORY, capture_output=True, text=True, timeout=120
+        ours,
+        env=environment(up.home, PATH=path, **others),
+        cwd=up.home,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -30,20 +39,25 @@ def run(up, *command: str) -> str:
 
 def test_the_first_post_and_what_becomes_of_it(up):
     decode = json.JSONDecoder()
-    text, answers = run(up, "sh", "-euc", shown("sh")).strip(), []
+    text, answers = run(up, "sh", "-euc", shown("gateway.md", "sh")).strip(), []
     while text:
         answer, end = decode.raw_decode(text)
         answers.append(answer)
         text = text[end:].strip()
-    accepted, listed, checked = answers
+    accepted, listed, checked, batch, cancelled = answers
     assert accepted["state"] == "accepted"
     assert [one["id"] for one in listed["notifications"]] == [accepted["id"]]
     assert checked["result"] in ("unknown", "wrong")
+    assert [one["status"] for one in batch["results"]] == [202, 422]
+    assert cancelled == {"id": batch["results"][0]["id"], "state": "cancelled"}
 
 
 def test_the_python_example_runs(up):
-    key = run(
-        up, "waypost", "keys", "create", "shop", "--scope", "send", "--scope", "read", "--scope", "manage"
-    )
-    told = run(up, sys.executable, "-c", f"KEY = {key.strip()!r}\n{shown('python')}")
+    told = run(up, sys.executable, "-c", shown("gateway.md", "python"), KEY=manager(up))
     assert told.split() != []
+
+
+def test_a_webhook_is_made_as_it_is_shown(up):
+    made = json.loads(run(up, "sh", "-euc", shown("webhooks.md", "sh"), KEY=manager(up)))
+    assert made["secret"].startswith("whsec_")
+    assert made["states"] == ["sent", "failed"]
