@@ -21,8 +21,8 @@ _WORDS = {
     "string_pattern_mismatch": "not of the form it must have (no line breaks, for one)",
     "bool_type": "neither true nor false",
     "bool_parsing": "neither true nor false",
-    "literal_error": "none of {expected}",
-    "enum": "none of {expected}",
+    "literal_error": "not one of {expected}",
+    "enum": "not one of {expected}",
     "greater_than": "has to be more than {gt}",
     "greater_than_equal": "less than {ge}",
     "less_than": "has to be less than {lt}",
@@ -43,6 +43,8 @@ _WORDS = {
 
 def in_words(error: ErrorDetails) -> str:
     """What is wrong, without the value itself; pydantic's own words for what is not known here."""
+    if error["type"] in ("string_too_short", "too_short") and error.get("ctx", {}).get("min_length") == 1:
+        return "empty"
     try:
         return _WORDS[error["type"]].format(**error.get("ctx", {}))
     except KeyError:

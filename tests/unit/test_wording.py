@@ -23,6 +23,7 @@ class Every(Facts):
     day: date = date(2026, 1, 31)
     link: Link | None = None
     few: Annotated[list[int], Field(max_length=2)] = Field(default_factory=list)
+    some: Annotated[str, Field(min_length=1)] = "x"
     never: Annotated[str, AfterValidator(_never)] = ""
 
 
@@ -36,12 +37,13 @@ class Every(Facts):
         ('{"count": "hunter2"}', "count: not a whole number"),
         ('{"count": 1.5}', "count: not a whole number"),
         ('{"price": "hunter2"}', "price: not a number"),
-        ('{"color": "hunter2"}', "color: none of 'red' or 'blue'"),
+        ('{"color": "hunter2"}', "color: not one of 'red' or 'blue'"),
         ('{"at": "hunter2"}', "at: not a moment in ISO 8601, such as 2026-01-31T08:00:00+01:00"),
         ('{"at": "2026-01-31T08:00:00"}', "at: without an offset: a moment in ISO 8601, such as "),
         ('{"day": "hunter2"}', "day: not a date, such as 2026-01-31"),
         ('{"link": "hunter2"}', "link: not a web address"),
         ('{"few": [1, 2, 3]}', "few: more than 2"),
+        ('{"some": ""}', "some: empty"),
         ('{"never": "hunter2"}', "never: it is never right"),
         ('{"line": "two\\nlines"}', "line: not of the form it must have"),
         ("hunter2", "request: not JSON"),

@@ -141,8 +141,8 @@ class Intake:
             known = ", ".join(sorted(self.types))
             return Problem(
                 "invalid",
-                f"type: none of {known}",
-                [Fault("type", f"none of {known}")],
+                f"type: not one of {known}",
+                [Fault("type", f"not one of {known}")],
             )
         return problems.invalid(errors, skipped=1 if len(self.shapes) > 1 else 0)
 

@@ -166,7 +166,7 @@ WRONG = [
     ({"url": PASSWORD}, "not an Apprise URL"),
     ({}, "url: missing"),
     ({"url": "smtp://h", "weight": PASSWORD}, "weight: not a whole number"),
-    ({"url": "smtp://h", "lanes": [PASSWORD]}, "lanes.0: none of 'urgent', 'normal' or 'bulk'"),
+    ({"url": "smtp://h", "lanes": [PASSWORD]}, "lanes.0: not one of 'urgent', 'normal' or 'bulk'"),
     ({"url": "smtp://h", "rate": 0}, "rate: has to be more than 0"),
     ({"url": "smtp://h", "secrets": f"whsec_{PASSWORD}"}, "secrets sign webhooks"),
     ({"url": f"json://{PASSWORD}", "connections": 3}, "connections are a mail server's"),

@@ -29,7 +29,7 @@ async def test_it_is_listed_and_taken_as_other_types_are(site, shop):
         ("Subject: x\r\n\r\nx", 422, "data.mime: From is missing"),
         (f"From: {SENDER}\r\n\r\n€", 422, "data.mime: each letter stands for a byte"),
         (f"From: {SENDER}\r\n\r\n\0", 422, "data.mime: it holds a NUL"),
-        ("", 422, "data.mime: shorter than 1"),
+        ("", 422, "data.mime: empty"),
         (7, 422, "data.mime: not text"),
     ],
 )
