@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Files at a time of what waits for processes and clients more than it works, the longest first; the others mind the clock.
+# Files at a time of what waits for processes and clients, the longest first; the others mind the clock, and leave it half idle.
 JOBS ?= 3
 PATIENT := tests/acceptance/test_kills.py tests/acceptance tests/integration/gateway tests/integration/simulation
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -29,7 +29,7 @@ demo: $(READY)  ## Start everything, send samples, show what happened. KEEP=1 le
 
 test: $(READY)
 	@echo "test: running every tier; this takes some minutes"
-	@$(BIN)/python -m pytest tests/unit tests/integration $(PATIENT:%=--ignore=%) $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/integration $(PATIENT:%=--ignore=%) $(ARGS)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PATIENT) $(ARGS)
 
 check: $(READY)
