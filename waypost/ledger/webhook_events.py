@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from waypost.clock import now
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
+from waypost.ledger.readable import forgiving, text
 from waypost.ledger.tables import tags, webhook_events, webhooks
 from waypost.ledger.webhooks import Webhook, webhook
 
@@ -92,15 +93,16 @@ def _due(connection: sa.Connection, id: UUID, most: int) -> list[Event]:
         .limit(most)
         .with_for_update(skip_locked=True)
     )
-    rows = connection.execute(wanted).all()
-    tagged = _tags(connection, [row.notification_id for row in rows])
+    with forgiving(connection):  # words that are none keep no other event back
+        rows = connection.execute(wanted).all()
+        tagged = _tags(connection, [row.notification_id for row in rows])
     return [
         Event(
             id=row.id,
             notification_id=row.notification_id,
-            type=row.type,
-            state=row.state,
-            reason=row.reason,
+            type=text(row.type),
+            state=text(row.state),
+            reason=text(row.reason),
             at=row.at,
             due_at=row.due_at,
             tries=row.tries,
@@ -115,7 +117,7 @@ def _tags(connection: sa.Connection, ids: Sequence[UUID]) -> Mapping[UUID, list[
     if ids:
         wanted = sa.select(tags).where(among(tags.c.notification_id, ids)).order_by(tags.c.tag)
         for row in connection.execute(wanted):
-            found.setdefault(row.notification_id, []).append(row.tag)
+            found.setdefault(row.notification_id, []).append(text(row.tag))
     return found
 
 

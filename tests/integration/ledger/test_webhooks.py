@@ -253,6 +253,15 @@ async def test_a_state_that_is_written_by_hand_is_told_too(ledger, hook):
     assert await told(ledger) == [("cancelled", "by hand")]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_words_that_cannot_be_read_are_told_as_far_as_they_can(ledger, hook):
+    await some(ledger, 2)
+    await run_sql(ledger, "UPDATE webhook_events SET reason = CAST(x'ff61' AS TEXT) WHERE id = 1")
+    await run_sql(ledger, "UPDATE webhook_events SET reason = x'6262' WHERE id = 2")
+    claim = await webhook_events.claim(ledger, hook.id, 9, LEASE)
+    assert [one.reason for one in claim.events] == ["\ufffda", "bb"]
+
+
 async def test_a_run_that_is_lost_tells_nothing(ledger, hook):
     await of_the_shop(ledger)
     await lost(ledger)
