@@ -27,12 +27,13 @@ class ServerMissing(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where to listen; 0 finds a free port."""
+    """Where to listen; 0 finds a free port. submission: of SMTP submission; None for none."""
 
     prefect: int = 4200
     smtp: int = 2525
     texts: int = 8025
     gateway: int = 8080
+    submission: int | None = None
 
 
 @asynccontextmanager
@@ -49,6 +50,8 @@ async def servers(
         stack.enter_context(place.only_one(home))
         if ports.gateway:  # it listens last of all, and what is in its way is better told at once
             _free(host, ports.gateway, "--gateway-port", "gateway")
+        if ports.submission:
+            _free(host, ports.submission, "--submission-port", "gateway's SMTP")
         await _upgrade(settings)
         api = os.environ.get("PREFECT_API_URL")
         embedded = not api

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,6 +72,12 @@ class Up:
         return done, json.loads(done.stdout) if done.stdout else done.stderr
 
     @property
+    def submission(self) -> str:
+        """Where it takes mails by SMTP, as it said at its start."""
+        log = (self.home / "up.log").read_text()
+        return re.findall(r"mail is submitted at smtp://(\S+)", log)[-1]
+
+    @property
     def folder(self) -> Path:
         assert self.here.mailbox
         return self.here.mailbox.folder
@@ -119,7 +126,9 @@ def start(home: Path, **more: str) -> Up:
     home.mkdir(parents=True, exist_ok=True)
     with (home / "up.log").open("ab") as log:
         process = subprocess.Popen(
-            command("up", "--port=0", "--smtp-port=0", "--texts-port=0", "--gateway-port=0"),
+            command(
+                "up", *(f"--{name}port=0" for name in ("", "smtp-", "texts-", "gateway-", "submission-"))
+            ),
             env=environment(home, **more),
             cwd=home.parent,
             stdout=log,

@@ -1,4 +1,4 @@
-"""What docs/gateway.md and docs/webhooks.md show is run as it is shown, against `waypost up`."""
+"""What the pages of the gateway show is run as it is shown, against `waypost up`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from processes import REPOSITORY, environment
+from processes import REPOSITORY, environment, eventually
 
 
 def shown(page: str, language: str) -> str:
@@ -61,3 +61,10 @@ def test_a_webhook_is_made_as_it_is_shown(up):
     made = json.loads(run(up, "sh", "-euc", shown("webhooks.md", "sh"), KEY=manager(up)))
     assert made["secret"].startswith("whsec_")
     assert made["states"] == ["sent", "failed"]
+
+
+def test_a_mail_is_submitted_as_it_is_shown(up):
+    host, port = up.submission.split(":")
+    mailing = shown("submission.md", "python").replace('"127.0.0.1", 2587', f'"{host}", {port}')
+    run(up, sys.executable, "-c", mailing, KEY=manager(up))
+    assert eventually(lambda: [mail["Subject"] for mail in up.mails("ada@buyer.example")].count("Hello") == 1)

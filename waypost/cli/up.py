@@ -28,6 +28,9 @@ def up(
     smtp_port: Annotated[int, _port("Of the development mailbox")] = 2525,
     texts_port: Annotated[int, _port("Of the mailbox's short messages")] = 8025,
     gateway_port: Annotated[int, _port("Of the gateway")] = 8080,
+    submission_port: Annotated[
+        int | None, _port("Where the gateway takes mails by SMTP too, without TLS; left out, nowhere")
+    ] = None,
 ) -> None:
     """Start a Prefect server, a development mailbox, a worker and the gateway, and run until Ctrl-C.
 
@@ -40,7 +43,7 @@ def up(
 
     settings = Settings()
     providers(settings)  # a wrong one is told before anything is started
-    ports = Ports(prefect=port, smtp=smtp_port, texts=texts_port, gateway=gateway_port)
+    ports = Ports(port, smtp_port, texts_port, gateway_port, submission_port)
     run_until_signalled(lambda stop: _up(settings, ports, stop))
     out.print("stopped; everything is kept, `waypost up` goes on from here")
 
@@ -61,7 +64,7 @@ async def _up(settings: Settings, ports: Ports, stop: asyncio.Event) -> None:
         async with prefect_client() as client:
             deployed = await deploy(client, full.work_pool)
         with ExitStack() as stack:
-            async with _accepting(full, ports.gateway, stop) as (door, keys):
+            async with _accepting(full, ports, stop) as (door, keys):
 
                 def ready() -> None:
                     found = here.model_copy(update={"gateway": door.url})
@@ -74,7 +77,7 @@ async def _up(settings: Settings, ports: Ports, stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def _accepting(
-    settings: Settings, port: int, stop: asyncio.Event
+    settings: Settings, ports: Ports, stop: asyncio.Event
 ) -> AsyncGenerator[tuple[Listens, int]]:
     """The gateway for the length of the block: where it listens, and how many API keys work.
 
@@ -83,14 +86,16 @@ async def _accepting(
     """
     from waypost.cli.gateway import serve
     from waypost.gateway.server import Listens
+    from waypost.gateway.smtp.listening import Listens as MailListens
 
     told: asyncio.Future[tuple[Listens, int]] = asyncio.get_running_loop().create_future()
-    where = Listens(port=port)
+    where = Listens(port=ports.gateway)
+    mail = [] if ports.submission is None else [MailListens(where.host, ports.submission)]
 
     def ready(found: Listens, keys: int) -> None:
         told.set_result((found, keys))
 
-    serving = asyncio.create_task(serve(settings, where, stop, ready))
+    serving = asyncio.create_task(serve(settings, where, stop, ready, mail))
     serving.add_done_callback(lambda _: stop.set())  # nothing goes on without it
     try:
         await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
