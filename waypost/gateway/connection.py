@@ -33,7 +33,8 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)  # pyright: ignore[reportArgumentType]
-        self._in_head = self._in_message = self._refused = False
+        self._in_head = self._in_message = False
+        self._deaf = False  # nothing more is taken; what is owed is answered
         self._since = 0  # bytes since anything was made of them
         self._owed = 0  # answers to requests whose heads came
         self._late: TimerHandle | None = None
@@ -46,8 +47,15 @@ class Connection(HttpToolsProtocol):
         self._expect_nothing()
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Who has asked and ends its own side still hears the answers (RFC 9112, section 9.6); TLS has no
+        such half."""
+        hears = bool(self._owed) and not self._in_message and self.scheme == "http"
+        self._deaf = self._deaf or hears
+        return hears
+
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._deaf:
             return
         ends = data.find(b"\r\n\r\n") if self._in_head else -1
         self._since += len(data) if ends < 0 else ends
@@ -84,20 +92,20 @@ class Connection(HttpToolsProtocol):
         self._in_message = False
         self._since = 0
         self._expect_nothing()
-        if not self._refused:
+        if not self._deaf:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
         self._owed -= 1
         super().on_response_complete()
-        if self._refused and not self._owed:
+        if self._deaf and not self._owed:
             self._end()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(_NO_HTTP)
 
     def _expect_the_rest(self) -> None:
-        if self._late is None and not self._refused:
+        if self._late is None and not self._deaf:
             self._late = self.loop.call_later(REQUEST_SECONDS, self._too_late)
 
     def _expect_nothing(self) -> None:
@@ -114,7 +122,7 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, why: Problem) -> None:
         """Take nothing more, and end it once all that is owed was answered."""
-        self._refused = True
+        self._deaf = True
         self._expect_nothing()
         had_an_answer = False
         if self._in_message and not self._in_head:  # what is refused is a body: its request is not to be had

@@ -145,6 +145,26 @@ async def test_empty_lines_behind_an_answer_hold_no_connection_open(site, monkey
     writer.close()
 
 
+async def test_who_ends_its_own_side_hears_the_answers_it_is_owed(site, shop):
+    reader, writer = await connection(site)
+    writer.write(asking("A-1", shop.headers["authorization"]) + asking("A-2", shop.headers["authorization"]))
+    writer.write_eof()
+    assert (await all_said(reader)).count(b"HTTP/1.1 202 Accepted") == 2
+    writer.close()
+    assert len(await rows(site.ledger)) == 2
+
+
+@pytest.mark.parametrize(
+    "begin", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"]
+)
+async def test_who_ends_its_side_with_nothing_owed_is_left_at_once(site, begin):
+    reader, writer = await connection(site)
+    writer.write(begin)
+    writer.write_eof()
+    await all_said(reader, 2)
+    writer.close()
+
+
 async def test_a_wish_for_another_protocol_is_not_granted(site, shop):
     wish = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
     for sent, status in (
