@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import orjson
 import sqlalchemy as sa
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
@@ -117,9 +116,7 @@ class Ledger(ABC):
     async def check_schema(self) -> None:
         """Raise LedgerBehind unless the schema is this version's, LedgerUnreachable where a server does not
         let us ask it."""
-        found = await self.read(
-            lambda connection: MigrationContext.configure(connection).get_current_revision()
-        )
+        found = await self.read(migrate.revision)
         if found != migrate.head():
             raise LedgerBehind(
                 f"the ledger's schema is {found or 'empty'}, this version needs {migrate.head()}: "

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from ledgers import accepted, rows, run_sql
 
 from waypost.cli.errors import explained
@@ -25,6 +26,13 @@ async def test_migrations_make_exactly_the_tables_in_code(ledger):
         lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)
     )
     assert differences == []
+
+
+def test_each_migration_comes_after_the_one_numbered_before_it():
+    found = ScriptDirectory.from_config(migrate.config())
+    assert found.get_heads() == [migrate.head()]
+    numbers = [one.revision for one in found.walk_revisions()]
+    assert numbers == sorted(numbers, reverse=True)
 
 
 async def test_upgrading_again_and_at_once_is_safe(ledger):
