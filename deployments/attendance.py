@@ -20,10 +20,16 @@ LATE = timedelta(seconds=5)
 LATELY = timedelta(days=1)
 
 
-def written_at() -> dict[str, datetime]:
-    """When the file of each type was written last."""
-    sources = {one.file: Path(inspect.getfile(one.flow.fn)) for one in registered().values()}
-    return {file: datetime.fromtimestamp(path.stat().st_mtime, UTC) for file, path in sources.items()}
+def written_at(templates: Path) -> dict[str, datetime]:
+    """When what a worker reads once was written last: the file of each type, each folder of templates."""
+    sources = {one.file: [Path(inspect.getfile(one.flow.fn))] for one in registered().values()}
+    for folder in templates.iterdir() if templates.is_dir() else ():
+        sources[f"{templates.name}/{folder.name}"] = [path for path in folder.rglob("*") if path.is_file()]
+    return {name: _last_written(paths) for name, paths in sources.items() if paths}
+
+
+def _last_written(paths: Sequence[Path]) -> datetime:
+    return datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC)
 
 
 def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[str, datetime]) -> Finding:
@@ -46,8 +52,10 @@ def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[s
         return Finding("worker", ok=False, found=found, advice=advice)
     for one in online:
         if newer := newer_than(one.created, written):
-            found = f"{one.name} was started before {newer} was written, and does not know it"
-            return Finding("worker", ok=False, found=found, advice="start that worker again")
+            found = f"{one.name} was started before {newer} was written, and goes by what was there then"
+            return Finding(
+                "worker", ok=False, found=found, advice="start it again (`waypost up`, if it is of that)"
+            )
     return Finding("worker", ok=True, found="; ".join(map(_seen, online)))
 
 
@@ -80,7 +88,7 @@ def dispatcher_finding(pool: WorkPool, seen: Presence | None, written: Mapping[s
         found = f"none starts runs for {pool.name}: workers of type {pool.type} do not do that themselves"
         return Finding("dispatcher", ok=False, found=found, advice="start `waypost dispatch`")
     if newer := newer_than(seen.since, written):
-        found = f"{seen.owner} was started before {newer} was written, and does not know it"
+        found = f"{seen.owner} was started before {newer} was written, and goes by what was there then"
         return Finding("dispatcher", ok=False, found=found, advice="start that `waypost dispatch` again")
     return Finding("dispatcher", ok=True, found=seen.owner)
 

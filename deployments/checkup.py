@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
@@ -14,6 +15,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import get_current_settings
 
 from deployments import presence, registry
+from deployments.api import WrongApi, check
 from deployments.attendance import dispatcher_finding, worker_finding, written_at
 from deployments.gateway_checkup import examine_gateway
 from deployments.registry import Registered, registered
@@ -153,10 +155,13 @@ async def _prefect(settings: Settings) -> list[Finding]:
         return [Finding("prefect", ok=False, found="no Prefect API is set", advice=advice)]
     try:
         async with asyncio.timeout(ANSWERS_WITHIN), get_client() as client:
-            await client.read_work_pools(limit=1)
+            await check(client)
             found = Finding("prefect", ok=True, found=api)
             deployed = await _deployments(client, settings.work_pool)
-            return [found, deployed, *await _pool(client, settings.work_pool)]
+            return [found, deployed, *await _pool(client, settings.work_pool, settings.templates)]
+    except WrongApi as error:
+        found, _, advice = str(error).rpartition(": ")
+        return [Finding("prefect", ok=False, found=found, advice=advice)]
     except (httpx.HTTPError, PrefectException, TimeoutError) as error:
         advice = "start `waypost up`, or set PREFECT_API_URL to a server that is up"
         found = f"{api} does not answer ({type(error).__name__})"
@@ -195,14 +200,14 @@ def deployment_fault(found: DeploymentResponse | None, one: Registered, work_poo
     return "" if same else f"is older than {one.file}"
 
 
-async def _pool(client: PrefectClient, name: str) -> list[Finding]:
+async def _pool(client: PrefectClient, name: str, templates: Path) -> list[Finding]:
     try:
         pool = await client.read_work_pool(name)
     except ObjectNotFound:
         found = f"there is no work pool {name}"
         return [Finding("worker", ok=False, found=found, advice="run `waypost deploy`")]
     workers = await client.read_workers_for_work_pool(name)
-    written = written_at()
+    written = written_at(templates)
     if pool.type == ResidentWorker.type:
         return [worker_finding(pool, workers, written)]
     return [
@@ -273,9 +278,10 @@ async def _blocks(beside: Beside) -> list[Finding]:
         return []
     try:
         async with asyncio.timeout(ANSWERS_WITHIN), get_client() as client:
+            await check(client)
             faults = beside.become(await blocks.read(client))
-    except (httpx.HTTPError, PrefectException, TimeoutError):
-        return []  # that Prefect does not answer is a finding already
+    except (httpx.HTTPError, PrefectException, TimeoutError, WrongApi):
+        return []  # that Prefect does not answer, or another does, is a finding already
     except blocks.Unreadable as error:
         advice = "give PREFECT_API_KEY the right to read blocks, or see the Prefect server's log"
         return [Finding("blocks", ok=False, found=str(error), advice=advice)]

@@ -14,7 +14,7 @@ _LINK = "not a web address, such as https://shop.example/orders/7"
 _WORDS = {
     "missing": "missing",
     "extra_forbidden": "no such field",
-    "json_invalid": "not JSON",
+    "json_invalid": "not JSON: {error}",
     "string_type": "not text",
     "string_too_short": "shorter than {min_length} characters",
     "string_too_long": "longer than {max_length} characters",

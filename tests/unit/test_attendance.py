@@ -8,7 +8,7 @@ import pytest
 from prefect.client.schemas.objects import Worker, WorkPool
 from uuid_utils.compat import uuid7
 
-from deployments.attendance import dispatcher_finding, worker_finding
+from deployments.attendance import dispatcher_finding, newer_than, worker_finding, written_at
 from deployments.presence import Presence
 from waypost.clock import now
 
@@ -37,7 +37,7 @@ def seen(seconds, **more):
         (pool(), [], "start `waypost worker` (or `waypost up`)"),
         (pool("process"), [], "start one with `prefect worker start --pool pool`"),
         (pool(is_paused=True), [worker()], "prefect work-pool resume pool"),
-        (pool(), [worker(now() - HOUR)], "start that worker again"),
+        (pool(), [worker(now() - HOUR)], "start it again"),
         (pool(), [worker()], ""),
         (pool("ecs:push"), [], ""),
     ],
@@ -66,7 +66,10 @@ def test_a_worker_older_than_a_type_is_named_with_its_file():
     found = worker_finding(
         pool(), [worker(now() - HOUR)], {"flows/new.py": now(), "flows/old.py": now() - 2 * HOUR}
     )
-    assert found.found == "resident-host-1 was started before flows/new.py was written, and does not know it"
+    assert (
+        found.found
+        == "resident-host-1 was started before flows/new.py was written, and goes by what was there then"
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,3 +86,13 @@ def test_who_starts_the_runs_where_the_workers_do_not(seen, advice):
     seen = seen and Presence("host:1", now() - seen[0], now() - seen[1])
     found = dispatcher_finding(pool("process"), seen, {"flows/new.py": now() - HOUR / 2})
     assert (found.ok, found.advice) == (not advice, advice)
+
+
+def test_a_folder_of_templates_is_as_new_as_its_newest_file(tmp_path):
+    before = now() - timedelta(seconds=5)
+    (tmp_path / "parcel" / "en").mkdir(parents=True)
+    (tmp_path / "parcel" / "en" / "subject.txt").write_text("Mended")
+    named = f"{tmp_path.name}/parcel"
+    assert newer_than(before, written_at(tmp_path)) == named
+    assert named not in newer_than(now() + timedelta(seconds=5), written_at(tmp_path))
+    assert not any(name.startswith(tmp_path.name) for name in written_at(tmp_path / "nowhere"))

@@ -14,12 +14,13 @@ def deploy(as_json: AsJson = False) -> None:
     """Create or update the work pool and a deployment per type. Schedules already there stay."""
     settings = connect(Settings())
     from deployments import registry
-    from deployments.api import prefect_client
+    from deployments.api import check, prefect_client
 
     check_types()
 
     async def run() -> dict[str, str]:
         async with prefect_client() as client:
+            await check(client)
             found = await registry.deploy(client, settings.work_pool)
         return {registry.find(name).deployment: str(id) for name, id in sorted(found.items())}
 

@@ -43,7 +43,7 @@ async def test_deployments_whose_pool_was_deleted_are_told(client, pool):
     found = await _deployments(client, pool)
     assert not found.ok
     assert f"alert/{pool} has lost its work pool, which was deleted" in found.found
-    [missing] = await _pool(client, pool)
+    [missing] = await _pool(client, pool, Settings().templates)
     assert missing.found == f"there is no work pool {pool}"
     await registry.deploy(client, pool)
     assert (await _deployments(client, pool)).ok
@@ -63,22 +63,22 @@ async def test_deployments_of_another_pool_or_of_before_are_told(client, pool):
 
 
 async def test_a_resident_pool_wants_a_worker(client, pool):
-    [nobody] = await _pool(client, pool)
+    [nobody] = await _pool(client, pool, Settings().templates)
     assert "`waypost worker`" in nobody.advice
     async with ResidentWorker(pool, name="resident-here") as worker:
         await worker.sync_with_backend()
-        [somebody] = await _pool(client, pool)
+        [somebody] = await _pool(client, pool, Settings().templates)
     assert (somebody.ok, somebody.found.partition(", last seen")[0]) == (True, "resident-here")
 
 
 async def test_a_pool_of_another_kind_wants_a_dispatcher_too(client):
     name = f"Process pool {uuid7().hex}"
     await client.create_work_pool(WorkPoolCreate(name=name, type="process"))
-    worker, dispatcher = await _pool(client, name)
+    worker, dispatcher = await _pool(client, name, Settings().templates)
     assert "prefect worker start" in worker.advice
     assert dispatcher.advice == "start `waypost dispatch`"
     async with presence.shown(name):
-        while not (dispatcher := (await _pool(client, name))[1]).ok:
+        while not (dispatcher := (await _pool(client, name, Settings().templates))[1]).ok:
             pass
     assert dispatcher.found == presence.OWNER
     assert await presence.seen(client, name) is None, "it has said farewell"
