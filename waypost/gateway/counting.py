@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from waypost.gateway.away import ledger_away
 from waypost.gateway.problems import Problem
 from waypost.ledger.candidate import Candidate
 from waypost.notification import Receipt
@@ -71,15 +72,23 @@ class Counted:
         except ClientDisconnect:
             status = _CLIENT_LEFT
         except Exception as error:
-            # Only its kind is told to anybody: what it says may hold addresses.
-            logger.error("the gateway made a mistake: %s", type(error).__name__)
+            problem = _problem(error)
             if begun:
                 raise
-            answer = Problem("internal", "the gateway made a mistake; its log names it").response()
-            await answer(scope, receive, sent)
+            await problem.response()(scope, receive, sent)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             count(_method(scope["method"]), route, status, time.perf_counter() - began)
+
+
+def _problem(error: Exception) -> Problem:
+    """What nobody answered for. Only its kind is told to anybody: what it says may hold addresses."""
+    kind = type(getattr(error, "orig", None) or error).__name__
+    if away := ledger_away(error):
+        logger.warning("the ledger does not answer: %s", kind)
+        return away
+    logger.error("the gateway made a mistake: %s", kind)
+    return Problem("internal", "the gateway made a mistake; its log names it")
 
 
 def count(method: str, route: str, status: int, seconds: float | None = None) -> None:

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, Protocol, Union, cast
 import orjson
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
-from sqlalchemy.exc import SQLAlchemyError
 
 from waypost.clock import now
 from waypost.gateway import counting, problems
+from waypost.gateway.away import ledger_away
 from waypost.gateway.callers import Caller
 from waypost.gateway.problems import Fault, Problem
 from waypost.ledger import Ledger
@@ -79,8 +79,8 @@ class Intake:
         self._have_room()
         try:
             receipt = await self._commits.add(candidate)
-        except (SQLAlchemyError, OSError):
-            raise _ledger_away() from None
+        except Exception as error:
+            raise ledger_away(error) or error from None
         if receipt.outcome is Answer.CONFLICT:
             raise Problem("idempotency-conflict", receipt.reason)
         return receipt
@@ -93,9 +93,7 @@ class Intake:
             receipts = await accept_whole(self._ledger, candidates)
             counting.taken(candidates, receipts)
         except Exception as error:
-            if not passes(error):
-                raise
-            raise _ledger_away() from None
+            raise ledger_away(error) or error from None
         if conflict := next((one for one in receipts if one.outcome is Answer.CONFLICT), None):
             raise Problem("idempotency-conflict", conflict.reason)
         return receipts
@@ -194,15 +192,7 @@ def _result(answer: Receipt | BaseException) -> Receipt | Problem:
             return Problem("idempotency-conflict", reason)
         case Receipt():
             return answer
-        case SQLAlchemyError() | OSError():
-            return _ledger_away()
+        case Exception() if away := ledger_away(answer):
+            return away
         case _:
             raise answer
-
-
-def _ledger_away() -> Problem:
-    return Problem(
-        "unavailable",
-        "the ledger cannot be written: nothing was accepted; send it again with the same idempotency key",
-        headers={"retry-after": "2"},
-    )

@@ -50,6 +50,11 @@ class NotRecorded(RuntimeError):
     """The ledger could not be written. What was sent is in the provider's hands, nothing more is."""
 
 
+class CommitLost(RuntimeError):
+    """The connection was lost while a transaction was committed: nobody knows whether it was. See
+    lost_commits.py."""
+
+
 class Ledger(ABC):
     """A database with the ledger's tables. Open it with `open_ledger`.
 
@@ -187,7 +192,11 @@ class PostgresLedger(Ledger):
                         await transaction.commit()
                         return answer
             except DBAPIError as error:
-                if not error.connection_invalidated or committing or tries > 1:
+                if committing and error.connection_invalidated:
+                    raise CommitLost(
+                        f"the connection was lost with a commit: {type(error.orig).__name__}"
+                    ) from None
+                if not error.connection_invalidated or tries > 1:
                     raise
         raise AssertionError("one of two tries returns or raises")
 
@@ -235,7 +244,7 @@ def passes(error: Exception) -> bool:
         return False  # data the database will never take (SQL standard, classes 22 and 23)
     if isinstance(error, SQLAlchemyError):
         return isinstance(error, (DBAPIError, PoolTimeout))
-    return isinstance(error, (OSError, asyncpg.PostgresError, asyncpg.InterfaceError))
+    return isinstance(error, (OSError, CommitLost, asyncpg.PostgresError, asyncpg.InterfaceError))
 
 
 OPTIONS: dict[str, Any] = {

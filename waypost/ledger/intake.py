@@ -16,6 +16,7 @@ from waypost.ledger.candidate import Candidate
 from waypost.ledger.engine import Ledger
 from waypost.ledger.grouping import count_repeats
 from waypost.ledger.idempotency import answer_repeats, answer_twins
+from waypost.ledger.lost_commits import accepted_for_sure
 from waypost.ledger.many import insert_many
 from waypost.ledger.notices import announce_work
 from waypost.ledger.tables import batches, notifications, recipients, tags
@@ -42,7 +43,9 @@ async def accept_all(
     ledger: Ledger, candidates: Sequence[Candidate], intake: UUID | None = None
 ) -> list[Receipt]:
     """The same for requests of several types and clients."""
-    return await ledger.write(lambda connection: _accept(ledger, connection, candidates, intake))
+    return await accepted_for_sure(
+        ledger, candidates, lambda connection: _accept(ledger, connection, candidates, intake)
+    )
 
 
 async def accept_whole(ledger: Ledger, candidates: Sequence[Candidate]) -> list[Receipt]:
@@ -56,7 +59,7 @@ async def accept_whole(ledger: Ledger, candidates: Sequence[Candidate]) -> list[
         return receipts
 
     try:
-        return await ledger.write(work)
+        return await accepted_for_sure(ledger, candidates, work)
     except _Undone as undone:
         return undone.receipts
 

@@ -14,9 +14,12 @@ import pytest
 from asks import order
 from ledgers import rows, run_sql
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from deployments import embedded
+from waypost.gateway.away import ledger_away
 from waypost.gateway.problems import KINDS
+from waypost.ledger.engine import CommitLost
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +67,52 @@ async def test_without_a_ledger_it_says_so_and_accepts_nothing(site, shop):
     finally:
         await run_sql(site.ledger, "ALTER TABLE gone RENAME TO notifications")
         await run_sql(site.ledger, "ALTER TABLE away RENAME TO api_keys")
+
+
+ID = "019b76da-a800-7000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v1/notifications", None),
+        ("GET", f"/v1/notifications/{ID}", None),
+        ("POST", f"/v1/notifications/{ID}/cancel", None),
+        ("PUT", "/v1/recipients/ada", {"locale": "de"}),
+        ("GET", "/v1/recipients/ada", None),
+        ("DELETE", "/v1/recipients/ada", None),
+        ("POST", "/v1/verifications/check", {"recipient": "ada", "code": "123456"}),
+        ("POST", "/v1/webhooks", {"url": "https://shop.example/told"}),
+        ("GET", "/v1/webhooks", None),
+        ("DELETE", f"/v1/webhooks/{ID}", None),
+    ],
+)
+async def test_whatever_needs_the_ledger_says_so_without_it(site, shop, method, path, body):
+    tables = ("notifications", "recipients", "verifications", "webhooks")
+    for table in tables:
+        await run_sql(site.ledger, f"ALTER TABLE {table} RENAME TO {table}_away")
+    try:
+        answer = await shop.request(method, path, json=body)
+    finally:
+        for table in tables:
+            await run_sql(site.ledger, f"ALTER TABLE {table}_away RENAME TO {table}")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (asyncpg.TooManyConnectionsError("sorry"), "nothing was done"),
+        (asyncpg.CannotConnectNowError("starting"), "nothing was done"),
+        (ConnectionRefusedError(), "nothing was done"),
+        (PoolTimeout(), "nothing was done"),
+        (CommitLost(), "may have been done"),
+    ],
+)
+def test_the_ledgers_own_troubles_are_told_apart(error, told):
+    assert told in ledger_away(error).detail
+    assert ledger_away(ValueError()) is None
 
 
 @asynccontextmanager

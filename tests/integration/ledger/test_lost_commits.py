@@ -1,0 +1,114 @@
+"""A connection that is lost with a commit: whether it was one is found out, and nothing is accepted twice."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+from ledgers import NOTE, ask, rows
+from sqlalchemy.engine import make_url
+
+from waypost.ledger import intake, lost_commits, open_ledger
+from waypost.ledger.engine import CommitLost
+from waypost.notification import Answer
+from waypost.settings import with_async_driver
+
+pytestmark = pytest.mark.anyio
+
+AFTER, BEFORE = "after", "before"  # the server has heard of the commit
+
+
+class Line:
+    """What lies between a ledger and its server, and is cut at the next COMMIT. closed: it takes nobody
+    any more, once it was cut."""
+
+    def __init__(self, server):
+        self._server = server
+        self._tasks = set()
+        self.cut = None
+        self.times = self.cuts = 0
+        self.closed = False
+
+    async def carry(self, reader, writer):
+        if self.closed:
+            writer.close()
+            return
+        answers, there = await asyncio.open_connection(*self._server)
+        ends = (writer, there)
+        heard = asyncio.Event()
+        heard.set()
+        self._tasks.add(asyncio.create_task(self._up(reader, there, ends, heard)))
+        self._tasks.add(asyncio.create_task(self._down(answers, writer, heard)))
+
+    async def _up(self, source, there, ends, heard):
+        with suppress(OSError):
+            while data := await source.read(65536):
+                cut = self.cut if b"COMMIT" in data else None
+                if cut:
+                    heard.clear()  # the answer to it is what gets lost
+                if cut != BEFORE:
+                    there.write(data)
+                if cut:
+                    self.cuts += 1
+                    self.times -= 1
+                    self.cut = cut if self.times > 0 else None
+                    await asyncio.sleep(0 if cut == BEFORE else 0.1)
+                    self.closed = self.closed is None
+                    for end in ends:
+                        end.transport.abort()
+                    return
+        there.close()
+
+    async def _down(self, answers, writer, heard):
+        with suppress(OSError):
+            while (data := await answers.read(65536)) and heard.is_set():
+                writer.write(data)
+        if heard.is_set():
+            writer.close()
+
+    def cut_at(self, when, times=1):
+        self.cut, self.times = when, times
+
+    async def close(self):
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def line(postgres_url):
+    url = make_url(postgres_url)
+    made = Line((url.host, url.port or 5432))
+    async with await asyncio.start_server(made.carry, "127.0.0.1") as listening:
+        made.url = url.set(host="127.0.0.1", port=listening.sockets[0].getsockname()[1])
+        yield made
+        await made.close()
+
+
+@pytest.fixture
+async def far(line, ledger):
+    """The ledger, by that line."""
+    made = open_ledger(with_async_driver(line.url.render_as_string(hide_password=False)))
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("when", [AFTER, BEFORE])
+@pytest.mark.parametrize("key", [None, "once"])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_what_is_accepted_is_there_once(line, far, ledger, when, key, times):
+    line.cut_at(when, times)
+    [receipt] = await intake.accept(far, NOTE, [ask(idempotency_key=key)])
+    assert line.cuts == times  # a look ends with a commit too
+    assert receipt.outcome is Answer.ACCEPTED
+    assert [one.id for one in await rows(ledger)] == [receipt.id]
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_a_ledger_that_stays_away_leaves_it_open(line, far, ledger, monkeypatch):
+    monkeypatch.setattr(lost_commits, "LOOKS_FOR_SECONDS", 0.5)
+    line.cut_at(AFTER)
+    line.closed = None
+    with pytest.raises(CommitLost):
+        await intake.accept(far, NOTE, [ask()])
+    assert len(await rows(ledger)) == 1
