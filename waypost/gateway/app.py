@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from waypost.gateway import (
+    body,
     health,
     notifications,
     openapi,
@@ -22,7 +24,7 @@ from waypost.gateway import (
     verifications,
     webhooks,
 )
-from waypost.gateway.callers import Caller, Callers
+from waypost.gateway.callers import LOOKED_AGAIN_SECONDS, Caller, Callers
 from waypost.gateway.counting import Counted
 from waypost.gateway.intake import Declared, Intake
 from waypost.gateway.methods import allowed
@@ -50,6 +52,16 @@ class Door:
     async def caller(self, request: Request) -> Caller:
         """Whose request it is. Raises Problem."""
         return await self.callers.of(request.headers.get("authorization", ""))
+
+    async def body(self, request: Request, most: int) -> bytes:
+        """The body, of `most` bytes at most, of a request whose caller is known. What came slowly is its
+        caller's no more if the key was revoked meanwhile. Raises Problem."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        found = await body.read(request, most)
+        if clock() - began > LOOKED_AGAIN_SECONDS:
+            await self.callers.check(request.headers["authorization"])
+        return found
 
 
 def gateway(

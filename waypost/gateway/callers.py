@@ -62,16 +62,20 @@ class Callers:
         self._buckets: dict[str, Bucket] = {}
 
     async def of(self, authorization: str) -> Caller:
-        """Who an Authorization header speaks for. Raises Problem: one text for whatever is wrong with a
-        key, so that none can be guessed at."""
+        """Who an Authorization header speaks for; it is counted. Raises Problem: one text for whatever is
+        wrong with a key, so that none can be guessed at."""
+        caller = await self.check(authorization)
+        self.count(caller)
+        return caller
+
+    async def check(self, authorization: str) -> Caller:
+        """The same for a request that was counted before."""
         scheme, _, text = authorization.partition(" ")
         if scheme.lower() != "bearer" or not text:
             raise Problem(
                 "unauthenticated", "send an API key: Authorization: Bearer wp_...", headers=_CHALLENGE
             )
-        caller = await self._who(text.strip())
-        self.count(caller)
-        return caller
+        return await self._who(text.strip())
 
     async def _who(self, text: str) -> Caller:
         parts = keys.taken_apart(text)

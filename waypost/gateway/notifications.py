@@ -35,7 +35,7 @@ def router(door: Door) -> APIRouter:
     async def _send(request: Request) -> Response:
         """Accept one notification. Once it is answered, it is durable."""
         caller = await door.caller(request)
-        candidate = door.intake.candidate(caller, await body.read(request, body.ONE), _key(request))
+        candidate = door.intake.candidate(caller, await door.body(request, body.ONE), _key(request))
         receipt = await door.intake.accept(candidate)
         return _accepted(receipt)
 
@@ -44,8 +44,12 @@ def router(door: Door) -> APIRouter:
         """Accept up to 1,000 notifications, each answered for itself."""
         caller = await door.caller(request)
         caller.must_some("send")
-        items = _items(body.parsed(await body.read(request, body.MANY)))
-        results = await door.intake.accept_many(caller, items)
+        if request.headers.getlist("idempotency-key"):
+            wrong = "of single posts alone: give each item of a batch its own idempotency_key"
+            raise Problem("invalid", f"Idempotency-Key: {wrong}", [Fault("Idempotency-Key", wrong)])
+        sent = await door.body(request, body.MANY)
+        async with door.intake.batches:
+            results = await door.intake.accept_many(caller, _items(body.parsed(sent)))
         return answers.json({"results": [_result(one) for one in results]})
 
     @routes.get("", **openapi.LIST)

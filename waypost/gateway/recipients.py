@@ -31,7 +31,7 @@ def router(door: Door) -> APIRouter:
     async def _put(request: Request, id: _Id) -> Response:
         """Keep exactly this of a recipient: what is left out is unknown from now on."""
         (await door.caller(request)).must("manage")
-        recipient = _recipient(id, body.parsed(await body.read(request, body.ONE)))
+        recipient = _recipient(id, body.parsed(await door.body(request, body.ONE)))
         new = await people.put(door.ledger, recipient)
         return answers.json(await people.get(door.ledger, id), 201 if new else 200)
 

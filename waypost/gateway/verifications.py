@@ -27,7 +27,7 @@ def router(door: Door) -> APIRouter:
         caller = await door.caller(request)
         caller.must_some("send")
         try:
-            check = asked(body.parsed(await body.read(request, body.ONE)))
+            check = asked(body.parsed(await door.body(request, body.ONE)))
         except ValidationError as error:
             raise problems.invalid(error.errors(include_url=False, include_input=False)) from None
         return answers.json({"result": str(await _checked(door, check, caller.client))})

@@ -28,7 +28,7 @@ def router(door: Door) -> APIRouter:
     async def _create(request: Request) -> Response:
         """Tell this client at a URL what becomes of its notifications, signed with the secret answered."""
         client = await _client(door, request)
-        asked = _asked(body.parsed(await body.read(request, body.ONE)), door.private_webhooks)
+        asked = _asked(body.parsed(await door.body(request, body.ONE)), door.private_webhooks)
         try:
             made = await webhooks.create(door.ledger, client, asked.url, asked.states)
         except TooManyWebhooks as error:

@@ -65,7 +65,8 @@ def answer_twins(candidates: Sequence[Candidate]) -> None:
 
 
 def _conflict(id: UUID) -> Receipt:
-    return Receipt(Answer.CONFLICT, id, None, "this idempotency key was used before with another body")
+    said = f"this idempotency key was used before with another body, for {id}: another needs a key of its own"
+    return Receipt(Answer.CONFLICT, id, None, said)
 
 
 def _row(key: Key, candidate: Candidate, moment: datetime) -> dict[str, Any]:

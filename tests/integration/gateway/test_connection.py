@@ -10,6 +10,9 @@ import pytest
 from asks import order
 from ledgers import rows
 
+from waypost.gateway import keys
+from waypost.ledger import api_keys
+
 pytestmark = pytest.mark.anyio
 
 
@@ -133,6 +136,20 @@ async def test_who_does_not_come_to_an_end_is_not_waited_for(site, monkeypatch, 
     writer.close()
     assert said.startswith(told)
     assert bool(said) is bool(told)
+
+
+async def test_a_key_that_is_revoked_while_its_body_comes_opens_nothing(site):
+    key = await site.key()
+    reader, writer = await connection(site)
+    sent = asking("A-1", f"Bearer {key}")
+    writer.write(sent[:-20])
+    await asyncio.sleep(0.3)
+    await api_keys.end(site.ledger, keys.taken_apart(key)[0])
+    await asyncio.sleep(0.7)
+    writer.write(sent[-20:])
+    assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401 ")
+    writer.close()
+    assert await rows(site.ledger) == []
 
 
 async def test_empty_lines_behind_an_answer_hold_no_connection_open(site, monkeypatch):

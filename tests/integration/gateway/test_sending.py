@@ -182,3 +182,23 @@ async def test_repeats_at_once_under_one_key_are_counted_once_in_an_open_notific
     assert {one["state"] for one in results} == {"grouped"}
     [row] = await rows(site.ledger)
     assert row.occurrences == 2
+
+
+async def test_a_batch_has_no_idempotency_key_of_its_own(site, shop):
+    sent = {"notifications": [{"type": "order-confirmation", **order("A-1")}]}
+    answer = await shop.post("/v1/notifications/batch", json=sent, headers={"Idempotency-Key": "once"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["path"] == "Idempotency-Key"
+    assert await rows(site.ledger) == []
+
+
+async def test_of_a_type_that_is_not_its_own_a_key_is_told_nothing(site):
+    client = await site.client("blog", "send:alert")
+    for sent in ({}, {"recipient": {"id": "ada"}, "data": {"nothing": 1}}):
+        answer = await client.post("/v1/notifications", json={"type": "order-confirmation", **sent})
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def test_a_request_without_a_type_is_told_which_there_are(shop):
+    answer = await shop.post("/v1/notifications", json={})
+    assert answer.json()["detail"].startswith("type: missing: one of alert, ")

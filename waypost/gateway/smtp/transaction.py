@@ -47,11 +47,9 @@ class Transaction:
         if refusal:
             return refusal
         try:
-            caller = await authenticating.caller_of(self._site.callers, self._login)
+            caller = await self._who()
             caller.must_some("send")
             self._site.callers.count(caller)
-        except NotAuthenticated as no:
-            raise Farewell(no.reply if no.refused else replies.AWAY) from None
         except Problem as problem:
             return replies.of(problem)
         self._mails += 1
@@ -59,6 +57,13 @@ class Transaction:
             raise Farewell("421 4.7.0 that is enough for one session: come again")
         self._caller, self._envelope = caller, Envelope(int(parameters.get("SIZE") or 0))
         return OK
+
+    async def _who(self) -> Caller:
+        """Whose key was shown, if it still works. Raises Farewell."""
+        try:
+            return await authenticating.caller_of(self._site.callers, self._login)
+        except NotAuthenticated as no:
+            raise Farewell(no.reply if no.refused else replies.AWAY) from None
 
     def _refused_parameters(self, parameters: dict[str, str]) -> str | None:
         if unknown := parameters.keys() - _PARAMETERS:
@@ -116,6 +121,7 @@ class Transaction:
             mail = await self._wire.message(self._site.most)
         if mail is None:
             return [self._too_large()]
+        await self._who()  # a mail may take minutes, and the key may have been revoked in them
         receipts = await take(self._site.intake, caller, envelope, mail)
         return [f"250 2.0.0 accepted as {receipt.id}" for receipt in receipts]
 
