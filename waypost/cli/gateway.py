@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,9 @@ from waypost.settings import Settings
 if TYPE_CHECKING:
     from waypost.gateway.server import Listens
     from waypost.gateway.smtp.listening import Listens as MailListens
+
+
+PATIENCE = timedelta(seconds=5)  # whoever posts is told by then, in good time before giving up
 
 
 def gateway(
@@ -97,7 +101,7 @@ async def serve(
     from waypost.process import settle_in
 
     tokens, https = accepted_tokens(settings), where.certificate is not None
-    async with checked(settings) as ledger:
+    async with checked(settings, PATIENCE) as ledger:
         # SMTP takes no tokens.
         keys = await server.check_keys(ledger, where.host, has_tokens=tokens is not None and not mail)
         app = application(

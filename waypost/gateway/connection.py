@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import resource
 from asyncio import BaseTransport, TimerHandle
+from functools import cache
 from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,13 +16,29 @@ from waypost.gateway.problems import Problem
 
 LONGEST = 64 * 1024  # bytes of a head, or of trailers, beside what came with the first of them
 REQUEST_SECONDS = 60.0  # for a request to be whole, and for the first to begin
+ANSWER_SECONDS = 60.0  # for a client to take what lies in its way
 LINGERS_SECONDS = 1.0
+KEPT_BACK = 256  # descriptors for what the process opens besides: the ledger, mail servers, webhooks
+TOLD_EVERY_SECONDS = 60.0
+
+logger = logging.getLogger("waypost.gateway")
 
 _BODY = {b"content-length", b"transfer-encoding"}
 _HEAD_TOO_LONG = Problem("head-too-long", f"the address and the headers may have {LONGEST:,} bytes")
 _NO_HTTP = Problem("malformed", "this is no HTTP/1.1 request: nothing of it was taken")
 _NO_OTHER = Problem("malformed", "no other protocol is spoken here: send a body without Upgrade")
 _SLOW = Problem("too-slow", f"a request is to be whole within {REQUEST_SECONDS:g} s")
+
+
+@cache
+def most() -> int:
+    """How many connections there may be at once: as many as the process may have open, less what it needs
+    itself. What this system lets it have is taken first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(wanted - KEPT_BACK, wanted // 2)
 
 
 class Connection(HttpToolsProtocol):
@@ -31,6 +51,8 @@ class Connection(HttpToolsProtocol):
     go first, and then the connection ends.
     """
 
+    _told_at = -math.inf  # that there are too many
+
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)  # pyright: ignore[reportArgumentType]
         self._in_head = self._in_message = False
@@ -38,14 +60,36 @@ class Connection(HttpToolsProtocol):
         self._since = 0  # bytes since anything was made of them
         self._owed = 0  # answers to requests whose heads came
         self._late: TimerHandle | None = None
+        self._unread: TimerHandle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)  # pyright: ignore[reportArgumentType]
+        if len(self.connections) > most():
+            self._deaf = True
+            self._tell_of_too_many()
+            self.transport.abort()
+            return
         self._expect_the_rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect_nothing()
+        self._has_taken_it()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client takes nothing for now; what is for it lies in memory, and not for ever."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(ANSWER_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._has_taken_it()
+        super().resume_writing()
+
+    def _has_taken_it(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Who has asked and ends its own side still hears the answers (RFC 9112, section 9.6); TLS has no
@@ -103,6 +147,11 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(_NO_HTTP)
+
+    def _tell_of_too_many(self) -> None:
+        if self.loop.time() - Connection._told_at >= TOLD_EVERY_SECONDS:
+            Connection._told_at = self.loop.time()
+            logger.warning("%d connections are open, as many as may be: others are closed at once", most())
 
     def _expect_the_rest(self) -> None:
         if self._late is None and not self._deaf:

@@ -13,6 +13,7 @@ from waypost.gateway import answers, body, openapi
 from waypost.gateway.callers import Caller
 from waypost.gateway.listing import Listing, each_once
 from waypost.gateway.problems import Fault, Problem
+from waypost.gateway.turns import Turns
 from waypost.ledger import interventions
 from waypost.ledger.interventions import not_cancelled
 from waypost.ledger.search import Filter, find
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
     from waypost.gateway.app import Door
 
 MOST_ITEMS = 1000
+LISTS_AT_ONCE = 2  # of a client: one may look through all that it ever sent, and others' posts go on
 _KEY = re.compile("[!-~]{1,200}")
 
 
 def router(door: Door) -> APIRouter:
     """The routes under /v1/notifications."""
     routes = APIRouter(prefix="/v1/notifications", tags=["notifications"])
+    lists = Turns(LISTS_AT_ONCE)
 
     @routes.post("", status_code=202, **openapi.SEND)
     async def _send(request: Request) -> Response:
@@ -61,7 +64,8 @@ def router(door: Door) -> APIRouter:
         each_once(request, "state")
         caller = await door.caller(request)
         caller.must("read", query.type)
-        found = await find(door.ledger, query.of(caller.client), query.after, query.limit)
+        async with lists.of(caller.client):
+            found = await find(door.ledger, query.of(caller.client), query.after, query.limit)
         return answers.json(answers.page(found))
 
     @routes.get("/{id:uuid}", **openapi.GET)

@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from waypost.ledger import migrate
 from waypost.ledger.many import as_json
 from waypost.ledger.reach import reached
-from waypost.ledger.silence import CONNECT, Watch
+from waypost.ledger.silence import Watch, impatient
 
 if TYPE_CHECKING:
     from waypost.settings import Settings
@@ -37,6 +37,8 @@ T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
 
 LEASE = timedelta(seconds=30)
+BUSY = timedelta(seconds=30)  # for SQLite's one writer
+READERS = 6  # threads of SQLite: long lists take up some
 SENT_BACK = ("40001", "40P01")  # PostgreSQL undid one of several transactions so that the others go on
 TIMES_SENT_BACK = 5
 logger = logging.getLogger("waypost.ledger")
@@ -212,7 +214,7 @@ class SqliteLedger(Ledger):
         super().__init__(lease, is_postgres=False)
         self.engine = engine
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-write")
-        self._readers = ThreadPoolExecutor(2, thread_name_prefix="ledger-read")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="ledger-read")
 
     async def read(self, work: Work[T]) -> T:
         loop = asyncio.get_running_loop()
@@ -254,8 +256,11 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def open_ledger(url: str, lease: timedelta = LEASE) -> Ledger:
+def open_ledger(url: str, lease: timedelta = LEASE, patience: timedelta | None = None) -> Ledger:
     """The ledger at `url` (an SQLAlchemy URL). Connects on first use.
+
+    patience: how long work may wait for a lock or a connection until it fails, as where somebody waits for an
+    answer; unset, 30 s for what has no end of its own.
 
     Raises ValueError, without repeating any of it, when it cannot be read as one.
     """
@@ -266,17 +271,19 @@ def open_ledger(url: str, lease: timedelta = LEASE) -> Ledger:
             "WAYPOST_DATABASE_URL cannot be read: in a password, write @ : / ? # and the like percent-encoded"
         ) from None
     if not url.startswith("sqlite"):
-        engine = create_async_engine(url, pool_size=4, max_overflow=4, connect_args=CONNECT, **OPTIONS)
-        return PostgresLedger(engine, lease)
+        options: dict[str, Any] = {"connect_args": impatient(patience), **OPTIONS}
+        if patience is not None:
+            options["pool_timeout"] = patience.total_seconds()
+        return PostgresLedger(create_async_engine(url, pool_size=4, max_overflow=4, **options), lease)
     engine = sa.create_engine(url, **OPTIONS)
-    tune_sqlite(engine)
+    tune_sqlite(engine, patience or BUSY)
     return SqliteLedger(engine, lease)
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncGenerator[Ledger]:
+async def opened(settings: Settings, patience: timedelta | None = None) -> AsyncGenerator[Ledger]:
     """The ledger that `settings` name, for the length of the block."""
-    ledger = open_ledger(settings.ledger_url, settings.lease)
+    ledger = open_ledger(settings.ledger_url, settings.lease, patience)
     try:
         yield ledger
     finally:
@@ -284,21 +291,22 @@ async def opened(settings: Settings) -> AsyncGenerator[Ledger]:
 
 
 @asynccontextmanager
-async def checked(settings: Settings) -> AsyncGenerator[Ledger]:
+async def checked(settings: Settings, patience: timedelta | None = None) -> AsyncGenerator[Ledger]:
     """Like `opened`, once its schema is known to be this version's. Raises LedgerBehind."""
-    async with opened(settings) as ledger:
+    async with opened(settings, patience) as ledger:
         await ledger.check_schema()
         yield ledger
 
 
-def tune_sqlite(engine: sa.Engine) -> None:
+def tune_sqlite(engine: sa.Engine, busy: timedelta) -> None:
     """Durable at every commit, and never half a write that fails because another began in between."""
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
         connection.isolation_level = None  # transactions are begun below, not by the driver
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        wait = f"busy_timeout={busy // timedelta(milliseconds=1)}"
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", wait):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -77,8 +77,10 @@ class Page:
 
 def looks(filter: Filter) -> list[list[sa.ColumnElement[bool]]]:
     """`filter` as SQL conditions: a list a state, so that each is one look at an index that has the
-    ids of that state in order."""
+    ids of that state in order. All that is of a client is looked through once, whatever its states."""
     conditions = _conditions(filter)
+    if filter.client is not None and len(filter.states) > 1:
+        return [[notifications.c.state.in_(filter.states), *conditions]]
     return [[*in_state(state), *conditions] for state in dict.fromkeys(filter.states)] or [conditions]
 
 

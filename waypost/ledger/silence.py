@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
@@ -47,6 +48,17 @@ CONNECT: dict[str, Any] = {
     # A backend whose client is lost in the middle of a transaction holds its locks: the server ends it.
     "server_settings": {"idle_in_transaction_session_timeout": str(int(3_000 * SILENT_AFTER))},
 }
+
+
+def impatient(patience: timedelta | None) -> dict[str, Any]:
+    """CONNECT, and statements that end in an error once they have waited so long for a lock, or four times as
+    long for anything."""
+    if patience is None:
+        return CONNECT
+    wait = patience // timedelta(milliseconds=1)
+    limits = {"lock_timeout": str(wait), "statement_timeout": str(4 * wait)}
+    return {**CONNECT, "server_settings": {**CONNECT["server_settings"], **limits}}
+
 
 # A backend that has long waited for its client has done what was asked, and the answer was lost.
 _AT_WORK = sa.text(

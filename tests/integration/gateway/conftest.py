@@ -94,6 +94,12 @@ def site_with(ledger: Ledger) -> Callable[..., AbstractAsyncContextManager[Site]
 
 
 @pytest.fixture
+def site_over() -> Callable[[Ledger], AbstractAsyncContextManager[Site]]:
+    """Makes a gateway over a ledger of the test's own."""
+    return serving
+
+
+@pytest.fixture
 async def shop(site: Site) -> httpx.AsyncClient:
     """A client that may do everything."""
     return await site.client()

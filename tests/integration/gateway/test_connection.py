@@ -138,6 +138,52 @@ async def test_who_does_not_come_to_an_end_is_not_waited_for(site, monkeypatch, 
     assert bool(said) is bool(told)
 
 
+async def test_who_takes_no_answers_is_left(site, monkeypatch):
+    monkeypatch.setattr("waypost.gateway.connection.ANSWER_SECONDS", 0.5)
+    reader, writer = await connection(site)
+    reader._transport.pause_reading()
+    times = 300
+    writer.write(b"GET /v1/openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * times)
+    await asyncio.sleep(2)
+    reader._transport.resume_reading()
+    said = b""
+    with contextlib.suppress(ConnectionError):
+        said = await all_said(reader)
+    writer.close()
+    assert said.count(b"HTTP/1.1 200 OK") < times
+    assert (await site.bare().get("/healthz")).status_code == 200
+
+
+async def test_who_takes_answers_slowly_gets_them_all(site, monkeypatch):
+    monkeypatch.setattr("waypost.gateway.connection.ANSWER_SECONDS", 1.0)
+    reader, writer = await connection(site)
+    writer.write(b"GET /v1/openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 60)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    said = bytearray()
+    while part := await reader.read(65536):
+        said += part
+        await asyncio.sleep(0.02)
+    writer.close()
+    assert said.count(b"HTTP/1.1 200 OK") == 61
+
+
+async def test_one_connection_too_many_is_closed_and_the_others_stay(site, monkeypatch, caplog):
+    monkeypatch.setattr("waypost.gateway.connection.most", lambda: 3)
+    monkeypatch.setattr("waypost.gateway.connection.TOLD_EVERY_SECONDS", 0.0)
+    open_ones = [await connection(site) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    reader, writer = await connection(site)
+    with contextlib.suppress(ConnectionError):
+        assert await all_said(reader, 5) == b""
+    writer.close()
+    assert "as many as may be" in caplog.text
+    for reader, writer in open_ones:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert (await all_said(reader)).startswith(b"HTTP/1.1 200 OK")
+        writer.close()
+    assert (await site.bare().get("/healthz")).status_code == 200
+
+
 async def test_a_key_that_is_revoked_while_its_body_comes_opens_nothing(site):
     key = await site.key()
     reader, writer = await connection(site)

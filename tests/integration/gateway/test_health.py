@@ -8,6 +8,7 @@ import re
 import socket
 import sqlite3
 from contextlib import asynccontextmanager, closing
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -19,7 +20,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from deployments import embedded
 from waypost.gateway.away import ledger_away
 from waypost.gateway.problems import KINDS
+from waypost.ledger import open_ledger
 from waypost.ledger.engine import CommitLost
+from waypost.settings import with_async_driver
 
 pytestmark = pytest.mark.anyio
 
@@ -116,12 +119,12 @@ def test_the_ledgers_own_troubles_are_told_apart(error, told):
 
 
 @asynccontextmanager
-async def locked(ledger, database):
+async def locked(ledger, database, table="api_keys"):
     """Held by somebody else."""
     if ledger.is_postgres:
         other = await asyncpg.connect(database)
         async with other.transaction():
-            await other.execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+            await other.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
             yield
         await other.close()
     else:
@@ -134,6 +137,25 @@ async def test_while_the_ledger_is_locked_it_is_not_ready_and_says_so_soon(site,
     async with locked(site.ledger, database):
         found = await asyncio.gather(*(site.bare().get("/readyz", timeout=8) for _ in range(3)))
     assert {one.json()["ledger"] for one in found} == {False}
+
+
+async def test_what_waits_for_a_lock_is_told_so_soon_and_goes_in_afterwards(ledger, database, site_over):
+    patient = open_ledger(with_async_driver(database), patience=timedelta(seconds=0.5))
+    async with site_over(patient) as site:
+        shop = await site.client()
+        body = {"type": "order-confirmation", **order("A-1")}
+        async with locked(ledger, database, "notifications"):
+            if ledger.is_postgres:
+                asked = [shop.post("/v1/notifications", json=body), shop.get("/v1/notifications")]
+            else:  # whose readers wait for nobody
+                asked = [shop.post("/v1/notifications", json=body)]
+            async with asyncio.timeout(5):
+                answers = await asyncio.gather(*asked)
+        assert {(one.status_code, one.json()["code"]) for one in answers} == {(503, "unavailable")}
+        assert await rows(ledger) == []
+        assert (await shop.post("/v1/notifications", json=body)).status_code == 202
+    await patient.close()
+    assert len(await rows(ledger)) == 1
 
 
 async def test_metrics_count_by_route_and_name_nobody(site, shop):

@@ -11,6 +11,7 @@ from prometheus_client import Counter
 from waypost.gateway.callers import Callers
 from waypost.gateway.counting import REGISTRY
 from waypost.gateway.intake import Intake
+from waypost.gateway.turns import Turns
 
 MAILS_AT_ONCE = 20  # in memory, between their first byte and their answer
 
@@ -37,7 +38,8 @@ class Patience:
 @dataclass(frozen=True, slots=True)
 class Site:
     """most: bytes a mail may have. certificate: what STARTTLS is spoken with, if it is. in_the_clear: whether
-    keys are taken without TLS, which is for trying it on this machine."""
+    keys are taken without TLS, which is for trying it on this machine. shares: the mails that one key may
+    have under way, so that others come in beside one that dawdles."""
 
     intake: Intake
     callers: Callers
@@ -46,8 +48,4 @@ class Site:
     in_the_clear: bool = False
     patience: Patience = Patience()
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAILS_AT_ONCE))
-    shares: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
-
-    def share_of(self, key: str) -> asyncio.Semaphore:
-        """The mails that one key may have under way: others come in beside one that dawdles."""
-        return self.shares.setdefault(key, asyncio.Semaphore(MAILS_AT_ONCE // 4))
+    shares: Turns = field(default_factory=lambda: Turns(MAILS_AT_ONCE // 4))

@@ -132,7 +132,7 @@ class Transaction:
         async with AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(self._site.patience.room):
-                    for room in (self._site.share_of(caller.key), self._site.room):
+                    for room in (self._site.shares.of(caller.key), self._site.room):
                         await held.enter_async_context(room)
             except TimeoutError:
                 raise Problem("unavailable", "more mails come in than can be taken: try again") from None
