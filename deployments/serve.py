@@ -270,7 +270,9 @@ async def _beat(worker: ResidentWorker, stop: asyncio.Event) -> None:
             async with asyncio.timeout(ANSWERS_WITHIN):
                 await worker.sync_with_backend()
         except (httpx.HTTPError, PrefectException, TimeoutError) as error:
-            logger.warning("no heartbeat: %s", type(error).__name__)
+            logger.warning(
+                "Prefect was given no sign of life (%s); the next is due in seconds", type(error).__name__
+            )
 
     await _every(HEARTBEAT_SECONDS, beat, stop)
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from deployments.api import prefect_answers
 from deployments.registry import Registered
+from waypost import acceptable
 from waypost.ids import new_id
 from waypost.ledger import Ledger, holds, intake, reading
 from waypost.ledger.claims import CLAIM_LIMIT
@@ -121,10 +122,11 @@ async def submit(
         if not line.strip():
             continue
         sent.lines += 1
-        try:
-            chunk.append((number, one.request.validate_json(line)))
-        except ValidationError as error:
-            sent.rejections.append(Rejection(number, explain(error)))
+        request = _read(one, line)
+        if isinstance(request, str):
+            sent.rejections.append(Rejection(number, request))
+        else:
+            chunk.append((number, request))
         if len(chunk) == CLAIM_LIMIT:
             await _accept(ledger, one, chunk, sent)
             chunk = []
@@ -132,6 +134,16 @@ async def submit(
     if chunk:
         await _accept(ledger, one, chunk, sent)
     return sent
+
+
+def _read(one: Registered, line: bytes) -> AnyRequest | str:
+    """The request that a line is, or what is wrong with it."""
+    try:
+        request = one.request.validate_json(line)
+    except ValidationError as error:
+        return explain(error)
+    wrong = acceptable.faults(request, one.type)
+    return "{}: {}".format(*wrong[0]) if wrong else request
 
 
 async def _accept(

@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         description="Key of codes, links and the secrets of webhooks, 16 characters or more. "
         "Default: made once, kept in secret.key under home.",
     )
-    work_pool: str = Field(default="waypost", description="Prefect work pool.")
+    work_pool: str = Field(default="waypost", min_length=1, description="Prefect work pool.")
     poll_seconds: Annotated[float, Field(gt=0)] = Field(
         default=0.15,
         description="How often a resident worker asks Prefect for work, where Prefect does not tell of it.",

@@ -27,6 +27,7 @@ from waypost.cli import (
     worker,
 )
 from waypost.cli import list as listing
+from waypost.cli.starting import warn_of_settings
 
 app = typer.Typer(
     name="waypost",
@@ -68,6 +69,7 @@ def _waypost(
 
         typer.echo(f"waypost {installed('waypost')}")
         raise typer.Exit
+    warn_of_settings()
 
 
 def main() -> None:

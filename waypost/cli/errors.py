@@ -27,7 +27,9 @@ def explained(error: Exception) -> str | None:
         case (("waypost" | "deployments"), _):
             return str(error)
         case "sqlalchemy", _ if "unable to open database file" in str(error):
-            return "there is no ledger yet: start `waypost up`, or make one with `waypost db upgrade`"
+            where = "WAYPOST_DATABASE_URL or WAYPOST_HOME leads"
+            make = "start `waypost up`, or make one with `waypost db upgrade`"
+            return f"there is no ledger yet where {where}: {make}"
         case (("sqlalchemy" | "asyncpg"), _):
             return (
                 "the ledger's database does not answer as it should "

@@ -115,9 +115,13 @@ async def serve(
         )
         settle_in()
         async with submissions(app.state.door, settings, where, mail, stop) as opened:
-            for one in opened:
-                out.print(f"mail is submitted at {one.url}", soft_wrap=True)
-            await server.listen(app, where, stop, lambda found: ready(found, keys))
+
+            def listens(found: Listens) -> None:
+                for one in opened:
+                    out.print(f"mail is submitted at {one.url}", soft_wrap=True)
+                ready(found, keys)
+
+            await server.listen(app, where, stop, listens)
 
 
 def _tell(found: Listens, keys: int) -> None:

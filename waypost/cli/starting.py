@@ -38,12 +38,16 @@ def check_schedules() -> None:
         raise typer.BadParameter("; ".join(faults))
 
 
-def warn() -> None:
-    """Say what is wrong and stops nothing: settings that are none, and files of flows/ that are left out
-    while the types of the others go out."""
-    from deployments.registry import broken
-
+def warn_of_settings() -> None:
+    """Say which settings are none: a misspelt one changes nothing, and nothing else would say so."""
     for fault in unknown(os.environ):
         err.print(f"[red]not taken:[/] {escape(fault)}", soft_wrap=True)
+
+
+def warn() -> None:
+    """Say what is wrong and stops nothing: files of flows/ that are left out while the types of the others
+    go out."""
+    from deployments.registry import broken
+
     for fault in broken():
         err.print(f"[red]left out:[/] {escape(fault)}", soft_wrap=True)

@@ -32,6 +32,7 @@ from waypost.gateway.problems import KINDS, Problem
 from waypost.gateway.straight import Straight
 from waypost.gateway.webhook_delivery import delivering
 from waypost.ledger import Ledger
+from waypost.notification_type import Category
 
 _PARTS = (notifications, types, recipients, verifications, webhooks, health)
 
@@ -73,11 +74,12 @@ def gateway(
     https: bool = False,
     private_webhooks: bool = False,
 ) -> FastAPI:
-    """The application. `declared`: the types that can be sent. tokens: who a bearer token that is no API
-    key speaks for. https: it serves TLS itself, and browsers are to remember it (RFC 6797).
-    private_webhooks: webhooks may lead to this machine and to private networks."""
-    callers, intake = Callers(ledger, tokens), Intake(ledger, declared)
-    door = Door(ledger, declared, secret_key, callers, intake, prefect, private_webhooks)
+    """The application. `declared`: the types; digests are composed by Waypost, and cannot be asked for.
+    tokens: who a bearer token that is no API key speaks for. https: it serves TLS itself, and browsers are
+    to remember it (RFC 6797). private_webhooks: webhooks may lead to this machine and to private networks."""
+    offered = {name: one for name, one in declared.items() if one.type.category is not Category.DIGEST}
+    callers, intake = Callers(ledger, tokens), Intake(ledger, offered)
+    door = Door(ledger, offered, secret_key, callers, intake, prefect, private_webhooks)
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncGenerator[None]:
@@ -122,6 +124,9 @@ def _answer_errors(app: FastAPI, routers: list[APIRouter]) -> None:
             there = allowed(routers, request.scope)
             detail = f"this path has {there}" if there else "this path is read with GET"
             return Problem("method-not-allowed", detail, headers={"allow": there or "GET, HEAD"}).response()
+        if raised.status_code == 404:
+            there = "there is no such route, or no such id can be; /v1/openapi.json names what there is"
+            return Problem("not-found", there).response()
         kind = next((one for one in KINDS.values() if one.status == raised.status_code), KINDS["not-found"])
         return Problem(kind.code, f"{kind.title}.", headers=raised.headers).response()
 

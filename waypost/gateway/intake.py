@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from waypost.clock import now
+from waypost import acceptable
 from waypost.gateway import counting, problems
 from waypost.gateway.away import ledger_away
 from waypost.gateway.callers import Caller
@@ -69,9 +69,8 @@ class Intake:
         name: str = request.type  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
         type = self.types[cast(str, name)].type
         caller.must("send", type.name)
-        if faults := _untimely(request) + _unroutable(request, type):
-            first = faults[0]
-            raise Problem("invalid", f"{first.path}: {first.reason}", faults)
+        if wrong := acceptable.faults(request, type):
+            raise Problem("invalid", "{}: {}".format(*wrong[0]), [Fault(*one) for one in wrong])
         if type.finished is not None and not self.senders.allow(parse(type.finished(request.data)).authors):
             raise Problem("forbidden", NOT_ALLOWED)
         if key and request.idempotency_key not in (None, key):
@@ -165,28 +164,6 @@ def _named(name: str, one: Declared) -> type[BaseModel]:
     """The shape of a type's requests with its name beside them, as HTTP sends them."""
     field = cast(Any, (Literal[name], FieldInfo(description="The notification type.")))  # pyright: ignore[reportInvalidTypeForm]
     return create_model(f"Send{name.title().replace('-', '')}", __base__=one.shape, type=field)
-
-
-def _untimely(request: AnyRequest) -> list[Fault]:
-    """A moment that cannot be kept."""
-    ends, begins = request.expires_at, request.deliver_at
-    if ends is None:
-        return []
-    if ends <= now():
-        return [Fault("expires_at", "in the past: nothing would ever be sent")]
-    if begins is not None and ends <= begins:
-        return [Fault("expires_at", "not after deliver_at: nothing would ever be sent")]
-    return []
-
-
-def _unroutable(request: AnyRequest, type: NotificationType) -> list[Fault]:
-    """A channel that its type's route does not have."""
-    offered = ", ".join(type.kinds)
-    return [
-        Fault(f"channels.{number}", f"not one of the type's route: {offered}")
-        for number, kind in enumerate(request.channels or ())
-        if kind not in type.kinds
-    ]
 
 
 def _written(item: Any) -> bytes:

@@ -111,7 +111,7 @@ def caller(claims: Mapping[str, Any]) -> Caller:
     The client is named by client_id (RFC 9068), azp or sub, the first there is, in small letters.
     """
     named = next((claims[name] for name in _NAMES if claims.get(name)), "")
-    client = named.lower() if isinstance(named, str) else ""
+    client = named.lower() if isinstance(named, str) and named.isascii() else ""
     if not keys.is_client(client):
         raise Problem(
             "forbidden",
@@ -128,7 +128,7 @@ def _scopes(claims: Mapping[str, Any]) -> list[str]:
     """In `scope`, between spaces (RFC 8693, section 4.2), or in `scp`, so or as a list."""
     found = claims.get("scope") or claims.get("scp")
     if isinstance(found, str):
-        return found.split()
+        return [one for one in found.split(" ") if one]
     listed = cast(list[object], found) if isinstance(found, list) else []
     return [one for one in listed if isinstance(one, str)]
 

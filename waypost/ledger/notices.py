@@ -56,16 +56,25 @@ async def watching(ledger: Ledger, wake: Callable[[], None], channel: str = CHAN
 async def _listen(ledger: PostgresLedger, wake: Callable[[], None], channel: str) -> None:
     """A connection of its own, opened again when it is lost."""
 
+    away = False
     while True:
         try:
             async with ledger.engine.connect() as connection:
                 raw: Any = (await connection.get_raw_connection()).driver_connection
+                if away:
+                    logger.info("the ledger answers again")
+                away = False
                 try:
                     await _until_lost(raw, wake, channel)
                 finally:
                     await connection.invalidate()  # a lost one must not be given out again
         except Exception as error:  # asyncpg's connect errors have no common class
-            logger.warning("not listening for new work (%s); trying again", type(error).__name__)
+            if not away:  # each second until it answers
+                logger.warning(
+                    "the ledger does not answer (%s): new work is found late until it does",
+                    type(error).__name__,
+                )
+            away = True
         await asyncio.sleep(RETRY_SECONDS)
 
 

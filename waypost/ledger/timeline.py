@@ -150,7 +150,7 @@ def _explained(connection: sa.Connection, id: UUID, row: Any, lease: timedelta) 
     if found.state in (State.CLAIMED, State.SENDING):
         holding = (one for one in taken_by if one.id == (row.digest_batch or row.batch_id))
         found = replace(found, hands=hands(next(holding, None), lease))
-    return replace(found, attempts=made, timeline=[*sorted(happened, key=_when), _outlook(found)])
+    return replace(found, attempts=made, timeline=sorted([*happened, _outlook(found)], key=_when))
 
 
 def _head(id: UUID, row: Any) -> Explanation:

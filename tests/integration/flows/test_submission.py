@@ -83,3 +83,11 @@ async def test_what_somebody_is_at_is_waited_for(bench, monkeypatch):
     async for _ in looks:
         pass
     assert made.trouble == NOBODY
+
+
+async def test_a_line_that_would_never_be_sent_is_named_and_the_others_go(bench):
+    asked = [{"expires_at": "2020-01-01T00:00:00Z"}, {}, {"channels": ["pigeon"]}]
+    lines = [json.dumps({**order(f"A-{n}"), **more}).encode() for n, more in enumerate(asked)]
+    made = await submit(bench.runtime.ledger, find("order-confirmation"), lines)
+    refused = [(one.line, one.reason.partition(":")[0]) for one in made.rejections]
+    assert (refused, made.accepted) == ([(1, "expires_at"), (3, "channels.0")], 1)

@@ -109,6 +109,7 @@ async def test_a_type_and_its_facts_may_be_named_instead(post, key):
             {"X_Waypost_Type": "order-confirmation", "X_Waypost_Data": ORDER.replace('"EUR"', '"EURO"')},
             "554 5.6.0 data.currency: ",
         ),
+        ({"X_Waypost_Typ": "alert"}, "554 5.6.0 X-Waypost-*: there are X-Waypost-Type and X-Waypost-Data"),
         ({"X_Waypost_Type": "alert", "X_Waypost_Data": "{"}, "554 5.6.0 X-Waypost-Data: not JSON"),
         ({"X_Waypost_Type": "alert", "X_Waypost_Data": "[]"}, "554 5.6.0 data: not an object"),
         (

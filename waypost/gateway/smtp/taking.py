@@ -74,7 +74,11 @@ def _parsed(intake: Intake, mail: bytes) -> FinishedMail:
 
 
 def _asked(mail: FinishedMail) -> Mapping[str, Any]:
-    """The type and the facts that a mail names, or else itself."""
+    """The type and the facts that a mail names, or else itself. A field of ours that is none would else
+    have no effect, and what was to be facts be sent as it is."""
+    ours = {TYPE.lower().encode(), DATA.lower().encode()}
+    if any(name.startswith(b"x-waypost-") and name not in ours for name, _ in mail.fields):
+        raise _wrong("X-Waypost-*", f"there are {TYPE} and {DATA} alone")
     type = decoded(TYPE, mail.value(TYPE)) or WHOLE
     data = decoded(DATA, mail.value(DATA))
     if type != WHOLE:
