@@ -1,7 +1,7 @@
 """Durable intake over HTTP: one gateway process, its clients in another on the same machine.
 
-Every post is an order of its own with an Idempotency-Key, its key checked and its data validated, and is
-answered once it is durable. Clients speak HTTP/1.1 over connections they keep, written out beforehand: what
+Every order is one of its own, its key checked and its data validated, and is answered once it is durable; single
+posts have an Idempotency-Key each. Clients speak HTTP/1.1 over connections they keep, written out beforehand: what
 the clients cost is not the gateway's.
 """
 

@@ -53,13 +53,14 @@ class Clients:
         writer.close()
 
     def _request(self, number: int) -> bytes:
-        path = "/v1/notifications" if self._items == 1 else "/v1/notifications/batch"
+        single = self._items == 1
+        path = "/v1/notifications" if single else "/v1/notifications/batch"
+        key = f"Idempotency-Key: {self._series}-{number}\r\n" if single else ""
         body = self._bodies[number % len(self._bodies)]
         return (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             f"Authorization: Bearer {os.environ['WAYPOST_KEY']}\r\n"
-            f"Idempotency-Key: {self._series}-{number}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"{key}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode() + body
 
 

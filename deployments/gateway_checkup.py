@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
 from waypost import place
 from waypost.finding import Finding
 from waypost.gateway.tokens import accepted_tokens
-from waypost.ledger import LedgerBehind, api_keys, checked
+from waypost.ledger import LedgerBehind, api_keys, checked, webhooks
 from waypost.ledger.reach import LedgerUnreachable
+from waypost.ledger.webhooks import Webhook
 from waypost.settings import Settings
 
 ANSWERS_WITHIN = 5.0
@@ -22,6 +25,7 @@ async def examine_gateway(settings: Settings) -> list[Finding]:
     findings = [] if here is None or here.gateway is None else [await _answers(here.gateway)]
     if findings:
         findings += await _keys(settings)
+    findings += await _webhooks(settings)
     return findings + await _issuer(settings)
 
 
@@ -44,6 +48,28 @@ async def _keys(settings: Settings) -> list[Finding]:
             return [keys_finding(len(await api_keys.working(ledger)))]
     except (SQLAlchemyError, OSError, LedgerBehind, LedgerUnreachable):
         return []  # that is a finding of the ledger's already
+
+
+async def _webhooks(settings: Settings) -> list[Finding]:
+    if settings.database_url is None and not (settings.home / "ledger.db").exists():
+        return []  # to look would make one
+    try:
+        async with checked(settings) as ledger:
+            return webhooks_finding(await webhooks.every(ledger))
+    except (SQLAlchemyError, OSError, LedgerBehind, LedgerUnreachable):
+        return []
+
+
+def webhooks_finding(found: Sequence[Webhook]) -> list[Finding]:
+    """Those that are told in vain; their URLs may hold secrets, and are left out."""
+    failing = [one for one in found if one.failing_since and not one.gone_at]
+    if not failing:
+        return []
+    told = "; ".join(
+        f"{one.id} of {one.client} since {one.failing_since:%Y-%m-%d %H:%M} UTC" for one in failing
+    )
+    advice = "see what they answer in the gateway's log; each event is told again for three days"
+    return [Finding("webhooks", ok=False, found=f"told in vain: {told}", advice=advice)]
 
 
 def keys_finding(count: int) -> Finding:

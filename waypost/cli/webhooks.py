@@ -129,9 +129,12 @@ def _described(one: Webhook) -> dict[str, Any]:
         "created_at": one.created_at,
         "overlap_until": one.overlap_until,
         "gone_at": one.gone_at,
+        "failing_since": one.failing_since,
         "state": _state(one),
     }
 
 
 def _state(one: Webhook) -> str:
-    return f"gone since {one.gone_at:%Y-%m-%d %H:%M} UTC" if one.gone_at else "works"
+    if one.gone_at:
+        return f"gone since {one.gone_at:%Y-%m-%d %H:%M} UTC"
+    return f"failing since {one.failing_since:%Y-%m-%d %H:%M} UTC" if one.failing_since else "works"

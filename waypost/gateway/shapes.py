@@ -151,7 +151,8 @@ class CheckResult(_Shape):
 
 class Webhook(_Shape):
     """Where a client is told what becomes of its notifications. overlap_until: until when what is told is
-    signed with the secret before too. gone_at: when it answered 410 Gone; it is told nothing any more."""
+    signed with the secret before too. gone_at: when it answered 410 Gone; it is told nothing any more.
+    failing_since: when the oldest happened that it was told in vain; it is told again."""
 
     id: UUID
     url: str
@@ -159,6 +160,7 @@ class Webhook(_Shape):
     created_at: datetime
     overlap_until: datetime | None
     gone_at: datetime | None
+    failing_since: datetime | None
 
 
 class WebhookSecret(Webhook):

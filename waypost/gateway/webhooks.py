@@ -81,6 +81,7 @@ def told(webhook: Webhook) -> dict[str, Any]:
         "created_at": webhook.created_at,
         "overlap_until": webhook.overlap_until,
         "gone_at": webhook.gone_at,
+        "failing_since": webhook.failing_since,
     }
 
 

@@ -37,7 +37,8 @@ _LOCK = 7497
 @dataclass(frozen=True, slots=True)
 class Webhook:
     """states: what it is told. generation: how often its secret was replaced; until `overlap_until` the
-    secret before counts too. gone_at: when it answered 410 Gone."""
+    secret before counts too. gone_at: when it answered 410 Gone. failing_since: when the oldest happened of
+    what it was told in vain, and is to be told again; None where all was told, and where nobody looked."""
 
     id: UUID
     client: str
@@ -47,6 +48,7 @@ class Webhook:
     overlap_until: datetime | None
     created_at: datetime
     gone_at: datetime | None = None
+    failing_since: datetime | None = None
 
     def generations(self, moment: datetime) -> list[int]:
         """Of which secrets a signature is due, the newest first."""
@@ -83,7 +85,7 @@ async def create(ledger: Ledger, client: str, url: str, states: Iterable[str] = 
 
 async def every(ledger: Ledger, client: str | None = None) -> list[Webhook]:
     """All webhooks, or those of `client`, by client and age."""
-    wanted = sa.select(webhooks).order_by(webhooks.c.client, webhooks.c.created_at, webhooks.c.id)
+    wanted = _with_failures().order_by(webhooks.c.client, webhooks.c.created_at, webhooks.c.id)
     if client is not None:
         wanted = wanted.where(webhooks.c.client == client)
     rows = await ledger.read(lambda connection: connection.execute(wanted).all())
@@ -92,7 +94,7 @@ async def every(ledger: Ledger, client: str | None = None) -> list[Webhook]:
 
 async def find(ledger: Ledger, id: UUID, client: str | None = None) -> Webhook:
     """One webhook, if it is `client`'s. Raises UnknownWebhook."""
-    wanted = sa.select(webhooks).where(*_own(id, client))
+    wanted = _with_failures().where(*_own(id, client))
     return _known(await ledger.read(lambda connection: connection.execute(wanted).one_or_none()), id)
 
 
@@ -135,7 +137,15 @@ async def mark_gone(ledger: Ledger, id: UUID) -> None:
 def webhook(row: Any) -> Webhook:
     """A row of the table as what it stands for."""
     found = Webhook(**{column.name: getattr(row, column.name) for column in webhooks.c})
-    return replace(found, states=row.states.strip(",").split(","))
+    failing = getattr(row, "failing_since", None)
+    return replace(found, states=row.states.strip(",").split(","), failing_since=failing)
+
+
+def _with_failures() -> sa.Select[Any]:
+    """Each webhook, and since when it fails: a look at what it waits for, three days of it at most."""
+    told_in_vain = (webhook_events.c.webhook_id == webhooks.c.id, webhook_events.c.tries > 0)
+    since = sa.select(sa.func.min(webhook_events.c.at)).where(*told_in_vain).scalar_subquery()
+    return sa.select(webhooks, since.label("failing_since"))
 
 
 def _row(made: Webhook) -> dict[str, Any]:

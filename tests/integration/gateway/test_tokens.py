@@ -126,6 +126,7 @@ async def test_a_claim_that_is_wrong_is_named(issuer, tokens, claims, word):
     ("claims", "word"),
     [
         ({"client_id": "has spaces"}, "client_id"),
+        ({"client_id": "sho\u212a"}, "client_id"),  # a Kelvin sign, whose small letter is k
         ({"client_id": "x" * 42}, "client_id"),
         ({"client_id": ["shop"]}, "client_id"),
         ({"client_id": None, "sub": "auth0|7"}, "client_id"),

@@ -304,6 +304,8 @@ async def test_what_expired_or_was_cancelled_while_its_type_was_held_says_that_i
     await release(ledger, "note")
     held = [line for line in await told(ledger, one.id) if "its type" in line[0]]
     assert held == [("its type is held", "wrong price"), ("its type is released", "")]
+    in_order = [line[0] for line in await told(ledger, one.id)][-2:]
+    assert in_order == ["cancelled", "its type is released"]
 
 
 async def test_an_item_tells_of_its_digest_and_what_became_of_that(ledger):

@@ -22,6 +22,7 @@ from ledgers import (
     taken,
 )
 
+from deployments.gateway_checkup import webhooks_finding
 from waypost.clock import now
 from waypost.ids import new_id
 from waypost.ledger import claims, intake, webhook_events, webhooks
@@ -260,6 +261,21 @@ async def test_words_that_cannot_be_read_are_told_as_far_as_they_can(ledger, hoo
     await run_sql(ledger, "UPDATE webhook_events SET reason = x'6262' WHERE id = 2")
     claim = await webhook_events.claim(ledger, hook.id, 9, LEASE)
     assert [one.reason for one in claim.events] == ["\ufffda", "bb"]
+
+
+async def test_a_webhook_that_is_told_in_vain_fails_since_the_oldest_of_it(ledger, hook):
+    await some(ledger, 3)
+    assert (await webhooks.find(ledger, hook.id)).failing_since is None
+    claim = await webhook_events.claim(ledger, hook.id, 2, LEASE)
+    vain = [Again(one.id, now(), 1) for one in claim.events]
+    await webhook_events.settle(ledger, claim, [], vain)
+    oldest = min(one.at for one in claim.events)
+    assert [one.failing_since for one in await webhooks.every(ledger)] == [oldest]
+    [finding] = webhooks_finding(await webhooks.every(ledger))
+    assert f"{hook.id} of shop since {oldest:%Y-%m-%d %H:%M} UTC" in finding.found
+    again = await webhook_events.claim(ledger, hook.id, 9, LEASE)
+    await webhook_events.settle(ledger, again, [one.id for one in again.events], [])
+    assert webhooks_finding(await webhooks.every(ledger)) == []
 
 
 async def test_a_run_that_is_lost_tells_nothing(ledger, hook):
