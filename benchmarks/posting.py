@@ -1,8 +1,8 @@
 """Durable intake over HTTP: one gateway process, its clients in another on the same machine.
 
-Every order is one of its own, its key checked and its data validated, and is answered once it is durable; single
-posts have an Idempotency-Key each. Clients speak HTTP/1.1 over connections they keep, written out beforehand: what
-the clients cost is not the gateway's.
+Every order is one of its own, its key checked and its data validated, and is answered once it is durable;
+single posts have an Idempotency-Key each. Clients speak HTTP/1.1 over connections they keep, written out
+beforehand: what the clients cost is not the gateway's.
 """
 
 from __future__ import annotations
