@@ -24,7 +24,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "submission.md").read_text()
         ("| time | 60 s to show a key", site.Patience().stranger),
         ("300 s for a command", site.Patience().command),
         ("600 s for a mail", site.Patience().mail),
-        ("| sessions | 200;", listening.MOST_SESSIONS),
+        ("| sessions | 200, then", listening.MOST_SESSIONS),
         ("20 mails in memory at once", site.MAILS_AT_ONCE),
         ("1,000 in a session", transaction.MOST_MAILS),
     ],

@@ -15,6 +15,8 @@ _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291, section 2.4
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address is in its last 32 bits
 _URL = re.compile(r"[!-~]+\Z")  # RFC 3986 has ASCII alone, and no blanks
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?\Z")
+# Resolvers take such a host for an IPv4 address, written in a way of its own.
+_NUMBER = re.compile(r"(?:\A|\.)(?:[0-9]+|0x[0-9a-f]*)\.?\Z")
 _SHORTEST_SECRET = 4
 
 
@@ -62,6 +64,12 @@ def parse(url: str, prefix: str = "webhook+") -> Hook:
         raise ValueError(
             "a webhook's URL names a host and is written in ASCII: a host as xn--..., a path percent-encoded"
         )
+    if (
+        port == 0
+        or ("[" in parts.netloc and literal(host) is None)
+        or (literal(host) is None and _NUMBER.search(host))
+    ):
+        raise ValueError("a webhook's URL names a host, or an address such as 192.0.2.7, and no port 0")
     if "@" in parts.netloc or parts.fragment:
         raise ValueError("a webhook's URL has no user, password or fragment: its messages are signed instead")
     if scheme == "http" and not _may_be_loopback(host):
@@ -102,7 +110,7 @@ def admits(hook: Hook, allow_private: bool) -> Admits:
     else:
         allowed = lambda address: allow_private or is_public(address)  # noqa: E731
     address = literal(hook.host)
-    named = hook.host == "localhost" if address is None else not is_public(address)
+    named = hook.host.rstrip(".") == "localhost" if address is None else not is_public(address)
     if named and not allow_private:
         raise ValueError(PRIVATE)
     return allowed

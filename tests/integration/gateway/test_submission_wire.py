@@ -230,11 +230,28 @@ async def test_whoever_is_slow_is_left(ledger, how):
     assert await rows(ledger) == []
 
 
-async def test_more_sessions_than_there_may_be_are_for_later(post, monkeypatch):
+async def test_who_has_shown_no_key_gives_way_to_who_comes(post, monkeypatch):
+    monkeypatch.setattr(listening, "MOST_SESSIONS", 3)
+    opened = []
+    for _ in range(5):
+        opened.append(await asyncio.open_connection("127.0.0.1", post.port))
+        assert (await opened[-1][0].readline()).startswith(b"220")
+    async with asyncio.timeout(5):
+        for reader, _ in opened[:2]:
+            assert (await reader.read()).startswith(b"421 4.3.2 too many sessions")
+    for reader, writer in opened[2:]:
+        writer.write(b"NOOP\r\n")
+        assert (await reader.readline()).startswith(b"250")
+        writer.close()
+
+
+async def test_more_sessions_than_there_may_be_are_for_later(post, key, monkeypatch):
     monkeypatch.setattr(listening, "MOST_SESSIONS", 3)
     opened = [await asyncio.open_connection("127.0.0.1", post.port) for _ in range(3)]
-    for reader, _ in opened:
-        assert (await reader.readline()).startswith(b"220")
+    for reader, writer in opened:
+        writer.write(b"EHLO app\r\n" + plain(key))
+        while not (await reader.readline()).startswith(b"235"):
+            pass
     assert (await post.talk(b"NOOP\r\n")).startswith(b"421 4.3.2")
     opened.pop()[1].close()
     await asyncio.sleep(0.1)

@@ -100,7 +100,8 @@ async def _until(stop: asyncio.Event, server: asyncio.Server, sessions: _Session
 
 
 class _Sessions:
-    """Those there are; one too many is told to come again."""
+    """Those there are. Where there are as many as may be, the oldest that has shown no key gives way; where
+    all have, one too many is told to come again."""
 
     def __init__(self, site: Site, secure: bool) -> None:
         self._site = site
@@ -109,7 +110,7 @@ class _Sessions:
         self._ended = asyncio.Event()
 
     async def serve(self, wire: Wire) -> None:
-        if len(self._running) >= MOST_SESSIONS:
+        if not self._has_room():
             wire.say("421 4.3.2 too many sessions: try again in a moment")
             await wire.close()
             return
@@ -120,6 +121,16 @@ class _Sessions:
         finally:
             del self._running[session]
             self._ended.set()
+
+    def _has_room(self) -> bool:
+        if len(self._running) < MOST_SESSIONS:
+            return True
+        # Some that gave way may not have ended yet.
+        stranger = next((one for one in self._running if one.is_strange), None)
+        if stranger is None or len(self._running) >= 2 * MOST_SESSIONS:
+            return False
+        stranger.give_way()
+        return True
 
     async def stop(self) -> None:
         """Ask all to end; those that do not in time are cut off."""

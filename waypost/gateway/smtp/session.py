@@ -30,7 +30,7 @@ class Session:
         self._wire = wire
         self._site = site
         self._secure = secure
-        self._greeted = False
+        self._greeted = self._gave_way = False
         self._mails: Transaction | None = None  # there is one once a key has been shown
         self._faults = self._refused = 0
         self._began = asyncio.get_running_loop().time()
@@ -66,6 +66,16 @@ class Session:
     def stop(self) -> None:
         """Let what is under way be answered, and take nothing more."""
         self._wire.fail(Farewell("421 4.3.2 the gateway is stopping: try again in a moment"))
+
+    @property
+    def is_strange(self) -> bool:
+        """Whether it has shown no key, and was not asked to leave for that."""
+        return self._mails is None and not self._gave_way
+
+    def give_way(self) -> None:
+        """End, for another that may have a key."""
+        self._gave_way = True
+        self._wire.fail(Farewell("421 4.3.2 too many sessions: try again in a moment, and show a key soon"))
 
     async def _line(self) -> str:
         """The client's next line; whoever has shown no key has less time in all."""
