@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic_core import ErrorDetails
 
+from waypost.notification_type import LINE_PATTERN
+from waypost.request import PHONE_PATTERN
+
 _MOMENT = "not a moment in ISO 8601, such as 2026-01-31T08:00:00+01:00"
 _DATE = "not a date, such as 2026-01-31"
 _NUMBER = "not a number"
@@ -11,6 +14,10 @@ _WHOLE = "not a whole number"
 _OBJECT = "not an object with fields"
 _LINK = "not a web address, such as https://shop.example/orders/7"
 
+_FORMS = {
+    LINE_PATTERN: "not one line of text: a line break or another control character is in it",
+    PHONE_PATTERN: "not a phone number, such as +44 20 7946 0018",
+}
 _WORDS = {
     "missing": "missing",
     "extra_forbidden": "no such field",
@@ -18,7 +25,7 @@ _WORDS = {
     "string_type": "not text",
     "string_too_short": "shorter than {min_length} characters",
     "string_too_long": "longer than {max_length} characters",
-    "string_pattern_mismatch": "not of the form it must have (no line breaks, for one)",
+    "string_pattern_mismatch": "not of the form {pattern}",
     "bool_type": "neither true nor false",
     "bool_parsing": "neither true nor false",
     "literal_error": "not one of {expected}",
@@ -43,9 +50,10 @@ _WORDS = {
 
 def in_words(error: ErrorDetails) -> str:
     """What is wrong, without the value itself; pydantic's own words for what is not known here."""
-    if error["type"] in ("string_too_short", "too_short") and error.get("ctx", {}).get("min_length") == 1:
+    told = error.get("ctx", {})
+    if error["type"] in ("string_too_short", "too_short") and told.get("min_length") == 1:
         return "empty"
     try:
-        return _WORDS[error["type"]].format(**error.get("ctx", {}))
+        return _FORMS.get(told.get("pattern", "")) or _WORDS[error["type"]].format(**told)
     except KeyError:
         return error["msg"].removeprefix("Value error, ")

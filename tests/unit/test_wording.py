@@ -23,6 +23,7 @@ class Every(Facts):
     day: date = date(2026, 1, 31)
     link: Link | None = None
     few: Annotated[list[int], Field(max_length=2)] = Field(default_factory=list)
+    code: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
     some: Annotated[str, Field(min_length=1)] = "x"
     never: Annotated[str, AfterValidator(_never)] = ""
 
@@ -44,8 +45,9 @@ class Every(Facts):
         ('{"link": "hunter2"}', "link: not a web address"),
         ('{"few": [1, 2, 3]}', "few: more than 2"),
         ('{"some": ""}', "some: empty"),
+        ('{"code": "hunter2"}', "code: not of the form ^[A-Z]{3}$"),
         ('{"never": "hunter2"}', "never: it is never right"),
-        ('{"line": "two\\nlines"}', "line: not of the form it must have"),
+        ('{"line": "two\\nlines"}', "line: not one line of text"),
         ("hunter2", "request: not JSON"),
         ("[]", "request: not an object"),
     ],
