@@ -112,3 +112,10 @@ def test_no_keys_yet_says_how_to_make_one(home):
     assert "waypost keys create my-app" in run("list").stdout
     assert "waypost keys create my-app" in keys_finding(0).advice
     assert [keys_finding(count).found for count in (1, 2)] == ["1 API key works", "2 API keys work"]
+
+
+def test_a_misspelt_setting_is_told_whatever_is_asked_for(home, monkeypatch):
+    monkeypatch.setenv("WAYPOST_DATABSE_URL", "postgresql://elsewhere")
+    done = run("list", "--json")
+    assert (done.exit_code, json.loads(done.stdout)) == (0, [])
+    assert done.stderr.startswith("not taken: WAYPOST_DATABSE_URL is no setting; is it WAYPOST_DATABASE_URL?")
