@@ -16,7 +16,7 @@ from waypost.ledger.candidate import Candidate
 from waypost.ledger.engine import Ledger
 from waypost.ledger.grouping import count_repeats
 from waypost.ledger.idempotency import answer_repeats, answer_twins
-from waypost.ledger.lost_commits import accepted_for_sure
+from waypost.ledger.lost_commits import accepted_for_sure, repeatable
 from waypost.ledger.many import insert_many
 from waypost.ledger.notices import announce_work
 from waypost.ledger.tables import batches, notifications, recipients, tags
@@ -87,7 +87,7 @@ async def accept_for_run(
         connection.execute(sa.update(batches).where(batches.c.id == batch).values(size=claimed))
         return batch, receipts
 
-    return await ledger.persist(work)
+    return await ledger.persist(repeatable(candidates, work))
 
 
 def _accept(

@@ -7,6 +7,7 @@ import pytest
 from ledgers import NOTE, ask, rows
 from sqlalchemy.engine import make_url
 
+from waypost.ids import new_id
 from waypost.ledger import intake, lost_commits, open_ledger
 from waypost.ledger.engine import CommitLost
 from waypost.notification import Answer
@@ -102,6 +103,17 @@ async def test_what_is_accepted_is_there_once(line, far, ledger, when, key, time
     assert line.cuts == times  # a look ends with a commit too
     assert receipt.outcome is Answer.ACCEPTED
     assert [one.id for one in await rows(ledger)] == [receipt.id]
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("when", [AFTER, BEFORE])
+async def test_what_a_run_brings_is_accepted_once(line, far, ledger, when):
+    line.cut_at(when, 2)
+    batch, receipts = await intake.accept_for_run(far, NOTE, [ask(), ask()], new_id())
+    assert line.cuts == 2
+    found = await rows(ledger)
+    assert {one.id for one in found} == {one.id for one in receipts}
+    assert {(one.batch_id, one.state) for one in found} == {(batch, "claimed")}
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
