@@ -73,7 +73,7 @@ def _settings(settings: Settings) -> Finding:
 def _types() -> Finding:
     faults = [*registry.broken(), *registry.unscheduled()]
     if faults:
-        advice = "the other types go on; deploy again when it is mended"
+        advice = "mend it, then `waypost up` or `waypost deploy`; where a worker runs the others go on"
         return Finding("types", ok=False, found="; ".join(faults), advice=advice)
     return Finding("types", ok=True, found=", ".join(sorted(registered())))
 

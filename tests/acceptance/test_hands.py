@@ -301,10 +301,11 @@ def test_an_option_that_is_no_good_is_named(run, arguments, said):
     assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
-@pytest.mark.parametrize(("command", "status"), [("deploy", 2), ("doctor", 1)])
-def test_a_cron_that_is_none_is_told(run, command, status):
+@pytest.mark.parametrize("command", ["deploy", "doctor"])
+def test_a_cron_that_is_none_is_told(run, command):
     done = run(command, WAYPOST_DIGEST_CRON="every morning")
-    assert done.returncode == status
+    assert done.returncode == 1
+    assert "Usage" not in done.stderr
     assert "the cron of digest is none" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 

@@ -23,7 +23,7 @@ def prefect_api() -> str:
 
 
 def check_types() -> None:
-    """Raise BrokenType, or typer.BadParameter for a schedule, unless all in flows/ can be deployed."""
+    """Raise BrokenType unless all in flows/ can be deployed."""
     from deployments import registry
 
     registry.check()
@@ -31,11 +31,11 @@ def check_types() -> None:
 
 
 def check_schedules() -> None:
-    """Raise typer.BadParameter for a schedule that is none."""
+    """Raise BrokenType for a schedule that is none."""
     from deployments import registry
 
     if faults := registry.unscheduled():
-        raise typer.BadParameter("; ".join(faults))
+        raise registry.BrokenType("; ".join(faults))
 
 
 def warn_of_settings() -> None:
