@@ -6,6 +6,7 @@ import logging
 import math
 import resource
 from asyncio import BaseTransport, TimerHandle
+from contextlib import suppress
 from functools import cache
 from typing import cast
 
@@ -18,6 +19,7 @@ LONGEST = 64 * 1024  # bytes of a head, or of trailers, beside what came with th
 REQUEST_SECONDS = 60.0  # for a request to be whole, and for the first to begin
 ANSWER_SECONDS = 60.0  # for a client to take what lies in its way
 LINGERS_SECONDS = 1.0
+MOST_WANTED = 65_536  # descriptors
 KEPT_BACK = 256  # descriptors for what the process opens besides: the ledger, mail servers, webhooks
 TOLD_EVERY_SECONDS = 60.0
 
@@ -35,10 +37,13 @@ def most() -> int:
     """How many connections there may be at once: as many as the process may have open, less what it needs
     itself. What this system lets it have is taken first."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
+    wanted = MOST_WANTED if hard == resource.RLIM_INFINITY else min(hard, MOST_WANTED)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return max(wanted - KEPT_BACK, wanted // 2)
+        with suppress(ValueError, OSError):  # some systems have a limit of their own below the hard one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    had = MOST_WANTED if soft == resource.RLIM_INFINITY else min(soft, MOST_WANTED)
+    return max(had - KEPT_BACK, had // 2)
 
 
 class Connection(HttpToolsProtocol):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, Literal, Protocol, Union, cast
 
 import orjson
@@ -31,6 +31,7 @@ from waypost.settings import Settings
 A_TRANSACTION = 500
 MOST_WAITING = 5000  # more than that come in faster than they can be written: better told so at once
 BATCHES_AT_ONCE = 4  # taken apart in memory, ten times what they are on the wire
+BATCH_WAITS_SECONDS = 10.0
 YIELD_EVERY = 50  # items of a batch between which others have their turn
 
 
@@ -45,7 +46,7 @@ class Declared(Protocol):
 
 
 class Intake:
-    """Requests on their way into the ledger. batches: whoever brings many at once waits for a place here."""
+    """Requests on their way into the ledger."""
 
     def __init__(self, ledger: Ledger, types: Mapping[str, Declared], senders: Senders | None = None) -> None:
         """senders: whom a mail that its author finished may be from; unset, whom the settings name."""
@@ -54,7 +55,7 @@ class Intake:
         self.shapes = {name: _named(name, one) for name, one in types.items()}
         self._reads: TypeAdapter[Any] = TypeAdapter(any_of(list(self.shapes.values())))
         self._ledger = ledger
-        self.batches = asyncio.Semaphore(BATCHES_AT_ONCE)
+        self._batches = asyncio.Semaphore(BATCHES_AT_ONCE)
         self._commits: GroupCommit[Candidate, Receipt] = GroupCommit(
             self._store, alone=lambda error: not passes(cast(Exception, error)), most=A_TRANSACTION
         )
@@ -101,6 +102,20 @@ class Intake:
             raise Problem("idempotency-conflict", conflict.reason)
         return receipts
 
+    @asynccontextmanager
+    async def room_for_a_batch(self) -> AsyncGenerator[None]:
+        """Room in memory to take a batch apart, for the length of the block. Raises Problem when there is
+        none for too long."""
+        try:
+            async with asyncio.timeout(BATCH_WAITS_SECONDS):
+                await self._batches.acquire()
+        except TimeoutError:
+            raise _too_much() from None
+        try:
+            yield
+        finally:
+            self._batches.release()
+
     async def accept_many(self, caller: Caller, items: Sequence[Any]) -> list[Receipt | Problem]:
         """A result an item: one that is wrong is told so and harms no other. Raises Problem where more comes
         in than can be written."""
@@ -131,9 +146,7 @@ class Intake:
 
     def _have_room(self) -> None:
         if len(self._commits) > MOST_WAITING:
-            raise Problem(
-                "unavailable", "more comes in than can be written: try again", headers={"retry-after": "1"}
-            )
+            raise _too_much()
 
     def _may_send(self, caller: Caller, body: bytes) -> None:
         """Raise Problem where `body`, whatever else is wrong with it, names a type that is not the caller's:
@@ -152,6 +165,12 @@ class Intake:
             wrong = f"{lacking}one of {', '.join(sorted(self.types))}"
             return Problem("invalid", f"type: {wrong}", [Fault("type", wrong)])
         return problems.invalid(errors, skipped=1 if len(self.shapes) > 1 else 0)
+
+
+def _too_much() -> Problem:
+    return Problem(
+        "unavailable", "more comes in than can be written: try again", headers={"retry-after": "1"}
+    )
 
 
 def any_of(shapes: Sequence[Any]) -> Any:

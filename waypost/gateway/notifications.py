@@ -51,7 +51,7 @@ def router(door: Door) -> APIRouter:
             wrong = "of single posts alone: give each item of a batch its own idempotency_key"
             raise Problem("invalid", f"Idempotency-Key: {wrong}", [Fault("Idempotency-Key", wrong)])
         sent = await door.body(request, body.MANY)
-        async with door.intake.batches:
+        async with door.intake.room_for_a_batch():
             results = await door.intake.accept_many(caller, _items(body.parsed(sent)))
         return answers.json({"results": [_result(one) for one in results]})
 

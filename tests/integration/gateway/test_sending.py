@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from asks import alert, order
 from ledgers import rows, run_sql
 
 from waypost.clock import now
+from waypost.gateway.intake import BATCHES_AT_ONCE
 from waypost.ledger.tables import notifications, tags
 
 pytestmark = pytest.mark.anyio
@@ -182,6 +184,19 @@ async def test_repeats_at_once_under_one_key_are_counted_once_in_an_open_notific
     assert {one["state"] for one in results} == {"grouped"}
     [row] = await rows(site.ledger)
     assert row.occurrences == 2
+
+
+async def test_a_batch_for_which_there_is_no_room_is_for_later(site, shop, monkeypatch):
+    monkeypatch.setattr("waypost.gateway.intake.BATCH_WAITS_SECONDS", 0.2)
+    sent = {"notifications": [{"type": "order-confirmation", **order("A-1")}]}
+    async with AsyncExitStack() as held:
+        for _ in range(BATCHES_AT_ONCE):
+            await held.enter_async_context(site.intake.room_for_a_batch())
+        answer = await shop.post("/v1/notifications/batch", json=sent)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        single = await shop.post("/v1/notifications", json=sent["notifications"][0])
+        assert single.status_code == 202
+    assert (await shop.post("/v1/notifications/batch", json=sent)).status_code == 200
 
 
 async def test_a_batch_has_no_idempotency_key_of_its_own(site, shop):
