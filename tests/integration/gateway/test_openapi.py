@@ -42,5 +42,7 @@ async def test_schemathesis_finds_nothing(site_with, ledger, tmp_path):
         phases, examples = "coverage,fuzzing,stateful", BY_HAND
     async with site_with(types=TYPES) as site:
         status, output = await attacked(site.url, await site.key(), tmp_path, phases, examples)
+        if "Inconsistent results" in output:  # of its own making of cases, on a busy machine
+            status, output = await attacked(site.url, await site.key(), tmp_path, phases, examples)
     print(re.sub(r"\n\n+", "\n", output))  # noqa: T201 - its seed, and how much it tried
     assert status == 0, output
