@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 from ledgers import NOTE, ask, rows
-from sqlalchemy.engine import make_url
+from lines import laid
 
 from waypost.ids import new_id
 from waypost.ledger import intake, lost_commits, open_ledger
@@ -77,12 +77,8 @@ class Line:
 
 @pytest.fixture
 async def line(postgres_url):
-    url = make_url(postgres_url)
-    made = Line((url.host, url.port or 5432))
-    async with await asyncio.start_server(made.carry, "127.0.0.1") as listening:
-        made.url = url.set(host="127.0.0.1", port=listening.sockets[0].getsockname()[1])
+    async with laid(Line, postgres_url) as made:
         yield made
-        await made.close()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 import sqlalchemy as sa
 from ledgers import accepted, rows
-from sqlalchemy.engine import make_url
+from lines import laid
 
 from waypost.ledger import notices, open_ledger, silence
 from waypost.ledger.notices import watching
@@ -58,12 +58,8 @@ class Line:
 
 @pytest.fixture
 async def line(postgres_url):
-    url = make_url(postgres_url)
-    made = Line((url.host, url.port or 5432))
-    async with await asyncio.start_server(made.carry, "127.0.0.1") as listening:
-        made.url = url.set(host="127.0.0.1", port=listening.sockets[0].getsockname()[1])
+    async with laid(Line, postgres_url) as made:
         yield made
-        await made.close()
 
 
 @pytest.fixture
