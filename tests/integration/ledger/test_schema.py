@@ -40,7 +40,7 @@ async def test_upgrading_again_and_at_once_is_safe(ledger):
     await ledger.check_schema()
 
 
-@pytest.mark.parametrize("version", ["0002", "0003", "0004"])
+@pytest.mark.parametrize("version", ["0002", "0003", "0004", "0005"])
 async def test_a_ledger_of_an_earlier_version_keeps_what_it_knows(ledger, version):
     await accepted(ledger, idempotency_key="once")
     [before] = await rows(ledger)

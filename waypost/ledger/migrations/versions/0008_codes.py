@@ -1,0 +1,14 @@
+"""Codes are derived from their notification and bound to its address"""
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
