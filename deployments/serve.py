@@ -25,7 +25,7 @@ from deployments.provider_blocks import ProviderBlocks
 from deployments.registry import registered
 from deployments.runs import ANSWERS_WITHIN, SOON, PrefectAway, PrefectRuns, Taker
 from deployments.worker import SLOTS, ResidentWorker
-from waypost.ledger import retention
+from waypost.ledger import digests, retention
 from waypost.ledger.reaper import Reaper
 from waypost.priority import Priority
 from waypost.process import either, happens, settle_in
@@ -37,6 +37,7 @@ HEARTBEAT_SECONDS = 15.0
 TELL_SECONDS = 5.0
 STARTS_WITHIN = 300.0  # seconds that infrastructure of other workers (a container, a pod) may take to start
 RETENTION_SECONDS = 3600.0
+EXPIRY_SECONDS = 60.0  # how often what waits for a digest past its deadline is ended
 LEDGER_SECONDS = 15.0  # how long a ledger that is away is waited for at a stop, as outcomes may be unwritten
 POLLING_SHARE = 5.0  # times as long as a look for runs took is waited before the next
 LISTENING_SECONDS = 2.0  # how often Prefect is asked for runs while it tells of new ones by itself
@@ -154,6 +155,7 @@ async def _dispatching(
             asyncio.create_task(_every(look_seconds, lambda: _reap(reaper), stop)),
             asyncio.create_task(_every(TELL_SECONDS, lambda: telling.tell(ledger, runs), stop)),
             asyncio.create_task(_every(HEARTBEAT_SECONDS, runs.ensure_deployed, stop)),
+            asyncio.create_task(_every(EXPIRY_SECONDS, lambda: digests.expire(ledger), stop)),
             asyncio.create_task(_every(HEARTBEAT_SECONDS, lambda: runs.look_at_blocks(blocks), stop)),
         ]
         if (days := runtime.settings.retention_days) is not None:

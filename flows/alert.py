@@ -1,7 +1,7 @@
 """Alert: something is wrong, or is well again."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from uuid import UUID
 
 from prefect import flow
@@ -11,12 +11,13 @@ from tasks import deliver, fallback, lookup, render, report
 from waypost import Category, Facts, Grouping, Line, Link, Moment, NotificationType, Report, Request
 
 Severity = Literal["critical", "warning", "info"]
+GRAVEST_FIRST: tuple[Severity, ...] = get_args(Severity)
 Label = Annotated[str, Field(max_length=500)]
 Status = Literal["firing", "resolved"]
 
 
 class Alert(Facts):
-    """fingerprint: what makes two firings the same alert; source, summary and labels if unset."""
+    """fingerprint: what makes two alerts the same; source, summary and labels if unset."""
 
     severity: Severity
     source: Annotated[Line, Field(min_length=1)]
@@ -29,8 +30,12 @@ class Alert(Facts):
 
     @property
     def group(self) -> str:
-        same = self.fingerprint or repr((self.source, self.summary, sorted(self.labels.items())))
-        return f"{self.status}\n{same}"
+        return self.fingerprint or repr((self.source, self.summary, sorted(self.labels.items())))
+
+    @property
+    def gravity(self) -> int:
+        """Higher is graver."""
+        return -GRAVEST_FIRST.index(self.severity)
 
 
 class AlertRequest(Request[Alert]):
@@ -50,13 +55,19 @@ TYPE = NotificationType(
     category=Category.ALERT,
     route=("email", "chat"),
     deadline=timedelta(hours=12),
-    grouping=Grouping(key=lambda alert: alert.group, window=timedelta(minutes=5)),
+    grouping=Grouping(
+        key=lambda alert: alert.group,
+        window=timedelta(minutes=5),
+        status=lambda alert: alert.status,
+        level=lambda alert: alert.gravity,
+    ),
 )
 
 
 @flow(name=TYPE.name)
 async def alert(requests: list[AlertRequest] = [], batch: UUID | None = None) -> Report:
-    """Tell each recipient at once; repeats inside five minutes are one notification with a count."""
+    """Tell each recipient at once; repeats inside five minutes are one notification with a count. An alert
+    that gets worse, is resolved, or fires again after that is sent by itself."""
     notifications = await lookup(TYPE, requests, batch)
     messages = await render(notifications)
     outcomes = await deliver(messages)

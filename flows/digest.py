@@ -9,8 +9,8 @@ from uuid import UUID
 from prefect import flow
 from pydantic import AwareDatetime, Field
 
+from flows.alert import GRAVEST_FIRST, Severity, Status
 from flows.alert import TYPE as ALERT
-from flows.alert import Severity, Status
 from tasks import collect, deliver, fallback, lookup, render, report
 from waypost import Category, Facts, NotificationType, Report
 from waypost.ledger.digests import HeldItem
@@ -29,7 +29,7 @@ class DigestItem(Facts):
 
 
 class Digest(Facts):
-    """Waypost composes these facts itself, from what waited. `items` are the first hundred."""
+    """Waypost composes these facts itself, from what waited. `items` are the hundred gravest."""
 
     since: AwareDatetime
     until: AwareDatetime
@@ -51,14 +51,16 @@ TYPE = NotificationType(
 
 
 def compose(held: Sequence[HeldItem], until: datetime) -> dict[str, Any]:
-    """One recipient's alerts, oldest first, as the facts of a digest in JSON."""
+    """The facts of a digest, as JSON, from one recipient's alerts, oldest first. In the digest the gravest
+    come first, and within a severity the oldest."""
     severities = Counter(item.data["severity"] for item in held)
+    gravest_first = sorted(held, key=lambda item: GRAVEST_FIRST.index(item.data["severity"]))
     return {
         "since": held[0].accepted_at.isoformat(),
         "until": until.isoformat(),
         "total": len(held),
-        **{severity: severities[severity] for severity in ("critical", "warning", "info")},
-        "items": [_item(item) for item in held[:ITEMS_SHOWN]],
+        **{severity: severities[severity] for severity in GRAVEST_FIRST},
+        "items": [_item(item) for item in gravest_first[:ITEMS_SHOWN]],
     }
 
 

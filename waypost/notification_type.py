@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from uuid import UUID
 
 from pydantic import (
@@ -115,12 +115,39 @@ class RetryPolicy:
     longest: timedelta = timedelta(hours=1)
 
 
+class Condition(NamedTuple):
+    """What a request says of the thing that its group is about."""
+
+    status: str = ""
+    level: int = 0
+
+    def is_news_after(self, before: Condition) -> bool:
+        """Whether it is sent by itself after the group's last notification: with another status always, and
+        with a higher level. A lower level may wait."""
+        return self.status != before.status or self.level > before.level
+
+
+NOTHING_SAID = Condition()
+
+
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Repeats with the same key inside `window` of the first are one notification with a count."""
+    """Repeats with the same key inside `window` of the first are one notification with a count, unless they
+    are news.
+
+    key: what makes two requests the same, from the facts; without the status and the level.
+    status: a word, such as firing or resolved: a request with another word than the last is news.
+    level: a number, such as a severity: a request with a higher number than the last is news.
+    """
 
     key: Callable[[Any], str]
     window: timedelta
+    status: Callable[[Any], str] = lambda _: ""
+    level: Callable[[Any], int] = lambda _: 0
+
+    def condition(self, facts: Any) -> Condition:
+        """What a request with these facts says."""
+        return Condition(self.status(facts), self.level(facts))
 
 
 Attacher = Callable[[Any], Awaitable[Sequence[Attachment]]]

@@ -31,6 +31,7 @@ def key(**changed):
         {"severity": "info"},
         {"started_at": "2026-03-01T12:01:00Z"},
         {"url": "https://a.example"},
+        {"status": "resolved"},
     ],
 )
 def test_the_same_source_summary_and_labels_are_one_alert(changed):
@@ -45,7 +46,6 @@ def test_the_same_source_summary_and_labels_are_one_alert(changed):
         {"labels": {"zone": "a", "disk": "sdb"}},
         {"labels": {"zone": "a"}},
         {"labels": {}},
-        {"status": "resolved"},
         {"fingerprint": "f"},
         {"source": "db-1', 'Disk", "summary": "full"},
     ],
@@ -54,9 +54,28 @@ def test_anything_else_is_another_alert(changed):
     assert key(**changed) != key()
 
 
-def test_a_fingerprint_decides_alone_but_for_the_status():
+def test_a_fingerprint_decides_alone():
     assert key(fingerprint="f", summary="other", source="x", labels={}) == key(fingerprint="f")
-    assert key(fingerprint="f", status="resolved") != key(fingerprint="f")
+
+
+def condition(**changed):
+    return TYPE.grouping.condition(Alert.model_validate({**ALERT, **changed}))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "news"),
+    [
+        ({"severity": "warning"}, {"severity": "critical"}, True),
+        ({"severity": "info"}, {"severity": "warning"}, True),
+        ({"severity": "critical"}, {"severity": "warning"}, False),
+        ({}, {}, False),
+        ({}, {"started_at": "2026-03-01T12:01:00Z"}, False),
+        ({}, {"status": "resolved"}, True),
+        ({"status": "resolved"}, {"started_at": "2026-03-01T12:01:00Z"}, True),
+    ],
+)
+def test_an_alert_that_gets_worse_or_changes_its_status_is_news(before, after, news):
+    assert condition(**after).is_news_after(condition(**before)) is news
 
 
 @pytest.mark.parametrize(("digest", "digested"), [(None, False), (False, False), (True, True)])
@@ -70,11 +89,12 @@ def held(number, severity="info", **more):
     return HeldItem(UUID(int=number), data, number + 1, START + timedelta(minutes=number))
 
 
-def test_a_digest_counts_by_severity_and_keeps_the_order():
-    items = [held(0, "critical"), held(1), held(2, "warning"), held(3)]
+def test_a_digest_counts_by_severity_and_shows_the_gravest_first():
+    items = [held(0), held(1, "warning"), held(2), held(3, "critical"), held(4, "warning")]
     made = Digest.model_validate(compose(items, START + timedelta(hours=1)))
-    assert (made.total, made.critical, made.warning, made.info) == (4, 1, 1, 2)
-    assert [(item.summary, item.count) for item in made.items] == [(f"number {n}", n + 1) for n in range(4)]
+    assert (made.total, made.critical, made.warning, made.info) == (5, 1, 2, 2)
+    shown = [(item.summary, item.count) for item in made.items]
+    assert shown == [(f"number {n}", n + 1) for n in (3, 1, 4, 0, 2)]
 
 
 def test_a_digest_spans_from_its_first_item_to_now():
@@ -83,9 +103,10 @@ def test_a_digest_spans_from_its_first_item_to_now():
 
 
 def test_a_digest_of_very_many_shows_a_hundred_and_counts_all():
-    made = Digest.model_validate(compose([held(n) for n in range(250)], START))
-    assert (made.total, made.info, len(made.items)) == (250, 250, 100)
-    assert made.items[-1].summary == "number 99"
+    items = [*(held(n) for n in range(250)), held(250, "critical")]
+    made = Digest.model_validate(compose(items, START))
+    assert (made.total, made.info, made.critical, len(made.items)) == (251, 250, 1, 100)
+    assert [made.items[0].summary, made.items[-1].summary] == ["number 250", "number 98"]
 
 
 @pytest.mark.parametrize("more", [{"labels": {"a": "b"}}, {"url": "https://a.example"}, {"fingerprint": "f"}])

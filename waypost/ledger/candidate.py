@@ -8,7 +8,7 @@ from uuid import UUID
 
 from waypost.ids import new_id
 from waypost.notification import Receipt
-from waypost.notification_type import NotificationType
+from waypost.notification_type import NOTHING_SAID, Condition, NotificationType
 from waypost.request import AnyRequest
 from waypost.states import State
 
@@ -18,9 +18,9 @@ class Candidate:
     """A request and its type, its own id, and what the ledger already knows of it.
 
     client: the application it comes from, empty where there is none. sent_key: an idempotency key that came
-    beside the request; unset, the request's own. extra: repeats counted in it on its
-    way in. receipt: its answer, once it has one. twin: who came in the same transaction under the same key
-    before it, whose answer is its own.
+    beside the request; unset, the request's own. group: the key of its group, if its type has groups, and
+    condition what it says there. extra: repeats counted in it on its way in. receipt: its answer, once it has
+    one. twin: the candidate of the same transaction and key before it, whose answer is its own.
     """
 
     type: NotificationType
@@ -30,12 +30,15 @@ class Candidate:
     id: UUID = field(default_factory=new_id)
     body_hash: bytes = b""
     group: bytes | None = None
+    condition: Condition = NOTHING_SAID
     receipt: Receipt | None = None
     twin: Candidate | None = None
     extra: int = 0
 
     def __post_init__(self) -> None:
-        self.group = self._group_key()
+        if (grouping := self.type.grouping) is not None:
+            self.group = self._group_key(grouping.key(self.request.data))
+            self.condition = grouping.condition(self.request.data)
         if self.key:
             # Without tags it is what it was before there were any.
             left_out = {"idempotency_key", "data", *(() if self.request.tags else ("tags",))}
@@ -58,16 +61,13 @@ class Candidate:
         key = self.sent_key or self.request.idempotency_key
         return (self.client, key) if key else None
 
-    def _group_key(self) -> bytes | None:
-        """What it is a repeat by, if it can be one: of the same client alone, whose ids no other may see."""
-        if self.type.grouping is None:
-            return None
-        request = self.request
+    def _group_key(self, same: str) -> bytes:
+        """What it is a repeat by: of the same client alone, whose ids no other may see."""
         named = (
             self.type.name,
-            request.recipient.key,
-            str(request.digested),
-            self.type.grouping.key(request.data),
+            self.request.recipient.key,
+            str(self.request.digested),
+            same,
             *([self.client] if self.client else []),
         )
         return sha256("\0".join(named).encode()).digest()

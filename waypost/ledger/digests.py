@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,11 +19,12 @@ from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
 from waypost.ledger.notices import announce_work
-from waypost.ledger.tables import HELD, batches, notifications
+from waypost.ledger.tables import FOR_DIGEST, batches, notifications
 from waypost.notification_type import Category, NotificationType
 from waypost.states import State
 
 RECIPIENTS_AT_ONCE = 200
+EXPIRED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ async def bundle(
     of them are claimed under (the rest goes to other runs), and how many were made. What is made after
     that batch has ended, because its run was taken for lost, goes to other runs too.
 
-    compose: makes the digest's facts (as JSON) from one recipient's items, oldest first.
+    The window ends when this is called: what is accepted later waits for the next digest, so each recipient
+    gets one. compose: makes the digest's facts (as JSON) from one recipient's items, oldest first.
     Window and notification are one transaction per 200 recipients: a crash leaves items either held
     or in a digest that is accepted, and two runs at once cannot both take an item. Raises ValueError for a
     type that is no digest: its items would not share its end.
@@ -62,18 +65,26 @@ async def bundle(
         return known or open_batch(connection, ledger, digest.name, digest.lane, 0, flow_run_id)
 
     batch = await ledger.write(make_batch)
-    made = 0
-    while True:
-        room = CLAIM_LIMIT - made
+    window = _Window(digest, of, compose, until=now())
 
-        def some(connection: sa.Connection, room: int = room) -> int:
-            mine = _still_open(connection, ledger, batch)
-            return _bundle_some(connection, digest, of, compose, batch, room if mine else 0)
+    def some(connection: sa.Connection, after: str, room: int) -> list[str]:
+        mine = _still_open(connection, ledger, batch)
+        return _bundle_some(connection, window, after, batch, room if mine else 0)
 
-        moved = await ledger.write(some)
-        if not moved:
-            return batch, made
-        made += moved
+    made, last = 0, ""
+    while recipients := await ledger.write(partial(some, after=last, room=CLAIM_LIMIT - made)):
+        made, last = made + len(recipients), recipients[-1]
+    return batch, made
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What one call of `bundle` takes: what was accepted, and is due, by `until`."""
+
+    digest: NotificationType
+    of: str
+    compose: Compose
+    until: datetime
 
 
 def _still_open(connection: sa.Connection, ledger: Ledger, batch: UUID) -> bool:
@@ -86,26 +97,25 @@ def _still_open(connection: sa.Connection, ledger: Ledger, batch: UUID) -> bool:
     return connection.execute(renewed).rowcount > 0
 
 
-def _bundle_some(
-    connection: sa.Connection, digest: NotificationType, of: str, compose: Compose, batch: UUID, room: int
-) -> int:
+def _bundle_some(connection: sa.Connection, window: _Window, after: str, batch: UUID, room: int) -> list[str]:
+    """Bundle for the next recipients whose key comes after `after`; answers their keys, in order."""
     moment = now()
     table = notifications
     waiting = (
-        table.c.type == of,
-        HELD,
-        table.c.reason == "digest",
-        table.c.due_at <= moment,
+        table.c.type == window.of,
+        FOR_DIGEST,
+        table.c.due_at <= window.until,
+        table.c.accepted_at <= window.until,
+        table.c.recipient_key > after,
     )
-    late = {"state": State.EXPIRED, "finished_at": moment, "reason": "expired before its digest"}
-    connection.execute(sa.update(table).where(*waiting, table.c.expires_at <= moment).values(late))
-    some = sa.select(table.c.recipient_key).where(*waiting).distinct().limit(RECIPIENTS_AT_ONCE)
-    recipients = list(connection.scalars(some))
+    _expire(connection, moment, *waiting)
+    some = sa.select(table.c.recipient_key).where(*waiting).distinct()
+    recipients = list(connection.scalars(some.order_by(table.c.recipient_key).limit(RECIPIENTS_AT_ONCE)))
     if not recipients:
-        return 0
+        return []
     items = _take_items(connection, *waiting, table.c.recipient_key.in_(recipients))
     rows = [
-        {**_digest_row(digest, key, held, compose, moment), **_claimed(number < room, batch)}
+        {**_digest_row(window, key, held, moment), **_claimed(number < room, batch)}
         for number, (key, held) in enumerate(items.items())
     ]
     if rows:
@@ -120,7 +130,22 @@ def _bundle_some(
         connection.execute(
             sa.update(table).where(among(table.c.id, [item.id for item in held])).values(digest_id=row["id"])
         )
-    return len(recipients)
+    return recipients
+
+
+def _expire(connection: sa.Connection, moment: datetime, *waiting: sa.ColumnElement[bool]) -> None:
+    late = {"state": State.EXPIRED, "finished_at": moment, "reason": "expired before its digest"}
+    connection.execute(
+        sa.update(notifications).where(*waiting, notifications.c.expires_at <= moment).values(late)
+    )
+
+
+async def expire(ledger: Ledger) -> None:
+    """End what waits for a digest past its deadline, though no digest runs: its schedule may be paused."""
+    table = notifications
+    late = sa.select(table.c.id).where(FOR_DIGEST, table.c.expires_at <= now()).limit(EXPIRED_AT_ONCE)
+    while ids := await ledger.read(lambda connection: connection.scalars(late).all()):
+        await ledger.write(lambda connection: _expire(connection, now(), FOR_DIGEST, among(table.c.id, ids)))
 
 
 def _take_items(connection: sa.Connection, *waiting: sa.ColumnElement[bool]) -> dict[str, list[HeldItem]]:
@@ -143,16 +168,15 @@ def _claimed(mine: bool, batch: UUID) -> dict[str, Any]:
     )
 
 
-def _digest_row(
-    digest: NotificationType, key: str, held: list[HeldItem], compose: Compose, moment: datetime
-) -> dict[str, Any]:
+def _digest_row(window: _Window, key: str, held: list[HeldItem], moment: datetime) -> dict[str, Any]:
     held.sort(key=lambda item: item.accepted_at)
+    digest = window.digest
     return {
         "id": new_id(),
         "type": digest.name,
         "priority": digest.lane,
         "recipient_key": key,
-        "data": compose(held, moment),
+        "data": window.compose(held, window.until),
         "occurrences": len(held),
         "accepted_at": moment,
         "due_at": moment,

@@ -58,6 +58,8 @@ WAITING: sa.ColumnElement[bool] = sa.literal_column("state IN ('accepted', 'defe
 IN_HAND: sa.ColumnElement[bool] = sa.literal_column("state IN ('claimed', 'sending')")
 HELD: sa.ColumnElement[bool] = sa.literal_column("state = 'held'")
 _HELD_SQL = sa.text("state = 'held'")
+_FOR_DIGEST_SQL = sa.text("state = 'held' AND reason = 'digest'")
+FOR_DIGEST: sa.ColumnElement[bool] = sa.literal_column(_FOR_DIGEST_SQL.text)
 _TROUBLE_SQL = sa.text("state IN ('deferred', 'held', 'suppressed', 'expired', 'failed', 'cancelled')")
 TROUBLE: sa.ColumnElement[bool] = sa.literal_column(_TROUBLE_SQL.text)
 
@@ -106,6 +108,7 @@ notifications = sa.Table(
     ),
     _partial("ix_notifications_in_hand", "batch_id", where=sa.text("state IN ('claimed', 'sending')")),
     _partial("ix_notifications_held", "type", "recipient_key", where=_HELD_SQL),
+    _partial("ix_notifications_for_digest", "expires_at", where=_FOR_DIGEST_SQL),
     _partial("ix_notifications_trouble", "state", "id", where=_TROUBLE_SQL),
     _partial("ix_notifications_digest_id", "digest_id", where=sa.text("digest_id IS NOT NULL")),
     _partial("ix_notifications_client", "client", "id", where=sa.text("client IS NOT NULL")),
@@ -223,6 +226,9 @@ groups = sa.Table(
     sa.Column("key", sa.LargeBinary, primary_key=True),
     sa.Column("notification_id", Id, nullable=False),
     sa.Column("opened_at", UtcDateTime, nullable=False),
+    # What its notification says (notification_type.Condition): a request that says worse is news.
+    sa.Column("status", sa.Text, nullable=False, server_default=""),
+    sa.Column("level", sa.Integer, nullable=False, server_default="0"),
 )
 
 verifications = sa.Table(

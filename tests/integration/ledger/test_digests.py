@@ -8,7 +8,7 @@ from ledgers import DIGEST, LONG_AGO, NOTE, ask, change, compose, lost, rows
 
 from waypost.ledger import batches, claims
 from waypost.ledger.batches import Ending
-from waypost.ledger.digests import bundle
+from waypost.ledger.digests import bundle, expire
 from waypost.ledger.intake import accept
 from waypost.ledger.recorder import Finish, Recorder
 from waypost.policy import Decision
@@ -112,6 +112,32 @@ async def test_an_item_that_expired_before_its_digest_is_not_in_it(ledger):
     [made] = await digests(ledger)
     assert made.data["text"] == "fresh"
     assert {row.state for row in await rows(ledger) if row.data["text"] == "late"} == {"expired"}
+
+
+async def test_what_waits_for_a_digest_that_never_runs_expires(ledger):
+    await hold(ledger, "late")
+    await change(ledger, expires_at=LONG_AGO)
+    await hold(ledger, "fresh")
+    await expire(ledger)
+    assert {row.data["text"]: row.state for row in await rows(ledger)} == {"late": "expired", "fresh": "held"}
+
+
+async def test_what_comes_in_while_a_digest_is_made_waits_for_the_next(ledger, monkeypatch):
+    monkeypatch.setattr("waypost.ledger.digests.RECIPIENTS_AT_ONCE", 1)
+    for key in "abc":
+        await hold(ledger, "first", to=key)
+    loop, late = asyncio.get_running_loop(), []
+
+    def compose_slowly(items, until):
+        late.extend(asyncio.run_coroutine_threadsafe(hold(ledger, "second", to=key), loop) for key in "abcd")
+        return compose(items, until)
+
+    _, made = await bundle(ledger, DIGEST, "note", compose_slowly)
+    for one in late:
+        await asyncio.wrap_future(one)
+    assert made == 3
+    assert [row.data["text"] for row in await digests(ledger)] == ["first"] * 3
+    assert (await bundle(ledger, DIGEST, "note", compose))[1] == 4
 
 
 async def test_what_is_bundled_after_its_batch_has_ended_goes_to_other_runs(ledger, monkeypatch):
