@@ -3,4 +3,4 @@
 from benchmarks.program import main
 
 if __name__ == "__main__":
-    main("gateway", "The gateway.", ("posting", "journey"))
+    main("gateway", "The gateway.", ("posting", "lists", "journey"))

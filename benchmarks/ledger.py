@@ -6,4 +6,8 @@ What kills and restarts do to it is counted by `make chaos`.
 from benchmarks.program import main
 
 if __name__ == "__main__":
-    main("ledger", "The ledger's loop.", ("accepting", "recording", "flood", "steady", "million", "storms"))
+    main(
+        "ledger",
+        "The ledger's loop.",
+        ("accepting", "recording", "flood", "steady", "million", "retention", "storms"),
+    )

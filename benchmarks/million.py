@@ -38,7 +38,7 @@ async def measure() -> Measured:
     for kind in ledgers.KINDS:
         async with _filled(kind) as small, _filled(kind) as large:
             say(f"{kind}: {ROWS:,} rows more in one of two ledgers")
-            await _grow(large)
+            await grow(large, ROWS)
             some = await _some_ids(small), await _some_ids(large)
             for what, work, times in (
                 ("claim", lambda _: _claim, CLAIMS),
@@ -94,12 +94,12 @@ def _explaining(ids: list[UUID]) -> Work:
     return explain
 
 
-async def _grow(ledger: Ledger) -> None:
-    """Copies of what is there, sent, with an attempt each, written by the database itself."""
+async def grow(ledger: Ledger, rows: int) -> None:
+    """So many copies of what is there, sent, with an attempt each, written by the database itself."""
     some = await ledger.read(lambda connection: connection.scalar(sa.select(notifications.c.id).limit(1)))
     assert some is not None
     numbers, id = (_POSTGRES if ledger.is_postgres else _SQLITE).values()
-    given = {"some": some if ledger.is_postgres else some.hex, "rows": ROWS}
+    given = {"some": some if ledger.is_postgres else some.hex, "rows": rows}
 
     def work(connection: sa.Connection) -> None:
         connection.execute(sa.text(_NOTIFICATIONS.format(numbers=numbers, id=id)), given)

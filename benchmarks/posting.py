@@ -40,9 +40,9 @@ async def measure() -> Measured:
             say(f"gateway on {name}: starting it")
             async with gateway(url) as door:
                 figures[name] = {
-                    "singles": await _load(door, CLIENTS, 1),
-                    "few": await _load(door, FEW, 1),
-                    "batch": await _load(door, BATCH_CLIENTS, BATCH),
+                    "singles": await load(door, CLIENTS, 1),
+                    "few": await load(door, FEW, 1),
+                    "batch": await load(door, BATCH_CLIENTS, BATCH),
                 }
             _tell(name, figures[name])
     found = figures["PostgreSQL"]
@@ -67,7 +67,8 @@ def _tell(name: str, found: dict[str, dict[str, float]]) -> None:
         )
 
 
-async def _load(door: Door, clients: int, items: int) -> dict[str, float]:
+async def load(door: Door, clients: int, items: int) -> dict[str, float]:
+    """Let so many clients post for SECONDS. Raises NotMeasured when a post is not accepted."""
     say(f"{clients} clients, {items} a post, {SECONDS} s")
     arguments = [str(door.port), str(clients), str(items), str(SECONDS)]
     out = await run_to_end(python("benchmarks.posting_clients", *arguments), {"WAYPOST_KEY": door.key})

@@ -99,9 +99,10 @@ class Settings(BaseSettings):
     lease_seconds: Annotated[float, Field(gt=1)] = Field(
         default=30.0, description="How long a run holds its work without a sign of life."
     )
-    retention_days: Annotated[float, Field(gt=0)] | None = Field(
+    retention_days: Annotated[float, Field(ge=1)] | None = Field(
         default=None,
-        description="Days after which what has ended leaves the ledger. Default: never.",
+        description="Days, at least 1, after which what has ended leaves the ledger: idempotency keys are "
+        "promised for a day. Default: never.",
     )
     digest_cron: str = Field(default="0 8 * * *", description="When the digest is first scheduled.")
     webhooks_allow_private: bool = Field(

@@ -188,3 +188,10 @@ def test_an_issuer_of_this_machine_may_do_without_tls(issuer):
 )
 def test_a_name_that_is_no_setting_is_told_with_the_nearest(name, said):
     assert unknown([name, "PATH"]) == said
+
+
+@pytest.mark.parametrize("days", ["0.5", "0", "-1"])
+def test_retention_keeps_at_least_the_day_that_idempotency_keys_are_promised_for(monkeypatch, days):
+    monkeypatch.setenv("WAYPOST_RETENTION_DAYS", days)
+    with pytest.raises(ValidationError, match="retention_days"):
+        Settings()

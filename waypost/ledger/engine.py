@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,10 @@ Work = Callable[[sa.Connection], T]
 
 LEASE = timedelta(seconds=30)
 BUSY = timedelta(seconds=30)  # for SQLite's one writer
-READERS = 6  # threads of SQLite: long lists take up some
+READERS = 4  # threads of SQLite
+BROWSERS = 2  # reads at once that may be long
+BROWSING_SECONDS = 20.0  # that such a read may take on SQLite; on PostgreSQL its statement_timeout tells
+STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, some milliseconds, between two looks at the clock
 SENT_BACK = ("40001", "40P01")  # PostgreSQL undid one of several transactions so that the others go on
 TIMES_SENT_BACK = 5
 logger = logging.getLogger("waypost.ledger")
@@ -72,6 +76,11 @@ class Ledger(ABC):
     @abstractmethod
     async def read(self, work: Work[T]) -> T:
         """What `work` answers from one moment of the ledger; it changes nothing."""
+
+    async def browse(self, work: Work[T]) -> T:
+        """Like `read`, for what may look through a large part of the ledger: only BROWSERS do that at once,
+        so that all other reads and writes go by."""
+        return await self.read(work)
 
     @abstractmethod
     async def write(self, work: Work[T]) -> T:
@@ -149,9 +158,14 @@ class PostgresLedger(Ledger):
         super().__init__(lease, is_postgres=True)
         self.engine = engine
         self._watch = Watch(engine.url, is_over=lambda: self.given_up)
+        self._browsing = asyncio.Semaphore(BROWSERS)
 
     async def read(self, work: Work[T]) -> T:
         return await self._transact(work)
+
+    async def browse(self, work: Work[T]) -> T:
+        async with self._browsing:
+            return await self._transact(work)
 
     async def write(self, work: Work[T]) -> T:
         return await self._transact(work)
@@ -215,14 +229,19 @@ class SqliteLedger(Ledger):
         self.engine = engine
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="ledger-read")
+        self._browsers = ThreadPoolExecutor(BROWSERS, thread_name_prefix="ledger-browse")
 
     async def read(self, work: Work[T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._transact, work, False)
+        return await self._in(self._readers, work)
+
+    async def browse(self, work: Work[T]) -> T:
+        return await self._in(self._browsers, lambda connection: within(BROWSING_SECONDS, connection, work))
 
     async def write(self, work: Work[T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writer, self._transact, work, True)
+        return await self._in(self._writer, work, writes=True)
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Work[T], *, writes: bool = False) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, self._transact, work, writes)
 
     def _transact(self, work: Work[T], writes: bool) -> T:
         with self.engine.connect() as connection:
@@ -232,9 +251,20 @@ class SqliteLedger(Ledger):
 
     async def close(self) -> None:
         # In a thread: a write may be waiting for another process.
-        for pool in (self._writer, self._readers):
+        for pool in (self._writer, self._readers, self._browsers):
             await asyncio.to_thread(pool.shutdown)
         self.engine.dispose()
+
+
+def within(seconds: float, connection: sa.Connection, work: Work[T]) -> T:
+    """What `work` answers over a connection to SQLite. Raises OperationalError when it takes longer."""
+    raw: Any = connection.connection.driver_connection
+    ends = time.monotonic() + seconds
+    raw.set_progress_handler(lambda: time.monotonic() > ends, STEPS_BETWEEN_LOOKS)
+    try:
+        return work(connection)
+    finally:
+        raw.set_progress_handler(None, 0)
 
 
 def passes(error: Exception) -> bool:

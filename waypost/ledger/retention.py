@@ -1,16 +1,25 @@
-"""The one way out of the ledger: what ended long ago, when the settings say how long."""
+"""The one way out of the ledger: what ended long ago, when the settings say how long.
+
+Old rows are found outside of any write and deleted in short transactions with pauses between them, so that
+other writers get their turns, on SQLite too, which has one writer at a time.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from waypost.clock import now
+from waypost import clock
 from waypost.ledger import webhook_events
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
 from waypost.ledger.tables import (
+    ENDED,
     attempts,
     batches,
     events,
@@ -21,46 +30,89 @@ from waypost.ledger.tables import (
     tags,
     verifications,
 )
-from waypost.states import TERMINAL
 
-AT_ONCE = 1000
+FIRST, LEAST, MOST = 50, 10, 1000  # rows a transaction
+TARGET_SECONDS = 0.01  # of a transaction; a waiting writer hardly notices so little
+
+Find = Callable[[int], sa.Select[Any]]
+
+
+class Delete(Protocol):
+    def __call__(self, connection: sa.Connection, *, ids: Sequence[Any]) -> int: ...
 
 
 async def prune(ledger: Ledger, days: float) -> int:
-    """Delete the notifications that ended more than `days` ago, with all that belongs to them, a
-    thousand a transaction; answers how many. What has not ended stays, however old."""
-    before = now() - timedelta(days=days)
-    pruned = 0
-
-    def some(connection: sa.Connection) -> int:
-        table = notifications
-        old = (
-            sa.select(table.c.id)
-            .where(table.c.state.in_(TERMINAL), table.c.finished_at < before)
-            # A digest goes after its items, which point to it.
-            .order_by(table.c.digest_id.is_(None), table.c.id)
-            .limit(AT_ONCE)
-        )
-        ids = list(connection.scalars(old))
-        carriers = set(
-            connection.scalars(sa.select(table.c.digest_id).where(among(table.c.digest_id, ids)).distinct())
-        )
-        ids = [id for id in ids if id not in carriers]
-        if ids:
-            for part in (attempts, events, verifications, idempotency_keys, groups, tags):
-                connection.execute(sa.delete(part).where(among(part.c.notification_id, ids)))
-            connection.execute(sa.delete(table).where(among(table.c.id, ids)))
-        return len(ids)
-
-    while gone := await ledger.write(some):
-        pruned += gone
-    await ledger.write(
-        lambda connection: connection.execute(
-            sa.delete(batches).where(batches.c.told_at.is_not(None), batches.c.ended_at < before)
-        )
-    )
+    """Delete the notifications that ended more than `days` ago, with all that belongs to them; answers how
+    many. What has not ended stays, however old."""
+    before = clock.now() - timedelta(days=days)
+    pruned = await _in_steps(ledger, partial(_old, before), partial(_delete, before))
+    await _in_steps(ledger, partial(_told_batches, before), _delete_batches)
     over = sa.delete(released_holds).where(released_holds.c.released_at < before)
     await ledger.write(lambda connection: connection.execute(over))
-    # Where no gateway runs, nobody else does; what is left of the notifications above goes too.
+    # Where no gateway runs, nothing else does this.
     await webhook_events.forget(ledger, min(timedelta(days=days), webhook_events.LIFETIME))
     return pruned
+
+
+async def _in_steps(ledger: Ledger, find: Find, delete: Delete) -> int:
+    """Delete what `find` finds, so many rows at a time as take about TARGET_SECONDS, and rest after each
+    transaction for as long as it took. Ends when nothing is found, or when others hold all of it; answers how
+    many rows went."""
+    rows, gone = FIRST, 0
+    while ids := await ledger.read(partial(_scalars, find(rows))):
+        began = clock.steady()
+        deleted = await ledger.write(partial(delete, ids=ids))
+        took = clock.steady() - began
+        if not deleted:
+            break
+        gone += deleted
+        rows = step(rows, took)
+        await asyncio.sleep(took)
+    return gone
+
+
+def _scalars(wanted: sa.Select[Any], connection: sa.Connection) -> Sequence[Any]:
+    return connection.scalars(wanted).all()
+
+
+def step(rows: int, took: float) -> int:
+    """How many rows the next transaction deletes, when the last deleted `rows` in `took` seconds."""
+    if took > TARGET_SECONDS:
+        return max(LEAST, rows // 2)
+    return min(MOST, rows * 2) if took < TARGET_SECONDS / 3 else rows
+
+
+def _ended(before: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(ENDED, notifications.c.finished_at < before)
+
+
+def _old(before: datetime, rows: int) -> sa.Select[Any]:
+    """Ids of old notifications, the oldest first. A digest goes after its items, which point to it."""
+    item = notifications.alias("item")
+    has_items = sa.exists().where(item.c.digest_id == notifications.c.id)
+    return (
+        sa.select(notifications.c.id)
+        .where(_ended(before), ~has_items)
+        .order_by(notifications.c.finished_at)
+        .limit(rows)
+    )
+
+
+def _delete(before: datetime, connection: sa.Connection, ids: Sequence[Any]) -> int:
+    """Delete those of `ids` that are still old: a person may have retried some since they were found."""
+    still = sa.select(notifications.c.id).where(among(notifications.c.id, ids), _ended(before))
+    ours = list(connection.scalars(still.with_for_update(skip_locked=True)))
+    if ours:
+        for part in (attempts, events, verifications, idempotency_keys, groups, tags):
+            connection.execute(sa.delete(part).where(among(part.c.notification_id, ours)))
+        connection.execute(sa.delete(notifications).where(among(notifications.c.id, ours)))
+    return len(ours)
+
+
+def _told_batches(before: datetime, rows: int) -> sa.Select[Any]:
+    old = sa.text("told_at IS NOT NULL"), batches.c.ended_at < before
+    return sa.select(batches.c.id).where(*old).order_by(batches.c.ended_at).limit(rows)
+
+
+def _delete_batches(connection: sa.Connection, ids: Sequence[Any]) -> int:
+    return connection.execute(sa.delete(batches).where(among(batches.c.id, ids))).rowcount

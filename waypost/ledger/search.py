@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -140,16 +140,24 @@ async def find(ledger: Ledger, filter: Filter, after: UUID | None = None, limit:
         with readable.forgiving(connection):
             return connection.execute(wanted).all()
 
-    found = [_entry(row) for row in await ledger.read(work)]
+    found = [_entry(row) for row in await ledger.browse(work)]
     return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
 
 def _ids(filter: Filter, after: UUID | None, limit: int) -> sa.Subquery:
-    """The newest ids of each look, and of all these the newest."""
-    id = notifications.c.id
+    """The newest ids of each look, and of all these the newest. Those with a tag are found by the index of
+    tags, which has their ids in order."""
+    id, given = notifications.c.id, []
+    if filter.tag is not None:
+        id, given = tags.c.notification_id, [tags.c.tag == filter.tag, tags.c.notification_id == id]
+        filter = replace(filter, tag=None)
     older = [id < after] if after else []
     newest = [
-        sa.select(id).where(*conditions, *older).order_by(id.desc()).limit(limit).subquery()
+        sa.select(id.label("id"))
+        .where(*given, *conditions, *older)
+        .order_by(id.desc())
+        .limit(limit)
+        .subquery()
         for conditions in looks(filter)
     ]
     merged = sa.union_all(*(sa.select(one.c.id) for one in newest)).subquery()

@@ -61,6 +61,8 @@ _HELD_SQL = sa.text("state = 'held'")
 _FOR_DIGEST_SQL = sa.text("state = 'held' AND reason = 'digest'")
 FOR_DIGEST: sa.ColumnElement[bool] = sa.literal_column(_FOR_DIGEST_SQL.text)
 _TROUBLE_SQL = sa.text("state IN ('deferred', 'held', 'suppressed', 'expired', 'failed', 'cancelled')")
+_ENDED_SQL = sa.text("state IN ('sent', 'suppressed', 'expired', 'failed', 'cancelled')")
+ENDED: sa.ColumnElement[bool] = sa.literal_column(_ENDED_SQL.text)
 TROUBLE: sa.ColumnElement[bool] = sa.literal_column(_TROUBLE_SQL.text)
 
 
@@ -112,6 +114,14 @@ notifications = sa.Table(
     _partial("ix_notifications_trouble", "state", "id", where=_TROUBLE_SQL),
     _partial("ix_notifications_digest_id", "digest_id", where=sa.text("digest_id IS NOT NULL")),
     _partial("ix_notifications_client", "client", "id", where=sa.text("client IS NOT NULL")),
+    _partial(
+        "ix_notifications_client_recipient",
+        "client",
+        "recipient_key",
+        "id",
+        where=sa.text("client IS NOT NULL"),
+    ),
+    _partial("ix_notifications_ended", "finished_at", where=_ENDED_SQL),
 )
 
 tags = sa.Table(
@@ -144,6 +154,7 @@ batches = sa.Table(
     sa.Column("ending", sa.Text),
     sa.Column("summary", sa.Text, nullable=False, server_default=""),
     sa.Column("told_at", UtcDateTime),
+    _partial("ix_batches_told", "ended_at", where=sa.text("told_at IS NOT NULL")),
     _partial("ix_batches_open", "leased_until", where=sa.text("ended_at IS NULL")),
     _partial(
         "ix_batches_untold",
@@ -218,13 +229,14 @@ idempotency_keys = sa.Table(
     # What the first answer said besides the id: accepted, held or grouped.
     sa.Column("began", sa.Text, nullable=False, server_default="accepted"),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Index(None, "notification_id"),
 )
 
 groups = sa.Table(
     "groups",
     metadata,
     sa.Column("key", sa.LargeBinary, primary_key=True),
-    sa.Column("notification_id", Id, nullable=False),
+    sa.Column("notification_id", Id, nullable=False, index=True),
     sa.Column("opened_at", UtcDateTime, nullable=False),
     # What its notification says (notification_type.Condition): a request that says worse is news.
     sa.Column("status", sa.Text, nullable=False, server_default=""),
@@ -295,6 +307,8 @@ webhook_events = sa.Table(
     sa.Column("due_at", UtcDateTime, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Index(None, "webhook_id", "due_at"),
+    sa.Index(None, "at"),
+    _partial("ix_webhook_events_failing", "webhook_id", "at", where=sa.text("tries > 0")),
 )
 
 

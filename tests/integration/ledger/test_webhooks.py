@@ -26,6 +26,7 @@ from deployments.gateway_checkup import webhooks_finding
 from waypost.clock import now
 from waypost.ids import new_id
 from waypost.ledger import claims, intake, webhook_events, webhooks
+from waypost.ledger.candidate import Candidate
 from waypost.ledger.interventions import cancel, retry
 from waypost.ledger.recorder import Begin, Finish, Recorder
 from waypost.ledger.retention import prune
@@ -283,3 +284,8 @@ async def test_a_run_that_is_lost_tells_nothing(ledger, hook):
     await lost(ledger)
     await taken(ledger)
     assert await told(ledger) == []
+
+
+async def test_what_begins_held_is_told(ledger, hook):
+    await intake.accept_all(ledger, [Candidate(NOTE, ask(digest=True), client="shop")])
+    assert await told(ledger) == [("held", "digest")]
