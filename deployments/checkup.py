@@ -29,7 +29,7 @@ from waypost.finding import Finding
 from waypost.ledger import Ledger, LedgerBehind, claims, open_ledger, reading
 from waypost.ledger.claims import Lane
 from waypost.ledger.holds import Hold, held_types
-from waypost.ledger.reach import ADVICE, LedgerUnreachable
+from waypost.ledger.reach import LedgerUnreachable
 from waypost.mail.dkim_keys import KeyUnusable
 from waypost.providers import providers
 from waypost.routes import steps
@@ -93,8 +93,7 @@ async def _ledger(settings: Settings) -> list[Finding]:
         overdue = await _overdue(ledger)
         lost = await reading.lapsed(ledger, now() - TAKEN_BACK)
     except LedgerUnreachable as error:
-        advice = f"{ADVICE}; then `waypost db upgrade`"
-        return [Finding("ledger", ok=False, found=error.found, advice=advice)]
+        return [Finding("ledger", ok=False, found=error.found, advice=error.advice)]
     except LedgerBehind as error:
         return [Finding("ledger", ok=False, found=str(error), advice="run `waypost db upgrade`")]
     except Exception as error:  # each driver has errors of its own

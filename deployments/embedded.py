@@ -13,29 +13,60 @@ from pathlib import Path
 
 from waypost import child
 from waypost.process import settle_in
+from waypost.settings import sqlite_url
+
+FILE = "prefect.db"
+FORMER = "prefect:memory:.db"  # its name up to version 0.1.0
+BESIDE_IT = ("-wal", "-shm")  # SQLite's files of a database that was not closed
+
+# The user's settings that are for a server. The others are for its clients, or lead to another server.
+FOR_A_SERVER = (
+    "PREFECT_SERVER_",
+    "PREFECT_UI_",
+    "PREFECT_LOGGING_",
+    "PREFECT_API_DATABASE_",
+    "PREFECT_API_LOG_",
+)
 
 
 def database_url(home: Path) -> str:
-    """A lasting file that Prefect serves over exactly one connection.
+    """Where the server keeps its runs, as SQLAlchemy's URL."""
+    return sqlite_url(home / FILE, "sqlite+aiosqlite")
 
-    Prefect gives that pool to every SQLite URL whose text contains `:memory:`, a real file's too.
-    With its stock pool writers collide, requests are answered 503 after 20 ms ("database is
-    locked") and the client sleeps 2 s; with one connection there is no lock to lose. A test sends a
-    burst and fails on any 503, should this ever change.
+
+def rename_former(home: Path) -> None:
+    """Give the file of an earlier version its present name. Call it while no server runs.
+
+    The file itself comes last: after a crash in between, the next start does the rest.
     """
-    return f"sqlite+aiosqlite:///{home / 'prefect:memory:.db'}"
+    if (home / FILE).exists() or not (home / FORMER).exists():
+        return
+    for ending in (*BESIDE_IT, ""):
+        former = home / f"{FORMER}{ending}"
+        if former.exists():
+            former.rename(home / f"{FILE}{ending}")
 
 
 def environment(home: Path, host: str, port: int) -> dict[str, str]:
-    """The environment of the embedded server: its own home, tuned recording, nothing phoned home."""
+    """The environment of the embedded server: its own home, tuned recording, nothing phoned home, and beside
+    that the user's own settings for a Prefect server, which go first."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    chosen = {name: value for name, value in os.environ.items() if name.startswith(FOR_A_SERVER)}
     return {
         **kept,
+        **_tuned(home),
+        "PREFECT_UI_API_URL": f"http://{host}:{port}/api",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{host}:{port},http://localhost:{port}",
+        **chosen,
         "PREFECT_HOME": str(home / "prefect"),
-        "PREFECT_API_DATABASE_CONNECTION_URL": database_url(home),
         "PREFECT_SERVER_API_HOST": host,
         "PREFECT_SERVER_API_PORT": str(port),
-        "PREFECT_UI_API_URL": f"http://{host}:{port}/api",
+    }
+
+
+def _tuned(home: Path) -> dict[str, str]:
+    return {
+        "PREFECT_API_DATABASE_CONNECTION_URL": database_url(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # Rows are written in groups: one at a time is what stalls SQLite.
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
@@ -55,6 +86,7 @@ async def running(home: Path, host: str, port: int) -> AsyncGenerator[str]:
     Raises waypost.child.ChildFailed.
     """
     (home / "prefect").mkdir(parents=True, exist_ok=True)
+    rename_former(home)
     api = f"http://{host}:{port}/api"
     async with child.running(
         "Prefect server",
@@ -71,12 +103,20 @@ def main() -> None:
     """Serve until SIGTERM or the parent's end."""
     import uvicorn
     from prefect.server.api.server import create_app
+    from prefect.server.database.dependencies import temporary_database_config
+    from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, get_current_settings
+
+    from deployments.origins import guarded
+    from deployments.prefect_database import OneWriter
 
     host, port = sys.argv[1], int(sys.argv[2])
     child.stop_with_parent()
-    app = create_app()
-    settle_in()
-    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
+    url = PREFECT_API_DATABASE_CONNECTION_URL.value()
+    origins = get_current_settings().server.api.cors_allowed_origins.split(",")
+    with temporary_database_config(OneWriter(url) if url.startswith("sqlite") else None):
+        app = guarded(create_app(), host, origins)
+        settle_in()
+        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,8 @@ def pointed_at(settings: Settings, here: Place) -> Settings:
     if here.embedded and not os.environ.get("PREFECT_API_URL"):
         os.environ["PREFECT_API_URL"] = here.api
         os.environ["PREFECT_HOME"] = str(settings.home / "prefect")
+        if login := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):  # what its own server asks for
+            os.environ.setdefault("PREFECT_API_AUTH_STRING", login)
     if here.mailbox is None or names_mail(settings):
         return settings
     filled = {"smtp_url": SecretStr(here.mailbox.smtp_url)}

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
@@ -186,7 +187,7 @@ class Settings(BaseSettings):
     def ledger_url(self) -> str:
         """The ledger's URL with its async driver named."""
         if self.database_url is None:
-            return f"sqlite:///{self.home / 'ledger.db'}"
+            return sqlite_url(self.home / "ledger.db")
         return with_async_driver(self.database_url.get_secret_value())
 
 
@@ -204,6 +205,13 @@ def unknown(names: Iterable[str]) -> list[str]:
     return found
 
 
+def sqlite_url(file: Path, driver: str = "sqlite") -> str:
+    """SQLAlchemy's URL of a SQLite file. A path with characters that mean something in a URL is written as
+    SQLite's own file: URI (https://sqlite.org/uri.html)."""
+    escaped = quote(str(file))
+    return f"{driver}:///{file}" if escaped == str(file) else f"{driver}:///file:{escaped}?uri=true"
+
+
 def with_async_driver(url: str) -> str:
     """`url` for SQLAlchemy's asyncio. Raises ValueError for other databases, without the password."""
     scheme, separator, rest = url.partition("://")
@@ -215,8 +223,7 @@ def with_async_driver(url: str) -> str:
             "WAYPOST_DATABASE_URL: this database is not supported; "
             "use postgresql://user:password@host/name or sqlite:///file"
         )
-    # libpq's name for it, which every provider's URL has; asyncpg's is another.
-    return f"{driver}://{rest.replace('sslmode=', 'ssl=') if 'asyncpg' in driver else rest}"
+    return f"{driver}://{rest}"
 
 
 def prepare_home(settings: Settings) -> Path:

@@ -50,7 +50,7 @@ def searched(up):
 def everything(up) -> str:
     """Every value of every table of Prefect's database, and every log."""
     logs = [path.read_text(errors="replace") for path in up.home.glob("*.log")]
-    with sqlite3.connect(f"file:{up.home / 'prefect:memory:.db'}?mode=ro", uri=True) as prefect:
+    with sqlite3.connect(f"file:{up.home / 'prefect.db'}?mode=ro", uri=True) as prefect:
         tables = [name for (name,) in prefect.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         rows = [repr(prefect.execute(f'SELECT * FROM "{table}"').fetchall()) for table in tables]
     return "\n".join(rows + logs)

@@ -11,24 +11,23 @@ import logging
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from waypost.ledger import migrate
+from waypost.ledger import migrate, postgres_url
 from waypost.ledger.many import as_json
-from waypost.ledger.reach import reached
+from waypost.ledger.reach import NOT_CONNECTED, check_fit, reached
 from waypost.ledger.silence import Watch, impatient
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ class Ledger(ABC):
     async def check_schema(self) -> None:
         """Raise LedgerBehind unless the schema is this version's, LedgerUnreachable where a server does not
         let us ask it."""
-        found = await self.read(migrate.revision)
+        found = await self.read(self._revision)
         if found != migrate.head():
             raise LedgerBehind(
                 f"the ledger's schema is {found or 'empty'}, this version needs {migrate.head()}: "
@@ -146,18 +145,24 @@ class Ledger(ABC):
         def work(connection: sa.Connection) -> None:
             if self.is_postgres:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(7496)"))
-            migrate.upgrade(connection)
+            if self._revision(connection) != migrate.head():
+                migrate.upgrade(connection)
 
         await self.write(work)
+
+    def _revision(self, connection: sa.Connection) -> str | None:
+        """The revision of the schema; None without one."""
+        return migrate.revision(connection)
 
 
 class PostgresLedger(Ledger):
     """A ledger that many workers share."""
 
-    def __init__(self, engine: AsyncEngine, lease: timedelta) -> None:
+    def __init__(self, engine: AsyncEngine, lease: timedelta, named: Mapping[str, Any]) -> None:
+        """named: what the URL names for asyncpg.connect."""
         super().__init__(lease, is_postgres=True)
         self.engine = engine
-        self._watch = Watch(engine.url, is_over=lambda: self.given_up)
+        self._watch = Watch(engine.url, named, is_over=lambda: self.given_up)
         self._browsing = asyncio.Semaphore(BROWSERS)
 
     async def read(self, work: Work[T]) -> T:
@@ -177,6 +182,11 @@ class PostgresLedger(Ledger):
     async def upgrade(self) -> None:
         with reached(self.engine.url):
             await super().upgrade()
+
+    def _revision(self, connection: sa.Connection) -> str | None:
+        found = super()._revision(connection)
+        check_fit(connection, self.engine.url, creates=found != migrate.head())
+        return found
 
     async def _transact(self, work: Work[T]) -> T:
         """Whoever is sent back for others to pass waits a little, by chance: or all would meet again."""
@@ -276,7 +286,7 @@ def passes(error: Exception) -> bool:
         return False  # data the database will never take (SQL standard, classes 22 and 23)
     if isinstance(error, SQLAlchemyError):
         return isinstance(error, (DBAPIError, PoolTimeout))
-    return isinstance(error, (OSError, CommitLost, asyncpg.PostgresError, asyncpg.InterfaceError))
+    return isinstance(error, (CommitLost, *NOT_CONNECTED))
 
 
 OPTIONS: dict[str, Any] = {
@@ -292,19 +302,15 @@ def open_ledger(url: str, lease: timedelta = LEASE, patience: timedelta | None =
     patience: how long work may wait for a lock or a connection until it fails, as where somebody waits for an
     answer; unset, 30 s for what has no end of its own.
 
-    Raises ValueError, without repeating any of it, when it cannot be read as one.
+    Raises ValueError, which never repeats a password, when it cannot be read as one.
     """
-    try:
-        sa.make_url(url)
-    except (ValueError, ArgumentError):
-        raise ValueError(
-            "WAYPOST_DATABASE_URL cannot be read: in a password, write @ : / ? # and the like percent-encoded"
-        ) from None
     if not url.startswith("sqlite"):
-        options: dict[str, Any] = {"connect_args": impatient(patience), **OPTIONS}
+        place, named = postgres_url.read(url)
+        options: dict[str, Any] = {"connect_args": impatient(patience, named), **OPTIONS}
         if patience is not None:
             options["pool_timeout"] = patience.total_seconds()
-        return PostgresLedger(create_async_engine(url, pool_size=4, max_overflow=4, **options), lease)
+        engine = create_async_engine(place, pool_size=4, max_overflow=4, **options)
+        return PostgresLedger(engine, lease, named)
     engine = sa.create_engine(url, **OPTIONS)
     tune_sqlite(engine, patience or BUSY)
     return SqliteLedger(engine, lease)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -50,14 +50,14 @@ CONNECT: dict[str, Any] = {
 }
 
 
-def impatient(patience: timedelta | None) -> dict[str, Any]:
-    """CONNECT, and statements that end in an error once they have waited so long for a lock, or four times as
-    long for anything."""
+def impatient(patience: timedelta | None, named: Mapping[str, Any]) -> dict[str, Any]:
+    """CONNECT with what the URL names, and statements that end in an error once they have waited so long for
+    a lock, or four times as long for anything."""
     if patience is None:
-        return CONNECT
+        return {**CONNECT, **named}
     wait = patience // timedelta(milliseconds=1)
     limits = {"lock_timeout": str(wait), "statement_timeout": str(4 * wait)}
-    return {**CONNECT, "server_settings": {**CONNECT["server_settings"], **limits}}
+    return {**CONNECT, **named, "server_settings": {**CONNECT["server_settings"], **limits}}
 
 
 # A backend that has long waited for its client has done what was asked, and the answer was lost.
@@ -71,11 +71,12 @@ _AT_WORK = sa.text(
 class Watch:
     """Makes a silent connection a lost one.
 
-    is_over: says that nothing is waited for any more, not even a backend that is at it for ever.
+    connect: what asyncpg.connect is given beside `url`. is_over: says that nothing is waited for any more,
+    not even a backend that is at work for ever.
     """
 
-    def __init__(self, url: sa.URL, is_over: Callable[[], bool]) -> None:
-        self._aside = create_async_engine(url, poolclass=NullPool, connect_args=CONNECT)
+    def __init__(self, url: sa.URL, connect: Mapping[str, Any], is_over: Callable[[], bool]) -> None:
+        self._aside = create_async_engine(url, poolclass=NullPool, connect_args={**CONNECT, **connect})
         self._is_over = is_over
 
     @contextmanager

@@ -1,7 +1,10 @@
 """The schema: made by migrations, the same as the tables in code, checked before use."""
 
 import asyncio
+import os
+import re
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -102,6 +105,91 @@ async def test_a_database_that_there_is_not_is_told(postgres_server):
     with pytest.raises(LedgerUnreachable, match=r"refuses the connection .*no_such_database"):
         await missing.check_schema()
     await missing.close()
+
+
+async def test_what_a_url_names_beside_the_database_reaches_the_server(postgres_url):
+    named = "sslmode=prefer&connect_timeout=5&application_name=shop%20mails&options=-c%20work_mem%3D7MB"
+    ledger = open_ledger(with_async_driver(f"{postgres_url}?{named}"))
+    shown = sa.text("SELECT current_setting('application_name'), current_setting('work_mem')")
+    assert await ledger.read(lambda connection: tuple(connection.execute(shown).one())) == (
+        "shop mails",
+        "7MB",
+    )
+    await ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("sslmode=require", "refuses the connection|cannot be connected to"),
+        ("sslmode=sometimes", "`sslmode` parameter must be one of"),
+        ("target_session_attrs=standby", "None of the hosts match the target attribute requirement"),
+    ],
+)
+async def test_what_the_server_does_not_offer_is_told(postgres_url, named, said):
+    ledger = open_ledger(with_async_driver(f"{postgres_url}?{named}"))
+    with pytest.raises(LedgerUnreachable, match=said):
+        await ledger.check_schema()
+    await ledger.close()
+
+
+@pytest.fixture
+async def other_database(postgres_server):
+    """Makes an empty database, as the statement's end says, and answers its URL; it is dropped again."""
+    server = await asyncpg.connect(postgres_server)
+    names = []
+
+    async def make(options="", login=""):
+        name = f"waypost_test_{os.getpid()}_{len(names)}"
+        await server.execute(f'CREATE DATABASE "{name}" {options}')
+        names.append(name)
+        address = postgres_server.rpartition("/")[0].rpartition("@")
+        return f"{(login and f'postgresql://{login}') or address[0]}@{address[2]}/{name}"
+
+    yield make
+    for name in names:
+        await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await server.close()
+
+
+async def refusals(url):
+    """What is said to who upgrades, and to who only looks."""
+    ledger = open_ledger(with_async_driver(url))
+    for ask in (ledger.upgrade, ledger.check_schema):
+        with pytest.raises(LedgerUnreachable) as refused:
+            await ask()
+        yield explained(refused.value)
+    await ledger.close()
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_that_cannot_hold_every_name_is_refused(other_database, encoding):
+    url = await other_database(f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    async for told in refusals(url):
+        assert f"has the encoding {encoding}" in told
+        assert "ENCODING 'UTF8'" in told
+
+
+async def test_a_role_that_may_create_nothing_is_told_the_grant_it_needs(other_database, postgres_server):
+    role = f"waypost_test_{os.getpid()}"
+    url = await other_database(login=role)
+    server = await asyncpg.connect(postgres_server.rpartition("/")[0] + "/" + url.rpartition("/")[2])
+    await server.execute(f'CREATE ROLE "{role}" LOGIN')
+    await server.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    try:
+        async for told in refusals(url):
+            [grant] = re.findall(r"run (GRANT .*?);", told)
+        await server.execute(grant)
+        ledger = open_ledger(with_async_driver(url))
+        await ledger.upgrade()
+        await server.execute(f'REVOKE ALL ON ALL TABLES IN SCHEMA public FROM "{role}"')
+        with pytest.raises(LedgerUnreachable, match=r"permission denied .*SELECT, INSERT, UPDATE"):
+            await ledger.check_schema()
+        await ledger.close()
+    finally:
+        await server.execute(f'DROP OWNED BY "{role}" CASCADE')
+        await server.execute(f'DROP ROLE "{role}"')
+        await server.close()
 
 
 async def test_times_come_back_in_utc(ledger):
