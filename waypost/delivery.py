@@ -59,10 +59,11 @@ class Dispatch:
         return ready + await self.account.settle(hopeless)
 
     async def _may_have_taken(self, deliveries: Sequence[Delivery]) -> dict[UUID, str]:
-        """The provider of each that is in doubt, which alone it may be sent through again: the ledger is
-        asked, as a step's number means another provider once their order or weights are changed."""
+        """The provider that may have delivered each notification in doubt: only that provider may be tried
+        again. The ledger is asked, because a step's number means another provider once their order or weights
+        change."""
         ids = [one.notification.id for one in deliveries if one.notification.in_doubt]
-        return await reading.last_providers(self._way.runtime.ledger, ids) if ids else {}
+        return await reading.providers_in_doubt(self._way.runtime.ledger, ids) if ids else {}
 
     def advance(self, delivery: Delivery) -> Delivery:
         """A refused delivery at the next step of its route; it has one, or it were not refused."""

@@ -1,6 +1,6 @@
 """What happens next: pure decisions over values. No IO, no Prefect, no exceptions.
 
-UNKNOWN never falls back: the first provider may have delivered.
+After an UNKNOWN no other provider is ever tried: the first provider may have delivered.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from waypost.outcome import Outcome, Verdict
 from waypost.states import State
 
 DOUBTS_ALLOWED = 1  # an attempt in doubt is resent once with the same Message-ID, then a person decides
+NO_OTHER = "no other provider is tried, because an earlier attempt may have been delivered"
 GRID = 10  # a wait ends on a multiple of its tenth: what was deferred together comes back as one batch
 
 
@@ -64,6 +65,8 @@ def after(
     match outcome.verdict:
         case Verdict.ACCEPTED:
             return Decision(State.SENT)
+        case Verdict.REFUSED if in_doubt:
+            return Decision(State.FAILED, f"{said}; {NO_OTHER}")
         case Verdict.REFUSED:
             return Decision(State.FAILED, said, refused=True)
         case Verdict.UNKNOWN:
@@ -88,12 +91,13 @@ def doubtful(said: str, doubt: Doubt, before: int, due: datetime, expires_at: da
 
 
 def defer(reason: str, *, due: datetime, expires_at: datetime, now: datetime, in_doubt: int = 0) -> Decision:
-    """Come back at `due`, unless the deadline is sooner: then this provider has had its time, and
-    the next step of the route may try while there is some left; not with what this one may have taken."""
+    """Come back at `due`. When the deadline is sooner, the next step of the route may try at once, except
+    with a notification that this provider may have delivered."""
     if expired(expires_at, now):
         return Decision(State.EXPIRED, f"deadline passed before it could go: {reason}")
     if due >= expires_at:
-        return Decision(State.FAILED, f"no time left to try again: {reason}", refused=not in_doubt)
+        left = f"; {NO_OTHER}" if in_doubt else ""
+        return Decision(State.FAILED, f"no time left to try again: {reason}{left}", refused=not in_doubt)
     return Decision(State.DEFERRED, reason, due=due)
 
 

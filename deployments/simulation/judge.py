@@ -108,19 +108,23 @@ def _nowhere(rows: Rows, times: Counter[UUID]) -> list[str]:
 
 
 def _after_a_doubt(row: sa.Row[Any], tries: Sequence[sa.Row[Any]]) -> list[str]:
-    """What is in doubt goes nowhere else, and is sent no oftener than its type says."""
+    """After an UNKNOWN, no later attempt uses another provider, and there are no more of them than the type
+    allows."""
     wrong: list[str] = []
     in_doubt = 0
+    doubted = None
     for before, then in pairwise(tries):
-        if before.verdict != Answer.UNKNOWN:
+        if before.verdict == Answer.UNKNOWN:
+            doubted = before
+            in_doubt += 1
+            if in_doubt >= SENT_IN_DOUBT[TYPES[row.type].when_in_doubt]:
+                wrong.append(f"{row.id}, {row.type}, was sent again after {in_doubt} UNKNOWN")
+        if doubted is None:
             continue
-        in_doubt += 1
-        if in_doubt >= SENT_IN_DOUBT[TYPES[row.type].when_in_doubt]:
-            wrong.append(f"{row.id}, {row.type}, was sent again after {in_doubt} UNKNOWN")
-        if then.batch_id == before.batch_id:
+        if then.batch_id == doubted.batch_id:
             wrong.append(f"{row.id} went on to {then.provider} in the run that left it UNKNOWN")
-        elif then.provider != before.provider:
-            wrong.append(f"{row.id} went over {then.provider} when {before.provider} left it UNKNOWN")
+        elif then.provider != doubted.provider:
+            wrong.append(f"{row.id} went over {then.provider} after {doubted.provider} left it UNKNOWN")
     return wrong
 
 

@@ -55,7 +55,7 @@ def test_waits_never_get_shorter(tries):
         (Verdict.ACCEPTED, 0, State.SENT, None, False),
         (Verdict.ACCEPTED, 1, State.SENT, None, False),
         (Verdict.REFUSED, 0, State.FAILED, None, True),
-        (Verdict.REFUSED, 1, State.FAILED, None, True),
+        (Verdict.REFUSED, 1, State.FAILED, None, False),
         (Verdict.DEFERRED, 0, State.DEFERRED, NOW + timedelta(seconds=30), False),
         (Verdict.DEFERRED, 1, State.DEFERRED, NOW + timedelta(seconds=30), False),
         (Verdict.UNKNOWN, 0, State.DEFERRED, NOW + timedelta(seconds=30), False),
@@ -97,10 +97,13 @@ def test_a_provider_that_has_no_time_left_lets_the_next_one_try_until_the_deadli
     assert (decision.state, decision.refused) == (state, refused)
 
 
-def test_what_a_provider_may_have_taken_goes_over_no_other_for_want_of_time():
+@pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.DEFERRED])
+@pytest.mark.parametrize("in_doubt", [1, 2])
+def test_what_a_provider_may_have_delivered_goes_over_no_other_and_the_reason_says_so(verdict, in_doubt):
     soon = NOW + timedelta(seconds=1)
-    decision = after(Outcome(Verdict.DEFERRED, Phase.RCPT), expires_at=soon, in_doubt=1)
+    decision = after(Outcome(verdict, Phase.RCPT), expires_at=soon, in_doubt=in_doubt)
     assert (decision.state, decision.refused) == (State.FAILED, False)
+    assert policy.NO_OTHER in decision.reason
 
 
 @pytest.mark.parametrize(("left", "state"), [(29, "expired"), (30, "expired"), (31, "deferred")])

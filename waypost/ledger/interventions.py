@@ -121,7 +121,8 @@ async def retry(
     ledger: Ledger, filter: Filter, deadlines: Deadlines, progress: Progress = lambda done: None
 ) -> Counter[State]:
     """Let what `filter` means start afresh: due now, from the first step of its route, with its type's
-    whole deadline. Answers how many of each state did.
+    whole deadline. Answers how many of each state did. Attempts in doubt stay counted: the notification
+    goes through the provider that may have delivered it, and another doubt is a person's to decide.
 
     deadlines: of every type that can be sent. What ends anew meanwhile is not tried a second time.
     """
@@ -141,7 +142,6 @@ async def retry(
             "due_at": moment,
             "expires_at": sa.case(until, value=notifications.c.type),
             "step": 0,
-            "in_doubt": 0,
         }
         moved = _move(connection, ids, state, values)
         if state in TERMINAL:

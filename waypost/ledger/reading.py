@@ -15,6 +15,7 @@ from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
 from waypost.ledger.tables import attempts, batches, notifications
 from waypost.mail.address import mask, mask_in
+from waypost.outcome import Verdict
 from waypost.states import TERMINAL, State
 
 
@@ -34,11 +35,11 @@ async def states(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, State]:
     return {id: State(state) for id, state in rows}
 
 
-async def last_providers(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, str]:
-    """Through whom each of those notifications was tried last; only those that were."""
+async def providers_in_doubt(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The provider of the last attempt of each notification whose answer is unknown, where there is one."""
     last = (
         sa.select(attempts.c.notification_id, sa.func.max(attempts.c.number).label("number"))
-        .where(among(attempts.c.notification_id, ids))
+        .where(among(attempts.c.notification_id, ids), attempts.c.verdict == Verdict.UNKNOWN)
         .group_by(attempts.c.notification_id)
         .subquery()
     )

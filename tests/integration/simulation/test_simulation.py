@@ -176,7 +176,13 @@ def test_it_notices_a_doubt_that_goes_where_its_step_leads_now(noticed, monkeypa
     async def nobody(*_):
         return {}
 
-    monkeypatch.setattr(reading, "last_providers", nobody)
+    monkeypatch.setattr(reading, "providers_in_doubt", nobody)
+    assert noticed("left it UNKNOWN")
+
+
+def test_it_notices_a_refusal_after_a_doubt_that_goes_over_another_provider(noticed, monkeypatch):
+    right = policy.after
+    monkeypatch.setattr(policy, "after", lambda outcome, **known: right(outcome, **{**known, "in_doubt": 0}))
     assert noticed("left it UNKNOWN")
 
 

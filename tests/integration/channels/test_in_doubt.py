@@ -1,0 +1,95 @@
+"""Once an attempt ended UNKNOWN, no other provider is ever tried, whatever happens next."""
+
+from datetime import timedelta
+
+import pytest
+from ledgers import NOTE, accepted, attempt_rows, change, rows
+from running import run, runtime_of
+
+from waypost.channels import replies
+from waypost.channels.memory import MemoryChannel
+from waypost.clock import now
+from waypost.ledger.interventions import retry
+from waypost.ledger.search import Filter
+from waypost.outcome import Phase
+from waypost.provider import Provider
+
+pytestmark = pytest.mark.anyio
+
+
+def lost(_):
+    return replies.lost(Phase.DOT, "connection lost")
+
+
+def saying(code, text):
+    return lambda _: replies.smtp(code, text, Phase.RCPT)
+
+
+REFUSES = saying(550, "5.1.1 no such user")
+DEFERS = saying(451, "4.7.1 later")
+
+
+@pytest.fixture
+async def pair(ledger):
+    """Two providers, and a note that the first may have delivered."""
+    first, second = MemoryChannel("first", answer=lost), MemoryChannel("second")
+    await accepted(ledger)
+    await run(runtime_of(ledger, first, second))
+    assert [one.verdict for one in await attempt_rows(ledger)] == ["unknown"]
+    await change(ledger, due_at=now())
+    return first, second
+
+
+async def tried(ledger):
+    return [one.provider for one in await attempt_rows(ledger)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [(REFUSES, 3600), (DEFERS, 3600), (DEFERS, 5), (lost, 3600), (lost, 5)],
+    ids=["refused", "deferred", "deferred to the deadline", "unknown", "unknown at the deadline"],
+)
+async def test_whatever_its_provider_answers_next(ledger, pair, answer, left):
+    first, second = pair
+    first.answer = answer
+    await change(ledger, expires_at=now() + timedelta(seconds=left))
+    [delivery] = await run(runtime_of(ledger, first, second))
+    assert (await tried(ledger), second.sent, delivery.refused) == (["first", "first"], [], False)
+
+
+@pytest.mark.parametrize("turned", [{}, {"first": 1, "second": 1000}], ids=["order", "weights"])
+async def test_whatever_becomes_of_order_and_weights(ledger, pair, turned):
+    first, second = pair
+    first.answer = REFUSES
+    terms = {name: Provider(url="smtp://h", weight=weight) for name, weight in turned.items()}
+    await run(runtime_of(ledger, second, first, **terms))
+    assert (await tried(ledger), second.sent) == (["first", "first"], [])
+
+
+@pytest.mark.parametrize("left", [3600, 5])
+async def test_while_its_circuit_is_open(ledger, pair, left):
+    first, second = pair
+    await change(ledger, expires_at=now() + timedelta(seconds=left))
+    runtime = runtime_of(ledger, first, second)
+    for _ in range(3):
+        runtime.standing("first").failed("connection refused")
+    await run(runtime)
+    assert (await tried(ledger), second.sent) == (["first"], [])
+
+
+async def test_when_a_person_retries_it(ledger, pair):
+    first, second = pair
+    first.answer = REFUSES
+    await run(runtime_of(ledger, first, second))
+    await retry(ledger, Filter(), {NOTE.name: timedelta(hours=1)})
+    await run(runtime_of(ledger, second, first))
+    [row] = await rows(ledger)
+    assert (await tried(ledger), second.sent) == (["first"] * 3, [])
+    assert "an earlier attempt may have been delivered" in row.reason
+
+
+async def test_what_is_not_in_doubt_does_fall_back(ledger):
+    first, second = MemoryChannel("first", answer=REFUSES), MemoryChannel("second")
+    await accepted(ledger)
+    await run(runtime_of(ledger, first, second))
+    assert (await tried(ledger), len(second.sent)) == (["first", "second"], 1)
