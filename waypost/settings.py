@@ -77,6 +77,11 @@ class Settings(BaseSettings):
         description="Name the public key is published under; as many as there are keys, separated by commas.",
     )
     dkim_domain: str = Field(default="", description="Domain that signs. Default: the sender's.")
+    dkim_unsigned: str = Field(
+        default="",
+        description="Header fields that a provider rewrites, separated by commas, so that no signature "
+        "covers them: Date, Message-ID for Amazon SES.",
+    )
     attachment_megabytes: Annotated[float, Field(gt=0)] = Field(
         default=10.0, description="What a mail's attachments may have, in millions of bytes before encoding."
     )

@@ -15,4 +15,4 @@ def dkim_signers(settings: Settings) -> list[Signer]:
     """
     keys = settings.dkim_key.get_secret_value() if settings.dkim_key else ""
     domain = settings.dkim_domain or Sender.parse(settings.sender).domain
-    return signers(keys, settings.dkim_selector, domain)
+    return signers(keys, settings.dkim_selector, domain, settings.dkim_unsigned)

@@ -126,13 +126,37 @@ def test_what_is_shown_is_related_and_what_is_attached_is_mixed(attachments, sha
 
 
 @pytest.mark.parametrize(
+    ("name", "given", "sent"),
+    [
+        ("original.eml", "", "application/octet-stream"),
+        ("page.mht", "", "application/octet-stream"),
+        ("original.eml", "message/rfc822", "application/octet-stream"),
+        ("parts", "multipart/mixed; boundary=x", "application/octet-stream"),
+        ("report.csv.gz", "", "application/gzip"),
+        ("backup.tar.gz", "", "application/gzip"),
+        ("backup.tgz", "", "application/gzip"),
+        ("mails.eml.gz", "", "application/gzip"),
+        ("dump.sql.bz2", "", "application/x-bzip2"),
+        ("dump.sql.xz", "", "application/x-xz"),
+        ("dump.sql.Z", "", "application/octet-stream"),
+        ("no ending", "", "application/octet-stream"),
+        ("report.csv", "", "text/csv"),
+        ("report.csv.gz", "text/csv", "text/csv"),
+    ],
+)
+def test_a_file_goes_out_under_a_type_that_its_bytes_have(name, given, sent):
+    content = b"From: a@x.example\r\n\r\n\x00\xff"
+    [*_, part] = leaves(mail(Extras(attachments=[Attachment(name, content, given)])), policy.default)
+    assert (part.get_content_type(), part.get_payload(decode=True)) == (sent, content)
+
+
+@pytest.mark.parametrize(
     ("attachments", "why"),
     [
         ([Attachment("", b"")], "an attachment has no name"),
         ([Attachment(" ", b"")], "an attachment has no name"),
         ([Attachment("a", b"", "pdf")], "type/subtype"),
         ([Attachment("a", b"", "text/plain\r\nBcc: evil@x.example")], "type/subtype"),
-        ([Attachment("a", b"", "message/rfc822")], "type/subtype"),
         ([Attachment("a", b"", cid="logo")], "not of the form logo@shop.example"),
         ([Attachment("a", b"", cid="a@b>\r\nBcc: evil@x.example")], "not of the form logo@shop.example"),
         ([LOGO, LOGO], "two inline images have one cid"),

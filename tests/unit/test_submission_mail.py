@@ -93,6 +93,30 @@ def test_a_date_is_given_where_there_is_none_and_the_same_at_every_attempt():
     assert b"References" not in sent(mail)
 
 
+FIELDS = [
+    "Date", "Message-ID", "Subject", "To", "Cc", "Sender", "Reply-To", "References", "In-Reply-To", "MIME-Version",
+    "Content-Type", "Content-Transfer-Encoding", "List-Unsubscribe", "X-Waypost-Type", "X-Waypost-Data",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("blanks", ["", " ", " \t "])
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_without_a_value_is_as_if_it_were_not_there(name, blanks):
+    mail = b"From: s@a.example\r\n\r\nx\r\n"
+    assert sent(f"{name}:{blanks}\r\n".encode() + mail) == sent(mail)
+
+
+@pytest.mark.parametrize("name", FIELDS[:4])
+def test_a_field_without_a_value_beside_the_same_with_one_is_no_second(name):
+    mail = f"{name}:\r\n".encode() + WRITTEN
+    assert sent(mail) == sent(WRITTEN)
+
+
+def test_an_empty_from_is_a_missing_from():
+    with pytest.raises(ValueError, match="From is missing"):
+        parse(b"From: \r\nTo: ada@b.example\r\n\r\n")
+
+
 def test_the_ledger_keeps_no_bcc():
     kept = Mail(mime=WRITTEN.decode("latin-1"))
     assert "eve" not in kept.mime
@@ -181,6 +205,16 @@ async def test_it_is_rendered_without_a_template_and_signed_as_every_mail(runtim
     record = runtime.signers[0].record.encode()
     assert dkim.verify(found.content, dnsfunc=lambda *_, **__: record)
     assert found.content.count(b"DKIM-Signature") == 1
+
+
+async def test_one_with_empty_fields_has_each_field_once_and_a_signature_that_holds(runtime):
+    runtime.signers = [Signer("a.example", "s1", Ed25519PrivateKey.generate())]
+    empty = b"".join(f"{name}:\r\n".encode() for name in FIELDS)
+    found = render_one(runtime, TYPE, notification(empty + b"From: s@a.example\r\n\r\nx\r\n"))
+    content = found.messages["email"].content
+    assert sorted(set(head_of(content))) == sorted(head_of(content))
+    record = runtime.signers[0].record.encode()
+    assert dkim.verify(content, dnsfunc=lambda *_, **__: record)
 
 
 async def test_one_from_somebody_else_fails_at_the_last_moment_too(runtime):

@@ -13,6 +13,9 @@ from waypost.mail.headers import checked
 _TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,100}"  # noqa: S105 - RFC 2045, section 5.1, or less
 _CONTENT_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}={_TOKEN}){{0,5}}")
 _CID = re.compile(r"[A-Za-z0-9!#$&'*+/=?^_`{|}~.-]{1,100}@[A-Za-z0-9.-]{1,100}")
+_BYTES = "application/octet-stream"
+_COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
+_NOT_IN_BASE64 = ("message/", "multipart/")  # RFC 2046, sections 5.1 and 5.2.1
 _PIECE = 50  # characters of a file name on one line
 # Without quotes, backslashes and brackets, which readers unquote once or twice.
 _PLAIN_NAME = re.compile(rf"[A-Za-z0-9 !#$&()+,.@^_{{}}~=-]{{1,{_PIECE}}}")
@@ -27,8 +30,10 @@ class Attachment:
     """A file, or an image the HTML part shows.
 
     name: as the reader sees it, any letters. content_type: guessed from the name when empty; with its
-    parameters, for example `text/calendar; method=REQUEST`. cid: of an inline image, unique in the mail
-    and made like an address: `logo@shop.example` is shown by `src="cid:logo@shop.example"`.
+    parameters, for example `text/calendar; method=REQUEST`. A mail or a multipart goes out as
+    application/octet-stream, which every mail program saves byte for byte.
+    cid: of an inline image, unique in the mail and made like an address: `logo@shop.example` is shown by
+    `src="cid:logo@shop.example"`.
     """
 
     name: str
@@ -45,8 +50,10 @@ class Attachment:
 def head(attachment: Attachment) -> bytes:
     """The MIME header of `attachment`, its content to follow in base64. Raises AttachmentError, or
     HeaderError for a name that holds a control character."""
-    kind = attachment.content_type or mimetypes.guess_type(attachment.name)[0] or "application/octet-stream"
-    if not _CONTENT_TYPE.fullmatch(kind) or kind.lower().startswith(("multipart/", "message/")):
+    kind = attachment.content_type or _guessed(attachment.name)
+    if kind.lower().startswith(_NOT_IN_BASE64):
+        kind = _BYTES
+    if not _CONTENT_TYPE.fullmatch(kind):
         raise AttachmentError("the content type of an attachment is not of the form type/subtype")
     if attachment.cid and not _CID.fullmatch(attachment.cid):
         raise AttachmentError("the cid of an inline image is not of the form logo@shop.example")
@@ -59,6 +66,13 @@ def head(attachment: Attachment) -> bytes:
     if attachment.cid:
         lines.append(f"Content-ID: <{attachment.cid}>")
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+def _guessed(name: str) -> str:
+    """The content type that the ending of `name` stands for: of a compressed file, that of its compression,
+    because that is how its bytes are read first."""
+    kind, compression = mimetypes.guess_type(name)
+    return _COMPRESSED.get(compression, _BYTES) if compression else kind or _BYTES
 
 
 def _filename(name: str) -> str:

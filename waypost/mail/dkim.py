@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -18,10 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
-# Named once more than they are there (section 8.15): one that is added later breaks the signature.
-OVERSIGNED = ("From", "Reply-To", "To", "Subject", "Date")
-# Signed when there: RFC 8058, section 4, asks for both of List-*, and the other two say how the body reads.
-COVERED = ("MIME-Version", "Content-Type", "List-Unsubscribe", "List-Unsubscribe-Post")
+# Named once more than they are there (section 8.15), so that a field added later breaks the signature: what
+# section 5.4.1 advises, what says how the body reads, and what RFC 8058, section 4, asks for.
+OVERSIGNED = (
+    "From", "Reply-To", "To", "Cc", "Subject", "Date", "Message-ID", "In-Reply-To", "References",
+    "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post",
+)  # fmt: skip
+# Signed when there. A mail that is passed on may have them; whoever passes it to a list adds them.
+COVERED = ("List-Id", "List-Help", "List-Subscribe", "List-Post", "List-Owner", "List-Archive")
 
 _SIGNABLE = {name.lower().encode(): name for name in (*OVERSIGNED, *COVERED)}
 
@@ -34,11 +38,15 @@ _WIDTH = 72  # of the signature's lines
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """One private key and the name its public half is published under: `selector`._domainkey.`domain`."""
+    """One private key and the name its public half is published under: `selector`._domainkey.`domain`.
+
+    unsigned: fields that the signature leaves out, in lower case, because a relay rewrites them.
+    """
 
     domain: str
     selector: str
     key: PrivateKey = field(repr=False)
+    unsigned: frozenset[bytes] = frozenset()
 
     @property
     def algorithm(self) -> str:
@@ -67,17 +75,18 @@ def signed(message: bytes, signers: Sequence[Signer], at: datetime) -> bytes:
         return message
     head, _, body = message.partition(b"\r\n\r\n")
     headers = _headers(head)
-    covered = tuple(name for name in _SIGNABLE if name in headers)
-    data = b"".join([b"%b:%b\r\n" % (name, headers[name]) for name in covered])
     body_hash = b64encode(hashlib.sha256(relaxed_body(body)).digest()).decode()
-    described = f"t={int(at.timestamp())}; h={_listed(covered)};\r\n bh={body_hash};\r\n b="
-    return b"".join([*(_signature(signer, described, data) for signer in signers), message])
+    when, how = f"t={int(at.timestamp())}", f"bh={body_hash};\r\n b="
+    return b"".join([*(_signature(signer, headers, when, how) for signer in signers), message])
 
 
-def _signature(signer: Signer, described: str, data: bytes) -> bytes:
+def _signature(signer: Signer, headers: Mapping[bytes, bytes], when: str, how: str) -> bytes:
     """The header, with its line end. Its own value is signed with an empty `b=` (section 3.7)."""
+    covered = tuple(name for name in _SIGNABLE if name in headers and name not in signer.unsigned)
+    data = b"".join([b"%b:%b\r\n" % (name, headers[name]) for name in covered])
     who = f"d={signer.domain};\r\n s={signer.selector}"
-    value = f"v=1; a={signer.algorithm}; c=relaxed/relaxed; {who}; {described}"
+    what = f"h={_listed(covered, signer.unsigned)};\r\n {how}"
+    value = f"v=1; a={signer.algorithm}; c=relaxed/relaxed; {who}; {when};\r\n {what}"
     own = b"dkim-signature:" + relaxed_value(value.encode())
     coded = b64encode(signer.sign(data + own)).decode()
     lines = "\r\n ".join(coded[at : at + _WIDTH] for at in range(0, len(coded), _WIDTH))
@@ -92,12 +101,12 @@ def _headers(head: bytes) -> dict[bytes, bytes]:
 
 
 @lru_cache(64)
-def _listed(covered: tuple[bytes, ...]) -> str:
+def _listed(covered: tuple[bytes, ...], unsigned: frozenset[bytes]) -> str:
     """What `h=` holds, folded: a name without a header left to it signs that there is none."""
     lines = [""]
     for lowered, name in _SIGNABLE.items():
-        for _ in range((lowered in covered) + (name in OVERSIGNED)):
-            if len(lines[-1]) + len(name) > _WIDTH - 20:
+        for _ in range((lowered in covered) + (name in OVERSIGNED and lowered not in unsigned)):
+            if len(lines[-1]) + len(name) > _WIDTH:
                 lines.append("")
             lines[-1] += f"{name}:"
     return "\r\n ".join(lines).removesuffix(":")

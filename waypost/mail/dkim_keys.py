@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
 from waypost.mail.address import one_address
-from waypost.mail.dkim import PrivateKey, Signer
+from waypost.mail.dkim import COVERED, OVERSIGNED, PrivateKey, Signer
 
 LEAST_BITS = 1024  # RFC 8301, section 3.2; verifiers take nothing shorter
 _SEED = 32  # bytes of an Ed25519 private key (RFC 8032, section 5.1.5)
@@ -23,11 +23,12 @@ class KeyUnusable(ValueError):
     """A DKIM setting that cannot be used. Names the setting and says why, never what it holds."""
 
 
-def signers(keys: str, selectors: str, domain: str) -> list[Signer]:
+def signers(keys: str, selectors: str, domain: str, unsigned: str = "") -> list[Signer]:
     """A signer for each key, in order; none without a key.
 
     keys: files, or keys as PEM or base64 (PKCS#8, PKCS#1, or the 32 bytes of Ed25519), separated by
-    commas. selectors: as many, separated by commas. domain: what signs. Raises KeyUnusable.
+    commas. selectors: as many, separated by commas. domain: what signs. unsigned: header fields that no
+    signature covers, separated by commas. Raises KeyUnusable.
     """
     found, names = _listed(keys), _listed(selectors)
     if not found:
@@ -41,10 +42,19 @@ def signers(keys: str, selectors: str, domain: str) -> list[Signer]:
         )
     if len(set(names)) < len(names):
         raise KeyUnusable("WAYPOST_DKIM_SELECTOR has one selector twice")
-    domain = _domain(domain)
+    domain, left_out = _domain(domain), _unsigned(unsigned)
     for name in names:
         _check_selector(name, domain)
-    return [Signer(domain, name, _key(value)) for name, value in zip(names, found, strict=True)]
+    return [Signer(domain, name, _key(value), left_out) for name, value in zip(names, found, strict=True)]
+
+
+def _unsigned(names: str) -> frozenset[bytes]:
+    """From is always signed (RFC 6376, section 5.4)."""
+    known = {name.lower(): name for name in (*OVERSIGNED, *COVERED) if name != "From"}
+    found = {name.lower() for name in _listed(names)}
+    if found - known.keys():
+        raise KeyUnusable(f"WAYPOST_DKIM_UNSIGNED: use any of {', '.join(known.values())}")
+    return frozenset(name.encode() for name in found)
 
 
 def _listed(value: str) -> list[str]:

@@ -103,7 +103,9 @@ def _fields(head: bytes) -> Fields:
         named = _NAME.match(written)
         if named is None:
             raise MailError(f"field {number} of its header is not of the form Name: value")
-        fields.append((named[0][:-1].lower(), written))
+        name, value = named[0][:-1].lower(), written[named.end() :]
+        if name not in _ONCE or value.strip():  # a field without a value is as if it were not there
+            fields.append((name, written))
     names = [name for name, _ in fields if name in _ONCE]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise MailError(f"it has {twice.decode()} twice")
