@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ledgers import NOTE, taken
+from ledgers import NOTE
 
 from tasks.deliver import deliver
 from tasks.fallback import fallback
@@ -14,9 +13,9 @@ from tasks.render import render
 from tasks.runs import without_prefect
 from waypost import Batch
 from waypost.channels import Channel
-from waypost.ledger import Ledger
+from waypost.ledger import Ledger, claims
 from waypost.notification import Delivery
-from waypost.notification_type import NotificationType
+from waypost.priority import Priority
 from waypost.provider import Provider
 from waypost.runtime import Runtime
 from waypost.settings import Settings
@@ -29,10 +28,12 @@ def runtime_of(ledger: Ledger, *channels: Channel, **providers: Provider) -> Run
     return Runtime(SETTINGS.model_copy(update={"providers": providers}), ledger, list(channels))
 
 
-async def run(runtime: Runtime, type: NotificationType = NOTE) -> Sequence[Delivery]:
-    """Render, deliver and fall back, for every note that is due."""
-    batch, notes = await taken(runtime.ledger)
+async def run(runtime: Runtime, lane: Priority = Priority.NORMAL) -> Sequence[Delivery]:
+    """Render, deliver and fall back, for every note of a lane that is due."""
+    claim = await claims.reserve(runtime.ledger, NOTE.name, lane)
+    assert claim is not None
+    taken = await claims.take(runtime.ledger, NOTE.name, claim.id)
     runtime.adopt()
     with without_prefect():
-        rendered: Any = await render(Batch(type, batch, notes))
+        rendered = await render(Batch(NOTE, claim.id, taken.notifications))
         return list(await fallback(await deliver(rendered)))

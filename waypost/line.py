@@ -9,15 +9,17 @@ from itertools import count
 
 from waypost.notification import Delivery
 from waypost.pace import Pace
+from waypost.priority import Priority
 
 
 class Line:
     """In the order they came, except that those of a domain which asked us to slow down step aside
     until its pace allows. Every moment is a steady clock's seconds."""
 
-    def __init__(self, kind: str, members: Iterable[Delivery], pace: Pace) -> None:
+    def __init__(self, kind: str, members: Iterable[Delivery], pace: Pace, priority: Priority) -> None:
         self._kind = kind
         self._pace = pace
+        self._priority = priority
         self._fresh = deque(members)
         self._aside: list[tuple[float, int, Delivery]] = []
         self._turns = count()
@@ -36,11 +38,11 @@ class Line:
 
     def _may_go(self, delivery: Delivery, moment: float) -> bool:
         domain = self.domain(delivery)
-        at = self._pace.ready_at(domain)
+        at = self._pace.ready_at(domain, self._priority)
         if at > moment:
             heapq.heappush(self._aside, (at, next(self._turns), delivery))
             return False
-        self._pace.began(domain, moment)
+        self._pace.began(domain, moment, self._priority)
         return True
 
     def domain(self, delivery: Delivery) -> str:
@@ -59,4 +61,5 @@ class Line:
     def leave(self) -> list[tuple[float, Delivery]]:
         """Those still aside, each with the moment it may go; they are in line no more."""
         aside, self._aside = self._aside, []
-        return [(max(at, self._pace.ready_at(self.domain(one))), one) for at, _, one in aside]
+        ready_at = self._pace.ready_at
+        return [(max(at, ready_at(self.domain(one), self._priority)), one) for at, _, one in aside]

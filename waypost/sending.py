@@ -39,7 +39,7 @@ async def send_over(
     standing = account.way.standing(channel.name)
     if reason := await _not_open(channel, standing):
         return [], reason
-    line = Line(kind, members, standing.pace)
+    line = Line(kind, members, standing.pace, account.way.priority)
     return await _Sending(channel, standing, line, account, stop).run(len(members))
 
 
@@ -123,7 +123,7 @@ class _Sending:
                         return str(error)
                     # What was cut short, or came too late to be offered, says nothing about the provider.
                     if not self.stop.is_set() and outcome != replies.too_late():
-                        standing.answered(self.line.domain(delivery), outcome)
+                        standing.answered(self.line.domain(delivery), outcome, account.way.priority)
                 result, slot.ended = account.conclude(delivery, begin, number, outcome)
                 self.moved.append(result)
                 await slot.share()

@@ -12,6 +12,7 @@ from waypost.breaker import Breaker, Circuit
 from waypost.mail.address import mask_in
 from waypost.outcome import Outcome
 from waypost.pace import Pace
+from waypost.priority import Priority
 from waypost.provider import PLAIN, Provider
 from waypost.rate import Rate
 
@@ -58,11 +59,11 @@ class Standing:
             if probe:
                 self.breaker.gave_up()
 
-    def answered(self, domain: str, outcome: Outcome) -> None:
-        """It said something of a message to `domain`."""
+    def answered(self, domain: str, outcome: Outcome, priority: Priority = Priority.NORMAL) -> None:
+        """It said something of a message to `domain`, of a lane."""
         before, moment = self.breaker.circuit, _moment()
         self.breaker.answered(outcome, moment)
-        self.pace.answered(domain, outcome, moment)
+        self.pace.answered(domain, outcome, moment, priority)
         self._tell(before)
 
     def describe(self) -> str:

@@ -1,14 +1,17 @@
 """A domain that defers is offered less, and grows back slowly."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from waypost.outcome import Outcome, Phase, Verdict
-from waypost.pace import LONGEST, LONGEST_PAUSE, MOST_DOMAINS, SHORTEST, Pace
+from waypost.pace import LONGEST, LONGEST_PAUSE, MOST_DOMAINS, PROBE, SHORTEST, Pace
+from waypost.priority import Priority
 
 TAKEN = Outcome(Verdict.ACCEPTED, Phase.DOT, code=250)
 D = "northwind.example"
+URGENT, NORMAL, BULK = Priority
 
 
 def deferral(code=450, wait=None, phase=Phase.RCPT):
@@ -101,3 +104,71 @@ def test_what_is_about_one_recipient_slows_nobody_else_down(enhanced, words):
     said = Outcome(Verdict.DEFERRED, Phase.RCPT, 450, enhanced, words, timedelta(minutes=5))
     pace.answered(D, said, 10.0)
     assert pace.ready_at(D) == 0.0
+
+
+def paced(interval, moment=0.0):
+    """A domain that wants so many seconds between two messages."""
+    pace = Pace()
+    while pace.ready_at(D) - moment < interval:
+        pace.answered(D, deferral(), moment, BULK)
+    return pace
+
+
+@pytest.mark.parametrize("lane", [NORMAL, BULK])
+def test_an_urgent_message_goes_at_once_whatever_other_lanes_were_told(lane):
+    pace = Pace()
+    pace.answered(D, deferral(421, timedelta(minutes=10)), 0.0, lane)
+    assert pace.ready_at(D, lane) == 600.0
+    assert pace.ready_at(D, URGENT) == 0.0
+
+
+def test_through_a_pause_one_urgent_message_probes_and_the_others_wait_for_its_answer():
+    pace = Pace()
+    pace.answered(D, deferral(421, timedelta(minutes=10)), 0.0, BULK)
+    pace.began(D, 1.0, URGENT)
+    assert pace.ready_at(D, URGENT) == 1.0 + PROBE
+    assert pace.ready_at(D, BULK) == 600.0
+
+
+def test_a_probe_that_is_taken_ends_the_pause_for_all():
+    pace = Pace()
+    pace.answered(D, deferral(421, timedelta(minutes=10)), 0.0, BULK)
+    pace.began(D, 1.0, URGENT)
+    pace.answered(D, TAKEN, 2.0, URGENT)
+    assert 2.0 < pace.ready_at(D, URGENT) == pace.ready_at(D, BULK) < 2.0 + SHORTEST
+
+
+def test_a_probe_that_is_deferred_lets_urgent_messages_keep_the_pause_too():
+    pace = Pace()
+    pace.answered(D, deferral(421, timedelta(minutes=10)), 0.0, BULK)
+    pace.began(D, 100.0, URGENT)
+    pace.answered(D, deferral(421, timedelta(minutes=10)), 101.0, URGENT)
+    assert pace.ready_at(D, URGENT) == pace.ready_at(D, BULK) == 701.0
+
+
+def test_a_probe_of_which_nothing_is_heard_is_followed_by_another():
+    pace = Pace()
+    pace.answered(D, deferral(421, timedelta(minutes=10)), 0.0, BULK)
+    pace.began(D, 1.0, URGENT)
+    pace.began(D, 1.0 + PROBE, URGENT)
+    assert pace.ready_at(D, URGENT) == 1.0 + 2 * PROBE
+
+
+def test_bulk_takes_no_slot_from_urgent_messages_and_leaves_them_the_next():
+    pace = paced(10.0)
+    interval = pace.ready_at(D)
+    pace.began(D, 1000.0, BULK)
+    assert pace.ready_at(D, URGENT) <= 1000.0
+    pace.began(D, 1001.0, URGENT)
+    assert pace.ready_at(D, URGENT) == 1001.0 + interval
+    assert pace.ready_at(D, BULK) == 1001.0 + 2 * interval
+
+
+def test_urgent_messages_keep_their_distance_from_each_other():
+    pace, gone, moment = paced(10.0), [], 1000.0
+    interval = pace.ready_at(D)
+    for _ in range(5):
+        moment = max(moment, pace.ready_at(D, URGENT))
+        gone.append(moment)
+        pace.began(D, moment, URGENT)
+    assert [b - a for a, b in pairwise(gone)] == pytest.approx([interval] * 4)

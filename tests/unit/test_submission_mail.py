@@ -94,8 +94,9 @@ def test_a_date_is_given_where_there_is_none_and_the_same_at_every_attempt():
 
 
 FIELDS = [
-    "Date", "Message-ID", "Subject", "To", "Cc", "Sender", "Reply-To", "References", "In-Reply-To", "MIME-Version",
-    "Content-Type", "Content-Transfer-Encoding", "List-Unsubscribe", "X-Waypost-Type", "X-Waypost-Data",
+    "Date", "Message-ID", "Subject", "To", "Cc", "Sender", "Reply-To", "References", "In-Reply-To",
+    "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "List-Unsubscribe", "X-Waypost-Type",
+    "X-Waypost-Data",
 ]  # fmt: skip
 
 
