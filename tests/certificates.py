@@ -21,18 +21,23 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Pair:
-    """A certificate of 127.0.0.1 and its key, as files."""
+    """A certificate of one host and its key, as files."""
 
     certificate: Path
     key: Path
 
 
-def self_signed(folder: Path, valid_for: timedelta = timedelta(days=1), passphrase: bytes = b"") -> Pair:
+def self_signed(
+    folder: Path,
+    valid_for: timedelta = timedelta(days=1),
+    passphrase: bytes = b"",
+    host: str = "127.0.0.1",
+) -> Pair:
     folder.mkdir(parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     moment = datetime.now(UTC)
-    told = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    named = x509.IPAddress(ip_address(host)) if host[0].isdigit() else x509.DNSName(host)
     shown = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -41,7 +46,7 @@ def self_signed(folder: Path, valid_for: timedelta = timedelta(days=1), passphra
         .serial_number(x509.random_serial_number())
         .not_valid_before(moment - timedelta(days=2))
         .not_valid_after(moment + valid_for)
-        .add_extension(told, critical=False)
+        .add_extension(x509.SubjectAlternativeName([named]), critical=False)
         .sign(key, hashes.SHA256())
     )
     pair = Pair(folder / "certificate.pem", folder / "key.pem")

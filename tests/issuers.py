@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
+from certificates import Pair
 from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
@@ -82,3 +85,29 @@ async def issuing(port: int = 0) -> AsyncIterator[LittleIssuer]:
     waiting.append(LittleIssuer(server.sockets[0].getsockname()[1]))
     async with server:
         yield waiting[0]
+
+
+@dataclass
+class LittleProxy:
+    """url: its own. asked: the first line of every request."""
+
+    url: str = ""
+    asked: list[str] = field(default_factory=list[str])
+
+
+@asynccontextmanager
+async def proxying(issuer: LittleIssuer, pair: Pair) -> AsyncIterator[LittleProxy]:
+    """A proxy that leads every CONNECT to `issuer`, which then speaks TLS as `pair` says."""
+    proxy, tls = LittleProxy(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(pair.certificate, pair.key)
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        proxy.asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode())
+        writer.write(b"HTTP/1.1 200 x\r\n\r\n")
+        await writer.start_tls(tls)
+        await issuer.answer(reader, writer)
+
+    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield proxy

@@ -32,7 +32,8 @@ def render_one(
 ) -> Rendered:
     """The messages of one notification, or why there are none. Never raises for its content.
 
-    private: values for the templates that are in no facts (a code, a link). files: that go with the mail.
+    private: values for the templates that are in no facts (a code, a link); its texts are kept out of what
+    providers say. files: that go with the mail.
     """
     person = notification.recipient
     kinds = type.kinds_of(notification.channels)
@@ -50,8 +51,9 @@ def render_one(
         context = _context(runtime, notification, facts, private)
         words = render(found, context, mail="email" in wanted, short=bool(wanted.keys() - {"email"}))
         extras = _extras(runtime, type, context, files) if "email" in wanted else NOTHING_MORE
+        minted = tuple(value for value in private.values() if isinstance(value, str))
         messages = {
-            kind: _message(runtime, notification, kind, address, words, extras)
+            kind: _message(runtime, notification, kind, address, words, extras, minted)
             for kind, address in wanted.items()
         }
     except ValidationError as error:
@@ -90,11 +92,17 @@ def _extras(
 
 
 def _message(
-    runtime: Runtime, notification: Notification, kind: str, address: str, words: Words, extras: Extras
+    runtime: Runtime,
+    notification: Notification,
+    kind: str,
+    address: str,
+    words: Words,
+    extras: Extras,
+    private: tuple[str, ...],
 ) -> Message:
     mail = kind == "email"
     content = _mail(runtime, notification, address, words, extras) if mail else words.short.encode()
-    return Message(notification, kind, address, words.subject, content)
+    return Message(notification, kind, address, words.subject, content, private)
 
 
 def _mail(runtime: Runtime, notification: Notification, address: str, words: Words, extras: Extras) -> bytes:

@@ -69,8 +69,8 @@ class Notification:
 class Message:
     """A notification rendered for one kind of channel.
 
-    `content` is the wire format of a mail, or the UTF-8 text of a short message. It is kept out of
-    every repr: it may hold a code.
+    content: the wire format of a mail, or the UTF-8 text of a short message. private: what was minted for it
+    (a code, a link, a token) and no provider's words may repeat. Both are kept out of every repr.
     """
 
     notification: Notification
@@ -78,6 +78,7 @@ class Message:
     address: str
     title: str = field(repr=False)
     content: bytes = field(repr=False)
+    private: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ DIGITS = 6
 
 
 async def mint(runtime: Runtime, notifications: Sequence[Notification]) -> Mapping[UUID, Mapping[str, Any]]:
-    """`code`, `link` and `minutes` for each notification; their hashes are in the ledger first."""
+    """`code`, `link`, its `token` and `minutes` for each; the hashes of codes are in the ledger first."""
     moment = now()
     codes = {n.id: f"{secrets.randbelow(10**DIGITS):0{DIGITS}}" for n in notifications}
     await verifications.remember(
@@ -45,14 +45,16 @@ async def mint(runtime: Runtime, notifications: Sequence[Notification]) -> Mappi
             for n in notifications
         ],
     )
-    minutes = int(LIFETIME.total_seconds() // 60)
+    return {n.id: _minted(runtime.secret_key, n, codes[n.id]) for n in notifications}
+
+
+def _minted(secret_key: bytes, notification: Notification, code: str) -> Mapping[str, Any]:
+    token = _signer(secret_key).dumps(notification.id.hex)
     return {
-        n.id: {
-            "code": codes[n.id],
-            "link": signed_link(runtime.secret_key, str(n.data["verify_url"]), n.id),
-            "minutes": minutes,
-        }
-        for n in notifications
+        "code": code,
+        "link": with_token(str(notification.data["verify_url"]), token),
+        "token": token,
+        "minutes": int(LIFETIME.total_seconds() // 60),
     }
 
 
@@ -61,13 +63,10 @@ def code_hash(secret_key: bytes, id: UUID, code: str) -> bytes:
     return hmac.digest(secret_key, id.bytes + code.encode(errors="replace"), sha256)
 
 
-def signed_link(secret_key: bytes, page: str, id: UUID) -> str:
-    """`page` with a signed, timed token that names the notification."""
+def with_token(page: str, token: str) -> str:
+    """`page` with `token` in its query."""
     parts = urlsplit(page)
-    query = [
-        *parse_qsl(parts.query, keep_blank_values=True),
-        ("token", _signer(secret_key).dumps(id.hex)),
-    ]
+    query = [*parse_qsl(parts.query, keep_blank_values=True), ("token", token)]
     return urlunsplit(parts._replace(query=urlencode(query)))
 
 

@@ -20,8 +20,10 @@ import apprise
 from waypost.channels import ChannelUnavailable, replies
 from waypost.channels.handover import LAST_WORD_SECONDS
 from waypost.channels.places import Places
+from waypost.channels.redacted import RedactedChannel
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase, Verdict
+from waypost.redaction import parts_of
 
 _STATUS = re.compile(r"\berror=(\d{3})\.?$")
 _NOT_OPENED = re.compile(
@@ -31,14 +33,14 @@ _NOT_OPENED = re.compile(
 )
 
 
-class AppriseChannel:
+class AppriseChannel(RedactedChannel):
     """One Apprise URL. `{phone}`, `{email}` and `{id}` in it stand for the recipient's."""
 
     looked_at = "its URL has the form that Apprise wants"
 
     def __init__(self, name: str, kind: str, url: str, attempt_seconds: float = 60.0) -> None:
         """Raises ValueError, without repeating the URL, when Apprise does not know it."""
-        self.name = name
+        super().__init__(name, parts_of(url))
         self.kind = kind
         self.places = Places(4)
         self._url = url
@@ -51,10 +53,10 @@ class AppriseChannel:
                 " it in another form (Apprise's documentation lists the services)"
             )
 
-    async def open(self) -> None:
+    async def _open(self) -> None:
         """Nothing is kept open: each message is a request of its own."""
 
-    async def send(self, message: Message) -> Outcome:
+    async def _send(self, message: Message) -> Outcome:
         """Offer one short message, in a thread: Apprise is not asynchronous."""
         person = message.notification.recipient
         url = _filled(self._url, phone=person.phone, email=person.email, id=person.key)

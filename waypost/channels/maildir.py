@@ -13,13 +13,14 @@ from waypost.channels import replies
 from waypost.channels.handover import Handover
 from waypost.channels.maildir_folder import MaildirFolder
 from waypost.channels.places import Places
+from waypost.channels.redacted import RedactedChannel
 from waypost.notification import Message
 from waypost.outcome import Outcome
 
 T = TypeVar("T")
 
 
-class MaildirChannel:
+class MaildirChannel(RedactedChannel):
     """A Maildir of this machine. The folder is made when it is missing; the one it lies in is not.
 
     What touches the disk runs in threads of the channel's own: a file system that hangs keeps nothing
@@ -30,14 +31,14 @@ class MaildirChannel:
 
     def __init__(self, name: str, folder: Path, attempt_seconds: float = 60.0, places: int = 4) -> None:
         """folder: an absolute path. places: files that are written at once."""
-        self.name = name
+        super().__init__(name)
         self.places = Places(places)
         self._folder = MaildirFolder(name, folder)
         self._attempt_seconds = attempt_seconds
         self._under_way: dict[asyncio.Task[Any] | None, Handover] = {}
         self._threads: ThreadPoolExecutor | None = None
 
-    async def open(self) -> None:
+    async def _open(self) -> None:
         """Make the folder where it is missing. Raises ChannelUnavailable when it cannot be written to."""
         try:
             async with asyncio.timeout(self._attempt_seconds):
@@ -45,7 +46,7 @@ class MaildirChannel:
         except TimeoutError:
             raise self._folder.unavailable(f"no answer within {self._attempt_seconds:g} s") from None
 
-    async def send(self, message: Message) -> Outcome:
+    async def _send(self, message: Message) -> Outcome:
         """Write one message and move it into the folder, with one limit around it all."""
         if message.notification.expired:
             return replies.too_late()

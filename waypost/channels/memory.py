@@ -8,13 +8,14 @@ from typing import Any
 
 from waypost.channels import ChannelUnavailable, replies
 from waypost.channels.places import Places
+from waypost.channels.redacted import RedactedChannel
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase, Verdict
 
 ACCEPTED = Outcome(Verdict.ACCEPTED, Phase.DOT, code=250, words="kept in memory")
 
 
-class MemoryChannel:
+class MemoryChannel(RedactedChannel):
     """Keeps what it accepts in `sent`, in order. `answer` decides; `down` makes it not open, and
     `opens_at` only when it was asked that many times."""
 
@@ -25,7 +26,7 @@ class MemoryChannel:
         answer: Callable[[Message], Outcome] = lambda message: ACCEPTED,
         places: int = 4,
     ) -> None:
-        self.name = name
+        super().__init__(name)
         self.kind = kind
         self.places = Places(places)
         self.answer = answer
@@ -33,13 +34,13 @@ class MemoryChannel:
         self.opens_at = 0
         self.sent: list[Message] = []
 
-    async def open(self) -> None:
+    async def _open(self) -> None:
         """Raises ChannelUnavailable while `down`."""
         self.opens_at -= 1
         if self.down or self.opens_at > 0:
             raise ChannelUnavailable(self.name, "it is down")
 
-    async def send(self, message: Message) -> Outcome:
+    async def _send(self, message: Message) -> Outcome:
         """Whatever `answer` says; kept when that is ACCEPTED."""
         if self.down:
             raise ChannelUnavailable(self.name, "it is down")

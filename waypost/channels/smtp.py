@@ -9,6 +9,7 @@ from typing import Any
 
 from waypost.channels import replies
 from waypost.channels.places import Places
+from waypost.channels.redacted import RedactedChannel
 from waypost.channels.smtp_attempt import Attempt
 from waypost.channels.smtp_connect import connect, tls_context
 from waypost.channels.smtp_dialogue import Dialogue, NotPipelining
@@ -24,13 +25,13 @@ PLAIN_SECONDS = 3600.0  # how long a server that did not take a pipelined envelo
 logger = logging.getLogger("waypost.channels")
 
 
-class SmtpChannel:
+class SmtpChannel(RedactedChannel):
     """A mail server. At most `server.connections` are open; each takes message after message."""
 
     kind = "email"
 
     def __init__(self, name: str, server: SmtpServer, sender: str, attempt_seconds: float = 60.0) -> None:
-        self.name = name
+        super().__init__(name, server.credentials)
         self.places = Places(server.connections)
         self._server = server
         self._sender = sender
@@ -40,7 +41,7 @@ class SmtpChannel:
         self._attempts: dict[asyncio.Task[Any] | None, Attempt] = {}
         self._plain_until = 0.0
 
-    async def open(self) -> None:
+    async def _open(self) -> None:
         """Open one connection, so that a server that is down is noticed before anything is sent."""
         if not self.places.idle:
             return
@@ -53,7 +54,7 @@ class SmtpChannel:
                 self.places.give_back()
         self._pool.keep(wire)
 
-    async def send(self, message: Message) -> Outcome:
+    async def _send(self, message: Message) -> Outcome:
         """Offer one message, with one limit around the whole attempt.
 
         Where nothing was sent it is tried over another connection once: when the server had closed a kept

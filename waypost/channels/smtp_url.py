@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -29,6 +30,13 @@ class SmtpServer:
     idle_seconds: float = 60.0
     pipelining: bool = True
     ca: str | None = None
+
+    @property
+    def credentials(self) -> list[str]:
+        """User and password, and the answer of AUTH PLAIN that holds both (RFC 4616)."""
+        found = [one for one in (self.username, self.password) if one]
+        plain = f"\0{self.username}\0{self.password}".encode("utf-8", "replace")
+        return [*found, base64.b64encode(plain).decode()] if len(found) == 2 else found
 
 
 def parse(url: str) -> SmtpServer:

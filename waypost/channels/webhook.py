@@ -19,19 +19,22 @@ from typing import Any
 from waypost.channels import ChannelUnavailable, replies, webhook_answer
 from waypost.channels.handover import Handover
 from waypost.channels.places import Places
+from waypost.channels.redacted import RedactedChannel
 from waypost.channels.webhook_connect import why
 from waypost.channels.webhook_posts import FAILURES, SignedPosts, first_bytes, trusted
+from waypost.channels.webhook_signature import written
 from waypost.channels.webhook_url import Hook
 from waypost.clock import now
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase
+from waypost.redaction import parts_of
 
 
 class _CalledOff(Exception):
     """The message must not go out any more."""
 
 
-class WebhookChannel:
+class WebhookChannel(RedactedChannel):
     """One address. `secrets` are keys of 24 to 64 bytes; each message is signed with all of them."""
 
     looked_at = "its URL and secrets have the form they must have"
@@ -57,10 +60,9 @@ class WebhookChannel:
             raise ValueError("a webhook is signed: give it at least one secret, whsec_ and base64")
         if kind == "email":
             raise ValueError("a webhook carries short messages, no mail")
-        self.name = name
+        super().__init__(name, [*parts_of(hook.target), *map(written, secrets)])
         self.kind = kind
         self.places = Places(connections)
-        self._hook = hook
         self._attempt_seconds = attempt_seconds
         self._posts = SignedPosts(
             hook,
@@ -71,10 +73,10 @@ class WebhookChannel:
         )
         self._under_way: dict[asyncio.Task[Any] | None, Handover] = {}
 
-    async def open(self) -> None:
+    async def _open(self) -> None:
         """Nothing to find out: the first message opens a connection."""
 
-    async def send(self, message: Message) -> Outcome:
+    async def _send(self, message: Message) -> Outcome:
         """Post one message, with one limit around the whole attempt.
 
         Raises ChannelUnavailable when there was no connection to post it over.
@@ -102,8 +104,7 @@ class WebhookChannel:
             handover.outcome = found
             said = await first_bytes(response)
         text = f"{message.title} {message.content.decode()}"
-        hidden = [*self._hook.confidences, *webhook_answer.telling(text)]
-        return webhook_answer.with_words(found, said, hidden)
+        return webhook_answer.with_words(found, said, webhook_answer.telling(text))
 
     def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """End what was not posted yet; wait a little for the answer to what was."""

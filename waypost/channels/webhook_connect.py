@@ -12,14 +12,15 @@ from typing import cast
 
 import httpcore
 
-from waypost.channels.webhook_url import PRIVATE, Address, Admits
+from waypost.channels.webhook_url import FORBIDDEN, PRIVATE
+from waypost.networks import Address, Admits, is_forbidden
 
 CONNECT_SECONDS = 15.0
 _MOST_TRIED = 4  # addresses of one host
 
 
 class NotAdmitted(httpcore.ConnectError):
-    """Every address of the host is one that it may not have."""
+    """Every address of the host is one that it may not have. Says which kind, without the address."""
 
 
 class Guarded(httpcore.AsyncNetworkBackend):
@@ -39,9 +40,10 @@ class Guarded(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Raises NotAdmitted, or ConnectError and ConnectTimeout as the network's own does."""
-        allowed = [address for address in await _resolve(host, port) if self._admits(address)]
+        found = await _resolve(host, port)
+        allowed = [address for address in found if self._admits(address)]
         if not allowed:
-            raise NotAdmitted
+            raise NotAdmitted(FORBIDDEN if all(map(is_forbidden, found)) else PRIVATE)
         tried = allowed[:_MOST_TRIED]
         for address in tried[:-1]:
             try:
@@ -69,7 +71,7 @@ def why(error: Exception) -> str:
     """Why there is no connection, in words without an address."""
     match error, _root(error):
         case NotAdmitted(), _:
-            return PRIVATE
+            return str(error)
         case _, ssl.SSLCertVerificationError():
             return "its certificate cannot be trusted, or is another host's"
         case _, socket.gaierror():

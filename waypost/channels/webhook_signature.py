@@ -24,6 +24,11 @@ def secret(text: str) -> bytes:
     return checked(key)
 
 
+def written(key: bytes) -> str:
+    """`whsec_...`, which stands for `key`."""
+    return _PREFIX + base64.b64encode(key).decode()
+
+
 def checked(key: bytes) -> bytes:
     """`key` if it is as long as the specification asks. Raises ValueError."""
     if not _SHORTEST <= len(key) <= _LONGEST:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Admits = Callable[[Address], bool]
+from waypost.networks import Address, Admits, admitting, is_forbidden, is_public
 
-_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291, section 2.4
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address is in its last 32 bits
 _URL = re.compile(r"[!-~]+\Z")  # RFC 3986 has ASCII alone, and no blanks
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?\Z")
 # Resolvers take such a host for an IPv4 address, written in a way of its own.
 _NUMBER = re.compile(r"(?:\A|\.)(?:[0-9]+|0x[0-9a-f]*)\.?\Z")
-_SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +29,6 @@ class Hook:
         """The Host header (RFC 9110, section 7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
-
-    @property
-    def confidences(self) -> list[str]:
-        """The parts of the target that an answer may repeat and nobody else is to read."""
-        parts = [part for piece in self.target.split("/") for part in piece.replace("?", "&").split("&")]
-        values = [value for part in parts for value in (part, part.partition("=")[2])]
-        both = dict.fromkeys([*values, *map(unquote, values)])
-        return sorted((value for value in both if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 
 _PORTS = {"https": 443, "http": 80}
@@ -91,29 +78,20 @@ def literal(host: str) -> Address | None:
         return None
 
 
-def is_public(address: Address) -> bool:
-    """Whether `address` is one of the internet's: of no private network, link, machine or group, however
-    it is wrapped up."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address.is_global and not address.is_multicast
-    if address.ipv4_mapped is not None:
-        return is_public(address.ipv4_mapped)
-    if address in _NAT64:
-        return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return address in _GLOBAL_UNICAST and address.is_global and not (address.sixtofour or address.teredo)
-
-
 def admits(hook: Hook, allow_private: bool) -> Admits:
     """Which addresses `hook`'s host may turn out to have. Raises ValueError when it is one of the others."""
+    allowed = admitting(private=allow_private)
     if hook.scheme == "http":
         allowed: Admits = lambda address: allow_private and address.is_loopback  # noqa: E731
-    else:
-        allowed = lambda address: allow_private or is_public(address)  # noqa: E731
     address = literal(hook.host)
     named = hook.host.rstrip(".") == "localhost" if address is None else not is_public(address)
     if named and not allow_private:
         raise ValueError(PRIVATE)
+    if address is not None and is_forbidden(address):
+        raise ValueError(FORBIDDEN)
     return allowed
 
 
-PRIVATE = "it leads to a private network or this machine, and allow_private is not set"
+FORBIDDEN = "it leads to a link-local, metadata or multicast address, which no setting allows"
+NOT_ALLOWED = ", and allow_private is not set"
+PRIVATE = f"it leads to a private network or this machine{NOT_ALLOWED}"

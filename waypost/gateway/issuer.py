@@ -7,14 +7,16 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import httpx
-import orjson
 from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url
 
+from waypost.channels.webhook_connect import NotAdmitted
+from waypost.gateway.issuer_documents import FAILURES, Unusable, document
 from waypost.gateway.signing_keys import SigningKey, signing_keys
 from waypost.gateway.transport import is_secure
+from waypost.networks import Address, admitting, is_public
 
 FRESH_SECONDS = 3600.0
 STALE_SECONDS = 86_400.0  # an issuer that is away for longer may have withdrawn a key that was stolen
@@ -22,8 +24,6 @@ AGAIN_SECONDS = 30.0  # tokens that name keys which nobody has do not make us as
 AWAY_SECONDS = 5.0  # after which an issuer that did not answer is asked again
 ANSWERS_WITHIN = 5.0
 PATIENCE_SECONDS = 1.0  # how long a request waits for newer keys where there are some
-OK = 200
-LARGEST = 512 * 1024  # bytes of a document
 
 logger = logging.getLogger("waypost.gateway")
 
@@ -50,6 +50,7 @@ class Issuer:
         self._fetched_at = -math.inf
         self._next_at = -math.inf
         self._fetching: asyncio.Task[None] | None = None
+        self._tls = httpx.create_ssl_context()
         self.trouble = ""  # what was wrong at the last fetch; empty when nothing was
 
     async def key(self, id: str | None) -> SigningKey | None:
@@ -85,44 +86,30 @@ class Issuer:
     async def _fetch(self) -> None:
         self._next_at = self._clock() + ANSWERS_WITHIN + AWAY_SECONDS
         try:
-            async with (
-                asyncio.timeout(ANSWERS_WITHIN),
-                httpx.AsyncClient(timeout=ANSWERS_WITHIN, follow_redirects=False) as client,
-            ):
-                about = await _document(client, get_well_known_url(self.url, external=True))
-                self.url, where = _checked(about, self.url)
-                keys = signing_keys(await _document(client, where))
-            self._keys, self._fetched_at, self.trouble = keys, self._clock(), ""
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                await self._fetch_keys()
+            self._fetched_at, self.trouble = self._clock(), ""
             self._next_at = self._clock() + AGAIN_SECONDS
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
+        except (*FAILURES, httpx.InvalidURL, TimeoutError, ValueError) as error:
             self._next_at = self._clock() + AWAY_SECONDS
-            self.trouble = str(error) if isinstance(error, _Unusable) else type(error).__name__
+            self.trouble = str(error) if isinstance(error, Unusable | NotAdmitted) else type(error).__name__
             logger.warning("no keys of the issuer of tokens, %s: %s", self.url, self.trouble)
         finally:
             self._fetching = None
 
+    async def _fetch_keys(self) -> None:
+        """The settings name the issuer, so it may be on a private network. Where its document says its keys
+        are may be on one only if the issuer is."""
+        admits, private = admitting(private=True), False
 
-class _Unusable(ValueError):
-    """It answered, and not with what an issuer answers. Says what is wrong."""
+        def noted(address: Address) -> bool:
+            nonlocal private
+            private = private or not is_public(address)
+            return admits(address)
 
-
-async def _document(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    """The JSON object at `url`. Raises _Unusable."""
-    body = b""
-    async with client.stream("GET", url, headers={"accept-encoding": "identity"}) as answer:
-        if answer.status_code != OK:
-            raise _Unusable(f"{url} answers {answer.status_code}")
-        async for part in answer.aiter_raw():
-            body += part
-            if len(body) > LARGEST:
-                raise _Unusable(f"{url} answers more than {LARGEST:,} bytes")
-    try:
-        found: object = orjson.loads(body)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise _Unusable(f"{url} does not answer a JSON object")
-    return cast(dict[str, Any], found)
+        about = await document(get_well_known_url(self.url, external=True), noted, self._tls)
+        self.url, where = _checked(about, self.url)
+        self._keys = signing_keys(await document(where, admitting(private=private), self._tls))
 
 
 def _checked(about: dict[str, Any], issuer: str) -> tuple[str, str]:
@@ -132,8 +119,8 @@ def _checked(about: dict[str, Any], issuer: str) -> tuple[str, str]:
     metadata = OpenIDProviderMetadata(about)
     named = metadata.get("issuer")
     if not isinstance(named, str) or named.rstrip("/") != issuer.rstrip("/"):
-        raise _Unusable("its document is of another issuer: WAYPOST_OIDC_ISSUER is not as it writes itself")
+        raise Unusable("its document is of another issuer: WAYPOST_OIDC_ISSUER is not as it writes itself")
     where = metadata.get("jwks_uri")
     if not isinstance(where, str) or not is_secure(where):
-        raise _Unusable("its document names no https:// address of its keys (jwks_uri)")
+        raise Unusable("its document names no https:// address of its keys (jwks_uri)")
     return named, where

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from waypost.channels.webhook_url import admits, parse
+from waypost.channels.webhook_url import NOT_ALLOWED, admits, parse
 from waypost.ledger.webhooks import ENDS
 
 Told = Literal["sent", "deferred", "held", "suppressed", "expired", "failed", "cancelled"]
@@ -29,5 +29,5 @@ def check_place(url: str, allow_private: bool) -> None:
         raise ValueError("a webhook's URL begins with https://")
     try:
         admits(hook, allow_private)
-    except ValueError:
-        raise ValueError("it leads to a private network or this machine") from None
+    except ValueError as error:
+        raise ValueError(str(error).removesuffix(NOT_ALLOWED)) from None

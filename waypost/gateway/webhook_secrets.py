@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
 from datetime import datetime
 from uuid import UUID
 
+from waypost.channels.webhook_signature import written
 from waypost.ledger.webhooks import Webhook
 
 
@@ -17,7 +17,7 @@ def key(secret_key: bytes, id: UUID, generation: int) -> bytes:
 
 def secret(secret_key: bytes, webhook: Webhook) -> str:
     """The newest secret as Standard Webhooks writes it: `whsec_` and base64."""
-    return "whsec_" + base64.b64encode(key(secret_key, webhook.id, webhook.generation)).decode()
+    return written(key(secret_key, webhook.id, webhook.generation))
 
 
 def keys(secret_key: bytes, webhook: Webhook, moment: datetime) -> list[bytes]:

@@ -195,6 +195,7 @@ class Web:
 
     def __init__(self):
         self.status = 200
+        self.says = b"no"
         self.hangs_up = False
         self.waits = 0.0
         self.posts = []
@@ -209,9 +210,9 @@ class Web:
                 if web.status == 200:
                     web.posts.append((self.path, post))
                 self.send_response(web.status)
-                self.send_header("Content-Length", "2")
+                self.send_header("Content-Length", str(len(web.says)))
                 self.end_headers()
-                return self.wfile.write(b"no")
+                return self.wfile.write(web.says)
 
             def log_message(self, *_):
                 pass

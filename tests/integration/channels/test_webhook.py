@@ -496,7 +496,7 @@ async def test_no_secret_address_or_message_is_logged(channel, product, note, ca
         product.says = says
         outcome = await channel.send(note("your code is 123456"))
         assert not [word for word in ("hunter2", "tok3n", "123456") if word in caplog.text + str(outcome)]
-    assert SECRET.decode() not in caplog.text + repr(channel.__dict__["_hook"])
+    assert SECRET.decode() not in caplog.text + repr(vars(channel))
 
 
 async def test_a_message_past_its_deadline_is_not_posted(channel, product, note):

@@ -12,11 +12,13 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 from asks import alert
-from issuers import ABOUT, AUDIENCE, KEYS, LittleIssuer, issuing, make_key
+from certificates import self_signed
+from issuers import ABOUT, AUDIENCE, KEYS, LittleIssuer, issuing, make_key, proxying
 from joserfc.jwk import OctKey
 from ledgers import rows
 
 from deployments.gateway_checkup import examine_gateway
+from waypost.channels.webhook_url import FORBIDDEN, PRIVATE
 from waypost.gateway.callers import Caller
 from waypost.gateway.issuer import AGAIN_SECONDS, AWAY_SECONDS, FRESH_SECONDS, STALE_SECONDS, Issuer
 from waypost.gateway.problems import Problem
@@ -275,6 +277,30 @@ async def test_a_document_that_is_not_the_issuers_is_not_used(issuer, tokens, ab
         assert (await told(tokens, issuer.token(iss=issuer.url)))[0] == 503
     assert issuer.asked[KEYS] == 0
     assert tokens.issuer.trouble in caplog.text
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "168.63.129.16", "[fe80::1]", "[::ffff:169.254.169.254]"]
+)
+async def test_keys_are_never_fetched_from_where_no_issuer_is(issuer, tokens, host):
+    issuer.about["jwks_uri"] = f"https://{host}/keys"
+    assert (await told(tokens, issuer.token()))[0] == 503
+    assert tokens.issuer.trouble == FORBIDDEN
+
+
+async def test_an_issuer_behind_a_proxy_cannot_have_keys_fetched_from_a_private_network(
+    issuer, tmp_path, monkeypatch
+):
+    pair = self_signed(tmp_path, host="issuer.example")
+    monkeypatch.setenv("SSL_CERT_FILE", str(pair.certificate))
+    issuer.about = {"issuer": "https://issuer.example", "jwks_uri": f"{issuer.url}{KEYS}"}
+    async with proxying(issuer, pair) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        tokens = Tokens(Issuer("https://issuer.example"), AUDIENCE)
+        assert (await told(tokens, issuer.token()))[0] == 503
+        assert (tokens.issuer.trouble, proxy.asked) == (PRIVATE, ["CONNECT issuer.example:443 HTTP/1.1"])
+        issuer.about["jwks_uri"] = f"https://issuer.example{KEYS}"
+        assert (await Tokens(Issuer("https://issuer.example"), AUDIENCE)(issuer.token())).client == "shop"
 
 
 async def test_a_slash_at_the_end_is_the_issuers_own_affair(issuer, tokens):

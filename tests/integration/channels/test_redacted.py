@@ -1,0 +1,136 @@
+"""Providers that quote what they were given: no channel repeats a secret."""
+
+import base64
+import logging
+from dataclasses import replace
+from urllib.parse import quote
+
+import pytest
+
+from waypost.channels import ChannelUnavailable
+from waypost.channels.apprise import AppriseChannel
+from waypost.channels.memory import MemoryChannel
+from waypost.channels.replies import smtp as smtp_reply
+from waypost.channels.webhook import WebhookChannel
+from waypost.channels.webhook_url import parse
+from waypost.outcome import Phase, Verdict
+
+pytestmark = pytest.mark.anyio
+
+CODE, TOKEN, RESET = "481529", "IjAxOTk5YzJm.aSnZqA.x1yZ2q", "https://shop.example/reset/k4n4ry"
+LINK = f"https://app.example/verify?token={TOKEN}"
+USER, PASSWORD, SECRET = "canary-user", "right", b"a canary secret of 32 bytes or so"
+
+
+def in_base64(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+LOGIN = in_base64(f"\0{USER}\0{PASSWORD}")
+SIGNED_WITH = base64.b64encode(SECRET).decode()
+PRIVATE = [CODE, TOKEN, "k4n4ry"]
+CREDENTIALS = [USER, PASSWORD, in_base64(PASSWORD)]
+QUOTED = (
+    f"Ada, not with {CODE} or {CODE[:3]}-{CODE[3:]} or {LINK} or {quote(RESET, safe='')} ({in_base64(CODE)}) "
+    f"after AUTH PLAIN {LOGIN} {PASSWORD}"
+)
+
+
+def secret_letter(write, channel):
+    message = write(f"your code is {CODE}, see {LINK}", channel=channel)
+    facts = replace(message.notification, data={"reset": {"urls": [RESET]}})
+    return replace(message, notification=facts, private=(CODE, LINK, TOKEN))
+
+
+class Memory:
+    """The twin in memory, which has no credentials."""
+
+    word = "email"
+    secrets = PRIVATE
+    keeps_no_words = False
+
+    async def make(self, **_):
+        return MemoryChannel(answer=lambda _: smtp_reply(554, QUOTED, Phase.DOT))
+
+
+class Smtp:
+    """A mail server that quotes at one of its verbs."""
+
+    word = "email"
+    secrets = (*PRIVATE, *CREDENTIALS)
+
+    def __init__(self, verb):
+        self.verb = verb
+        self.keeps_no_words = verb == "AUTH"
+
+    async def make(self, *, mail_server, smtp, **_):
+        mail_server.options["auth_require_tls"] = False
+        mail_server.bends[self.verb] = f"554 5.7.1 {QUOTED}"
+        return await smtp(mail_server, login=f"{USER}:{PASSWORD}@")
+
+
+class Web:
+    """A service behind Apprise."""
+
+    word = "sms"
+    secrets = (*PRIVATE, *CREDENTIALS, SIGNED_WITH)
+    keeps_no_words = True
+
+    async def make(self, *, web, **_):
+        web.status, web.says = 400, f"{QUOTED} whsec_{SIGNED_WITH}".encode()
+        return self.channel(web.port)
+
+    def channel(self, port):
+        return AppriseChannel("apprise", "*", f"json://{USER}:{PASSWORD}@127.0.0.1:{port}/k4n4ry/{{phone}}")
+
+
+class Webhook(Web):
+    """A webhook, whose address is as good as a password."""
+
+    word = "webhook"
+    keeps_no_words = False
+
+    def channel(self, port):
+        hook = parse(f"webhook+http://127.0.0.1:{port}/{USER}/{PASSWORD}")
+        return WebhookChannel("webhook", hook, [SECRET], allow_private=True)
+
+
+VERBS = ("GREETING", "AUTH", "MAIL", "RCPT", "DATA", "DOT")
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [Memory(), Web(), Webhook(), *map(Smtp, VERBS)],
+    ids=["memory", "apprise", "webhook", *(f"smtp at {verb}" for verb in VERBS)],
+)
+async def test_a_provider_that_quotes_everything_gives_no_secret_away(
+    provider, write, mail_server, smtp, web, caplog
+):
+    caplog.set_level(logging.DEBUG, "waypost")
+    channel = await provider.make(mail_server=mail_server, smtp=smtp, web=web)
+    try:
+        said = str(await channel.send(secret_letter(write, provider.word)))
+    except ChannelUnavailable as error:
+        said = f"{error!r} {error} {error.reason}"
+    finally:
+        await channel.close()
+    assert not [canary for canary in provider.secrets if canary in said + caplog.text]
+    assert "Ada" in said or provider.keeps_no_words
+
+
+async def test_what_opens_tells_no_more_than_what_sends(mail_server, smtp):
+    channel = await Smtp("GREETING").make(mail_server=mail_server, smtp=smtp)
+    with pytest.raises(ChannelUnavailable, match=r"answered 554 .*Ada") as down:
+        await channel.open()
+    assert not [canary for canary in CREDENTIALS if canary in str(down.value)]
+
+
+async def test_an_accepted_message_may_be_quoted_too(write):
+    channel = MemoryChannel(answer=lambda _: smtp_reply(250, f"2.0.0 queued: {QUOTED}", Phase.DOT))
+    outcome = await channel.send(secret_letter(write, "email"))
+    assert outcome.verdict is Verdict.ACCEPTED
+    assert not [canary for canary in PRIVATE if canary in outcome.words]
+
+
+def test_a_message_shows_nothing_that_was_minted_for_it(write):
+    assert not [canary for canary in (CODE, TOKEN) if canary in repr(secret_letter(write, "email"))]

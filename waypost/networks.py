@@ -1,0 +1,72 @@
+"""Which addresses a URL from outside may lead to: one policy for everything that fetches or posts. Pure.
+
+The lists are Waypost's own, beside the `ipaddress` library, whose answers differ from one patch release of
+Python to the next. They follow the IANA special-purpose registries of 2025 (RFC 6890), whatever a registry
+says of global reach: no receiver of messages is at such an address.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Admits = Callable[[Address], bool]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291, section 2.4
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address is in its last 32 bits
+
+
+def _networks(texts: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts.split())
+
+
+_SPECIAL = _networks(
+    "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24"
+    " 192.31.196.0/24 192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15"
+    " 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4"
+    " 2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20"
+)
+# Services of a cloud for its own machines, which give away credentials; the third is Oracle's, the fourth
+# Alibaba's, the last two Amazon's and Google's. The first two are all of link-local: most clouds are there.
+_METADATA = _networks(
+    "169.254.0.0/16 fe80::/10 192.0.0.192/32 100.100.100.200/32 168.63.129.16/32"
+    " fd00:ec2::254/128 fd20:ce::254/128"
+)
+_NO_HOST = _networks("0.0.0.0/8 224.0.0.0/4 255.255.255.255/32 ::/128 ff00::/8")  # none, or many
+
+
+def is_public(address: Address) -> bool:
+    """Whether `address` is one of the internet's: of no private network, link, machine or group, however
+    it is wrapped up."""
+    address = _unwrapped(address)
+    if _among(address, _SPECIAL) or _among(address, _METADATA) or address.is_multicast:
+        return False
+    return address.is_global and (address.version == 4 or address in _GLOBAL_UNICAST)
+
+
+def is_forbidden(address: Address) -> bool:
+    """Whether nothing may ever be fetched from `address` or posted there, private networks allowed or not:
+    a cloud's metadata, a link-local address, or none of one host."""
+    address = _unwrapped(address)
+    return _among(address, _METADATA) or _among(address, _NO_HOST)
+
+
+def admitting(*, private: bool) -> Admits:
+    """The policy. private: whether private networks and this machine are admitted too."""
+    return lambda address: is_public(address) or (private and not is_forbidden(address))
+
+
+def _among(address: Address, networks: Iterable[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _unwrapped(address: Address) -> Address:
+    """The IPv4 address that `address` stands for, if it does (RFC 4291, section 2.5.5.2; RFC 6052)."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
