@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import urlsplit
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
+
+from waypost.environment import by_proxy, without_login
 
 WRONG = (401, 403, 404, 405)  # what a server answers that is none of Prefect's, or does not know us
 ANSWERS_WITHIN = 5.0  # seconds that it has to say that it is well
@@ -24,9 +25,9 @@ def prefect_client() -> PrefectClient:
 
 
 def api_url() -> str:
-    """Where that API is, without a name and a password."""
-    parts = urlsplit(get_current_settings().api.url or WHERE_UP_WOULD_BE)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    """Where that API is, without a name and a password, and by which proxy it is asked."""
+    shown = without_login(get_current_settings().api.url or WHERE_UP_WOULD_BE)
+    return f"{shown}{by_proxy(shown)}"
 
 
 async def prefect_answers() -> bool:
@@ -54,7 +55,7 @@ async def check(client: PrefectClient) -> None:
     except _TELLING as error:
         if wrong := _wrong(error):
             advice = "set PREFECT_API_URL (it ends in /api) and PREFECT_API_KEY to those of your server"
-            raise WrongApi(f"{client.api_url} {wrong}: {advice}") from None
+            raise WrongApi(f"{client.api_url}{by_proxy(str(client.api_url))} {wrong}: {advice}") from None
         raise
 
 

@@ -15,7 +15,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import get_current_settings
 
 from deployments import presence, registry
-from deployments.api import WrongApi, check
+from deployments.api import WrongApi, api_url, check
 from deployments.attendance import dispatcher_finding, worker_finding, written_at
 from deployments.gateway_checkup import examine_gateway
 from deployments.registry import Registered, registered
@@ -148,14 +148,13 @@ def _held(held: Sequence[Hold]) -> list[Finding]:
 
 
 async def _prefect(settings: Settings) -> list[Finding]:
-    api = get_current_settings().api.url
-    if not api:
+    if not get_current_settings().api.url:
         advice = "start `waypost up`, or set PREFECT_API_URL to your server"
         return [Finding("prefect", ok=False, found="no Prefect API is set", advice=advice)]
     try:
         async with asyncio.timeout(ANSWERS_WITHIN), get_client() as client:
             await check(client)
-            found = Finding("prefect", ok=True, found=api)
+            found = Finding("prefect", ok=True, found=api_url())
             deployed = await _deployments(client, settings.work_pool)
             return [found, deployed, *await _pool(client, settings.work_pool, settings.templates)]
     except WrongApi as error:
@@ -163,7 +162,7 @@ async def _prefect(settings: Settings) -> list[Finding]:
         return [Finding("prefect", ok=False, found=found, advice=advice)]
     except (httpx.HTTPError, PrefectException, TimeoutError) as error:
         advice = "start `waypost up`, or set PREFECT_API_URL to a server that is up"
-        found = f"{api} does not answer ({type(error).__name__})"
+        found = f"{api_url()} does not answer ({type(error).__name__})"
         return [Finding("prefect", ok=False, found=found, advice=advice)]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from waypost import child, place
+from waypost.environment import by_proxy, without_login
 from waypost.ledger import opened
 from waypost.place import Mailbox, Place
 from waypost.settings import Settings, prepare_home
@@ -83,9 +84,10 @@ async def _answers(api: str) -> None:
         async with httpx.AsyncClient() as client:
             (await client.get(f"{api}/health", timeout=5)).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL):
+        shown = without_login(api)
         raise ServerMissing(
-            f"PREFECT_API_URL is set to {api}, which does not answer: start that server, or unset it "
-            "and `waypost up` starts one"
+            f"PREFECT_API_URL is set to {shown}{by_proxy(shown)}, which does not answer: start that server, "
+            "or unset it and `waypost up` starts one"
         ) from None
 
 

@@ -11,6 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from asks import order
 from processes import command, environment, eventually, start, waypost
@@ -54,6 +55,24 @@ def test_a_taken_port_is_said_clearly_with_what_to_do(tmp_path, option, other):
     assert f"127.0.0.1:{port}" in done.stderr
     assert f" {option} " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_neither_a_password_nor_a_proxy_nor_the_name_of_its_home_keeps_it_from_work(tmp_path):
+    around = {
+        "PREFECT_SERVER_API_AUTH_STRING": "admin:hunter2",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "ALL_PROXY": "http://127.0.0.1:9",
+    }
+    started = start(tmp_path / "h?a=1 #%41", **around)
+    one = tmp_path / "one.jsonl"
+    one.write_text(json.dumps(order("1")))
+    done = started.run("send", "order-confirmation", "--from", str(one), "--json", **around)
+    assert json.loads(done.stdout)["states"] == {"sent": 1}, done.stdout + done.stderr
+    assert started.run("doctor", **around).returncode == 0
+    assert httpx.get(f"{started.here.api}/health").is_success
+    assert httpx.post(f"{started.here.api}/flows/filter", json={}).status_code == 401
+    assert "hunter2" not in (started.home / "up.log").read_text()
+    assert started.stop() == 0
 
 
 def test_two_in_one_home_are_refused(up):

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from waypost import environment
 from waypost.cli import (
     db,
     deploy,
@@ -76,6 +77,7 @@ def main() -> None:
     """The `waypost` command. Known troubles are one line on standard error and exit status 1."""
     from waypost.cli.errors import explained
 
+    environment.prepare()
     # Nothing leaves the machine: Prefect's own reporting is for its users to turn on.
     os.environ.setdefault("DO_NOT_TRACK", "1")
 

@@ -12,11 +12,13 @@ from waypost.settings import unknown
 
 
 def prefect_api() -> str:
-    """The Prefect API that is set. Raises typer.BadParameter when none is."""
+    """The Prefect API that is set, for messages. Raises typer.BadParameter when none is."""
     from prefect.settings import get_current_settings
 
-    if api := get_current_settings().api.url:
-        return api
+    from deployments.api import api_url
+
+    if get_current_settings().api.url:
+        return api_url()
     raise typer.BadParameter(
         "no Prefect API is set: set it to your server, or use `waypost up`", param_hint="PREFECT_API_URL"
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
+from waypost.channels.smtp_url import is_loopback
 from waypost.client.calls import Call
 from waypost.client.retries import Answer, Lost
 
@@ -24,7 +26,13 @@ def options(url: str, key: str) -> dict[str, Any]:
     if not url.startswith(("https://", "http://")):
         raise ValueError("the gateway's URL begins with https://, or http:// on this machine")
     headers = {"authorization": f"Bearer {text}", "user-agent": "waypost-client/1"}
-    return {"base_url": url, "headers": headers, "follow_redirects": False}
+    return {"base_url": url, "headers": headers, "follow_redirects": False, "mounts": _direct(url)}
+
+
+def _direct(url: str) -> dict[str, None]:
+    """No proxy of the environment for this machine."""
+    host = urlsplit(url).hostname or ""
+    return {f"all://[{host}]" if ":" in host else f"all://{host}": None} if is_loopback(host) else {}
 
 
 def request(call: Call[Any], timeout: float) -> Mapping[str, Any]:
