@@ -18,6 +18,7 @@ from urllib.parse import quote
 import apprise
 
 from waypost.channels import ChannelUnavailable, replies
+from waypost.channels.apprise_text import as_text
 from waypost.channels.handover import LAST_WORD_SECONDS
 from waypost.channels.places import Places
 from waypost.channels.redacted import RedactedChannel
@@ -47,10 +48,19 @@ class AppriseChannel(RedactedChannel):
         self._attempt_seconds = attempt_seconds
         self._limits: dict[asyncio.Task[Any] | None, asyncio.Timeout] = {}
         filled = _filled(url, phone="+12025550100", email="a@b.example", id="someone")
-        if filled is None or _service(filled) is None:
+        service = _service(filled) if filled else None
+        if service is None:
             raise ValueError(
                 "not an Apprise URL: no service begins like that, or it lacks what its service needs, or has"
                 " it in another form (Apprise's documentation lists the services)"
+            )
+        self._personal = filled != url
+        self._without_target = _targets(_service(_PLACEHOLDER.sub("", url))) if self._personal else None
+        useless = _finds_its_own(service) if not self._personal else not self._fits(service)
+        if useless and "{id}" not in url:  # an id may have any form
+            raise ValueError(
+                "an Apprise URL that gives its service no target: put {phone}, {email} or {id}, or a fixed"
+                " target, where the service has its targets"
             )
 
     async def _open(self) -> None:
@@ -61,8 +71,7 @@ class AppriseChannel(RedactedChannel):
         person = message.notification.recipient
         url = _filled(self._url, phone=person.phone, email=person.email, id=person.key)
         service = _service(url) if url else None
-        # A service that found no target in its URL may text its own number instead.
-        if service is None or getattr(service, "targets", None) == []:
+        if service is None or not self._fits(service):
             words = "the recipient has no phone, email or id that fits this service's URL"
             return Outcome(Verdict.REFUSED, Phase.RCPT, words=words)
         if message.notification.expired:
@@ -79,6 +88,11 @@ class AppriseChannel(RedactedChannel):
             return replies.lost(Phase.DOT, words)
         finally:
             self._limits.pop(task, None)
+
+    def _fits(self, service: Any) -> bool:
+        """Whether the recipient is a target of `service`, where the URL names them. A service that does not
+        take the target it is given may text its own number, or everybody, instead."""
+        return not self._personal or _targets(service) not in ([], self._without_target or [])
 
     def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """A thread cannot be ended, and how far it is nobody knows: its answer is waited for a little."""
@@ -106,9 +120,29 @@ def _service(url: str) -> Any:
     return apprise.Apprise.instantiate(url, suppress_exceptions=True)  # pyright: ignore[reportUnknownMemberType]
 
 
+_PLACEHOLDER = re.compile(r"\{(?:phone|email|id)\}")
+
+
+def _targets(service: Any) -> list[Any] | None:
+    """The targets of a service; None for a service that has none besides its URL."""
+    found = getattr(service, "targets", None)
+    return None if found is None else list(found)
+
+
+def _finds_its_own(service: Any) -> bool:
+    """Whether a service without a target would send nothing, text its own number, or look for a person
+    itself. Others have a target in the rest of their URL, such as the token of a channel's webhook."""
+    if _targets(service) not in ([], [getattr(service, "source", None)]):
+        return False
+    texts_itself = any(name.startswith(("from_phone", "source")) for name in service.template_tokens)
+    required = all("{target" in template for template in service.templates)
+    return required or texts_itself or getattr(service, "detect_owner", False)
+
+
 def _notify(name: str, service: Any, title: str, body: str) -> Outcome:
     with _ThreadLog() as log:
-        sent = service.notify(title=title, body=body)
+        title, body = as_text(service, title, body)
+        sent = service.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
     if sent:
         return Outcome(Verdict.ACCEPTED, Phase.DOT, words="accepted")
     if log.status is not None:

@@ -1,6 +1,10 @@
 """Short messages through Apprise, to a real web service."""
 
+import json
 import logging
+import threading
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
 import pytest
@@ -113,6 +117,76 @@ async def test_a_wrong_url_is_refused_without_repeating_or_logging_it(logged, ur
 )
 def test_a_service_that_needs_a_whole_phone_number_is_known(url):
     AppriseChannel("apprise", "sms", url)
+
+
+TWILIO = f"twilio://AC{'a' * 32}:{'b' * 32}@+12025550111"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        TWILIO,  # would text its own number
+        f"{TWILIO}/{{email}}",
+        "httpsms://0123456789@+12025550111",
+        "clickatell://hunter2",  # would send nothing
+        "clickatell://hunter2/{email}",
+        "tgram://123456789:abcdefghijklmnopqrstuvwxyzabcdefghi",  # would write to whoever wrote last
+    ],
+)
+def test_a_url_that_gives_its_service_no_target_is_refused_before_anything_is_sent(url):
+    with pytest.raises(ValueError, match="gives its service no target") as refused:
+        AppriseChannel("apprise", "*", url)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mmost://localhost/3ccdd113474722377935511fc85d3dd4",
+        "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
+        "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js",
+        "dingtalk://aaaaaaaaaaaa",
+        f"{TWILIO}/+12025550122",
+    ],
+)
+def test_a_url_that_has_its_own_target_needs_none_of_the_recipient(url):
+    AppriseChannel("apprise", "chat", url)
+
+
+class Hook(BaseHTTPRequestHandler):
+    """A chat's incoming webhook."""
+
+    def do_POST(self):
+        self.server.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+async def test_a_chats_incoming_webhook_takes_every_message_whoever_it_is_for(write):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        server.posts = []
+        threading.Thread(target=partial(server.serve_forever, 0.01), daemon=True).start()
+        url = f"mmost://127.0.0.1:{server.server_address[1]}/3ccdd113474722377935511fc85d3dd4"
+        outcome = await AppriseChannel("ops", "chat", url).send(write(channel="chat"))
+        server.shutdown()
+    assert outcome.verdict is Verdict.ACCEPTED
+    assert ["Hello" in post["text"] for post in server.posts] == [True]
+
+
+@pytest.mark.parametrize(
+    ("url", "phone"),
+    [
+        ("msgbird://aaaaaaaaaaaaaaaaaaaaaaaaa/+12025550111/{phone}", "1"),
+        (f"{TWILIO}/{{phone}}", "1"),
+        (f"{TWILIO}/+12025550122/{{phone}}", "1"),
+    ],
+)
+async def test_a_phone_that_is_no_target_is_not_replaced_by_the_services_own(url, phone, write):
+    outcome = await AppriseChannel("apprise", "sms", url).send(write(channel="sms", phone=phone))
+    assert (outcome.verdict, outcome.phase) == (Verdict.REFUSED, Phase.RCPT)
 
 
 async def test_nothing_about_a_message_is_logged(logged, channel, web, write):
