@@ -11,9 +11,9 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-from apprise import NotifyFormat
-from apprise.conversion import convert_between  # pyright: ignore[reportUnknownVariableType]
+from apprise import NotifyFormat, conversion
 
+_CONVERSION: Any = conversion  # it has no types
 _HTML_ONLY = "NotifyTelegram"  # its plain text too goes out as HTML, unescaped
 # CommonMark, section 2.4: a backslash before punctuation makes it a letter.
 _BACKSLASHED = {
@@ -40,8 +40,7 @@ def as_text(service: Any, title: str, body: str) -> tuple[str, str]:
 
 
 def _converted(wanted: NotifyFormat, text: str) -> str:
-    convert: Callable[..., str] = convert_between
-    return convert(NotifyFormat.TEXT, wanted, text)
+    return str(_CONVERSION.convert_between(NotifyFormat.TEXT, wanted, text))
 
 
 def spoken(service: Any, format: NotifyFormat) -> NotifyFormat:
