@@ -8,6 +8,7 @@ import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
 from waypost import place
+from waypost.environment import by_proxy
 from waypost.finding import Finding
 from waypost.gateway.tokens import accepted_tokens
 from waypost.ledger import LedgerBehind, api_keys, checked, webhooks
@@ -85,7 +86,8 @@ async def _issuer(settings: Settings) -> list[Finding]:
     if tokens is None:
         return []
     await tokens.issuer.refresh()
+    proxied = by_proxy(tokens.issuer.url)
     if tokens.issuer.trouble:
         advice = "start that issuer, or mend WAYPOST_OIDC_ISSUER; API keys go on working"
-        return [Finding("tokens", ok=False, found=tokens.issuer.trouble, advice=advice)]
-    return [Finding("tokens", ok=True, found=f"those of {tokens.issuer.url} are taken")]
+        return [Finding("tokens", ok=False, found=f"{tokens.issuer.trouble}{proxied}", advice=advice)]
+    return [Finding("tokens", ok=True, found=f"those of {tokens.issuer.url} are taken{proxied}")]

@@ -32,19 +32,21 @@ def _exempt_loopback(environ: MutableMapping[str, str]) -> None:
     environ["NO_PROXY"] = environ["no_proxy"] = ",".join(exempt)
 
 
-def proxy_of(url: str) -> str:
-    """The variable whose proxy requests to `url` go by; empty when they go directly."""
+def proxy(url: str) -> tuple[str, str] | None:
+    """The variable that names a proxy for requests to `url`, and the proxy's URL; None when they go
+    directly."""
     parts = urlsplit(url)
     if not parts.hostname or proxy_bypass(parts.hostname):
-        return ""
-    named = next((scheme for scheme in (parts.scheme, "all") if scheme in getproxies_environment()), "")
-    return f"{named}_proxy".upper() if named else ""
+        return None
+    proxies = getproxies_environment()
+    scheme = next((scheme for scheme in (parts.scheme, "all") if scheme in proxies), None)
+    return (f"{scheme}_proxy".upper(), proxies[scheme]) if scheme else None
 
 
 def by_proxy(url: str) -> str:
     """` by the proxy of HTTPS_PROXY`, to follow `url` in a message; empty when there is none."""
-    name = proxy_of(url)
-    return f" by the proxy of {name}" if name else ""
+    found = proxy(url)
+    return f" by the proxy of {found[0]}" if found else ""
 
 
 def without_login(url: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from processes import waypost
 
 from waypost.client.connection import options
-from waypost.environment import by_proxy, prepare, proxy_of, without_login
+from waypost.environment import by_proxy, prepare, proxy, without_login
 
 
 @pytest.fixture(autouse=True)
@@ -74,25 +74,25 @@ def test_the_gateways_client_reaches_this_machine_in_a_process_that_prepared_not
 
 
 @pytest.mark.parametrize(
-    ("url", "name"),
+    ("url", "found"),
     [
-        ("http://prefect.example/api", "HTTP_PROXY"),
-        ("https://prefect.example/api", "ALL_PROXY"),
-        ("https://db.inside.example/api", ""),
-        ("http://127.0.0.1:4200/api", ""),
-        ("nonsense", ""),
+        ("http://prefect.example/api", ("HTTP_PROXY", "http://u:hunter2@proxy:1")),
+        ("https://prefect.example/api", ("ALL_PROXY", "http://proxy:2")),
+        ("https://db.inside.example/api", None),
+        ("http://127.0.0.1:4200/api", None),
+        ("nonsense", None),
     ],
 )
-def test_the_variable_of_the_proxy_is_named(shell, url, name):
+def test_the_variable_of_the_proxy_is_named(shell, url, found):
     shell(http_proxy="http://u:hunter2@proxy:1", ALL_PROXY="http://proxy:2", no_proxy="inside.example")
-    assert proxy_of(url) == name
-    assert by_proxy(url) == (f" by the proxy of {name}" if name else "")
+    assert proxy(url) == found
+    assert by_proxy(url) == (f" by the proxy of {found[0]}" if found else "")
 
 
 def test_an_environment_that_exempts_every_host_stays_so(shell):
     shell(NO_PROXY="*", HTTP_PROXY="http://proxy:1")
     assert os.environ["NO_PROXY"] == "*"
-    assert proxy_of("http://prefect.example") == ""
+    assert proxy("http://prefect.example") is None
 
 
 def test_prefects_address_has_one_form(shell):

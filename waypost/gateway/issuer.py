@@ -13,6 +13,7 @@ import httpx
 from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url
 
 from waypost.channels.webhook_connect import NotAdmitted
+from waypost.environment import by_proxy
 from waypost.gateway.issuer_documents import FAILURES, Unusable, document
 from waypost.gateway.signing_keys import SigningKey, signing_keys
 from waypost.gateway.transport import is_secure
@@ -93,7 +94,8 @@ class Issuer:
         except (*FAILURES, httpx.InvalidURL, TimeoutError, ValueError) as error:
             self._next_at = self._clock() + AWAY_SECONDS
             self.trouble = str(error) if isinstance(error, Unusable | NotAdmitted) else type(error).__name__
-            logger.warning("no keys of the issuer of tokens, %s: %s", self.url, self.trouble)
+            where = f"{self.url}{by_proxy(self.url)}"
+            logger.warning("no keys of the issuer of tokens, %s: %s", where, self.trouble)
         finally:
             self._fetching = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import urllib.request
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -13,6 +12,7 @@ import httpx
 import orjson
 
 from waypost.channels.webhook_connect import Guarded
+from waypost.environment import proxy
 from waypost.networks import Admits
 
 OK = 200
@@ -66,10 +66,10 @@ async def _read(url: str, answer: httpcore.Response) -> bytes:
 async def _connections(
     place: httpx.URL, admits: Admits, tls: ssl.SSLContext
 ) -> AsyncGenerator[httpcore.AsyncConnectionPool]:
-    proxy = _proxy(place)
+    by = _proxy(place)
     made = (
-        httpcore.AsyncHTTPProxy(proxy, ssl_context=tls)
-        if proxy
+        httpcore.AsyncHTTPProxy(by, ssl_context=tls)
+        if by
         else httpcore.AsyncConnectionPool(ssl_context=tls, network_backend=Guarded(admits))
     )
     async with made as connections:
@@ -77,7 +77,6 @@ async def _connections(
 
 
 def _proxy(place: httpx.URL) -> str | None:
-    """The proxy that HTTPS_PROXY names, which looks the host up itself; http is for this machine alone."""
-    if place.scheme != "https" or urllib.request.proxy_bypass(place.host):
-        return None
-    return urllib.request.getproxies().get("https")
+    """The proxy that the environment names. It looks the host up; http is for this machine alone."""
+    found = proxy(str(place)) if place.scheme == "https" else None
+    return found[1] if found else None
