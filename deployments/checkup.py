@@ -131,7 +131,10 @@ def _lost(lost: Mapping[str, datetime]) -> list[Finding]:
     if not lost:
         return []
     told = "; ".join(f"{owner} since {at:%Y-%m-%d %H:%M:%S} UTC" for owner, at in sorted(lost.items()))
-    advice = "start `waypost up`, `waypost worker` or `waypost dispatch`: each takes such work back"
+    advice = (
+        "start `waypost up`, `waypost worker` or `waypost dispatch`: each takes back the work of the types "
+        "whose files it has"
+    )
     found = f"in the hands of who gives no sign of life, and nobody takes it back: {told}"
     return [Finding("lost work", ok=False, found=found, advice=advice)]
 

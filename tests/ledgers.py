@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from waypost import Category, Facts, Grouping, NotificationType, Priority, Recipient, Request
-from waypost.ledger import Ledger, claims, intake
+from waypost.ledger import Ledger, claims, intake, open_ledger
 from waypost.ledger.digests import HeldItem, bundle
 from waypost.ledger.reaper import Lapsed, Reclaimed, reclaim
 from waypost.ledger.tables import attempts, batches, notifications
@@ -123,6 +126,31 @@ async def change(
 async def run_sql(ledger: Ledger, text: str) -> None:
     """Run one statement."""
     await ledger.write(lambda connection: connection.execute(sa.text(text)))
+
+
+def after_the_next_statement(ledger: Ledger, work: Callable[[Ledger], Awaitable[object]]) -> None:
+    """Right after the next statement of `ledger`, on PostgreSQL, another process does `work`, to its end."""
+
+    async def elsewhere() -> None:
+        other = open_ledger(ledger.engine.url.render_as_string(hide_password=False))
+        await work(other)
+        await other.close()
+
+    @event.listens_for(ledger.engine.sync_engine, "after_cursor_execute", once=True)
+    def in_between(*_: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        thread = Thread(target=lambda: asyncio.run(elsewhere()))
+        thread.start()
+        thread.join()
+
+
+async def until_one_waits_for_a_lock(ledger: Ledger) -> None:
+    """On PostgreSQL: until a transaction of this database waits for another."""
+    waiting = sa.text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    while not await ledger.read(lambda connection: connection.scalar(waiting)):
+        await asyncio.sleep(0.01)
 
 
 async def lost(ledger: Ledger, types: Mapping[str, NotificationType] | None = None) -> list[Reclaimed]:

@@ -32,6 +32,7 @@ from waypost.process import happens
 from waypost.states import State
 
 logger = logging.getLogger("waypost.ledger")
+RENEWALS = 4  # a lease: two may come late before a reaper that looks by the clock takes the batch
 OWNER = f"{os.uname().nodename}:{os.getpid()}"
 
 
@@ -108,6 +109,20 @@ def announced(connection: sa.Connection, flow_run_id: UUID | None) -> UUID | Non
     )
 
 
+def keep_open(connection: sa.Connection, ledger: Ledger, id: UUID) -> bool:
+    """Lock the batch until the transaction ends, and renew its lease. False when the batch has ended.
+
+    Call it before anything is claimed into a batch that an earlier statement found open: a reaper may end the
+    batch in between, and would not see what is claimed later.
+    """
+    renewed = (
+        sa.update(batches)
+        .where(batches.c.id == id, batches.c.ended_at.is_(None))
+        .values(leased_until=now() + ledger.lease)
+    )
+    return connection.execute(renewed).rowcount > 0
+
+
 async def given_run(ledger: Ledger, id: UUID, flow_run_id: UUID) -> None:
     """Note which run was made for the batch."""
 
@@ -120,23 +135,32 @@ async def given_run(ledger: Ledger, id: UUID, flow_run_id: UUID) -> None:
 async def end(
     ledger: Ledger, id: UUID, ending: Ending, summary: str = "", flow_run_id: UUID | None = None
 ) -> bool:
-    """End the batch; what is still claimed in it is free again. False when it had ended before, or
-    something in it is still being sent: then it stays open, for whoever finds its lease lapsed.
+    """End the batch; what is still claimed in it is free again. False when it had ended before, or when
+    one of its notifications is being sent: then the batch stays open, for the reaper that finds its lease
+    lapsed.
 
     flow_run_id: the run that is over, whose announced batch has served its purpose too.
     """
 
     def work(connection: sa.Connection) -> bool:
-        sending = sa.select(notifications.c.id).where(
-            notifications.c.batch_id == id, IN_HAND, notifications.c.state == State.SENDING
-        )
-        if connection.execute(sending.limit(1)).first() is not None:
-            return False
         if (unused := announced(connection, flow_run_id)) is not None:
             close(connection, unused, ending)
-        return close(connection, id, ending, summary) is not None
+        if close(connection, id, ending, summary) is None:
+            return False
+        # Looked for after the others are freed: an attempt that begins in between is seen.
+        left = sa.select(notifications.c.id).where(notifications.c.batch_id == id, IN_HAND)
+        if connection.execute(left.limit(1)).first() is not None:
+            raise _StillSending
+        return True
 
-    return await ledger.persist(work)
+    try:
+        return await ledger.persist(work)
+    except _StillSending:
+        return False
+
+
+class _StillSending(Exception):
+    """Undoes the end of a batch."""
 
 
 def close(
@@ -230,7 +254,7 @@ async def told(ledger: Ledger, ids: Sequence[UUID]) -> None:
 
 
 class Leases:
-    """Everything this process holds, renewed three times a lease with one statement."""
+    """Everything this process holds, renewed `RENEWALS` times a lease with one statement."""
 
     _of_run: ClassVar[ContextVar[list[UUID] | None]] = ContextVar("leases", default=None)
 
@@ -288,7 +312,7 @@ class Leases:
             await asyncio.gather(self._beating, return_exceptions=True)
 
     async def _beat(self) -> None:
-        wait = self._ledger.lease.total_seconds() / 3
+        wait = self._ledger.lease.total_seconds() / RENEWALS
         pause = wait
         while not await happens(self._closing, pause):
             pause = wait

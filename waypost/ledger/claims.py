@@ -165,9 +165,10 @@ def _due(type: str, priority: str, moment: datetime) -> sa.Select[Any]:
 
 
 def _claim(connection: sa.Connection, ids: Sequence[UUID], batch: UUID) -> None:
+    """ids: of rows that `_due` has locked."""
     connection.execute(
         sa.update(notifications)
-        .where(among(notifications.c.id, ids), WAITING)
+        .where(among(notifications.c.id, ids))
         .values(state=State.CLAIMED, batch_id=batch)
     )
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from waypost.clock import now
 from waypost.ids import new_id
-from waypost.ledger.batches import announced, open_batch
+from waypost.ledger.batches import announced, keep_open, open_batch
 from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
@@ -68,7 +68,7 @@ async def bundle(
     window = _Window(digest, of, compose, until=now())
 
     def some(connection: sa.Connection, after: str, room: int) -> list[str]:
-        mine = _still_open(connection, ledger, batch)
+        mine = keep_open(connection, ledger, batch)
         return _bundle_some(connection, window, after, batch, room if mine else 0)
 
     made, last = 0, ""
@@ -85,16 +85,6 @@ class _Window:
     of: str
     compose: Compose
     until: datetime
-
-
-def _still_open(connection: sa.Connection, ledger: Ledger, batch: UUID) -> bool:
-    """Lock the batch, before any notification as everybody does, and renew its lease."""
-    renewed = (
-        sa.update(batches)
-        .where(batches.c.id == batch, batches.c.ended_at.is_(None))
-        .values(leased_until=now() + ledger.lease)
-    )
-    return connection.execute(renewed).rowcount > 0
 
 
 def _bundle_some(connection: sa.Connection, window: _Window, after: str, batch: UUID, room: int) -> list[str]:

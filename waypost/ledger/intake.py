@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from waypost.clock import now
 from waypost.ids import new_id
-from waypost.ledger.batches import announced, open_batch
+from waypost.ledger.batches import announced, keep_open, open_batch
 from waypost.ledger.candidate import Candidate
 from waypost.ledger.engine import Ledger
 from waypost.ledger.grouping import count_repeats
@@ -79,9 +79,9 @@ async def accept_for_run(
     fresh = new_id()
 
     def work(connection: sa.Connection) -> tuple[UUID, list[Receipt]]:
-        batch = announced(connection, flow_run_id) or open_batch(
-            connection, ledger, type.name, type.lane, 0, flow_run_id, fresh
-        )
+        batch = announced(connection, flow_run_id)
+        if batch is None or not keep_open(connection, ledger, batch):
+            batch = open_batch(connection, ledger, type.name, type.lane, 0, flow_run_id, fresh)
         receipts = _accept(ledger, connection, candidates, batch, claimed_by=batch)
         claimed = sum(receipt.state is State.CLAIMED for receipt in receipts)
         connection.execute(sa.update(batches).where(batches.c.id == batch).values(size=claimed))

@@ -116,17 +116,18 @@ def update_many(
     table: sa.Table,
     rows: Sequence[Mapping[str, Any]],
     *conditions: sa.ColumnElement[bool],
-) -> None:
+) -> int:
     """Set the columns of each row that is found by its `id`, where `conditions` (the same objects each
-    time, as the statement is kept) hold."""
+    time, as the statement is kept) hold. Answers how many rows changed."""
     if not rows:
-        return
+        return 0
     alike = _alike(connection, rows)
     statement = _update(connection.dialect.name, table, tuple(rows[0]), alike, conditions)
     if connection.dialect.name == "postgresql":
-        connection.execute(statement, _columns(table, rows, alike))
+        given: Any = _columns(table, rows, alike)
     else:
-        connection.execute(statement, [{f"_{name}": value for name, value in row.items()} for row in rows])
+        given = [{f"_{name}": value for name, value in row.items()} for row in rows]
+    return connection.execute(statement, given).rowcount
 
 
 def _alike(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from waypost.clock import now
-from waypost.ledger.batches import Ending, close, note_events
+from waypost.ledger.batches import RENEWALS, Ending, close, note_events
 from waypost.ledger.engine import Ledger
 from waypost.ledger.items import share_end
 from waypost.ledger.many import among
+from waypost.ledger.stillness import Stillness
 from waypost.ledger.tables import IN_HAND, attempts, batches, notifications
 from waypost.notification_type import Doubt, NotificationType
 from waypost.outcome import Phase, Verdict
@@ -23,9 +25,26 @@ from waypost.policy import Decision, doubtful
 from waypost.states import TERMINAL, State
 
 LOST = "the worker was lost between sending and recording"
+LOOKS = 8  # a lease, or more
+logger = logging.getLogger("waypost.ledger")
 
-
-_UNENDED = sa.select(batches.c.id, batches.c.leased_until).where(sa.text("ended_at IS NULL"))
+_UNENDED = sa.select(batches.c.id, batches.c.leased_until, batches.c.type).where(sa.text("ended_at IS NULL"))
+_STRANDED = (
+    sa.select(notifications.c.batch_id, notifications.c.type)
+    .where(
+        IN_HAND,
+        notifications.c.batch_id.is_not(None),
+        notifications.c.digest_id.is_(None),
+        ~sa.exists().where(batches.c.id == notifications.c.batch_id, batches.c.ended_at.is_(None)),
+    )
+    .distinct()
+)
+# Changes nothing, and fails where a renewal fails.
+_TOUCHED = (
+    sa.update(batches)
+    .where(among(batches.c.id, "ids"), batches.c.ended_at.is_(None))
+    .values(leased_until=batches.c.leased_until)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +68,11 @@ class Reclaimed:
 class Reaper:
     """Finds lost runs by their leases, without trusting any clock alone.
 
-    A lease that has lapsed by the wall clock is believed once it was not renewed for a third of a lease
-    by this process's own steady clock: an owner that lives renews it in that time, so a clock that
-    jumped forward takes nothing from anybody. One that was not renewed for a whole lease is believed
-    whatever the wall clock says, so a clock that jumped back keeps nothing from anybody.
+    A lease that has lapsed by the wall clock is believed once it was not renewed for half a lease by this
+    process's own steady clock: an owner that lives renews it twice in that time, so a clock that jumped
+    forward takes nothing from any owner. A lease that was not renewed for a whole lease is believed whatever
+    the wall clock says, so a clock that jumped back keeps nothing from other workers. Only time in which this
+    process could write to the ledger counts: no owner can renew a lease while the ledger is away.
     """
 
     def __init__(
@@ -61,69 +81,112 @@ class Reaper:
         types: Mapping[str, NotificationType],
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
+        """types: those this worker knows. Batches of others are left to workers that know what their types
+        say of a doubt."""
         self._ledger = ledger
         self._types = types
         self._steady = steady
-        self._seen: dict[UUID, tuple[datetime, float]] = {}
+        self._lease = ledger.lease.total_seconds()
+        # Two looks, and a little less: so that one that comes late takes nothing from a living owner.
+        self._stillness = Stillness(longest=1.6 * self._lease / LOOKS)
 
     async def look(self) -> list[Reclaimed]:
         """Take back what was lost since; answers what that was."""
-        rows = await self._ledger.read(lambda connection: connection.execute(_UNENDED).all())
-        lapsed = self._lapsed([Lapsed(*row) for row in rows])
+        try:
+            return await self._look()
+        except Exception:
+            self._stillness.forget()
+            raise
+
+    async def _look(self) -> list[Reclaimed]:
+        open_ones, stranded = await self._ledger.read(_read)
+        lapsed = self._lapsed(
+            [Lapsed(one.id, one.leased_until) for one in open_ones if one.type in self._types]
+        )
+        if still := self._stillness.over(self._lease / RENEWALS):
+            await self._ledger.write(lambda connection: connection.execute(_TOUCHED, {"ids": still}))
+        for one in stranded:
+            if one.type in self._types:
+                await free_stranded(self._ledger, one.batch_id, self._types[one.type])
         found = [await reclaim(self._ledger, one, self._types) for one in lapsed]
         return [one for one in found if one is not None]
 
     def _lapsed(self, open_ones: Sequence[Lapsed]) -> list[Lapsed]:
-        steady, wall, lease = self._steady(), now(), self._ledger.lease.total_seconds()
-        seen: dict[UUID, tuple[datetime, float]] = {}
-        lapsed: list[Lapsed] = []
-        for one in open_ones:
-            before = self._seen.get(one.id)
-            since = before[1] if before and before[0] == one.leased_until else steady
-            seen[one.id] = (one.leased_until, since)
-            still_for = steady - since
-            if still_for > lease or (one.leased_until <= wall and still_for > lease / 3):
-                lapsed.append(one)
-        self._seen = seen
-        return lapsed
+        leases = {one.id: one.leased_until for one in open_ones}
+        still, wall, lease = self._stillness.look(leases, self._steady()), now(), self._lease
+        return [
+            one
+            for one in open_ones
+            if still[one.id] > lease or (one.leased_until <= wall and still[one.id] > lease / 2)
+        ]
+
+
+def _read(connection: sa.Connection) -> tuple[Sequence[sa.Row[Any]], Sequence[sa.Row[Any]]]:
+    """The open batches; and those that are not, though notifications are in their hands."""
+    return connection.execute(_UNENDED).all(), connection.execute(_STRANDED).all()
 
 
 async def reclaim(ledger: Ledger, lapsed: Lapsed, types: Mapping[str, NotificationType]) -> Reclaimed | None:
-    """End the batch as lost and free its work, unless somebody was quicker or its lease was renewed.
+    """End the batch as lost and free its work, unless another worker was quicker or its lease was renewed.
 
-    What was half sent has its attempt marked UNKNOWN; its type says what becomes of it.
+    What was half sent has its attempt marked UNKNOWN; its type, one of `types`, says what becomes of it.
     """
 
     def work(connection: sa.Connection) -> Reclaimed | None:
-        moment = now()
         ended = close(connection, lapsed.id, Ending.LOST, "", batches.c.leased_until == lapsed.leased_until)
         if ended is None:
             return None
         batch, freed = ended
         note_events(connection, freed, "run lost", "nothing of it had been sent", lapsed.id)
-        doubted, between = _open_attempts(connection, _sending(connection, lapsed.id), moment)
-        _settle(connection, doubted, types.get(batch.type), lapsed.id, moment)
-        _free(connection, between)
-        return Reclaimed(lapsed.id, batch.type, len(freed) + len(between), len(doubted))
+        between, doubted = _take_back(connection, lapsed.id, types[batch.type])
+        return Reclaimed(lapsed.id, batch.type, len(freed) + between, doubted)
 
     return await ledger.write(work)
 
 
-def _sending(connection: sa.Connection, batch: UUID) -> list[sa.Row[Any]]:
-    wanted = sa.select(notifications).where(
-        notifications.c.batch_id == batch, IN_HAND, notifications.c.state == State.SENDING
-    )
+async def free_stranded(ledger: Ledger, batch: UUID, type: NotificationType) -> None:
+    """Free what an ended batch has in hand. Nothing should leave a notification there; whatever does, it is
+    not lost."""
+
+    def work(connection: sa.Connection) -> tuple[int, int]:
+        return _take_back(connection, batch, type)
+
+    free, doubted = await ledger.write(work)
+    if free or doubted:
+        logger.error(
+            "batch %s of %s had ended with notifications in hand: %d are free again, %d are in doubt. "
+            "Please report this",
+            batch,
+            type.name,
+            free,
+            doubted,
+        )
+
+
+def _take_back(connection: sa.Connection, batch: UUID, type: NotificationType) -> tuple[int, int]:
+    """Free what an ended batch still has in hand, and settle what it was sending. Answers how many are free,
+    and how many in doubt."""
+    moment = now()
+    doubted, between = _open_attempts(connection, _in_hand(connection, batch), moment)
+    _settle(connection, doubted, type.when_in_doubt, batch, moment)
+    _free(connection, between)
+    return len(between), len(doubted)
+
+
+def _in_hand(connection: sa.Connection, batch: UUID) -> list[sa.Row[Any]]:
+    """Locked: an outcome that is being written comes first, and is not taken for a doubt."""
+    wanted = sa.select(notifications).where(notifications.c.batch_id == batch, IN_HAND)
     return list(connection.execute(wanted.with_for_update()).all())
 
 
 def _open_attempts(
-    connection: sa.Connection, sending: Sequence[sa.Row[Any]], moment: datetime
+    connection: sa.Connection, in_hand: Sequence[sa.Row[Any]], moment: datetime
 ) -> tuple[list[sa.Row[Any]], list[UUID]]:
     """Mark the attempts without an answer UNKNOWN; answers the notifications they belong to, and those
     that were between two attempts, with nothing on the wire."""
-    if not sending:
+    if not in_hand:
         return [], []
-    ids = [row.id for row in sending]
+    ids = [row.id for row in in_hand]
     marked = set(
         connection.scalars(
             sa.update(attempts)
@@ -132,18 +195,17 @@ def _open_attempts(
             .returning(attempts.c.notification_id)
         )
     )
-    return [row for row in sending if row.id in marked], [id for id in ids if id not in marked]
+    return [row for row in in_hand if row.id in marked], [id for id in ids if id not in marked]
 
 
 def _settle(
     connection: sa.Connection,
     doubted: Sequence[sa.Row[Any]],
-    type: NotificationType | None,
+    doubt: Doubt,
     batch: UUID,
     moment: datetime,
 ) -> None:
     by_decision: dict[Decision, list[UUID]] = {}
-    doubt = type.when_in_doubt if type else Doubt.HOLD
     for row in doubted:
         decision = doubtful(LOST, doubt, row.in_doubt, moment, row.expires_at)
         by_decision.setdefault(decision, []).append(row.id)

@@ -22,8 +22,9 @@ from waypost.ledger.batches import note_events
 from waypost.ledger.engine import Ledger, NotRecorded
 from waypost.ledger.group_commit import GroupCommit
 from waypost.ledger.items import share_end
+from waypost.ledger.late_answers import settle_doubts
 from waypost.ledger.many import among, insert_many, update_many
-from waypost.ledger.tables import attempts, in_hand_of, notifications
+from waypost.ledger.tables import IN_HAND, attempts, in_hand_of, notifications
 from waypost.outcome import Outcome, Verdict
 from waypost.policy import Decision
 from waypost.states import TERMINAL, State
@@ -126,7 +127,7 @@ def _key(change: Change) -> UUID:
 
 
 def _write_begins(connection: sa.Connection, begins: Sequence[Begin], again: bool) -> dict[UUID, int]:
-    """Answers each attempt's number; one that may not be made has none."""
+    """Answers each attempt's number; one that may not be made has none, or 0."""
     if not begins:
         return {}
     known = _begun_before(connection, begins) if again else {}
@@ -156,10 +157,14 @@ def _write_begins(connection: sa.Connection, begins: Sequence[Begin], again: boo
 
 
 def _begun_before(connection: sa.Connection, begins: Sequence[Begin]) -> dict[UUID, int]:
+    """Those an earlier go has made, with their numbers; 0 for one whose batch was taken back meanwhile."""
+    still_made = sa.and_(
+        attempts.c.finished_at.is_(None), notifications.c.batch_id == attempts.c.batch_id, IN_HAND
+    )
     found = connection.execute(
-        sa.select(attempts.c.id, attempts.c.number).where(
-            among(attempts.c.id, [begin.id for begin in begins])
-        )
+        sa.select(attempts.c.id, sa.case((still_made, attempts.c.number), else_=0).label("number"))
+        .join(notifications, notifications.c.id == attempts.c.notification_id)
+        .where(among(attempts.c.id, [begin.id for begin in begins]))
     )
     return {row.id: row.number for row in found}
 
@@ -178,15 +183,19 @@ def _attempt(begin: Begin, number: int) -> dict[str, Any]:
 
 
 def _write_finishes(connection: sa.Connection, finishes: list[Finish]) -> set[UUID]:
-    answers = [
-        _answer(finish.attempt, finish.outcome, finish.finished_at)
+    answers = {
+        finish.attempt: _answer(finish.attempt, finish.outcome, finish.finished_at)
         for finish in finishes
         if finish.attempt and finish.outcome
-    ]
-    update_many(connection, attempts, answers, _UNANSWERED)
+    }
+    settled: set[UUID] = set()
+    if update_many(connection, attempts, list(answers.values()), _UNANSWERED) < len(answers):
+        settled = settle_doubts(connection, finishes, answers)
+        finishes = [finish for finish in finishes if finish.notification_id not in settled]
     # A refusal with another step to take changes only the attempt: the notification goes on.
     moving = [finish for finish in finishes if finish.decision.state is not State.SENDING]
-    written = {finish.notification_id for finish in finishes} - {f.notification_id for f in moving}
+    written = settled | {finish.notification_id for finish in finishes}
+    written -= {finish.notification_id for finish in moving}
     by_state: defaultdict[State, list[Finish]] = defaultdict(list)
     for finish in moving:
         by_state[finish.decision.state].append(finish)

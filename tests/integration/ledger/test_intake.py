@@ -2,20 +2,17 @@
 
 import asyncio
 from datetime import timedelta
-from threading import Thread
 from uuid import uuid4
 
-import asyncpg
 import pytest
 import sqlalchemy as sa
-from ledgers import GROUPED, LONG_AGO, NOTE, ask, change, rows, run_sql, taken
-from sqlalchemy import event
+from ledgers import GROUPED, LONG_AGO, NOTE, after_the_next_statement, ask, change, rows, run_sql, taken
 
 from waypost import Recipient
 from waypost.clock import now
 from waypost.ids import made_by
 from waypost.ledger.intake import accept
-from waypost.ledger.tables import groups, recipients
+from waypost.ledger.tables import groups, idempotency_keys, notifications, recipients
 
 pytestmark = pytest.mark.anyio
 
@@ -192,22 +189,15 @@ async def test_a_group_whose_notification_is_gone_is_opened_anew(ledger):
     assert outcomes(await accept(ledger, GROUPED, [ask("down"), ask("down")])) == ["accepted", "grouped"]
 
 
-async def test_a_key_deleted_between_two_looks_at_it_is_free_again(ledger, postgres_url):
-    if not ledger.is_postgres:
-        return  # its one writer has no in between
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_a_key_deleted_between_two_looks_at_it_is_free_again(ledger):
     await accept(ledger, NOTE, [ask(idempotency_key="k")])
 
-    async def prune():
-        connection = await asyncpg.connect(postgres_url)
-        await connection.execute("DELETE FROM idempotency_keys; DELETE FROM notifications")
-        await connection.close()
+    async def prune(elsewhere):
+        for table in (idempotency_keys, notifications):
+            await elsewhere.write(lambda connection, table=table: connection.execute(sa.delete(table)))
 
-    @event.listens_for(ledger.engine.sync_engine, "after_cursor_execute", once=True)
-    def prune_elsewhere(*_):
-        thread = Thread(target=lambda: asyncio.run(prune()))
-        thread.start()
-        thread.join()
-
+    after_the_next_statement(ledger, prune)
     assert outcomes(await accept(ledger, NOTE, [ask(idempotency_key="k")])) == ["accepted"]
     assert len(await rows(ledger)) == 1
 
@@ -223,9 +213,8 @@ UNDONE_ONCE = (
 AS_BEFORE = ("DROP TRIGGER undo ON recipients", "DROP FUNCTION undo_the_first", "DROP SEQUENCE goes")
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_what_is_undone_at_its_commit_is_accepted_all_the_same(ledger):
-    if not ledger.is_postgres:
-        return  # its one writer is never undone for another
     for statement in UNDONE_ONCE:
         await run_sql(ledger, statement)
     try:

@@ -10,6 +10,7 @@ from ledgers import LONG_AGO, NOTE, attempt_rows, change, claimed, lost, reserve
 from waypost import Doubt
 from waypost.clock import now, told_by
 from waypost.ledger.batches import Leases, renew
+from waypost.ledger.engine import LEASE
 from waypost.ledger.reaper import Lapsed, Reaper, reclaim
 from waypost.ledger.recorder import Begin, Finish, Recorder
 from waypost.ledger.tables import batches, events
@@ -33,6 +34,15 @@ class Steady:
 
     def __call__(self):
         return self.time
+
+
+async def looks(reaper, steady, times):
+    """What a reaper takes back that looks so often, eight times a lease."""
+    found = await reaper.look()
+    for _ in range(times):
+        steady.time += LEASE.total_seconds() / 8
+        found += await reaper.look()
+    return found
 
 
 async def test_the_work_of_a_lost_run_comes_back_once_with_two_reapers_racing(ledger):
@@ -109,20 +119,6 @@ async def test_a_run_that_lost_its_work_cannot_send_it(ledger):
     assert await attempt_rows(ledger) == []
 
 
-async def test_an_answer_that_comes_after_the_work_was_taken_away_changes_nothing(ledger):
-    batch, [mine] = await claimed(ledger)
-    recorder, attempt = Recorder(ledger), begin(mine, batch)
-    await recorder.begin(attempt)
-    await lost(ledger)
-    await taken(ledger)
-    late = Outcome(Verdict.ACCEPTED, Phase.DOT, code=250)
-    assert not await recorder.finish(
-        Finish(mine.id, batch, Decision(State.SENT), attempt=attempt.id, outcome=late)
-    )
-    [row], [made] = await rows(ledger), await attempt_rows(ledger)
-    assert (row.state, made.verdict) == ("claimed", "unknown")
-
-
 async def test_losing_a_run_is_on_the_timeline(ledger):
     await claimed(ledger)
     await lost(ledger)
@@ -178,19 +174,39 @@ async def test_a_clock_that_jumps_back_keeps_nothing_from_anybody(ledger):
     reaper = Reaper(ledger, TYPES, steady)
     yesterday = now() - timedelta(days=1)
     with told_by(lambda: yesterday):
-        assert await reaper.look() == []
-        steady.time += ledger.lease.total_seconds() + 1
-        assert [one.free for one in await reaper.look()] == [1]
+        assert await looks(reaper, steady, 8) == []
+        assert [one.free for one in await looks(reaper, steady, 1)] == [1]
 
 
-async def test_one_that_lapsed_long_ago_comes_back_after_a_third_of_a_lease(ledger):
+async def test_one_that_lapsed_long_ago_comes_back_after_half_a_lease(ledger):
     await claimed(ledger)
     await change(ledger, batches, leased_until=LONG_AGO)
     steady = Steady()
     reaper = Reaper(ledger, TYPES, steady)
-    assert await reaper.look() == []
-    steady.time += ledger.lease.total_seconds() / 3 + 0.1
-    assert [one.free for one in await reaper.look()] == [1]
+    assert await looks(reaper, steady, 4) == []
+    assert [one.free for one in await looks(reaper, steady, 1)] == [1]
+
+
+async def test_clocks_two_leases_apart_take_nothing_from_an_owner_whose_renewal_is_late(ledger):
+    """The owner renews every two looks; two of its renewals come a whole look later."""
+    batch, _ = await claimed(ledger)
+    steady = Steady()
+    reaper = Reaper(ledger, TYPES, steady)
+    ahead = now() + ledger.lease * 2
+    for late in (0, 0, 1, 0, 1):
+        with told_by(lambda: ahead):
+            assert await looks(reaper, steady, 2 + late) == []
+        await renew(ledger, [batch])
+
+
+async def test_a_worker_without_the_file_of_a_type_leaves_its_batches_to_others(ledger):
+    batch, [one] = await claimed(ledger)
+    await Recorder(ledger).begin(begin(one, batch))
+    await change(ledger, batches, leased_until=LONG_AGO)
+    steady, knowing = Steady(), Steady()
+    assert await looks(Reaper(ledger, {}, steady), steady, 20) == []
+    assert [row.state for row in await rows(ledger)] == ["sending"]
+    assert [one.in_doubt for one in await looks(Reaper(ledger, TYPES, knowing), knowing, 5)] == [1]
 
 
 async def test_renewing_and_recording_at_once_never_deadlock(ledger):

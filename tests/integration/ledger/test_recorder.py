@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from ledgers import attempt_rows, change, claimed, rows, run_sql
+from ledgers import NOTE, attempt_rows, change, claimed, lost, rows, run_sql
 
+from waypost import Doubt
 from waypost.clock import now
 from waypost.ledger import NotRecorded
 from waypost.ledger.recorder import Begin, Finish, Recorder
@@ -143,23 +144,47 @@ async def test_what_the_ledger_can_never_take_fails_alone(ledger):
     assert (type(odd), good) == (NotRecorded, True)
 
 
-async def test_a_commit_whose_answer_was_lost_is_not_made_twice(ledger, monkeypatch):
-    """The connection dies after the commit: the write is repeated and must change nothing more."""
+@pytest.fixture
+def losing_an_answer(ledger, monkeypatch):
+    """The connection dies after the next commit: the write is repeated. In between, `meanwhile` is done."""
+
+    def lose(meanwhile=None):
+        write, failed = ledger.write, []
+
+        async def losing(work):
+            answer = await write(work)
+            if not failed:
+                failed.append(answer)
+                monkeypatch.setattr(ledger, "write", write)
+                if meanwhile:
+                    await meanwhile()
+                raise ConnectionResetError
+            return answer
+
+        monkeypatch.setattr(ledger, "write", losing)
+        return failed
+
+    return lose
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_made_twice(ledger, losing_an_answer):
     batch, [one] = await claimed(ledger)
-    write, failed = ledger.write, []
-
-    async def losing_answers(work):
-        answer = await write(work)
-        if not failed:
-            failed.append(answer)
-            raise ConnectionResetError
-        return answer
-
-    monkeypatch.setattr(ledger, "write", losing_answers)
+    failed = losing_an_answer()
     assert await Recorder(ledger).begin(begin(one, batch)) == 1
     [attempt] = await attempt_rows(ledger)
     [row] = await rows(ledger)
     assert (len(failed), attempt.number, row.tries) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("doubt", Doubt)
+async def test_an_attempt_whose_batch_was_taken_back_before_it_is_repeated_is_not_made(
+    ledger, losing_an_answer, doubt
+):
+    batch, [one] = await claimed(ledger)
+    losing_an_answer(lambda: lost(ledger, {"note": replace(NOTE, when_in_doubt=doubt)}))
+    assert await Recorder(ledger).begin(begin(one, batch)) == 0
+    [attempt] = await attempt_rows(ledger)
+    assert (attempt.verdict, len(await rows(ledger))) == ("unknown", 1)
 
 
 async def test_what_is_recorded_is_found_by_its_key_however_large_its_batch(ledger):

@@ -198,9 +198,8 @@ async def test_times_come_back_in_utc(ledger):
     assert row.accepted_at.utcoffset().total_seconds() == 0
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_connections_lost_while_they_lay_in_the_pool_are_not_noticed(ledger):
-    if not ledger.is_postgres:
-        return  # a file has no connections to lose
     one = sa.text("SELECT 1")
     await asyncio.gather(*(ledger.read(lambda connection: connection.execute(one)) for _ in range(4)))
     others = "datname = current_database() AND pid <> pg_backend_pid()"
@@ -210,9 +209,8 @@ async def test_connections_lost_while_they_lay_in_the_pool_are_not_noticed(ledge
         assert await ledger.write(lambda connection: connection.scalar(sa.text("SELECT 7"))) == 7
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_one_of_two_that_block_each_other_is_done_over(ledger):
-    if not ledger.is_postgres:
-        return  # its one writer waits for nobody
     await accepted(ledger, 2)
 
     def both(first, second):
