@@ -26,10 +26,11 @@ from waypost.beside import Beside
 from waypost.channels import Channel, ChannelUnavailable, Untried
 from waypost.clock import now
 from waypost.finding import Finding
-from waypost.ledger import Ledger, LedgerBehind, claims, open_ledger, reading
+from waypost.ledger import Ledger, LedgerBehind, claims, open_ledger, reading, suspects
 from waypost.ledger.claims import Lane
 from waypost.ledger.holds import Hold, held_types
 from waypost.ledger.reach import LedgerUnreachable
+from waypost.ledger.suspects import Suspect
 from waypost.mail.dkim_keys import KeyUnusable
 from waypost.providers import providers
 from waypost.routes import steps
@@ -92,6 +93,7 @@ async def _ledger(settings: Settings) -> list[Finding]:
         held = await held_types(ledger)
         overdue = await _overdue(ledger)
         lost = await reading.lapsed(ledger, now() - TAKEN_BACK)
+        suspected = await suspects.suspects(ledger)
     except LedgerUnreachable as error:
         return [Finding("ledger", ok=False, found=error.found, advice=error.advice)]
     except LedgerBehind as error:
@@ -104,7 +106,7 @@ async def _ledger(settings: Settings) -> list[Finding]:
         await ledger.close()
     kind = "PostgreSQL" if ledger.is_postgres else "SQLite"
     found = Finding("ledger", ok=True, found=f"{kind}, {waiting} notifications not yet ended")
-    return [found, *_held(held), *_late(overdue), *_lost(lost)]
+    return [found, *_held(held), *_late(overdue), *_lost(lost), *_suspected(*suspected)]
 
 
 async def _overdue(ledger: Ledger) -> list[Lane]:
@@ -137,6 +139,18 @@ def _lost(lost: Mapping[str, datetime]) -> list[Finding]:
     )
     found = f"in the hands of who gives no sign of life, and nobody takes it back: {told}"
     return [Finding("lost work", ok=False, found=found, advice=advice)]
+
+
+def _suspected(count: int, worst: Sequence[Suspect]) -> list[Finding]:
+    if not count:
+        return []
+    told = "; ".join(f"{one.type} {one.id}: {one.reason or 'in the hands of a run'}" for one in worst)
+    more = f"; and {count - len(worst)} more" if count > len(worst) else ""
+    advice = (
+        "`waypost explain ID` and the workers' logs tell how its runs ended; correct what they name, or "
+        "withdraw the notification with `waypost cancel ID`"
+    )
+    return [Finding("suspects", ok=False, found=f"runs end before they come to {told}{more}", advice=advice)]
 
 
 def _held(held: Sequence[Hold]) -> list[Finding]:

@@ -26,6 +26,7 @@ from waypost.ledger.notices import watching
 from waypost.notification_type import NotificationType
 from waypost.priority import Priority, room
 from waypost.process import either
+from waypost.suspicion import together
 
 LOOK_SECONDS = 5.0  # how long to sleep at most: notices can be lost, and clocks differ a little
 SHORTEST_SECONDS = 0.02
@@ -235,7 +236,7 @@ class Dispatcher:
         return await claims.reserve(self.ledger, lane.type, lane.priority, most)
 
     def _claimed(self, claim: Claim) -> Flight:
-        most = self.types[claim.type].batch_size
+        most = together(claim.suspicion, self.types[claim.type].batch_size)
         flight = self._flights[claim.id] = Flight(claim, claim.size, most)
         self.leases.hold(claim.id)
         return flight

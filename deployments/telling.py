@@ -62,6 +62,8 @@ async def _correct(runs: PrefectRuns, one: Untold) -> None:
             await runs.again(run)
         case Ending.LOST if run:
             await runs.crashed(run, "Its worker was lost. What it had not sent goes out with another run.")
+        case Ending.FAILED if run:
+            await runs.crashed(run, f"It failed ({one.summary}), and its worker ended before it could say so")
         case Ending.DONE if run:
             await runs.completed(run, f"{one.summary}; its worker ended before it could say so", one.ended_at)
         case _:

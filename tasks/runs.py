@@ -10,11 +10,19 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
+import httpx
 from prefect import Task, get_run_logger
+from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
+
+from waypost import Batch
+from waypost.ledger import NotRecorded
+from waypost.ledger.engine import passes
+from waypost.ledger.reaper import give_back
+from waypost.runtime import Runtime
 
 _alone: ContextVar[bool] = ContextVar("without_prefect", default=False)
 
@@ -35,10 +43,33 @@ def alone() -> bool:
 
 
 async def step(task: Task[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Take one step of a flow: as a task of its run, with `options` such as its name, or as it is."""
-    if alone():
-        return await task.fn(*arguments)
-    return await (task.with_options(**options) if options else task)(*arguments)
+    """Take one step of a flow: as a task of its run, with `options` such as its name, or as it is. When it
+    fails, the notifications of its batch, which is the first of `arguments`, are free at once."""
+    try:
+        if alone():
+            return await task.fn(*arguments)
+        return await (task.with_options(**options) if options else task)(*arguments)
+    except Exception as error:
+        if isinstance(arguments[0], Batch) and not _passes(error):
+            await _give_back(cast(Batch[Any], arguments[0]), type(error).__name__)
+        raise
+
+
+def _passes(error: Exception) -> bool:
+    """Whether no notification can be blamed: the ledger or Prefect did not do its part. Then the batch is
+    taken back when its lease has lapsed."""
+    return passes(error) or isinstance(error, (NotRecorded, httpx.HTTPError, PrefectException))
+
+
+async def _give_back(batch: Batch[Any], kind: str) -> None:
+    try:
+        await give_back((await Runtime.current()).ledger, batch.id, batch.type, kind)
+    except Exception as error:
+        run_logger().warning(
+            "batch %s is free once its lease has lapsed: the ledger did not take it back (%s)",
+            batch.id,
+            type(error).__name__,
+        )
 
 
 def run_logger() -> Any:

@@ -157,7 +157,7 @@ async def lost(ledger: Ledger, types: Mapping[str, NotificationType] | None = No
     """Let every lease lapse and a reaper take back what it held."""
     await change(ledger, batches, leased_until=LONG_AGO)
     found = [
-        await reclaim(ledger, Lapsed(row.id, LONG_AGO), types or {"note": NOTE})
+        await reclaim(ledger, Lapsed(row.id, LONG_AGO), types or {"note": NOTE, "digest": DIGEST})
         for row in await rows(ledger, batches)
     ]
     return [one for one in found if one]

@@ -24,9 +24,27 @@ TERMINAL = frozenset({State.SENT, State.SUPPRESSED, State.EXPIRED, State.FAILED,
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.ACCEPTED: frozenset(
-        {State.CLAIMED, State.HELD, State.SUPPRESSED, State.EXPIRED, State.FAILED, State.CANCELLED}
+        {
+            State.CLAIMED,
+            State.HELD,
+            State.SENT,  # like every state that a doubt leads to: the answer came late
+            State.SUPPRESSED,
+            State.EXPIRED,
+            State.FAILED,
+            State.CANCELLED,
+        }
     ),
-    State.HELD: frozenset({State.ACCEPTED, State.CLAIMED, State.EXPIRED, State.CANCELLED}),
+    State.HELD: frozenset(
+        {
+            State.ACCEPTED,
+            State.CLAIMED,
+            State.DEFERRED,
+            State.SENT,
+            State.EXPIRED,
+            State.FAILED,
+            State.CANCELLED,
+        }
+    ),
     State.CLAIMED: frozenset(
         {
             State.SENDING,
@@ -52,12 +70,22 @@ TRANSITIONS: dict[State, frozenset[State]] = {
             State.FAILED,
         }
     ),
-    State.DEFERRED: frozenset({State.CLAIMED, State.ACCEPTED, State.EXPIRED, State.FAILED, State.CANCELLED}),
+    State.DEFERRED: frozenset(
+        {
+            State.CLAIMED,
+            State.ACCEPTED,
+            State.DEFERRED,
+            State.SENT,
+            State.EXPIRED,
+            State.FAILED,
+            State.CANCELLED,
+        }
+    ),
     State.SENT: frozenset(),
     State.SUPPRESSED: frozenset(),
-    # A person may try these again, and the items of a digest go with it; nothing else moves them.
-    State.EXPIRED: frozenset({State.ACCEPTED, State.CLAIMED}),
-    State.FAILED: frozenset({State.ACCEPTED, State.CLAIMED}),
+    # A person may try these again, and the items of a digest go with it. A late answer makes them sent.
+    State.EXPIRED: frozenset({State.ACCEPTED, State.CLAIMED, State.SENT}),
+    State.FAILED: frozenset({State.ACCEPTED, State.CLAIMED, State.SENT}),
     State.CANCELLED: frozenset({State.ACCEPTED, State.CLAIMED}),
 }
 

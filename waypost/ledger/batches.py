@@ -41,6 +41,7 @@ class Ending(StrEnum):
 
     DONE = "done"  # its run accounted for everything
     LOST = "lost"  # its run stopped giving signs of life; what was left went on to others
+    FAILED = "failed"  # its run failed, and its process lived; what was left went on to others
     DIRECT = "direct"  # done by a worker without Prefect, which did not answer
 
 
@@ -144,9 +145,11 @@ async def end(
 
     def work(connection: sa.Connection) -> bool:
         if (unused := announced(connection, flow_run_id)) is not None:
-            close(connection, unused, ending)
-        if close(connection, id, ending, summary) is None:
+            mark_ended(connection, unused, ending, "")
+            free_claimed(connection, unused)
+        if mark_ended(connection, id, ending, summary) is None:
             return False
+        free_claimed(connection, id)
         # Looked for after the others are freed: an attempt that begins in between is seen.
         left = sa.select(notifications.c.id).where(notifications.c.batch_id == id, IN_HAND)
         if connection.execute(left.limit(1)).first() is not None:
@@ -163,34 +166,32 @@ class _StillSending(Exception):
     """Undoes the end of a batch."""
 
 
-def close(
-    connection: sa.Connection,
-    id: UUID,
-    ending: Ending,
-    summary: str = "",
-    *conditions: sa.ColumnElement[bool],
-) -> tuple[sa.Row[Any], list[UUID]] | None:
-    """Mark the batch ended and free what is claimed in it. Answers its row and what was freed; None
-    when it had ended before or `conditions` do not hold.
+def mark_ended(
+    connection: sa.Connection, id: UUID, ending: Ending, summary: str, *conditions: sa.ColumnElement[bool]
+) -> sa.Row[Any] | None:
+    """Mark the batch ended; whoever calls this frees what is claimed in it. Answers its row; None when it
+    had ended before or `conditions` do not hold.
 
-    The batch is locked before its notifications, by everybody: so nobody deadlocks.
+    Every transaction locks a batch before its notifications, so that none deadlocks.
     """
-    ended = connection.execute(
+    announce_work(connection)  # there is a free slot
+    return connection.execute(
         sa.update(batches)
         .where(batches.c.id == id, batches.c.ended_at.is_(None), *conditions)
         .values(ended_at=now(), ending=ending, summary=summary)
         .returning(*batches.c)
     ).one_or_none()
-    if ended is None:
-        return None
+
+
+def free_claimed(connection: sa.Connection, id: UUID) -> list[UUID]:
+    """Free what is claimed in the batch, and not begun; answers which notifications."""
     freed = (
         sa.update(notifications)
         .where(notifications.c.batch_id == id, IN_HAND, notifications.c.state == State.CLAIMED)
         .values(state=State.ACCEPTED)
         .returning(notifications.c.id)
     )
-    announce_work(connection)  # there is a free slot
-    return ended, list(connection.scalars(freed))
+    return list(connection.scalars(freed))
 
 
 class Progress(NamedTuple):

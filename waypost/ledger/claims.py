@@ -31,6 +31,7 @@ from waypost.notification import Notification, Person
 from waypost.notification_type import BATCH_SIZE
 from waypost.priority import Priority
 from waypost.states import State
+from waypost.suspicion import together
 
 CLAIM_LIMIT = BATCH_SIZE
 logger = logging.getLogger("waypost.ledger")
@@ -47,13 +48,15 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A batch set aside for a run to come. attempt: which of its members' attempts this will be, from 1."""
+    """A batch set aside for a run to come. attempt: which of its members' attempts this will be, from 1.
+    suspicion: of ending their runs, which is the same of all."""
 
     id: UUID
     type: str
     priority: Priority
     size: int
     attempt: int
+    suspicion: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,8 @@ def _looks(types: tuple[str, ...], is_postgres: bool) -> sa.Select[Any]:
 
 
 async def reserve(ledger: Ledger, type: str, priority: Priority, limit: int = CLAIM_LIMIT) -> Claim | None:
-    """Claim what is due of a lane and in nobody's hands, the oldest first, and all of the same attempt;
-    None when there is nothing. What is past its deadline expires here.
+    """Claim what is due of a lane and free, the oldest first, all of the same attempt and equally suspect (a
+    suspicion makes batches smaller); None when there is nothing. What is past its deadline expires here.
     """
     while True:
         seen, claim = await ledger.write(
@@ -141,18 +144,19 @@ def _reserve(
         fresh = [row for row in fresh if damaged.countable(row.tries)]
     if not fresh:
         return len(rows), None
-    tries = fresh[0].tries
-    ids = [row.id for row in fresh if row.tries == tries]
+    first = fresh[0]
+    alike = [row.id for row in fresh if (row.tries, row.suspicion) == (first.tries, first.suspicion)]
+    ids = alike[: together(first.suspicion, limit)]
     batch = open_batch(connection, ledger, type, priority, len(ids))
     _claim(connection, ids, batch)
-    return len(rows), Claim(batch, type, priority, len(ids), tries + 1)
+    return len(rows), Claim(batch, type, priority, len(ids), first.tries + 1, first.suspicion)
 
 
 def _due(type: str, priority: str, moment: datetime) -> sa.Select[Any]:
     """What is due of a lane and nobody else is just claiming, the oldest first."""
     table = notifications
     return (
-        sa.select(table.c.id, table.c.tries, (table.c.expires_at <= moment).label("late"))
+        sa.select(table.c.id, table.c.tries, table.c.suspicion, (table.c.expires_at <= moment).label("late"))
         .where(
             table.c.type == type,
             table.c.priority == str(priority),
@@ -267,12 +271,13 @@ def _take_up(
 
 
 def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetime) -> None:
-    """Claim into `batch` what is due now in its lane, of the same attempt as its members."""
+    """Claim into `batch` what is due now in its lane, of the same attempt as its members and as suspect."""
     member = (
         sa.select(
             notifications.c.type,
             notifications.c.priority,
             notifications.c.tries,
+            notifications.c.suspicion,
             sa.select(batches.c.size).where(batches.c.id == batch).scalar_subquery().label("size"),
         )
         .where(notifications.c.batch_id == batch, IN_HAND)
@@ -281,9 +286,11 @@ def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetim
     like = connection.execute(member).one_or_none()
     if like is None:
         return
-    room = max(0, limit - like.size)
+    room = max(0, min(limit, together(like.suspicion, limit)) - like.size)
     due = _due(like.type, like.priority, moment).where(
-        notifications.c.tries == like.tries, notifications.c.expires_at > moment
+        notifications.c.tries == like.tries,
+        notifications.c.suspicion == like.suspicion,
+        notifications.c.expires_at > moment,
     )
     ids = [row.id for row in connection.execute(due.limit(room)).all()] if room else []
     if ids:

@@ -25,6 +25,7 @@ from waypost.ledger.notices import announce_work
 from waypost.ledger.search import Filter, in_state, looks
 from waypost.ledger.tables import events, notifications
 from waypost.states import TERMINAL, State
+from waypost.suspicion import ALONE
 
 AT_ONCE = 1000
 
@@ -142,6 +143,7 @@ async def retry(
             "due_at": moment,
             "expires_at": sa.case(until, value=notifications.c.type),
             "step": 0,
+            "suspicion": sa.case((notifications.c.suspicion > ALONE, ALONE), else_=notifications.c.suspicion),
         }
         moved = _move(connection, ids, state, values)
         if state in TERMINAL:

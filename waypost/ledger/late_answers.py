@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _BECOMES_SENT = (
     State.ACCEPTED, State.DEFERRED, State.CLAIMED, State.HELD, State.EXPIRED, State.FAILED
 )  # fmt: skip
-_BECOMES_OTHER = (State.ACCEPTED, State.DEFERRED, State.HELD)
+_BECOMES_OTHER = (State.DEFERRED, State.HELD)  # as the reaper left it
 
 
 def settle_doubts(
@@ -37,9 +37,9 @@ def settle_doubts(
     answers: by attempt, the columns of its row.
     """
     late = {
-        finish.attempt: finish
+        attempt: finish
         for finish in finishes
-        if finish.attempt in answers and answers[finish.attempt]["verdict"] != Verdict.UNKNOWN
+        if (attempt := finish.attempt) and (answer := answers.get(attempt)) and _is_known(answer)
     }
     settled: set[UUID] = set()
     for attempt, state in _in_doubt(connection, late).items():
@@ -73,6 +73,10 @@ def _in_doubt(connection: sa.Connection, late: Mapping[UUID, Finish]) -> dict[UU
         )
     )
     return dict(found.tuples().all())
+
+
+def _is_known(answer: Mapping[str, Any]) -> bool:
+    return answer["verdict"] != Verdict.UNKNOWN
 
 
 def _decision(decision: Decision) -> Decision:

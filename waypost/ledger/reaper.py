@@ -13,7 +13,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from waypost.clock import now
-from waypost.ledger.batches import RENEWALS, Ending, close, note_events
+from waypost.ledger import suspects
+from waypost.ledger.batches import RENEWALS, Ending, free_claimed, mark_ended, note_events
 from waypost.ledger.engine import Ledger
 from waypost.ledger.items import share_end
 from waypost.ledger.many import among
@@ -133,15 +134,31 @@ async def reclaim(ledger: Ledger, lapsed: Lapsed, types: Mapping[str, Notificati
     """
 
     def work(connection: sa.Connection) -> Reclaimed | None:
-        ended = close(connection, lapsed.id, Ending.LOST, "", batches.c.leased_until == lapsed.leased_until)
-        if ended is None:
+        unchanged = batches.c.leased_until == lapsed.leased_until
+        batch = mark_ended(connection, lapsed.id, Ending.LOST, "", unchanged)
+        if batch is None:
             return None
-        batch, freed = ended
-        note_events(connection, freed, "run lost", "nothing of it had been sent", lapsed.id)
+        if batch.taken_at is None:
+            freed = free_claimed(connection, lapsed.id)
+            note_events(connection, freed, "run lost", suspects.NOTHING_SENT, lapsed.id)
+        else:
+            freed = suspects.died(connection, lapsed.id, types[batch.type])
         between, doubted = _take_back(connection, lapsed.id, types[batch.type])
         return Reclaimed(lapsed.id, batch.type, len(freed) + between, doubted)
 
     return await ledger.write(work)
+
+
+async def give_back(ledger: Ledger, batch: UUID, type: NotificationType, kind: str) -> None:
+    """End a batch whose run has failed, in this process, and free its work. Does nothing when the batch has
+    ended. kind: of the error, for people."""
+
+    def work(connection: sa.Connection) -> None:
+        if (ended := mark_ended(connection, batch, Ending.FAILED, kind)) is not None:
+            suspects.failed(connection, batch, type, ended.size, kind)
+            _take_back(connection, batch, type)
+
+    await ledger.write(work)
 
 
 async def free_stranded(ledger: Ledger, batch: UUID, type: NotificationType) -> None:

@@ -143,7 +143,7 @@ def _write_begins(connection: sa.Connection, begins: Sequence[Begin], again: boo
                 among(notifications.c.id, [begin.notification_id for begin in members]),
                 in_hand_of(batch),
             )
-            .values(state=State.SENDING, step=step, tries=notifications.c.tries + 1)
+            .values(state=State.SENDING, step=step, tries=notifications.c.tries + 1, suspicion=0)
             .returning(notifications.c.id, notifications.c.tries)
         )
         numbers |= {row.id: row.tries for row in connection.execute(update)}
@@ -222,6 +222,7 @@ def _move(connection: sa.Connection, state: State, members: list[Finish]) -> set
             "state": state,
             "reason": reason,
             "step": step,
+            "suspicion": 0,
             "finished_at": group[0].finished_at if state in TERMINAL else None,
         }
         if due is not None:

@@ -64,6 +64,8 @@ _TROUBLE_SQL = sa.text("state IN ('deferred', 'held', 'suppressed', 'expired', '
 _ENDED_SQL = sa.text("state IN ('sent', 'suppressed', 'expired', 'failed', 'cancelled')")
 ENDED: sa.ColumnElement[bool] = sa.literal_column(_ENDED_SQL.text)
 TROUBLE: sa.ColumnElement[bool] = sa.literal_column(_TROUBLE_SQL.text)
+_SUSPECTED_SQL = sa.text("suspicion > 0 AND state IN ('accepted', 'deferred', 'claimed', 'sending')")
+SUSPECTED: sa.ColumnElement[bool] = sa.literal_column(_SUSPECTED_SQL.text)
 
 
 def _partial(name: str, *columns: str, where: Any) -> sa.Index:
@@ -94,6 +96,8 @@ notifications = sa.Table(
     sa.Column("step", sa.Integer, nullable=False, server_default="0"),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("in_doubt", sa.Integer, nullable=False, server_default="0"),
+    # Of ending its runs before they come to it; see suspicion.py.
+    sa.Column("suspicion", sa.SmallInteger, nullable=False, server_default="0"),
     # The digest that carries it; from then on it shares that notification's end.
     sa.Column("digest_id", Id, sa.ForeignKey("notifications.id")),
     # The application whose API key it came with; none for what came another way.
@@ -112,6 +116,7 @@ notifications = sa.Table(
     _partial("ix_notifications_held", "type", "recipient_key", where=_HELD_SQL),
     _partial("ix_notifications_for_digest", "expires_at", where=_FOR_DIGEST_SQL),
     _partial("ix_notifications_trouble", "state", "id", where=_TROUBLE_SQL),
+    _partial("ix_notifications_suspected", "suspicion", where=_SUSPECTED_SQL),
     _partial("ix_notifications_digest_id", "digest_id", where=sa.text("digest_id IS NOT NULL")),
     _partial("ix_notifications_client", "client", "id", where=sa.text("client IS NOT NULL")),
     _partial(

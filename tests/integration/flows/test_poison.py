@@ -1,0 +1,118 @@
+"""A step that fails over one notification: its run gives the batch back, and its neighbours go out."""
+
+import asyncio
+from contextlib import suppress
+from uuid import UUID
+
+import pytest
+from ledgers import LONG_AGO, Note, NoteRequest, change, rows
+from noteflow import TYPE
+from prefect import flow, task
+from prefect.exceptions import PrefectException
+
+from deployments.checkup import examine
+from tasks import deliver, fallback, lookup, render, report
+from tasks.runs import step, without_prefect
+from waypost import Recipient, Report
+from waypost.ledger import NotRecorded, claims, intake
+from waypost.ledger.tables import batches
+from waypost.ledger.timeline import explain
+from waypost.priority import Priority
+
+pytestmark = pytest.mark.anyio
+
+
+class Weighing:
+    """A step of the type's own, which fails over what is too heavy."""
+
+    error = RecursionError("too deep: ada@a.example")
+
+
+@task(name="weigh")
+async def _weigh(notifications):
+    if any(one.data["text"] == "heavy" for one in notifications):
+        raise Weighing.error
+    return notifications
+
+
+@flow(name="note")
+async def weighed(batch: UUID) -> Report:
+    notifications = await step(_weigh, await lookup(TYPE, batch=batch))
+    outcomes = await fallback(await deliver(await render(notifications)))
+    return await report(outcomes)
+
+
+@pytest.fixture
+async def asked(bench):
+    """Eight that are light, and a heavy one among them."""
+    texts = ["light"] * 4 + ["heavy"] + ["light"] * 4
+    requests = [
+        NoteRequest(recipient=Recipient(id=f"r{n}", email=f"r{n}@a.example"), data=Note(text=text))
+        for n, text in enumerate(texts)
+    ]
+    return await intake.accept(bench.runtime.ledger, TYPE, requests)
+
+
+async def run_once(ledger, alone=False):
+    """A run of what is due, as a worker has it; the error it ends with."""
+    claim = await claims.reserve(ledger, "note", Priority.NORMAL)
+    try:
+        if alone:
+            with without_prefect():
+                await weighed.fn(batch=claim.id)
+        else:
+            await weighed(batch=claim.id)
+    except Exception as error:
+        return error
+
+
+async def ended(ledger):
+    return sorted(row.state for row in await rows(ledger) if row.state in ("sent", "failed"))
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["with Prefect", "without Prefect"])
+async def test_the_one_it_fails_over_fails_alone_and_the_others_are_sent(bench, asked, alone):
+    ledger, errors = bench.runtime.ledger, []
+    while len(await ended(ledger)) < len(asked):
+        await change(ledger, due_at=LONG_AGO)
+        errors.append(await run_once(ledger, alone))
+        assert len(errors) < 20
+    assert await ended(ledger) == ["failed"] + ["sent"] * 8
+    assert len(bench.primary.sent) == 8
+    [failed] = [row for row in await rows(ledger) if row.state == "failed"]
+    assert "3 runs failed (RecursionError)" in failed.reason
+    assert {type(error) for error in errors if error} == {RecursionError}
+    assert "ada@a.example" not in str([row.summary for row in await rows(ledger, batches)])
+
+
+@pytest.mark.parametrize(
+    "error", [NotRecorded("away"), ConnectionRefusedError(), PrefectException(), asyncio.CancelledError()]
+)
+async def test_an_error_that_no_notification_can_be_blamed_for_waits_for_its_lease(
+    bench, asked, monkeypatch, error
+):
+    monkeypatch.setattr(Weighing, "error", error)
+    with suppress(asyncio.CancelledError):
+        assert await run_once(bench.runtime.ledger, alone=True) is error
+    found = await rows(bench.runtime.ledger)
+    assert {(row.state, row.suspicion) for row in found} == {("claimed", 0)}
+
+
+async def test_doctor_and_explain_name_the_suspects(bench, asked):
+    ledger = bench.runtime.ledger
+
+    async def suspects():
+        return [found for found in await examine(bench.runtime.settings) if found.what == "suspects"]
+
+    assert await suspects() == []
+    heavy = asked[4].id
+    while not (found := await explain(ledger, heavy)).reason.endswith("goes out again alone"):
+        await change(ledger, due_at=LONG_AGO)
+        await run_once(ledger)
+    [told] = await suspects()
+    assert not told.ok
+    assert f"note {heavy}: its run failed (RecursionError); it goes out again alone" in told.found
+    assert "waypost explain" in told.advice
+    assert {line.detail.partition(";")[0] for line in found.timeline if line.what == "run failed"} == {
+        "its run failed (RecursionError)"
+    }
