@@ -104,7 +104,7 @@ async def _send(server: Running, ledger: Ledger, requests: Sequence[dict[str, ob
     lines = [orjson.dumps(request) for request in requests]
     async with asyncio.timeout(SETTLES_WITHIN):
         sent = await submission.submit(ledger, find(TYPE.name), lines)
-        async for _ in submission.watch(ledger, sent, every=0.1):
+        async for _ in submission.watch(ledger, sent, "waypost", every=0.1):
             pass
     return sent
 

@@ -35,9 +35,6 @@ def _last_written(paths: Sequence[Path]) -> datetime:
 def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[str, datetime]) -> Finding:
     """Whether somebody takes the pool's runs. workers: those that ever did. written: when the files were
     that they read once, when they start."""
-    if pool.is_paused:
-        advice = f"resume it in the Prefect UI, or with `prefect work-pool resume {pool.name}`"
-        return Finding("worker", ok=False, found=f"the work pool {pool.name} is paused", advice=advice)
     if pool.is_push_pool or pool.is_managed_pool:
         return Finding("worker", ok=True, found=f"Prefect itself runs what is in {pool.name}")
     resident = pool.type == ResidentWorker.type
@@ -48,7 +45,7 @@ def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[s
             if resident
             else f"start one with `prefect worker start --pool {pool.name}`"
         )
-        found = f"none takes runs from {pool.name}, a pool of type {pool.type}{_last(workers)}"
+        found = f"none takes runs from {pool.name}, a pool of type {pool.type}{last_seen(workers)}"
         return Finding("worker", ok=False, found=found, advice=advice)
     for one in online:
         if newer := newer_than(one.created, written):
@@ -75,7 +72,7 @@ def _seen(worker: Worker) -> str:
     return f"{worker.name}, last seen {ago:.0f} s ago"
 
 
-def _last(workers: Sequence[Worker]) -> str:
+def last_seen(workers: Sequence[Worker]) -> str:
     """The one that was there last, if one was today: a worker that is killed says no farewell."""
     known = [(one.last_heartbeat_time, _seen(one)) for one in workers if one.last_heartbeat_time]
     at, seen = max(known, default=(None, ""))

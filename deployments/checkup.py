@@ -18,6 +18,7 @@ from deployments import presence, registry
 from deployments.api import WrongApi, api_url, check
 from deployments.attendance import dispatcher_finding, worker_finding, written_at
 from deployments.gateway_checkup import examine_gateway
+from deployments.pauses import lane_findings, stopped
 from deployments.registry import Registered, registered
 from deployments.runs import ANSWERS_WITHIN
 from deployments.worker import ResidentWorker
@@ -223,9 +224,11 @@ async def _pool(client: PrefectClient, name: str, templates: Path) -> list[Findi
         return [Finding("worker", ok=False, found=found, advice="run `waypost deploy`")]
     workers = await client.read_workers_for_work_pool(name)
     written = written_at(templates)
+    lanes = lane_findings(stopped(pool, await client.read_work_queues(work_pool_name=name)))
     if pool.type == ResidentWorker.type:
-        return [worker_finding(pool, workers, written)]
+        return [*lanes, worker_finding(pool, workers, written)]
     return [
+        *lanes,
         worker_finding(pool, workers, {}),  # it reads the types anew for each run
         dispatcher_finding(pool, await presence.seen(client, name), written),
     ]

@@ -31,6 +31,7 @@ from prefect.states import Completed, Crashed, Pending, Scheduled, to_state_crea
 
 from deployments import registry
 from deployments.outage import Outage
+from deployments.pauses import Notices, look
 from deployments.provider_blocks import ProviderBlocks
 from deployments.registry import find
 from waypost.ledger.claims import Claim
@@ -239,6 +240,11 @@ class PrefectRuns:
         """Take up the providers that are kept as blocks, as they are now."""
         async with self._asking() as client:
             await blocks.look(client)
+
+    async def look_at_lanes(self, notices: Notices) -> None:
+        """Tell `notices` which lanes are stopped in Prefect."""
+        async with self._asking() as client:
+            notices.tell(await look(client, self._work_pool))
 
     async def probe(self) -> None:
         """Ask whether it answers."""

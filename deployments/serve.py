@@ -21,6 +21,7 @@ from deployments.dispatcher import Dispatcher, Worker
 from deployments.farewell import flush_prefect
 from deployments.listening import Listening
 from deployments.outage import Outage
+from deployments.pauses import Notices
 from deployments.provider_blocks import ProviderBlocks
 from deployments.registry import registered
 from deployments.runs import ANSWERS_WITHIN, SOON, PrefectAway, PrefectRuns, Taker
@@ -158,6 +159,10 @@ async def _dispatching(
             asyncio.create_task(_every(EXPIRY_SECONDS, lambda: digests.expire(ledger), stop)),
             asyncio.create_task(_every(HEARTBEAT_SECONDS, lambda: runs.look_at_blocks(blocks), stop)),
         ]
+        if taker is None:  # a resident worker sees them with its heartbeat
+            notices = Notices()
+            look_at_lanes = lambda: runs.look_at_lanes(notices)  # noqa: E731
+            tasks.append(asyncio.create_task(_every(HEARTBEAT_SECONDS, look_at_lanes, stop)))
         if (days := runtime.settings.retention_days) is not None:
             prune = lambda: retention.prune(ledger, days)  # noqa: E731
             tasks.append(asyncio.create_task(_every(RETENTION_SECONDS, prune, stop)))

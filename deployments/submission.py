@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from deployments.api import prefect_answers
+from deployments.hindrance import Hindrance
 from deployments.registry import Registered
 from waypost import acceptable
 from waypost.ids import new_id
@@ -25,16 +24,6 @@ from waypost.states import TERMINAL, State
 
 # A notification in one of these has ended, or waits for something that is not a run.
 SETTLED = frozenset({*TERMINAL, State.DEFERRED, State.HELD})
-STUCK_AFTER = 15.0
-SAFE = "What was accepted is safe in the ledger"
-NOBODY = (
-    f"no worker takes it up. {SAFE}, and goes out when a worker runs: "
-    "start `waypost up` or `waypost worker`; `waypost doctor` tells more"
-)
-AWAY = (
-    f"the Prefect API does not answer, so that nothing is started. {SAFE}, and goes out once it answers: "
-    "start `waypost up`, or the server that PREFECT_API_URL names; `waypost doctor` tells more"
-)
 BOM = b"\xef\xbb\xbf"
 
 
@@ -64,7 +53,6 @@ class Submission:
     reasons: dict[str, int] = field(default_factory=dict[str, int])
     trouble: str = ""
     held: bool = False
-    moved_at: float = field(default_factory=time.monotonic)
 
     @property
     def settled(self) -> int:
@@ -171,41 +159,21 @@ def _count(sent: Submission, numbers: list[int], receipts: list[Receipt]) -> Non
                 sent.states[receipt.state or State.ACCEPTED] += 1
 
 
-async def watch(ledger: Ledger, sent: Submission, every: float = 0.3) -> AsyncGenerator[int]:
+async def watch(ledger: Ledger, sent: Submission, work_pool: str, every: float = 0.3) -> AsyncGenerator[int]:
     """Look at the ledger until all that was accepted has settled, or `trouble` says why it does not go on;
     yields how many have settled."""
-    sent.moved_at = time.monotonic()
+    hindrance = Hindrance(ledger, work_pool, sent.type, sent.intakes)
     while not sent.trouble:
         before = sent.states
         sent.states = await reading.totals(ledger, sent.intakes)
         if before != sent.states:
-            sent.moved_at = time.monotonic()
+            hindrance.moved()
         yield sent.settled
         if sent.settled + await reading.not_yet_due(ledger, sent.intakes) >= sent.accepted:
             break
-        sent.trouble = await _hindrance(ledger, sent)
+        sent.trouble = await hindrance.find()
         await asyncio.sleep(every)
     sent.states = await reading.totals(ledger, sent.intakes)
     sent.reasons = await reading.reasons(ledger, sent.intakes)
     sent.runs = [str(run) for run in await reading.runs_of(ledger, sent.intakes)]
-
-
-async def _hindrance(ledger: Ledger, sent: Submission) -> str:
-    """Why it does not go on, and what to do; empty while it may."""
-    for held in await holds.held_types(ledger):
-        if held.type == sent.type:
-            sent.held, why = True, held.reason or "no reason given"
-            return f"{sent.type} is held ({why}). {SAFE}, and `waypost release {sent.type}` lets it go out"
-    if not seems_stuck(sent):
-        return ""
-    if not await prefect_answers():
-        return AWAY
-    if not await reading.in_hand(ledger, sent.type):
-        return NOBODY
-    sent.moved_at = time.monotonic()  # somebody is at it: look again later
-    return ""
-
-
-def seems_stuck(sent: Submission) -> bool:
-    """Nothing has moved for a while."""
-    return time.monotonic() - sent.moved_at > STUCK_AFTER
+    sent.held = any(held.type == sent.type for held in await holds.held_types(ledger))

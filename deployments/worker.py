@@ -46,6 +46,7 @@ from prefect.workers.base import (
     BaseWorkerResult,
 )
 
+from deployments.pauses import Notices, stopped
 from waypost.batch import emptied_after_the_run
 from waypost.clock import now
 from waypost.ledger import batches
@@ -105,6 +106,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         self._runs: dict[UUID, InHand] = {}
         self._flows: dict[UUID, Flow[..., Any]] = {}
         self._free_queues: set[str] = set()
+        self._notices = Notices()
         self._ledger_away = False
         self._asked = 0.0
         self._cancelling: dict[UUID, asyncio.Task[None]] = {}
@@ -148,6 +150,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             await super().sync_with_backend()
             queues = await self.client.read_work_queues(work_pool_name=self._pool)
+        self._notices.tell(stopped(self.work_pool, queues))
         self._free_queues = {
             queue.name for queue in queues if not queue.is_paused and queue.concurrency_limit is None
         }

@@ -158,6 +158,26 @@ def test_thirty_triggers_at_once_all_arrive_and_prefect_never_says_503(up):
     assert not re.search(r"\b503 Service|status code 503", (up.home / "up.log").read_text())
 
 
+def test_a_paused_queue_is_named_by_the_commands_about_what_waits_for_it(up):
+    queue = f"{up.here.api}/work_pools/waypost/queues/normal"
+    httpx.patch(queue, json={"is_paused": True}, timeout=30).raise_for_status()
+    try:
+        done, summary = up.send("order-confirmation", order("Q-1"))
+        listed = up.run("list", "--state", "claimed", "--json")
+        [waiting] = json.loads(listed.stdout)["notifications"]
+        explained = json.loads(up.run("explain", waiting["id"], "--json").stdout)
+        ill = json.loads(up.run("doctor", "--json").stdout)
+    finally:
+        httpx.patch(queue, json={"is_paused": False}, timeout=30).raise_for_status()
+    why = "the work queue normal of the pool waypost is paused in Prefect"
+    assert done.returncode == 1
+    assert summary["trouble"].startswith(why)
+    assert why in listed.stderr
+    assert explained["stopped"].startswith(why)
+    assert [finding["found"] for finding in ill if not finding["ok"]] == [why]
+    eventually(lambda: up.mails("rQ-1@a.example"))
+
+
 def test_doctor_is_content_and_says_what_is_wrong_where_nothing_runs(up, tmp_path):
     well = up.run("doctor", "--json")
     assert well.returncode == 0, well.stdout

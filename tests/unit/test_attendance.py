@@ -36,7 +36,6 @@ def seen(seconds, **more):
     [
         (pool(), [], "start `waypost worker` (or `waypost up`)"),
         (pool("process"), [], "start one with `prefect worker start --pool pool`"),
-        (pool(is_paused=True), [worker()], "prefect work-pool resume pool"),
         (pool(), [worker(now() - HOUR)], "start it again"),
         (pool(), [worker()], ""),
         (pool("ecs:push"), [], ""),

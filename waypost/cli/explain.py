@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from waypost import place
 from waypost.cli.console import AsJson, columns, err, out, plain, print_json
+from waypost.cli.stopped import stopped_lanes, waits_for_a_run
 from waypost.ledger import checked
 from waypost.ledger.readable import Moment
 from waypost.ledger.timeline import Explanation, Happening
@@ -29,10 +30,13 @@ def explain(
         err.print(f"[red]there is no notification {id} in this ledger")
         raise typer.Exit(1)
     ui = place.ui(settings)
+    waits = waits_for_a_run(found.state, found.due_at)
+    stopped = stopped_lanes(settings).get(found.priority, "") if waits else ""
     if as_json:
-        print_json({**_fields(found), "timeline": [_line(one, ui) for one in found.timeline]})
+        told = {"stopped": stopped, "timeline": [_line(one, ui) for one in found.timeline]}
+        print_json({**_fields(found), **told})
     else:
-        _tell(found, ui)
+        _tell(found, ui, stopped)
 
 
 async def _read(settings: Settings, id: UUID) -> Explanation | None:
@@ -60,7 +64,7 @@ def _url(one: Happening, ui: str | None) -> str | None:
     return f"{ui}/runs/flow-run/{one.run}" if ui and isinstance(one.run, UUID) else None
 
 
-def _tell(found: Explanation, ui: str | None) -> None:
+def _tell(found: Explanation, ui: str | None, stopped: str) -> None:
     facts: list[tuple[str, object]] = [
         ("id", found.id),
         ("type", f"{found.type}  ({found.priority})"),
@@ -74,6 +78,8 @@ def _tell(found: Explanation, ui: str | None) -> None:
         facts.append(("digest", found.digest_id))
     if found.held_since:
         facts.append(("held", f"its type, since {plain(found.held_since)} UTC: {found.held_because or '-'}"))
+    if stopped:
+        facts.append(("waits", stopped))
     for name, value in facts:
         out.print(f"[bold]{name:<10}[/] {escape(plain(value))}", soft_wrap=True)
     out.print()

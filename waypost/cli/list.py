@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
 import typer
+from rich.markup import escape
 
 from waypost.cli import filters
 from waypost.cli.console import AsJson, columns, err, print_json
+from waypost.cli.stopped import stopped_lanes, waits_for_a_run
 from waypost.ledger import checked
 from waypost.ledger.search import Entry, Filter, Page, find
 from waypost.settings import Settings
+
+WAITS_LONG = timedelta(seconds=10)  # so that a list of what is just going out stays quick
 
 
 def list_notifications(
@@ -31,13 +36,17 @@ def list_notifications(
 ) -> None:
     """List notifications, the newest first. Addresses are masked, times are UTC."""
     wanted = filters.chosen(state, type, provider, since, until, reason, in_doubt)
-    page = asyncio.run(_find(Settings(), wanted, after, limit))
+    settings = Settings()
+    page = asyncio.run(_find(settings, wanted, after, limit))
     if not page.notifications:
         filters.nothing_found(wanted)
     if as_json:
         print_json(page)
     elif page.notifications:
         _tell(page)
+    if any(waits_for_a_run(one.state, one.due_at, WAITS_LONG) for one in page.notifications):
+        for why in dict.fromkeys(stopped_lanes(settings).values()):
+            err.print(f"[red]stopped:[/] {escape(why)}", soft_wrap=True)
 
 
 async def _find(settings: Settings, wanted: Filter, after: UUID | None, limit: int) -> Page:

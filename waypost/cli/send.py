@@ -59,15 +59,15 @@ async def _send(settings: Settings, type: str, source: Path, wait: bool) -> Subm
             )
             progress.update(reading, total=sent.lines, completed=sent.lines)
             if wait and sent.intakes:
-                await _watch(ledger, sent, progress)
+                await _watch(ledger, sent, settings.work_pool, progress)
     return sent
 
 
-async def _watch(ledger: Ledger, sent: Submission, progress: Progress) -> None:
+async def _watch(ledger: Ledger, sent: Submission, work_pool: str, progress: Progress) -> None:
     from deployments import submission
 
     sending = progress.add_task("ended", total=sent.accepted)
-    async for ended in submission.watch(ledger, sent):
+    async for ended in submission.watch(ledger, sent, work_pool):
         progress.update(sending, completed=ended)
 
 

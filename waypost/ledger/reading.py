@@ -16,6 +16,7 @@ from waypost.ledger.many import among
 from waypost.ledger.tables import attempts, batches, notifications
 from waypost.mail.address import mask, mask_in
 from waypost.outcome import Verdict
+from waypost.priority import Priority
 from waypost.states import TERMINAL, State
 
 
@@ -53,6 +54,16 @@ async def providers_in_doubt(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, 
 async def totals(ledger: Ledger, intakes: Sequence[UUID]) -> Counter[State]:
     """How many notifications accepted in `intakes` are in each state."""
     return await _count(ledger, notifications.c.intake_id.in_(intakes))
+
+
+async def lanes_of(ledger: Ledger, intakes: Sequence[UUID]) -> list[Priority]:
+    """The lanes of what was accepted in `intakes` and waits for a run or is in one, the most urgent first."""
+    table, open = notifications, (State.ACCEPTED, State.CLAIMED, State.SENDING)
+    wanted = (
+        sa.select(table.c.priority).where(table.c.intake_id.in_(intakes), table.c.state.in_(open)).distinct()
+    )
+    found = await ledger.read(lambda connection: connection.scalars(wanted).all())
+    return [lane for lane in Priority if lane in found]
 
 
 async def runs_of(ledger: Ledger, intakes: Sequence[UUID]) -> list[UUID]:

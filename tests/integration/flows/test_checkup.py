@@ -71,6 +71,27 @@ async def test_a_resident_pool_wants_a_worker(client, pool):
     assert (somebody.ok, somebody.found.partition(", last seen")[0]) == (True, "resident-here")
 
 
+async def test_a_lane_that_is_stopped_in_prefect_is_told(client, pool, caplog):
+    queues = {one.name: one.id for one in await client.read_work_queues(work_pool_name=pool)}
+    async with ResidentWorker(pool, name="resident-here") as worker:
+        await client.update_work_queue(queues["urgent"], is_paused=True)
+        await worker.sync_with_backend()
+        await worker.sync_with_backend()
+        [lane, somebody] = await _pool(client, pool, Settings().templates)
+        await client.update_work_queue(queues["urgent"], is_paused=False)
+        await worker.sync_with_backend()
+        assert len(await _pool(client, pool, Settings().templates)) == 1
+    stopped = f"the work queue urgent of the pool {pool} is paused in Prefect"
+    resume = f"`prefect work-queue resume urgent --pool {pool}` resumes it"
+    assert (lane.ok, lane.found, lane.advice, somebody.ok) == (False, stopped, resume, True)
+    said = [
+        record.message
+        for record in caplog.records
+        if pool in record.message and "work queue" in record.message
+    ]
+    assert said == [f"{stopped}; {resume}; what is accepted for it waits", f"no longer: {stopped}"]
+
+
 async def test_a_pool_of_another_kind_wants_a_dispatcher_too(client):
     name = f"Process pool {uuid7().hex}"
     await client.create_work_pool(WorkPoolCreate(name=name, type="process"))

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from datetime import timedelta
 
 import pytest
 from asks import alert, order
+from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from uuid_utils.compat import uuid7
 
-from deployments import submission
+from deployments import hindrance, registry
+from deployments.hindrance import AWAY
 from deployments.registry import find
-from deployments.submission import AWAY, NOBODY, submit, watch
+from deployments.submission import submit, watch
+from deployments.worker import ResidentWorker
 from waypost.ledger import claims
 from waypost.ledger.batches import Ending, end
 from waypost.ledger.holds import hold
@@ -21,23 +27,39 @@ pytestmark = pytest.mark.anyio
 NOWHERE = "http://127.0.0.1:9/api"
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(hindrance, "STUCK_AFTER", 0.1)
+    monkeypatch.setattr(hindrance, "LOOK_SECONDS", 0.05)
+
+
+@pytest.fixture
+async def pool(client, monkeypatch):
+    """A work pool of the test's own, with its queues."""
+    name = f"pool-{uuid7().hex}"
+    monkeypatch.setattr(registry, "DEPLOYMENT", name)
+    await registry.deploy(client, name)
+    return name
+
+
 async def sent(ledger):
     line = json.dumps(order("A-1")).encode()
     return await submit(ledger, find("order-confirmation"), [line])
 
 
-async def watched(ledger, made):
-    async for _ in watch(ledger, made, every=0.01):
+async def watched(ledger, made, pool="nowhere"):
+    async for _ in watch(ledger, made, pool, every=0.01):
         pass
     return made.trouble
 
 
-async def test_of_a_held_type_it_is_said_at_once(bench):
+async def test_of_a_held_type_it_is_said_at_once(bench, monkeypatch):
     ledger = bench.runtime.ledger
+    monkeypatch.setattr(hindrance, "STUCK_AFTER", 60.0)
     await hold(ledger, "order-confirmation", "wrong price")
     made, began = await sent(ledger), time.monotonic()
     trouble = await watched(ledger, made)
-    assert time.monotonic() - began < submission.STUCK_AFTER / 3
+    assert time.monotonic() - began < 5
     assert trouble == (
         "order-confirmation is held (wrong price). What was accepted is safe in the ledger, and "
         "`waypost release order-confirmation` lets it go out"
@@ -53,28 +75,28 @@ async def test_what_waits_for_a_digest_is_counted_as_held_though_nobody_watches(
     assert made.summary()["states"] == {"accepted": 1, "held": 1}
 
 
-@pytest.mark.parametrize(("api", "said"), [(None, NOBODY), (NOWHERE, AWAY)])
-async def test_no_worker_is_not_the_same_as_no_prefect(bench, monkeypatch, api, said):
-    monkeypatch.setattr(submission, "STUCK_AFTER", 0.1)
+async def test_without_a_worker_it_is_said_that_none_takes_it_up(bench, client, pool):
     made = await sent(bench.runtime.ledger)
-    with temporary_settings({PREFECT_API_URL: api} if api else {}):
-        assert await watched(bench.runtime.ledger, made) == said
+    trouble = await watched(bench.runtime.ledger, made, pool)
+    assert trouble.startswith(f"no worker takes it up: none gives a sign of life to the pool {pool}. ")
+    assert "start `waypost up` or `waypost worker`" in trouble
 
 
-async def test_what_a_worker_cannot_start_for_want_of_prefect_is_told_too(bench, monkeypatch):
-    monkeypatch.setattr(submission, "STUCK_AFTER", 0.1)
-    made = await sent(bench.runtime.ledger)
-    await claims.reserve(bench.runtime.ledger, "order-confirmation", Priority.NORMAL)
+async def test_without_prefect_it_is_said_that_prefect_does_not_answer(bench):
+    ledger = bench.runtime.ledger
+    made = await sent(ledger)
     with temporary_settings({PREFECT_API_URL: NOWHERE}):
-        assert await watched(bench.runtime.ledger, made) == AWAY
+        assert await watched(ledger, made) == AWAY
+        made.trouble = ""
+        await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
+        assert await watched(ledger, made) == AWAY
 
 
-async def test_what_somebody_is_at_is_waited_for(bench, monkeypatch):
-    monkeypatch.setattr(submission, "STUCK_AFTER", 0.1)
+async def test_what_a_process_has_in_hand_is_waited_for(bench, pool):
     ledger = bench.runtime.ledger
     made = await sent(ledger)
     claim = await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
-    looks = watch(ledger, made, every=0.01)
+    looks = watch(ledger, made, pool, every=0.01)
     until = time.monotonic() + 1
     while time.monotonic() < until:
         await anext(looks)
@@ -82,7 +104,34 @@ async def test_what_somebody_is_at_is_waited_for(bench, monkeypatch):
     await end(ledger, claim.id, Ending.LOST)
     async for _ in looks:
         pass
-    assert made.trouble == NOBODY
+    assert made.trouble.startswith("no worker takes it up")
+
+
+async def test_what_a_lost_worker_had_is_waited_for_a_lease_while_another_lives(bench, pool, monkeypatch):
+    ledger = bench.runtime.ledger
+    monkeypatch.setattr(ledger, "lease", timedelta(seconds=1.5))
+    made, began = await sent(ledger), time.monotonic()
+    async with ResidentWorker(pool, name="resident-here") as worker:
+        await worker.sync_with_backend()
+        trouble = await watched(ledger, made, pool)
+    assert time.monotonic() - began > 1.5
+    assert re.match(rf"nothing has moved for \d s, though resident-here works on the pool {pool}\. ", trouble)
+
+
+async def test_a_paused_pool_and_a_paused_queue_are_said(bench, client, pool):
+    ledger = bench.runtime.ledger
+    made = await sent(ledger)
+    await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
+    queues = {one.name: one.id for one in await client.read_work_queues(work_pool_name=pool)}
+    await client.update_work_queue(queues["normal"], is_paused=True)
+    assert await watched(ledger, made, pool) == (
+        f"the work queue normal of the pool {pool} is paused in Prefect; "
+        f"`prefect work-queue resume normal --pool {pool}` resumes it. "
+        "What was accepted is safe in the ledger, and goes out then"
+    )
+    made.trouble = ""
+    await client.update_work_pool(pool, WorkPoolUpdate(is_paused=True))
+    assert (await watched(ledger, made, pool)).startswith(f"the work pool {pool} is paused in Prefect; ")
 
 
 async def test_a_line_that_would_never_be_sent_is_named_and_the_others_go(bench):
