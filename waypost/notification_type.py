@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from waypost.mail.attachment import Attachment
+from waypost.plain_numbers import PlainNumbers
 from waypost.priority import Priority
 
 if TYPE_CHECKING:
@@ -92,8 +93,9 @@ Moment = Annotated[
 Link = Annotated[HttpUrl, PlainSerializer(str, return_type=str)]
 
 
-class Facts(BaseModel):
-    """The facts a type needs. Unknown fields are refused, and errors never repeat the input."""
+class Facts(PlainNumbers, BaseModel):
+    """The facts a type needs. Unknown fields are refused, a number is no boolean and has no underscores, and
+    errors never repeat the input."""
 
     # JSON has neither infinity nor NaN: accepted, they would be null when read again.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)

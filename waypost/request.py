@@ -5,7 +5,6 @@ One shape everywhere: Prefect parameters, the lines of a JSONL file, and HTTP.
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -25,9 +24,6 @@ from waypost.priority import Priority
 
 F = TypeVar("F", bound=Facts)
 
-# NUL as JSON writes it, and not the six characters that look like it.
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-
 PHONE_PATTERN = r"^\+?[0-9(). -]*[0-9][0-9(). -]*$"
 
 Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
@@ -39,6 +35,11 @@ Email = Annotated[
     # The pattern lets Prefect refuse, when a run is created, nearly all that the validator would.
     WithJsonSchema({"type": "string", "format": "email", "pattern": ADDRESS_PATTERN}),
 ]
+
+
+def _holds_nul(text: bytes) -> bool:
+    """Whether NUL is in a JSON text as JSON writes it, and not the six characters that look like it."""
+    return b"\\u0000" in text.replace(b"\\\\", b"")
 
 
 def _no_url(value: str) -> str:
@@ -113,7 +114,7 @@ class Request(BaseModel, Generic[F]):
     def _without_nul(self) -> Request[F]:
         """PostgreSQL's text holds no NUL, and one request must not spoil its batch."""
         data = self.data_json
-        if "\0" in (self.idempotency_key or "") or (b"u0000" in data and _NUL.search(data)):
+        if "\0" in (self.idempotency_key or "") or (b"u0000" in data and _holds_nul(data)):
             raise ValueError("a text holds a NUL character")
         return self
 

@@ -54,6 +54,10 @@ WRONG = [
     "ada@secret☃.example",
     "secret\u202eword@a.example",
     f"ada@{'secret' * 12}.example",
+    f"{'secret' * 11}@a.example",
+    f'"{"secret" * 11}"@a.example',
+    f"{'ü' * 33}@a.example",
+    f"ada@{'secret.' * 40}example",
 ]
 
 
@@ -74,6 +78,11 @@ def test_the_error_repeats_no_word_of_the_input(text):
         one_address(text)
     words = [word for word in re.split(r"[\s@,;:<>()\[\].\"]+", text) if len(word) > 4]
     assert not [word for word in words if word in str(refused.value)]
+
+
+def test_a_local_part_has_64_octets_at_most():
+    longest = "a" * 64
+    assert one_address(f"{longest}@a.example") == f"{longest}@a.example"
 
 
 def test_normalising_twice_changes_nothing():

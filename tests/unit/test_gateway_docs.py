@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from waypost.gateway import body, keys, listing, notifications, openapi
+from waypost.gateway import body, intake, json_text, keys, listing, openapi, room
 from waypost.gateway.problems import KINDS
 from waypost.request import Request
 
@@ -25,8 +25,12 @@ def test_the_table_of_codes_is_the_codes_there_are():
     [
         ("any other request | 256 KiB |", body.ONE // 1024),
         ("the body of a batch | 4 MiB,", body.MANY // 1024**2),
-        ("4 MiB, 1,000 notifications |", notifications.MOST_ITEMS),
-        ("JSON within JSON | 32 deep |", body.DEEPEST),
+        ("4 MiB, 1,000 notifications", intake.MOST_ITEMS),
+        ("JSON within JSON | 32 deep |", json_text.DEEPEST),
+        ("JSON of one notification | 10,000 |", json_text.MOST_HOLDERS),
+        ("not answered yet | 32 MiB,", room.MOST // 1024**2),
+        ("32 MiB, of them 16 MiB of one client", room.SHARE // 1024**2),
+        ("1,000 notifications of 256 KiB |", body.ONE // 1024),
         ("a page of a list | 200 |", listing.MOST_LISTED),
         ("tags of a notification | 10,", Request.model_json_schema()["properties"]["tags"]["maxItems"]),
     ],
@@ -41,4 +45,4 @@ def test_every_scope_is_told():
 
 
 def test_every_problem_of_the_document_has_its_words():
-    assert {kind.status for kind in KINDS.values()} - {405, 408, 431, 500} <= openapi._TITLES.keys()
+    assert {kind.status for kind in KINDS.values()} - {405, 408, 417, 431, 500} <= openapi._TITLES.keys()

@@ -280,6 +280,9 @@ def test_a_sender_is_a_name_and_an_address(value, parsed):
         "a@shop.example, b@shop.example",
         "Shop <a@shop.example> b@shop.example",
         "Shop <a@shop.example>\nBcc: b@shop.example",
+        f"{'Shop ' * 200}<a@shop.example>",
+        f"Shop {'(' * 400}{')' * 400} <a@shop.example>",
+        f"Shop {'(' * 400} <a@shop.example>",
     ],
 )
 def test_anything_but_one_sender_is_refused(value):

@@ -146,12 +146,22 @@ def test_the_ledger_keeps_no_bcc():
         (b"From: s@a.example, t@a.example\r\n\r\n", "From"),
         (b"From: nobody\r\n\r\n", "From"),
         (b"From: =?utf-8?q?a=0D=0ABcc:_e=40x.example?= <s@a.example>\r\n\r\n", "control"),
+        (b"From: s@a.example\r\n" + b"X: a\r\n" * 1000 + b"\r\n", "1,000 fields"),
+        (b"From: =?utf-8?q?a?=" + b"\r\n =?utf-8?q?a?=" * 70 + b" <s@a.example>\r\n\r\n", "998"),
+        (b"From: s@a.example\r\n\r\n" + (b"x" * 998 + b"\r\n") * 3 + b"x" * 999 + b"\r\n", "998"),
+        (b"From: s@a.example\r\n\r\n" + b"x" * 999, "998"),
         (b"From: s@a.example\r\nX: " + b"x" * 900 + b"\r\n" + b"Y: y\r\n" * 30_000 + b"\r\n", "bytes"),
     ],
 )
 def test_what_is_no_mail_is_refused_and_told_why(mail, why):
     with pytest.raises(ValueError, match=why):
         parse(mail)
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\n" * 600])
+def test_a_line_of_998_may_go(end):
+    mail = b"From: s@a.example\r\n\r\n" + b"\r\n".join([b"x" * 998, b"", b"y", b"z" * 998]) + end
+    assert bytes(parse(mail)) == mail
 
 
 def test_a_letter_that_is_no_byte_is_refused():

@@ -26,9 +26,11 @@ from waypost.gateway import (
 )
 from waypost.gateway.callers import LOOKED_AGAIN_SECONDS, Caller, Callers
 from waypost.gateway.counting import Counted
+from waypost.gateway.head import Head
 from waypost.gateway.intake import Declared, Intake
 from waypost.gateway.methods import allowed
 from waypost.gateway.problems import KINDS, Problem
+from waypost.gateway.room import Room
 from waypost.gateway.straight import Straight
 from waypost.gateway.webhook_delivery import delivering
 from waypost.ledger import Ledger
@@ -40,7 +42,7 @@ _PARTS = (notifications, types, recipients, verifications, webhooks, health)
 @dataclass(frozen=True, slots=True)
 class Door:
     """What every route needs. prefect: says whether Prefect answers. private_webhooks: whether a webhook may
-    lead to this machine or a private network."""
+    lead to this machine or a private network. room: for the bodies of requests under way."""
 
     ledger: Ledger
     types: Mapping[str, Declared]
@@ -49,20 +51,25 @@ class Door:
     intake: Intake
     prefect: Callable[[], Awaitable[bool]]
     private_webhooks: bool = False
+    room: Room = field(default_factory=Room)
 
     async def caller(self, request: Request) -> Caller:
         """Whose request it is. Raises Problem."""
         return await self.callers.of(request.headers.get("authorization", ""))
 
-    async def body(self, request: Request, most: int) -> bytes:
-        """The body, of `most` bytes at most, of a request whose caller is known. What came slowly is its
-        caller's no more if the key was revoked meanwhile. Raises Problem."""
+    @asynccontextmanager
+    async def body(self, request: Request, caller: Caller, most: int = body.ONE) -> AsyncGenerator[bytes]:
+        """The body, of `most` bytes at most, and room in memory for it until its request is answered. Where
+        that took long, the caller's key is looked at again: it may have been revoked meanwhile. Raises
+        Problem."""
         clock = asyncio.get_running_loop().time
         began = clock()
-        found = await body.read(request, most)
-        if clock() - began > LOOKED_AGAIN_SECONDS:
-            await self.callers.check(request.headers["authorization"])
-        return found
+        async with self.room.of(caller.client, body.announced(request, most)) as held:
+            found = await body.read(request, most)
+            if clock() - began > LOOKED_AGAIN_SECONDS:
+                await self.callers.check(request.headers["authorization"])
+            held.shrink(len(found))
+            yield found
 
 
 def gateway(
@@ -104,6 +111,7 @@ def gateway(
         app.include_router(router)
     app.add_middleware(Straight, routers=routers)
     app.add_middleware(Counted, https=https)
+    app.add_middleware(Head)
     app.openapi = lambda: openapi.document(app, door.intake)
     _answer_errors(app, routers)
     return app

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
+from waypost.gateway.json_text import over_limit
 from waypost.gateway.problems import Problem
 
 ONE = 256 * 1024  # bytes: facts of one notification are a few kilobytes
 MANY = 4 * 1024 * 1024
 DROPPED = 1024 * 1024  # bytes too many that are still read: who writes all of it before reading is answered
-DEEPEST = 32
-
-_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKETS = bytes.maketrans(b"{[}]", b"(())")
-_OTHERS = bytes(set(range(256)) - set(b"{[}]"))
 
 
-async def read(request: Request, most: int) -> bytes:
-    """The body, of `most` bytes at most. Raises Problem."""
+def announced(request: Request, most: int) -> int:
+    """How many bytes the body has at most, as its head says: `most` where it does not. Raises Problem for a
+    body that is no JSON or too long."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem("unsupported-media-type", "send JSON, with Content-Type: application/json")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem("unsupported-media-type", "send the JSON as it is, without Content-Encoding")
     named = request.headers.get("content-length", "")
-    if named.isdecimal() and int(named) > most:
-        raise too_large(most, ends=int(named) > most + DROPPED)
-    body = await _whole(request, most)
-    if body.count(b"{") + body.count(b"[") > DEEPEST and nests_deeper(body, DEEPEST):
-        raise Problem("malformed", f"the JSON is nested more than {DEEPEST} deep")
-    return body
+    size = int(named) if named.isdecimal() else most
+    if size > most:
+        raise too_large(most, ends=size > most + DROPPED)
+    return size
 
 
-async def _whole(request: Request, most: int) -> bytes:
-    """As it came; most come in one piece, which the framework's own stream takes twice as long over."""
+async def read(request: Request, most: int) -> bytes:
+    """The body, of `most` bytes at most. Raises Problem.
+
+    Most come in one piece, which the framework's own stream takes twice as long over."""
     parts: list[bytes] = []
     size, more = 0, True
     while more:
@@ -61,20 +57,16 @@ def too_large(most: int, ends: bool = False) -> Problem:
     return Problem("too-large", f"the body may have {most:,} bytes at most", headers=headers)
 
 
-def nests_deeper(body: bytes, most: int) -> bool:
-    """Whether brackets nest more than `most` deep, those in texts aside: each go takes the innermost pairs
-    out, without a step of Python a byte."""
-    left = _TEXTS.sub(b"", body).translate(_BRACKETS, _OTHERS)
-    for _ in range(most):
-        before, left = len(left), left.replace(b"()", b"")
-        if len(left) == before:
-            break
-    return bool(left)
+def checked(body: bytes) -> bytes:
+    """`body`, if a parser can build what it holds within limits. Raises Problem."""
+    if reason := over_limit(body):
+        raise Problem("malformed", reason)
+    return body
 
 
 def parsed(body: bytes) -> Any:
     """`body` as JSON. Raises Problem."""
     try:
-        return orjson.loads(body)
+        return orjson.loads(checked(body))
     except ValueError:
         raise Problem("malformed", "the body is not JSON") from None

@@ -78,7 +78,7 @@ class Counted:
             await problem.response()(scope, receive, sent)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            count(_method(scope["method"]), route, status, time.perf_counter() - began)
+            count(scope["method"], route, status, time.perf_counter() - began)
 
 
 def _problem(error: Exception) -> Problem:
@@ -93,7 +93,7 @@ def _problem(error: Exception) -> Problem:
 
 def count(method: str, route: str, status: int, seconds: float | None = None) -> None:
     """Count an answer, and how long it took where that is known."""
-    requests, times = _counters(method, route, status)
+    requests, times = _counters(_method(method), route, status)
     requests.inc()
     if seconds is not None:
         times.observe(seconds)

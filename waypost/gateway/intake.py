@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Protocol, Union, cast
 
-import orjson
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from waypost import acceptable
-from waypost.gateway import counting, problems
+from waypost.gateway import body, counting, problems
 from waypost.gateway.away import ledger_away
 from waypost.gateway.callers import Caller
+from waypost.gateway.json_text import ItemTooLarge, NotBatch, items
 from waypost.gateway.problems import Fault, Problem
+from waypost.gateway.room import too_much
 from waypost.ledger import Ledger
 from waypost.ledger.candidate import Candidate
 from waypost.ledger.engine import passes
@@ -27,12 +27,12 @@ from waypost.notification import Answer, Receipt
 from waypost.notification_type import NotificationType
 from waypost.request import AnyRequest
 from waypost.settings import Settings
+from waypost.slices import Slices
 
 A_TRANSACTION = 500
 MOST_WAITING = 5000  # more than that come in faster than they can be written: better told so at once
-BATCHES_AT_ONCE = 4  # taken apart in memory, ten times what they are on the wire
-BATCH_WAITS_SECONDS = 10.0
-YIELD_EVERY = 50  # items of a batch between which others have their turn
+MOST_ITEMS = 1000  # of a batch
+SLICE_SECONDS = 0.005  # of work on a batch at a stretch
 
 
 class Declared(Protocol):
@@ -55,18 +55,16 @@ class Intake:
         self.shapes = {name: _named(name, one) for name, one in types.items()}
         self._reads: TypeAdapter[Any] = TypeAdapter(any_of(list(self.shapes.values())))
         self._ledger = ledger
-        self._batches = asyncio.Semaphore(BATCHES_AT_ONCE)
         self._commits: GroupCommit[Candidate, Receipt] = GroupCommit(
             self._store, alone=lambda error: not passes(cast(Exception, error)), most=A_TRANSACTION
         )
 
-    def candidate(self, caller: Caller, body: bytes, key: str | None = None) -> Candidate:
-        """What `body` asks for, allowed and whole. key: the Idempotency-Key header. Raises Problem."""
+    def candidate(self, caller: Caller, text: bytes, key: str | None = None) -> Candidate:
+        """What `text` asks for, allowed and whole. key: the Idempotency-Key header. Raises Problem."""
         try:
-            request: AnyRequest = self._reads.validate_json(body)
+            request: AnyRequest = self._reads.validate_json(text)
         except ValidationError as error:
-            self._may_send(caller, body)
-            raise self._problem(error) from None
+            raise self._problem(caller, error) from None
         name: str = request.type  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
         type = self.types[cast(str, name)].type
         caller.must("send", type.name)
@@ -102,32 +100,24 @@ class Intake:
             raise Problem("idempotency-conflict", conflict.reason)
         return receipts
 
-    @asynccontextmanager
-    async def room_for_a_batch(self) -> AsyncGenerator[None]:
-        """Room in memory to take a batch apart, for the length of the block. Raises Problem when there is
-        none for too long."""
-        try:
-            async with asyncio.timeout(BATCH_WAITS_SECONDS):
-                await self._batches.acquire()
-        except TimeoutError:
-            raise _too_much() from None
-        try:
-            yield
-        finally:
-            self._batches.release()
-
-    async def accept_many(self, caller: Caller, items: Sequence[Any]) -> list[Receipt | Problem]:
-        """A result an item: one that is wrong is told so and harms no other. Raises Problem where more comes
-        in than can be written."""
+    async def accept_many(self, caller: Caller, text: bytes) -> list[Receipt | Problem]:
+        """A result for each item of the batch that `text` is: an item that is wrong harms no other. Raises
+        Problem for a text that is no batch, and where more comes in than can be written."""
         self._have_room()
+        slices = Slices(SLICE_SECONDS)
         results: list[Receipt | Problem | Candidate] = []
-        for number, item in enumerate(items):
-            if number % YIELD_EVERY == YIELD_EVERY - 1:
-                await asyncio.sleep(0)
-            try:
-                results.append(self.candidate(caller, _written(item)))
-            except Problem as problem:
-                results.append(problem)
+        try:
+            async for item in items(text, body.ONE, slices):
+                if len(results) == MOST_ITEMS:
+                    raise Problem("too-large", f"a batch may have {MOST_ITEMS:,} notifications at most")
+                await slices.pause()
+                results.append(self._candidate_or_problem(caller, item, len(results)))
+                await slices.pause()
+        except NotBatch:
+            raise Problem("malformed", 'send {"notifications": [...]}, and nothing beside it') from None
+        except ItemTooLarge as error:
+            wrong = f"over the {body.ONE:,} bytes that a notification may have"
+            raise Problem("too-large", f"notifications.{error.number}: {wrong}") from None
         accepted = iter(
             await asyncio.gather(
                 *(self._commits.add(one) for one in results if isinstance(one, Candidate)),
@@ -135,6 +125,15 @@ class Intake:
             )
         )
         return [one if isinstance(one, Problem) else _result(next(accepted)) for one in results]
+
+    def _candidate_or_problem(self, caller: Caller, item: bytes, number: int) -> Candidate | Problem:
+        """Raises Problem for an item that is no JSON, as then the batch is none."""
+        try:
+            return self.candidate(caller, body.checked(item))
+        except Problem as problem:
+            if problem.kind.code == "malformed":
+                raise Problem("malformed", f"notifications.{number}: {problem.detail}") from None
+            return problem
 
     async def close(self) -> None:
         await self._commits.close()
@@ -146,31 +145,23 @@ class Intake:
 
     def _have_room(self) -> None:
         if len(self._commits) > MOST_WAITING:
-            raise _too_much()
+            raise too_much()
 
-    def _may_send(self, caller: Caller, body: bytes) -> None:
-        """Raise Problem where `body`, whatever else is wrong with it, names a type that is not the caller's:
-        of that it is told nothing."""
-        with suppress(ValueError):
-            sent = orjson.loads(body)
-            name = cast("dict[str, Any]", sent).get("type") if isinstance(sent, dict) else None
-            if isinstance(name, str) and name in self.types:
-                caller.must("send", name)
-
-    def _problem(self, error: ValidationError) -> Problem:
-        """What is wrong; a path begins with its type where several are known, which no caller wrote."""
+    def _problem(self, caller: Caller, error: ValidationError) -> Problem:
+        """What is wrong, where the caller may send the type: of a type that is not its own it is told
+        nothing. Of several types, pydantic names the one it tried at the head of each path, which no caller
+        wrote."""
         errors = error.errors(include_url=False, include_input=False)
         if errors[0]["type"] in ("union_tag_invalid", "union_tag_not_found"):
             lacking = "missing: " if errors[0]["type"] == "union_tag_not_found" else "not "
             wrong = f"{lacking}one of {', '.join(sorted(self.types))}"
             return Problem("invalid", f"type: {wrong}", [Fault("type", wrong)])
-        return problems.invalid(errors, skipped=1 if len(self.shapes) > 1 else 0)
-
-
-def _too_much() -> Problem:
-    return Problem(
-        "unavailable", "more comes in than can be written: try again", headers={"retry-after": "1"}
-    )
+        if errors[0]["type"] == "json_invalid":
+            return problems.invalid(errors)
+        tried, skipped = (errors[0]["loc"][:1], 1) if len(self.shapes) > 1 else (tuple(self.shapes), 0)
+        for type in tried:
+            caller.must("send", str(type))
+        return problems.invalid(errors, skipped)
 
 
 def any_of(shapes: Sequence[Any]) -> Any:
@@ -183,13 +174,6 @@ def _named(name: str, one: Declared) -> type[BaseModel]:
     """The shape of a type's requests with its name beside them, as HTTP sends them."""
     field = cast(Any, (Literal[name], FieldInfo(description="The notification type.")))  # pyright: ignore[reportInvalidTypeForm]
     return create_model(f"Send{name.title().replace('-', '')}", __base__=one.shape, type=field)
-
-
-def _written(item: Any) -> bytes:
-    try:
-        return orjson.dumps(item)
-    except (TypeError, ValueError):
-        raise Problem("invalid", "an item holds a number that is too large") from None
 
 
 def _result(answer: Receipt | BaseException) -> Receipt | Problem:

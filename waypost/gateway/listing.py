@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema
 from waypost.gateway.problems import Fault, Problem
 from waypost.ledger.search import Filter
 from waypost.notification_type import Moment
+from waypost.plain_numbers import PlainNumbers
 from waypost.states import State
 
 MOST_LISTED = 200
@@ -44,7 +45,7 @@ class Listing(BaseModel):
     tag: _Text = None
     since: _Moment = None
     until: _Moment = None
-    limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 50
+    limit: Annotated[int, Field(ge=1, le=MOST_LISTED), PlainNumbers] = 50
     after: Annotated[UUID | None, _LeftOut()] = None
 
     def of(self, client: str) -> Filter:

@@ -21,4 +21,6 @@ def allowed(routers: Iterable[APIRouter], scope: Scope) -> str:
         if route.matches(scope)[0] is not Match.NONE
         for method in route.methods or ()
     }
+    if "GET" in methods:
+        methods.add("HEAD")  # RFC 9110, section 9.1: GET and HEAD are what every server offers
     return ", ".join(sorted(methods))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -24,7 +24,6 @@ from waypost.states import State
 if TYPE_CHECKING:
     from waypost.gateway.app import Door
 
-MOST_ITEMS = 1000
 LISTS_AT_ONCE = 2  # of a client: one may look through all that it ever sent, and others' posts go on
 _KEY = re.compile("[!-~]{1,200}")
 
@@ -38,9 +37,9 @@ def router(door: Door) -> APIRouter:
     async def _send(request: Request) -> Response:
         """Accept one notification. Once it is answered, it is durable."""
         caller = await door.caller(request)
-        candidate = door.intake.candidate(caller, await door.body(request, body.ONE), _key(request))
-        receipt = await door.intake.accept(candidate)
-        return _accepted(receipt)
+        async with door.body(request, caller) as sent:
+            candidate = door.intake.candidate(caller, body.checked(sent), _key(request))
+            return _accepted(await door.intake.accept(candidate))
 
     @routes.post("/batch", **openapi.SEND_MANY)
     async def _send_many(request: Request) -> Response:
@@ -50,9 +49,8 @@ def router(door: Door) -> APIRouter:
         if request.headers.getlist("idempotency-key"):
             wrong = "of single posts alone: give each item of a batch its own idempotency_key"
             raise Problem("invalid", f"Idempotency-Key: {wrong}", [Fault("Idempotency-Key", wrong)])
-        sent = await door.body(request, body.MANY)
-        async with door.intake.room_for_a_batch():
-            results = await door.intake.accept_many(caller, _items(body.parsed(sent)))
+        async with door.body(request, caller, body.MANY) as sent:
+            results = await door.intake.accept_many(caller, sent)
         return answers.json({"results": [_result(one) for one in results]})
 
     @routes.get("", **openapi.LIST)
@@ -109,17 +107,6 @@ def _accepted(receipt: Receipt) -> Response:
     if receipt.outcome is Answer.REPEATED:
         headers["idempotency-replayed"] = "true"
     return answers.json(answers.accepted(receipt), 202, headers)
-
-
-def _items(sent: Any) -> list[Any]:
-    """The items of a batch. Raises Problem."""
-    items: Any = cast("dict[str, Any]", sent).get("notifications") if isinstance(sent, dict) else None
-    if not isinstance(items, list):
-        raise Problem("invalid", 'send {"notifications": [...]}')
-    many = cast("list[Any]", items)
-    if len(many) > MOST_ITEMS:
-        raise Problem("too-large", f"a batch may have {MOST_ITEMS:,} notifications at most")
-    return many
 
 
 def _result(one: Receipt | Problem) -> dict[str, Any]:

@@ -137,6 +137,7 @@ def _schemas(intake: Intake) -> dict[str, Any]:
     schemas["SendMany"] = {
         "type": "object",
         "required": ["notifications"],
+        "additionalProperties": False,
         "properties": {
             "notifications": {"type": "array", "maxItems": 1000, "items": _ITEM},
         },

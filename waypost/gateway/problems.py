@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from starlette.responses import Response
 
@@ -33,7 +34,11 @@ class Kind:
 KINDS = {
     kind.code: kind
     for kind in (
-        Kind("malformed", 400, "The request's body is not JSON of the form this route takes"),
+        Kind(
+            "malformed",
+            400,
+            "The request is not HTTP, or its body not JSON of the form this route takes",
+        ),
         Kind("unauthenticated", 401, "No key, or none that works"),
         Kind("forbidden", 403, "The key may not do that"),
         Kind("not-found", 404, "There is no such thing for this client"),
@@ -44,6 +49,7 @@ KINDS = {
         Kind("limit-reached", 409, "The client has as many of these as it may"),
         Kind("too-large", 413, "The body, or the number of items in it, is over the limit"),
         Kind("unsupported-media-type", 415, "The body is not application/json"),
+        Kind("not-expected", 417, "What the header Expect asks for is not offered"),
         Kind("invalid", 422, "A field is missing or wrong"),
         Kind("too-many-requests", 429, "The key has made as many requests as it may for now"),
         Kind("head-too-long", 431, "The address and the headers are over the limit"),
@@ -100,6 +106,11 @@ class Problem(Exception):
 
 
 MOST_FAULTS = 20
+
+
+def unfit(error: ValidationError) -> Problem:
+    """What pydantic found in a body. Nothing of the body is in it but the names of fields."""
+    return invalid(error.errors(include_url=False, include_input=False))
 
 
 def invalid(errors: Sequence[ErrorDetails], skipped: int = 0) -> Problem:

@@ -30,9 +30,10 @@ def router(door: Door) -> APIRouter:
     @routes.put(_PATH, **openapi.PUT_RECIPIENT)
     async def _put(request: Request, id: _Id) -> Response:
         """Keep exactly this of a recipient: what is left out is unknown from now on."""
-        (await door.caller(request)).must("manage")
-        recipient = _recipient(id, body.parsed(await door.body(request, body.ONE)))
-        new = await people.put(door.ledger, recipient)
+        caller = await door.caller(request)
+        caller.must("manage")
+        async with door.body(request, caller) as sent:
+            new = await people.put(door.ledger, _recipient(id, body.parsed(sent)))
         return answers.json(await people.get(door.ledger, id), 201 if new else 200)
 
     @routes.get(_PATH, **openapi.GET_RECIPIENT)
@@ -64,7 +65,7 @@ def _recipient(id: str, sent: object) -> Recipient:
     try:
         return Recipient.model_validate({**fields, "id": _id(id)})
     except ValidationError as error:
-        raise problems.invalid(error.errors(include_url=False, include_input=False)) from None
+        raise problems.unfit(error) from None
 
 
 def _id(id: str) -> str:
@@ -74,4 +75,4 @@ def _id(id: str) -> str:
     try:
         return Recipient(id=id).key
     except ValidationError as error:
-        raise problems.invalid(error.errors(include_url=False, include_input=False)) from None
+        raise problems.unfit(error) from None

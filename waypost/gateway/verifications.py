@@ -26,10 +26,11 @@ def router(door: Door) -> APIRouter:
         """Check a code that this client had sent. It works once; five wrong tries end it."""
         caller = await door.caller(request)
         caller.must_some("send")
-        try:
-            check = asked(body.parsed(await door.body(request, body.ONE)))
-        except ValidationError as error:
-            raise problems.invalid(error.errors(include_url=False, include_input=False)) from None
+        async with door.body(request, caller) as sent:
+            try:
+                check = asked(body.parsed(sent))
+            except ValidationError as error:
+                raise problems.unfit(error) from None
         return answers.json({"result": str(await _checked(door, check, caller.client))})
 
     return routes

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from waypost.gateway import answers, body, openapi, problems
+from waypost.gateway.callers import Caller
 from waypost.gateway.problems import Fault, Problem
 from waypost.gateway.webhook_request import NewWebhook, check_place
 from waypost.gateway.webhook_secrets import secret
@@ -27,10 +28,11 @@ def router(door: Door) -> APIRouter:
     @routes.post("", status_code=201, **openapi.CREATE_WEBHOOK)
     async def _create(request: Request) -> Response:
         """Tell this client at a URL what becomes of its notifications, signed with the secret answered."""
-        client = await _client(door, request)
-        asked = _asked(body.parsed(await door.body(request, body.ONE)), door.private_webhooks)
+        caller = await _caller(door, request)
+        async with door.body(request, caller) as sent:
+            asked = _asked(body.parsed(sent), door.private_webhooks)
         try:
-            made = await webhooks.create(door.ledger, client, asked.url, asked.states)
+            made = await webhooks.create(door.ledger, caller.client, asked.url, asked.states)
         except TooManyWebhooks as error:
             raise Problem("limit-reached", str(error)) from None
         return answers.json(_with_secret(door, made), 201, {"location": f"/v1/webhooks/{made.id}"})
@@ -38,13 +40,13 @@ def router(door: Door) -> APIRouter:
     @routes.get("", **openapi.LIST_WEBHOOKS)
     async def _list(request: Request) -> Response:
         """The client's webhooks, the oldest first."""
-        client = await _client(door, request)
+        client = (await _caller(door, request)).client
         return answers.json({"webhooks": [told(one) for one in await webhooks.every(door.ledger, client)]})
 
     @routes.get("/{id:uuid}", **openapi.GET_WEBHOOK)
     async def _get(request: Request, id: UUID) -> Response:
         """One webhook, without its secret."""
-        client = await _client(door, request)
+        client = (await _caller(door, request)).client
         try:
             return answers.json(told(await webhooks.find(door.ledger, id, client)))
         except UnknownWebhook:
@@ -53,7 +55,7 @@ def router(door: Door) -> APIRouter:
     @routes.delete("/{id:uuid}", status_code=204, **openapi.DELETE_WEBHOOK)
     async def _delete(request: Request, id: UUID) -> Response:
         """End a webhook. What it was still to be told is forgotten."""
-        client = await _client(door, request)
+        client = (await _caller(door, request)).client
         try:
             await webhooks.delete(door.ledger, id, client)
         except UnknownWebhook:
@@ -63,7 +65,7 @@ def router(door: Door) -> APIRouter:
     @routes.post("/{id:uuid}/rotate", **openapi.ROTATE_WEBHOOK)
     async def _rotate(request: Request, id: UUID) -> Response:
         """Make a new secret. For 24 hours what is told is signed with the one before too."""
-        client = await _client(door, request)
+        client = (await _caller(door, request)).client
         try:
             return answers.json(_with_secret(door, await webhooks.rotate(door.ledger, id, client)))
         except UnknownWebhook:
@@ -89,17 +91,17 @@ def _with_secret(door: Door, webhook: Webhook) -> dict[str, Any]:
     return {**told(webhook), "secret": secret(door.secret_key, webhook)}
 
 
-async def _client(door: Door, request: Request) -> str:
+async def _caller(door: Door, request: Request) -> Caller:
     caller = await door.caller(request)
     caller.must("manage")
-    return caller.client
+    return caller
 
 
 def _asked(sent: object, allow_private: bool) -> NewWebhook:
     try:
         asked = NewWebhook.model_validate(sent)
     except ValidationError as error:
-        raise problems.invalid(error.errors(include_url=False, include_input=False)) from None
+        raise problems.unfit(error) from None
     try:
         check_place(asked.url, allow_private)
     except ValueError as error:

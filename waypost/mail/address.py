@@ -19,6 +19,10 @@ _PLAIN_LOCAL = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
 _LONGEST_PLAIN_DOMAIN = 180  # with a local part of 64 it stays under the 254 of RFC 5321, section 4.5.3.1
 
 
+LONGEST_LOCAL = 64  # octets; RFC 5321, section 4.5.3.1.1
+LONGEST = 254  # a path may have 256 (section 4.5.3.1.3), and its angle brackets are two of them
+
+
 def one_address(text: str) -> str:
     """`text` as exactly one normalised mailbox address, without display name; its domain
     as A-labels (RFC 5890).
@@ -27,8 +31,12 @@ def one_address(text: str) -> str:
     and `.test` pass: whether mail can reach one is the provider's to say.
     """
     local, _, domain = text.rpartition("@")
+    if len(text) > LONGEST:
+        raise ValueError(f"not one email address: longer than {LONGEST} characters")
     if _PLAIN_LOCAL.fullmatch(local) and (known := _plain_domain(domain)):
         return f"{local}@{known}"
+    if len(local.encode(errors="replace")) > LONGEST_LOCAL:
+        raise ValueError(f"not one email address: more than {LONGEST_LOCAL} octets before its @")
     try:
         address = validate_email(text, check_deliverability=False, allow_smtputf8=True, test_environment=True)
     except EmailNotValidError as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
-from email import policy
 
 from waypost.mail.headers import MAX_LINE, HeaderError, parse_mailbox
+from waypost.mail.words import decoded
 
 LARGEST_HEAD = 128 * 1024  # bytes
+MOST_FIELDS = 1000
 
 # RFC 5322, section 3.6: at most one of each. A second one is read by some and signed by nobody.
 _ONCE = frozenset(
@@ -52,7 +54,7 @@ class FinishedMail:
 
     @property
     def subject(self) -> str:
-        return decoded("Subject", self.value("Subject"))
+        return decoded(self.value("Subject"))
 
     @property
     def message_id(self) -> str:
@@ -84,7 +86,7 @@ def parse(mail: bytes) -> FinishedMail:
         raise MailError("a line ends in something other than CRLF")
     if b"\0" in mail:
         raise MailError("it holds a NUL character")
-    if max(map(len, mail.split(b"\r\n"))) > MAX_LINE:
+    if _has_long_line(mail):
         raise MailError(f"a line is longer than the {MAX_LINE} characters it may have")
     head, _, body = (b"", b"", mail[2:]) if mail.startswith(b"\r\n") else mail.partition(b"\r\n\r\n")
     if len(head) > LARGEST_HEAD:
@@ -93,21 +95,34 @@ def parse(mail: bytes) -> FinishedMail:
     return FinishedMail(fields, body, _authors(fields))
 
 
+def _has_long_line(mail: bytes) -> bool:
+    """Looks at the last line end in reach, then on from there: two looks cover a thousand bytes or more."""
+    reach, at = MAX_LINE + 2, 0
+    while len(mail) - at > MAX_LINE:
+        end = mail.rfind(b"\n", at, at + reach)
+        if end < 0:
+            return True
+        at = end + 1
+    return False
+
+
 def _fields(head: bytes) -> Fields:
     if not head.isascii():
         raise MailError("its header has letters beyond ASCII: encode them as RFC 2047 has it")
     if _CONTROL.search(head) or _EMPTY_FOLD.search(head):
         raise MailError("its header holds a control character or a line of blanks")
     fields: list[tuple[bytes, bytes]] = []
-    for number, written in enumerate(_BETWEEN_FIELDS.split(head) if head else [], 1):
+    for number, written in enumerate(_BETWEEN_FIELDS.split(head, MOST_FIELDS) if head else [], 1):
+        if number > MOST_FIELDS:
+            raise MailError(f"its header has more than {MOST_FIELDS:,} fields")
         named = _NAME.match(written)
         if named is None:
             raise MailError(f"field {number} of its header is not of the form Name: value")
         name, value = named[0][:-1].lower(), written[named.end() :]
         if name not in _ONCE or value.strip():  # a field without a value is as if it were not there
             fields.append((name, written))
-    names = [name for name, _ in fields if name in _ONCE]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    counts = Counter(name for name, _ in fields if name in _ONCE)
+    if twice := next((name for name, count in counts.items() if count > 1), None):
         raise MailError(f"it has {twice.decode()} twice")
     return tuple(fields)
 
@@ -133,13 +148,3 @@ def _address(name: str, value: str) -> str:
         raise MailError(str(error)) from None
     except ValueError:
         raise MailError(f"{name} is not one address such as 'Shop <no-reply@shop.example>'") from None
-
-
-def decoded(name: str, value: str) -> str:
-    """A field's value with its encoded words (RFC 2047) read."""
-    if "=?" not in value:
-        return value
-    try:
-        return str(policy.default.header_factory(name, value))
-    except Exception:  # the standard library's parser stumbles over some of what is none
-        return value

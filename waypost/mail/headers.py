@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from email import errors, policy
-from email.header import Header, decode_header
+from email.header import Header
 from email.utils import formataddr
 from functools import lru_cache
 
 from waypost.mail.address import one_address
-from waypost.mail.words import encoded
+from waypost.mail.words import encoded, words_in
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]")
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bBqQ]\?")
@@ -24,6 +24,8 @@ _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
 _NOT_ONE = "not one sender such as 'Shop <no-reply@shop.example>'"
 SENSIBLE = 78  # RFC 5322, section 2.1.1: what a line should keep to
 MAX_LINE = 998  # and what it must
+LONGEST_MAILBOX = MAX_LINE  # characters of a name and an address, unfolded
+MOST_COMMENTS = 10
 
 
 class HeaderError(ValueError):
@@ -42,13 +44,8 @@ def checked(name: str, value: str) -> str:
 
 
 def _decoded(value: str) -> str:
-    if not _ENCODED_WORD.search(value):
-        return value
-    try:
-        parts = decode_header(value)
-    except errors.HeaderParseError:
-        return value
-    return "".join(part if isinstance(part, str) else part.decode("latin-1", "replace") for part, _ in parts)
+    """The bytes that encoded words stand for, each as a letter, whatever their charset."""
+    return "".join(raw.decode("latin-1") for _, raw in words_in(value))
 
 
 def is_plain(value: str) -> bool:
@@ -97,8 +94,18 @@ def _one(name: str, address: str) -> str:
         raise HeaderError(f"{name}: {error}") from None
 
 
+@lru_cache(256)
 def parse_mailbox(value: str, name: str = "From") -> tuple[str, str]:
-    """`Shop <no-reply@shop.example>` as (display name, address). Raises ValueError."""
+    """`Shop <no-reply@shop.example>` as (display name, address); remembered, as a sender's mails share it.
+    Raises ValueError.
+
+    Limits come first: the parser takes the square of a value's length in time, and calls itself once for each
+    comment in a comment.
+    """
+    if len(value) > LONGEST_MAILBOX:
+        raise HeaderError(f"{name} is longer than {LONGEST_MAILBOX} characters, and not one address")
+    if value.count("(") > MOST_COMMENTS:
+        raise HeaderError(f"{name} has more than {MOST_COMMENTS} comments, and is not one address")
     checked(name, value)
     try:
         header = policy.default.header_factory(name, value)

@@ -14,8 +14,8 @@ from deployments.api import prefect_answers
 from deployments.registry import registered
 from waypost.clock import now
 from waypost.gateway import keys
+from waypost.gateway.app import Door
 from waypost.gateway.app import gateway as application
-from waypost.gateway.intake import Intake
 from waypost.gateway.server import Listens, listen
 from waypost.ledger import Ledger, api_keys
 from waypost.ledger.api_keys import ApiKey
@@ -28,10 +28,10 @@ class Site:
 
     secret_key = SECRET_KEY
 
-    def __init__(self, ledger: Ledger, url: str, intake: Intake) -> None:
+    def __init__(self, ledger: Ledger, url: str, door: Door) -> None:
         self.ledger = ledger
         self.url = url
-        self.intake = intake
+        self.room = door.room
         self._clients: list[httpx.AsyncClient] = []
 
     async def key(self, client: str = "shop", *scopes: str, **more: object) -> str:
@@ -74,7 +74,7 @@ async def serving(ledger: Ledger, **options: object) -> AsyncIterator[Site]:
     stop, found = asyncio.Event(), asyncio.get_running_loop().create_future()
     running = asyncio.create_task(listen(app, Listens(port=0), stop, found.set_result))
     await asyncio.wait((running, found), return_when=asyncio.FIRST_COMPLETED)
-    site = Site(ledger, found.result().url, app.state.door.intake)
+    site = Site(ledger, found.result().url, app.state.door)
     try:
         yield site
     finally:

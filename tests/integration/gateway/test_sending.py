@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
@@ -11,7 +10,7 @@ from asks import alert, order
 from ledgers import rows, run_sql
 
 from waypost.clock import now
-from waypost.gateway.intake import BATCHES_AT_ONCE
+from waypost.gateway.room import SHARE
 from waypost.ledger.tables import notifications, tags
 
 pytestmark = pytest.mark.anyio
@@ -187,15 +186,15 @@ async def test_repeats_at_once_under_one_key_are_counted_once_in_an_open_notific
 
 
 async def test_a_batch_for_which_there_is_no_room_is_for_later(site, shop, monkeypatch):
-    monkeypatch.setattr("waypost.gateway.intake.BATCH_WAITS_SECONDS", 0.2)
-    sent = {"notifications": [{"type": "order-confirmation", **order("A-1")}]}
-    async with AsyncExitStack() as held:
-        for _ in range(BATCHES_AT_ONCE):
-            await held.enter_async_context(site.intake.room_for_a_batch())
+    monkeypatch.setattr("waypost.gateway.room.WAITS_SECONDS", 0.2)
+    sent = {"notifications": [{"type": "order-confirmation", **order("A-1")}] * 10}
+    async with site.room.of("shop", SHARE - 1000):
         answer = await shop.post("/v1/notifications/batch", json=sent)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         single = await shop.post("/v1/notifications", json=sent["notifications"][0])
         assert single.status_code == 202
+        theirs = await (await site.client("blog")).post("/v1/notifications/batch", json=sent)
+        assert theirs.status_code == 200
     assert (await shop.post("/v1/notifications/batch", json=sent)).status_code == 200
 
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import orjson
 
-from waypost.gateway.body import DEEPEST, nests_deeper
 from waypost.gateway.callers import Caller
 from waypost.gateway.intake import Intake
+from waypost.gateway.json_text import over_limit
 from waypost.gateway.problems import Fault, Problem
 from waypost.gateway.smtp import policy
 from waypost.ledger.candidate import Candidate
-from waypost.mail.finished import FinishedMail, MailError, decoded, parse
+from waypost.mail.finished import FinishedMail, MailError, parse
 from waypost.mail.senders import NOT_ALLOWED
+from waypost.mail.words import decoded
 from waypost.notification import Receipt
 from waypost.request import Recipient
 
@@ -79,8 +80,8 @@ def _asked(mail: FinishedMail) -> Mapping[str, Any]:
     ours = {TYPE.lower().encode(), DATA.lower().encode()}
     if any(name.startswith(b"x-waypost-") and name not in ours for name, _ in mail.fields):
         raise _wrong("X-Waypost-*", f"there are {TYPE} and {DATA} alone")
-    type = decoded(TYPE, mail.value(TYPE)) or WHOLE
-    data = decoded(DATA, mail.value(DATA))
+    type = decoded(mail.value(TYPE)) or WHOLE
+    data = decoded(mail.value(DATA))
     if type != WHOLE:
         return {"type": type, "data": _facts(data or "{}")}
     if data:
@@ -90,8 +91,8 @@ def _asked(mail: FinishedMail) -> Mapping[str, Any]:
 
 def _facts(text: str) -> Any:
     try:
-        if text.count("{") + text.count("[") > DEEPEST and nests_deeper(text.encode(), DEEPEST):
-            raise _wrong(DATA, f"the JSON is nested more than {DEEPEST} deep")
+        if reason := over_limit(text.encode()):
+            raise _wrong(DATA, reason)
         return orjson.loads(text)
     except ValueError:  # also half a surrogate pair
         raise _wrong(DATA, "not JSON") from None

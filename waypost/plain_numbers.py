@@ -1,0 +1,46 @@
+"""Numbers as JSON writes them. pydantic also takes true for 1, and `"1_000"` for a thousand."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, cast
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+
+_NUMBERS = {"int": "int_parsing", "float": "float_parsing", "decimal": "decimal_parsing"}
+_NO_INPUT = {"metadata", "cls", "config", "computed_fields", "serialization"}
+
+
+class PlainNumbers:
+    """In a field's annotation, or as a base of a model: its numbers are JSON numbers, or texts of digits."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return _checked(handler(source))
+
+
+def _checked(schema: Any) -> Any:
+    """`schema` with a check before each number in it."""
+    if isinstance(schema, list):
+        return [_checked(one) for one in cast("list[Any]", schema)]
+    if not isinstance(schema, dict) or _is_checked(cast("dict[str, Any]", schema)):
+        return cast(Any, schema)
+    fields = cast("dict[str, Any]", schema)
+    made = {name: one if name in _NO_INPUT else _checked(one) for name, one in fields.items()}
+    error = _NUMBERS.get(str(made.get("type")))
+    if error is None:
+        return made
+    return core_schema.no_info_before_validator_function(partial(_plain, error), cast(CoreSchema, made))
+
+
+def _is_checked(schema: dict[str, Any]) -> bool:
+    """Whether it is of a model that has its checks already, inside another."""
+    function = schema.get("function") if schema.get("type") == "function-before" else None
+    return isinstance(function, dict) and getattr(cast(Any, function)["function"], "func", None) is _plain
+
+
+def _plain(error: Any, value: object) -> object:
+    if value.__class__ is bool or (value.__class__ is str and "_" in cast(str, value)):
+        raise PydanticKnownError(error)
+    return value
