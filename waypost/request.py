@@ -17,14 +17,12 @@ from pydantic import (
     model_validator,
 )
 
-from waypost.mail.address import ADDRESS_PATTERN, one_address
+from waypost.mail.address import ADDRESS_PATTERN, PHONE_PATTERN, one_address, url_of
 from waypost.notification_type import Facts, Line, Moment
 from waypost.places import known_locale, known_timezone
 from waypost.priority import Priority
 
 F = TypeVar("F", bound=Facts)
-
-PHONE_PATTERN = r"^\+?[0-9(). -]*[0-9][0-9(). -]*$"
 
 Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$")]
@@ -77,12 +75,10 @@ class Recipient(BaseModel):
 
     @property
     def key(self) -> str:
-        """What the ledger knows this recipient by: the id, else the address as a URL, in lower case.
+        """What the ledger knows this recipient by: the id, else the folded address as a URL.
         The two never meet: no id may look like such a URL, or one request could lead another's mail
         elsewhere."""
-        if self.id:
-            return self.id
-        return f"mailto:{self.email}".lower() if self.email else f"tel:{self.phone}"
+        return self.id or url_of(self.email or self.phone or "")
 
 
 class Request(BaseModel, Generic[F]):

@@ -64,6 +64,11 @@ class Settings(BaseSettings):
         description="Addresses and domains, separated by commas, that mails submitted whole may be from, "
         "beside the sender's own domain.",
     )
+    internal_domains: str = Field(
+        default="",
+        description="Domains of your own network that recipients may have, separated by commas: "
+        "corp.local,intranet,localhost. What lies below them is meant too.",
+    )
     submission_megabytes: Annotated[float, Field(gt=0, le=50)] = Field(
         default=10.0, description="What a mail submitted whole may have, in millions of bytes."
     )
@@ -156,6 +161,14 @@ class Settings(BaseSettings):
         from waypost.mail.senders import Senders
 
         Senders.parse(value)
+        return value
+
+    @field_validator("internal_domains")
+    @classmethod
+    def _domains(cls, value: str) -> str:
+        from waypost.mail.internal_domains import parse
+
+        parse(value)
         return value
 
     @field_validator("default_locale")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic_core import ErrorDetails
 
+from waypost.mail.address import PHONE_PATTERN
 from waypost.notification_type import LINE_PATTERN
-from waypost.request import PHONE_PATTERN
 
 _MOMENT = "not a moment in ISO 8601, such as 2026-01-31T08:00:00+01:00"
 _DATE = "not a date, such as 2026-01-31"

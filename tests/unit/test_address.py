@@ -1,10 +1,22 @@
 """One string, one address."""
 
 import re
+from email import policy
 
 import pytest
 
-from waypost.mail.address import ADDRESS_PATTERN, mask, mask_in, one_address
+from waypost.mail.address import (
+    ADDRESS_PATTERN,
+    folded,
+    keys_of,
+    mask,
+    mask_in,
+    named_address,
+    one_address,
+    url_of,
+)
+from waypost.mail.headers import mailbox
+from waypost.mail.internal_domains import parse
 
 GOOD = [
     ("ada@a.example", "ada@a.example"),
@@ -19,6 +31,12 @@ GOOD = [
     ("jörg@bücher.example", "jörg@xn--bcher-kva.example"),
     ("用户@a.example", "用户@a.example"),
     ("=?utf-8?q?a?=@a.example", "=?utf-8?q?a?=@a.example"),
+    ("ada..b@a.example", '"ada..b"@a.example'),
+    ('"ada..b"@A.example', '"ada..b"@a.example'),
+    ("ada.@a.example", '"ada."@a.example'),
+    ('".ada"@bücher.example', '".ada"@xn--bcher-kva.example'),
+    ('"ada.b"@a.example', "ada.b@a.example"),
+    ("x" * 64 + "@a.example", "x" * 64 + "@a.example"),
 ]
 NOT_ONE = [
     "ada@a.example, evil@x.example",
@@ -37,7 +55,14 @@ NOT_ONE = [
     "ada@a.example(evil)",
     "ada(evil)@a.example",
     "ada@[127.0.0.1]",
-    "ada@localhost",
+    '"ada b"@a.example',
+    '"ada\\"b"@a.example',
+    '"ada@x"@a.example',
+    '"ada<x>"@a.example',
+    '"ada,x"@a.example',
+    '"ada\r\nBcc: evil@x.example"@a.example',
+    '"ada',
+    '""@a.example',
     " ada@a.example",
     "ada",
     "@a.example",
@@ -46,9 +71,13 @@ NOT_ONE = [
 ]
 WRONG = [
     *NOT_ONE,
-    "ada..b@a.example",
-    ".ada@a.example",
+    "ada@localhost",
+    "ada@secret.local",
     "ada@-a.example",
+    "x" * 65 + "@a.example",
+    "é" * 33 + "@a.example",
+    "secret" * 60 + "@a.example",
+    '"=?utf-8?q?secret..=0D=0A?="@a.example',
     "ada@a..example",
     "ada@sec\u2028ret.example",
     "ada@secret☃.example",
@@ -130,8 +159,122 @@ def test_a_masked_address_shows_too_little_to_use(address, shown):
         ("from ada@a.example to (bob@b.example)", "from a***a@a.example to (b***b@b.example)"),
         ("mailto:ada@a.example;next", "mailto:a***a@a.example;next"),
         ("jörg@bücher.example", "j***g@bücher.example"),
-        ("user@host", "user@host"),
+        ("root@localhost is unknown", "r***t@localhost is unknown"),
+        ('<"ada..b"@a.example> is unknown', "<a***b@a.example> is unknown"),
     ],
 )
 def test_every_address_inside_a_providers_words_is_masked(text, shown):
     assert mask_in(text) == shown
+
+
+INTERNAL = "corp.local, Intranet,localhost"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("ops@corp.local", "ops@corp.local"),
+        ("ops@Mail.Corp.Local", "ops@mail.corp.local"),
+        ("root@localhost", "root@localhost"),
+        ("ops@intranet", "ops@intranet"),
+        ("ops..x@intranet", '"ops..x"@intranet'),
+        ("jörg@intranet", "jörg@intranet"),
+    ],
+)
+def test_an_internal_domain_passes_where_the_setting_names_it(monkeypatch, text, address):
+    assert re.search(ADDRESS_PATTERN, text)
+    with pytest.raises(ValueError, match="not one email address"):
+        one_address(text)
+    monkeypatch.setenv("WAYPOST_INTERNAL_DOMAINS", INTERNAL)
+    assert one_address(text) == address
+    assert one_address(address) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ops@xlocalhost",
+        "ops@xcorp.local",
+        "ops@local",
+        "ops@-x.intranet",
+        "a b@intranet",
+        "@intranet",
+        "intranet",
+    ],
+)
+def test_the_setting_lets_nothing_else_pass(monkeypatch, text):
+    monkeypatch.setenv("WAYPOST_INTERNAL_DOMAINS", INTERNAL)
+    with pytest.raises(ValueError, match="not one email address"):
+        one_address(text)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["@corp.local", "*.corp.local", "corp local", "corp_local", "-x", "http://x"]
+)
+def test_what_is_no_internal_domain_is_named(wrong):
+    with pytest.raises(ValueError, match="not a domain such as") as refused:
+        parse(f"intranet,{wrong}")
+    assert wrong in str(refused.value)
+
+
+@pytest.mark.parametrize("display", ["", "Ada", 'Ada, "the" <first>', "Ådå"])
+@pytest.mark.parametrize("address", ['"ada..b"@a.example', '".a"@a.example', "o'b@a.example"])
+def test_a_header_says_a_quoted_local_part_as_a_parser_reads_it(address, display):
+    value = mailbox("To", address, display).replace("\r\n", "").removeprefix("To: ")
+    [read] = policy.default.header_factory("To", value).addresses
+    assert (read.display_name, one_address(read.addr_spec)) == (display, address)
+
+
+# What is kept, and what is asked for it. The last of each row is another's.
+ONE_SPELLING = [
+    ("ada@a.example", ["ADA@A.example", "mailto:Ada@a.example", " ada@a.example "], "ida@a.example"),
+    ("Éva@a.example", ["éva@a.example", "ÉVA@A.EXAMPLE", "E\u0301va@a.example"], "eva@a.example"),
+    ("İ@a.example", ["İ@a.example", "MAILTO:İ@A.example"], "i@a.example"),
+    ("ÄRGER@a.example", ["ärger@a.example"], "arger@a.example"),
+    ("straße@a.example", ["STRAẞE@a.example"], "strasse@a.example"),
+    ("ada@bücher.example", ["ada@BÜCHER.example", "ada@xn--bcher-kva.example"], "ada@bucher.example"),
+    ("a..b@a.example", ['"A..b"@a.example'], "a.b@a.example"),
+    (
+        "+49 (170) 123-4512",
+        ["+491701234512", "tel:+49-170-1234512", "TEL:+491701234512;ext=1"],
+        "+491701234513",
+    ),
+    (
+        "+491701234512",
+        ["+49 170 1234512", "\uff0b49\u2011170\u00a01234512", "\u202a+491701234512\u202c"],
+        "+49170",
+    ),
+    ("0170 1234512", ["tel:01701234512", "tel:0170-123 4512"], "tel:+491701234512"),
+]
+
+
+@pytest.mark.parametrize(("kept", "asked", "other"), ONE_SPELLING)
+def test_an_address_or_phone_has_one_spelling_to_compare(kept, asked, other):
+    known = folded(one_address(kept) if "@" in kept else kept)
+    assert [named_address(text) for text in asked] == [known] * len(asked)
+    assert folded(known) == known
+    assert named_address(other) not in (None, known)
+
+
+@pytest.mark.parametrize("id", ["ada", "42", "0170123", "@ada", "ada@nowhere", "a@b@c", "id:+49", "", "+x"])
+def test_what_is_no_address_can_only_be_an_id(id):
+    assert named_address(id) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("ada", ("ada",)),
+        ("@ada", ("@ada",)),
+        ("Ada@A.example", ("Ada@A.example", "mailto:ada@a.example")),
+        ("+49 170", ("+49 170", "tel:+49170")),
+        ("0170 12", ("0170 12", "tel:017012")),
+        ("", ("",)),
+    ],
+)
+def test_a_recipient_may_be_known_by_what_is_asked_or_by_its_address(text, keys):
+    assert keys_of(text) == keys
+
+
+def test_an_address_is_known_by_a_url():
+    assert [url_of(one) for one in ("Ada@a.example", "+49 170")] == ["mailto:ada@a.example", "tel:+49170"]

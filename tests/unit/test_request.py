@@ -26,7 +26,7 @@ def told(model, value):
     [
         ({"id": "Ada-1"}, "Ada-1"),
         ({"email": "Ada@A.example"}, "mailto:ada@a.example"),
-        ({"phone": "+49 170 1234512"}, "tel:+49 170 1234512"),
+        ({"phone": "+49 170 1234512"}, "tel:+491701234512"),
         ({"id": "7", "email": "ada@a.example", "phone": "+491701234512"}, "7"),
         ({"email": "ada@a.example", "phone": "+491701234512"}, "mailto:ada@a.example"),
     ],

@@ -12,6 +12,9 @@ from waypost.outcome import Outcome, Phase
 SETTLE_SECONDS = 2.0
 _DISORDER = (500, 502, 503)  # "what?", "not here" and "not now"
 _MANNERS = re.compile("pipelin|synchroni[sz]ation", re.IGNORECASE)
+# Controls, blanks and angle brackets would end a path (RFC 5321, section 4.1.2) or a command; half of a
+# surrogate pair cannot be written at all. Addresses are checked long before: this is the last door.
+_NOT_IN_A_PATH = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]|^$")
 _ENVELOPE = ((Phase.MAIL, 2), (Phase.RCPT, 2), (Phase.DATA, 3))  # with the kind of reply that is a yes
 
 
@@ -45,6 +48,10 @@ class Dialogue:
     async def speak(self, sender: str, recipient: str, message: bytes) -> Outcome:
         """Offer `message` (lines ended by CRLF). Raises WireLost when it is cut off, NotPipelining before
         anything was sent."""
+        for address, wrong in ((recipient, "5.1.3"), (sender, "5.1.7")):
+            if _NOT_IN_A_PATH.search(address):
+                words = f"{wrong} this address cannot stand in an SMTP command"
+                return replies.smtp(553, words, Phase.RCPT)
         utf8 = not (sender.isascii() and recipient.isascii())
         if utf8 and not self._wire.utf8:
             return replies.smtp(553, "5.6.7 this server does not take non-ASCII addresses", Phase.RCPT)

@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema
 
 from waypost.gateway.problems import Fault, Problem
 from waypost.ledger.search import Filter
+from waypost.mail.address import keys_of
 from waypost.notification_type import Moment
 from waypost.plain_numbers import PlainNumbers
 from waypost.states import State
@@ -56,7 +57,7 @@ class Listing(BaseModel):
             since=self.since,
             until=self.until,
             client=client,
-            recipient=_recipient_key(self.recipient),
+            recipient=() if self.recipient is None else keys_of(self.recipient),
             tag=self.tag,
         )
 
@@ -67,8 +68,3 @@ def each_once(request: Request, *several: str) -> None:
     for name in query:
         if name not in several and len(query.getlist(name)) > 1:
             raise Problem("invalid", f"{name}: given more than once", [Fault(name, "given more than once")])
-
-
-def _recipient_key(recipient: str | None) -> str | None:
-    """An id as it is; an address by what the ledger knows it by."""
-    return f"mailto:{recipient}".lower() if recipient and "@" in recipient else recipient

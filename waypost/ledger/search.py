@@ -32,8 +32,8 @@ class Filter:
 
     ids: these alone. provider: an attempt went through it. since, until: accepted at or after, and
     before. reason: text in it, in capitals or not. in_doubt: an attempt's answer is not known, so that it
-    may have arrived more than once, or not at all. client: whose API key it came with. recipient: the key
-    that the ledger knows them by. tag: it was given.
+    may have arrived more than once, or not at all. client: whose API key it came with. recipient: the
+    keys that the ledger may know one by. tag: it was given.
     """
 
     ids: tuple[UUID, ...] = ()
@@ -45,7 +45,7 @@ class Filter:
     reason: str | None = None
     in_doubt: bool = False
     client: str | None = None
-    recipient: str | None = None
+    recipient: tuple[str, ...] = ()
     tag: str | None = None
 
 
@@ -114,8 +114,8 @@ def _conditions(filter: Filter) -> list[sa.ColumnElement[bool]]:
         found += [table.c.id < _first_id(filter.until + ACCEPTED_WITHIN), table.c.accepted_at < filter.until]
     if filter.client is not None:
         found.append(table.c.client == filter.client)
-    if filter.recipient is not None:
-        found.append(table.c.recipient_key == filter.recipient)
+    if filter.recipient:
+        found.append(table.c.recipient_key.in_(filter.recipient))
     if filter.tag is not None:
         given = (tags.c.notification_id == table.c.id, tags.c.tag == filter.tag)
         found.append(sa.exists().where(*given))

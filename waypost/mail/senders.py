@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from waypost.mail.address import one_address
+from waypost.mail.address import folded, one_address
 from waypost.mail.headers import parse_mailbox
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ NOT_ALLOWED = (
 
 @dataclass(frozen=True, slots=True)
 class Senders:
-    """addresses, domains: in lower case."""
+    """addresses: folded. domains: in lower case, as A-labels."""
 
     addresses: frozenset[str]
     domains: frozenset[str]
@@ -36,18 +36,17 @@ class Senders:
         named = [one.strip() for one in text.split(",") if one.strip()]
         addresses = [one_address(one) for one in named if "@" in one]
         domains = [one_address(f"a@{one}").rpartition("@")[2] for one in named if "@" not in one]
-        return cls(frozenset(map(str.lower, addresses)), frozenset(map(str.lower, domains)))
+        return cls(frozenset(map(folded, addresses)), frozenset(domains))
 
     def allow(self, addresses: Iterable[str]) -> bool:
         """Whether a mail may be from all of `addresses`."""
         return all(
-            one.lower() in self.addresses or one.lower().rpartition("@")[2] in self.domains
-            for one in addresses
+            one in self.addresses or one.rpartition("@")[2] in self.domains for one in map(folded, addresses)
         )
 
 
 @lru_cache(4)
 def _senders(sender: str, others: str) -> Senders:
     found = Senders.parse(others)
-    domain = parse_mailbox(sender)[1].rpartition("@")[2].lower()
+    domain = parse_mailbox(sender)[1].rpartition("@")[2]
     return Senders(found.addresses, found.domains | {domain})

@@ -357,3 +357,28 @@ async def test_closing_takes_no_longer_for_many_connections_than_for_one(bent, s
     began = monotonic()
     await channel.close()
     assert monotonic() - began < 1.4
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ada@a.example>\r\nRCPT TO:<evil@x.example",
+        "ada@a.example\n",
+        "ada@a.example\0",
+        "a da@a.example",
+        "<ada@a.example>",
+        "ada@a.example> SIZE=1",
+        "ada\u2028@a.example",
+        "ada\ud800@a.example",
+        "",
+    ],
+)
+async def test_an_address_that_would_break_a_command_is_never_written(mail_server, smtp, write, address):
+    outcome = await (await smtp(mail_server)).send(write(to=address))
+    assert (outcome.verdict, outcome.phase, outcome.enhanced) == (Verdict.REFUSED, Phase.RCPT, "5.1.3")
+    assert not [command for command in mail_server.heard if command.startswith(("MAIL", "RCPT"))]
+
+
+async def test_a_quoted_local_part_is_written_as_it_is(mail_server, smtp, write):
+    assert (await (await smtp(mail_server)).send(write(to='"a..b"@a.example'))).verdict is Verdict.ACCEPTED
+    assert 'RCPT TO:<"a..b"@a.example>' in mail_server.heard

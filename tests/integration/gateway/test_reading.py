@@ -76,12 +76,29 @@ async def test_each_filter_finds_what_it_means(site, shop, wanted):
     assert len(await listed(shop)) == 2
 
 
-async def test_a_filter_by_address_finds_those_that_were_sent_to_it_alone(shop):
-    body = order("A-1")
-    body["recipient"] = {"email": "Ada@a.example"}
-    id = (await shop.post(ROUTE, json={"type": "order-confirmation", **body})).json()["id"]
+@pytest.mark.parametrize(
+    ("recipient", "asked"),
+    [
+        ({"email": "Ada@a.example"}, ["ada@A.example", "mailto:ada@a.example"]),
+        ({"email": "Éva@bücher.example"}, ["éva@BÜCHER.example", "ÉVA@xn--bcher-kva.example"]),
+        ({"email": "İ@a.example"}, ["İ@A.example"]),
+        ({"phone": "+49 (170) 123-4512"}, ["+491701234512", "tel:+49-170-1234512", "+49 170 1234512"]),
+        ({"phone": "0170 1234512"}, ["01701234512"]),
+        ({"id": "ada@home", "email": "ada@a.example"}, ["ada@home"]),
+        ({"id": "ada@b.example", "email": "ada@a.example"}, ["ada@b.example"]),
+        ({"id": "0170", "email": "ada@a.example"}, ["0170"]),
+    ],
+)
+async def test_a_filter_by_recipient_finds_an_id_or_an_address_however_it_is_written(shop, recipient, asked):
+    body = {"type": "order-confirmation", **order("A-1"), "recipient": recipient}
+    id = (await shop.post(ROUTE, json=body)).json()["id"]
     await sent(shop, "A-2")
-    assert await listed(shop, recipient="ada@A.example") == [id]
+    assert [await listed(shop, recipient=text) for text in asked] == [[id]] * len(asked)
+
+
+async def test_an_empty_filter_finds_nothing(shop):
+    await sent(shop)
+    assert await listed(shop, recipient="") == []
 
 
 async def test_since_and_until_are_moments_of_acceptance(shop):

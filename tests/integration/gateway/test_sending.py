@@ -223,3 +223,16 @@ async def test_a_digest_cannot_be_asked_for(shop):
     answer = await shop.post("/v1/notifications", json=sent)
     assert answer.json()["detail"].startswith("type: not one of alert, message, ")
     assert "digest" not in (await shop.get("/v1/types")).text.replace('"digest":', "")
+
+
+@pytest.mark.parametrize("email", ["ops@corp.local", "root@localhost", "ops@intranet"])
+async def test_an_internal_domain_is_taken_where_the_setting_names_it(shop, monkeypatch, email):
+    asked = asking(recipient={"email": email})
+    refused = await shop.post("/v1/notifications", json=asked)
+    assert (refused.status_code, [one["path"] for one in refused.json()["errors"]]) == (
+        422,
+        ["recipient.email"],
+    )
+    assert email not in refused.text
+    monkeypatch.setenv("WAYPOST_INTERNAL_DOMAINS", "corp.local,intranet,localhost")
+    assert (await shop.post("/v1/notifications", json=asked)).status_code == 202
