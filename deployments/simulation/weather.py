@@ -57,7 +57,7 @@ class Weather:
             time=time,
             deaths=share(0.004, 0.02),
             lost_answers=share(0.01, 0.05),
-            ledger_down=spells(2, 8.0, 30.0),
+            ledger_down=spells(2, 20.0, 30.0),  # longer than three leases
             prefect_down=spells(2, 50.0, 10.0),
             provider_down=spells(2, 20.0, 30.0),
             bad_replies=share(0.2, 0.6),

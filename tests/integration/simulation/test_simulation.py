@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -20,9 +21,10 @@ from deployments.simulation.scenario import simulate
 from deployments.simulation.surroundings import prepare
 from waypost import clock, policy, priority
 from waypost.channels.places import Places
-from waypost.ledger import digests, holds, reading, reaper, retention
+from waypost.ledger import digests, holds, reading, reaper, retention, suspects
 from waypost.ledger.batches import Leases
 from waypost.ledger.reaper import Reaper
+from waypost.ledger.stillness import Stillness
 from waypost.notification import Notification
 from waypost.outcome import Verdict
 from waypost.policy import Decision
@@ -40,11 +42,12 @@ def seed(tmp_path):
 
 @pytest.fixture
 def noticed(seed, caplog):
-    """Whether one of some hundred seeds finds something wrong in these words."""
+    """Whether a seed finds something wrong in these words: the one that did so last, else some hundred."""
     caplog.set_level(logging.CRITICAL)
 
-    def found(words, seeds=SEEDS):
-        return any(words in line for number in range(seeds) for line in wrong(seed(number)))
+    def found(words, last, seeds=SEEDS):
+        numbers = (last, *range(seeds))
+        return any(words in line for number in numbers for line in wrong(seed(number)))
 
     return found
 
@@ -116,29 +119,29 @@ def test_sleeping_until_a_moment_ends_beside_somebody_who_never_rests():
 
 def test_it_notices_a_doubt_that_nobody_wrote_down(noticed, monkeypatch):
     monkeypatch.setattr(reaper, "_open_attempts", lambda _, rows, __: ([], [row.id for row in rows]))
-    assert noticed("times, 0 unknown")
+    assert noticed("times, 0 unknown", 42)
 
 
 def test_it_notices_a_lease_that_is_never_let_go(noticed, monkeypatch):
     monkeypatch.setattr(Dispatcher, "_let_go", lambda *_: None)
     # Rare: the process that runs the batch must die, and another that dispatched it live.
-    assert noticed("is stuck in", seeds=5 * SEEDS)
+    assert noticed("is stuck in", 207, seeds=5 * SEEDS)
 
 
 def test_it_notices_a_lease_that_nobody_keeps(noticed, monkeypatch):
     monkeypatch.setattr(Leases, "hold", lambda *_: None)
-    assert noticed("which lives")
+    assert noticed("which lives", 8)
 
 
 def test_it_notices_a_reaper_that_takes_from_the_living(noticed, monkeypatch):
     monkeypatch.setattr(Reaper, "_lapsed", lambda _, open_ones: list(open_ones))
-    assert noticed("which lives")
+    assert noticed("which lives", 0)
 
 
 def test_it_notices_a_reaper_that_believes_a_clock_that_jumped(noticed, monkeypatch):
     by_the_clock = lambda _, open_ones: [one for one in open_ones if one.leased_until <= clock.now()]  # noqa: E731
     monkeypatch.setattr(Reaper, "_lapsed", by_the_clock)
-    assert noticed("which lives")
+    assert noticed("which lives", 62)
 
 
 def test_it_notices_a_refusal_taken_for_a_success(noticed, monkeypatch):
@@ -149,7 +152,7 @@ def test_it_notices_a_refusal_taken_for_a_success(noticed, monkeypatch):
         return Decision(State.SENT) if decision.state is State.FAILED else decision
 
     monkeypatch.setattr(policy, "after", after)
-    assert noticed("no provider has it")
+    assert noticed("no provider has it", 11)
 
 
 def test_it_notices_a_doubt_that_falls_back(noticed, monkeypatch):
@@ -161,7 +164,7 @@ def test_it_notices_a_doubt_that_falls_back(noticed, monkeypatch):
         return Decision(State.FAILED, decision.reason, refused=True) if in_doubt else decision
 
     monkeypatch.setattr(policy, "after", after)
-    assert noticed("in the run that left it UNKNOWN")
+    assert noticed("in the run that left it UNKNOWN", 5)
 
 
 def test_it_notices_a_doubt_that_is_sent_again_and_again(noticed, monkeypatch):
@@ -169,7 +172,7 @@ def test_it_notices_a_doubt_that_is_sent_again_and_again(noticed, monkeypatch):
         monkeypatch.setattr(
             module, "doubtful", lambda said, _, __, due, ___: Decision(State.DEFERRED, said, due)
         )
-    assert noticed("was sent again after")
+    assert noticed("was sent again after", 5)
 
 
 def test_it_notices_a_doubt_that_goes_where_its_step_leads_now(noticed, monkeypatch):
@@ -177,34 +180,34 @@ def test_it_notices_a_doubt_that_goes_where_its_step_leads_now(noticed, monkeypa
         return {}
 
     monkeypatch.setattr(reading, "providers_in_doubt", nobody)
-    assert noticed("left it UNKNOWN")
+    assert noticed("left it UNKNOWN", 12)
 
 
 def test_it_notices_a_refusal_after_a_doubt_that_goes_over_another_provider(noticed, monkeypatch):
     right = policy.after
     monkeypatch.setattr(policy, "after", lambda outcome, **known: right(outcome, **{**known, "in_doubt": 0}))
-    assert noticed("left it UNKNOWN")
+    assert noticed("left it UNKNOWN", 42)
 
 
 def test_it_notices_urgent_types_that_wait_for_prefect_to_return(noticed, monkeypatch):
     monkeypatch.setattr(Dispatcher, "_go_directly", nothing)
-    assert noticed("urgent, waited")
+    assert noticed("urgent, waited", 8)
 
 
 def test_it_notices_lanes_that_are_the_wrong_way_round(noticed, monkeypatch):
     monkeypatch.setattr(priority, "_ORDER", priority._ORDER[::-1])
-    assert noticed("went while urgent waited", seeds=5 * SEEDS)  # few seeds have that many wait at once
+    assert noticed("went while urgent waited", 49, seeds=5 * SEEDS)  # few seeds have that many wait at once
 
 
 def test_it_notices_places_that_are_neither_kept_nor_given_back_for_who_is_urgent(noticed, monkeypatch):
     monkeypatch.setattr(Places, "_kept_from", lambda *_: 0)
     monkeypatch.setattr(Places, "wanted", lambda *_, **__: False)
-    assert noticed("went while urgent waited", seeds=5 * SEEDS)  # few seeds have that many wait at once
+    assert noticed("went while urgent waited", 403, seeds=5 * SEEDS)  # few seeds have that many wait at once
 
 
 def test_it_notices_a_hold_that_takes_nothing_back(noticed, monkeypatch):
     monkeypatch.setattr(holds, "put_back", lambda *_: 0)
-    assert noticed("was held")
+    assert noticed("was held", 128)
 
 
 def test_it_notices_an_item_that_its_digest_forgets(noticed, monkeypatch):
@@ -214,18 +217,44 @@ def test_it_notices_an_item_that_its_digest_forgets(noticed, monkeypatch):
         return {key: held[: max(1, len(held) - 1)] for key, held in take(*arguments).items()}
 
     monkeypatch.setattr(digests, "_take_items", forgetting)
-    assert noticed("is stuck in")
+    assert noticed("is stuck in", 16)
 
 
 def test_it_notices_a_retention_that_takes_what_just_ended(noticed, monkeypatch):
     prune = retention.prune
     monkeypatch.setattr(retention, "prune", lambda ledger, days: prune(ledger, days / 10))
-    assert noticed("was deleted")
+    assert noticed("was deleted", 5)
 
 
 def test_it_notices_runs_that_nobody_tells_prefect_of(noticed, monkeypatch):
     monkeypatch.setattr(telling, "_correct", nothing)
-    assert noticed("for ever")
+    assert noticed("for ever", 5)
+
+
+def test_it_notices_a_reaper_that_counts_time_in_which_the_ledger_was_away(noticed, monkeypatch):
+    look = Stillness.look
+
+    def counting_all(self, leases, steady):
+        self._longest = math.inf
+        return look(self, leases, steady)
+
+    monkeypatch.setattr(Stillness, "look", counting_all)
+    monkeypatch.setattr(Stillness, "forget", nothing_at_all)
+    assert noticed("which lives", 141)
+
+
+def test_it_notices_a_reaper_that_ends_batches_and_frees_nothing(noticed, monkeypatch):
+    for module, name, answer in (
+        (reaper, "free_claimed", []),
+        (suspects, "died", []),
+        (reaper, "_take_back", (0, 0)),
+    ):
+        monkeypatch.setattr(module, name, lambda *_, answer=answer: answer)
+    assert noticed("is stuck in", 0)
+
+
+def nothing_at_all(*_):
+    """Instead of what is to be done at once."""
 
 
 async def nothing(*_):
