@@ -13,22 +13,22 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from waypost.ledger import migrate, postgres_url
 from waypost.ledger.many import as_json
 from waypost.ledger.reach import NOT_CONNECTED, check_fit, reached
-from waypost.ledger.silence import Watch, impatient
+from waypost.ledger.silence import PARTING_SECONDS, Watch, impatient
+from waypost.ledger.tuning import tune_sqlite
 
 if TYPE_CHECKING:
     from waypost.settings import Settings
@@ -113,7 +113,8 @@ class Ledger(ABC):
             wait = min(wait * 2, 1.0)
 
     def give_up(self) -> None:
-        """Stop waiting for a database that does not come back: `persist` raises from now on."""
+        """Stop waiting for a database that does not come back: `persist` raises from now on, and nothing
+        waits for an answer longer than a moment."""
         self.given_up = True
 
     def _note(self, error: Exception) -> None:
@@ -164,6 +165,7 @@ class PostgresLedger(Ledger):
         self.engine = engine
         self._watch = Watch(engine.url, named, is_over=lambda: self.given_up)
         self._browsing = asyncio.Semaphore(BROWSERS)
+        self._connecting: set[asyncio.Timeout] = set()
 
     async def read(self, work: Work[T]) -> T:
         return await self._transact(work)
@@ -205,7 +207,7 @@ class PostgresLedger(Ledger):
         for tries in (1, 2):
             committing = False
             try:
-                async with self.engine.connect() as connection:
+                async with self._connected() as connection:
                     with self._watch.over(connection):
                         transaction = await connection.begin()
                         try:
@@ -226,8 +228,27 @@ class PostgresLedger(Ledger):
                     raise
         raise AssertionError("one of two tries returns or raises")
 
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[AsyncConnection]:
+        """A connection of the pool. Giving up ends the wait for one too."""
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(PARTING_SECONDS if self.given_up else None) as limit:
+                self._connecting.add(limit)
+                try:
+                    connection = await stack.enter_async_context(self.engine.connect())
+                finally:
+                    self._connecting.discard(limit)
+            yield connection
+
+    def give_up(self) -> None:
+        super().give_up()
+        self._watch.give_up()
+        for limit in self._connecting:
+            limit.reschedule(asyncio.get_running_loop().time() + PARTING_SECONDS)
+
     async def close(self) -> None:
-        await self.engine.dispose()
+        # A server that was given up hears no goodbye: each connection would wait a second for its answer.
+        await self.engine.dispose(close=not self.given_up)
 
 
 class SqliteLedger(Ledger):
@@ -282,17 +303,11 @@ def passes(error: Exception) -> bool:
     itself, and not the fault of what was to be written."""
     if isinstance(error, (IntegrityError, DataError)):
         return False
-    if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(("22", "23", "54")):
-        # Data the database will never take: classes 22 and 23 of the SQL standard, and PostgreSQL's 54.
-        return False
+    if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(("22", "23")):
+        return False  # data the database will never take (SQL standard, classes 22 and 23)
     if isinstance(error, SQLAlchemyError):
         return isinstance(error, (DBAPIError, PoolTimeout))
     return isinstance(error, (CommitLost, *NOT_CONNECTED))
-
-
-def is_outage(error: Exception) -> bool:
-    """Whether it is the database's trouble, and not the fault of what was to be read or written."""
-    return isinstance(error, NotRecorded) or passes(error)
 
 
 OPTIONS: dict[str, Any] = {
@@ -317,9 +332,9 @@ def open_ledger(url: str, lease: timedelta = LEASE, patience: timedelta | None =
             options["pool_timeout"] = patience.total_seconds()
         engine = create_async_engine(place, pool_size=4, max_overflow=4, **options)
         return PostgresLedger(engine, lease, named)
-    engine = sa.create_engine(url, **OPTIONS)
-    tune_sqlite(engine, patience or BUSY)
-    return SqliteLedger(engine, lease)
+    ledger = SqliteLedger(sa.create_engine(url, **OPTIONS), lease)
+    tune_sqlite(ledger.engine, patience or BUSY, lambda: ledger.given_up)
+    return ledger
 
 
 @asynccontextmanager
@@ -338,22 +353,3 @@ async def checked(settings: Settings, patience: timedelta | None = None) -> Asyn
     async with opened(settings, patience) as ledger:
         await ledger.check_schema()
         yield ledger
-
-
-def tune_sqlite(engine: sa.Engine, busy: timedelta) -> None:
-    """Durable at every commit, and never half a write that fails because another began in between."""
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
-        connection.isolation_level = None  # transactions are begun below, not by the driver
-        cursor = connection.cursor()
-        wait = f"busy_timeout={busy // timedelta(milliseconds=1)}"
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", wait):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: sa.Connection) -> None:  # pyright: ignore[reportUnusedFunction]
-        # A write that begins as a read can fail half way with "database is locked"; this cannot.
-        writes = connection.get_execution_options().get("waypost_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 SILENT_AFTER = 10.0  # seconds a transaction may take before the server is asked whether it is at it
 ANSWERS_WITHIN = 5.0  # seconds to connect, and to answer that question
 FAREWELL_WITHIN = 1.0  # seconds to answer a goodbye
+PARTING_SECONDS = 0.5  # for a connection, and for a transaction, once the database was given up
 
 logger = logging.getLogger("waypost.ledger")
 
@@ -78,6 +79,7 @@ class Watch:
     def __init__(self, url: sa.URL, connect: Mapping[str, Any], is_over: Callable[[], bool]) -> None:
         self._aside = create_async_engine(url, poolclass=NullPool, connect_args={**CONNECT, **connect})
         self._is_over = is_over
+        self._watched: set[AsyncConnection] = set()
 
     @contextmanager
     def over(self, connection: AsyncConnection) -> Generator[None]:
@@ -90,13 +92,24 @@ class Watch:
             nonlocal asking
             asking = loop.create_task(self._cut_off_when_silent(_raw(connection)))
 
-        timer = loop.call_later(SILENT_AFTER, begin)
+        timer = loop.call_later(PARTING_SECONDS if self._is_over() else SILENT_AFTER, begin)
+        self._watched.add(connection)
         try:
             yield
         finally:
+            self._watched.discard(connection)
             timer.cancel()
             if asking is not None:
                 asking.cancel()
+
+    def give_up(self) -> None:
+        """Cut off, a moment from now, what is under way: it fails like what loses its connection."""
+        asyncio.get_running_loop().call_later(PARTING_SECONDS, self._cut_off, set(self._watched))
+
+    def _cut_off(self, waiting: set[AsyncConnection]) -> None:
+        for connection in waiting & self._watched:
+            if raw := _raw(connection):
+                raw.terminate()
 
     async def _cut_off_when_silent(self, raw: Any) -> None:
         while True:

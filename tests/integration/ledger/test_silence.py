@@ -1,15 +1,17 @@
 """A network that swallows what is sent: nothing waits for ever, and what only takes long is not cut off."""
 
 import asyncio
+import shutil
+import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 import sqlalchemy as sa
 from ledgers import accepted, rows
 from lines import laid
 
-from waypost.ledger import notices, open_ledger, silence
+from waypost.ledger import NotRecorded, notices, open_ledger, silence
 from waypost.ledger.notices import watching
 from waypost.ledger.tables import metadata, recipients
 from waypost.settings import with_async_driver
@@ -167,3 +169,50 @@ async def test_work_that_fails_as_the_line_goes_silent_is_over_soon(far, line, m
 
     with pytest.raises(KeyError):
         await asyncio.wait_for(far.write(bad), 10)
+
+
+@pytest.fixture
+async def patient(line):
+    """A ledger at the other end of the line, which asks as late as it does in a worker."""
+    ledger = open_ledger(with_async_driver(line.url.render_as_string(hide_password=False)))
+    yield ledger
+    await ledger.close()
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_a_silent_server_that_is_given_up_is_left_at_once(patient, line, connected):
+    """Whether it fell silent with a transaction under way, or takes no connection."""
+    if connected:
+        await patient.read(seven)
+    line.dead = True
+    line.swallow()
+    waiting = [asyncio.create_task(patient.persist(seven)) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    began = time.monotonic()
+    patient.give_up()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    with pytest.raises(NotRecorded):
+        await patient.persist(seven)
+    await patient.close()
+    assert [type(one) for one in answers] == [NotRecorded] * 3
+    assert time.monotonic() - began < 4
+
+
+async def test_a_locked_file_that_is_given_up_is_left_at_once(empty_ledger, tmp_path):
+    file = shutil.copy(empty_ledger, tmp_path / "ledger.db")
+    ledger = open_ledger(f"sqlite:///{file}")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(ledger.persist(seven))
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        ledger.give_up()
+        with pytest.raises(NotRecorded):
+            await waiting
+        await ledger.close()
+        assert time.monotonic() - began < 4
+
+
+async def test_a_ledger_that_was_given_up_and_answers_takes_what_is_left_to_write(ledger):
+    ledger.give_up()
+    assert await ledger.persist(seven) == 7
