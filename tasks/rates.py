@@ -1,76 +1,69 @@
-"""A provider's rate is one for all workers: Prefect's global concurrency limits with slot decay count it."""
+"""A provider's rate as Prefect shows it: a global concurrency limit with slot decay, and how full it is.
+
+The ledger counts: it is there whenever anything is sent, and is one for workers that Prefect answers and for
+those that it does not. So nothing waits for Prefect here, and what Prefect does not take is not shown.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 
 import httpx
-from prefect.client.orchestration import get_client
-from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, rate_limit
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import ObjectAlreadyExists, PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tasks.runs import alone
-from waypost.rate import Alone, Rate
+from waypost.rate import Rate
 from waypost.standing import Standing
 
-AWAY_SECONDS = 60.0  # how long it is not asked again: each time takes seconds
-
-logger = logging.getLogger("waypost.providers")
+FULL = 423  # how Prefect answers when no slot is free
 
 
-def share(standing: Standing) -> None:
-    """Let all workers together keep to the provider's rate, if it has one."""
-    if standing.rate is not None and not standing.rate.shared:
-        standing.rate.share(Shared(standing.name, standing.rate).acquire)
+def show(standing: Standing) -> None:
+    """Let Prefect show the provider's rate, if it has one."""
+    if standing.rate is not None and standing.rate.on_draw is None:
+        standing.rate.on_draw = Shown(standing.name, standing.rate).draw
 
 
 def limit_name(provider: str) -> str:
-    """The global concurrency limit that counts what goes to `provider`."""
+    """The global concurrency limit that shows what goes to `provider`."""
     return f"waypost-{provider}"
 
 
-class Shared:
-    """One provider's rate, for as long as the process: as the settings say, whatever the limit was before.
-    Without Prefect this worker counts alone, and asks it again after a while."""
+class Shown:
+    """One provider's rate, for as long as the process: as the settings say, whatever the limit was before."""
 
     def __init__(self, provider: str, rate: Rate) -> None:
-        self._provider = provider
+        self._name = limit_name(provider)
         self._rate = rate
-        self._by_ourselves = Alone(rate.per_second)
-        self._set = False
-        self._away_until = 0.0
+        self._telling: asyncio.Task[None] | None = None
+        self._is_set = False
 
-    async def acquire(self, count: int) -> None:
-        """Wait for `count` slots, never more than the limit has."""
-        clock = asyncio.get_running_loop().time
-        if not alone() and clock() >= self._away_until:
-            try:
-                await self._draw(count)
-                return
-            except (ConcurrencySlotAcquisitionError, PrefectException, httpx.HTTPError) as error:
-                self._away_until = clock() + AWAY_SECONDS
-                logger.warning(
-                    "%s: Prefect does not count its rate, so this worker does (%s)", self._provider, error
-                )
-        await self._by_ourselves.acquire(count)
+    def draw(self, count: int) -> None:
+        """Show that so many go, unless Prefect has not yet answered the last time."""
+        if not alone() and (self._telling is None or self._telling.done()):
+            self._telling = asyncio.create_task(self._tell(count))
 
-    async def _draw(self, count: int) -> None:
-        if not self._set:
-            await self._set_limit()
+    async def _tell(self, count: int) -> None:
+        with suppress(httpx.HTTPError, PrefectException), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            async with get_client() as client:
+                if not self._is_set or not await self._occupied(client, count):
+                    await self._set_limit(client)
+                    await self._occupied(client, count)
+
+    async def _occupied(self, client: PrefectClient, count: int) -> bool:
+        """False when the limit was deleted meanwhile, or made smaller than a chunk."""
         try:
-            await rate_limit(limit_name(self._provider), occupy=count, strict=True)
-        except ConcurrencySlotAcquisitionError:  # deleted meanwhile, or made smaller than a chunk
-            await self._set_limit()
-            await rate_limit(limit_name(self._provider), occupy=count, strict=True)
+            answer = await client.increment_concurrency_slots([self._name], count, mode="rate_limit")
+        except httpx.HTTPStatusError as error:
+            return error.response.status_code == FULL
+        return bool(answer.json())
 
-    async def _set_limit(self) -> None:
-        async with get_client() as client:
-            with suppress(ObjectAlreadyExists):  # another worker has just made it
-                await client.upsert_global_concurrency_limit_by_name(
-                    limit_name(self._provider),
-                    limit=self._rate.chunk,
-                    slot_decay_per_second=self._rate.per_second,
-                )
-        self._set = True
+    async def _set_limit(self, client: PrefectClient) -> None:
+        with suppress(ObjectAlreadyExists):  # another worker has just made it
+            await client.upsert_global_concurrency_limit_by_name(
+                self._name, limit=self._rate.chunk, slot_decay_per_second=self._rate.per_second
+            )
+        self._is_set = True

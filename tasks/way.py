@@ -11,11 +11,10 @@ from waypost.notification import Delivery
 
 
 async def dispatch_of(deliveries: Batch[Delivery]) -> Dispatch:
-    """The batch's way through its route: at the rate that all workers share, and Prefect hears of providers
-    that do not work."""
+    """The batch's way through its route. Prefect shows the rates of providers, and which do not work."""
     runtime = await current_runtime()
     for channel in runtime.channels:
         standing = runtime.standing(channel.name)
         standing.on_change = circuits.tell
-        rates.share(standing)
+        rates.show(standing)
     return Dispatch.of(runtime, deliveries, current_flow_run())

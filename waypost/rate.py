@@ -17,24 +17,19 @@ class Rate:
     """Messages a second, drawn a chunk of about a second's worth at a time: of a chunk, a tenth (at least
     one message, where it holds several) goes to nobody but urgent messages.
 
-    acquire: waits until so many may go, never asked for more than `chunk`; by default this process alone
-    is counted. What was asked for is waited for even when nobody waits any more, as it is counted already.
+    acquire: waits until so many may go, never asked for more than `chunk`. What was asked for is waited for
+    even when nobody waits any more, as it is counted already. on_draw: told of each chunk once it may go.
     """
 
-    shared = False
-
-    def __init__(self, per_second: float, acquire: Acquire | None = None) -> None:
+    def __init__(self, per_second: float, acquire: Acquire) -> None:
         self.per_second = per_second
         self.chunk = max(1, math.floor(per_second))
+        self.on_draw: Callable[[int], None] | None = None
         self._kept = math.ceil(self.chunk * KEPT_FOR_URGENT) if self.chunk > 1 else 0
         self._left = 0
-        self._acquire = acquire or Alone(per_second).acquire
+        self._acquire = acquire
         self._drawing: asyncio.Task[None] | None = None
         self._line = Places(1)  # whoever is in it draws
-
-    def share(self, acquire: Acquire) -> None:
-        """Draw from what all workers share from now on."""
-        self._acquire, self.shared = acquire, True
 
     def take_now(self, priority: Priority) -> bool:
         """Take one if it needs no waiting."""
@@ -44,7 +39,7 @@ class Rate:
         return True
 
     async def take(self, priority: Priority) -> None:
-        """Wait until one more message may go, by priority and then in turn."""
+        """Wait until one more message may go, by priority and then in turn. Raises what `acquire` raises."""
         while not self.take_now(priority):
             await self._line.take(priority)
             try:
@@ -52,6 +47,7 @@ class Rate:
                     return
                 if self._drawing is None:
                     self._drawing = asyncio.create_task(self._draw())
+                    self._drawing.add_done_callback(_look_at)
                 await asyncio.shield(self._drawing)
             finally:
                 self._line.give_back()
@@ -60,20 +56,13 @@ class Rate:
         try:
             await self._acquire(self.chunk)
             self._left = min(self._left, self._kept) + self.chunk
+            if self.on_draw is not None:
+                self.on_draw(self.chunk)
         finally:
             self._drawing = None
 
 
-class Alone:
-    """Counts what this process alone sends: each chunk takes as long as its messages may."""
-
-    def __init__(self, per_second: float) -> None:
-        self._per_second = per_second
-        self._free_at = 0.0
-
-    async def acquire(self, count: int) -> None:
-        """Wait for `count`."""
-        moment = asyncio.get_running_loop().time()
-        starts = max(self._free_at, moment)
-        self._free_at = starts + count / self._per_second
-        await asyncio.sleep(starts - moment)
+def _look_at(drawing: asyncio.Task[None]) -> None:
+    """Its error is raised to those who wait for it; asyncio need not complain where nobody does."""
+    if not drawing.cancelled():
+        drawing.exception()

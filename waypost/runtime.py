@@ -11,12 +11,13 @@ from weakref import WeakKeyDictionary
 
 from waypost.beside import Beside
 from waypost.channels import Channel
-from waypost.ledger import Ledger, open_ledger
+from waypost.ledger import Ledger, open_ledger, rates
 from waypost.ledger.batches import Leases
 from waypost.ledger.recorder import Recorder
 from waypost.mail.build import Sender
 from waypost.provider import PLAIN
 from waypost.providers import providers
+from waypost.rate import Rate
 from waypost.secret import secret_key
 from waypost.settings import Settings
 from waypost.signing import dkim_signers
@@ -106,9 +107,17 @@ class Runtime:
     def standing(self, provider: str) -> Standing:
         """How that provider stands with this process."""
         if provider not in self._standings:
-            terms = self.settings.providers.get(provider, PLAIN)
-            self._standings[provider] = Standing(provider, terms)
+            per_second = self.settings.providers.get(provider, PLAIN).rate
+            rate = None
+            if per_second is not None:
+                rate = Rate(per_second, rates.counted(self.ledger, provider, per_second))
+            self._standings[provider] = Standing(provider, rate=rate)
         return self._standings[provider]
+
+    @property
+    def sends(self) -> bool:
+        """Whether a message is on its way to a provider, or its outcome is not written yet."""
+        return not all(one.places.idle for one in (*self.channels, *self._beside.left))
 
     def adopt(self) -> None:
         """Be the runtime of the present context, and of the tasks it starts."""
@@ -118,6 +127,5 @@ class Runtime:
         """Write what is queued, then let go of providers and ledger."""
         await self.recorder.close()
         await self.leases.close()
-        for channel in (*self.channels, *self._beside.left):
-            await channel.close()
+        await asyncio.gather(*(channel.close() for channel in (*self.channels, *self._beside.left)))
         await self.ledger.close()

@@ -1,4 +1,4 @@
-"""How a provider stands with this process: its terms, its circuit, its pace and its rate."""
+"""How a provider stands with this process: its circuit, its pace and its rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from waypost.mail.address import mask_in
 from waypost.outcome import Outcome
 from waypost.pace import Pace
 from waypost.priority import Priority
-from waypost.provider import PLAIN, Provider
 from waypost.rate import Rate
 
 logger = logging.getLogger("waypost.providers")
@@ -24,15 +23,10 @@ class Standing:
     """One provider's. Says in the log when its circuit opens or closes, and to `on_change`."""
 
     name: str
-    terms: Provider = PLAIN
     breaker: Breaker = field(default_factory=Breaker)
     pace: Pace = field(default_factory=Pace)
     rate: Rate | None = None
     on_change: Callable[[Standing], None] = field(default=lambda _: None)
-
-    def __post_init__(self) -> None:
-        if self.terms.rate is not None:
-            self.rate = Rate(self.terms.rate)
 
     def admits(self) -> bool:
         """Whether a message may be offered now; see Breaker.admits."""

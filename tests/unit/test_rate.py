@@ -59,14 +59,6 @@ async def test_less_than_one_a_second_goes_one_at_a_time():
     assert drawn.asked == [1, 1, 1]
 
 
-async def test_alone_it_keeps_the_rate_by_the_clock():
-    rate = Rate(50)
-    began = asyncio.get_running_loop().time()
-    for _ in range(60):
-        await rate.take(Priority.URGENT)
-    assert 0.9 < asyncio.get_running_loop().time() - began < 2
-
-
 async def test_of_many_who_wait_only_one_draws():
     drawn = Drawn(10)
     rate = Rate(10, drawn)
@@ -109,3 +101,16 @@ async def test_what_was_asked_for_is_not_lost_with_whoever_asked():
     async with asyncio.timeout(1):
         await rate.take(Priority.NORMAL)
     assert asked == [1]
+
+
+async def test_what_keeps_it_from_drawing_is_raised_to_whoever_waits_and_the_next_draws_again():
+    fails = [OSError("no ledger"), None]
+
+    async def drawn(_count):
+        if error := fails.pop(0):
+            raise error
+
+    rate = Rate(1, drawn)
+    with pytest.raises(OSError, match="no ledger"):
+        await rate.take(Priority.NORMAL)
+    await rate.take(Priority.NORMAL)

@@ -31,6 +31,8 @@ Json = sa.JSON()
 # Counted by the database itself, which on SQLite only an INTEGER is.
 Count: sa.types.TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
+Seconds: sa.types.TypeEngine[float] = sa.Double()
+
 metadata = sa.MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -221,6 +223,14 @@ attempts = sa.Table(
     sa.Column("code", sa.Integer),
     sa.Column("enhanced", sa.Text),
     sa.Column("words", sa.Text),
+)
+
+# Until when each provider's time is reserved, by those who send at its rate: seconds of the database's clock.
+rates = sa.Table(
+    "rates",
+    metadata,
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("free_at", Seconds, nullable=False),
 )
 
 idempotency_keys = sa.Table(

@@ -1,16 +1,17 @@
-"""A provider's rate, counted by a real Prefect server for all workers at once."""
+"""A provider's rate: kept for all workers by the ledger, shown by a real Prefect server."""
 
-import asyncio
 import time
-from uuid import uuid4
+from contextlib import contextmanager
 
-import httpx
 import pytest
-from ledgers import NOTE
+from chaos.line import Weather, line
+from ledgers import Note
+from noteflow import note
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tasks.rates import Shared, limit_name
-from tasks.way import dispatch_of
-from waypost import Batch, Priority
+from tasks.rates import Shown, limit_name
+from tasks.runs import without_prefect
+from waypost import Priority, Recipient, Request
 from waypost.provider import Provider
 from waypost.rate import Rate
 from waypost.settings import Settings
@@ -18,98 +19,94 @@ from waypost.settings import Settings
 pytestmark = pytest.mark.anyio
 
 
-def worker(name, per_second):
-    rate = Rate(per_second)
-    rate.share(Shared(name, rate).acquire)
-    return rate
+async def at_once(_count):
+    """The ledger lets them go."""
 
 
-async def test_two_workers_share_one_rate(server, client):
-    one, other = (worker("shared", 20) for _ in range(2))
-    began = time.monotonic()
-    for _ in range(50):
-        await asyncio.gather(one.take(Priority.URGENT), other.take(Priority.URGENT))
-    took = time.monotonic() - began
-    limit = await client.read_global_concurrency_limit_by_name(limit_name("shared"))
-    assert (limit.limit, limit.slot_decay_per_second) == (20, 20)
-    assert took > 2.5, "of 100 messages at 20 a second all but the first chunks had to wait"
+def shown_rate(name, per_second):
+    """A provider's rate, and how Prefect is told of it."""
+    rate = Rate(per_second, at_once)
+    told = Shown(name, rate)
+    rate.on_draw = told.draw
+    return rate, told
 
 
-async def test_a_limit_that_is_too_small_for_a_chunk_is_made_as_the_settings_say(server, client):
-    await client.upsert_global_concurrency_limit_by_name(limit_name("small"), 2, 2.0)
-    async with asyncio.timeout(10):
-        await worker("small", 50).take(Priority.NORMAL)
-    assert (await client.read_global_concurrency_limit_by_name(limit_name("small"))).limit == 50
+async def limit(client, name, told):
+    """The limit once Prefect has been told."""
+    await told._telling
+    return await client.read_global_concurrency_limit_by_name(limit_name(name))
 
 
-async def test_a_rate_that_was_lowered_is_lowered_for_prefect_too(server, client):
-    await client.upsert_global_concurrency_limit_by_name(limit_name("lowered"), 100, 100.0)
-    rate, began = worker("lowered", 5), time.monotonic()
-    for _ in range(11):
-        await rate.take(Priority.URGENT)
-    assert time.monotonic() - began > 1
-    limit = await client.read_global_concurrency_limit_by_name(limit_name("lowered"))
-    assert (limit.limit, limit.slot_decay_per_second) == (5, 5)
+async def test_prefect_shows_the_rate_and_how_much_of_it_goes(client):
+    rate, told = shown_rate("shown", 20)
+    await rate.take(Priority.URGENT)
+    found = await limit(client, "shown", told)
+    assert (found.limit, found.slot_decay_per_second) == (20, 20)
+    assert found.active_slots > 0
 
 
-async def test_a_limit_that_was_deleted_meanwhile_is_made_again(server, client):
-    rate = worker("deleted", 2)
-    for _ in range(2):
-        await rate.take(Priority.URGENT)
+@pytest.mark.parametrize("before", [(2, 2.0), (100, 100.0)])
+async def test_a_limit_that_was_another_is_made_as_the_settings_say(client, before):
+    name = f"changed-{before[0]}"
+    await client.upsert_global_concurrency_limit_by_name(limit_name(name), *before)
+    rate, told = shown_rate(name, 50)
+    await rate.take(Priority.NORMAL)
+    assert (await limit(client, name, told)).limit == 50
+
+
+async def test_a_limit_that_was_deleted_meanwhile_is_made_again(client):
+    rate, told = shown_rate("deleted", 1)
+    await rate.take(Priority.URGENT)
+    await limit(client, "deleted", told)
     await client.delete_global_concurrency_limit_by_name(limit_name("deleted"))
-    async with asyncio.timeout(10):
+    await rate.take(Priority.URGENT)
+    assert (await limit(client, "deleted", told)).limit == 1
+
+
+@contextmanager
+def prefect_by(server, weather, delay):
+    """The Prefect server at the other end of a bad line."""
+    with line(int(server.api.split(":")[-1].split("/")[0])) as way:
+        way.delay = delay
+        way.be(weather)
+        with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{way.port}/api"}):
+            yield
+
+
+@pytest.mark.parametrize(
+    ("weather", "delay"),
+    [(Weather.GONE, 0.0), (Weather.SILENT, 0.0), *((Weather.FAIR, delay) for delay in (1, 2, 3, 5))],
+)
+async def test_nothing_waits_for_a_prefect_that_does_not_answer_or_is_slow(server, weather, delay):
+    with prefect_by(server, weather, delay):
+        rate, told = shown_rate(f"away-{weather.name.lower()}-{delay}", 10)
+        began = time.monotonic()
+        for _ in range(25):
+            await rate.take(Priority.NORMAL)
+        assert time.monotonic() - began < 1
+        told._telling.cancel()
+
+
+async def test_what_goes_without_prefect_asks_it_nothing(server):
+    rate, told = shown_rate("alone", 10)
+    with without_prefect():
         await rate.take(Priority.URGENT)
+    assert told._telling is None
 
 
-async def test_prefect_is_not_asked_at_every_chunk_while_it_does_not_answer(monkeypatch, server):
-    asked = []
-
-    async def nobody_there(*_, **__):
-        asked.append(1)
-        raise httpx.ConnectError("nobody there")
-
-    monkeypatch.setattr("tasks.rates.rate_limit", nobody_there)
-    rate = worker("away", 10)
-    for _ in range(25):
-        await rate.take(Priority.URGENT)
-    assert len(asked) == 1
-
-
-async def test_without_prefect_runs_of_one_message_keep_the_rate_together(bench, monkeypatch):
-    monkeypatch.setattr("tasks.rates.alone", lambda: True)
-    settings = Settings(providers={"primary": Provider(url="smtp://h", rate=5)})
-    monkeypatch.setattr(bench.runtime, "settings", settings)
-    began = time.monotonic()
-    for _ in range(12):
-        await dispatch_of(Batch(NOTE, uuid4(), []))
-        await bench.runtime.standing("primary").rate.take(Priority.URGENT)
-    assert time.monotonic() - began > 1
-
-
-async def test_without_prefect_a_worker_keeps_the_rate_by_itself(monkeypatch, server):
-    monkeypatch.setattr("tasks.rates.alone", lambda: True)
-    rate = worker("nobody", 10)
-    began = time.monotonic()
-    for _ in range(25):
-        await rate.take(Priority.URGENT)
-    assert 1.5 < time.monotonic() - began < 4
-
-
-async def test_a_run_keeps_its_providers_rate_and_everything_goes(bench, client, monkeypatch):
-    from noteflow import note
-
+@pytest.mark.parametrize("alone", [True, False])
+async def test_runs_keep_their_providers_rate_and_everything_goes(bench, client, monkeypatch, alone):
     providers = {"primary": Provider(url="smtp://h", rate=10)}
     monkeypatch.setattr(bench.runtime, "settings", Settings(providers=providers))
+    asked = [
+        Request[Note](recipient=Recipient(id=f"r{n}", email=f"r{n}@a.example"), data=Note())
+        for n in range(25)
+    ]
     began = time.monotonic()
-    report = await note([ask(n) for n in range(25)])
-    assert report.states == {"sent": 25}
-    assert 0.8 < time.monotonic() - began < 15
-    assert len(bench.primary.sent) == 25
-
-
-def ask(number):
-    from ledgers import Note
-
-    from waypost import Recipient, Request
-
-    return Request[Note](recipient=Recipient(id=f"r{number}", email=f"r{number}@a.example"), data=Note())
+    if alone:
+        with without_prefect():
+            reports = [await note.fn(asked[:12]), await note.fn(asked[12:])]
+    else:
+        reports = [await note(asked)]
+    assert sum(report.states["sent"] for report in reports) == len(bench.primary.sent) == 25
+    assert 0.8 < time.monotonic() - began < 30
