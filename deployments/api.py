@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import PrefectException
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_CLIENT_MAX_RETRIES,
+    get_current_settings,
+    temporary_settings,
+)
 
 from waypost.environment import by_proxy, without_login
 
 WRONG = (401, 403, 404, 405)  # what a server answers that is none of Prefect's, or does not know us
-ANSWERS_WITHIN = 5.0  # seconds that it has to say that it is well
+# Seconds that the API has for an answer, whatever it is asked. Of two limits the shorter would call away what
+# the longer calls slow.
+ANSWERS_WITHIN = 10.0
 WHERE_UP_WOULD_BE = "http://127.0.0.1:4200/api"
+
+
+def within_the_limit() -> AbstractContextManager[object]:
+    """Each request of the Prefect clients made in the block is answered within ANSWERS_WITHIN, or fails."""
+    return temporary_settings({PREFECT_API_REQUEST_TIMEOUT: ANSWERS_WITHIN})
 
 
 def prefect_client() -> PrefectClient:

@@ -15,12 +15,11 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import get_current_settings
 
 from deployments import presence, registry
-from deployments.api import WrongApi, api_url, check
+from deployments.api import ANSWERS_WITHIN, WrongApi, api_url, check
 from deployments.attendance import dispatcher_finding, worker_finding, written_at
 from deployments.gateway_checkup import examine_gateway
 from deployments.pauses import lane_findings, stopped
 from deployments.registry import Registered, registered
-from deployments.runs import ANSWERS_WITHIN
 from deployments.worker import ResidentWorker
 from tasks import blocks
 from waypost.beside import Beside

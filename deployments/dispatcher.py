@@ -11,18 +11,22 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
+from deployments.flight import LASTING_SECONDS, Flight, LaneKey, Setback, lane_of
 from deployments.outage import Outage
 from deployments.runs import PrefectAway, Progress, Refused, Runs
+from deployments.stopping import see_off
 from waypost.clock import now
-from waypost.ledger import Ledger, batches, claims
+from waypost.ledger import Ledger, NotRecorded, batches, claims
 from waypost.ledger.batches import Ending, Leases
 from waypost.ledger.claims import Claim, Lane
 from waypost.ledger.notices import watching
+from waypost.ledger.returning import return_batches
 from waypost.notification_type import NotificationType
 from waypost.priority import Priority, room
 from waypost.process import either
@@ -31,13 +35,15 @@ from waypost.suspicion import together
 LOOK_SECONDS = 5.0  # how long to sleep at most: notices can be lost, and clocks differ a little
 SHORTEST_SECONDS = 0.02
 TOGETHER_SECONDS = 0.01  # what comes one by one, as fast as can be, is looked at together
-SOONEST_SECONDS, LATEST_SECONDS = 0.5, 60.0  # waits after runs that could not be made, or ended unbegun
-LASTING_SECONDS = 1.0  # a run that has been sending for so long gets another beside it
 AWAY_SECONDS = 0.5  # how often a Prefect API that does not answer is asked again
-URGENT_AFTER = 10.0  # seconds of outage after which what is urgent goes without Prefect
+# Seconds that what is urgent waits for Prefect, whatever Prefect does: sent without it, it is out within ten.
+URGENT_AFTER = 7.0
+URGENT_LOOK_SECONDS = 0.5  # how often that is looked at while Prefect keeps a turn waiting
+GIVEN_BACK_AFTER = (
+    5.0  # seconds of outage after which what is not urgent is left to workers that reach Prefect
+)
 ASK_SECONDS = 5.0  # how often Prefect is asked about runs that are not in this process
 
-LaneKey = tuple[str, Priority]
 logger = logging.getLogger("waypost.dispatcher")
 
 
@@ -50,44 +56,9 @@ class Worker(Protocol):
 
 
 @dataclass(slots=True)
-class Flight:
-    """A batch this dispatcher claimed. It keeps the lease until a run has taken the batch up: from then on
-    that run's process does, so that its death is noticed. size: what it holds, which grows until then to
-    `most`."""
-
-    claim: Claim
-    size: int
-    most: int
-    run: UUID | None = None
-    held: bool = True
-    direct: asyncio.Task[None] | None = None
-    seen_here: bool = False
-    asked_at: float = 0.0
-    begun_at: float = 0.0
-    taken_at: float = 0.0
-
-    def is_quick(self, moment: float) -> bool:
-        """What is due in its lane does better to wait for it: it takes that along, or ends in a moment."""
-        if self.direct is not None or self.size >= self.most:
-            return False
-        return self.held or moment - self.taken_at < LASTING_SECONDS
-
-
-@dataclass(slots=True)
-class Setback:
-    """A lane whose runs come to nothing. The first is made again at once, the next after growing waits."""
-
-    until: float = 0.0
-    wait: float = 0.0
-
-    def again(self, moment: float) -> None:
-        self.until = moment + self.wait
-        self.wait = min(max(SOONEST_SECONDS, self.wait * 2), LATEST_SECONDS)
-
-
-@dataclass(slots=True)
 class Dispatcher:
-    """slots: runs in flight at most. deliver: takes a batch's steps without Prefect. starts_within: the
+    """slots: runs in flight at most. deliver: takes a batch's steps without Prefect. is_stopped:
+    whether a person stopped a lane in Prefect, as far as is known. starts_within: the
     seconds a worker may take from having a run to running its code."""
 
     ledger: Ledger
@@ -97,11 +68,13 @@ class Dispatcher:
     leases: Leases
     outage: Outage
     deliver: Callable[[Claim], Awaitable[None]]
+    is_stopped: Callable[[Priority], bool]
     slots: int
     starts_within: float
     steady: Callable[[], float] = time.monotonic
     _flights: dict[UUID, Flight] = field(default_factory=dict[UUID, Flight])
     _setbacks: dict[LaneKey, Setback] = field(default_factory=dict[LaneKey, Setback])
+    _since: dict[LaneKey, float] = field(default_factory=dict[LaneKey, float])
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -114,29 +87,54 @@ class Dispatcher:
         async with watching(self.ledger, self.wake):
             while not stop.is_set():
                 self._woken.clear()
-                try:
-                    pause = await self.turn()
-                except PrefectAway:
-                    pause = AWAY_SECONDS
-                except Exception as error:  # asyncpg's connect errors have no common class
-                    logger.warning("could not look for what is due (%s); trying again", type(error).__name__)
-                    pause = 1.0
+                pause = await self._look()
                 await either(stop, self._woken, pause)
                 await asyncio.sleep(TOGETHER_SECONDS)
-        await asyncio.gather(*(flight.direct for flight in self._flights.values() if flight.direct))
+        await self._leave()
+
+    async def _look(self) -> float:
+        """A turn, and what is urgent beside it, however long Prefect takes to answer."""
+        turn = asyncio.create_task(self.turn())
+        try:
+            while not (await asyncio.wait([turn], timeout=URGENT_LOOK_SECONDS))[0]:
+                with suppress(Exception):  # the turn meets it too, and it is logged below
+                    await self._go_directly()
+            return turn.result()
+        except PrefectAway:
+            return AWAY_SECONDS
+        except Exception as error:  # asyncpg's connect errors have no common class
+            logger.warning("could not look for what is due (%s); trying again", type(error).__name__)
+            return 1.0
+        finally:
+            turn.cancel()
+
+    async def _leave(self) -> None:
+        """End direct deliveries as a worker ends its runs. What no run has taken up, nor will, is free."""
+        await see_off([one.direct for one in self._flights.values() if one.direct])
+        here = self.worker.lanes()
+        left = [
+            id
+            for id, one in self._flights.items()
+            if one.held and (one.run is None or one.seen_here or one.run in here)
+        ]
+        with suppress(NotRecorded):
+            await return_batches(self.ledger, left, untaken=True)
 
     async def turn(self) -> float:
         """One look: land what has ended, start what is due. Answers for how many seconds nothing more
         will be, unless somebody wakes it."""
         untaken = await self._land()
         if self.outage.on and not await self._is_back():
-            if self.outage.lasts >= URGENT_AFTER:
-                await self._go_directly(untaken)
+            if self.outage.lasts >= GIVEN_BACK_AFTER:
+                await self._give_back(untaken)
+            await self._go_directly()
             return AWAY_SECONDS
-        for flight in list(self._flights.values()):
-            if flight.run is None and flight.direct is None:
-                await self._ask_for_run(flight)
-        return await self._launch()
+        await self._ask_for_runs([one for one in self._flights.values() if one.run is None])
+        pause = await self._launch()
+        patience = min((URGENT_AFTER - self._waits(one) for one in self._urgent()), default=pause)
+        if patience <= 0:
+            await self._go_directly()
+        return min(pause, max(patience, SHORTEST_SECONDS))
 
     async def _is_back(self) -> bool:
         try:
@@ -159,7 +157,7 @@ class Dispatcher:
             flight.size = still_open[id].size
             if still_open[id].taken and flight.held:
                 flight.taken_at = self.steady()
-                self._setbacks.pop(_lane(flight.claim), None)
+                self._setbacks.pop(lane_of(flight.claim), None)
                 self._let_go(flight)
             if flight.direct is not None:
                 if flight.direct.done():
@@ -186,6 +184,8 @@ class Dispatcher:
         progress = await self.runs.progress(list(elsewhere))
         for run, flight in elsewhere.items():
             flight.asked_at = moment
+            if flight.direct is not None:
+                continue
             found = progress.get(run, Progress.ENDED)
             if found is Progress.WAITING:
                 flight.begun_at = moment
@@ -208,7 +208,7 @@ class Dispatcher:
         self._forget(flight)
 
     def _set_back(self, claim: Claim) -> None:
-        self._setbacks.setdefault(_lane(claim), Setback()).again(self.steady())
+        self._setbacks.setdefault(lane_of(claim), Setback()).again(self.steady())
 
     def _forget(self, flight: Flight) -> None:
         self._flights.pop(flight.claim.id, None)
@@ -219,17 +219,66 @@ class Dispatcher:
             flight.held = False
             self.leases.let_go(flight.claim.id)
 
-    async def _go_directly(self, untaken: Collection[UUID]) -> None:
-        """What is urgent does not wait for Prefect any longer."""
-        for lane in await claims.lanes(self.ledger, self.types):
-            if lane.priority is Priority.URGENT and lane.due_at <= now() and self._has_room(lane):
+    async def _give_back(self, untaken: Collection[UUID]) -> None:
+        """Leave to other workers, who may reach Prefect, what is not urgent and no run has taken up."""
+        left = [
+            one
+            for one in self._flights.values()
+            if one.claim.id in untaken and one.direct is None and one.claim.priority is not Priority.URGENT
+        ]
+        await return_batches(self.ledger, [one.claim.id for one in left], untaken=True)
+        for flight in left:
+            self._forget(flight)
+
+    async def _go_directly(self) -> None:
+        """What is urgent and has waited long enough for Prefect goes without it."""
+        lanes = await self._lanes()
+        for lane in lanes:
+            since = self._since.get((lane.type, lane.priority))
+            if since is not None and self._waited(since) >= URGENT_AFTER and self._has_room(lane):
                 claim = await self._reserve(lane)
                 if claim is not None:
-                    self._claimed(claim).direct = asyncio.create_task(self._deliver(claim))
-        for flight in self._flights.values():
-            waits = flight.run is None or flight.claim.id in untaken
-            if waits and flight.direct is None and flight.claim.priority is Priority.URGENT:
-                flight.direct = asyncio.create_task(self._deliver(flight.claim))
+                    self._send_directly(self._claimed(claim))
+        late = [one for one in self._urgent() if self._waits(one) >= URGENT_AFTER]
+        still_open = await batches.open_among(self.ledger, [one.claim.id for one in late])
+        for flight in late:
+            found = still_open.get(flight.claim.id)
+            if found is not None and not found.taken:
+                self._send_directly(flight)
+
+    def _urgent(self) -> list[Flight]:
+        """What is urgent and, as far as is known, in no run's hands."""
+        return [
+            one
+            for one in self._flights.values()
+            if one.claim.priority is Priority.URGENT
+            and one.held and one.direct is None and not self.is_stopped(Priority.URGENT)
+        ]  # fmt: skip
+
+    def _waits(self, flight: Flight) -> float:
+        """For how many seconds a batch has waited for Prefect: for its run to be made, or to begin here. A
+        run that no worker takes waits for a worker."""
+        begins = flight.run is None or flight.run in self.worker.lanes()
+        return self._waited(flight.since) if begins else self.outage.lasts
+
+    def _waited(self, since: float) -> float:
+        return max(self.outage.lasts, self.steady() - since)
+
+    async def _lanes(self) -> list[Lane]:
+        """The lanes in which something waits. Notes since when what is urgent waits for Prefect alone."""
+        lanes = await claims.lanes(self.ledger, self.types)
+        waiting = (
+            (lane.type, lane.priority)
+            for lane in lanes
+            if lane.priority is Priority.URGENT and lane.due_at <= now() and self._has_room(lane)
+            and not self.is_stopped(lane.priority)
+        )  # fmt: skip
+        self._since = {key: self._since.get(key, self.steady()) for key in waiting}
+        return lanes
+
+    def _send_directly(self, flight: Flight) -> None:
+        if flight.direct is None:
+            flight.direct = asyncio.create_task(self._deliver(flight.claim))
 
     async def _reserve(self, lane: Lane) -> Claim | None:
         most = self.types[lane.type].batch_size
@@ -237,7 +286,8 @@ class Dispatcher:
 
     def _claimed(self, claim: Claim) -> Flight:
         most = together(claim.suspicion, self.types[claim.type].batch_size)
-        flight = self._flights[claim.id] = Flight(claim, claim.size, most)
+        since = self._since.pop(lane_of(claim), self.steady())
+        flight = self._flights[claim.id] = Flight(claim, claim.size, most, since)
         self.leases.hold(claim.id)
         return flight
 
@@ -249,6 +299,13 @@ class Dispatcher:
             logger.exception("batch %s could not be sent without Prefect; it comes back", claim.id)
         finally:
             self.wake()
+
+    async def _ask_for_runs(self, flights: Sequence[Flight]) -> None:
+        """All at once: an API that answers slowly keeps one waiting as long as many."""
+        asked = [self._ask_for_run(one) for one in flights if one.direct is None]
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
 
     async def _ask_for_run(self, flight: Flight) -> None:
         try:
@@ -264,7 +321,7 @@ class Dispatcher:
         urgent goes directly, the rest waits for somebody to mend it."""
         logger.error("Prefect takes no run of %s: %s", flight.claim.type, error)
         if flight.claim.priority is Priority.URGENT:
-            flight.direct = asyncio.create_task(self._deliver(flight.claim))
+            self._send_directly(flight)
         else:
             await self._run_is_over(flight, taken=False)
 
@@ -272,28 +329,27 @@ class Dispatcher:
         """Claim and start what is due, a batch a lane in turn, as far as there is room. Answers in how
         many seconds something more is due."""
         while True:
-            lanes = await claims.lanes(self.ledger, self.types)
+            lanes = await self._lanes()
             waiting = [lane for lane in lanes if self._has_room(lane)]
-            started = [await self._start(lane) for lane in waiting if lane.due_at <= now()]
-            if not any(started):
+            claimed = [await self._claim(lane) for lane in waiting if lane.due_at <= now()]
+            started = [flight for flight in claimed if flight]
+            await self._ask_for_runs(started)
+            if not started:
                 soonest = min((lane.due_at for lane in waiting), default=None)
                 pause = LOOK_SECONDS if soonest is None else (soonest - now()).total_seconds()
                 longest = LOOK_SECONDS if len(waiting) == len(lanes) else LASTING_SECONDS
                 return min(max(pause, SHORTEST_SECONDS), longest)
 
-    async def _start(self, lane: Lane) -> bool:
-        """False when somebody else was quicker, or an earlier lane took the room."""
+    async def _claim(self, lane: Lane) -> Flight | None:
+        """None when somebody else was quicker, or an earlier lane took the room."""
         if not self._has_room(lane):
-            return False
+            return None
         claim = await self._reserve(lane)
-        if claim is None:
-            return False
-        await self._ask_for_run(self._claimed(claim))
-        return True
+        return None if claim is None else self._claimed(claim)
 
     def _has_room(self, lane: Lane) -> bool:
         of_lane = [
-            flight for flight in self._flights.values() if _lane(flight.claim) == (lane.type, lane.priority)
+            flight for flight in self._flights.values() if lane_of(flight.claim) == (lane.type, lane.priority)
         ]
         if len(of_lane) >= self.types[lane.type].runs_at_once:
             return False
@@ -307,7 +363,3 @@ class Dispatcher:
         running = Counter(here.values())
         running.update(flight.claim.priority for flight in self._flights.values() if flight.run not in here)
         return room(lane.priority, running, self.slots) > 0
-
-
-def _lane(claim: Claim) -> LaneKey:
-    return claim.type, claim.priority

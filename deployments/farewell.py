@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from contextlib import suppress
 
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
 
-SECONDS = 5.0
+from waypost.process import leave_threads_behind
 
 
-async def flush_prefect() -> None:
-    """Send what is held back, for at most five seconds; the server may be gone already."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(SECONDS):
+async def flush_prefect(within: float = 5.0) -> None:
+    """Send what is held back, for so many seconds at most; the server may be gone already. What is held back
+    then is lost: it waits for Prefect up to ten times as long for each event."""
+    try:
+        async with asyncio.timeout(within):
             await APILogHandler.aflush()
             drained = EventsWorker.drain_all()
             if inspect.isawaitable(drained):
                 await drained
+    except TimeoutError:
+        leave_threads_behind()

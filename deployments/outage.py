@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
-HURRY_SECONDS = 1.5  # how long an answer is waited for by a process that is told to stop
+from deployments.stopping import HURRY_SECONDS
 
 logger = logging.getLogger("waypost.prefect")
 
@@ -54,10 +54,10 @@ class Outage:
         return 0.0 if self._since is None else self._steady() - self._since
 
     @asynccontextmanager
-    async def patience(self, seconds: float) -> AsyncGenerator[None]:
-        """Wait for Prefect in the block for so many seconds at most, and for hardly any once the process is
-        to end. Raises TimeoutError."""
-        async with asyncio.timeout(seconds) as limit:
+    async def until_stopped(self) -> AsyncGenerator[None]:
+        """Wait for Prefect in the block as long as its requests may take, and hardly any longer once the
+        process is to end. Raises TimeoutError."""
+        async with asyncio.timeout(None) as limit:
             hurrying = asyncio.create_task(self._hurry(limit))
             try:
                 yield
@@ -68,5 +68,4 @@ class Outage:
         if self._stop is None:
             return
         await self._stop.wait()
-        soon = asyncio.get_running_loop().time() + HURRY_SECONDS
-        limit.reschedule(min(limit.when() or soon, soon))
+        limit.reschedule(asyncio.get_running_loop().time() + HURRY_SECONDS)

@@ -52,12 +52,18 @@ def lane_findings(found: Stopped) -> list[Finding]:
 
 
 class Notices:
-    """Logs once which lanes are stopped, and once when they go on."""
+    """Logs once which lanes are stopped, and once when they go on. Knows what was seen last."""
 
     def __init__(self) -> None:
+        self._seen: Stopped = {}
         self._said: frozenset[str] = frozenset()
 
+    def is_stopped(self, lane: Priority) -> bool:
+        """Whether the lane was stopped when Prefect last answered."""
+        return lane in self._seen
+
     def tell(self, found: Stopped) -> None:
+        self._seen = found
         now = frozenset(found.values())
         for why in sorted(now - self._said):
             logger.warning("%s; what is accepted for it waits", why)

@@ -20,7 +20,7 @@ from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from deployments.api import prefect_client
-from deployments.worker import COURTESY_SECONDS
+from deployments.stopping import COURTESY_SECONDS
 from waypost.clock import now
 from waypost.ledger.batches import OWNER
 

@@ -5,6 +5,7 @@ A run is given a batch id and nothing else, so that Prefect never sees an addres
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -38,8 +39,6 @@ from waypost.ledger.claims import Claim
 from waypost.priority import Priority
 
 DIRECT = "without-prefect"
-ANSWERS_WITHIN = 10.0  # seconds
-SOON = 3.0  # seconds within which is said whether there is an answer at all
 LOST = (400, 404)  # how a deployment without its work pool, and one that is not there, are answered
 # What of 400 to 499 speaks of the server's or our own state, and not of what was asked.
 AWAY = (401, 403, 407, 408, 425, 429)
@@ -108,6 +107,7 @@ class PrefectRuns:
         self._outage = outage
         self._deployments: dict[str, UUID] = {}
         self._limited: set[UUID] = set()
+        self._deploying = asyncio.Lock()
 
     async def start(self, claim: Claim) -> UUID:
         """Create the run for a batch, in the queue of its priority.
@@ -147,12 +147,15 @@ class PrefectRuns:
     async def _create(self, client: PrefectClient, type: str, **described: Any) -> FlowRun:
         """A run of the type's deployment. Deployments that the server does not know (it is new, or lost
         its database), or whose work pool it lost, are made again."""
+        known = self._deployments
         try:
             return await _created(client, await self._deployment(client, type), described)
         except (ObjectNotFound, httpx.HTTPStatusError) as error:
             if not _is_lost(error):
                 raise
-            self._deployments = await registry.deploy(client, self._work_pool)
+        async with self._deploying:
+            if self._deployments is known:  # else another who misses its deployment has made them all
+                self._deployments = await registry.deploy(client, self._work_pool)
         return await _created(client, await self._deployment(client, type), described)
 
     async def _deployment(self, client: PrefectClient, type: str) -> UUID:
@@ -248,16 +251,16 @@ class PrefectRuns:
 
     async def probe(self) -> None:
         """Ask whether it answers."""
-        async with self._asking(SOON) as client:
+        async with self._asking() as client:
             await client.read_work_pools(limit=1)  # its database too must answer
 
     @asynccontextmanager
-    async def _asking(self, within: float = ANSWERS_WITHIN) -> AsyncGenerator[PrefectClient]:
-        """A client that answers within so many seconds or raises: who asks here looks again soon anyway."""
+    async def _asking(self) -> AsyncGenerator[PrefectClient]:
+        """A client that is not asked twice: who asks here looks again soon anyway."""
         began = time.monotonic()
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-                async with self._outage.patience(within):
+                async with self._outage.until_stopped():
                     yield self._client
         except ObjectNotFound:
             raise

@@ -16,7 +16,7 @@ from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from deployments import direct, telling
-from deployments.api import WrongApi, api_url, check, prefect_client
+from deployments.api import WrongApi, api_url, check, prefect_client, within_the_limit
 from deployments.dispatcher import Dispatcher, Worker
 from deployments.farewell import flush_prefect
 from deployments.listening import Listening
@@ -24,7 +24,8 @@ from deployments.outage import Outage
 from deployments.pauses import Notices
 from deployments.provider_blocks import ProviderBlocks
 from deployments.registry import registered
-from deployments.runs import ANSWERS_WITHIN, SOON, PrefectAway, PrefectRuns, Taker
+from deployments.runs import PrefectAway, PrefectRuns, Taker
+from deployments.stopping import COURTESY_SECONDS, FLUSH_SECONDS, give_up_in_time
 from deployments.worker import SLOTS, ResidentWorker
 from waypost.ledger import digests, retention
 from waypost.ledger.reaper import Reaper
@@ -39,7 +40,6 @@ TELL_SECONDS = 5.0
 STARTS_WITHIN = 300.0  # seconds that infrastructure of other workers (a container, a pod) may take to start
 RETENTION_SECONDS = 3600.0
 EXPIRY_SECONDS = 60.0  # how often what waits for a digest past its deadline is ended
-LEDGER_SECONDS = 15.0  # how long a ledger that is away is waited for at a stop, as outcomes may be unwritten
 POLLING_SHARE = 5.0  # times as long as a look for runs took is waited before the next
 LISTENING_SECONDS = 2.0  # how often Prefect is asked for runs while it tells of new ones by itself
 MOST_REST_SECONDS = 1.0
@@ -60,6 +60,13 @@ async def serve(
     The Prefect API being away is waited out, from the start or later; the ledger decides what is sent.
     Raises WrongApi for one that answers and is not ours.
     """
+    with within_the_limit():
+        await _serve(settings, stop, ready, limit)
+
+
+async def _serve(
+    settings: Settings, stop: asyncio.Event, ready: Callable[[], None], limit: int | None
+) -> None:
     async with Runtime.open(settings) as runtime:
         outage = Outage(stop=stop, api=api_url())
         blocks = ProviderBlocks(runtime)
@@ -72,25 +79,32 @@ async def serve(
             on_end=woken.set,
             heartbeat_interval_seconds=int(HEARTBEAT_SECONDS),
         )
-        giving_up = asyncio.create_task(_give_up(runtime, stop))
         dispatching = _dispatching(
-            runtime, outage, blocks, worker, worker.slots, settings.lease_seconds, stop, worker
+            runtime,
+            outage,
+            blocks,
+            worker.notices,
+            worker,
+            worker.slots,
+            settings.lease_seconds,
+            stop,
+            worker,
         )
-        async with worker, dispatching as dispatcher:
+        # Left in turn: the worker's runs end while the dispatcher, told by `stop`, ends what it does.
+        async with dispatching as dispatcher, worker:
             await _reach(worker.client, outage, blocks, stop, worker.sync_with_backend)
             _warn_of_stranded(runtime)
             listening = Listening(worker.woken.set)
-            handing_on = asyncio.create_task(_hand_on(woken, dispatcher))
             beside = [
+                asyncio.create_task(_hand_on(woken, dispatcher)),
                 asyncio.create_task(listening.run(stop)),
                 asyncio.create_task(_beat(worker, stop)),
             ]
             await _poll(worker, outage, listening, settings.poll_seconds, stop, ready)
-            for task in (handing_on, *beside):
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
-        giving_up.cancel()
-        await flush_prefect()
+            await asyncio.wait(beside, timeout=COURTESY_SECONDS)
+        await flush_prefect(COURTESY_SECONDS if outage.on else FLUSH_SECONDS)
 
 
 async def dispatch(
@@ -101,17 +115,26 @@ async def dispatch(
 ) -> None:
     """Dispatch until `stop`, for a work pool whose runs other Prefect workers take. `ready` is called when
     Prefect has answered; its being away is waited out. Raises WrongApi, as `serve` does."""
+    with within_the_limit():
+        await _dispatch(settings, stop, ready, limit)
+
+
+async def _dispatch(
+    settings: Settings, stop: asyncio.Event, ready: Callable[[], None], limit: int | None
+) -> None:
     async with Runtime.open(settings) as runtime:
         outage, blocks = Outage(stop=stop, api=api_url()), ProviderBlocks(runtime)
         async with (
-            _dispatching(runtime, outage, blocks, _Elsewhere(), limit or SLOTS, STARTS_WITHIN, stop),
+            _dispatching(
+                runtime, outage, blocks, Notices(), _Elsewhere(), limit or SLOTS, STARTS_WITHIN, stop
+            ),
             prefect_client() as client,
         ):
             await _reach(client, outage, blocks, stop)
             if not stop.is_set():
                 ready()
             await stop.wait()
-        await flush_prefect()
+        await flush_prefect(COURTESY_SECONDS if outage.on else FLUSH_SECONDS)
 
 
 class _Elsewhere:
@@ -126,6 +149,7 @@ async def _dispatching(
     runtime: Runtime,
     outage: Outage,
     blocks: ProviderBlocks,
+    notices: Notices,
     worker: Worker,
     slots: int,
     starts_within: float,
@@ -136,6 +160,7 @@ async def _dispatching(
     ledger = runtime.ledger
     types = {name: one.type for name, one in registered().items()}
     settle_in()
+    giving_up = asyncio.create_task(give_up_in_time(ledger, stop))
     async with prefect_client() as client:
         runs = PrefectRuns(client, runtime.settings.work_pool, outage, taker)
         dispatcher = Dispatcher(
@@ -146,6 +171,7 @@ async def _dispatching(
             leases=runtime.leases,
             outage=outage,
             deliver=direct.deliver,
+            is_stopped=notices.is_stopped,
             slots=slots,
             starts_within=starts_within,
         )
@@ -160,7 +186,6 @@ async def _dispatching(
             asyncio.create_task(_every(HEARTBEAT_SECONDS, lambda: runs.look_at_blocks(blocks), stop)),
         ]
         if taker is None:  # a resident worker sees them with its heartbeat
-            notices = Notices()
             look_at_lanes = lambda: runs.look_at_lanes(notices)  # noqa: E731
             tasks.append(asyncio.create_task(_every(HEARTBEAT_SECONDS, look_at_lanes, stop)))
         if (days := runtime.settings.retention_days) is not None:
@@ -170,7 +195,7 @@ async def _dispatching(
             yield dispatcher
         finally:
             stop.set()  # also when something unforeseen ends the worker: nothing may go on without it
-            await asyncio.gather(*tasks)
+            await asyncio.gather(giving_up, *tasks)
 
 
 async def _hand_on(woken: asyncio.Event, dispatcher: Dispatcher) -> None:
@@ -189,13 +214,6 @@ async def _reap(reaper: Reaper) -> None:
             found.free,
             found.in_doubt,
         )
-
-
-async def _give_up(runtime: Runtime, stop: asyncio.Event) -> None:
-    """A ledger that does not come back must not keep the process from stopping."""
-    await stop.wait()
-    await asyncio.sleep(LEDGER_SECONDS)
-    runtime.ledger.give_up()
 
 
 def _warn_of_stranded(runtime: Runtime) -> None:
@@ -223,13 +241,11 @@ async def _reach(
         began = time.monotonic()
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-                async with outage.patience(SOON):
+                async with outage.until_stopped():
                     await check(client)
-                async with outage.patience(ANSWERS_WITHIN):
                     await blocks.look(client)
-            if join is not None:
-                async with outage.patience(ANSWERS_WITHIN):
-                    await join()
+                    if join is not None:
+                        await join()
         except WrongApi:
             raise
         except Exception as error:  # what answers nonsense now and then is one that does not answer
@@ -254,7 +270,7 @@ async def _poll(
         began = time.monotonic()
         asks = not worker.full
         try:
-            async with outage.patience(ANSWERS_WITHIN):
+            async with outage.until_stopped():
                 await worker.get_and_submit_flow_runs()
             # A server that is busy is not asked so often, whoever wakes us, that the asking keeps it busy.
             rest = min(POLLING_SHARE * (time.monotonic() - began), MOST_REST_SECONDS)
@@ -274,9 +290,8 @@ async def _poll(
 async def _beat(worker: ResidentWorker, stop: asyncio.Event) -> None:
     async def beat() -> None:
         try:
-            async with asyncio.timeout(ANSWERS_WITHIN):
-                await worker.sync_with_backend()
-        except (httpx.HTTPError, PrefectException, TimeoutError) as error:
+            await worker.sync_with_backend()
+        except (httpx.HTTPError, PrefectException) as error:
             logger.warning(
                 "Prefect was given no sign of life (%s); the next is due in seconds", type(error).__name__
             )

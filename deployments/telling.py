@@ -58,8 +58,10 @@ async def _correct(runs: PrefectRuns, one: Untold) -> None:
                 await runs.reported(one.type, one.id, message, one.ended_at)
             else:
                 await runs.completed(run, message, one.ended_at, direct=True)
-        case Ending.LOST if run and not one.size and not one.started:
+        case Ending.LOST | Ending.RETURNED if run and not one.size and not one.started:
             await runs.again(run)
+        case Ending.RETURNED if run:
+            await runs.crashed(run, "Its worker stopped. What it had not sent goes out with another run.")
         case Ending.LOST if run:
             await runs.crashed(run, "Its worker was lost. What it had not sent goes out with another run.")
         case Ending.FAILED if run:

@@ -47,6 +47,7 @@ from prefect.workers.base import (
 )
 
 from deployments.pauses import Notices, stopped
+from deployments.stopping import COURTESY_SECONDS, in_hand, see_off
 from waypost.batch import emptied_after_the_run
 from waypost.clock import now
 from waypost.ledger import batches
@@ -58,10 +59,7 @@ from waypost.runtime import Runtime
 SLOTS = 10  # runs at once, unless told otherwise
 PATIENCE = 2  # how often a run's own call to the API is repeated: 2 s, then 4 s later
 CANCELLATION_SECONDS = 1.0  # how often Prefect is asked whether somebody cancelled runs that last longer
-COURTESY_SECONDS = 3.0  # how long an API that does not answer is waited for by a worker that stops
 LEDGER_AWAY_SECONDS = 2.0  # how long a run that brings requests keeps its place before it is looked at again
-# How long runs in flight may take to finish when the worker stops; Docker kills what takes over ten in all.
-FAREWELL_SECONDS = 5.0
 
 
 class LedgerAway(RuntimeError):
@@ -106,10 +104,11 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         self._runs: dict[UUID, InHand] = {}
         self._flows: dict[UUID, Flow[..., Any]] = {}
         self._free_queues: set[str] = set()
-        self._notices = Notices()
+        self.notices = Notices()
         self._ledger_away = False
         self._asked = 0.0
         self._cancelling: dict[UUID, asyncio.Task[None]] = {}
+        self._stopping = False
         self._shared = AsyncExitStack()
 
     async def setup(self) -> None:
@@ -133,7 +132,11 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
     def may_take(self, lane: Priority) -> bool:
         """Whether a run that is made in this process can be begun at once: there is room, and neither the
         pool nor the lane's queue is paused or limited, as far as the last heartbeat saw."""
-        if lane not in self._free_queues or room(lane, Counter(self.lanes().values()), self.slots) <= 0:
+        if (
+            self._stopping
+            or lane not in self._free_queues
+            or room(lane, Counter(self.lanes().values()), self.slots) <= 0
+        ):
             return False
         return not self.work_pool.is_paused and self.work_pool.concurrency_limit is None
 
@@ -150,7 +153,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             await super().sync_with_backend()
             queues = await self.client.read_work_queues(work_pool_name=self._pool)
-        self._notices.tell(stopped(self.work_pool, queues))
+        self.notices.tell(stopped(self.work_pool, queues))
         self._free_queues = {
             queue.name for queue in queues if not queue.is_paused and queue.concurrency_limit is None
         }
@@ -203,13 +206,11 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
 
     async def teardown(self, *exc_info: Any) -> None:
         """Let runs in flight finish for a while; what does not is cancelled and shown as Crashed.
-        Its notifications stay in the ledger and go out with another run."""
-        running = [run.task for run in self._runs.values()]
-        if running:
-            _, late = await asyncio.wait(running, timeout=FAREWELL_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        Its notifications are free at once and go out with another run."""
+        self._stopping = True
+        if self._runs:
+            runtime = await Runtime.current()
+            await see_off([run.task for run in self._runs.values()], lambda: runtime.sends)
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             if self._free_queues:
                 await self._say_farewell()
@@ -219,7 +220,8 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
                     await super().teardown(*exc_info)
 
     async def _say_farewell(self) -> None:
-        with suppress(Exception):  # it is a courtesy: `waypost doctor` should not count the departed
+        # It is a courtesy: `waypost doctor` should not count the departed.
+        with suppress(httpx.HTTPError, TimeoutError):
             async with asyncio.timeout(COURTESY_SECONDS):
                 await self.client.request(
                     "DELETE",
@@ -280,12 +282,14 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             raise
 
     async def _hold_and_run(self, flow_run: FlowRun, announced: UUID | None) -> None:
-        """Let go of what the run held and carried, however it ends."""
-        leases = (await Runtime.current()).leases
-        with leases.over_a_run(), emptied_after_the_run():
-            if announced is not None:
-                leases.hold_for_run(announced)
-            await self.run(flow_run)
+        """Let go of what the run held and carried, however it ends. What the end of this process cut short
+        goes to another."""
+        runtime = await Runtime.current()
+        async with in_hand(runtime, lambda: self._stopping):
+            with emptied_after_the_run():
+                if announced is not None:
+                    runtime.leases.hold_for_run(announced)
+                await self.run(flow_run)
 
     async def _flow(self, flow_run: FlowRun) -> Flow[..., Any]:
         """The flow of the run's deployment, loaded once."""

@@ -124,8 +124,7 @@ async def posting(
     clear."""
     certificate = tls_context(files.certificate, files.key) if files else None
     senders = Senders.of(Settings(submission_senders=str(options.pop("senders", ""))))
-    types = options.pop("types", registered())
-    intake = Intake(options.pop("written_to", ledger), types, senders)
+    intake = Intake(options.pop("written_to", ledger), registered(), senders)
     site = Site(
         intake, Callers(ledger), certificate=certificate, in_the_clear=certificate is None,
         **{"most": 10_000_000, **options},

@@ -6,10 +6,13 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
+
+_left_behind = threading.Event()
 
 
 def settle_in() -> None:
@@ -74,6 +77,20 @@ async def either(first: asyncio.Event, second: asyncio.Event, seconds: float) ->
     _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
+
+
+def leave_threads_behind() -> None:
+    """Let `depart` end the process without waiting for threads of libraries: a server that is away may keep
+    them for minutes, and what they hold back is not ours to lose."""
+    _left_behind.set()
+
+
+def depart(code: int) -> None:
+    """End the process at once, if threads are to be left behind; otherwise return."""
+    if _left_behind.is_set():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _new_loop_run(body: Coroutine[Any, Any, None]) -> None:

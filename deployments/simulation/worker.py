@@ -70,6 +70,7 @@ class Worker:
             leases=self.runtime.leases,
             outage=self._outage,
             deliver=self._deliver_directly,
+            is_stopped=lambda _: False,
             slots=SLOTS,
             starts_within=LEASE.total_seconds(),
             steady=time,

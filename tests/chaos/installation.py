@@ -32,7 +32,7 @@ ENDED = {"sent", "failed", "expired", "held", "cancelled", "suppressed"}
 
 @dataclass
 class Installation:
-    """settings: what every command is told beside, for example `WAYPOST_LEASE_SECONDS`."""
+    """settings: what every command is told beside, for example `WAYPOST_LEASE_SECONDS`; empty, unset."""
 
     home: Path
     prefect: PrefectServer
@@ -63,7 +63,8 @@ class Installation:
             "PREFECT_HOME": str(self.home / "prefect-client"),
             "WAYPOST_SMTP_URL": self.sink.url(self.connections),
         }
-        return processes.environment(self.home, **(told | named | self.settings))
+        chosen = {name: value for name, value in (told | named | self.settings).items() if value}
+        return processes.environment(self.home, **chosen)
 
     def command(self, *arguments: str) -> processes.Run:
         """Run `waypost ...` to its end."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from waypost.channels.smtp_wire import Wire, WireLost
 
-QUIT_SECONDS = 2.0
+QUIT_SECONDS = 1.0
 
 
 class Pool:

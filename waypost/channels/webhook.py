@@ -25,7 +25,6 @@ from waypost.channels.webhook_posts import FAILURES, SignedPosts, first_bytes, t
 from waypost.channels.webhook_signature import written
 from waypost.channels.webhook_url import Hook
 from waypost.clock import now
-from waypost.isolation import ItemFailed, isolated
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase
 from waypost.redaction import parts_of
@@ -88,16 +87,13 @@ class WebhookChannel(RedactedChannel):
         handover = self._under_way[task] = Handover()
         try:
             async with asyncio.timeout(self._attempt_seconds) as handover.limit:
-                with isolated("sending", TimeoutError, _CalledOff, *FAILURES, item=message.notification.id):
-                    return await self._post(handover, message)
+                return await self._post(handover, message)
         except (TimeoutError, _CalledOff):
             return handover.cut_off(f"no answer within {self._attempt_seconds:g} s")
         except FAILURES as error:
             if handover.phase is Phase.CONNECT:
                 raise ChannelUnavailable(self.name, why(error)) from None
             return handover.cut_off("connection lost, or no HTTP in answer")
-        except ItemFailed as failed:
-            return handover.broken(str(failed))
         finally:
             self._under_way.pop(task, None)
 

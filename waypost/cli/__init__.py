@@ -76,6 +76,7 @@ def _waypost(
 def main() -> None:
     """The `waypost` command. Known troubles are one line on standard error and exit status 1."""
     from waypost.cli.errors import explained
+    from waypost.process import depart
 
     environment.prepare()
     # Nothing leaves the machine: Prefect's own reporting is for its users to turn on.
@@ -85,7 +86,9 @@ def main() -> None:
         app()
     except SystemExit as end:
         # Whoever read our output (`head`) has had enough: no trouble, and said as every tool says it.
-        sys.exit(128 + signal.SIGPIPE if isinstance(end.__context__, BrokenPipeError) else end.code)
+        code = 128 + signal.SIGPIPE if isinstance(end.__context__, BrokenPipeError) else end.code
+        depart(code if isinstance(code, int) else int(code is not None))
+        sys.exit(code)
     except Exception as error:
         line = explained(error)
         if line is None:

@@ -43,6 +43,7 @@ class Ending(StrEnum):
     LOST = "lost"  # its run stopped giving signs of life; what was left went on to others
     FAILED = "failed"  # its run failed, and its process lived; what was left went on to others
     DIRECT = "direct"  # done by a worker without Prefect, which did not answer
+    RETURNED = "returned"  # given back by a living process: it stops, or does not reach Prefect
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,12 +279,12 @@ class Leases:
             self._held[batch] = left
 
     @contextmanager
-    def over_a_run(self) -> Generator[None]:
-        """Let go at the end of the block, however it ends, of what its run holds."""
+    def over_a_run(self) -> Generator[list[UUID]]:
+        """Let go at the end of the block, however it ends, of what its run holds: the batches yielded."""
         held: list[UUID] = []
         token = self._of_run.set(held)
         try:
-            yield
+            yield held
         finally:
             self._of_run.reset(token)
             for batch in held:

@@ -275,6 +275,8 @@ def _runs(
             yield Happening(ended, "sent without Prefect", f"{why}: {readable.text(row.summary)}", **where)
         elif row.ending == Ending.LOST and where["batch"] not in told:
             yield Happening(ended, "run lost", "nothing of it had been sent", **where)
+        elif row.ending == Ending.RETURNED:
+            yield Happening(ended, "given back", "what had not been sent goes out with another run", **where)
 
 
 def _digest(row: Any, found: Explanation) -> Iterator[Happening]:

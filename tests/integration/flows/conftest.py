@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from uuid_utils.compat import uuid7
 
-from deployments import embedded
+from deployments import direct, embedded, registry
+from deployments.dispatcher import Dispatcher
 from deployments.farewell import flush_prefect
+from deployments.outage import Outage
+from deployments.registry import registered
+from deployments.runs import PrefectRuns
+from deployments.serve import _Elsewhere
 from waypost.channels.memory import MemoryChannel
 from waypost.runtime import Runtime
 from waypost.settings import Settings
+from waypost.templating import Templates
 
 
 @dataclass
@@ -65,3 +75,50 @@ async def bench(server: Server, empty_ledger: Path) -> AsyncIterator[Bench]:
     ]
     async with Runtime.open(settings, list(channels)) as runtime:
         yield Bench(runtime, *channels)
+
+
+class Steady:
+    """A clock that is moved by hand."""
+
+    time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def steady() -> Steady:
+    return Steady()
+
+
+@pytest.fixture
+async def dispatching(
+    bench: Bench, client: PrefectClient, steady: Steady, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """Makes dispatchers on the bench's ledger, with deployments and a pool of the test's own."""
+    pool = f"pool-{uuid7().hex}"
+    monkeypatch.setattr(registry, "DEPLOYMENT", pool)
+    bench.runtime.templates = Templates(Settings().templates)
+    await registry.deploy(client, pool)
+
+    @asynccontextmanager
+    async def make(
+        prefect: PrefectClient = client, slots: int = 10, stop: asyncio.Event | None = None
+    ) -> AsyncIterator[Dispatcher]:
+        outage = Outage(steady, stop)
+        yield Dispatcher(
+            ledger=bench.runtime.ledger,
+            types={name: one.type for name, one in registered().items()},
+            runs=PrefectRuns(prefect, pool, outage),
+            worker=_Elsewhere(),
+            leases=bench.runtime.leases,
+            outage=outage,
+            deliver=direct.deliver,
+            is_stopped=lambda _: False,
+            slots=slots,
+            starts_within=60,
+            steady=steady,
+        )
+
+    make.pool = pool  # type: ignore[attr-defined]
+    return make

@@ -1,93 +1,31 @@
-"""The dispatcher: what is due becomes few runs, what is urgent first, and without Prefect if need be."""
+"""The dispatcher: what is due becomes few runs, what is urgent first."""
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from asks import alert, order
+from dispatched import accepted, claimed_runs
 from ledgers import change, rows
-from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Running
-from uuid_utils.compat import uuid7
 
-from deployments import direct, registry, telling
-from deployments.dispatcher import LASTING_SECONDS, Dispatcher
+from deployments import telling
+from deployments.flight import LASTING_SECONDS
 from deployments.outage import Outage
-from deployments.registry import find, registered
+from deployments.registry import find
 from deployments.runs import PrefectRuns
-from deployments.serve import _Elsewhere
 from waypost.ledger import batches as ledger_batches
-from waypost.ledger import claims, intake
+from waypost.ledger import claims
 from waypost.ledger.batches import Ending
 from waypost.ledger.claims import Claim
-from waypost.ledger.tables import attempts, batches
+from waypost.ledger.tables import batches
 from waypost.priority import Priority
-from waypost.settings import Settings
-from waypost.templating import Templates
 
 pytestmark = pytest.mark.anyio
-NOWHERE = "http://127.0.0.1:9/api"
-
-
-class Steady:
-    """A clock that is moved by hand."""
-
-    time = 0.0
-
-    def __call__(self):
-        return self.time
-
-
-@pytest.fixture
-def steady():
-    return Steady()
-
-
-@pytest.fixture
-async def dispatching(bench, client, steady, monkeypatch):
-    """Makes dispatchers on the bench's ledger, with deployments and a pool of the test's own."""
-    pool = f"pool-{uuid7().hex}"
-    monkeypatch.setattr(registry, "DEPLOYMENT", pool)
-    bench.runtime.templates = Templates(Settings().templates)
-    await registry.deploy(client, pool)
-
-    @asynccontextmanager
-    async def make(prefect=client, slots=10):
-        outage = Outage(steady)
-        yield Dispatcher(
-            ledger=bench.runtime.ledger,
-            types={name: one.type for name, one in registered().items()},
-            runs=PrefectRuns(prefect, pool, outage),
-            worker=_Elsewhere(),
-            leases=bench.runtime.leases,
-            outage=outage,
-            deliver=direct.deliver,
-            slots=slots,
-            starts_within=60,
-            steady=steady,
-        )
-
-    make.pool = pool
-    return make
-
-
-async def accepted(bench, type, *asked):
-    adapter = find(type).request
-    return await intake.accept(
-        bench.runtime.ledger, find(type).type, [adapter.validate_python(one) for one in asked]
-    )
-
-
-async def claimed_runs(bench, client):
-    """The runs of the ledger's batches, oldest first, as Prefect shows them."""
-    known = await rows(bench.runtime.ledger, batches)
-    return [await client.read_flow_run(row.flow_run_id) for row in known if row.flow_run_id]
 
 
 async def test_what_is_due_becomes_one_run_of_its_lane_that_is_told_nothing_but_its_batch(
@@ -408,37 +346,3 @@ async def test_a_prefect_that_lost_its_database_gets_its_deployments_again(bench
         await dispatcher.turn()
     [run] = await claimed_runs(bench, client)
     assert run.deployment_id != deployment.id
-
-
-async def test_without_prefect_only_what_is_urgent_goes_after_ten_seconds_and_prefect_hears_of_it(
-    bench, client, dispatching, steady, monkeypatch
-):
-    monkeypatch.setattr(telling, "GRACE", telling.GRACE * 0)
-    await accepted(bench, "order-confirmation", order("1"))
-    await accepted(bench, "alert", alert())
-    with temporary_settings({PREFECT_API_URL: NOWHERE}):
-        away = PrefectClient(NOWHERE)
-    async with away, dispatching(away) as dispatcher:
-        steady.time = 1.0
-        with pytest.raises(Exception, match="does not answer"):
-            await dispatcher.turn()
-        await dispatcher.turn()
-        assert bench.primary.sent == [], "not before ten seconds"
-        steady.time += 11
-        await dispatcher.turn()
-        for flight in dispatcher._flights.values():
-            if flight.direct:
-                await flight.direct
-    assert [message.notification.type for message in bench.primary.sent] == ["alert"]
-    [attempt] = await rows(bench.runtime.ledger, attempts)
-    assert attempt.flow_run_id is None
-    async with dispatching() as dispatcher:
-        await telling.tell(bench.runtime.ledger, dispatcher.runs)
-    wanted = FlowRunFilter(
-        tags=FlowRunFilterTags(all_=["without-prefect", "alert"]),
-    )
-    ours = {str(row.id) for row in await rows(bench.runtime.ledger, batches)}
-    found = await client.read_flow_runs(flow_run_filter=wanted)
-    [run] = [run for run in found if run.parameters["batch"] in ours]
-    assert run.state.is_completed()
-    assert "without Prefect" in run.state.message

@@ -1,0 +1,67 @@
+"""How a process of ours stops: within ten seconds, as Docker kills what takes longer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from waypost.ledger import Ledger, NotRecorded
+from waypost.ledger.returning import return_batches
+from waypost.runtime import Runtime
+
+HURRY_SECONDS = 0.5  # for a call to Prefect that is under way
+GRACE_SECONDS = 2.5  # for runs and direct deliveries, to end by themselves
+LAST_SECONDS = 3.5  # for them once cancelled: what is on the wire is heard (LAST_WORD_SECONDS) and recorded
+LEDGER_SECONDS = 5.0  # from the stop on for a ledger that is away, as outcomes may be unwritten
+SENDS_SECONDS = 0.1  # how often it is looked whether something is on the wire
+COURTESY_SECONDS = 1.0  # for telling Prefect, each time
+FLUSH_SECONDS = 2.0  # for what Prefect's threads hold back, while Prefect answers
+
+
+async def see_off(tasks: Collection[asyncio.Task[Any]], sends: Callable[[], bool] = lambda: True) -> None:
+    """Let `tasks` end, then cancel them. When nothing is on the wire any more, or that has taken too long,
+    what they still tell Prefect is cut off by a second cancellation. Returns when all have ended.
+
+    sends: whether something is on the wire.
+    """
+    clock = asyncio.get_running_loop().time
+    left = await _wait(tasks, GRACE_SECONDS)
+    _cancel(left)
+    until = clock() + LAST_SECONDS
+    while left and sends() and clock() < until:
+        left = await _wait(left, SENDS_SECONDS)
+    left = await _wait(left, COURTESY_SECONDS)
+    _cancel(left)
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _wait(tasks: Collection[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:
+    """Those of `tasks` that have not ended after so many seconds."""
+    return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()
+
+
+def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+
+
+@asynccontextmanager
+async def in_hand(runtime: Runtime, stopping: Callable[[], bool] = lambda: True) -> AsyncGenerator[None]:
+    """Hold what a run takes up in the block. If the block is cancelled because the process is stopping, what
+    was not sent is free at once; otherwise it is free when its lease has lapsed."""
+    with runtime.leases.over_a_run() as held:
+        try:
+            yield
+        except asyncio.CancelledError:
+            if stopping():
+                with suppress(NotRecorded):
+                    await return_batches(runtime.ledger, held)
+            raise
+
+
+async def give_up_in_time(ledger: Ledger, stop: asyncio.Event) -> None:
+    """After `stop`, wait for a ledger that is away no longer than a stop may take."""
+    await stop.wait()
+    asyncio.get_running_loop().call_later(LEDGER_SECONDS, ledger.give_up)
