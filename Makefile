@@ -48,11 +48,12 @@ bench: $(READY)  ## Measure everything; each program ends with a line per bar.
 	@$(BIN)/python -m benchmarks.delivery
 	@$(BIN)/python -m benchmarks.gateway
 
-chaos: $(READY)  ## Kill 200 workers and 200 gateways at work, then restart PostgreSQL under one.
-	@echo "chaos: 200 workers and 200 gateways killed, half on each database; this takes some forty minutes"
+chaos: $(READY)  ## Kill 200 workers and 200 gateways at work, then restart PostgreSQL under one, then stop it under two.
+	@echo "chaos: 200 workers and 200 gateways killed, half on each database; this takes some fifty minutes"
 	@PYTHONPATH=tests $(BIN)/python -m chaos.kills $(KILLS)
 	@PYTHONPATH=tests $(BIN)/python -m chaos.gateways $(KILLS)
 	@PYTHONPATH=tests $(BIN)/python -m chaos.restarts
+	@PYTHONPATH=tests $(BIN)/python -m chaos.outages
 
 lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock.
 	@$(PIP) install -qq uv

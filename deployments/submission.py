@@ -15,6 +15,7 @@ from deployments.hindrance import Hindrance
 from deployments.registry import Registered
 from waypost import acceptable
 from waypost.ids import new_id
+from waypost.isolation import ItemFailed, isolated
 from waypost.ledger import Ledger, holds, intake, reading
 from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.message import explain
@@ -127,10 +128,13 @@ async def submit(
 def _read(one: Registered, line: bytes) -> AnyRequest | str:
     """The request that a line is, or what is wrong with it."""
     try:
-        request = one.request.validate_json(line)
+        with isolated("reading", ValidationError):
+            request = one.request.validate_json(line)
+            wrong = acceptable.faults(request, one.type)
     except ValidationError as error:
         return explain(error)
-    wrong = acceptable.faults(request, one.type)
+    except ItemFailed as failed:
+        return str(failed)
     return "{}: {}".format(*wrong[0]) if wrong else request
 
 
@@ -138,14 +142,17 @@ async def _accept(
     ledger: Ledger, one: Registered, chunk: list[tuple[int, AnyRequest]], sent: Submission
 ) -> None:
     intake_id = new_id()
-    receipts = await intake.accept(ledger, one.type, [request for _, request in chunk], intake_id)
+    receipts = await intake.accept_each(ledger, one.type, [request for _, request in chunk], intake_id)
     _count(sent, [number for number, _ in chunk], receipts)
-    if any(receipt.outcome is Answer.ACCEPTED for receipt in receipts):
+    if any(isinstance(one, Receipt) and one.outcome is Answer.ACCEPTED for one in receipts):
         sent.intakes.append(intake_id)
 
 
-def _count(sent: Submission, numbers: list[int], receipts: list[Receipt]) -> None:
+def _count(sent: Submission, numbers: list[int], receipts: list[Receipt | ItemFailed]) -> None:
     for number, receipt in zip(numbers, receipts, strict=True):
+        if isinstance(receipt, ItemFailed):
+            sent.rejections.append(Rejection(number, str(receipt)))
+            continue
         match receipt.outcome:
             case Answer.REPEATED:
                 sent.repeated += 1

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks.runs import current_flow_run, run_logger, step
 from waypost import Batch, NotificationType, Priority, Request
 from waypost.ids import new_id
+from waypost.isolation import ItemFailed
 from waypost.ledger import claims, intake
 from waypost.notification import Answer, Notification, Receipt
 from waypost.runtime import Runtime
@@ -77,11 +78,13 @@ def _keyed(requests: Sequence[Request[Any]]) -> list[Request[Any]]:
     ]
 
 
-def _tell(receipts: Sequence[Receipt]) -> None:
+def _tell(receipts: Sequence[Receipt | ItemFailed]) -> None:
     """Say in the run's log what was not accepted anew, a line per kind."""
     told: dict[str, list[str]] = {}
     for index, receipt in enumerate(receipts):
-        if receipt.outcome is not Answer.ACCEPTED:
+        if isinstance(receipt, ItemFailed):
+            told.setdefault("not accepted", []).append(f"requests[{index}]: {receipt}")
+        elif receipt.outcome is not Answer.ACCEPTED:
             told.setdefault(receipt.outcome, []).append(f"requests[{index}] is {receipt.id}")
     for outcome, which in told.items():
         more = f" and {len(which) - 10} more" if len(which) > 10 else ""

@@ -13,8 +13,10 @@ from tasks.blocks import current_runtime
 from tasks.runs import step
 from waypost import Batch, clock
 from waypost.attaching import attached
+from waypost.isolation import ItemFailed, isolated
 from waypost.mail.attachment import AttachmentError
 from waypost.message import render_one
+from waypost.minting import minted
 from waypost.notification import Notification, Rendered
 from waypost.notification_type import NotificationType
 from waypost.runtime import Runtime
@@ -30,16 +32,12 @@ async def render(notifications: Batch[Notification]) -> Batch[Rendered]:
 
 @task(name="render", cache_policy=NO_CACHE)
 async def _render(notifications: Batch[Notification]) -> Batch[Rendered]:
-    runtime = await current_runtime()
-    mint = notifications.type.mint
-    minted: Mapping[Any, Mapping[str, Any]] = (
-        await mint(runtime, notifications.items) if mint and notifications.items else {}
-    )
+    runtime, type = await current_runtime(), notifications.type
+    private = await minted(runtime, type, notifications.items)
     rendered: list[Rendered] = []
     rest_at = clock.steady() + SLICE_SECONDS
     for notification in notifications:
-        private = minted.get(notification.id, {})
-        rendered.append(await _one(runtime, notifications.type, notification, private))
+        rendered.append(await _one(runtime, type, notification, private.get(notification.id, {})))
         if clock.steady() >= rest_at:
             await asyncio.sleep(0)
             rest_at = clock.steady() + SLICE_SECONDS
@@ -47,10 +45,16 @@ async def _render(notifications: Batch[Notification]) -> Batch[Rendered]:
 
 
 async def _one(
-    runtime: Runtime, type: NotificationType, notification: Notification, private: Mapping[str, Any]
+    runtime: Runtime,
+    type: NotificationType,
+    notification: Notification,
+    private: Mapping[str, Any] | ItemFailed,
 ) -> Rendered:
     try:
-        files = await attached(type, notification, runtime.settings.attachment_megabytes)
-    except AttachmentError as error:
+        with isolated("rendering", AttachmentError, item=notification.id):
+            if isinstance(private, ItemFailed):
+                raise private
+            files = await attached(type, notification, runtime.settings.attachment_megabytes)
+            return render_one(runtime, type, notification, private, files)
+    except (AttachmentError, ItemFailed) as error:
         return Rendered(notification, error=str(error))
-    return render_one(runtime, type, notification, private, files)

@@ -12,6 +12,7 @@ from prefect.exceptions import PrefectException
 
 from tasks.runs import alone, current_flow_run, run_logger, step
 from waypost import Batch, Report
+from waypost.isolation import ItemFailed, isolated
 from waypost.ledger import batches
 from waypost.ledger.batches import Ending
 from waypost.ledger.reading import shown
@@ -48,13 +49,16 @@ async def _report(outcomes: Batch[Delivery], made: Report) -> Report:
 async def _show(outcomes: Batch[Delivery], made: Report) -> None:
     """The ledger has it all: a table that Prefect does not take fails nothing."""
     try:
-        await acreate_table_artifact(
-            key=outcomes.type.name,
-            table=[_row(delivery) for delivery in _worst_first(outcomes)[:ROWS_SHOWN]],
-            description=_summary(made),
-        )
+        with isolated("showing the outcomes", httpx.HTTPError, PrefectException, item=outcomes):
+            await acreate_table_artifact(
+                key=outcomes.type.name,
+                table=[_row(delivery) for delivery in _worst_first(outcomes)[:ROWS_SHOWN]],
+                description=_summary(made),
+            )
     except (httpx.HTTPError, PrefectException) as error:
         run_logger().warning("no table of outcomes: Prefect did not take it (%s)", type(error).__name__)
+    except ItemFailed as failed:
+        run_logger().warning("no table of outcomes: %s", failed)
 
 
 def _again(delivery: Delivery) -> bool:
@@ -69,13 +73,18 @@ def _worst_first(outcomes: Batch[Delivery]) -> list[Delivery]:
 
 def _row(delivery: Delivery) -> dict[str, str]:
     notification = delivery.notification
-    person = notification.recipient
-    said = delivery.reason or (str(delivery.outcome) if delivery.outcome else "")
+    try:
+        with isolated("showing an outcome", item=notification.id):
+            person = notification.recipient
+            recipient = _as_is(shown(person.key, person.email, person.phone))
+            detail = _as_is(mask_in(delivery.reason or (str(delivery.outcome) if delivery.outcome else "")))
+    except ItemFailed as failed:
+        recipient, detail = "", str(failed)
     return {
         "state": str(delivery.state),
-        "recipient": _as_is(shown(person.key, person.email, person.phone)),
+        "recipient": recipient,
         "provider": delivery.provider,
-        "detail": _as_is(mask_in(said)),
+        "detail": detail,
         "notification": str(notification.id),
     }
 

@@ -124,7 +124,8 @@ async def posting(
     clear."""
     certificate = tls_context(files.certificate, files.key) if files else None
     senders = Senders.of(Settings(submission_senders=str(options.pop("senders", ""))))
-    intake = Intake(options.pop("written_to", ledger), registered(), senders)
+    types = options.pop("types", registered())
+    intake = Intake(options.pop("written_to", ledger), types, senders)
     site = Site(
         intake, Callers(ledger), certificate=certificate, in_the_clear=certificate is None,
         **{"most": 10_000_000, **options},

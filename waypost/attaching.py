@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from waypost.isolation import isolated
 from waypost.mail.attachment import Attachment, AttachmentError, total
 from waypost.notification import Notification
 from waypost.notification_type import NotificationType
@@ -18,7 +19,7 @@ async def attached(
 ) -> Sequence[Attachment]:
     """What goes with the mail of one notification, `megabytes` at most before it is encoded.
 
-    Raises AttachmentError, fit for people, for whatever goes wrong while it is made.
+    Raises AttachmentError, fit for people, and ItemFailed for what the type's own code raises.
     """
     if type.attachments is None or not notification.recipient.email:
         return ()
@@ -26,12 +27,8 @@ async def attached(
         facts = type.facts.model_validate(notification.data)
     except ValidationError:
         return ()  # rendering tells why
-    try:
+    with isolated("making its attachments", AttachmentError, item=notification.id):
         found = [_checked(one) for one in await type.attachments(facts)]
-    except AttachmentError:
-        raise
-    except Exception as error:  # the type's own code, and whatever it reads
-        raise AttachmentError(f"its attachments could not be made ({error.__class__.__name__})") from None
     size = total(found) / MEGABYTE
     if size > megabytes:
         raise AttachmentError(

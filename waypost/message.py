@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from waypost.clock import now
+from waypost.isolation import isolated
 from waypost.mail.attachment import Attachment, AttachmentError
 from waypost.mail.build import NOTHING_MORE, Extras, build
 from waypost.mail.dkim import signed
@@ -30,7 +32,7 @@ def render_one(
     private: Mapping[str, Any] = {},
     files: Sequence[Attachment] = (),
 ) -> Rendered:
-    """The messages of one notification, or why there are none. Never raises for its content.
+    """The messages of one notification, or why there are none. Raises ItemFailed.
 
     private: values for the templates that are in no facts (a code, a link); its texts are kept out of what
     providers say. files: that go with the mail.
@@ -43,7 +45,8 @@ def render_one(
     served = {kind for kind, _ in steps(type.route, runtime.channels)}
     wanted = {kind: address for kind, address in reached.items() if kind in served}
     try:
-        facts = type.facts.model_validate(notification.data)
+        with isolated("reading its facts", ValidationError, item=notification.id):
+            facts = type.facts.model_validate(notification.data)
         if type.finished is not None:
             mail = _passed_on(runtime, notification, reached["email"], type.finished(facts))
             return Rendered(notification, {"email": mail} if "email" in wanted else {})
@@ -101,7 +104,8 @@ def _message(
     private: tuple[str, ...],
 ) -> Message:
     mail = kind == "email"
-    content = _mail(runtime, notification, address, words, extras) if mail else words.short.encode()
+    with isolated("encoding", HeaderError, AttachmentError, item=notification.id):
+        content = _mail(runtime, notification, address, words, extras) if mail else words.short.encode()
     return Message(notification, kind, address, words.subject, content, private)
 
 
@@ -119,7 +123,7 @@ def _mail(runtime: Runtime, notification: Notification, address: str, words: Wor
         date=date,
         extras=extras,
     )
-    return signed(content, runtime.signers, date)
+    return _signed(runtime, notification, content, date)
 
 
 def _passed_on(runtime: Runtime, notification: Notification, address: str, finished: bytes) -> Message:
@@ -129,7 +133,13 @@ def _passed_on(runtime: Runtime, notification: Notification, address: str, finis
     if not Senders.of(runtime.settings).allow(mail.authors):
         raise MailError(NOT_ALLOWED)
     content = passed_on(mail, notification.id, runtime.sender, notification.accepted_at)
-    return Message(notification, "email", address, mail.subject, signed(content, runtime.signers, now()))
+    wire = _signed(runtime, notification, content, now())
+    return Message(notification, "email", address, mail.subject, wire)
+
+
+def _signed(runtime: Runtime, notification: Notification, content: bytes, date: datetime) -> bytes:
+    with isolated("signing", item=notification.id):
+        return signed(content, runtime.signers, date)
 
 
 def explain(error: ValidationError) -> str:

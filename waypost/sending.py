@@ -11,6 +11,7 @@ from waypost import policy
 from waypost.account import Account, deferred
 from waypost.channels import Channel, ChannelUnavailable, replies
 from waypost.clock import now
+from waypost.isolation import ItemFailed, isolated
 from waypost.ledger import NotRecorded, reading
 from waypost.line import Line
 from waypost.notification import Delivery, Message
@@ -96,43 +97,53 @@ class _Sending:
     async def _one_place(self) -> str | None:
         """One message after the other over one place, which is given up to others between messages
         once the outcome is written. How one ended and that the next begins is one write."""
-        account, standing = self.account, self.standing
-        slot = Slot(self.channel.places, account.way.priority, self.runtime.recorder, self.stop)
+        slot = Slot(self.channel.places, self.account.way.priority, self.runtime.recorder, self.stop)
         try:
             await slot.take()
             while delivery := await self._turn(slot):
                 if delivery.notification.expired:
-                    self.moved += await account.settle([(delivery, _TOO_LATE)])
-                    continue
-                if not standing.admits():
+                    self.moved += await self.account.settle([(delivery, _TOO_LATE)])
+                elif not self.standing.admits():
                     self.line.back(delivery)
-                    return standing.describe()
-                begin = account.begin(delivery)
-                with standing.offering():
-                    number = await slot.begin(begin)
-                    if not number:
-                        self.gone.append(delivery)
-                        continue
-                    try:
-                        outcome = await self._offer(delivery.rendered.messages[begin.channel])
-                    except ChannelUnavailable as error:
-                        # Nothing was sent: it stays this run's, for the task's own retries.
-                        standing.failed(error.reason)
-                        outcome = Outcome(Verdict.DEFERRED, Phase.CONNECT, words=error.reason)
-                        slot.ended = account.finish(delivery, Decision(State.CLAIMED), begin, outcome)
-                        return str(error)
-                    # What was cut short, or came too late to be offered, says nothing about the provider.
-                    if not self.stop.is_set() and outcome != replies.too_late():
-                        standing.answered(self.line.domain(delivery), outcome, account.way.priority)
-                result, slot.ended = account.conclude(delivery, begin, number, outcome)
-                self.moved.append(result)
-                await slot.share()
+                    return self.standing.describe()
+                elif reason := await self._attempt(slot, delivery):
+                    return reason
+                else:
+                    await slot.share()
         except NotRecorded:
             self.stop.set()  # nobody sends on what cannot be recorded
             slot.ended = None
             raise
         finally:
             await slot.leave()
+        return None
+
+    async def _attempt(self, slot: Slot, delivery: Delivery) -> str | None:
+        """Offer one message, if it is still this run's. Answers why the provider takes no more, if so."""
+        account, standing = self.account, self.standing
+        begin = account.begin(delivery)
+        with standing.offering():
+            try:
+                number = await slot.begin(begin)
+            except ItemFailed as failed:
+                self.moved += await account.settle([(delivery, Decision(State.FAILED, str(failed)))])
+                return None
+            if not number:
+                self.gone.append(delivery)
+                return None
+            try:
+                outcome = await self._offer(delivery.rendered.messages[begin.channel])
+            except ChannelUnavailable as error:
+                # Nothing was sent: it stays this run's, for the task's own retries.
+                standing.failed(error.reason)
+                outcome = Outcome(Verdict.DEFERRED, Phase.CONNECT, words=error.reason)
+                slot.ended = account.finish(delivery, Decision(State.CLAIMED), begin, outcome)
+                return str(error)
+            # What was cut short says nothing about the provider.
+            if not (self.stop.is_set() or replies.decided_here(outcome)):
+                standing.answered(self.line.domain(delivery), outcome, account.way.priority)
+        result, slot.ended = account.conclude(delivery, begin, number, outcome)
+        self.moved.append(result)
         return None
 
     async def _turn(self, slot: Slot) -> Delivery | None:
@@ -155,7 +166,11 @@ class _Sending:
         """Send it, unless the run was told to stop while its attempt was written down."""
         if self.stop.is_set():
             return replies.lost(Phase.CONNECT, "stopped")
-        return await self.channel.send(message)
+        try:
+            with isolated("sending", ChannelUnavailable, NotRecorded, item=message.notification.id):
+                return await self.channel.send(message)
+        except ItemFailed as failed:
+            return replies.broken(Phase.DOT, str(failed))  # how far it was only the channel knows
 
     async def _whereabouts(self) -> list[Delivery]:
         """What turned out to be no longer this run's, as it stands now."""

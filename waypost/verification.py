@@ -28,9 +28,10 @@ DIGITS = 6
 
 
 async def mint(runtime: Runtime, notifications: Sequence[Notification]) -> Mapping[UUID, Mapping[str, Any]]:
-    """`code`, `link`, its `token` and `minutes` for each; the hashes of codes are in the ledger first."""
+    """`code`, `link`, its `token` and `minutes` for each; the hashes of codes are in the ledger first.
+    Nothing is kept where a link cannot be made."""
     moment = now()
-    codes = {n.id: f"{secrets.randbelow(10**DIGITS):0{DIGITS}}" for n in notifications}
+    made = {n.id: _minted(runtime.secret_key, n) for n in notifications}
     await verifications.remember(
         runtime.ledger,
         [
@@ -38,20 +39,20 @@ async def mint(runtime: Runtime, notifications: Sequence[Notification]) -> Mappi
                 "notification_id": n.id,
                 "recipient_key": n.recipient.key,
                 "address": (n.recipient.email or n.recipient.phone or "").lower(),
-                "code_hash": code_hash(runtime.secret_key, n.id, codes[n.id]),
+                "code_hash": code_hash(runtime.secret_key, n.id, made[n.id]["code"]),
                 "minted_at": moment,
                 "expires_at": moment + LIFETIME,
             }
             for n in notifications
         ],
     )
-    return {n.id: _minted(runtime.secret_key, n, codes[n.id]) for n in notifications}
+    return made
 
 
-def _minted(secret_key: bytes, notification: Notification, code: str) -> Mapping[str, Any]:
+def _minted(secret_key: bytes, notification: Notification) -> Mapping[str, Any]:
     token = _signer(secret_key).dumps(notification.id.hex)
     return {
-        "code": code,
+        "code": f"{secrets.randbelow(10**DIGITS):0{DIGITS}}",
         "link": with_token(str(notification.data["verify_url"]), token),
         "token": token,
         "minutes": int(LIFETIME.total_seconds() // 60),

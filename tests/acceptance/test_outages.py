@@ -10,7 +10,7 @@ from socket import socket
 
 import pytest
 from asks import alert, order
-from chaos import restarts
+from chaos import outages, restarts
 from chaos.installation import installation
 from chaos.servers import Sink, mail_sink, prefect_server
 from processes import eventually
@@ -39,6 +39,18 @@ def test_postgresql_restarted_in_the_middle_of_1000_sends_loses_and_repeats_noth
         print(f"\n{totals}")
     restarts.check(totals)
     assert totals.restarts >= 2
+
+
+@pytest.mark.timeout(300)
+def test_postgresql_away_for_longer_than_a_lease_loses_and_repeats_nothing_of_two_workers(
+    prefect, cluster, tmp_path, capsys
+):
+    plan = outages.Plan(messages=160, outages=2, outage=8.0, lease=5.0)
+    with outages.installed(tmp_path, prefect, cluster, plan) as site:
+        totals = outages.campaign(site, cluster, plan, random.Random())
+    with capsys.disabled():
+        print(f"\n{totals}")
+    outages.check(totals)
 
 
 @pytest.fixture(scope="module")

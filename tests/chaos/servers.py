@@ -61,7 +61,7 @@ class PrefectServer:
         command = [sys.executable, "-m", "deployments.embedded", HOST, str(self.port)]
         env = embedded.environment(self.home, HOST, self.port)
         self._process = launch(command, env, self.home / "prefect-server.log")
-        eventually(self.answers, 90)
+        eventually(self.answers, 240)
 
     def answers(self) -> bool:
         try:

@@ -52,7 +52,14 @@ class Handover:
         `words`, or as stopped."""
         if self.outcome is not None:
             return self.outcome
-        phase = self.phase if self.call_off() else Phase.DOT
+        phase = self._reached()
         if self._stopped:
             words = "stopped while it waited for the answer" if phase is Phase.DOT else "stopped"
         return replies.lost(phase, words)
+
+    def broken(self, words: str) -> Outcome:
+        """The outcome of an attempt that a mistake of ours ended: the answer where there was one."""
+        return self.outcome or replies.broken(self._reached(), words)
+
+    def _reached(self) -> Phase:
+        return self.phase if self.call_off() else Phase.DOT

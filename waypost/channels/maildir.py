@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from waypost.channels import replies
+from waypost.channels import ChannelUnavailable, replies
 from waypost.channels.handover import Handover
 from waypost.channels.maildir_folder import MaildirFolder
 from waypost.channels.places import Places
 from waypost.channels.redacted import RedactedChannel
+from waypost.isolation import ItemFailed, isolated
 from waypost.notification import Message
 from waypost.outcome import Outcome
 
@@ -54,9 +55,12 @@ class MaildirChannel(RedactedChannel):
         handover = self._under_way[task] = Handover()
         try:
             async with asyncio.timeout(self._attempt_seconds) as handover.limit:
-                return await self._in_thread(lambda: self._folder.deliver(message, handover))
+                with isolated("sending", TimeoutError, ChannelUnavailable, item=message.notification.id):
+                    return await self._in_thread(lambda: self._folder.deliver(message, handover))
         except TimeoutError:
             return handover.cut_off(f"not written within {self._attempt_seconds:g} s")
+        except ItemFailed as failed:
+            return handover.broken(str(failed))
         finally:
             handover.call_off()  # the thread of a send that was cancelled must not deliver afterwards
             self._under_way.pop(task, None)

@@ -63,9 +63,25 @@ def lost(phase: Phase, words: str) -> Outcome:
     return Outcome(verdict, phase, words=_readable(words)[:WORDS_KEPT])
 
 
+def broken(phase: Phase, words: str) -> Outcome:
+    """The outcome of an attempt that a mistake of ours ended at `phase`.
+
+    Before the final dot nothing was taken, and the same message would meet the same mistake again; after it
+    nobody knows.
+    """
+    verdict = Verdict.UNKNOWN if phase is Phase.DOT else Verdict.REFUSED
+    return Outcome(verdict, phase, words=_readable(words)[:WORDS_KEPT])
+
+
 def too_late() -> Outcome:
     """The outcome of a message that was not offered because its deadline passed on the way."""
     return Outcome(Verdict.DEFERRED, Phase.CONNECT, words="not offered: its deadline had passed")
+
+
+def decided_here(outcome: Outcome) -> bool:
+    """Whether the provider had no part in it: it was too late to offer the message, or refused before the
+    provider was asked."""
+    return outcome == too_late() or (outcome.verdict is Verdict.REFUSED and outcome.code is None)
 
 
 def http(status: int) -> Outcome:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Collection
 from typing import Any
 
-from waypost.channels import replies
+from waypost.channels import ChannelUnavailable, replies
 from waypost.channels.places import Places
 from waypost.channels.redacted import RedactedChannel
 from waypost.channels.smtp_attempt import Attempt
@@ -16,6 +16,7 @@ from waypost.channels.smtp_dialogue import Dialogue, NotPipelining
 from waypost.channels.smtp_pool import Pool
 from waypost.channels.smtp_url import SmtpServer
 from waypost.channels.smtp_wire import Wire, WireLost
+from waypost.isolation import ItemFailed, isolated
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase
 from waypost.priority import Priority
@@ -65,9 +66,12 @@ class SmtpChannel(RedactedChannel):
         try:
             async with asyncio.timeout(self._attempt_seconds) as attempt.limit:
                 self._attempts[task] = attempt
-                return await self._offer(attempt, message)
+                with isolated("sending", TimeoutError, ChannelUnavailable, item=message.notification.id):
+                    return await self._offer(attempt, message)
         except TimeoutError:
             return attempt.cut_off(f"no answer within {self._attempt_seconds:g} s")
+        except ItemFailed as failed:
+            return attempt.outcome or replies.broken(attempt.phase, str(failed))
         finally:
             self._attempts.pop(task, None)
 

@@ -25,6 +25,7 @@ from waypost.channels.webhook_posts import FAILURES, SignedPosts, first_bytes, t
 from waypost.channels.webhook_signature import written
 from waypost.channels.webhook_url import Hook
 from waypost.clock import now
+from waypost.isolation import ItemFailed, isolated
 from waypost.notification import Message
 from waypost.outcome import Outcome, Phase
 from waypost.redaction import parts_of
@@ -87,13 +88,16 @@ class WebhookChannel(RedactedChannel):
         handover = self._under_way[task] = Handover()
         try:
             async with asyncio.timeout(self._attempt_seconds) as handover.limit:
-                return await self._post(handover, message)
+                with isolated("sending", TimeoutError, _CalledOff, *FAILURES, item=message.notification.id):
+                    return await self._post(handover, message)
         except (TimeoutError, _CalledOff):
             return handover.cut_off(f"no answer within {self._attempt_seconds:g} s")
         except FAILURES as error:
             if handover.phase is Phase.CONNECT:
                 raise ChannelUnavailable(self.name, why(error)) from None
             return handover.cut_off("connection lost, or no HTTP in answer")
+        except ItemFailed as failed:
+            return handover.broken(str(failed))
         finally:
             self._under_way.pop(task, None)
 

@@ -18,6 +18,7 @@ from waypost.client.errors import GatewayError, Refused, Unavailable
 from waypost.client.retries import Answer, Lost, may_repeat, pause
 from waypost.client.send import Send, batches
 from waypost.gateway.shapes import Problem, Result
+from waypost.isolation import ItemFailed, isolated
 
 T = TypeVar("T")
 
@@ -75,28 +76,43 @@ def delete(call: Call[bool], patience: Patience) -> Steps[bool]:
 def send_many(items: Iterable[Send], patience: Patience) -> Steps[list[Result]]:
     """A result an item, in their order. Each batch has the whole deadline. Raises GatewayError."""
     results: list[Result] = []
-    for batch in batches(item.as_json() for item in items):
+    for batch in batches(_written(item) for item in items):
         results += yield from _send_batch(batch, patience)
     return results
 
 
-def _send_batch(batch: list[bytes], patience: Patience) -> Steps[list[Result]]:
+def _written(item: Send) -> bytes | Result:
+    """The item as JSON, or its result where JSON cannot hold it."""
+    try:
+        with isolated("writing an item as JSON"):
+            return item.as_json()
+    except ItemFailed as failed:
+        return Result(status=422, error=_unwritable(str(failed)))
+
+
+def _unwritable(why: str) -> Problem:
+    return Problem(type="/v1/problems/invalid", title="Not sent", status=422, detail=why, code="invalid")
+
+
+def _send_batch(batch: list[bytes | Result], patience: Patience) -> Steps[list[Result]]:
     """Items that the ledger did not take just then are sent again, under the keys they have."""
     ends, tries = monotonic() + patience.deadline, 0
-    results: list[Result] = []
-    left = list(range(len(batch)))
-    while True:
-        found = yield from exchange(calls.send_batch([batch[at] for at in left]), patience)
+    placed = {at: one for at, one in enumerate(batch) if isinstance(one, Result)}
+    bodies = {at: one for at, one in enumerate(batch) if isinstance(one, bytes)}
+    left: list[int] = list(bodies)
+    while left:
+        found = yield from exchange(calls.send_batch([bodies[at] for at in left]), patience)
         if len(found) != len(left):
             raise Unavailable("unexpected", "the gateway answered another number of results than items")
         tries += 1
-        placed = dict(zip(left, found, strict=True))
-        results = [placed.get(at, one) for at, one in enumerate(results)] if results else found
-        left = [at for at, one in placed.items() if one.status == 503]
+        placed.update(zip(left, found, strict=True))
+        left = [at for at in left if placed[at].status == 503]
         seconds = pause(tries, Answer(503, b""))
-        if not left or seconds >= ends - monotonic():
-            return results
-        yield Pause(seconds)
+        if left and seconds >= ends - monotonic():
+            break
+        if left:
+            yield Pause(seconds)
+    return [placed[at] for at in range(len(batch))]
 
 
 def failure(got: Answer | Lost) -> GatewayError:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from pydantic import BaseModel
 from pydantic_core import to_json
+
+T = TypeVar("T")
 
 ITEMS = 1000  # of a batch, and
 BYTES = 4_000_000  # of its body: a little less than the gateway takes
@@ -49,15 +51,16 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def batches(items: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """`items` in their order, as many at once as the gateway takes."""
-    now: list[bytes] = []
+def batches(items: Iterable[bytes | T]) -> Iterator[list[bytes | T]]:
+    """`items` in their order, as many at once as the gateway takes. What is not bytes is not sent."""
+    now: list[bytes | T] = []
     size = 0
     for item in items:
-        if now and (len(now) == ITEMS or size + len(item) > BYTES):
+        more = len(item) + 1 if isinstance(item, bytes) else 0
+        if now and (len(now) == ITEMS or size + more > BYTES):
             yield now
             now, size = [], 0
         now.append(item)
-        size += len(item) + 1
+        size += more
     if now:
         yield now

@@ -16,9 +16,10 @@ from waypost.gateway.callers import Caller
 from waypost.gateway.json_text import ItemTooLarge, NotBatch, items
 from waypost.gateway.problems import Fault, Problem
 from waypost.gateway.room import too_much
+from waypost.isolation import ItemFailed, isolated
 from waypost.ledger import Ledger
 from waypost.ledger.candidate import Candidate
-from waypost.ledger.engine import passes
+from waypost.ledger.engine import is_outage, passes
 from waypost.ledger.group_commit import GroupCommit
 from waypost.ledger.intake import accept_all, accept_whole
 from waypost.mail.finished import parse
@@ -62,6 +63,13 @@ class Intake:
     def candidate(self, caller: Caller, text: bytes, key: str | None = None) -> Candidate:
         """What `text` asks for, allowed and whole. key: the Idempotency-Key header. Raises Problem."""
         try:
+            with isolated("reading", Problem):
+                return self._candidate(caller, text, key)
+        except ItemFailed as failed:
+            raise _mistake(failed) from None
+
+    def _candidate(self, caller: Caller, text: bytes, key: str | None) -> Candidate:
+        try:
             request: AnyRequest = self._reads.validate_json(text)
         except ValidationError as error:
             raise self._problem(caller, error) from None
@@ -82,7 +90,7 @@ class Intake:
         try:
             receipt = await self._commits.add(candidate)
         except Exception as error:
-            raise ledger_away(error) or error from None
+            raise _told(error) from None
         if receipt.outcome is Answer.CONFLICT:
             raise Problem("idempotency-conflict", receipt.reason)
         return receipt
@@ -92,10 +100,11 @@ class Intake:
         if len(candidates) == 1:
             return [await self.accept(candidates[0])]
         try:
-            receipts = await accept_whole(self._ledger, candidates)
+            with isolated("accepting", outage=is_outage):
+                receipts = await accept_whole(self._ledger, candidates)
             counting.taken(candidates, receipts)
         except Exception as error:
-            raise ledger_away(error) or error from None
+            raise _told(error) from None
         if conflict := next((one for one in receipts if one.outcome is Answer.CONFLICT), None):
             raise Problem("idempotency-conflict", conflict.reason)
         return receipts
@@ -139,7 +148,11 @@ class Intake:
         await self._commits.close()
 
     async def _store(self, candidates: list[Candidate]) -> list[Receipt]:
-        receipts = await accept_all(self._ledger, candidates)
+        if len(candidates) == 1:
+            with isolated("accepting", outage=is_outage):
+                receipts = await accept_all(self._ledger, candidates)
+        else:
+            receipts = await accept_all(self._ledger, candidates)
         counting.taken(candidates, receipts)
         return receipts
 
@@ -182,7 +195,16 @@ def _result(answer: Receipt | BaseException) -> Receipt | Problem:
             return Problem("idempotency-conflict", reason)
         case Receipt():
             return answer
-        case Exception() if away := ledger_away(answer):
-            return away
+        case Exception() if isinstance(told := _told(answer), Problem):
+            return told
         case _:
             raise answer
+
+
+def _told(error: Exception) -> Exception:
+    """What the caller is told of an error that accepting raised."""
+    return _mistake(error) if isinstance(error, ItemFailed) else ledger_away(error) or error
+
+
+def _mistake(failed: ItemFailed) -> Problem:
+    return Problem("internal", str(failed))

@@ -20,6 +20,7 @@ from waypost.clock import now
 from waypost.gateway.counting import REGISTRY
 from waypost.gateway.webhook_post import IN_FLIGHT, POST_SECONDS, post, posts_to
 from waypost.gateway.webhook_retries import again, released
+from waypost.isolation import ItemFailed, isolated
 from waypost.ledger import Ledger, webhook_events, webhooks
 from waypost.ledger.webhook_events import Again, Claim, Event
 from waypost.outcome import Outcome, Phase, Verdict
@@ -139,7 +140,13 @@ class Courier:
             event = next(queue, None)
             if event is None:
                 return
-            outcomes[event.id] = outcome = await post(posts, claim.webhook, event)
+            try:
+                with isolated("telling a webhook", item=event.notification_id):
+                    outcome = await post(posts, claim.webhook, event)
+            except ItemFailed as failed:  # it says nothing about the webhook
+                outcomes[event.id] = replies.lost(Phase.CONNECT, str(failed))
+                continue
+            outcomes[event.id] = outcome
             self._note(claim, outcome)
 
     def _note(self, claim: Claim, outcome: Outcome) -> None:

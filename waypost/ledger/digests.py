@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,10 +14,11 @@ import sqlalchemy as sa
 
 from waypost.clock import now
 from waypost.ids import new_id
+from waypost.isolation import ItemFailed, isolated
 from waypost.ledger.batches import announced, keep_open, open_batch
 from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.ledger.engine import Ledger
-from waypost.ledger.many import among
+from waypost.ledger.many import among, as_json
 from waypost.ledger.notices import announce_work
 from waypost.ledger.tables import FOR_DIGEST, batches, notifications
 from waypost.notification_type import Category, NotificationType
@@ -67,14 +68,16 @@ async def bundle(
     batch = await ledger.write(make_batch)
     window = _Window(digest, of, compose, until=now())
 
-    def some(connection: sa.Connection, after: str, room: int) -> list[str]:
+    def some(connection: sa.Connection, after: str, room: int) -> tuple[list[str], int]:
         mine = keep_open(connection, ledger, batch)
         return _bundle_some(connection, window, after, batch, room if mine else 0)
 
     made, last = 0, ""
-    while recipients := await ledger.write(partial(some, after=last, room=CLAIM_LIMIT - made)):
-        made, last = made + len(recipients), recipients[-1]
-    return batch, made
+    while True:
+        recipients, more = await ledger.write(partial(some, after=last, room=CLAIM_LIMIT - made))
+        if not recipients:
+            return batch, made
+        made, last = made + more, recipients[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,11 @@ class _Window:
     until: datetime
 
 
-def _bundle_some(connection: sa.Connection, window: _Window, after: str, batch: UUID, room: int) -> list[str]:
-    """Bundle for the next recipients whose key comes after `after`; answers their keys, in order."""
+def _bundle_some(
+    connection: sa.Connection, window: _Window, after: str, batch: UUID, room: int
+) -> tuple[list[str], int]:
+    """Bundle for the next recipients whose key comes after `after`; answers their keys, in order, and how
+    many digests were made."""
     moment = now()
     table = notifications
     waiting = (
@@ -102,12 +108,11 @@ def _bundle_some(connection: sa.Connection, window: _Window, after: str, batch: 
     some = sa.select(table.c.recipient_key).where(*waiting).distinct()
     recipients = list(connection.scalars(some.order_by(table.c.recipient_key).limit(RECIPIENTS_AT_ONCE)))
     if not recipients:
-        return []
+        return [], 0
     items = _take_items(connection, *waiting, table.c.recipient_key.in_(recipients))
-    rows = [
-        {**_digest_row(window, key, held, moment), **_claimed(number < room, batch)}
-        for number, (key, held) in enumerate(items.items())
-    ]
+    rows = _composed(connection, window, items, moment)
+    for number, row in enumerate(rows):
+        row.update(_claimed(number < room, batch))
     if rows:
         connection.execute(sa.insert(table), rows)
         claimed = sum(number < room for number in range(len(rows)))
@@ -116,11 +121,10 @@ def _bundle_some(connection: sa.Connection, window: _Window, after: str, batch: 
         )
         if claimed < len(rows):
             announce_work(connection)
-    for row, held in zip(rows, items.values(), strict=True):
-        connection.execute(
-            sa.update(table).where(among(table.c.id, [item.id for item in held])).values(digest_id=row["id"])
-        )
-    return recipients
+    for row in rows:
+        held = [item.id for item in items[row["recipient_key"]]]
+        connection.execute(sa.update(table).where(among(table.c.id, held)).values(digest_id=row["id"]))
+    return recipients, len(rows)
 
 
 def _expire(connection: sa.Connection, moment: datetime, *waiting: sa.ColumnElement[bool]) -> None:
@@ -136,6 +140,24 @@ async def expire(ledger: Ledger) -> None:
     late = sa.select(table.c.id).where(FOR_DIGEST, table.c.expires_at <= now()).limit(EXPIRED_AT_ONCE)
     while ids := await ledger.read(lambda connection: connection.scalars(late).all()):
         await ledger.write(lambda connection: _expire(connection, now(), FOR_DIGEST, among(table.c.id, ids)))
+
+
+def _composed(
+    connection: sa.Connection, window: _Window, items: Mapping[str, list[HeldItem]], moment: datetime
+) -> list[dict[str, Any]]:
+    """A digest a recipient. Where composing one fails, its items fail, and no other recipient's."""
+    rows: list[dict[str, Any]] = []
+    for key, held in items.items():
+        try:
+            with isolated("composing a digest", item=held[0].id):
+                row = _digest_row(window, key, held, moment)
+                as_json(row["data"])
+                rows.append(row)
+        except ItemFailed as failed:
+            values = {"state": State.FAILED, "reason": str(failed), "finished_at": moment}
+            ids = [item.id for item in held]
+            connection.execute(sa.update(notifications).where(among(notifications.c.id, ids)).values(values))
+    return rows
 
 
 def _take_items(connection: sa.Connection, *waiting: sa.ColumnElement[bool]) -> dict[str, list[HeldItem]]:

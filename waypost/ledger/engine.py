@@ -303,11 +303,17 @@ def passes(error: Exception) -> bool:
     itself, and not the fault of what was to be written."""
     if isinstance(error, (IntegrityError, DataError)):
         return False
-    if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(("22", "23")):
-        return False  # data the database will never take (SQL standard, classes 22 and 23)
+    if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(("22", "23", "54")):
+        # Data the database will never take: classes 22 and 23 of the SQL standard, and PostgreSQL's 54.
+        return False
     if isinstance(error, SQLAlchemyError):
         return isinstance(error, (DBAPIError, PoolTimeout))
     return isinstance(error, (CommitLost, *NOT_CONNECTED))
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether it is the database's trouble, and not the fault of what was to be read or written."""
+    return isinstance(error, NotRecorded) or passes(error)
 
 
 OPTIONS: dict[str, Any] = {

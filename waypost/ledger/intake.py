@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from waypost.clock import now
 from waypost.ids import new_id
+from waypost.isolation import ItemFailed, isolated
 from waypost.ledger.batches import announced, keep_open, open_batch
 from waypost.ledger.candidate import Candidate
-from waypost.ledger.engine import Ledger
+from waypost.ledger.engine import Ledger, is_outage
 from waypost.ledger.grouping import count_repeats
 from waypost.ledger.idempotency import answer_repeats, answer_twins
 from waypost.ledger.lost_commits import accepted_for_sure, repeatable
@@ -24,6 +26,8 @@ from waypost.notification import Answer, Receipt
 from waypost.notification_type import NotificationType
 from waypost.request import AnyRequest
 from waypost.states import State
+
+T = TypeVar("T")
 
 HELD_FOR_DIGEST = timedelta(days=7)  # what waits for a digest must outlast any sensible schedule
 
@@ -37,6 +41,21 @@ async def accept(
     intake: a name they are all found by later.
     """
     return await accept_all(ledger, [Candidate(type, request) for request in requests], intake)
+
+
+async def accept_each(
+    ledger: Ledger, type: NotificationType, requests: Sequence[AnyRequest], intake: UUID | None = None
+) -> list[Receipt | ItemFailed]:
+    """Like `accept`, but a request that cannot be accepted fails alone."""
+    asked = [_candidate(type, request) for request in requests]
+    candidates = [one for one in asked if isinstance(one, Candidate)]
+
+    def run(accepting: Accepting) -> Awaitable[Sequence[Receipt | ItemFailed]]:
+        return accepted_for_sure(
+            ledger, candidates, lambda connection: accepting(ledger, connection, candidates, intake, None)
+        )
+
+    return _in_order(asked, await _or_singly(run))
 
 
 async def accept_all(
@@ -72,22 +91,86 @@ class _Undone(Exception):
 
 async def accept_for_run(
     ledger: Ledger, type: NotificationType, requests: Sequence[AnyRequest], flow_run_id: UUID | None
-) -> tuple[UUID, list[Receipt]]:
+) -> tuple[UUID, list[Receipt | ItemFailed]]:
     """Accept what a run brought along, and claim for it what is due at once (at most the type's batch; the
-    rest goes to other runs). Answers its batch, for `claims.take`."""
-    candidates = [Candidate(type, request) for request in requests]
+    rest goes to other runs). A request that cannot be accepted fails alone. Answers its batch, for
+    `claims.take`."""
+    asked = [_candidate(type, request) for request in requests]
+    candidates = [one for one in asked if isinstance(one, Candidate)]
     fresh = new_id()
 
-    def work(connection: sa.Connection) -> tuple[UUID, list[Receipt]]:
+    def work(connection: sa.Connection, accepting: Accepting) -> tuple[UUID, Sequence[Receipt | ItemFailed]]:
         batch = announced(connection, flow_run_id)
         if batch is None or not keep_open(connection, ledger, batch):
             batch = open_batch(connection, ledger, type.name, type.lane, 0, flow_run_id, fresh)
-        receipts = _accept(ledger, connection, candidates, batch, claimed_by=batch)
-        claimed = sum(receipt.state is State.CLAIMED for receipt in receipts)
-        connection.execute(sa.update(batches).where(batches.c.id == batch).values(size=claimed))
+        claim = _Claim(batch, type.batch_size)
+        receipts = accepting(ledger, connection, candidates, batch, claim)
+        size = type.batch_size - claim.room
+        connection.execute(sa.update(batches).where(batches.c.id == batch).values(size=size))
         return batch, receipts
 
-    return await ledger.persist(repeatable(candidates, work))
+    def run(accepting: Accepting) -> Awaitable[tuple[UUID, Sequence[Receipt | ItemFailed]]]:
+        return ledger.persist(repeatable(candidates, lambda connection: work(connection, accepting)))
+
+    batch, receipts = await _or_singly(run)
+    return batch, _in_order(asked, receipts)
+
+
+def _candidate(type: NotificationType, request: AnyRequest) -> Candidate | ItemFailed:
+    """The request on its way in. A type's own grouping key may raise."""
+    try:
+        with isolated("accepting"):
+            return Candidate(type, request)
+    except ItemFailed as failed:
+        return failed
+
+
+def _in_order(
+    asked: Sequence[Candidate | ItemFailed], receipts: Sequence[Receipt | ItemFailed]
+) -> list[Receipt | ItemFailed]:
+    answers = iter(receipts)
+    return [one if isinstance(one, ItemFailed) else next(answers) for one in asked]
+
+
+@dataclass(slots=True)
+class _Claim:
+    """The batch that takes what is due at once, and how many more it takes."""
+
+    batch: UUID
+    room: int
+
+
+Accepting = Callable[
+    [Ledger, sa.Connection, Sequence[Candidate], UUID | None, _Claim | None], Sequence[Receipt | ItemFailed]
+]
+
+
+async def _or_singly(run: Callable[[Accepting], Awaitable[T]]) -> T:
+    """What `run` answers with all accepted together, or else, where one of them makes that fail, with each by
+    itself."""
+    try:
+        return await run(_accept)
+    except Exception as error:
+        if is_outage(error):
+            raise
+    return await run(_accept_singly)
+
+
+def _accept_singly(
+    ledger: Ledger,
+    connection: sa.Connection,
+    candidates: Sequence[Candidate],
+    intake: UUID | None,
+    claim: _Claim | None,
+) -> list[Receipt | ItemFailed]:
+    answers: list[Receipt | ItemFailed] = []
+    for one in candidates:
+        try:
+            with isolated("accepting", outage=is_outage), connection.begin_nested():
+                answers += _accept(ledger, connection, [one], intake, claim)
+        except ItemFailed as failed:
+            answers.append(failed)
+    return answers
 
 
 def _accept(
@@ -95,7 +178,7 @@ def _accept(
     connection: sa.Connection,
     candidates: Sequence[Candidate],
     intake: UUID | None,
-    claimed_by: UUID | None = None,
+    claim: _Claim | None = None,
 ) -> list[Receipt]:
     moment = now()
     for candidate in candidates:  # an earlier go may have been undone after it had answered them
@@ -106,8 +189,8 @@ def _accept(
     fresh = [candidate for candidate in candidates if candidate.open]
     _remember_recipients(connection, fresh, moment)
     rows = [_row(candidate, intake, moment) for candidate in fresh]
-    if claimed_by is not None and candidates:
-        _claim(rows, claimed_by, moment, candidates[0].type.batch_size)
+    if claim is not None:
+        _take(rows, claim, moment)
     if rows:
         insert_many(connection, notifications, rows)
         insert_many(connection, tags, [row for candidate in fresh for row in _tags(candidate)])
@@ -118,10 +201,11 @@ def _accept(
     return [candidate.receipt for candidate in candidates if candidate.receipt is not None]
 
 
-def _claim(rows: list[dict[str, Any]], batch: UUID, moment: datetime, most: int) -> None:
+def _take(rows: list[dict[str, Any]], claim: _Claim, moment: datetime) -> None:
     due = [row for row in rows if row["state"] is State.ACCEPTED and row["due_at"] <= moment]
-    for row in due[:most]:
-        row.update(state=State.CLAIMED, batch_id=batch)
+    for row in due[: claim.room]:
+        row.update(state=State.CLAIMED, batch_id=claim.batch)
+    claim.room -= min(len(due), claim.room)
 
 
 def _tags(candidate: Candidate) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from waypost.ledger.candidate import Candidate
 from waypost.ledger.engine import CommitLost, Ledger, Work, passes
@@ -50,26 +50,45 @@ async def accepted_for_sure(ledger: Ledger, candidates: Sequence[Candidate], wor
 
 def repeatable(candidates: Sequence[Candidate], work: Work[T]) -> Work[T]:
     """`work`, which accepts `candidates`, for a second go: where the first is found to have been committed,
-    its answer stands. One row stands for all, which come in one transaction; where the first made none, to
-    do it over doubles nothing."""
-    first: list[tuple[T, UUID]] = []
+    its answer stands. One row stands for all, which come in one transaction. Where there is none, as all were
+    counted into earlier notifications, the transaction itself is asked for; where the first go wrote
+    nothing, to do it over doubles nothing."""
+    first: list[tuple[T, UUID | int]] = []
 
     def again(connection: sa.Connection) -> T:
-        for answer, new in first[-1:]:
-            if _is_there(connection, new):
+        for answer, trace in first[-1:]:
+            if _is_there(connection, trace) if isinstance(trace, UUID) else _was_committed(connection, trace):
                 return answer
         answer = work(connection)
-        first.extend((answer, new) for new in _new(candidates)[:1])
+        if (trace := _trace(connection, candidates)) is not None:
+            first.append((answer, trace))
         return answer
 
     return again
 
 
-def _new(candidates: Sequence[Candidate]) -> list[UUID]:
-    receipts = (one.receipt for one in candidates)
-    return [one.id for one in receipts if one is not None and one.outcome is Answer.ACCEPTED]
+def _trace(connection: sa.Connection, candidates: Sequence[Candidate]) -> UUID | int | None:
+    """What this transaction can be told by: a row it made, or its id where it only counted."""
+    outcomes = {one.receipt.outcome: one.id for one in candidates if one.receipt is not None}
+    if (new := outcomes.get(Answer.ACCEPTED)) is not None:
+        return new
+    if Answer.GROUPED in outcomes and connection.dialect.name == "postgresql":
+        return connection.scalar(sa.text("SELECT txid_current()"))
+    return None
 
 
 def _is_there(connection: sa.Connection, id: UUID) -> bool:
     found = sa.select(notifications.c.id).where(notifications.c.id == id)
     return connection.scalar(found) is not None
+
+
+def _was_committed(connection: sa.Connection, transaction: int) -> bool:
+    """Raises CommitLost while the transaction is being committed."""
+    try:
+        with connection.begin_nested():
+            status = connection.scalar(sa.text("SELECT txid_status(:id)"), {"id": transaction})
+    except DBAPIError:
+        return False  # a server that took over has not heard of it
+    if status == "in progress":
+        raise CommitLost("the transaction whose connection was lost is still being committed")
+    return status == "committed"

@@ -30,15 +30,8 @@ LOOKS = 8  # a lease, or more
 logger = logging.getLogger("waypost.ledger")
 
 _UNENDED = sa.select(batches.c.id, batches.c.leased_until, batches.c.type).where(sa.text("ended_at IS NULL"))
-_STRANDED = (
-    sa.select(notifications.c.batch_id, notifications.c.type)
-    .where(
-        IN_HAND,
-        notifications.c.batch_id.is_not(None),
-        notifications.c.digest_id.is_(None),
-        ~sa.exists().where(batches.c.id == notifications.c.batch_id, batches.c.ended_at.is_(None)),
-    )
-    .distinct()
+_HOLDING = (
+    sa.select(notifications.c.batch_id).where(IN_HAND, notifications.c.batch_id.is_not(None)).distinct()
 )
 # Changes nothing, and fails where a renewal fails.
 _TOUCHED = (
@@ -106,9 +99,8 @@ class Reaper:
         )
         if still := self._stillness.over(self._lease / RENEWALS):
             await self._ledger.write(lambda connection: connection.execute(_TOUCHED, {"ids": still}))
-        for one in stranded:
-            if one.type in self._types:
-                await free_stranded(self._ledger, one.batch_id, self._types[one.type])
+        for batch in stranded:
+            await free_stranded(self._ledger, batch, self._types)
         found = [await reclaim(self._ledger, one, self._types) for one in lapsed]
         return [one for one in found if one is not None]
 
@@ -122,9 +114,13 @@ class Reaper:
         ]
 
 
-def _read(connection: sa.Connection) -> tuple[Sequence[sa.Row[Any]], Sequence[sa.Row[Any]]]:
-    """The open batches; and those that are not, though notifications are in their hands."""
-    return connection.execute(_UNENDED).all(), connection.execute(_STRANDED).all()
+def _read(connection: sa.Connection) -> tuple[Sequence[sa.Row[Any]], list[UUID]]:
+    """The open batches; and those that have something in hand, though they are not open. What is in hand is
+    read first, so that a batch that is opened in between is in neither."""
+    holding = connection.scalars(_HOLDING).all()
+    open_ones = connection.execute(_UNENDED).all()
+    known = {one.id for one in open_ones}
+    return open_ones, [id for id in holding if id not in known]
 
 
 async def reclaim(ledger: Ledger, lapsed: Lapsed, types: Mapping[str, NotificationType]) -> Reclaimed | None:
@@ -143,7 +139,8 @@ async def reclaim(ledger: Ledger, lapsed: Lapsed, types: Mapping[str, Notificati
             note_events(connection, freed, "run lost", suspects.NOTHING_SENT, lapsed.id)
         else:
             freed = suspects.died(connection, lapsed.id, types[batch.type])
-        between, doubted = _take_back(connection, lapsed.id, types[batch.type])
+        left = _in_hand(connection, lapsed.id)
+        between, doubted = _take_back(connection, lapsed.id, left, types[batch.type])
         return Reclaimed(lapsed.id, batch.type, len(freed) + between, doubted)
 
     return await ledger.write(work)
@@ -156,35 +153,39 @@ async def give_back(ledger: Ledger, batch: UUID, type: NotificationType, kind: s
     def work(connection: sa.Connection) -> None:
         if (ended := mark_ended(connection, batch, Ending.FAILED, kind)) is not None:
             suspects.failed(connection, batch, type, ended.size, kind)
-            _take_back(connection, batch, type)
+            _take_back(connection, batch, _in_hand(connection, batch), type)
 
     await ledger.write(work)
 
 
-async def free_stranded(ledger: Ledger, batch: UUID, type: NotificationType) -> None:
-    """Free what an ended batch has in hand. Nothing should leave a notification there; whatever does, it is
-    not lost."""
+async def free_stranded(ledger: Ledger, batch: UUID, types: Mapping[str, NotificationType]) -> None:
+    """Free what an ended batch has in hand, if its type is one of `types`. Nothing should leave a
+    notification there; this is the net below."""
 
     def work(connection: sa.Connection) -> tuple[int, int]:
-        return _take_back(connection, batch, type)
+        left = _in_hand(connection, batch)
+        if not left or left[0].type not in types:
+            return 0, 0
+        return _take_back(connection, batch, left, types[left[0].type])
 
     free, doubted = await ledger.write(work)
     if free or doubted:
         logger.error(
-            "batch %s of %s had ended with notifications in hand: %d are free again, %d are in doubt. "
+            "batch %s had ended with notifications in hand: %d are free again, %d are in doubt. "
             "Please report this",
             batch,
-            type.name,
             free,
             doubted,
         )
 
 
-def _take_back(connection: sa.Connection, batch: UUID, type: NotificationType) -> tuple[int, int]:
+def _take_back(
+    connection: sa.Connection, batch: UUID, left: Sequence[sa.Row[Any]], type: NotificationType
+) -> tuple[int, int]:
     """Free what an ended batch still has in hand, and settle what it was sending. Answers how many are free,
     and how many in doubt."""
     moment = now()
-    doubted, between = _open_attempts(connection, _in_hand(connection, batch), moment)
+    doubted, between = _open_attempts(connection, left, moment)
     _settle(connection, doubted, type.when_in_doubt, batch, moment)
     _free(connection, between)
     return len(between), len(doubted)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,8 +19,9 @@ import sqlalchemy as sa
 
 from waypost.clock import now
 from waypost.ids import new_id
+from waypost.isolation import ItemFailed, isolated
 from waypost.ledger.batches import note_events
-from waypost.ledger.engine import Ledger, NotRecorded
+from waypost.ledger.engine import Ledger, NotRecorded, is_outage
 from waypost.ledger.group_commit import GroupCommit
 from waypost.ledger.items import share_end
 from waypost.ledger.late_answers import settle_doubts
@@ -79,6 +81,8 @@ class Recorder:
         send (cancelled, or taken by another run): then nothing may be sent.
 
         after: how the same connection's last message ended, written in the same transaction.
+
+        The future raises NotRecorded, and ItemFailed for an attempt that the ledger can never take.
         """
         return self._commits.add((begin,) if after is None else (after, begin))
 
@@ -95,8 +99,34 @@ class Recorder:
         await self._commits.close()
 
     async def _store(self, queued: Sequence[tuple[Change, ...]]) -> list[int]:
-        """Write what is queued, however long it takes: nobody may send another message before. What
-        the ledger can never take (a row that is not there) fails alone."""
+        """Write what is queued, however long it takes: nobody may send another message before."""
+        try:
+            return await self._write(queued)
+        except Exception as error:
+            if len(queued) > 1 or is_outage(error):
+                raise
+        return [await self._write_singly(queued[0])]
+
+    async def _write_singly(self, changes: tuple[Change, ...]) -> int:
+        """One change a transaction, where the ledger does not take them together. An outcome that it can
+        never take is written without its words: what was sent is known to be. Raises ItemFailed for an
+        attempt that cannot be written."""
+        answer = 0
+        for change in changes:
+            try:
+                answer = await self._write_one(change)
+            except ItemFailed as failed:
+                if isinstance(change, Begin):
+                    raise
+                with suppress(ItemFailed):  # it stays with its batch, whose lease lapses
+                    answer = await self._write_one(_without_words(change, failed))
+        return answer
+
+    async def _write_one(self, change: Change) -> int:
+        with isolated("recording", item=change.notification_id, outage=is_outage):
+            return (await self._write([(change,)]))[0]
+
+    async def _write(self, queued: Sequence[tuple[Change, ...]]) -> list[int]:
         changes = [change for some in queued for change in some]
         tried = False
 
@@ -117,9 +147,14 @@ def _write(connection: sa.Connection, changes: Sequence[Change], again: bool) ->
 
 
 def _failure(error: BaseException) -> BaseException:
-    if isinstance(error, NotRecorded):
+    if isinstance(error, (NotRecorded, ItemFailed)):
         return error
     return NotRecorded(f"the ledger could not be written: {type(error).__name__}")
+
+
+def _without_words(finish: Finish, failed: ItemFailed) -> Finish:
+    outcome = finish.outcome and replace(finish.outcome, words="")
+    return replace(finish, decision=replace(finish.decision, reason=str(failed)), outcome=outcome)
 
 
 def _key(change: Change) -> UUID:

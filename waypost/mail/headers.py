@@ -110,8 +110,7 @@ def parse_mailbox(value: str, name: str = "From") -> tuple[str, str]:
     try:
         header = policy.default.header_factory(name, value)
         [found] = header.addresses
-    # None or several; the parser looks past the end of `name@`, and stumbles over brackets in a local part.
-    except (ValueError, IndexError, AttributeError, TypeError):
+    except Exception:  # the standard library's parser raises anything over a value that is not an address
         raise ValueError(_NOT_ONE) from None
     if any(isinstance(defect, errors.InvalidHeaderDefect) for defect in header.defects):
         raise ValueError(_NOT_ONE)

@@ -67,9 +67,11 @@ class Site:
 
 @asynccontextmanager
 async def serving(ledger: Ledger, **options: object) -> AsyncIterator[Site]:
-    """A gateway over `ledger` for the length of the block. types: the names of those it takes; unset, all."""
+    """A gateway over `ledger` for the length of the block. types: the names of those it takes; unset, all.
+    declared: types of a test's own in their place."""
     wanted = options.pop("types", None)
-    declared = {name: one for name, one in registered().items() if wanted is None or name in wanted}
+    known = options.pop("declared", registered())
+    declared = {name: one for name, one in known.items() if wanted is None or name in wanted}
     app = application(ledger, declared, SECRET_KEY, prefect_answers, **options)
     stop, found = asyncio.Event(), asyncio.get_running_loop().create_future()
     running = asyncio.create_task(listen(app, Listens(port=0), stop, found.set_result))

@@ -13,6 +13,7 @@ import pytest
 from asks import order
 from endpoints import Endpoint, answer, closes, hangs
 from ledgers import LONG_AGO, accepted, change, rows
+from poison import BAD, SECRET, trips
 from processes import command, environment
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -386,3 +387,22 @@ async def test_what_a_killed_gateway_had_begun_is_told_again_with_the_same_id(
     assert {post.id for post in posts} == begun
     told = [post.verified(secret(SECRET_KEY, made))["data"]["id"] for post in posts]
     assert sorted(told) == sorted(ids)
+
+
+async def test_an_event_that_cannot_be_told_harms_no_other(open_site, endpoint, monkeypatch, caplog):
+    write = webhook_post.payload
+
+    def tripping(event):
+        trips(event.reason)
+        return write(event)
+
+    monkeypatch.setattr(webhook_post, "payload", tripping)
+    await hooked(open_site.ledger, endpoint)
+    [bad] = await happen(open_site.ledger, reason=BAD)
+    good = await happen(open_site.ledger, count=20)
+    told = {post.told["data"]["id"] for post in await endpoint.arrived(20)}
+    await left(open_site.ledger, 1)
+    put_off = await tried(open_site.ledger)
+    assert (told, str(put_off.notification_id)) == (set(good), bad)
+    assert f"telling a webhook failed for {bad}: RecursionError at " in caplog.text
+    assert SECRET not in caplog.text

@@ -164,3 +164,25 @@ async def test_what_is_bundled_after_its_batch_has_ended_goes_to_other_runs(ledg
 async def test_a_type_that_bundles_and_is_no_digest_is_told(ledger):
     with pytest.raises(ValueError, match="note bundles note: declare it with category"):
         await bundle(ledger, NOTE, "note", compose)
+
+
+def key_error(items, until):
+    if items[0].data["text"] == "bad":
+        raise KeyError("hunter2")
+    return compose(items, until)
+
+
+def not_json(items, until):
+    return {"text": object()} if items[0].data["text"] == "bad" else compose(items, until)
+
+
+@pytest.mark.parametrize(("composing", "kind"), [(key_error, "KeyError"), (not_json, "TypeError")])
+async def test_a_digest_that_cannot_be_composed_fails_its_own_items_alone(ledger, composing, kind):
+    await hold(ledger, "a")
+    await hold(ledger, "bad", to="bob")
+    await hold(ledger, "c", to="eve")
+    assert (await bundle(ledger, DIGEST, "note", composing))[1] == 2
+    assert sorted(row.data["text"] for row in await digests(ledger)) == ["a", "c"]
+    [failed] = [row for row in await rows(ledger) if row.state == "failed"]
+    assert failed.data["text"] == "bad"
+    assert failed.reason == f"composing a digest failed unexpectedly: {kind} (see the log)"

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from ledgers import NOTE, ask, rows
+from ledgers import GROUPED, NOTE, ask, rows
 from lines import laid
 
 from waypost.ids import new_id
@@ -110,6 +110,24 @@ async def test_what_a_run_brings_is_accepted_once(line, far, ledger, when):
     found = await rows(ledger)
     assert {one.id for one in found} == {one.id for one in receipts}
     assert {(one.batch_id, one.state) for one in found} == {(batch, "claimed")}
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("when", [AFTER, BEFORE])
+@pytest.mark.parametrize("key", [None, "once"])
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("by_a_run", [False, True])
+async def test_what_is_counted_into_another_is_counted_once(line, far, ledger, when, key, times, by_a_run):
+    [open_one] = await intake.accept(ledger, GROUPED, [ask()])
+    line.cut_at(when, times)
+    again = [ask(idempotency_key=key), ask()]
+    if by_a_run:
+        _, receipts = await intake.accept_for_run(far, GROUPED, again, new_id())
+    else:
+        receipts = await intake.accept(far, GROUPED, again)
+    assert line.cuts == times
+    assert {(one.outcome, one.id) for one in receipts} == {(Answer.GROUPED, open_one.id)}
+    assert [row.occurrences for row in await rows(ledger)] == [3]
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)

@@ -10,6 +10,7 @@ from ledgers import NOTE, attempt_rows, change, claimed, lost, rows, run_sql
 
 from waypost import Doubt
 from waypost.clock import now
+from waypost.isolation import ItemFailed
 from waypost.ledger import NotRecorded
 from waypost.ledger.recorder import Begin, Finish, Recorder
 from waypost.outcome import Outcome, Phase, Verdict
@@ -141,7 +142,7 @@ async def test_what_the_ledger_can_never_take_fails_alone(ledger):
         recorder.finish(Finish(one.id, batch, Decision(State.SENT))),
         return_exceptions=True,
     )
-    assert (type(odd), good) == (NotRecorded, True)
+    assert (type(odd), good) == (ItemFailed, True)
 
 
 @pytest.fixture

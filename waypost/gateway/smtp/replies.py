@@ -14,6 +14,7 @@ _OF_A_PROBLEM = {
     "too-large": "552 5.3.4",
     "too-many-requests": "451 4.7.1",
     "unavailable": "451 4.3.0",
+    "internal": "554 5.3.0",
 }
 
 

@@ -15,6 +15,7 @@ from waypost.gateway.intake import Intake
 from waypost.gateway.json_text import over_limit
 from waypost.gateway.problems import Fault, Problem
 from waypost.gateway.smtp import policy
+from waypost.isolation import ItemFailed, isolated
 from waypost.ledger.candidate import Candidate
 from waypost.mail.finished import FinishedMail, MailError, parse
 from waypost.mail.senders import NOT_ALLOWED
@@ -40,10 +41,14 @@ async def take(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes) 
     """A receipt for each recipient, in their order. Raises Problem, and then nothing was accepted."""
     if policy.too_much(len(mail), len(envelope.recipients)):
         raise Problem("too-large", "too large for so many recipients at once: submit it for a few at a time")
-    if len(mail) > _IN_A_THREAD:
-        candidates = await asyncio.to_thread(_candidates, intake, caller, envelope, mail)
-    else:
-        candidates = _candidates(intake, caller, envelope, mail)
+    try:
+        with isolated("reading", Problem):
+            if len(mail) > _IN_A_THREAD:
+                candidates = await asyncio.to_thread(_candidates, intake, caller, envelope, mail)
+            else:
+                candidates = _candidates(intake, caller, envelope, mail)
+    except ItemFailed as failed:
+        raise Problem("internal", str(failed)) from None
     return await intake.accept_together(candidates)
 
 

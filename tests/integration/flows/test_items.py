@@ -1,0 +1,129 @@
+"""An exception that nobody foresaw, raised for one item of a run: that item fails by name, the others go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import noteflow
+import poison
+import pytest
+from ledgers import attempt_rows, rows
+from poison import BAD, SECRET, Shouting, Tripping
+from prefect import flow
+
+from tasks import deliver, fallback, lookup, render, report
+from waypost import Recipient, Report, Request
+from waypost.mail.dkim import Signer
+from waypost.states import State
+
+pytestmark = pytest.mark.anyio
+TEXTS = ("first", BAD, "third")
+
+
+async def run(type, texts=TEXTS) -> Report:
+    requests = [
+        Request[type.facts](
+            recipient=Recipient(id=f"r{number}", email=f"r{number}@a.example", phone="+15550100"),
+            data=type.facts(text=text),
+        )
+        for number, text in enumerate(texts)
+    ]
+
+    @flow(name=type.name, validate_parameters=False)
+    async def note(asked: Any) -> Report:
+        Tripping.armed = True
+        try:
+            notifications = await lookup(type, asked)
+            messages = await render(notifications)
+            outcomes = await deliver(messages)
+            outcomes = await fallback(outcomes)
+            return await report(outcomes)
+        finally:
+            Tripping.armed = False
+
+    return await note(requests)
+
+
+async def the_bad_one(bench):
+    [row] = [row for row in await rows(bench.runtime.ledger) if BAD in row.data["text"]]
+    return row
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"facts": Tripping}, "reading its facts failed unexpectedly: KeyError"),
+        ({"mint": poison.mint}, "minting failed unexpectedly: RecursionError"),
+        ({"attachments": poison.attachments}, "making its attachments failed unexpectedly: MemoryError"),
+        ({"facts": Shouting}, "rendering failed unexpectedly: RecursionError"),
+        (
+            {"mint": poison.mint_what_cannot_be_encoded, "route": ("sms",)},
+            "encoding failed unexpectedly: UnicodeEncodeError",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+async def test_what_a_type_raises_for_one_fails_that_one(bench, caplog, changes, reason):
+    made = await run(replace(noteflow.TYPE, **changes))
+    row = await the_bad_one(bench)
+    assert made.states == {State.SENT: 2, State.FAILED: 1}
+    assert (row.state, row.reason) == ("failed", f"{reason} (see the log)")
+    sent = [*bench.primary.sent, *bench.sms.sent]
+    assert [message.notification.data["text"] for message in sent] == ["first", "third"]
+    logged = [line.getMessage() for line in caplog.records if line.name == "waypost.items"]
+    assert len(logged) == 1
+    assert str(row.id) in logged[0]
+    assert " at " in logged[0]
+    assert SECRET not in caplog.text
+
+
+async def test_a_mail_that_cannot_be_signed_fails_alone(bench):
+    bench.runtime.signers = [Signer("a.example", "s1", poison.Key())]
+    made = await run(noteflow.TYPE)
+    assert made.states == {State.SENT: 2, State.FAILED: 1}
+    assert (await the_bad_one(bench)).reason == "signing failed unexpectedly: OverflowError (see the log)"
+
+
+async def test_a_message_that_a_provider_stumbles_over_is_in_doubt_alone(bench):
+    """How far the provider was only its channel knows: the message may have gone."""
+    takes = bench.primary.answer
+
+    def answer(message):
+        poison.trips(message.content.decode())
+        return takes(message)
+
+    bench.primary.answer = answer
+    made = await run(noteflow.TYPE)
+    [reason] = [row.words for row in await attempt_rows(bench.runtime.ledger) if row.verdict == "unknown"]
+    assert made.states == {State.SENT: 2, State.DEFERRED: 1}
+    assert reason == "sending failed unexpectedly: RecursionError (see the log)"
+
+
+@pytest.mark.parametrize(
+    ("when", "table", "condition", "state"),
+    [
+        ("INSERT", "attempts", "1 = 1", "failed"),
+        ("UPDATE", "attempts", "NEW.words <> ''", "sent"),
+    ],
+)
+async def test_what_the_ledger_cannot_take_of_one_is_told_of_that_one(bench, when, table, condition, state):
+    await poison.refuse_rows(bench.runtime.ledger, when, table, condition)
+    made = await run(noteflow.TYPE)
+    row = await the_bad_one(bench)
+    assert made.states[State.SENT] == (3 if state == "sent" else 2)
+    assert (row.state, row.reason) == (state, "recording failed unexpectedly: IntegrityError (see the log)")
+
+
+async def test_a_request_that_cannot_be_accepted_is_named_in_the_log_and_the_others_go(bench, caplog):
+    await poison.refuse_rows(bench.runtime.ledger, "INSERT", "notifications")
+    made = await run(noteflow.TYPE)
+    assert made.states == {State.SENT: 2}
+    assert "1 not accepted: requests[1]: accepting failed unexpectedly: IntegrityError" in caplog.text
+    assert SECRET not in caplog.text
+
+
+async def test_a_grouping_key_that_raises_fails_its_request_alone(bench, caplog):
+    made = await run(replace(noteflow.TYPE, grouping=poison.GROUPING))
+    assert made.states == {State.SENT: 2}
+    assert "requests[1]: accepting failed unexpectedly: ZeroDivisionError" in caplog.text
