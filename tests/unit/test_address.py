@@ -13,6 +13,7 @@ from waypost.mail.address import (
     mask_in,
     named_address,
     one_address,
+    reaches_somebody,
     url_of,
 )
 from waypost.mail.headers import mailbox
@@ -278,3 +279,21 @@ def test_a_recipient_may_be_known_by_what_is_asked_or_by_its_address(text, keys)
 
 def test_an_address_is_known_by_a_url():
     assert [url_of(one) for one in ("Ada@a.example", "+49 170")] == ["mailto:ada@a.example", "tel:+49170"]
+
+
+@pytest.mark.parametrize(
+    ("id", "reaches"),
+    [
+        ("ada", False),
+        ("1000234", False),
+        ("order 12-34", False),
+        ("ada@a.example", True),
+        ("mailto:ada@a.example", True),
+        ("+49170", True),
+        ("tel:+49 170 1234512", True),
+        ("0170 1234512", True),
+        ("491701234512", True),
+    ],
+)
+def test_an_id_that_reaches_somebody_is_shown_masked(id, reaches):
+    assert reaches_somebody(id) is reaches

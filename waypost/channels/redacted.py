@@ -12,13 +12,17 @@ from waypost.notification import Message
 from waypost.outcome import Outcome
 from waypost.redaction import Redaction
 
+_PHONE_TAIL = 4
+_SUBSCRIBER = 8  # digits that tell a number within its country
+
 
 class RedactedChannel(ABC):
     """What every channel has in common: no answer and no failure leaves it with a secret in its words.
 
-    The secrets are the provider's credentials, whatever was minted for the message (codes, links, tokens) and
-    the links among its facts. Everything that keeps a provider's words (the ledger, logs, Prefect, webhooks,
-    the circuit breaker) has them from here.
+    The secrets are the provider's credentials, whatever was minted for the message (codes, links, tokens),
+    the links among its facts, and the recipient's phone number; email addresses are masked where they are
+    shown. Everything that keeps a provider's words has them from here: the ledger, logs, Prefect, webhooks,
+    the circuit breaker.
     """
 
     def __init__(self, name: str, credentials: Iterable[str] = ()) -> None:
@@ -53,8 +57,20 @@ class RedactedChannel(ABC):
     def _redacted(self, words: str, message: Message) -> str:
         words = self._redaction(words)
         links = _links(message.notification.data) if "/" in words or "%" in words else ()
-        private = (*message.private, *links)
+        private = (*message.private, *links, *_quoted_phone(words, message))
         return Redaction(private)(words) if private else words
+
+
+def _quoted_phone(words: str, message: Message) -> Iterator[str]:
+    """The recipient's phone number, if its last digits are in `words`: no more is made of most words."""
+    phone = _digits(message.notification.recipient.phone or "")
+    if len(phone) >= _PHONE_TAIL and phone[-_PHONE_TAIL:] in _digits(words):
+        yield phone
+        yield phone[-_SUBSCRIBER:]  # a provider may write it without the country
+
+
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdecimal, text))
 
 
 def _links(facts: object) -> Iterator[str]:

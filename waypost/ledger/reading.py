@@ -14,17 +14,17 @@ from waypost.clock import now
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
 from waypost.ledger.tables import attempts, batches, notifications
-from waypost.mail.address import mask, mask_in
+from waypost.mail.address import mask, mask_in, reaches_somebody
 from waypost.outcome import Verdict
 from waypost.priority import Priority
 from waypost.states import TERMINAL, State
 
 
 def shown(key: str, email: str | None, phone: str | None) -> str:
-    """A recipient as people may see them: masked address, and the id when it is not one itself."""
+    """A recipient as people may see them: the address or phone number masked, and the id if it is neither."""
     reached = email or phone
     address = mask(reached) if reached else ""
-    known = key if "@" not in key and not key.startswith(("mailto:", "tel:")) else ""
+    known = "" if reaches_somebody(key) else key
     bare = key.removeprefix("mailto:").removeprefix("tel:")
     return " ".join(part for part in (known, address) if part) or mask(bare)
 

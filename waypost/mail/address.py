@@ -82,6 +82,7 @@ def _without_input(reason: str, text: str) -> str:
     return "it cannot be read as one" if any(part in told for part in text.split("@") if part) else told
 
 
+_SURELY_A_PHONE = 10  # digits; numbers that count customers or orders seldom have as many
 _NOT_DIALLED = re.compile(r"[^0-9+]")
 
 
@@ -104,18 +105,25 @@ def named_address(text: str) -> str | None:
     text = text.strip()
     scheme, _, rest = text.partition(":")
     if scheme.lower() == "tel":
-        return _phone(rest.partition(";")[0])  # RFC 3966, section 3: parameters follow
+        return phone_number(rest.partition(";")[0])  # RFC 3966, section 3: parameters follow
     if (phone := cleaned(text)).startswith("+"):
-        return _phone(phone)
+        return phone_number(phone)
     try:
         return folded(one_address(rest if scheme.lower() == "mailto" else text))
     except ValueError:
         return None
 
 
-def _phone(text: str) -> str | None:
+def phone_number(text: str) -> str | None:
+    """The phone number that `text` is, folded, with or without a plus sign; None for anything else."""
     written = cleaned(text)
     return folded(written) if re.match(PHONE_PATTERN, written) else None
+
+
+def reaches_somebody(id: str) -> bool:
+    """Whether an id is an address or phone number itself, so that it is shown masked."""
+    digits = phone_number(id.removeprefix("tel:")) or ""
+    return "@" in id or digits.startswith("+") or len(digits) >= _SURELY_A_PHONE
 
 
 def url_of(address: str) -> str:
@@ -126,7 +134,7 @@ def url_of(address: str) -> str:
 def keys_of(text: str) -> tuple[str, ...]:
     """The keys that the ledger may know a recipient by who is named by `text`: an id as it stands, an address
     or phone number as a URL. An id may look like either."""
-    address = named_address(text) or _phone(text)
+    address = named_address(text) or phone_number(text)
     return (text, url_of(address)) if address else (text,)
 
 

@@ -134,3 +134,13 @@ async def test_an_accepted_message_may_be_quoted_too(write):
 
 def test_a_message_shows_nothing_that_was_minted_for_it(write):
     assert not [canary for canary in (CODE, TOKEN) if canary in repr(secret_letter(write, "email"))]
+
+
+@pytest.mark.parametrize("quoted", ["+4917012345", "+49 170 12345", "0049-170-12345", "0170 12345"])
+async def test_a_phone_number_is_kept_by_nobody(write, quoted):
+    channel = MemoryChannel(
+        kind="sms", answer=lambda _: smtp_reply(550, f"no such number: {quoted}", Phase.DOT)
+    )
+    outcome = await channel.send(write(channel="sms", phone="+4917012345"))
+    assert outcome.words.startswith("no such number: ")
+    assert "12345" not in "".join(filter(str.isdigit, outcome.words))

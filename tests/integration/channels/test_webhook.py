@@ -376,8 +376,16 @@ def leads(monkeypatch):
 async def test_a_name_that_leads_to_a_private_network_is_not_followed(to, product, note, leads, address):
     leads([address])
     channel = to(f"https://hook.example:{product.port}/", allow_private=False)
-    with pytest.raises(ChannelUnavailable, match="private network"):
+    with pytest.raises(ChannelUnavailable, match=r"private network|link-local"):
         await channel.send(note())
+    assert product.connections == 0
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "168.63.129.16", "fe80::1", "fd00:ec2::254"])
+async def test_a_name_that_leads_to_metadata_is_never_followed(to, product, note, leads, address):
+    leads([address])
+    with pytest.raises(ChannelUnavailable, match="which no setting allows"):
+        await to(f"https://hook.example:{product.port}/", allow_private=True).send(note())
     assert product.connections == 0
 
 
