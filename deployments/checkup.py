@@ -20,6 +20,7 @@ from deployments.attendance import dispatcher_finding, worker_finding, written_a
 from deployments.gateway_checkup import examine_gateway
 from deployments.pauses import lane_findings, stopped
 from deployments.registry import Registered, registered
+from deployments.type_checkup import route_faults, template_faults
 from deployments.worker import ResidentWorker
 from tasks import blocks
 from waypost.beside import Beside
@@ -36,7 +37,6 @@ from waypost.providers import providers
 from waypost.routes import steps
 from waypost.settings import Settings, unknown
 from waypost.signing import dkim_signers
-from waypost.templating import TemplateError, Templates
 
 TAKEN_BACK = timedelta(seconds=30)  # how long a lapsed lease may stay so where a worker runs
 OVERDUE = timedelta(seconds=60)  # what is due for longer, and in nobody's hands, nobody starts runs for
@@ -234,19 +234,9 @@ async def _pool(client: PrefectClient, name: str, templates: Path) -> list[Findi
 
 
 def _templates(settings: Settings) -> Finding:
-    templates = Templates(settings.templates, settings.default_locale)
-    broken: list[str] = []
-    for name, one in registered().items():
-        try:
-            if one.type.finished is None:
-                templates.find(name, settings.default_locale)
-            templates.line(one.type.reply_to)
-            templates.line(one.type.list_unsubscribe)
-        except TemplateError as error:
-            broken.append(f"{name}: {error}")
-    if broken:
-        advice = f"mend them under {settings.templates}"
-        return Finding("templates", ok=False, found="; ".join(broken), advice=advice)
+    if faults := template_faults(settings):
+        advice = f"correct them under {settings.templates}, then start the workers again"
+        return Finding("templates", ok=False, found="; ".join(faults), advice=advice)
     return Finding("templates", ok=True, found=f"{settings.templates}")
 
 
@@ -281,6 +271,9 @@ async def _providers(settings: Settings) -> list[Finding]:
             findings.append(Finding(channel.name, ok=False, found=error.reason, advice=advice))
         finally:
             await channel.close()
+    if faults := route_faults(available):
+        advice = "correct the route, or name such a provider in WAYPOST_PROVIDERS"
+        findings.append(Finding("routes", ok=False, found="; ".join(faults), advice=advice))
     stranded = [name for name, one in registered().items() if not steps(one.type.route, available)]
     if stranded:
         advice = "set WAYPOST_SMTP_URL or WAYPOST_PROVIDERS, or start `waypost up` for a development mailbox"

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from tasks import deliver, fallback, lookup, render, report
 from waypost import Category, Facts, Line, Link, NotificationType, Report, Request, RetryPolicy
-from waypost.verification import LIFETIME, mint
+from waypost.verification import LIFETIME, MINTED, mint
 
 
 class Signup(Facts):
@@ -32,6 +32,7 @@ TYPE = NotificationType(
     deadline=LIFETIME,
     retry=RetryPolicy(first=timedelta(seconds=5), longest=timedelta(minutes=1)),
     mint=mint,
+    minted=MINTED,
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -64,6 +64,14 @@ def render_one(
     except (TemplateError, HeaderError, AttachmentError, MailError) as error:
         return Rendered(notification, error=str(error))
     return Rendered(notification, messages)
+
+
+# Beside the type's facts and what is minted; the attributes of those that have some.
+IN_EVERY_TEMPLATE: Mapping[str, Collection[str] | None] = {
+    "count": None,
+    "recipient": ("name", "locale", "timezone"),
+    "sender": ("name", "signature"),
+}
 
 
 def _context(

@@ -166,7 +166,8 @@ class NotificationType:
     deadline: from accept; what has not gone out by then is expired, never sent.
     grouping: how repeats become one notification, if they do.
     request: the shape of its requests, when it offers more than Request[facts] does.
-    cron: when its deployment is scheduled, until somebody changes that in the Prefect UI.
+    cron: when its deployment is scheduled, until it is changed in the Prefect UI: `"0 8 * * *"`, or a
+        function that returns such a text.
     priority: its lane; unset, the category's: codes and alerts are urgent, digests are bulk.
     batch_size: how many notifications a run carries at most: all their messages are in memory at once.
     runs_at_once: how many Prefect runs of it, of one priority, a worker has in flight at most; what is
@@ -180,6 +181,7 @@ class NotificationType:
         no template, and only from whom the settings allow.
     mint: makes secrets (a code, a link) for the templates just before rendering, so that they are
         never facts, parameters or ledger rows.
+    minted: the names of what `mint` makes, so that a template's names can be checked.
     """
 
     name: str
@@ -190,8 +192,9 @@ class NotificationType:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     request: type[BaseModel] | None = None
     grouping: Grouping | None = None
-    cron: Callable[[], str] | None = None
+    cron: str | Callable[[], str] | None = None
     mint: Minter | None = None
+    minted: tuple[str, ...] = ()
     reply_to: str = ""
     list_unsubscribe: str = ""
     one_click: bool = False
@@ -204,9 +207,11 @@ class NotificationType:
 
     def __post_init__(self) -> None:
         """Raises TypeError for a route that is one text: without its comma `("email")` would be walked
-        letter by letter. Or for one_click without anything to unsubscribe by."""
+        letter by letter; for a cron that is no text; for one_click without anything to unsubscribe by."""
         if isinstance(self.route, str):
             raise TypeError(f'the route of {self.name} is a text; write ("{self.route}",) with a comma')
+        if not (self.cron is None or isinstance(self.cron, str) or callable(self.cron)):
+            raise TypeError(f"the cron of {self.name} is no text such as '0 8 * * *'")
         if self.one_click and not self.list_unsubscribe:
             raise TypeError(f"{self.name} has one_click without list_unsubscribe")
 
@@ -214,6 +219,11 @@ class NotificationType:
     def kinds(self) -> tuple[str, ...]:
         """The channel kinds of its route, each once."""
         return tuple(dict.fromkeys(word.partition(":")[0] for word in self.route))
+
+    @property
+    def schedule(self) -> str | None:
+        """The cron expression, if it has one. Raises what a function given as `cron` raises."""
+        return self.cron() if callable(self.cron) else self.cron
 
     def kinds_of(self, chosen: Collection[str] | None) -> tuple[str, ...]:
         """Those of them that a request's choice leaves; all, where it made none."""

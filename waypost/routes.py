@@ -10,6 +10,7 @@ from uuid import UUID
 from waypost.channels import Channel
 
 Step = tuple[str, Channel]
+KINDS = ("email", "sms", "chat", "push", "webhook")  # those that need no provider to name them
 
 
 def steps(route: Sequence[str], available: Sequence[Channel]) -> list[Step]:
@@ -26,6 +27,18 @@ def steps(route: Sequence[str], available: Sequence[Channel]) -> list[Step]:
             if fits and name in ("", channel.name) and channel not in (used for _, used in taken):
                 taken.append((kind, channel))
     return taken
+
+
+def unknown_words(route: Sequence[str], available: Sequence[Channel]) -> list[str]:
+    """Of a route, each kind that is neither usual nor a provider's, and each provider that there is not."""
+    found: list[str] = []
+    for word in route:
+        kind, _, name = word.partition(":")
+        if kind not in KINDS and all(channel.kind != kind for channel in available):
+            found.append(f"{kind}, a kind that no provider serves (usual are {', '.join(KINDS)})")
+        elif name and all(channel.name != name for channel in available):
+            found.append(f"{word}, and no provider is called {name}")
+    return found
 
 
 def in_turn(found: Sequence[Step], weights: Mapping[str, int], id: UUID) -> Sequence[Step]:

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from mjml import mjml2html  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
 from waypost import formats
 from waypost.fixed import put_in_place
 
+PARTS = ("subject.txt", "body.mjml", "body.txt", "short.txt")
 LARGEST = 2_000_000  # characters; more than any mail should be, less than a runaway loop makes
 FALLBACK_LOCALE = "en"
 RARE = 1.2  # how much longer HTML may become by character references
@@ -83,6 +85,27 @@ class Templates:
             f"no templates for {type} in {', '.join(tried)}: add templates/{type}/{tried[-1]}/"
         )
 
+    def languages(self, type: str) -> list[str]:
+        """Those in which there are templates of `type`."""
+        folder = self._folder / type
+        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+    def sources(self, type: str, lang: str, name: str) -> tuple[str, str]:
+        """A part as it is written, and as it is rendered: MJML compiled, with what it includes. Raises
+        TemplateError."""
+        source = self._read(type, lang, name)
+        return source, self._html_of(source) if name.endswith(".mjml") else source
+
+    def syntax(self, source: str) -> nodes.Template:
+        """The syntax tree of a template."""
+        return self._text.parse(source)
+
+    def _read(self, type: str, lang: str, name: str) -> str:
+        try:
+            return (self._folder / type / lang / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise TemplateError(f"templates/{type}/{lang}/{name}: {error.strerror}") from None
+
     def line(self, source: str) -> jinja2.Template:
         """A template of one line, as a type's declaration holds it. Raises TemplateError."""
         if source not in self._lines:
@@ -103,10 +126,7 @@ class Templates:
 
     def _compile(self, environment: jinja2.Environment, type: str, lang: str, name: str) -> jinja2.Template:
         where = f"templates/{type}/{lang}/{name}"
-        try:
-            source = (self._folder / type / lang / name).read_text(encoding="utf-8")
-        except OSError as error:
-            raise TemplateError(f"{where}: {error.strerror}") from None
+        source = self._read(type, lang, name)
         try:
             environment.parse(source)  # first, so that an error names a line of this very file
             if name.endswith(".mjml"):

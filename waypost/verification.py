@@ -27,6 +27,9 @@ LIFETIME = timedelta(minutes=15)
 DIGITS = 6
 
 
+MINTED = ("code", "link", "token", "minutes")
+
+
 async def mint(runtime: Runtime, notifications: Sequence[Notification]) -> Mapping[UUID, Mapping[str, Any]]:
     """`code`, `link`, its `token` and `minutes` for each; the hashes of codes are in the ledger first.
     Nothing is kept where a link cannot be made."""

@@ -11,15 +11,15 @@ import flows
 from deployments import registry
 from deployments.registry import BrokenType, UnknownType, broken, check, find, registered, unscheduled
 
-OURS = {"alert", "digest", "message", "order-confirmation", "signup-verification"}
+OURS = {"alert", "digest", "message", "order-confirmation", "signup-verification"}  # beside a reader's own
 LIKE_ALERT = (
     "from dataclasses import replace\nfrom flows.alert import TYPE as ALERT\nfrom prefect import flow\n"
 )
 FLOW = "@flow(name=TYPE.name)\nasync def mine(): ...\n"
 
 
-@pytest.fixture
-def add(tmp_path, monkeypatch):
+@pytest.fixture(params=["ours alone", "beside a reader's own"], autouse=True)
+def add(request, tmp_path, monkeypatch):
     """Writes files that are found as if they lay in flows/."""
     folder = tmp_path / "flows"
     folder.mkdir()
@@ -32,6 +32,8 @@ def add(tmp_path, monkeypatch):
         importlib.invalidate_caches()
         registry._found.cache_clear()
 
+    if request.param != "ours alone":
+        write(parcel=LIKE_ALERT + "TYPE = replace(ALERT, name='parcel')\n" + FLOW)
     yield write
     registry._found.cache_clear()
     for name in set(sys.modules) - known:
@@ -39,8 +41,15 @@ def add(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
+@pytest.fixture
+def theirs():
+    """The types that lie in flows/ beside ours: a reader's own."""
+    return set(registered()) - OURS
+
+
 def test_ours_are_all_good():
-    assert (set(registered()), broken()) == (OURS, [])
+    assert set(registered()) >= OURS
+    assert broken() == []
 
 
 @pytest.mark.parametrize(
@@ -52,31 +61,32 @@ def test_ours_are_all_good():
         (LIKE_ALERT + "TYPE = replace(ALERT, name='My_Type')\n" + FLOW, "'My_Type': write it in kebab-case"),
         (LIKE_ALERT + "TYPE = replace(ALERT, name='mine-')\n" + FLOW, "'mine-': write it in kebab-case"),
         (LIKE_ALERT + "TYPE = replace(ALERT, name='mine')\n", "put @flow(name=TYPE.name) over its flow"),
+        (LIKE_ALERT + "TYPE = replace(ALERT, name='mine', cron=8)\n", "the cron of mine is no text such as"),
         ("TYPE = 'mine'\n", "the TYPE of flows/mine.py is no NotificationType"),
     ],
 )
-def test_a_file_that_is_no_good_is_told_and_harms_no_other(add, text, said):
+def test_a_file_that_is_no_good_is_told_and_harms_no_other(add, theirs, text, said):
     add(mine=text)
     [fault] = broken()
     assert said in fault
     assert "flows/mine.py" in fault
     assert "\n" not in fault
-    assert set(registered()) == OURS
+    assert set(registered()) == OURS | theirs
     with pytest.raises(BrokenType, match="flows/mine"):
         check()
 
 
-def test_a_file_without_a_type_is_nobodys_business(add):
+def test_a_file_without_a_type_is_nobodys_business(add, theirs):
     add(helpers="def help(): ...\n")
-    assert (set(registered()), broken()) == (OURS, [])
+    assert (set(registered()), broken()) == (OURS | theirs, [])
 
 
-def test_of_two_with_one_name_neither_is_used(add):
+def test_of_two_with_one_name_neither_is_used(add, theirs):
     text = LIKE_ALERT + "TYPE = replace(ALERT, name='mine')\n" + FLOW
     add(mine=text, other=text)
     [fault] = broken()
     assert "flows/mine.py and flows/other.py both declare the type 'mine': rename one" in fault
-    assert set(registered()) == OURS
+    assert set(registered()) == OURS | theirs
 
 
 def test_who_asks_for_a_type_that_is_broken_hears_of_it(add):
@@ -86,8 +96,22 @@ def test_who_asks_for_a_type_that_is_broken_hears_of_it(add):
     assert find("alert").file == "flows/alert.py"
 
 
-def test_a_cron_that_is_none_is_told(monkeypatch):
+def test_an_invalid_cron_is_told_with_its_file(monkeypatch, add):
     monkeypatch.setenv("WAYPOST_DIGEST_CRON", "every morning")
-    [fault] = unscheduled()
-    assert fault.startswith("the cron of digest is none")
-    assert "WAYPOST_DIGEST_CRON" in fault
+    wrong = "invalid cron expression. Use five fields, for example '0 8 * * *'"
+    add(
+        mine=LIKE_ALERT + "TYPE = replace(ALERT, name='mine', cron='0 8 * *')\n" + FLOW,
+        late=LIKE_ALERT + "TYPE = replace(ALERT, name='late', cron=lambda: {}['cron'])\n" + FLOW,
+        good=LIKE_ALERT + "TYPE = replace(ALERT, name='good', cron='0 8 * * 1')\n" + FLOW,
+    )
+    assert set(unscheduled()) == {
+        f"flows/digest.py: {wrong}; the digest's is WAYPOST_DIGEST_CRON",
+        f"flows/mine.py: {wrong}",
+        f"flows/late.py: {wrong}",
+    }
+
+
+def test_a_cron_may_be_a_text(add):
+    add(mine=LIKE_ALERT + "TYPE = replace(ALERT, name='mine', cron='0 8 * * 1')\n" + FLOW)
+    [schedule] = registry._schedules(registered()["mine"].type)
+    assert schedule.schedule.cron == "0 8 * * 1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from waypost.cli.console import AsJson, out, print_json, table
-from waypost.cli.starting import check_types
+from waypost.cli.starting import check_types, warn
 from waypost.place import connect
 from waypost.settings import Settings
 
@@ -17,6 +17,7 @@ def deploy(as_json: AsJson = False) -> None:
     from deployments.api import check, prefect_client
 
     check_types()
+    warn(settings)
 
     async def run() -> dict[str, str]:
         async with prefect_client() as client:

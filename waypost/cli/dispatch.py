@@ -20,7 +20,7 @@ def dispatch(
     Prefect of it, until Ctrl-C. `waypost worker` does this too: this is for pools of another type."""
     settings = connect(Settings())
     api = prefect_api()
-    warn()
+    warn(settings)
     from deployments.presence import shown
     from deployments.serve import dispatch as serve_dispatch
     from waypost.process import run_until_signalled

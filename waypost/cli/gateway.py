@@ -55,7 +55,7 @@ def gateway(
         tls.check(certificate, key)
     mail = _mail(host, smtp, smtps, smtp_plain, has_tls=certificate is not None)
     settings = connect(Settings())
-    warn()
+    warn(settings)
     from waypost.gateway.server import Listens
     from waypost.process import run_until_signalled
 

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from waypost.cli.console import err
-from waypost.settings import unknown
+from waypost.settings import Settings, unknown
 
 
 def prefect_api() -> str:
@@ -46,10 +46,14 @@ def warn_of_settings() -> None:
         err.print(f"[red]not taken:[/] {escape(fault)}", soft_wrap=True)
 
 
-def warn() -> None:
+def warn(settings: Settings) -> None:
     """Say what is wrong and stops nothing: files of flows/ that are left out while the types of the others
-    go out."""
+    go out, templates and routes with which some of these will fail."""
     from deployments.registry import broken
+    from deployments.type_checkup import route_faults, template_faults
+    from waypost.providers import providers
 
     for fault in broken():
         err.print(f"[red]left out:[/] {escape(fault)}", soft_wrap=True)
+    for fault in (*template_faults(settings), *route_faults(providers(settings))):
+        err.print(f"[red]wrong:[/] {escape(fault)}", soft_wrap=True)

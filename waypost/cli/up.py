@@ -59,7 +59,7 @@ async def _up(settings: Settings, ports: Ports, stop: asyncio.Event) -> None:
         from deployments.serve import serve
 
         check_schedules()
-        warn()
+        warn(full)
         err.print("[dim]deploying the flows ...")
         async with prefect_client() as client:
             deployed = await deploy(client, full.work_pool)

@@ -19,7 +19,7 @@ def worker(
     """Take runs from the work pool and send, until Ctrl-C. Start as many as you need."""
     settings = connect(Settings())
     api = prefect_api()
-    warn()
+    warn(settings)
     from deployments.serve import serve
     from waypost.process import run_until_signalled
 
