@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     HttpUrl,
     PlainSerializer,
+    ValidationError,
     WithJsonSchema,
 )
 from pydantic_core import PydanticKnownError
@@ -59,6 +60,8 @@ class Doubt(StrEnum):
     DROP = "drop"  # not sent again: missing is better than twice
 
 
+MOST_IN_A_LINK = 2083  # pydantic's own limit for HttpUrl
+
 # Text that may stand in a header or a message's first line: no line break, no other control.
 LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 Line = Annotated[str, Field(max_length=200, pattern=LINE_PATTERN)]
@@ -89,8 +92,20 @@ Moment = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": _MOMENT}, mode="validation"),
 ]
 
+
+def _readable_again(url: HttpUrl) -> HttpUrl:
+    """The ledger keeps an address percent-encoded, and a run reads that: it has to be an address too."""
+    try:
+        HttpUrl(str(url))
+    except ValidationError:
+        raise ValueError(
+            f"over the {MOST_IN_A_LINK:,} characters that a web address may have once it is percent-encoded"
+        ) from None
+    return url
+
+
 # A web address. Templates get it as plain text.
-Link = Annotated[HttpUrl, PlainSerializer(str, return_type=str)]
+Link = Annotated[HttpUrl, AfterValidator(_readable_again), PlainSerializer(str, return_type=str)]
 
 
 class Facts(PlainNumbers, BaseModel):

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from waypost.mail.address import ADDRESS_PATTERN, PHONE_PATTERN, one_address, url_of
+from waypost.mail.headers import checked
 from waypost.notification_type import Facts, Line, Moment
 from waypost.places import known_locale, known_timezone
 from waypost.priority import Priority
@@ -46,6 +47,11 @@ def _no_url(value: str) -> str:
     return value
 
 
+def _fit_for_a_header(value: str) -> str:
+    """A mail's To takes no control character, nor one that is hidden in an encoded word (RFC 2047)."""
+    return checked("name", value)
+
+
 class Recipient(BaseModel):
     """Who receives it: an id known to the ledger, or an address, or both.
 
@@ -63,7 +69,7 @@ class Recipient(BaseModel):
     id: Annotated[Line, Field(min_length=1), AfterValidator(_no_url)] | None = None
     email: Email | None = None
     phone: Annotated[str, Field(max_length=40, pattern=PHONE_PATTERN)] | None = None
-    name: Line | None = None
+    name: Annotated[Line, AfterValidator(_fit_for_a_header)] | None = None
     locale: Annotated[str, Field(max_length=20), AfterValidator(known_locale)] | None = None
     timezone: Annotated[str, Field(max_length=60), AfterValidator(known_timezone)] | None = None
 

@@ -35,7 +35,8 @@ def searched(up):
     hopeless = order("Z-3", email=REFUSED)
     smuggled = order("Z-4", email=ADDRESS, name="=?utf-8?q?Canarina Name=0D=0ABcc:_e@x.test?=")
     _, summary = up.send("order-confirmation", bad, refused, hopeless, smuggled)
-    assert summary["states"] == {"sent": 2, "failed": 2}
+    assert summary["states"] == {"sent": 2, "failed": 1}
+    assert [one["line"] for one in summary["rejected"]] == [4]
     wary = alert(to="canary", data={"summary": CANARIES["summary"]})
     wary["recipient"]["email"] = ADDRESS
     up.send("alert", wary)

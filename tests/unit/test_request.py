@@ -58,6 +58,7 @@ def test_a_recipient_nobody_could_find_is_refused(given):
         ("phone", "()-."),
         ("phone", "+"),
         ("name", "hunter2\nBcc: evil@x.example"),
+        ("name", "=?utf-8?q?hunter2=0D=0ABcc:_e@x.test?="),
         ("name", "hunter2\r"),
         ("name", "hunter2\x00"),
         ("name", "hunter2\x1b[31m"),
