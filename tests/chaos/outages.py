@@ -19,6 +19,7 @@ from pathlib import Path
 from asks import alert
 from processes import eventually
 
+from benchmarks.figures import Bar
 from chaos import postgres
 from chaos.installation import Books, Installation, Worker, installation
 from chaos.servers import PrefectServer, mail_sink, prefect_server
@@ -55,24 +56,17 @@ class Totals:
             f"{self.taken_back} batches taken back, {self.seconds:.0f} s"
         )
 
-    def bars(self) -> list[str]:
-        """A line for each promise."""
-        found = {
-            "outages": (self.outages, "=", self.plan.outages),
-            "sent": (self.books.states.get("sent", 0), "=", self.plan.messages),
-            "lost": (self.books.lost, "<=", 0),
-            "twice": (self.books.twice, "<=", 0),
-            "doubtful": (self.books.doubtful, "<=", 0),
-            "taken from living workers": (self.taken_back, "<=", 0),
-        }
+    def bars(self) -> list[Bar]:
+        """One for each promise."""
+        books = self.books
         return [
-            f"bar: {name} {value} (asked {op} {asked}) {'ok' if _holds(value, op, asked) else 'short'}"
-            for name, (value, op, asked) in found.items()
+            Bar("outages", self.outages, "==", self.plan.outages),
+            Bar("sent", books.states.get("sent", 0), "==", self.plan.messages),
+            Bar("lost", books.lost, "==", 0),
+            Bar("twice", books.twice, "==", 0),
+            Bar("doubtful", books.doubtful, "==", 0),
+            Bar("taken-from-living-workers", self.taken_back, "==", 0),
         ]
-
-
-def _holds(value: int, op: str, asked: int) -> bool:
-    return value == asked if op == "=" else value <= asked
 
 
 def campaign(
@@ -108,7 +102,7 @@ def _taken_back(workers: list[Worker]) -> int:
 
 def check(totals: Totals) -> None:
     """What is promised."""
-    assert all(bar.endswith("ok") for bar in totals.bars()), "\n".join(totals.bars())
+    assert all(bar.met for bar in totals.bars()), "\n".join(map(str, totals.bars()))
     assert totals.books.unexplained == 0, totals
 
 
