@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url
 
 from waypost.channels.webhook_connect import NotAdmitted
 from waypost.environment import by_proxy
@@ -109,20 +108,25 @@ class Issuer:
             private = private or not is_public(address)
             return admits(address)
 
-        about = await document(get_well_known_url(self.url, external=True), noted, self._tls)
+        about = await document(described_at(self.url), noted, self._tls)
         self.url, where = _checked(about, self.url)
         self._keys = signing_keys(await document(where, admitting(private=private), self._tls))
+
+
+def described_at(issuer: str) -> str:
+    """Where the document about an issuer is: OpenID Connect Discovery 1.0, section 4, appends the path to the
+    issuer's. RFC 8414, section 5, names this form beside its own, which puts it before the issuer's path."""
+    return issuer.rstrip("/") + "/.well-known/openid-configuration"
 
 
 def _checked(about: dict[str, Any], issuer: str) -> tuple[str, str]:
     """The issuer as it writes itself, and where its keys are (OpenID Connect Discovery 1.0, section 4.3).
 
     A slash at the end, which is easily left out of a setting, is its own affair."""
-    metadata = OpenIDProviderMetadata(about)
-    named = metadata.get("issuer")
+    named = about.get("issuer")
     if not isinstance(named, str) or named.rstrip("/") != issuer.rstrip("/"):
         raise Unusable("its document is of another issuer: WAYPOST_OIDC_ISSUER is not as it writes itself")
-    where = metadata.get("jwks_uri")
+    where = about.get("jwks_uri")
     if not isinstance(where, str) or not is_secure(where):
         raise Unusable("its document names no https:// address of its keys (jwks_uri)")
     return named, where
