@@ -17,6 +17,7 @@ from prefect.settings import get_current_settings
 from deployments import presence, registry
 from deployments.api import ANSWERS_WITHIN, WrongApi, api_url, check
 from deployments.attendance import dispatcher_finding, worker_finding, written_at
+from deployments.channel_checkup import channel_finding
 from deployments.gateway_checkup import examine_gateway
 from deployments.pauses import lane_findings, stopped
 from deployments.registry import Registered, registered
@@ -24,7 +25,6 @@ from deployments.type_checkup import route_faults, template_faults
 from deployments.worker import ResidentWorker
 from tasks import blocks
 from waypost.beside import Beside
-from waypost.channels import Channel, ChannelUnavailable, Untried
 from waypost.clock import now
 from waypost.finding import Finding
 from waypost.ledger import Ledger, LedgerBehind, claims, open_ledger, reading, suspects
@@ -263,14 +263,7 @@ async def _providers(settings: Settings) -> list[Finding]:
     findings = await _blocks(beside)
     available += beside.channels
     for channel in available:
-        try:
-            await channel.open()
-            findings.append(Finding(channel.name, ok=True, found=_opened(channel)))
-        except ChannelUnavailable as error:
-            advice = "start that server, or mend its URL"
-            findings.append(Finding(channel.name, ok=False, found=error.reason, advice=advice))
-        finally:
-            await channel.close()
+        findings.append(await channel_finding(channel))
     if faults := route_faults(available):
         advice = "correct the route, or name such a provider in WAYPOST_PROVIDERS"
         findings.append(Finding("routes", ok=False, found="; ".join(faults), advice=advice))
@@ -300,10 +293,3 @@ async def _blocks(beside: Beside) -> list[Finding]:
         Finding(name, ok=False, found=blocks.told(name, fault), advice=advice)
         for name, fault in faults.items()
     ]
-
-
-def _opened(channel: Channel) -> str:
-    """What is known of a channel that opened."""
-    if isinstance(channel, Untried):
-        return f"{channel.looked_at}; no more was tried, as that would send a message"
-    return "takes messages"

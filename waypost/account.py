@@ -59,6 +59,8 @@ class Account:
             now=now(),
             jitter=self._jitter,
         )
+        if outcome.about_us and decision.state is State.DEFERRED and self.way.elsewhere(delivery):
+            decision = replace(decision, state=State.FAILED, due=None, refused=True)
         goes_on = decision.refused and self.way.following(delivery) is not None
         said = (*delivery.said, f"{begin.provider}: {decision.reason}") if decision.refused else delivery.said
         if decision.state is State.FAILED and len(said) > 1:
@@ -87,7 +89,7 @@ class Account:
             notification_id=delivery.notification.id,
             batch=self.batch,
             decision=decision,
-            step=delivery.step,
+            step=_comes_back_at(delivery, outcome) if decision.state is State.DEFERRED else delivery.step,
             attempt=begin.id if begin else None,
             outcome=outcome,
             digest=self._digest,
@@ -113,6 +115,14 @@ class Account:
                 finishes.append(self.finish(delivery, replace(decision, reason=reason)))
         await self.way.runtime.recorder.finish_all(finishes)
         return settled
+
+
+def _comes_back_at(delivery: Delivery, outcome: Outcome | None) -> int:
+    """The step at which it is tried again: where it is, or the first of those that refused us."""
+    last = outcome or delivery.outcome
+    if last is None or not last.about_us or delivery.notification.in_doubt:
+        return delivery.step
+    return delivery.notification.step if delivery.last_no is None else delivery.last_no
 
 
 def deferred(delivery: Delivery, reason: str, due: datetime, moment: datetime) -> Decision:

@@ -1,8 +1,9 @@
 """A provider that does not work is left alone for a while: a pure circuit breaker.
 
-Closed, everything goes through. It opens after some connections in a row that failed, or when nearly all
-of the last answers were refusals that are about us and not about a recipient (a blocked sender, a spent
-quota). Once its rest is over one message probes: taken, the circuit closes; not, it rests twice as long.
+Closed, everything goes through. It opens after some connections in a row that failed or were answered with
+a refusal about us (our name, login, sender, address, quota), or when nearly all of the last answers were
+refusals that are not about a recipient. Once its rest is over one message probes: taken, the circuit closes;
+not, it rests twice as long.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Breaker:
 
     def answered(self, outcome: Outcome, moment: float) -> None:
         """It answered, whatever it said."""
-        if broke_off(outcome):
+        if outcome.about_us or broke_off(outcome):
             self.failed(str(outcome), moment)
             return
         self._failures, blamed = 0, blames_us(outcome)

@@ -68,7 +68,10 @@ class Dispatch:
     def advance(self, delivery: Delivery) -> Delivery:
         """A refused delivery at the next step of its route; it has one, or it were not refused."""
         step = self._way.following(delivery)
-        return replace(delivery, step=delivery.step if step is None else step, refused=False)
+        if step is None:
+            return replace(delivery, refused=False)
+        ours = delivery.outcome is not None and delivery.outcome.about_us
+        return replace(delivery, step=step, refused=False, last_no=delivery.last_no if ours else step)
 
     async def defer(self, deliveries: Sequence[Delivery], reason: str) -> list[Delivery]:
         """Put off what a provider that would not open was meant to take: together, so that it comes

@@ -95,7 +95,8 @@ class Delivery:
     """Where one notification stands in a run: its state, why, and how it came to it.
 
     `refused` marks a definite no by the step just tried, so that the next step may be taken. `said`
-    is what each provider of this run answered that did not take it.
+    is what each provider of this run answered that did not take it. `last_no` is the step after the last
+    that refused the message itself, in this run: a provider before it is not asked again.
     """
 
     rendered: Rendered
@@ -106,6 +107,7 @@ class Delivery:
     step: int = 0
     refused: bool = False
     said: tuple[str, ...] = ()
+    last_no: int | None = None
 
     @property
     def notification(self) -> Notification:

@@ -32,6 +32,7 @@ class Outcome:
 
     code: the SMTP reply or HTTP status; enhanced: RFC 3463, for example "5.1.1".
     wait: how long the provider asked us to stay away, if it did.
+    about_us: what of ours it refused (a login, a sender, ...), when it would refuse any message for that.
     """
 
     verdict: Verdict
@@ -40,6 +41,7 @@ class Outcome:
     enhanced: str | None = None
     words: str = ""
     wait: timedelta | None = None
+    about_us: str = ""
 
     def __str__(self) -> str:
         said = " ".join(str(part) for part in (self.code, self.enhanced, self.words) if part)

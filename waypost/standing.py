@@ -57,7 +57,8 @@ class Standing:
         """It said something of a message to `domain`, of a lane."""
         before, moment = self.breaker.circuit, _moment()
         self.breaker.answered(outcome, moment)
-        self.pace.answered(domain, outcome, moment, priority)
+        if not outcome.about_us:
+            self.pace.answered(domain, outcome, moment, priority)
         self._tell(before)
 
     def describe(self) -> str:

@@ -50,6 +50,15 @@ class Way:
         """The step after the one it is at, or None."""
         return self.first(delivery.rendered, delivery.step + 1)
 
+    def elsewhere(self, delivery: Delivery) -> bool:
+        """Whether another provider of the same kind comes next, for what this one would not take from us. Not
+        for what is in doubt, which stays with its provider."""
+        following = None if delivery.notification.in_doubt else self.following(delivery)
+        if following is None:
+            return False
+        way = self.of(delivery.rendered)
+        return way[following][0] == way[delivery.step][0]
+
     def first_open(self, rendered: Rendered, number: int) -> int | None:
         """Like `first`, but a provider whose circuit is open is passed over for another of its kind: nothing
         was sent through it. What is in doubt stays with the provider that may have taken it."""

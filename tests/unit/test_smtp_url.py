@@ -28,6 +28,8 @@ from waypost.channels.smtp_url import SmtpServer, is_loopback, parse
         ("smtp://h.example?messages=1", SmtpServer("h.example", 587, "starttls", messages=1)),
         ("smtp://h.example?idle=5", SmtpServer("h.example", 587, "starttls", idle_seconds=5)),
         ("smtp://h.example?pipelining=off", SmtpServer("h.example", 587, "starttls", pipelining=False)),
+        ("smtp://h.example?helo=m.example", SmtpServer("h.example", 587, "starttls", helo="m.example")),
+        ("smtp://h.example?helo=[192.0.2.1]", SmtpServer("h.example", 587, "starttls", helo="[192.0.2.1]")),
         ("smtp://h.example?ca=/etc/ca.pem", SmtpServer("h.example", 587, "starttls", ca="/etc/ca.pem")),
     ],
 )
@@ -53,6 +55,21 @@ def test_a_url_names_a_server(url, server):
         ("smtp://mail.example?connections=", "connections"),
         ("smtp://mail.example?messages=0", "messages"),
         ("smtp://mail.example?messages=1000001", "messages"),
+        *(
+            (f"smtp://mail.example?helo={bad}", "helo=")
+            for bad in (
+                "",
+                "localhost",
+                "a7f3c2",
+                "1.2.3.4",
+                "[1.2.3]",
+                "[::1]",
+                "a b.example",
+                "a..example",
+                "-a.example",
+                "m.example%0D%0A",
+            )
+        ),
         ("smtp://mail.example?idle=0", "idle"),
         ("smtp://mail.example?idle=1m", "idle"),
         ("smtp://mail.example?pipelining=on", "pipelining"),

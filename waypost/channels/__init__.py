@@ -56,6 +56,20 @@ class Channel(Protocol):
 
 
 @runtime_checkable
+class Introduced(Protocol):
+    """A channel that tells its provider who we are.
+
+    calls_itself: as what; None for this machine's address.
+    """
+
+    calls_itself: str | None
+
+    async def refusal_of_us(self) -> Outcome | None:
+        """What it answers if it takes nothing from us. Sends no message. Raises ChannelUnavailable."""
+        ...
+
+
+@runtime_checkable
 class Untried(Protocol):
     """A channel that has nothing to open: only a message shows whether it takes any.
 

@@ -80,7 +80,7 @@ class AppriseChannel(RedactedChannel):
         try:
             async with asyncio.timeout(self._attempt_seconds) as self._limits[task]:
                 return await asyncio.to_thread(
-                    _notify, self.name, service, message.title, message.content.decode()
+                    _notify, self.name, service, message.title, message.content.decode(), self._personal
                 )
         except TimeoutError:
             whole = task in self._limits
@@ -139,14 +139,14 @@ def _finds_its_own(service: Any) -> bool:
     return required or texts_itself or getattr(service, "detect_owner", False)
 
 
-def _notify(name: str, service: Any, title: str, body: str) -> Outcome:
+def _notify(name: str, service: Any, title: str, body: str, personal: bool) -> Outcome:
     with _ThreadLog() as log:
         title, body = as_text(service, title, body)
         sent = service.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
     if sent:
         return Outcome(Verdict.ACCEPTED, Phase.DOT, words="accepted")
     if log.status is not None:
-        return replies.http(log.status)
+        return replies.http(log.status, log.said, fixed=not personal)
     if log.not_opened:
         raise ChannelUnavailable(name, "its service could not be reached")
     return Outcome(Verdict.UNKNOWN, Phase.DOT, words="the service did not say what became of it")
@@ -161,12 +161,13 @@ class _ThreadLog:
 
     def __init__(self) -> None:
         self.status: int | None = None
+        self.said = ""
         self.not_opened = False
 
     def read(self, record: logging.LogRecord) -> None:
         line = record.getMessage()
         if record.levelno >= logging.WARNING and (found := _STATUS.search(line)):
-            self.status = int(found.group(1))
+            self.status, self.said = int(found.group(1)), line
         if line.startswith("Socket Exception") and _NOT_OPENED.search(line):
             self.not_opened = True
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
+from waypost.channels import blame
 from waypost.outcome import Outcome, Phase, Verdict
 
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
@@ -27,14 +29,25 @@ def smtp(code: int, text: str, phase: Phase) -> Outcome:
     else:
         # 4xx, and whatever makes no sense: the message was not taken, later may be different.
         verdict = Verdict.DEFERRED
-    return Outcome(
-        verdict,
-        phase,
-        code=code,
-        enhanced=enhanced.group(1) if enhanced else None,
-        words=words[enhanced.end() :] if enhanced else words,
-        wait=wait_named(words) if verdict is Verdict.DEFERRED else None,
+    return _unless_about_us(
+        Outcome(
+            verdict,
+            phase,
+            code=code,
+            enhanced=enhanced.group(1) if enhanced else None,
+            words=words[enhanced.end() :] if enhanced else words,
+            wait=wait_named(words) if verdict is Verdict.DEFERRED else None,
+        )
     )
+
+
+def _unless_about_us(found: Outcome) -> Outcome:
+    """A refusal of us is no refusal of the message: it may be taken later."""
+    code = found.code or 0
+    if not 400 <= code < 600 or found.verdict not in (Verdict.REFUSED, Verdict.DEFERRED):
+        return found
+    what = blame.about_us(code, found.enhanced, found.words, found.phase)
+    return replace(found, verdict=Verdict.DEFERRED, about_us=what) if what else found
 
 
 def _readable(text: str) -> str:
@@ -84,12 +97,15 @@ def decided_here(outcome: Outcome) -> bool:
     return outcome == too_late() or (outcome.verdict is Verdict.REFUSED and outcome.code is None)
 
 
-def http(status: int) -> Outcome:
-    """The outcome of an HTTP status answered by a web API."""
+def http(status: int, words: str = "", *, fixed: bool = False) -> Outcome:
+    """The outcome of an HTTP status answered by a web API. words: what it said, which is not kept here.
+    fixed: its URL is the recipient's own, so that no recipient is told from another by it."""
+    ours = blame.credential_refused(status, words, fixed=fixed)
     if 200 <= status < 300:
         verdict = Verdict.ACCEPTED
-    elif status in (408, 425, 429) or status >= 500:
+    elif ours or status in (408, 425, 429) or status >= 500:
         verdict = Verdict.DEFERRED
     else:
         verdict = Verdict.REFUSED
-    return Outcome(verdict, Phase.DOT, code=status, words=f"HTTP {status}")
+    about_us = blame.LOGIN if ours else ""
+    return Outcome(verdict, Phase.DOT, code=status, words=f"HTTP {status}", about_us=about_us)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Collection
 from typing import Any
 
-from waypost.channels import ChannelUnavailable, replies
+from waypost.channels import ChannelUnavailable, replies, smtp_name
 from waypost.channels.places import Places
 from waypost.channels.redacted import RedactedChannel
 from waypost.channels.smtp_attempt import Attempt
@@ -27,7 +27,10 @@ logger = logging.getLogger("waypost.channels")
 
 
 class SmtpChannel(RedactedChannel):
-    """A mail server. At most `server.connections` are open; each takes message after message."""
+    """A mail server. At most `server.connections` are open; each takes message after message.
+
+    calls_itself: the name it says in EHLO; None for the address of this machine.
+    """
 
     kind = "email"
 
@@ -36,6 +39,7 @@ class SmtpChannel(RedactedChannel):
         self.places = Places(server.connections)
         self._server = server
         self._sender = sender
+        self.calls_itself = server.helo or smtp_name.of_sender(sender)
         self._attempt_seconds = attempt_seconds
         self._tls = tls_context(server)
         self._pool = Pool(server.messages, server.idle_seconds)
@@ -136,7 +140,20 @@ class SmtpChannel(RedactedChannel):
                 attempt.stop()
 
     async def _connect(self) -> Wire:
-        return await connect(self.name, self._server, self._tls)
+        return await connect(self.name, self._server, self._tls, self.calls_itself)
+
+    async def refusal_of_us(self) -> Outcome | None:
+        """What the server answers if it takes no mail from us. No message is sent: a mail from the sender to
+        the sender is begun and taken back. None when that is taken, or the answer is about the recipient.
+        Raises ChannelUnavailable."""
+        wire = self._pool.take() or await self._connect()
+        try:
+            async with asyncio.timeout(self._attempt_seconds):
+                return await Dialogue(wire).inquire(self._sender)
+        except (WireLost, TimeoutError):
+            raise ChannelUnavailable(self.name, "it did not answer MAIL and RCPT") from None
+        finally:
+            wire.abort()
 
     async def close(self) -> None:
         """Say QUIT on what is open, to all at once."""

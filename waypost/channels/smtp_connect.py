@@ -8,6 +8,7 @@ import ssl
 from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPHeloError, SMTPResponseException
 
 from waypost.channels import ChannelUnavailable
+from waypost.channels.smtp_name import literal_towards
 from waypost.channels.smtp_url import SmtpServer
 from waypost.channels.smtp_wire import Wire, WireLost
 
@@ -21,8 +22,11 @@ def tls_context(server: SmtpServer) -> ssl.SSLContext | None:
     return ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=server.ca)
 
 
-async def connect(channel: str, server: SmtpServer, tls: ssl.SSLContext | None) -> Wire:
-    """A connection that can take a message. Raises ChannelUnavailable; then nothing is left open."""
+async def connect(channel: str, server: SmtpServer, tls: ssl.SSLContext | None, name: str | None) -> Wire:
+    """A connection that can take a message. Raises ChannelUnavailable; then nothing is left open.
+
+    name: to say in EHLO; None for the address of this machine.
+    """
     client = SMTP(
         hostname=server.host,
         port=server.port,
@@ -35,13 +39,14 @@ async def connect(channel: str, server: SmtpServer, tls: ssl.SSLContext | None) 
     )
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
+            client.local_hostname = name or await literal_towards(server.host, server.port)
             await client.connect()
             if client.is_ehlo_or_helo_needed:
                 await _greet(client)
         return Wire(client)
     except (SMTPException, WireLost, OSError, TimeoutError, ValueError) as error:
         client.close()
-        raise ChannelUnavailable(channel, _why(error, server)) from None
+        raise ChannelUnavailable(channel, _why(error, server, client.local_hostname or "")) from None
     except BaseException:
         client.close()
         raise
@@ -57,12 +62,15 @@ async def _greet(client: SMTP) -> None:
         await client.helo()
 
 
-def _why(error: BaseException, server: SmtpServer) -> str:
+def _why(error: BaseException, server: SmtpServer, name: str) -> str:
     place = f"{server.host}:{server.port}"
     cause = error.__cause__ or error
     match cause:
         case SMTPAuthenticationError():
             return f"{place} refused the user name or password ({cause.code})"
+        case SMTPHeloError() if cause.code >= 500:
+            said = " ".join(cause.message.split())[:200]
+            return f"{place} refused the name {name} in EHLO ({cause.code} {said}); set helo= in its URL"
         case SMTPResponseException():
             return f"{place} answered {cause.code} {' '.join(cause.message.split())[:200]}"
         case ssl.SSLCertVerificationError():

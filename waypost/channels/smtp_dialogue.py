@@ -66,6 +66,20 @@ class Dialogue:
         refusal = await self._envelope(commands)
         return refusal or await self._body(message)
 
+    async def inquire(self, sender: str) -> Outcome | None:
+        """Begin a mail from `sender` to itself and take it back: the refusal, if that is about us. Raises
+        WireLost."""
+        commands = (b"MAIL FROM:<%b>\r\n" % sender.encode(), b"RCPT TO:<%b>\r\n" % sender.encode())
+        for command, phase in zip(commands, (Phase.MAIL, Phase.RCPT), strict=True):
+            self._wire.ask(command)
+            reply = await self._wire.reply()
+            if reply.code >= 400:
+                found = replies.smtp(reply.code, reply.text, phase)
+                return found if found.about_us else None
+        self._wire.ask(b"RSET\r\n")
+        await self._wire.reply()
+        return None
+
     async def _envelope(self, commands: tuple[bytes, bytes, bytes]) -> Outcome | None:
         """Every reply is looked at in turn (RFC 2920, section 3.1): the first no is the outcome."""
         if self._at_once:

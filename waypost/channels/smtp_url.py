@@ -7,7 +7,9 @@ import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-_OPTIONS = {"connections", "messages", "idle", "pipelining", "tls", "ca"}
+from waypost.channels import smtp_name
+
+_OPTIONS = {"connections", "messages", "idle", "pipelining", "tls", "ca", "helo"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class SmtpServer:
     ca: a file of certificate authorities to trust instead of the system's.
     connections: open at most. messages: what each takes before it is replaced. idle_seconds: how long one
     stays open unused. pipelining: whether to use it where the server offers it (RFC 2920).
+    helo: what Waypost calls itself in EHLO; None for the sender's domain.
     """
 
     host: str
@@ -30,6 +33,7 @@ class SmtpServer:
     idle_seconds: float = 60.0
     pipelining: bool = True
     ca: str | None = None
+    helo: str | None = None
 
     @property
     def credentials(self) -> list[str]:
@@ -80,6 +84,7 @@ def parse(url: str) -> SmtpServer:
         idle_seconds=_number("idle", options.get("idle", "60"), 3600),
         pipelining=_pipelining(options.get("pipelining")),
         ca=options.get("ca"),
+        helo=smtp_name.checked(options["helo"]) if "helo" in options else None,
     )
 
 

@@ -21,7 +21,7 @@ WORDS_READ = 1024  # bytes of a body
 
 def outcome(status: int, headers: Iterable[tuple[bytes, bytes]], moment: datetime) -> Outcome:
     """What a status says, with the wait it names (RFC 9110, section 10.2.3) as seen at `moment`."""
-    meant = replies.http(status)
+    meant = replies.http(status, fixed=True)
     if 300 <= status < 400:
         words = f"HTTP {status}: it redirects, which is not followed; set the address it redirects to"
         return replace(meant, words=words)

@@ -44,7 +44,7 @@ async def test_the_title_goes_with_it(channel, web, write):
     ("status", "verdict"),
     [
         (400, Verdict.REFUSED),
-        (401, Verdict.REFUSED),
+        (401, Verdict.DEFERRED),
         (404, Verdict.REFUSED),
         (429, Verdict.DEFERRED),
         (500, Verdict.DEFERRED),

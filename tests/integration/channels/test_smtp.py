@@ -66,7 +66,7 @@ async def test_a_name_nobody_knows_is_unavailable(write):
     [
         ("MAIL", "451 4.3.0 later", DEFERRED, Phase.MAIL, 451, "4.3.0", "later"),
         ("MAIL", "421 4.3.0 closing", DEFERRED, Phase.MAIL, 421, "4.3.0", "closing"),
-        ("MAIL", "550 5.7.1 not you", REFUSED, Phase.MAIL, 550, "5.7.1", "not you"),
+        ("MAIL", "550 5.7.1 not you", DEFERRED, Phase.MAIL, 550, "5.7.1", "not you"),
         ("MAIL", "354 what", DEFERRED, Phase.MAIL, 354, None, "what"),
         ("RCPT", "450 4.2.0 greylisted", DEFERRED, Phase.RCPT, 450, "4.2.0", "greylisted"),
         ("RCPT", "421 4.3.0 closing", DEFERRED, Phase.RCPT, 421, "4.3.0", "closing"),

@@ -62,7 +62,7 @@ async def test_it_does_so_inside_tls(secured, smtp, write, authority):
 @pytest.mark.parametrize(
     ("verb", "reply", "verdict", "phase"),
     [
-        ("MAIL", "550 5.7.1 not you", REFUSED, Phase.MAIL),
+        ("MAIL", "550 5.7.1 not you", DEFERRED, Phase.MAIL),
         ("MAIL", "451 4.3.0 later", DEFERRED, Phase.MAIL),
         ("RCPT", "550-5.1.1 no\r\n550 5.1.1 such user", REFUSED, Phase.RCPT),
         ("RCPT", "450 4.2.0 later", DEFERRED, Phase.RCPT),
