@@ -55,6 +55,10 @@ async def check_keys(ledger: Ledger, host: str, has_tokens: bool) -> int:
     return count
 
 
+class Unfinished(RuntimeError):
+    """It did not stop as it should. Says where the error is."""
+
+
 class PortTaken(RuntimeError):
     """It cannot listen there. Says where, and which options move it."""
 
@@ -62,7 +66,7 @@ class PortTaken(RuntimeError):
 async def listen(app: Any, where: Listens, stop: asyncio.Event, ready: Callable[[Listens], None]) -> None:
     """Serve `app` until `stop`; what is under way is finished. `ready` is told where, the port found.
 
-    Raises PortTaken.
+    Raises PortTaken, and Unfinished when the application failed to stop.
     """
     config = uvicorn.Config(
         app,
@@ -89,6 +93,11 @@ async def listen(app: Any, where: Listens, stop: asyncio.Event, ready: Callable[
         stopped.cancel()
         server.should_exit = True
         await serving
+        if server.lifespan.should_exit:  # uvicorn logs what failed, and returns as if nothing had
+            raise Unfinished(
+                "the gateway failed while it stopped; the error is logged above. What it answered"
+                " 202 or 250 to is in the ledger"
+            )
 
 
 def _socket(where: Listens) -> socket.socket:
