@@ -25,9 +25,13 @@ async def taken_up(ledger: Ledger, type: str) -> tuple[UUID, list[Notification]]
 async def delivered(ledger: Ledger, type: str) -> list[UUID]:
     """Whatever of a type is due, sent at the first attempt."""
     batch, taken = await taken_up(ledger, type)
-    recorder = Recorder(ledger)
     for one in taken:
-        begin = Begin(one.id, batch, "email", "primary", None)
-        await recorder.begin(begin)
-        await recorder.finish(Finish(one.id, batch, Decision(State.SENT), 0, begin.id, TAKEN))
+        await send(ledger, batch, one.id)
     return [one.id for one in taken]
+
+
+async def send(ledger: Ledger, batch: UUID, id: UUID) -> None:
+    """Send one of a batch by mail."""
+    recorder, begin = Recorder(ledger), Begin(id, batch, "email", "primary", None)
+    await recorder.begin(begin)
+    await recorder.finish(Finish(id, batch, Decision(State.SENT), 0, begin.id, TAKEN))

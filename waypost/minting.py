@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -17,20 +18,27 @@ Minted = Mapping[UUID, Mapping[str, Any] | ItemFailed]
 
 async def minted(runtime: Runtime, type: NotificationType, notifications: Sequence[Notification]) -> Minted:
     """What the type mints for each notification, or why that failed. All are minted at once; where one makes
-    that fail, halves are, until it is alone. Raises what says that the ledger is away."""
-    if type.mint is None or not notifications:
+    that fail, halves are, until it is alone. The minter is given notifications whose `channels` are set.
+    Raises what says that the ledger is away."""
+    if type.mint is None:
         return {}
-    if len(notifications) == 1:
-        return await _alone(runtime, type.mint, notifications[0])
+    return await _minted(
+        runtime, type.mint, [replace(one, channels=[*type.kinds_of(one.channels)]) for one in notifications]
+    )
+
+
+async def _minted(runtime: Runtime, mint: Minter, notifications: Sequence[Notification]) -> Minted:
+    if len(notifications) <= 1:
+        return await _alone(runtime, mint, notifications[0]) if notifications else {}
     try:
-        return dict(await type.mint(runtime, notifications))
+        return dict(await mint(runtime, notifications))
     except Exception as error:
         if is_outage(error):
             raise
     half = len(notifications) // 2
     return {
-        **await minted(runtime, type, notifications[:half]),
-        **await minted(runtime, type, notifications[half:]),
+        **await _minted(runtime, mint, notifications[:half]),
+        **await _minted(runtime, mint, notifications[half:]),
     }
 
 

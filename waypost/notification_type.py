@@ -195,7 +195,7 @@ class NotificationType:
     finished: the mail that its facts are (RFC 5322), where its author finished it: it goes out as it is, in
         no template, and only from whom the settings allow.
     mint: makes secrets (a code, a link) for the templates just before rendering, so that they are
-        never facts, parameters or ledger rows.
+        never facts, parameters or ledger rows. The `channels` of its notifications are set.
     minted: the names of what `mint` makes, so that a template's names can be checked.
     """
 

@@ -1,4 +1,4 @@
-"""Verification codes and links: minted when a mail is rendered, kept only as a keyed hash.
+"""Verification codes and links: derived when a message is rendered, kept only as a keyed hash.
 
 A code never becomes a fact, a Prefect parameter or a ledger row: it exists in the worker's memory
 between rendering and sending, and in the mail.
@@ -7,9 +7,9 @@ between rendering and sending, and in the mail.
 from __future__ import annotations
 
 import hmac
-import secrets
+import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -21,10 +21,13 @@ from waypost.clock import now
 from waypost.ledger import Ledger, verifications
 from waypost.ledger.verifications import Checked
 from waypost.notification import Notification
+from waypost.pasted import cleaned
 from waypost.runtime import Runtime
 
 LIFETIME = timedelta(minutes=15)
 DIGITS = 6
+_CODE = re.compile(rf"[0-9]{{{DIGITS}}}")
+_HASH_OCTETS = 8  # of a code's hash in the token of its link: enough to tell a notification's codes apart
 
 
 MINTED = ("code", "link", "token", "minutes")
@@ -32,39 +35,73 @@ MINTED = ("code", "link", "token", "minutes")
 
 async def mint(runtime: Runtime, notifications: Sequence[Notification]) -> Mapping[UUID, Mapping[str, Any]]:
     """`code`, `link`, its `token` and `minutes` for each; the hashes of codes are in the ledger first.
-    Nothing is kept where a link cannot be made."""
+    Nothing is kept where a link cannot be made.
+
+    A notification rendered again for the same addresses has the same code: whichever of its messages
+    arrives, the code is right. The message rendered last promises the lifetime.
+    """
+    made: dict[UUID, Mapping[str, Any]] = {}
+    rows: list[dict[str, Any]] = []
     moment = now()
-    made = {n.id: _minted(runtime.secret_key, n) for n in notifications}
-    await verifications.remember(
-        runtime.ledger,
-        [
-            {
-                "notification_id": n.id,
-                "recipient_key": n.recipient.key,
-                "address": (n.recipient.email or n.recipient.phone or "").lower(),
-                "code_hash": code_hash(runtime.secret_key, n.id, made[n.id]["code"]),
-                "minted_at": moment,
-                "expires_at": moment + LIFETIME,
-            }
-            for n in notifications
-        ],
-    )
+    for notification in notifications:
+        places = _places(notification)
+        made[notification.id] = _minted(runtime.secret_key, notification, places)
+        hashed = code_hash(runtime.secret_key, notification.id, made[notification.id]["code"])
+        rows += _rows(notification, places, hashed, moment)
+    await verifications.remember(runtime.ledger, rows)
     return made
 
 
-def _minted(secret_key: bytes, notification: Notification) -> Mapping[str, Any]:
-    token = _signer(secret_key).dumps(notification.id.hex)
+Places = Mapping[str, str]
+"""Where a notification may go: the address by kind of channel."""
+
+
+def _places(notification: Notification) -> Places:
+    person, kinds = notification.recipient, notification.channels
+    known = ((kind, person.address(kind)) for kind in (("email", "sms") if kinds is None else kinds))
+    return {kind: verifications.proved(kind, address) for kind, address in known if address}
+
+
+def _rows(
+    notification: Notification, places: Places, hashed: bytes, moment: datetime
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "notification_id": notification.id,
+            "recipient_key": notification.recipient.key,
+            "channel": kind,
+            "address": address,
+            "code_hash": hashed,
+            "minted_at": moment,
+            "expires_at": moment + LIFETIME,
+        }
+        for kind, address in places.items()
+    ]
+
+
+def _minted(secret_key: bytes, notification: Notification, places: Places) -> Mapping[str, Any]:
+    code = code_for(secret_key, notification.id, places)
+    named = code_hash(secret_key, notification.id, code)[:_HASH_OCTETS].hex()
+    token = _signer(secret_key).dumps(f"{notification.id.hex}{named}")
     return {
-        "code": f"{secrets.randbelow(10**DIGITS):0{DIGITS}}",
+        "code": code,
         "link": with_token(str(notification.data["verify_url"]), token),
         "token": token,
         "minutes": int(LIFETIME.total_seconds() // 60),
     }
 
 
+def code_for(secret_key: bytes, id: UUID, places: Places) -> str:
+    """The code of the notification `id` at `places`. Other addresses, another code: the code that went to
+    the old ones proves nothing about the new."""
+    bound = "\n".join(f"{kind} {address}" for kind, address in sorted(places.items()))
+    digest = hmac.digest(secret_key, b"verification code" + id.bytes + bound.encode(), sha256)
+    return f"{int.from_bytes(digest) % 10**DIGITS:0{DIGITS}}"
+
+
 def code_hash(secret_key: bytes, id: UUID, code: str) -> bytes:
     """Keyed and bound to its notification: six digits alone could be tried out in a moment."""
-    return hmac.digest(secret_key, id.bytes + code.encode(errors="replace"), sha256)
+    return hmac.digest(secret_key, id.bytes + code.encode(), sha256)
 
 
 def with_token(page: str, token: str) -> str:
@@ -74,12 +111,21 @@ def with_token(page: str, token: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(query)))
 
 
+def digits_of(text: str) -> str | None:
+    """The code that `text` is as people type or paste it: digits of any script, with blanks and hyphens.
+    None when it cannot be a code."""
+    digits = "".join(cleaned(text).replace("-", " ").split())
+    return digits if _CODE.fullmatch(digits) else None
+
+
 async def verify(
     ledger: Ledger, secret_key: bytes, recipient: str, code: str, client: str | None = None
 ) -> Checked:
-    """Check `code` for `recipient` (id or address). Five wrong tries end it; it works once. client: whose
-    code it has to be."""
-    digits = "".join(code.split())
+    """Check `code` for `recipient` (id or address). Five wrong tries end it; it works once. What cannot be a
+    code is WRONG and counts as no try. client: whose code it has to be."""
+    digits = digits_of(code)
+    if digits is None:
+        return Checked.WRONG
     return await verifications.check_code(
         ledger, recipient, lambda id: code_hash(secret_key, id, digits), client
     )
@@ -88,12 +134,13 @@ async def verify(
 async def verify_link(ledger: Ledger, secret_key: bytes, token: str, client: str | None = None) -> Checked:
     """Check the `token` of a link. A link and its code are one: either works, once."""
     try:
-        id = UUID(_signer(secret_key).loads(token, max_age=int(LIFETIME.total_seconds())))
+        named = _signer(secret_key).loads(token, max_age=int(LIFETIME.total_seconds()))
+        id, begins = UUID(named[:32]), bytes.fromhex(named[32:])
     except SignatureExpired:
         return Checked.EXPIRED
     except (BadSignature, ValueError):
         return Checked.UNKNOWN
-    return await verifications.check_notification(ledger, id, client)
+    return await verifications.check_link(ledger, id, begins, client)
 
 
 def _signer(secret_key: bytes) -> URLSafeTimedSerializer:

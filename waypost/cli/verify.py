@@ -16,7 +16,7 @@ from waypost.settings import Settings
 _SAID = {
     Checked.VERIFIED: "[green]verified[/]: the code was right, and is used up now",
     Checked.WRONG: "[red]wrong[/]: not the code that was sent; it may be tried again",
-    Checked.ENDED: "[red]ended[/]: five wrong tries; send a new code",
+    Checked.ENDED: "[red]ended[/]: five wrong tries, or its message was not delivered; send a new code",
     Checked.EXPIRED: "[red]expired[/]: codes live 15 minutes; send a new one",
     Checked.USED: "[red]used[/]: a code works once",
     Checked.UNKNOWN: "[red]unknown[/]: no code was sent to this recipient",

@@ -110,7 +110,7 @@ class Client:
         return self._run(exchanges.delete(calls.delete_recipient(id), self._patience))
 
     def check_code(self, recipient: str, code: str) -> CheckResult:
-        """Whether `code` is the newest sent to `recipient`, an id or an address. It works once."""
+        """Whether `code` is one that was sent to `recipient`, an id or an address. It works once."""
         return self._run(exchange(calls.check(recipient=recipient, code=code), self._patience))
 
     def check_token(self, token: str) -> CheckResult:

@@ -14,7 +14,8 @@ class _Check(BaseModel):
 
 
 class CodeCheck(_Check):
-    """A code, and who it was sent to: an id or an address."""
+    """A code, and who it was sent to: an id or an address. The code may have blanks and hyphens; text that
+    cannot be a code is wrong and costs no try."""
 
     recipient: _Text
     code: _Text

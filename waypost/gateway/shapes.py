@@ -144,7 +144,8 @@ class KnownRecipient(_Shape):
 
 
 class CheckResult(_Shape):
-    """result: verified, wrong, ended (five wrong tries), expired, used or unknown."""
+    """result: verified, wrong, ended (five wrong tries, or its message was not delivered), expired, used or
+    unknown."""
 
     result: Literal["verified", "wrong", "ended", "expired", "used", "unknown"]
 

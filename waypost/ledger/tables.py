@@ -263,11 +263,11 @@ verifications = sa.Table(
     metadata,
     sa.Column("notification_id", Id, sa.ForeignKey("notifications.id"), primary_key=True),
     sa.Column("recipient_key", sa.Text, sa.ForeignKey("recipients.key"), nullable=False, index=True),
-    # Where the code went, in lower case: what it proves, whatever the recipient's address is later.
-    sa.Column("address", sa.Text, nullable=False, index=True),
-    sa.Column("code_hash", sa.LargeBinary, nullable=False),
-    # Of the code before, when a mail in doubt was sent again: either mail may be the one that arrived.
-    sa.Column("earlier_hash", sa.LargeBinary),
+    # The kind of channel it goes over, and where it goes, folded: what it proves, whatever the recipient's
+    # address is later.
+    sa.Column("channel", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, primary_key=True, index=True),
+    sa.Column("code_hash", sa.LargeBinary, primary_key=True),
     sa.Column("minted_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
     sa.Column("wrong_tries", sa.Integer, nullable=False, server_default="0"),

@@ -1,4 +1,8 @@
-"""The hashes of codes that were sent, and the checking of one."""
+"""The hashes of codes that went into messages, and the checking of a code or link.
+
+A row is a code at an address: a notification may go to several, and has another code when its addresses
+change. Whatever it takes to tell two addresses apart is done in Python, by `folded`, before the database.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,18 @@ import sqlalchemy as sa
 
 from waypost.clock import now
 from waypost.ledger.engine import Ledger
-from waypost.ledger.tables import notifications, recipients, verifications
+from waypost.ledger.many import among, insert_many
+from waypost.ledger.tables import attempts, notifications, recipients, verifications
+from waypost.mail.address import folded, named_address, phone_number
+from waypost.outcome import Verdict
+from waypost.states import TERMINAL, State
 
 WRONG_TRIES_ALLOWED = 5
-
+LOOKED_AT = 50  # of a recipient's codes, the newest: more are not sent in the lifetime of a code
+ADDRESSES = ("email", "sms")  # the kinds of channel that send to an address; others know a recipient's id
 
 Hasher = Callable[[UUID], bytes]
+IsRight = Callable[[Any], bool]
 
 
 class Checked(StrEnum):
@@ -26,104 +36,191 @@ class Checked(StrEnum):
 
     VERIFIED = "verified"  # right, and used up by this check
     WRONG = "wrong"  # not the code; it may be tried again
-    ENDED = "ended"  # five wrong tries: a new code is needed
+    ENDED = "ended"  # five wrong tries, or its message was not delivered: a new code is needed
     EXPIRED = "expired"  # right or wrong no longer matters
     USED = "used"  # it worked once already
     UNKNOWN = "unknown"  # nothing was sent to that recipient, or no such link
 
 
-async def remember(ledger: Ledger, rows: Sequence[dict[str, Any]]) -> None:
-    """Keep freshly minted codes: notification_id, recipient_key, address, code_hash, minted_at, expires_at.
+def proved(kind: str, address: str) -> str:
+    """What a code proves that went to `address` over a channel of `kind`: the address as it is compared, or
+    the id that a chat knows its recipient by."""
+    return folded(address) if kind in ADDRESSES else address
 
-    A notification rendered again gets a new code; the one before it still counts, as that mail may be the
-    one that arrived.
-    """
+
+async def remember(ledger: Ledger, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep codes that are about to go out: notification_id, recipient_key, channel, address, code_hash,
+    minted_at, expires_at. A code that is known already lives until the later end."""
     if not rows:
         return
-    insert = ledger.insert(verifications)
-    upsert = insert.on_conflict_do_update(
-        index_elements=[verifications.c.notification_id],
-        set_={
-            # Written twice, because an answer was lost, it is still the same code.
-            "earlier_hash": sa.case(
-                (verifications.c.code_hash == insert.excluded.code_hash, verifications.c.earlier_hash),
-                else_=verifications.c.code_hash,
-            ),
-            "address": insert.excluded.address,
-            "code_hash": insert.excluded.code_hash,
-            "minted_at": insert.excluded.minted_at,
-            "expires_at": insert.excluded.expires_at,
-        },
+    ordered = sorted(rows, key=lambda row: (row["notification_id"], row["channel"]))
+    await ledger.persist(
+        lambda connection: insert_many(connection, verifications, ordered, on_conflict=_until_the_later_end)
     )
-    await ledger.persist(lambda connection: connection.execute(upsert, list(rows)))
+
+
+def _until_the_later_end(insert: Any) -> Any:
+    known, fresh = verifications.c.expires_at, insert.excluded.expires_at
+    return insert.on_conflict_do_update(
+        index_elements=list(verifications.primary_key.columns),
+        set_={"expires_at": sa.case((fresh > known, fresh), else_=known)},
+    )
 
 
 async def check_code(ledger: Ledger, recipient: str, code_hash: Hasher, client: str | None = None) -> Checked:
-    """Check the newest code sent to `recipient`.
+    """Check a code against those that were sent to `recipient`, an id or an address in any spelling.
 
-    An address is proved by a code that went to it; an id by one that went to the address it still has.
+    An address is proved by a code that went to it; an id by a code that went where its messages still go.
+    Any code is right whose message may have arrived; a wrong try counts against all of them.
     client: whose code it has to be; None, whoever asked for it.
     """
-    wanted = (
-        verifications.c.address == recipient.lower()
-        if "@" in recipient
-        else sa.and_(
-            verifications.c.recipient_key == recipient,
-            verifications.c.address
-            == sa.func.coalesce(sa.func.lower(recipients.c.email), recipients.c.phone),
-        )
-    )
-    newest = (
-        sa.select(verifications)
-        .join(recipients, recipients.c.key == verifications.c.recipient_key)
-        .where(wanted, *_own(client))
-        .order_by(verifications.c.minted_at.desc())
-        .limit(1)
-    )
-    return await _check(ledger, newest, lambda row: code_hash(row.notification_id))
+
+    def is_right(row: Any) -> bool:
+        return hmac.compare_digest(row.code_hash, code_hash(row.notification_id))
+
+    def work(connection: sa.Connection) -> Checked:
+        moment, rows = now(), _sent_to(connection, recipient, client)
+        found = judge(rows, is_right, moment)
+        if found is Checked.VERIFIED:
+            _use_up(connection, rows, is_right, moment)
+        elif found is Checked.WRONG and _count(connection, rows, moment) >= WRONG_TRIES_ALLOWED:
+            return Checked.ENDED
+        return found
+
+    return await ledger.write(work)
 
 
-async def check_notification(ledger: Ledger, id: UUID, client: str | None = None) -> Checked:
-    """Check a link whose signature named `id`: it works if its code would still."""
-    chosen = sa.select(verifications).where(verifications.c.notification_id == id, *_own(client))
-    return await _check(ledger, chosen, lambda row: row.code_hash)
+async def check_link(ledger: Ledger, id: UUID, begins: bytes, client: str | None = None) -> Checked:
+    """Check a link whose signature named the notification `id` and how the hash of its code begins: it
+    works if its code would, asked by the recipient's id."""
+    recipient = sa.select(verifications.c.recipient_key).where(verifications.c.notification_id == id)
+
+    def is_right(row: Any) -> bool:
+        return row.notification_id == id and row.code_hash.startswith(begins)
+
+    def work(connection: sa.Connection) -> Checked:
+        key = recipient.limit(1).scalar_subquery()
+        moment, rows = now(), _sent_to_id(connection, key, client)
+        if not any(map(is_right, rows)):
+            return Checked.UNKNOWN
+        found = judge(rows, is_right, moment)
+        if found is Checked.VERIFIED:
+            _use_up(connection, rows, is_right, moment)
+        return found
+
+    return await ledger.write(work)
 
 
-def _own(client: str | None) -> list[sa.ColumnElement[bool]]:
-    """Whether the notification that carried it was this client's."""
-    if client is None:
-        return []
-    carried = notifications.c.id == verifications.c.notification_id
-    return [sa.exists().where(carried, notifications.c.client == client)]
-
-
-async def _check(ledger: Ledger, query: sa.Select[Any], expected: Callable[[sa.Row[Any]], bytes]) -> Checked:
-    def work(connection: sa.Connection) -> tuple[sa.Row[Any] | None, Checked]:
-        row = connection.execute(query.with_for_update(of=verifications)).one_or_none()
-        found = _judge(row, expected(row) if row else b"", now())
-        if row is not None and found in (Checked.VERIFIED, Checked.WRONG):
-            change = {"used_at": now()} if found is Checked.VERIFIED else {"wrong_tries": row.wrong_tries + 1}
-            connection.execute(
-                sa.update(verifications)
-                .where(verifications.c.notification_id == row.notification_id)
-                .values(**change)
-            )
-        return row, found
-
-    row, found = await ledger.write(work)
-    if found is Checked.WRONG and row is not None and row.wrong_tries + 1 >= WRONG_TRIES_ALLOWED:
-        return Checked.ENDED
-    return found
-
-
-def _judge(row: Any, offered: bytes, moment: datetime) -> Checked:
-    if row is None:
+def judge(rows: Sequence[Any], is_right: IsRight, moment: datetime) -> Checked:
+    """What is answered to a code that `is_right` for some of `rows`, the newest first, or for none."""
+    answers = [(row, _if_right(row, moment)) for row in rows]
+    right = [answer for row, answer in answers if is_right(row)]
+    if not answers:
         return Checked.UNKNOWN
+    if right:
+        return Checked.VERIFIED if Checked.VERIFIED in right else right[0]
+    return Checked.WRONG if any(answer is Checked.VERIFIED for _, answer in answers) else answers[0][1]
+
+
+def _if_right(row: Any, moment: datetime) -> Checked:
+    """What is answered to the code of `row`."""
     if row.used_at is not None:
         return Checked.USED
-    if row.wrong_tries >= WRONG_TRIES_ALLOWED:
+    if row.wrong_tries >= WRONG_TRIES_ALLOWED or row.state == State.CANCELLED:
         return Checked.ENDED
     if moment >= row.expires_at:
         return Checked.EXPIRED
-    known = (row.code_hash, row.earlier_hash or row.code_hash)
-    return Checked.VERIFIED if any(hmac.compare_digest(hash, offered) for hash in known) else Checked.WRONG
+    if row.may_have_arrived:
+        return Checked.VERIFIED
+    # Its recipient cannot have it: somebody read it elsewhere, as in the words of a server that refused.
+    return Checked.ENDED if row.state in TERMINAL else Checked.WRONG
+
+
+def _sent_to(connection: sa.Connection, recipient: str, client: str | None) -> Sequence[Any]:
+    """The codes of an address, or of an id. Digits alone are an id where that has codes, else a phone
+    number."""
+    if address := named_address(recipient):
+        return _sent_to_address(connection, address, client)
+    if (phone := phone_number(recipient)) and not _has_codes(connection, recipient):
+        return _sent_to_address(connection, phone, client)
+    return _sent_to_id(connection, recipient, client)
+
+
+def _has_codes(connection: sa.Connection, key: str) -> bool:
+    codes = sa.select(sa.literal(1)).where(verifications.c.recipient_key == key).limit(1)
+    return connection.scalar(codes) is not None
+
+
+def _sent_to_address(connection: sa.Connection, address: str, client: str | None) -> Sequence[Any]:
+    there = verifications.c.channel.in_(ADDRESSES), verifications.c.address == address
+    return _newest(connection, client, *there)
+
+
+def _sent_to_id(connection: sa.Connection, key: Any, client: str | None) -> Sequence[Any]:
+    rows = _newest(connection, client, verifications.c.recipient_key == key)
+    return [row for row in rows if _still_goes_there(row)]
+
+
+def _still_goes_there(row: Any) -> bool:
+    """Whether messages to its recipient still go where the code went."""
+    reached = {"email": row.email, "sms": row.phone}.get(row.channel, row.recipient_key)
+    return bool(reached) and proved(row.channel, reached) == row.address
+
+
+_MAY_HAVE_ARRIVED = sa.exists().where(
+    attempts.c.notification_id == verifications.c.notification_id,
+    attempts.c.channel == verifications.c.channel,
+    sa.or_(attempts.c.verdict.is_(None), attempts.c.verdict.in_((Verdict.ACCEPTED, Verdict.UNKNOWN))),
+)
+
+
+def _newest(
+    connection: sa.Connection, client: str | None, *conditions: sa.ColumnElement[bool]
+) -> Sequence[Any]:
+    """Codes with all that is asked of them, the newest first, locked in an order that is always the same."""
+    wanted = (
+        sa.select(
+            verifications,
+            notifications.c.type,
+            notifications.c.state,
+            recipients.c.email,
+            recipients.c.phone,
+            _MAY_HAVE_ARRIVED.label("may_have_arrived"),
+        )
+        .join(notifications, notifications.c.id == verifications.c.notification_id)
+        .join(recipients, recipients.c.key == verifications.c.recipient_key)
+        .where(*conditions, *([] if client is None else [notifications.c.client == client]))
+        .order_by(verifications.c.minted_at.desc(), *verifications.primary_key.columns)
+        .limit(LOOKED_AT)
+        .with_for_update(of=verifications)
+    )
+    return connection.execute(wanted).all()
+
+
+def _use_up(connection: sa.Connection, rows: Sequence[Any], is_right: IsRight, moment: datetime) -> None:
+    """The code works no more, wherever it went; nor does an older one of its type to the same address."""
+    [used, *_] = [row for row in rows if is_right(row) and _if_right(row, moment) is Checked.VERIFIED]
+    ids = [
+        row.notification_id
+        for row in rows
+        if (row.type, row.channel, row.address) == (used.type, used.channel, used.address)
+        and row.minted_at <= used.minted_at
+    ]
+    _change(connection, ids, used_at=sa.func.coalesce(verifications.c.used_at, moment))
+
+
+def _count(connection: sa.Connection, rows: Sequence[Any], moment: datetime) -> int:
+    """Count a wrong try against every code that it might have been; how many tries the code with the fewest
+    has had."""
+    live = [row for row in rows if _if_right(row, moment) is Checked.VERIFIED]
+    if not live:
+        return 0
+    _change(connection, [row.notification_id for row in live], wrong_tries=verifications.c.wrong_tries + 1)
+    return min(row.wrong_tries for row in live) + 1
+
+
+def _change(connection: sa.Connection, ids: Sequence[UUID], **values: Any) -> None:
+    """Set columns of all codes of those notifications, wherever they went."""
+    connection.execute(
+        sa.update(verifications).where(among(verifications.c.notification_id, ids)).values(**values)
+    )

@@ -6,7 +6,8 @@ import asyncio
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from delivering import taken_up
+from coded import another
+from delivering import send, taken_up
 
 from waypost.runtime import Runtime
 from waypost.settings import Settings
@@ -23,11 +24,13 @@ SIGNUP = {
 
 
 async def mailed(site, shop):
-    """The code and the link that the mail to ada has, made as a worker makes them."""
+    """The code and the link that the mail to ada has, made and sent as a worker does."""
     assert (await shop.post("/v1/notifications", json=SIGNUP)).status_code == 202
-    _, [one] = await taken_up(site.ledger, "signup-verification")
+    batch, [one] = await taken_up(site.ledger, "signup-verification")
     runtime = Runtime(Settings(secret_key=site.secret_key.decode()), site.ledger, [])
-    return (await mint(runtime, [one]))[one.id]
+    made = (await mint(runtime, [one]))[one.id]
+    await send(site.ledger, batch, one.id)
+    return made
 
 
 async def check(client, **asked) -> str:
@@ -36,14 +39,10 @@ async def check(client, **asked) -> str:
     return answer.json()["result"]
 
 
-def another(code: str) -> str:
-    return f"{(int(code) + 1) % 1_000_000:06}"
-
-
 @pytest.mark.parametrize("recipient", ["ada", "ada@a.example", "ADA@A.example"])
 async def test_the_code_of_the_mail_is_right_once(site, shop, recipient):
     code = (await mailed(site, shop))["code"]
-    asked = [another(code), f"{code[:3]} {code[3:]}", code]
+    asked = [another(code), f"{code[:3]}-{code[3:]}", code]
     assert [await check(shop, recipient=recipient, code=one) for one in asked] == [
         "wrong",
         "verified",
@@ -57,6 +56,12 @@ async def test_the_links_token_is_right_once_and_the_code_with_it(site, shop):
     assert await check(shop, token=f"{token}x") == "unknown"
     assert [await check(shop, token=token) for _ in range(2)] == ["verified", "used"]
     assert await check(shop, recipient="ada", code=made["code"]) == "used"
+
+
+async def test_the_code_that_arrived_is_right_after_another_was_asked_for(site, shop):
+    first = (await mailed(site, shop))["code"]
+    assert (await shop.post("/v1/notifications", json=SIGNUP)).status_code == 202
+    assert await check(shop, recipient="ada", code=first) == "verified"
 
 
 async def test_five_wrong_tries_end_it_at_once_or_one_by_one(site, shop):
@@ -100,8 +105,17 @@ async def test_what_is_no_check_is_told_so(shop, body):
 
 @pytest.mark.parametrize("code", ["١٢٣٤٥٦", "' OR 1=1", "💩", "\u202e123456", "000000\n"])
 async def test_an_odd_code_is_a_wrong_one(site, shop, code):
-    await mailed(site, shop)
+    made = await mailed(site, shop)
     assert await check(shop, recipient="ada", code=code) == "wrong"
+    assert await check(shop, recipient="ada", code=made["code"]) == "verified"
+
+
+@pytest.mark.parametrize(
+    "recipient", ["@", "a@b@c", "Ada <ada@a.example>", "tel:", "+", "\u202e", "ada@" + "a" * 400]
+)
+async def test_an_odd_recipient_is_an_unknown_one(site, shop, recipient):
+    made = await mailed(site, shop)
+    assert await check(shop, recipient=recipient, code=made["code"]) == "unknown"
 
 
 async def test_it_is_for_keys_that_may_send(site):
