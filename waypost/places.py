@@ -25,8 +25,8 @@ def known_locale(value: str) -> str:
 
 @cache
 def _timezones() -> frozenset[str]:
-    """IANA's zones. The files of this machine have others too: `localtime` is wherever it stands. Nobody lives
-    in `Factory`, which stands for a zone that was never set."""
+    """IANA's zones. This machine has files of others too: `localtime` is wherever it stands. Nobody lives in
+    `Factory`, which stands for a zone that was never set."""
     return frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split()) - {"Factory"}
 
 

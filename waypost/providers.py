@@ -9,8 +9,9 @@ from pydantic import SecretStr
 
 from waypost.channels import Channel
 from waypost.channels.smtp import SmtpChannel
-from waypost.channels.smtp_url import parse
+from waypost.channels.smtp_url import is_loopback, parse
 from waypost.mail.build import Sender
+from waypost.mail.example_domains import is_example
 from waypost.provider import Provider
 from waypost.settings import Settings
 
@@ -69,6 +70,11 @@ def made(name: str, provider: Provider, settings: Settings) -> Channel:
 def _smtp(name: str, provider: Provider, url: str, settings: Settings) -> Channel:
     _serves(provider, "email")
     server, sender = parse(url), Sender.parse(settings.sender).address
+    if is_example(sender.rpartition("@")[2]) and not is_loopback(server.host):
+        raise ValueError(
+            f"mail from {sender} does not arrive: its domain is for examples; set WAYPOST_SENDER to an"
+            " address at a domain of yours"
+        )
     if provider.connections:
         server = replace(server, connections=provider.connections)
     try:

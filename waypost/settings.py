@@ -57,7 +57,10 @@ class Settings(BaseSettings):
         description="More providers, by name, as JSON, after those above: "
         '{"ses": {"url": "smtps://...", "rate": 14}}; docs/providers.md has their terms.',
     )
-    sender: str = Field(default="Waypost <no-reply@waypost.example>", description="From of every mail.")
+    sender: str = Field(
+        default="Waypost <no-reply@waypost.example>",
+        description="From of every mail. The default goes to servers of this machine alone.",
+    )
     signature: str = Field(default="", description="Lines at the foot of every mail.")
     submission_senders: str = Field(
         default="",

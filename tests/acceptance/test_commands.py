@@ -210,6 +210,17 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(up, setting, value, said)
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize("command", ["up", "worker", "dispatch", "doctor"])
+def test_mail_from_an_examples_domain_to_a_server_elsewhere_ends_a_command_with_a_sentence(tmp_path, command):
+    elsewhere = {"WAYPOST_SMTP_URL": "smtps://u:hunter2@192.0.2.1"}
+    done = waypost(tmp_path / "home", command, PREFECT_API_URL="http://127.0.0.1:9/api", **elsewhere)
+    told = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "its domain is for examples; set WAYPOST_SENDER" in " ".join(told.split())
+    assert "hunter2" not in told
+    assert "Traceback" not in told
+
+
 @pytest.mark.parametrize("command", ["worker", "dispatch", "list"])
 def test_a_database_that_takes_no_connection_ends_a_command_with_a_sentence(tmp_path, command):
     nowhere = {"WAYPOST_DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:9/mails"}

@@ -58,7 +58,7 @@ class Blocks:
 
 @pytest.fixture
 def settings(server, empty_ledger, tmp_path):
-    made = Settings(home=tmp_path / "home", templates="tests/templates")
+    made = Settings(home=tmp_path / "home", templates="tests/templates", sender="s@shop.de")
     made.home.mkdir(parents=True, exist_ok=True)
     shutil.copy(empty_ledger, made.home / "ledger.db")
     return made
