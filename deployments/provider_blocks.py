@@ -24,13 +24,15 @@ class ProviderBlocks:
         self._said: set[str] = set()
 
     async def look(self, client: PrefectClient) -> None:
-        """Take them up as they are now. Raises the client's errors when Prefect does not answer."""
+        """Take them up as they are now, and close what nobody needs any more. Raises the client's errors when
+        Prefect does not answer."""
         try:
             faults = self._runtime.offer(await read(client))
         except Unreadable as error:
             self._say({str(error)})
         else:
             self._say({told(name, fault) for name, fault in faults.items()})
+        await self._runtime.let_go()
 
     def _say(self, faults: set[str]) -> None:
         for fault in sorted(faults - self._said):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,7 +27,8 @@ class One(NamedTuple):
 class Beside:
     """Whatever a worker was told of besides its settings, in the order in which it was told of.
 
-    left: the channels of what has changed or gone since, in which messages may still be under way.
+    left: the channels of what has changed or gone since, in which messages may still be under way. Whoever
+    closes them takes them by `let_go`.
     """
 
     def __init__(self, settings: Settings, taken: Collection[str]) -> None:
@@ -57,6 +58,12 @@ class Beside:
         for name in self._ones.keys() - named.keys():
             self._leave(name)
         return faults
+
+    def let_go(self, unused: Callable[[Channel], bool]) -> list[Channel]:
+        """Those of `left` that send nothing and that `unused` says no run needs: the caller closes them."""
+        gone = [channel for channel in self.left if channel.places.idle and unused(channel)]
+        self.left = [channel for channel in self.left if channel not in gone]
+        return gone
 
     def _take(self, name: str, given: Mapping[str, Any]) -> None:
         if name in self._taken:

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary, WeakSet
 
 from waypost.beside import Beside
 from waypost.channels import Channel
@@ -23,6 +23,9 @@ from waypost.settings import Settings
 from waypost.signing import dkim_signers
 from waypost.standing import Standing
 from waypost.templating import Templates
+
+if TYPE_CHECKING:
+    from waypost.way import Way
 
 
 class Runtime:
@@ -53,6 +56,7 @@ class Runtime:
         self._of_settings = channels
         self._beside = Beside(settings, {channel.name for channel in channels})
         self._standings: dict[str, Standing] = {}
+        self.ways: WeakSet[Way] = WeakSet()  # of the runs that are under way
         self.templates = templates or Templates(settings.templates, settings.default_locale)
         self.sender = Sender.parse(settings.sender)
         self.signers = dkim_signers(settings)
@@ -103,6 +107,13 @@ class Runtime:
         for name in [name for name in self._standings if terms.get(name) != before.get(name)]:
             del self._standings[name]
         return faults
+
+    async def let_go(self) -> None:
+        """Close the channels of providers that were changed or deleted, once no run goes over them. Never
+        raises."""
+        ways = list(self.ways)
+        unused = self._beside.let_go(lambda channel: not any(way.goes_over(channel) for way in ways))
+        await asyncio.gather(*(channel.close() for channel in unused))
 
     def standing(self, provider: str) -> Standing:
         """How that provider stands with this process."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from waypost.channels import Channel
 from waypost.notification import Delivery, Rendered
 from waypost.notification_type import NotificationType
 from waypost.priority import Priority
@@ -13,7 +14,7 @@ from waypost.runtime import Runtime
 from waypost.standing import Standing
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Way:
     """The steps there are for notifications of one type and priority, by their number."""
 
@@ -32,6 +33,11 @@ class Way:
         ]
         self._route = steps(self.type.route, allowed)
         self._weights = {name: one.weight for name, one in terms.items() if one.weight}
+        self.runtime.ways.add(self)
+
+    def goes_over(self, channel: Channel) -> bool:
+        """Whether a message of this run may still be offered to `channel`."""
+        return any(one is channel for _, one in self._route)
 
     def of(self, rendered: Rendered) -> Sequence[Step]:
         """The route as this notification takes it."""
