@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ledgers import NOTE
 
@@ -14,11 +16,13 @@ from tasks.runs import without_prefect
 from waypost import Batch
 from waypost.channels import Channel
 from waypost.ledger import Ledger, claims
-from waypost.notification import Delivery
+from waypost.notification import Delivery, Notification
 from waypost.priority import Priority
 from waypost.provider import Provider
 from waypost.runtime import Runtime
 from waypost.settings import Settings
+
+T = TypeVar("T")
 
 SETTINGS = Settings(templates=Path(__file__).parent / "templates", sender="s@a.example")
 
@@ -33,7 +37,20 @@ async def run(runtime: Runtime, lane: Priority = Priority.NORMAL) -> Sequence[De
     claim = await claims.reserve(runtime.ledger, NOTE.name, lane)
     assert claim is not None
     taken = await claims.take(runtime.ledger, NOTE.name, claim.id)
-    runtime.adopt()
+    return await within(runtime, _send(Batch(NOTE, claim.id, taken.notifications)))
+
+
+async def _send(notifications: Batch[Notification]) -> Sequence[Delivery]:
     with without_prefect():
-        rendered = await render(Batch(NOTE, claim.id, taken.notifications))
-        return list(await fallback(await deliver(rendered)))
+        return list(await fallback(await deliver(await render(notifications))))
+
+
+async def within(runtime: Runtime, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns, done in a task that has this runtime. The test itself must not adopt it: its
+    context is the context of the tests after it."""
+
+    async def adopting() -> T:
+        runtime.adopt()
+        return await work
+
+    return await asyncio.create_task(adopting())

@@ -131,7 +131,8 @@ class Runtime:
         return not all(one.places.idle for one in (*self.channels, *self._beside.left))
 
     def adopt(self) -> None:
-        """Be the runtime of the present context, and of the tasks it starts."""
+        """Be the runtime of the present task until its end, and of the tasks it starts. A task that adopts a
+        runtime must be the runtime's own: a caller that goes on would keep it."""
         self._own.set(self)
 
     async def close(self) -> None:

@@ -65,6 +65,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(server: Server, empty_ledger: Path) -> AsyncIterator[Bench]:
+    assert Runtime._own.get() is None, "a test before this one adopted a runtime in every test's context"
     settings = Settings(templates=Path(__file__).parents[2] / "templates")
     settings.home.mkdir(parents=True, exist_ok=True)
     shutil.copy(empty_ledger, settings.home / "ledger.db")
