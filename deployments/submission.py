@@ -161,6 +161,8 @@ def _count(sent: Submission, numbers: list[int], receipts: list[Receipt | ItemFa
                 sent.grouped += 1
             case Answer.CONFLICT:
                 sent.rejections.append(Rejection(number, f"idempotency_key: {receipt.reason}"))
+            case Answer.REFUSED:
+                sent.rejections.append(Rejection(number, receipt.reason))
             case Answer.ACCEPTED:
                 sent.accepted += 1
                 sent.states[receipt.state or State.ACCEPTED] += 1

@@ -14,6 +14,10 @@ from waypost.outcome import Outcome
 from waypost.priority import Priority
 from waypost.states import State
 
+# What a kind of channel reaches a recipient by. The others need only a name: chat, push and webhooks have
+# their target in the provider's URL.
+ADDRESSED_BY = {"email": "email", "sms": "phone"}
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -28,13 +32,7 @@ class Person:
 
     def address(self, channel: str) -> str | None:
         """Where `channel` reaches them: mail wants an address, SMS a phone, the rest only a name."""
-        match channel:
-            case "email":
-                return self.email
-            case "sms":
-                return self.phone
-            case _:
-                return self.key  # chat, push and webhooks name their target in the provider's URL
+        return getattr(self, ADDRESSED_BY.get(channel, "key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +119,7 @@ class Answer(StrEnum):
     REPEATED = "repeated"  # the same idempotency key and body as before
     GROUPED = "grouped"  # counted in an open notification
     CONFLICT = "conflict"  # the same idempotency key with another body: refused
+    REFUSED = "refused"  # no channel reaches its recipient: the reason begins with the field that is missing
 
 
 @dataclass(frozen=True, slots=True)

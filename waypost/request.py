@@ -52,11 +52,14 @@ def _fit_for_a_header(value: str) -> str:
     return checked("name", value)
 
 
+FIELDS = ("email", "phone", "name", "locale", "timezone")  # what there is to know of a recipient
+
+
 class Recipient(BaseModel):
     """Who receives it: an id known to the ledger, or an address, or both.
 
-    What is given is remembered under the id (or else the address), so that a later request may
-    name the id alone.
+    The notification goes to the address given here. What was not known under the id (or else the address) is
+    remembered, so that a later request may name the id alone.
     """
 
     model_config = ConfigDict(
@@ -85,6 +88,12 @@ class Recipient(BaseModel):
         The two never meet: no id may look like such a URL, or one request could lead another's mail
         elsewhere."""
         return self.id or url_of(self.email or self.phone or "")
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What it says beside the id."""
+        given = self.__dict__
+        return {field: given[field] for field in FIELDS if given[field] is not None}
 
 
 class Request(BaseModel, Generic[F]):

@@ -20,6 +20,7 @@ from waypost.cli import (
     hold,
     intervene,
     keys,
+    recipients,
     send,
     simulate,
     up,
@@ -55,6 +56,7 @@ app.command()(verify.verify)
 app.command()(doctor.doctor)
 app.command()(simulate.simulate)
 app.add_typer(keys.app, name="keys")
+app.add_typer(recipients.app, name="recipients")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(db.app, name="db")
 

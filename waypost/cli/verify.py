@@ -26,6 +26,9 @@ _SAID = {
 def verify(
     recipient: Annotated[str, typer.Argument(help="The recipient's id or address.")],
     code: Annotated[str, typer.Argument(help="The six digits.")],
+    client: Annotated[
+        str | None, typer.Option(help="The application that had it sent; unset, whichever did.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a verification code. Exit status 0 only when it is right."""
@@ -35,7 +38,7 @@ def verify(
 
     async def run() -> Checked:
         async with checked(settings) as ledger:
-            return await verification.verify(ledger, secret_key(settings), recipient, code)
+            return await verification.verify(ledger, secret_key(settings), recipient, code, client)
 
     found = asyncio.run(run())
     if as_json:

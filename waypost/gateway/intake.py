@@ -85,14 +85,15 @@ class Intake:
         return Candidate(type, request, caller.client, key)
 
     async def accept(self, candidate: Candidate) -> Receipt:
-        """Its receipt, once it is durable. Raises Problem for a conflict, or a ledger that takes nothing."""
+        """Its receipt, once it is durable. Raises Problem for a conflict, a recipient whom nothing reaches,
+        or a ledger that takes nothing."""
         self._have_room()
         try:
             receipt = await self._commits.add(candidate)
         except Exception as error:
             raise _told(error) from None
-        if receipt.outcome is Answer.CONFLICT:
-            raise Problem("idempotency-conflict", receipt.reason)
+        if problem := _problem(receipt):
+            raise problem
         return receipt
 
     async def accept_together(self, candidates: Sequence[Candidate]) -> list[Receipt]:
@@ -105,8 +106,8 @@ class Intake:
             counting.taken(candidates, receipts)
         except Exception as error:
             raise _told(error) from None
-        if conflict := next((one for one in receipts if one.outcome is Answer.CONFLICT), None):
-            raise Problem("idempotency-conflict", conflict.reason)
+        if problem := next(filter(None, map(_problem, receipts)), None):
+            raise problem
         return receipts
 
     async def accept_many(self, caller: Caller, text: bytes) -> list[Receipt | Problem]:
@@ -191,14 +192,24 @@ def _named(name: str, one: Declared) -> type[BaseModel]:
 
 def _result(answer: Receipt | BaseException) -> Receipt | Problem:
     match answer:
-        case Receipt(outcome=Answer.CONFLICT, reason=reason):
-            return Problem("idempotency-conflict", reason)
         case Receipt():
-            return answer
+            return _problem(answer) or answer
         case Exception() if isinstance(told := _told(answer), Problem):
             return told
         case _:
             raise answer
+
+
+def _problem(receipt: Receipt) -> Problem | None:
+    """What is wrong with a request that the ledger did not take."""
+    match receipt.outcome:
+        case Answer.CONFLICT:
+            return Problem("idempotency-conflict", receipt.reason)
+        case Answer.REFUSED:
+            field, _, reason = receipt.reason.partition(": ")
+            return Problem("invalid", receipt.reason, [Fault(field, reason)])
+        case _:
+            return None
 
 
 def _told(error: Exception) -> Exception:

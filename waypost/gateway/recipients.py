@@ -1,4 +1,4 @@
-"""Recipients: who an id is, kept for every client alike."""
+"""Recipients: who an id is, each client's own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from waypost.gateway import answers, body, openapi, problems
 from waypost.gateway.problems import Fault, Problem
 from waypost.gateway.recipient_schema import PATH_ID
 from waypost.ledger import people
+from waypost.mail.address import key_of_url
 from waypost.request import Recipient
 
 if TYPE_CHECKING:
@@ -33,24 +34,26 @@ def router(door: Door) -> APIRouter:
         caller = await door.caller(request)
         caller.must("manage")
         async with door.body(request, caller) as sent:
-            new = await people.put(door.ledger, _recipient(id, body.parsed(sent)))
-        return answers.json(await people.get(door.ledger, id), 201 if new else 200)
+            new = await people.put(door.ledger, _recipient(id, body.parsed(sent)), caller.client)
+        return answers.json(await people.get(door.ledger, id, caller.client), 201 if new else 200)
 
     @routes.get(_PATH, **openapi.GET_RECIPIENT)
     async def _get(request: Request, id: _Id) -> Response:
         """What is known of a recipient, addresses in full: it is told to keys that may manage them alone."""
-        (await door.caller(request)).must("manage")
-        found = await people.get(door.ledger, _id(id))
+        caller = await door.caller(request)
+        caller.must("manage")
+        found = await people.get(door.ledger, _key(id), caller.client)
         if found is None:
-            raise Problem("not-found", "nothing is known of a recipient of that id")
+            raise _unknown()
         return answers.json(found)
 
     @routes.delete(_PATH, status_code=204, **openapi.DELETE_RECIPIENT)
     async def _delete(request: Request, id: _Id) -> Response:
         """Forget all that is known of a recipient. Their notifications stay, without an address."""
-        (await door.caller(request)).must("manage")
-        if not await people.forget(door.ledger, _id(id)):
-            raise Problem("not-found", "nothing is known of a recipient of that id")
+        caller = await door.caller(request)
+        caller.must("manage")
+        if not await people.forget(door.ledger, _key(id), caller.client):
+            raise _unknown()
         return Response(status_code=204)
 
     return routes
@@ -66,6 +69,19 @@ def _recipient(id: str, sent: object) -> Recipient:
         return Recipient.model_validate({**fields, "id": _id(id)})
     except ValidationError as error:
         raise problems.unfit(error) from None
+
+
+def _unknown() -> Problem:
+    return Problem("not-found", "this client knows nothing of a recipient of that id")
+
+
+def _key(id: str) -> str:
+    """The key of a recipient that a path names by its id, or by the URL of its address where it has no id.
+    Raises Problem for a path that names no recipient."""
+    try:
+        return key_of_url(id) or _id(id)
+    except ValueError as error:
+        raise Problem("invalid", f"id: {error}", [Fault("id", str(error))]) from None
 
 
 def _id(id: str) -> str:

@@ -7,6 +7,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from waypost.ids import new_id
+from waypost.mail.address import url_of
 from waypost.notification import Receipt
 from waypost.notification_type import NOTHING_SAID, Condition, NotificationType
 from waypost.request import AnyRequest
@@ -18,9 +19,10 @@ class Candidate:
     """A request and its type, its own id, and what the ledger already knows of it.
 
     client: the application it comes from, empty where there is none. sent_key: an idempotency key that came
-    beside the request; unset, the request's own. group: the key of its group, if its type has groups, and
-    condition what it says there. extra: repeats counted in it on its way in. receipt: its answer, once it has
-    one. twin: the candidate of the same transaction and key before it, whose answer is its own.
+    beside the request; unset, the request's own. named: what it says of its recipient. group: the key of its
+    group, if its type has groups, and condition what it says there. extra: repeats counted in it on its way
+    in. receipt: its answer, once it has one. twin: the candidate of the same transaction and key before it,
+    whose answer is its own.
     """
 
     type: NotificationType
@@ -28,6 +30,7 @@ class Candidate:
     client: str = ""
     sent_key: str | None = None
     id: UUID = field(default_factory=new_id)
+    named: dict[str, str] = field(init=False)
     body_hash: bytes = b""
     group: bytes | None = None
     condition: Condition = NOTHING_SAID
@@ -36,6 +39,7 @@ class Candidate:
     extra: int = 0
 
     def __post_init__(self) -> None:
+        self.named = self.request.recipient.named
         if (grouping := self.type.grouping) is not None:
             self.group = self._group_key(grouping.key(self.request.data))
             self.condition = grouping.condition(self.request.data)
@@ -61,13 +65,22 @@ class Candidate:
         key = self.sent_key or self.request.idempotency_key
         return (self.client, key) if key else None
 
+    @property
+    def recipient(self) -> tuple[str, str]:
+        """Who it is for, as recipients are known: by their client and key."""
+        return self.client, self.request.recipient.key
+
     def _group_key(self, same: str) -> bytes:
-        """What it is a repeat by: of the same client alone, whose ids no other may see."""
+        """What it is a repeat by: of the same client alone, whose ids no other may see, and to the same
+        address, where it names one beside the recipient's key."""
+        key = self.request.recipient.key
+        addresses = [url_of(self.named[field]) for field in ("email", "phone") if field in self.named]
         named = (
             self.type.name,
-            self.request.recipient.key,
+            key,
             str(self.request.digested),
             same,
             *([self.client] if self.client else []),
+            *(f"to {address}" for address in addresses if address != key),
         )
         return sha256("\0".join(named).encode()).digest()

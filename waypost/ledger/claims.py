@@ -26,7 +26,16 @@ from waypost.ledger.holds import in_force, keep_out_holds, put_back
 from waypost.ledger.items import share_end
 from waypost.ledger.many import among
 from waypost.ledger.notices import announce_work
-from waypost.ledger.tables import IN_HAND, WAITING, batches, holds, notifications, recipients
+from waypost.ledger.people import FORGOTTEN
+from waypost.ledger.tables import (
+    IN_HAND,
+    ITS_RECIPIENT,
+    WAITING,
+    batches,
+    holds,
+    notifications,
+    recipients,
+)
 from waypost.notification import Notification, Person
 from waypost.notification_type import BATCH_SIZE
 from waypost.priority import Priority
@@ -220,16 +229,20 @@ async def take(
         _fill_up(connection, batch, limit, moment)
         rows, broken = _read(connection, batch)
         late: list[UUID] = []
+        forgotten: list[UUID] = []
         found: list[Notification] = []
         for row in rows:
             if row.expires_at <= moment:
                 late.append(row.id)
+            elif row.key is None or row.named == {}:
+                forgotten.append(row.id)
             elif (one := _notification(row, default_locale, default_timezone)) is None:
                 broken.append(row.id)
             else:
                 found.append(one)
         expire(connection, late, moment)
         damaged.fail(connection, broken)
+        damaged.fail(connection, forgotten, FORGOTTEN)
         return Taken(found, f"{len(broken)} rows could not be read, and failed" if broken else "")
 
     return await ledger.persist(work)
@@ -315,6 +328,7 @@ _OURS = (
         notifications.c.tries,
         notifications.c.in_doubt,
         notifications.c.channels,
+        notifications.c.named,
         recipients.c.key,
         recipients.c.email,
         recipients.c.phone,
@@ -322,7 +336,7 @@ _OURS = (
         recipients.c.locale,
         recipients.c.timezone,
     )
-    .join(recipients, recipients.c.key == notifications.c.recipient_key, isouter=True)
+    .join(recipients, ITS_RECIPIENT, isouter=True)
     .where(IN_HAND, notifications.c.state == State.CLAIMED)
 )
 
@@ -348,23 +362,22 @@ def _notification(row: Any, default_locale: str, default_timezone: str) -> Notif
     """None when the row holds what no notification can."""
     (
         id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,
-        channels, key, email, phone, name, locale, timezone,
+        channels, named, key, email, phone, name, locale, timezone,
     ) = row  # fmt: skip
-    if key is None or not damaged.sound(
-        data, priority, (count, step, tries, in_doubt), accepted_at, expires_at
-    ):
+    if not damaged.sound(data, priority, (count, step, tries, in_doubt), accepted_at, expires_at, named):
         return None
+    own = cast("dict[str, Any]", named or {}).get
     return Notification(
         id=id,
         type=type,
         priority=Priority(priority),
         recipient=Person(
             key=key,
-            email=email,
-            phone=phone,
-            name=name or "",
-            locale=locale or default_locale,
-            timezone=timezone or default_timezone,
+            email=own("email", email),
+            phone=own("phone", phone),
+            name=own("name", name) or "",
+            locale=own("locale", locale) or default_locale,
+            timezone=own("timezone", timezone) or default_timezone,
         ),
         data=data,
         count=count,

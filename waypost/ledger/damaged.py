@@ -63,11 +63,17 @@ def countable(number: Any) -> bool:
 
 
 def sound(
-    data: Any, priority: Any, counts: tuple[Any, ...], accepted_at: datetime, expires_at: datetime
+    data: Any,
+    priority: Any,
+    counts: tuple[Any, ...],
+    accepted_at: datetime,
+    expires_at: datetime,
+    named: Any = None,
 ) -> bool:
     """Whether a notification can hold these."""
     return (
         isinstance(data, dict)
+        and (named is None or isinstance(named, dict))
         and priority in _LANES
         and all(type(count) is int for count in counts)
         and max(counts) < MOST

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -20,7 +19,9 @@ from waypost.ledger.claims import CLAIM_LIMIT
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among, as_json
 from waypost.ledger.notices import announce_work
+from waypost.ledger.people import Who, rows_of
 from waypost.ledger.tables import FOR_DIGEST, batches, notifications
+from waypost.mail.address import folded
 from waypost.notification_type import Category, NotificationType
 from waypost.states import State
 
@@ -53,7 +54,8 @@ async def bundle(
     that batch has ended, because its run was taken for lost, goes to other runs too.
 
     The window ends when this is called: what is accepted later waits for the next digest, so each recipient
-    gets one. compose: makes the digest's facts (as JSON) from one recipient's items, oldest first.
+    gets one. The same id of two clients is two recipients, and items that name another address go there.
+    compose: makes the digest's facts (as JSON) from one recipient's items, oldest first.
     Window and notification are one transaction per 200 recipients: a crash leaves items either held
     or in a digest that is accepted, and two runs at once cannot both take an item. Raises ValueError for a
     type that is no digest: its items would not share its end.
@@ -109,8 +111,9 @@ def _bundle_some(
     recipients = list(connection.scalars(some.order_by(table.c.recipient_key).limit(RECIPIENTS_AT_ONCE)))
     if not recipients:
         return [], 0
-    items = _take_items(connection, *waiting, table.c.recipient_key.in_(recipients))
-    rows = _composed(connection, window, items, moment)
+    bundles = _take_items(connection, *waiting, table.c.recipient_key.in_(recipients))
+    made = _composed(connection, window, bundles, moment)
+    rows = [row for row, _ in made]
     for number, row in enumerate(rows):
         row.update(_claimed(number < room, batch))
     if rows:
@@ -121,9 +124,8 @@ def _bundle_some(
         )
         if claimed < len(rows):
             announce_work(connection)
-    for row in rows:
-        held = [item.id for item in items[row["recipient_key"]]]
-        connection.execute(sa.update(table).where(among(table.c.id, held)).values(digest_id=row["id"]))
+    for row, bundle in made:
+        connection.execute(sa.update(table).where(among(table.c.id, bundle.ids)).values(digest_id=row["id"]))
     return recipients, len(rows)
 
 
@@ -143,35 +145,69 @@ async def expire(ledger: Ledger) -> None:
 
 
 def _composed(
-    connection: sa.Connection, window: _Window, items: Mapping[str, list[HeldItem]], moment: datetime
-) -> list[dict[str, Any]]:
-    """A digest a recipient. Where composing one fails, its items fail, and no other recipient's."""
-    rows: list[dict[str, Any]] = []
-    for key, held in items.items():
+    connection: sa.Connection, window: _Window, bundles: Sequence[_Bundle], moment: datetime
+) -> list[tuple[dict[str, Any], _Bundle]]:
+    """A digest a bundle. Where composing one fails, its items fail, and no other recipient's."""
+    made: list[tuple[dict[str, Any], _Bundle]] = []
+    for bundle in bundles:
         try:
-            with isolated("composing a digest", item=held[0].id):
-                row = _digest_row(window, key, held, moment)
+            with isolated("composing a digest", item=bundle.ids[0]):
+                row = _digest_row(window, bundle, moment)
                 as_json(row["data"])
-                rows.append(row)
+                made.append((row, bundle))
         except ItemFailed as failed:
             values = {"state": State.FAILED, "reason": str(failed), "finished_at": moment}
-            ids = [item.id for item in held]
-            connection.execute(sa.update(notifications).where(among(notifications.c.id, ids)).values(values))
-    return rows
+            mine = among(notifications.c.id, bundle.ids)
+            connection.execute(sa.update(notifications).where(mine).values(values))
+    return made
 
 
-def _take_items(connection: sa.Connection, *waiting: sa.ColumnElement[bool]) -> dict[str, list[HeldItem]]:
+@dataclass(slots=True)
+class _Bundle:
+    """What one digest is of: the items that go to the same recipient at the same addresses, the oldest first.
+    named: what their requests said of the recipient, the last word counts."""
+
+    who: Who
+    named: dict[str, str] | None = None
+    items: list[HeldItem] = field(default_factory=list[HeldItem])
+
+    @property
+    def ids(self) -> list[UUID]:
+        return [item.id for item in self.items]
+
+
+def _take_items(connection: sa.Connection, *waiting: sa.ColumnElement[bool]) -> list[_Bundle]:
     table = notifications
     taken = connection.execute(
         sa.update(table)
         .where(*waiting)
         .values(state=State.CLAIMED, reason="")
-        .returning(table.c.id, table.c.recipient_key, table.c.data, table.c.occurrences, table.c.accepted_at)
-    )
-    items: defaultdict[str, list[HeldItem]] = defaultdict(list)
-    for row in taken:
-        items[row.recipient_key].append(HeldItem(row.id, row.data, row.occurrences, row.accepted_at))
-    return items
+        .returning(
+            table.c.id, table.c.client, table.c.recipient_key, table.c.named,
+            table.c.data, table.c.occurrences, table.c.accepted_at,
+        )
+    ).all()  # fmt: skip
+    known = rows_of(connection, {_who(row) for row in taken})
+    bundles: dict[tuple[Any, ...], _Bundle] = {}
+    for row in sorted(taken, key=lambda row: row.accepted_at):
+        who = _who(row)
+        bundle = bundles.setdefault((who, *_addresses(row.named, known.get(who))), _Bundle(who))
+        if row.named is not None:
+            bundle.named = {**(bundle.named or {}), **row.named}
+        bundle.items.append(HeldItem(row.id, row.data, row.occurrences, row.accepted_at))
+    return list(bundles.values())
+
+
+def _who(row: Any) -> Who:
+    return row.client or "", row.recipient_key
+
+
+def _addresses(named: dict[str, str] | None, known: Any) -> tuple[str | None, ...]:
+    """Where an item goes, by which it is told from others; what was forgotten goes with nothing else."""
+    if named == {}:
+        return ()
+    found = ((named or {}).get(name) or getattr(known, name, None) for name in ("email", "phone"))
+    return tuple(address and folded(address) for address in found)
 
 
 def _claimed(mine: bool, batch: UUID) -> dict[str, Any]:
@@ -180,14 +216,15 @@ def _claimed(mine: bool, batch: UUID) -> dict[str, Any]:
     )
 
 
-def _digest_row(window: _Window, key: str, held: list[HeldItem], moment: datetime) -> dict[str, Any]:
-    held.sort(key=lambda item: item.accepted_at)
-    digest = window.digest
+def _digest_row(window: _Window, bundle: _Bundle, moment: datetime) -> dict[str, Any]:
+    digest, held, (client, key) = window.digest, bundle.items, bundle.who
     return {
         "id": new_id(),
         "type": digest.name,
         "priority": digest.lane,
         "recipient_key": key,
+        "client": client or None,
+        "named": bundle.named,
         "data": window.compose(held, window.until),
         "occurrences": len(held),
         "accepted_at": moment,

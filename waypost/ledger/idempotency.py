@@ -61,7 +61,8 @@ def answer_twins(candidates: Sequence[Candidate]) -> None:
     """Give those that have a twin its answer."""
     for candidate in candidates:
         if candidate.twin is not None and (answer := candidate.twin.receipt) is not None:
-            candidate.receipt = replace(answer, outcome=Answer.REPEATED, reason="")
+            refused = answer.outcome is Answer.REFUSED
+            candidate.receipt = answer if refused else replace(answer, outcome=Answer.REPEATED, reason="")
 
 
 def _conflict(id: UUID) -> Receipt:
@@ -117,6 +118,12 @@ def _forget(connection: sa.Connection, keys: list[Key], moment: datetime) -> Non
         owner = sa.exists().where(notifications.c.id == table.c.notification_id)
         old = sa.and_(table.c.client != "", table.c.created_at <= moment - KEPT)
         connection.execute(sa.delete(table).where(mine, sa.or_(~owner, old)))
+
+
+def free(connection: sa.Connection, keys: list[Key]) -> None:
+    """Let `keys`, just taken for requests that are refused, be used again."""
+    for mine in _by_client(keys):
+        connection.execute(sa.delete(idempotency_keys).where(mine))
 
 
 def _known(connection: sa.Connection, keys: list[Key], moment: datetime) -> dict[Key, Known]:

@@ -21,10 +21,12 @@ from waypost.ledger.idempotency import answer_repeats, answer_twins
 from waypost.ledger.lost_commits import accepted_for_sure, repeatable
 from waypost.ledger.many import insert_many
 from waypost.ledger.notices import announce_work
+from waypost.ledger.people import Who
+from waypost.ledger.reachable import refuse_unreachable
 from waypost.ledger.tables import batches, notifications, recipients, tags
 from waypost.notification import Answer, Receipt
 from waypost.notification_type import NotificationType
-from waypost.request import AnyRequest
+from waypost.request import FIELDS, AnyRequest
 from waypost.states import State
 
 T = TypeVar("T")
@@ -68,12 +70,12 @@ async def accept_all(
 
 
 async def accept_whole(ledger: Ledger, candidates: Sequence[Candidate]) -> list[Receipt]:
-    """The same, but where one conflicts with what was sent under its key before, none is accepted: the
-    receipts then only tell which it is."""
+    """The same, but where one is refused, or conflicts with what was sent under its key before, none is
+    accepted: the receipts then only tell which it is."""
 
     def work(connection: sa.Connection) -> list[Receipt]:
         receipts = _accept(ledger, connection, candidates, None)
-        if any(receipt.outcome is Answer.CONFLICT for receipt in receipts):
+        if any(receipt.outcome in (Answer.CONFLICT, Answer.REFUSED) for receipt in receipts):
             raise _Undone(receipts)
         return receipts
 
@@ -184,6 +186,8 @@ def _accept(
     for candidate in candidates:  # an earlier go may have been undone after it had answered them
         candidate.receipt, candidate.twin, candidate.extra = None, None, 0
     answer_repeats(connection, candidates, moment)
+    if claim is None:  # what a run brought along is told what it lacks in the ledger
+        refuse_unreachable(connection, candidates)
     for type in {one.type.name: one.type for one in candidates}.values():
         count_repeats(ledger, connection, type, [one for one in candidates if one.type is type], moment)
     fresh = [candidate for candidate in candidates if candidate.open]
@@ -213,29 +217,38 @@ def _tags(candidate: Candidate) -> list[dict[str, Any]]:
 
 
 def _remember_recipients(connection: sa.Connection, fresh: list[Candidate], moment: datetime) -> None:
-    """Keep what the requests say of their recipients; what they leave out stays as it was."""
-    known: dict[str, dict[str, Any]] = {}
+    """Keep what the requests say of their recipients. Of a client's it only fills in what was unknown: the
+    recipient's own route, which is for keys that manage, changes what is known. What comes without a client
+    has no such route: what it says last counts."""
+    known: dict[Who, dict[str, Any]] = {}
     for candidate in fresh:
-        recipient = candidate.request.recipient
-        key, told = recipient.key, {field: getattr(recipient, field) for field in _TOLD}
-        if key in known:
-            known[key].update({field: value for field, value in told.items() if value is not None})
+        who = client, key = candidate.recipient
+        row = known.get(who)
+        if row is None:
+            known[who] = {"client": client, "key": key, "updated_at": moment, **_NOTHING, **candidate.named}
+        elif client:
+            row.update({field: value for field, value in candidate.named.items() if row[field] is None})
         else:
-            known[key] = {"key": key, "updated_at": moment, **told}
+            row.update(candidate.named)
     rows = [row for _, row in sorted(known.items())]
-    insert_many(connection, recipients, rows, on_conflict=_keep_what_is_left_out)
+    insert_many(connection, recipients, rows, on_conflict=_fill_in)
 
 
-_TOLD = ("email", "phone", "name", "locale", "timezone")
+_NOTHING = dict.fromkeys(FIELDS)
 
 
-def _keep_what_is_left_out(insert: Any) -> Any:
+def _fill_in(insert: Any) -> Any:
+    """updated_at is written each time: retention goes by it, and must not take who was just named."""
+    new, old = insert.excluded, recipients.c
+    filled = {
+        field: sa.case(
+            (old.client == sa.literal_column("''"), sa.func.coalesce(new[field], old[field])),
+            else_=sa.func.coalesce(old[field], new[field]),
+        )
+        for field in FIELDS
+    }
     return insert.on_conflict_do_update(
-        index_elements=[recipients.c.key],
-        set_={
-            "updated_at": insert.excluded.updated_at,
-            **{field: sa.func.coalesce(insert.excluded[field], recipients.c[field]) for field in _TOLD},
-        },
+        index_elements=[old.client, old.key], set_={"updated_at": new.updated_at, **filled}
     )
 
 
@@ -260,4 +273,5 @@ def _row(candidate: Candidate, intake: UUID | None, moment: datetime) -> dict[st
         "expires_at": min(deadline, request.expires_at or deadline),
         "client": candidate.client or None,
         "channels": request.channels,
+        "named": candidate.named or None,
     }

@@ -243,7 +243,10 @@ def as_json(value: Any) -> str:
 
 def _array(column: sa.Column[Any], rows: Sequence[Mapping[str, Any]]) -> list[Any]:
     values = [row[column.name] for row in rows]
-    return [as_json(value) for value in values] if isinstance(column.type, sa.JSON) else values
+    if not isinstance(column.type, sa.JSON):
+        return values
+    null = None if column.type.none_as_null else "null"
+    return [null if value is None else as_json(value) for value in values]
 
 
 def _element(column: sa.Column[Any]) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
+import orjson
 import sqlalchemy as sa
 
 # A moment or id where it can be read as one, else the text that stands in its place.
@@ -64,3 +65,12 @@ def identity(value: Any) -> Identity | None:
         return UUID(text(value))
     except ValueError:
         return text(value)
+
+
+def object(value: Any) -> dict[str, Any]:
+    """`value` as the JSON object that it is, or its text; empty where it is none."""
+    try:
+        found = orjson.loads(value) if isinstance(value, str | bytes) else value
+    except orjson.JSONDecodeError:
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}

@@ -11,6 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from waypost.clock import now
+from waypost.ledger import readable
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
 from waypost.ledger.tables import attempts, batches, notifications
@@ -27,6 +28,14 @@ def shown(key: str, email: str | None, phone: str | None) -> str:
     known = "" if reaches_somebody(key) else key
     bare = key.removeprefix("mailto:").removeprefix("tel:")
     return " ".join(part for part in (known, address) if part) or mask(bare)
+
+
+def shown_of(row: Any) -> str:
+    """The recipient of a notification as people may see them, at the address that it goes to. row: has the
+    raw columns recipient_key and named, and the recipient's email and phone."""
+    named = readable.object(row.named)
+    email, phone = (readable.text(named.get(field) or getattr(row, field)) for field in ("email", "phone"))
+    return shown(readable.text(row.recipient_key), email, phone)
 
 
 async def states(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, State]:

@@ -14,8 +14,16 @@ from waypost.ledger import readable
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
 from waypost.ledger.readable import Identity, Moment
-from waypost.ledger.reading import shown
-from waypost.ledger.tables import IN_HAND, TROUBLE, attempts, notifications, recipients, tags
+from waypost.ledger.reading import shown_of
+from waypost.ledger.tables import (
+    IN_HAND,
+    ITS_RECIPIENT,
+    TROUBLE,
+    attempts,
+    notifications,
+    recipients,
+    tags,
+)
 from waypost.mail.address import mask_in
 from waypost.states import State
 
@@ -176,14 +184,14 @@ def _entries(page: sa.Subquery) -> sa.Select[Any]:
     )
     columns = (
         table.c.id, table.c.type, table.c.state, table.c.recipient_key, table.c.tries, table.c.accepted_at,
-        table.c.due_at, table.c.finished_at, table.c.reason, table.c.in_doubt, recipients.c.email,
-        recipients.c.phone, last_provider,
+        table.c.due_at, table.c.finished_at, table.c.reason, table.c.in_doubt, table.c.named,
+        recipients.c.email, recipients.c.phone, last_provider,
     )  # fmt: skip
     return (
         sa.select(*readable.raw(*columns))
         .select_from(page)
         .join(table, table.c.id == page.c.id)
-        .join(recipients, recipients.c.key == table.c.recipient_key, isouter=True)
+        .join(recipients, ITS_RECIPIENT, isouter=True)
         .order_by(table.c.id.desc())
     )
 
@@ -193,7 +201,7 @@ def _entry(row: Any) -> Entry:
         id=readable.identity(row.id),
         type=readable.text(row.type),
         state=readable.text(row.state),
-        recipient=shown(*map(readable.text, (row.recipient_key, row.email, row.phone))),
+        recipient=shown_of(row),
         attempts=row.tries if isinstance(row.tries, int) else readable.text(row.tries),
         provider=readable.text(row.provider),
         accepted_at=readable.moment(row.accepted_at),

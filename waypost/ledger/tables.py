@@ -27,6 +27,7 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 Id: sa.types.TypeEngine[UUID] = sa.Uuid()
 # JSON and not JSONB: it is only ever read whole, and JSONB is taken apart and put together again for that.
 Json = sa.JSON()
+JsonOrNull = sa.JSON(none_as_null=True)
 
 # Counted by the database itself, which on SQLite only an INTEGER is.
 Count: sa.types.TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -45,6 +46,8 @@ metadata = sa.MetaData(
 recipients = sa.Table(
     "recipients",
     metadata,
+    # The application that knows them; empty for what comes without one.
+    sa.Column("client", sa.Text, primary_key=True, server_default=""),
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("email", sa.Text),
     sa.Column("phone", sa.Text),
@@ -80,7 +83,8 @@ notifications = sa.Table(
     sa.Column("id", Id, primary_key=True),
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("priority", sa.Text, nullable=False, server_default="normal"),
-    sa.Column("recipient_key", sa.Text, sa.ForeignKey("recipients.key"), nullable=False),
+    # With its client, the recipient's. No foreign key: who is forgotten has no row any more.
+    sa.Column("recipient_key", sa.Text, nullable=False),
     sa.Column("data", Json, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
@@ -106,6 +110,9 @@ notifications = sa.Table(
     sa.Column("client", sa.Text),
     # The kinds of its type's route that it may take, where its request chose some.
     sa.Column("channels", Json),
+    # What its request itself said of the recipient: it goes there, whatever is known of the recipient then.
+    # Unset where the request named an id alone; empty once the recipient was forgotten.
+    sa.Column("named", JsonOrNull),
     _partial("ix_notifications_intake_id", "intake_id", where=sa.text("intake_id IS NOT NULL")),
     _partial(
         "ix_notifications_waiting",
@@ -121,14 +128,14 @@ notifications = sa.Table(
     _partial("ix_notifications_suspected", "suspicion", where=_SUSPECTED_SQL),
     _partial("ix_notifications_digest_id", "digest_id", where=sa.text("digest_id IS NOT NULL")),
     _partial("ix_notifications_client", "client", "id", where=sa.text("client IS NOT NULL")),
-    _partial(
-        "ix_notifications_client_recipient",
-        "client",
-        "recipient_key",
-        "id",
-        where=sa.text("client IS NOT NULL"),
-    ),
+    sa.Index("ix_notifications_client_recipient", "client", "recipient_key", "id"),
     _partial("ix_notifications_ended", "finished_at", where=_ENDED_SQL),
+)
+
+# The recipient of a notification.
+ITS_RECIPIENT: sa.ColumnElement[bool] = sa.and_(
+    recipients.c.client == sa.func.coalesce(notifications.c.client, ""),
+    recipients.c.key == notifications.c.recipient_key,
 )
 
 tags = sa.Table(
@@ -262,7 +269,7 @@ verifications = sa.Table(
     "verifications",
     metadata,
     sa.Column("notification_id", Id, sa.ForeignKey("notifications.id"), primary_key=True),
-    sa.Column("recipient_key", sa.Text, sa.ForeignKey("recipients.key"), nullable=False, index=True),
+    sa.Column("recipient_key", sa.Text, nullable=False, index=True),
     # The kind of channel it goes over, and where it goes, folded: what it proves, whatever the recipient's
     # address is later.
     sa.Column("channel", sa.Text, primary_key=True),

@@ -17,8 +17,9 @@ from waypost.ledger.engine import Ledger
 from waypost.ledger.hands import Hands, hands
 from waypost.ledger.many import among
 from waypost.ledger.readable import Identity, Moment
-from waypost.ledger.reading import shown
+from waypost.ledger.reading import shown_of
 from waypost.ledger.tables import (
+    ITS_RECIPIENT,
     attempts,
     batches,
     events,
@@ -111,7 +112,8 @@ def _notification(id: UUID) -> sa.Select[Any]:
     columns = readable.raw(
         table.c.type, table.c.priority, table.c.state, table.c.reason, table.c.recipient_key,
         table.c.occurrences, table.c.accepted_at, table.c.due_at, table.c.expires_at, table.c.finished_at,
-        table.c.batch_id, table.c.digest_id, table.c.client, recipients.c.email, recipients.c.phone,
+        table.c.batch_id, table.c.digest_id, table.c.client, table.c.named, recipients.c.email,
+        recipients.c.phone,
     )  # fmt: skip
     return (
         sa.select(
@@ -125,7 +127,7 @@ def _notification(id: UUID) -> sa.Select[Any]:
             ),
         )
         .select_from(table)
-        .join(recipients, recipients.c.key == table.c.recipient_key, isouter=True)
+        .join(recipients, ITS_RECIPIENT, isouter=True)
         .join(holds, holds.c.type == table.c.type, isouter=True)
         .join(digest, digest.c.id == table.c.digest_id, isouter=True)
         .where(table.c.id == id)
@@ -158,7 +160,7 @@ def _head(id: UUID, row: Any) -> Explanation:
         id=id,
         type=readable.text(row.type),
         priority=readable.text(row.priority),
-        recipient=shown(*map(readable.text, (row.recipient_key, row.email, row.phone))),
+        recipient=shown_of(row),
         state=readable.text(row.state),
         reason=mask_in(readable.text(row.reason)),
         count=row.occurrences,

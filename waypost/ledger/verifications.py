@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from waypost.clock import now
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among, insert_many
-from waypost.ledger.tables import attempts, notifications, recipients, verifications
+from waypost.ledger.tables import ITS_RECIPIENT, attempts, notifications, recipients, verifications
 from waypost.mail.address import folded, named_address, phone_number
 from waypost.outcome import Verdict
 from waypost.states import TERMINAL, State
@@ -141,14 +141,21 @@ def _sent_to(connection: sa.Connection, recipient: str, client: str | None) -> S
     number."""
     if address := named_address(recipient):
         return _sent_to_address(connection, address, client)
-    if (phone := phone_number(recipient)) and not _has_codes(connection, recipient):
+    if (phone := phone_number(recipient)) and not _has_codes(connection, recipient, client):
         return _sent_to_address(connection, phone, client)
     return _sent_to_id(connection, recipient, client)
 
 
-def _has_codes(connection: sa.Connection, key: str) -> bool:
-    codes = sa.select(sa.literal(1)).where(verifications.c.recipient_key == key).limit(1)
-    return connection.scalar(codes) is not None
+def _has_codes(connection: sa.Connection, key: str, client: str | None) -> bool:
+    carried = notifications, notifications.c.id == verifications.c.notification_id
+    codes = sa.select(sa.literal(1)).select_from(verifications).join(*carried)
+    theirs = codes.where(verifications.c.recipient_key == key, *_own(client))
+    return connection.scalar(theirs.limit(1)) is not None
+
+
+def _own(client: str | None) -> list[sa.ColumnElement[bool]]:
+    """Whether the notification that carried it was this client's."""
+    return [] if client is None else [notifications.c.client == client]
 
 
 def _sent_to_address(connection: sa.Connection, address: str, client: str | None) -> Sequence[Any]:
@@ -188,8 +195,8 @@ def _newest(
             _MAY_HAVE_ARRIVED.label("may_have_arrived"),
         )
         .join(notifications, notifications.c.id == verifications.c.notification_id)
-        .join(recipients, recipients.c.key == verifications.c.recipient_key)
-        .where(*conditions, *([] if client is None else [notifications.c.client == client]))
+        .join(recipients, ITS_RECIPIENT)
+        .where(*conditions, *_own(client))
         .order_by(verifications.c.minted_at.desc(), *verifications.primary_key.columns)
         .limit(LOOKED_AT)
         .with_for_update(of=verifications)

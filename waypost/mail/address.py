@@ -131,6 +131,22 @@ def url_of(address: str) -> str:
     return f"{'mailto' if '@' in address else 'tel'}:{folded(address)}"
 
 
+def key_of_url(text: str) -> str | None:
+    """What somebody is known by whose address a `mailto:` or `tel:` URL names; None for what is no such URL.
+
+    Raises ValueError for one that names no address."""
+    scheme, _, rest = text.partition(":")
+    match scheme.lower():
+        case "mailto":
+            return url_of(one_address(rest))
+        case "tel":
+            if (number := phone_number(rest)) is None:
+                raise ValueError("not one phone number")
+            return url_of(number)
+        case _:
+            return None
+
+
 def keys_of(text: str) -> tuple[str, ...]:
     """The keys that the ledger may know a recipient by who is named by `text`: an id as it stands, an address
     or phone number as a URL. An id may look like either."""

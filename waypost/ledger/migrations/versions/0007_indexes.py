@@ -13,7 +13,7 @@ INDEXES = {
     "ix_notifications_client_recipient": (
         "notifications",
         ["client", "recipient_key", "id"],
-        "client IS NOT NULL",
+        None,
     ),
     "ix_notifications_ended": ("notifications", ["finished_at"], ENDED),
     "ix_batches_told": ("batches", ["ended_at"], "told_at IS NOT NULL"),

@@ -73,9 +73,6 @@ def _make(column: sa.Column[Any], key: list[str]) -> None:
         sa.ForeignKeyConstraint(
             ["notification_id"], ["notifications.id"], name=op.f("fk_verifications_notification_id")
         ),
-        sa.ForeignKeyConstraint(
-            ["recipient_key"], ["recipients.key"], name=op.f("fk_verifications_recipient_key")
-        ),
         sa.PrimaryKeyConstraint(*key, name=op.f("pk_verifications")),
     )
     op.create_index("ix_verifications_address", "verifications", ["address"])
