@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 import pytest
+from aiosmtpd.smtp import SMTP, Envelope
 from submitting import Post, posting
 
 from deployments.api import prefect_answers
@@ -119,3 +120,28 @@ async def post(ledger: Ledger) -> AsyncIterator[Post]:
 @pytest.fixture
 async def key(post: Post) -> str:
     return await post.key()
+
+
+class Inbox:
+    """A mail server's handler that keeps what it takes."""
+
+    port = 0
+
+    def __init__(self) -> None:
+        self.taken: list[Envelope] = []
+
+    async def handle_DATA(self, _server: object, _session: object, envelope: Envelope) -> str:  # noqa: N802 - the name is aiosmtpd's
+        self.taken.append(envelope)
+        return "250 kept"
+
+
+@pytest.fixture
+async def inbox() -> AsyncIterator[Inbox]:
+    """A mail server that keeps what it takes."""
+    handler = Inbox()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(handler, hostname="inbox.localhost"), "127.0.0.1", 0
+    )
+    handler.port = server.sockets[0].getsockname()[1]
+    yield handler
+    server.close()

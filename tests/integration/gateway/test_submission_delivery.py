@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import email
 from email import policy
 
 import pytest
-from aiosmtpd.smtp import SMTP
 from ledgers import rows
 from submitting import letter, posting
 
@@ -18,28 +16,6 @@ from waypost.runtime import Runtime
 from waypost.settings import Settings
 
 pytestmark = pytest.mark.anyio
-
-
-class Inbox:
-    """A mail server's handler that keeps what it takes."""
-
-    def __init__(self):
-        self.taken = []
-
-    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - the name is aiosmtpd's
-        self.taken.append(envelope)
-        return "250 kept"
-
-
-@pytest.fixture
-async def inbox():
-    handler = Inbox()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: SMTP(handler, hostname="inbox.localhost"), "127.0.0.1", 0
-    )
-    handler.port = server.sockets[0].getsockname()[1]
-    yield handler
-    server.close()
 
 
 def body_of(mail):
