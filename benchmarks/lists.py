@@ -19,7 +19,7 @@ from benchmarks.figures import Bar, Measured, NotMeasured
 from benchmarks.posting import CLIENTS, Door, gateway, load
 from benchmarks.progress import say
 from waypost.ledger import Ledger, open_ledger
-from waypost.ledger.tables import notifications
+from waypost.ledger.tables import notifications, recipients
 from waypost.settings import with_async_driver
 
 ROWS = 300_000
@@ -69,8 +69,9 @@ async def _fill(url: str) -> None:
 
 
 async def _give_to_the_client(ledger: Ledger) -> None:
-    owned = sa.update(notifications).values(client="bench")
-    await ledger.write(lambda connection: connection.execute(owned))
+    for table in (notifications, recipients):
+        owned = sa.update(table).values(client="bench")
+        await ledger.write(lambda connection, owned=owned: connection.execute(owned))
     await ledger.write(lambda connection: connection.execute(sa.text("ANALYZE")))
 
 

@@ -7,6 +7,7 @@ other writers get their turns, on SQLite too, which has one writer at a time.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,6 +19,7 @@ from waypost import clock
 from waypost.ledger import webhook_events
 from waypost.ledger.engine import Ledger
 from waypost.ledger.many import among
+from waypost.ledger.people import Who
 from waypost.ledger.tables import (
     ENDED,
     attempts,
@@ -26,6 +28,7 @@ from waypost.ledger.tables import (
     groups,
     idempotency_keys,
     notifications,
+    recipients,
     released_holds,
     tags,
     verifications,
@@ -43,10 +46,12 @@ class Delete(Protocol):
 
 async def prune(ledger: Ledger, days: float) -> int:
     """Delete the notifications that ended more than `days` ago, with all that belongs to them; answers how
-    many. What has not ended stays, however old."""
+    many. What has not ended stays, however old. Then the recipients that have no notification left and whom
+    nobody has named or changed for `days`."""
     before = clock.now() - timedelta(days=days)
     pruned = await _in_steps(ledger, partial(_old, before), partial(_delete, before))
     await _in_steps(ledger, partial(_told_batches, before), _delete_batches)
+    await _prune_recipients(ledger, before)
     over = sa.delete(released_holds).where(released_holds.c.released_at < before)
     await ledger.write(lambda connection: connection.execute(over))
     # Where no gateway runs, nothing else does this.
@@ -69,6 +74,48 @@ async def _in_steps(ledger: Ledger, find: Find, delete: Delete) -> int:
         rows = step(rows, took)
         await asyncio.sleep(took)
     return gone
+
+
+async def _prune_recipients(ledger: Ledger, before: datetime) -> None:
+    """Walk through the recipients by their key, so many at a time as are quickly deleted."""
+    rows, last = FIRST, ("", "")
+    while page := await ledger.read(partial(_recipients_after, last, before, rows)):
+        unused = [(row.client, row.key) for row in page if row.unused]
+        began = clock.steady()
+        if unused:
+            await ledger.write(partial(_delete_recipients, unused, before))
+        took = clock.steady() - began
+        last, rows = (page[-1].client, page[-1].key), step(rows, took)
+        await asyncio.sleep(took)
+
+
+def _recipients_after(
+    last: Who, before: datetime, rows: int, connection: sa.Connection
+) -> Sequence[sa.Row[Any]]:
+    table = recipients
+    after = sa.tuple_(table.c.client, table.c.key) > sa.tuple_(*map(sa.literal, last))
+    unused = sa.case((table.c.updated_at < before, _without_notification()), else_=sa.false())
+    wanted = sa.select(table.c.client, table.c.key, unused.label("unused")).where(after)
+    return connection.execute(wanted.order_by(table.c.client, table.c.key).limit(rows)).all()
+
+
+def _without_notification() -> sa.ColumnElement[bool]:
+    """In two looks at an index, which answers no question for a client or none."""
+    theirs, table = notifications.c.recipient_key == recipients.c.key, notifications.c
+    of_client = sa.exists().where(table.client == recipients.c.client, theirs)
+    of_none = sa.exists().where(table.client.is_(None), theirs)
+    return sa.and_(~of_client, sa.or_(recipients.c.client != "", ~of_none))
+
+
+def _delete_recipients(unused: Sequence[Who], before: datetime, connection: sa.Connection) -> None:
+    """Delete those of `unused` that still are: intake writes updated_at whenever it names one."""
+    still = recipients.c.updated_at < before, _without_notification()
+    keys: defaultdict[str, list[str]] = defaultdict(list)
+    for client, key in unused:
+        keys[client].append(key)
+    for client, mine in keys.items():
+        theirs = recipients.c.client == client, recipients.c.key.in_(mine)
+        connection.execute(sa.delete(recipients).where(*theirs, *still))
 
 
 def _scalars(wanted: sa.Select[Any], connection: sa.Connection) -> Sequence[Any]:

@@ -135,8 +135,19 @@ async def test_a_paused_pool_and_a_paused_queue_are_said(bench, client, pool):
 
 
 async def test_a_line_that_would_never_be_sent_is_named_and_the_others_go(bench):
-    asked = [{"expires_at": "2020-01-01T00:00:00Z"}, {}, {"channels": ["pigeon"]}]
+    asked = [
+        {"expires_at": "2020-01-01T00:00:00Z"}, {}, {"channels": ["pigeon"]},
+        {"recipient": {"id": "nobody"}}, {"channels": ["sms"]},
+    ]  # fmt: skip
     lines = [json.dumps({**order(f"A-{n}"), **more}).encode() for n, more in enumerate(asked)]
     made = await submit(bench.runtime.ledger, find("order-confirmation"), lines)
     refused = [(one.line, one.reason.partition(":")[0]) for one in made.rejections]
-    assert (refused, made.accepted) == ([(1, "expires_at"), (3, "channels.0")], 1)
+    assert (refused, made.accepted) == (
+        [
+            (1, "expires_at"),
+            (3, "channels.0"),
+            (4, "recipient"),
+            (5, "recipient.phone"),
+        ],
+        1,
+    )

@@ -21,7 +21,8 @@ def asking(id="A-1", **more):
 
 
 async def test_what_is_answered_is_a_row(site, shop):
-    answer = await shop.post("/v1/notifications", json=asking(tags=["spring"], channels=["sms"]))
+    body = asking(**order("A-1", phone="+15550100"), tags=["spring"], channels=["sms"])
+    answer = await shop.post("/v1/notifications", json=body)
     assert (answer.status_code, answer.json()["state"]) == (202, "accepted")
     [row] = await rows(site.ledger)
     assert (str(row.id), row.client, row.channels) == (answer.json()["id"], "shop", ["sms"])

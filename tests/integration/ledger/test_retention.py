@@ -9,16 +9,19 @@ from threading import Thread
 import pytest
 import sqlalchemy as sa
 import sqlalchemy.ext.asyncio
-from ledgers import NOTE, accepted, bundled, change, claimed, rows
+from ledgers import NOTE, accepted, ask, bundled, change, claimed, rows
 
+from waypost import Recipient
 from waypost.clock import now
-from waypost.ledger import open_ledger
+from waypost.ledger import open_ledger, people
 from waypost.ledger.batches import Ending, end, told
+from waypost.ledger.candidate import Candidate
+from waypost.ledger.intake import accept_all
 from waypost.ledger.interventions import retry
 from waypost.ledger.recorder import Finish, Recorder
-from waypost.ledger.retention import LEAST, MOST, TARGET_SECONDS, prune, step
+from waypost.ledger.retention import FIRST, LEAST, MOST, TARGET_SECONDS, prune, step
 from waypost.ledger.search import Filter
-from waypost.ledger.tables import attempts, batches, idempotency_keys, notifications
+from waypost.ledger.tables import attempts, batches, idempotency_keys, notifications, recipients
 from waypost.policy import Decision
 from waypost.settings import with_async_driver
 from waypost.states import State
@@ -72,6 +75,58 @@ async def test_a_digest_stays_while_an_item_of_it_does(ledger):
     await change(ledger, notifications, notifications.c.id == item, finished_at=now())
     assert await prune(ledger, 1) == 1
     assert {row.type for row in await rows(ledger)} == {"note", "digest"}
+
+
+async def pruned_recipients(ledger):
+    """Who is left, by client and key."""
+    await prune(ledger, 1)
+    return [(row.client, row.key) for row in await rows(ledger, recipients)]
+
+
+async def test_who_has_no_notification_left_goes_too(ledger):
+    await ended(ledger, 3)
+    await change(ledger, recipients, updated_at=LONG_AGO)
+    await change(ledger, notifications, notifications.c.recipient_key == "r1", state="accepted")
+    assert await pruned_recipients(ledger) == [("", "r1")]
+
+
+async def test_who_was_named_or_changed_a_moment_ago_stays(ledger):
+    await people.put(ledger, Recipient(id="ada", email="ada@a.example"), "shop")
+    await ended(ledger)
+    assert await pruned_recipients(ledger) == [("", "r0"), ("shop", "ada")]
+
+
+async def test_a_notification_of_another_client_keeps_nobody(ledger):
+    await accepted(ledger, 1)
+    for client in ("blog", "shop"):
+        await people.put(ledger, Recipient(id="r0", email="r0@a.example"), client)
+    await accept_all(ledger, [Candidate(NOTE, ask(to="r0"), client="shop")])
+    await change(ledger, recipients, updated_at=LONG_AGO)
+    assert await pruned_recipients(ledger) == [("", "r0"), ("shop", "r0")]
+
+
+async def test_every_recipient_is_come_to_however_many_there_are(ledger):
+    known = [
+        {"client": client, "key": f"r{number}", "updated_at": LONG_AGO}
+        for client in ("", "blog", "shop")
+        for number in range(FIRST + 7)
+    ]
+    await ledger.write(lambda connection: connection.execute(sa.insert(recipients), known))
+    assert await pruned_recipients(ledger) == []
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_who_is_named_while_they_are_pruned_is_there_for_the_notification(ledger, database):
+    await people.put(ledger, Recipient(id="ada", email="ada@a.example"))
+    await change(ledger, recipients, updated_at=LONG_AGO)
+
+    async def named_meanwhile():
+        other = open_ledger(with_async_driver(database))
+        await accept_all(other, [Candidate(NOTE, ask(to="ada"))])
+        await other.close()
+
+    with after_the_first(ledger, "SELECT recipients", named_meanwhile):
+        assert await pruned_recipients(ledger) == [("", "ada")]
 
 
 @contextmanager
@@ -160,5 +215,5 @@ async def test_each_look_of_retention_goes_by_an_index(ledger):
     assert len(found) > 8
     for text, plan in found.items():
         assert not re.search(
-            r"Seq Scan|SCAN (notifications|attempts|events|groups|idem|tags|batches)", plan
+            r"Seq Scan|SCAN (notifications|attempts|events|groups|idem|tags|batches|recipients)", plan
         ), text

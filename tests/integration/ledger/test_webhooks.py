@@ -31,7 +31,7 @@ from waypost.ledger.interventions import cancel, retry
 from waypost.ledger.recorder import Begin, Finish, Recorder
 from waypost.ledger.retention import prune
 from waypost.ledger.search import Filter
-from waypost.ledger.tables import notifications
+from waypost.ledger.tables import notifications, recipients
 from waypost.ledger.tables import tags as tags_table
 from waypost.ledger.tables import webhook_events as events_table
 from waypost.ledger.webhook_events import Again
@@ -55,7 +55,8 @@ async def hook(ledger):
 async def of_the_shop(ledger, count=1):
     """Notes of the shop in the hands of a run."""
     batch, found = await claimed(ledger, count)
-    await change(ledger, client="shop")
+    for table in (notifications, recipients):
+        await change(ledger, table, client="shop")
     return batch, found
 
 
