@@ -39,9 +39,9 @@ def key_of(ledger: Ledger) -> bytes:
     return Runtime(Settings(), ledger, []).secret_key
 
 
-async def asked(ledger: Ledger, recipient: Recipient = ADA) -> None:
+async def asked(ledger: Ledger, recipient: Recipient = ADA, type: Any = CODED) -> None:
     """A code is asked for, and waits."""
-    await accept(ledger, CODED, [ask(recipient=recipient)])
+    await accept(ledger, type, [ask(recipient=recipient)])
 
 
 async def attempted(

@@ -82,7 +82,8 @@ async def test_the_later_end_stays_when_a_rendering_is_written_late(ledger):
 
 
 async def test_a_code_that_went_to_the_old_address_proves_nothing_about_the_new(ledger):
-    await asked(ledger, Recipient(id="ada", email="old@a.example"))
+    await people.put(ledger, Recipient(id="ada", email="old@a.example"))
+    await asked(ledger, Recipient(id="ada"))
     old = await attempted(ledger, UNKNOWN)
     await people.put(ledger, Recipient(id="ada", email="new@a.example"))
     new = await attempted(ledger)
@@ -95,7 +96,8 @@ async def test_a_code_that_went_to_the_old_address_proves_nothing_about_the_new(
 
 @pytest.mark.parametrize("by", ["new@a.example", "ada", None])
 async def test_the_code_at_the_new_address_proves_it(ledger, by):
-    await asked(ledger, Recipient(id="ada", email="old@a.example"))
+    await people.put(ledger, Recipient(id="ada", email="old@a.example"))
+    await asked(ledger, Recipient(id="ada"))
     await attempted(ledger, UNKNOWN)
     await people.put(ledger, Recipient(id="ada", email="new@a.example"))
     new = await attempted(ledger)
@@ -319,7 +321,7 @@ async def test_an_address_is_found_however_it_is_written(ledger, kept, asked_by,
 
 @pytest.mark.parametrize("recipient", ["4711", "tel:4711"])
 async def test_digits_are_an_id_where_it_has_codes_else_a_phone(ledger, recipient):
-    await asked(ledger, Recipient(id="phoned", phone="4711"))
+    await asked(ledger, Recipient(id="phoned", phone="4711"), BOTH)
     phoned = (await attempted(ledger, kinds=("sms",), type=BOTH))["code"]
     assert await checked(ledger, recipient, another(phoned)) is Checked.WRONG
     mailed = (await sent(ledger, Recipient(id="4711", email="ada@a.example")))["code"]
