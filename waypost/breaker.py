@@ -60,7 +60,7 @@ class Breaker:
 
     def answered(self, outcome: Outcome, moment: float) -> None:
         """It answered, whatever it said."""
-        if outcome.about_us or broke_off(outcome):
+        if outcome.about_us or broke_off(outcome) or hangs(outcome):
             self.failed(str(outcome), moment)
             return
         self._failures, blamed = 0, blames_us(outcome)
@@ -102,6 +102,11 @@ class Breaker:
 def broke_off(outcome: Outcome) -> bool:
     """Whether it is a connection that was lost before the message was on the wire, rather than an answer."""
     return outcome.verdict is Verdict.DEFERRED and outcome.code is None and outcome.phase is not Phase.DOT
+
+
+def hangs(outcome: Outcome) -> bool:
+    """Whether it took a message whole and does not answer, with the connection open."""
+    return outcome.verdict is Verdict.UNKNOWN and outcome.wait is not None
 
 
 def blames_us(outcome: Outcome) -> bool:

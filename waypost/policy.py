@@ -70,7 +70,7 @@ def after(
         case Verdict.REFUSED:
             return Decision(State.FAILED, said, refused=True)
         case Verdict.UNKNOWN:
-            wait = backoff(retry, tries, jitter)
+            wait = max(backoff(retry, tries, jitter), outcome.wait or timedelta())
             return doubtful(said, doubt, in_doubt, due_after(wait, now), expires_at)
         case Verdict.DEFERRED:
             wait = outcome.wait or backoff(retry, tries, jitter)

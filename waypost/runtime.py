@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from waypost.beside import Beside
 from waypost.channels import Channel
+from waypost.late import LateAnswers
 from waypost.ledger import Ledger, open_ledger, rates
 from waypost.ledger.batches import Leases
 from waypost.ledger.recorder import Recorder
@@ -49,6 +50,7 @@ class Runtime:
         self.settings = settings
         self.ledger = ledger
         self.recorder = Recorder(ledger)
+        self.late = LateAnswers(self.recorder)
         self.leases = Leases(ledger)
         self.channels = channels
         self.by_itself = False  # opened by whoever needed it first: no worker keeps it up to date
@@ -136,7 +138,8 @@ class Runtime:
         self._own.set(self)
 
     async def close(self) -> None:
-        """Write what is queued, then let go of providers and ledger."""
+        """Write what is queued, then let go of providers and ledger. No late answer is waited for."""
+        self.late.close()
         await self.recorder.close()
         await self.leases.close()
         await asyncio.gather(*(channel.close() for channel in (*self.channels, *self._beside.left)))

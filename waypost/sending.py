@@ -9,10 +9,11 @@ from datetime import timedelta
 
 from waypost import policy
 from waypost.account import Account, deferred
-from waypost.channels import Channel, ChannelUnavailable, replies
+from waypost.channels import Channel, ChannelUnavailable, Listening, replies
 from waypost.clock import now
 from waypost.isolation import ItemFailed, isolated
 from waypost.ledger import NotRecorded, reading
+from waypost.ledger.recorder import Begin, Finish
 from waypost.line import Line
 from waypost.notification import Delivery, Message
 from waypost.outcome import Outcome, Phase, Verdict
@@ -144,7 +145,23 @@ class _Sending:
                 standing.answered(self.line.domain(delivery), outcome, account.way.priority)
         result, slot.ended = account.conclude(delivery, begin, number, outcome)
         self.moved.append(result)
+        if outcome.verdict is Verdict.UNKNOWN:
+            self._listen_on(delivery, begin, number)
         return None
+
+    def _listen_on(self, delivery: Delivery, begin: Begin, number: int) -> None:
+        """Let an answer that comes when the attempt is written down settle it."""
+        if not isinstance(self.channel, Listening):
+            return
+        answer, priority = self.channel.owed(delivery.notification.id), self.account.way.priority
+        if answer is None:
+            return
+
+        def conclude(outcome: Outcome) -> Finish:
+            self.standing.answered(self.line.domain(delivery), outcome, priority)
+            return self.account.conclude(delivery, begin, number, outcome)[1]
+
+        self.runtime.late.expect(answer, conclude, self.channel.name)
 
     async def _turn(self, slot: Slot) -> Delivery | None:
         """The next that may go now: short pauses a domain or the provider's rate asks for are waited

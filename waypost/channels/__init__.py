@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from typing import Any, Protocol, runtime_checkable
+from uuid import UUID
 
 from waypost.channels.places import Places
 from waypost.notification import Message
@@ -52,6 +53,16 @@ class Channel(Protocol):
 
     async def close(self) -> None:
         """Let go of everything. Never raises."""
+        ...
+
+
+@runtime_checkable
+class Listening(Protocol):
+    """A channel that waits for an answer when the attempt is over."""
+
+    def owed(self, id: UUID) -> asyncio.Future[Outcome | None] | None:
+        """The answer to come to a notification whose attempt ended UNKNOWN, if it is waited for; it is None
+        when no answer came. Closing the channel cancels it."""
         ...
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from waypost.channels import ChannelUnavailable, replies, smtp_name
 from waypost.channels.places import Places
@@ -13,6 +16,7 @@ from waypost.channels.redacted import RedactedChannel
 from waypost.channels.smtp_attempt import Attempt
 from waypost.channels.smtp_connect import connect, tls_context
 from waypost.channels.smtp_dialogue import Dialogue, NotPipelining
+from waypost.channels.smtp_owed import ANSWERS_WITHIN, Owed
 from waypost.channels.smtp_pool import Pool
 from waypost.channels.smtp_url import SmtpServer
 from waypost.channels.smtp_wire import Wire, WireLost
@@ -43,6 +47,7 @@ class SmtpChannel(RedactedChannel):
         self._attempt_seconds = attempt_seconds
         self._tls = tls_context(server)
         self._pool = Pool(server.messages, server.idle_seconds)
+        self._owed = Owed(server.connections)
         self._attempts: dict[asyncio.Task[Any] | None, Attempt] = {}
         self._plain_until = 0.0
 
@@ -73,11 +78,41 @@ class SmtpChannel(RedactedChannel):
                 with isolated("sending", TimeoutError, ChannelUnavailable, item=message.notification.id):
                     return await self._offer(attempt, message)
         except TimeoutError:
-            return attempt.cut_off(f"no answer within {self._attempt_seconds:g} s")
+            return self._listen_on(attempt, message)
         except ItemFailed as failed:
             return attempt.outcome or replies.broken(attempt.phase, str(failed))
         finally:
             self._attempts.pop(task, None)
+
+    def _listen_on(self, attempt: Attempt, message: Message) -> Outcome:
+        """What the attempt's limit makes of it. An answer that the server owes is waited for until ten
+        minutes after the final dot, and the message is not sent again before."""
+        found = attempt.cut_off(f"no answer within {self._attempt_seconds:g} s")
+        if attempt.owed is None:
+            return found
+        wire, dialogue = attempt.owed
+        left = dialogue.dotted_at + ANSWERS_WITHIN - asyncio.get_running_loop().time()
+        if left <= 0:
+            wire.abort()
+            return found
+        self._owed.listen(message.notification.id, self._hear_out(wire, dialogue, message, left))
+        return replace(found, wait=timedelta(seconds=left))
+
+    async def _hear_out(
+        self, wire: Wire, dialogue: Dialogue, message: Message, seconds: float
+    ) -> Outcome | None:
+        try:
+            async with asyncio.timeout(seconds):
+                heard = await dialogue.hear_out()
+        except (WireLost, TimeoutError):
+            return None
+        finally:
+            wire.abort()
+        return replace(heard, words=self._redacted(heard.words, message))
+
+    def owed(self, id: UUID) -> asyncio.Future[Outcome | None] | None:
+        """See Listening.owed."""
+        return self._owed.of(id)
 
     async def _offer(self, attempt: Attempt, message: Message) -> Outcome:
         if wire := self._pool.take():
@@ -116,7 +151,7 @@ class SmtpChannel(RedactedChannel):
                 self._doubt_pipelining()
             if kept:
                 self._pool.keep(wire)
-            else:
+            elif not attempt.leave_owed(wire, dialogue):
                 wire.abort()
 
     def _pipelines(self) -> bool:
@@ -156,7 +191,8 @@ class SmtpChannel(RedactedChannel):
             wire.abort()
 
     async def close(self) -> None:
-        """Say QUIT on what is open, to all at once."""
+        """Say QUIT on what is open, to all at once, and wait for no answer that is owed."""
+        await self._owed.close()
         await self._pool.close()
 
 

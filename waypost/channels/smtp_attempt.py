@@ -14,11 +14,13 @@ from waypost.outcome import Outcome, Phase
 
 @dataclass(slots=True)
 class Attempt:
-    """limit: the deadline around all of it. outcome: set as soon as the server's answer settles it."""
+    """limit: the deadline around all of it. outcome: set as soon as the server's answer settles it. owed: the
+    connection and the dialogue of a message that the server has whole and had not answered by the limit."""
 
     limit: asyncio.Timeout | None = None
     outcome: Outcome | None = None
     stopped: bool = False
+    owed: tuple[Wire, Dialogue] | None = None
     _wire: Wire | None = None
     _dialogue: Dialogue | None = None
 
@@ -43,6 +45,16 @@ class Attempt:
         if self.stopped:
             words = "stopped while it waited for the answer" if self.phase is Phase.DOT else "stopped"
         return replies.lost(self.phase, words)
+
+    def leave_owed(self, wire: Wire, dialogue: Dialogue) -> bool:
+        """Whether the server owes an answer that is to be waited for: it has the message, and the limit is
+        what ended the attempt."""
+        answered = self.outcome or dialogue.late
+        expired = self.limit is not None and self.limit.expired()
+        if self.stopped or answered or not expired or dialogue.phase is not Phase.DOT or not wire.open:
+            return False
+        self.owed = wire, dialogue
+        return True
 
     def stop(self) -> None:
         """Before the final dot: end it now, and see to it that the dot never leaves. After it: wait a

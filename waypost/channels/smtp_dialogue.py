@@ -26,13 +26,15 @@ class Dialogue:
     """MAIL, RCPT, DATA and the message.
 
     at_once: whether the envelope goes out in one piece (RFC 2920), or command by command. late: the answer
-    to the message, where that was there already when the dialogue was cut off.
+    to the message, where that was there already when the dialogue was cut off. dotted_at: when the final dot
+    was written, by the loop's clock.
     """
 
     def __init__(self, wire: Wire, *, at_once: bool = False) -> None:
         self._wire = wire
         self._at_once = at_once
         self.late: Outcome | None = None
+        self.dotted_at = 0.0
         self._phase = Phase.CONNECT
 
     @property
@@ -102,7 +104,7 @@ class Dialogue:
         if early is not None and early.code >= 400:  # it did not wait for the message to refuse it
             return replies.smtp(early.code, early.text, self._phase)
         self._wire.ask(stuffed(message))
-        self._phase = Phase.DOT
+        self._phase, self.dotted_at = Phase.DOT, asyncio.get_running_loop().time()
         try:
             return self._meaning(await self._wire.reply())
         except asyncio.CancelledError:
@@ -111,6 +113,10 @@ class Dialogue:
             if reply := self._wire.heard:
                 self.late = self._meaning(reply)
             raise
+
+    async def hear_out(self) -> Outcome:
+        """The answer to the message, after `speak` was cut off waiting for it. Raises WireLost."""
+        return self._meaning(await self._wire.reply())
 
     def _meaning(self, reply: Reply) -> Outcome:
         return replies.smtp(reply.code, reply.text, self.phase)

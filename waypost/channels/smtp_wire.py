@@ -78,6 +78,11 @@ class Wire(asyncio.Protocol):
         return self._unread[0] if self._unread else None
 
     @property
+    def open(self) -> bool:
+        """Whether replies may still come."""
+        return self._lost is None
+
+    @property
     def in_step(self) -> bool:
         """Whether it is open, and every reply belonged to a command and was read."""
         return self._lost is None and not self.outstanding and not self._buffer and not self._lines

@@ -1,4 +1,5 @@
-"""Answers that come after a reaper took their notification back: each settles the doubt that it left."""
+"""Answers that come when their attempt is already UNKNOWN, because a reaper took the notification back or the
+server took its time: each settles the doubt that was left."""
 
 from __future__ import annotations
 
@@ -11,7 +12,6 @@ import sqlalchemy as sa
 from waypost.ledger.batches import note_events
 from waypost.ledger.items import share_end
 from waypost.ledger.many import among
-from waypost.ledger.reaper import LOST
 from waypost.ledger.tables import attempts, notifications
 from waypost.outcome import Verdict
 from waypost.policy import Decision
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 _BECOMES_SENT = (
     State.ACCEPTED, State.DEFERRED, State.CLAIMED, State.HELD, State.EXPIRED, State.FAILED
 )  # fmt: skip
-_BECOMES_OTHER = (State.DEFERRED, State.HELD)  # as the reaper left it
+_BECOMES_OTHER = (State.DEFERRED, State.HELD)  # as a doubt leaves it
 
 
 def settle_doubts(
     connection: sa.Connection, finishes: Sequence[Finish], answers: Mapping[UUID, Mapping[str, Any]]
 ) -> set[UUID]:
-    """Write those of `finishes` whose attempt a reaper has marked UNKNOWN, where the notification was not
-    begun again. Answers which notifications moved.
+    """Write those of `finishes` whose attempt is marked UNKNOWN, where the notification was not begun again.
+    Answers which notifications moved.
 
     answers: by attempt, the columns of its row.
     """
@@ -68,7 +68,6 @@ def _in_doubt(connection: sa.Connection, late: Mapping[UUID, Finish]) -> dict[UU
         .where(
             among(attempts.c.id, list(late)),
             attempts.c.verdict == Verdict.UNKNOWN,
-            attempts.c.words == LOST,
             ~begun_again,
         )
     )
