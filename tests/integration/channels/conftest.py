@@ -76,6 +76,12 @@ class MailServer:
     def open_sessions(self):
         return [session for session in self.sessions if not session.left]
 
+    async def left(self):
+        """Wait until nobody is connected."""
+        async with asyncio.timeout(10):
+            while self.open_sessions:
+                await asyncio.sleep(0.005)
+
     @property
     def contents(self):
         return [envelope.original_content for envelope in self.taken]

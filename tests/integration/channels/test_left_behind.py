@@ -1,7 +1,5 @@
 """A provider that was changed or deleted is closed as soon as no run goes over it."""
 
-import asyncio
-
 import pytest
 from ledgers import NOTE, accepted
 from running import run, runtime_of
@@ -10,12 +8,6 @@ from waypost.priority import Priority
 from waypost.way import Way
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
-
-
-async def closed(server):
-    async with asyncio.timeout(5):
-        while server.open_sessions:
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -38,7 +30,7 @@ async def test_its_connections_are_closed_when_the_next_look_finds_it_unused(use
     terms = {"url": f"smtp://127.0.0.1:{server.port}?connections=2"}
     runtime.offer({"own": terms} if changed else {})
     await runtime.let_go()
-    await closed(server)
+    await server.left()
 
 
 async def test_it_stays_open_for_a_run_that_goes_over_it(used):
@@ -49,7 +41,7 @@ async def test_it_stays_open_for_a_run_that_goes_over_it(used):
     assert len(server.open_sessions) == 1
     del way
     await runtime.let_go()
-    await closed(server)
+    await server.left()
 
 
 async def test_it_stays_open_while_a_message_is_on_its_way(used):
@@ -61,7 +53,7 @@ async def test_it_stays_open_while_a_message_is_on_its_way(used):
     assert (len(server.open_sessions), runtime.sends) == (1, True)
     channel.places.give_back()
     await runtime.let_go()
-    await closed(server)
+    await server.left()
 
 
 async def test_what_did_not_change_keeps_its_connections(used):

@@ -46,12 +46,6 @@ async def settled(ledger):
     return found[0]
 
 
-async def left(server):
-    async with asyncio.timeout(5):
-        while server.open_sessions:
-            await asyncio.sleep(0.01)
-
-
 async def test_until_it_answers_the_mail_is_in_doubt_and_not_sent_again_for_ten_minutes(
     ledger, bent, smtp, slow
 ):
@@ -77,14 +71,14 @@ async def test_its_answer_settles_the_doubt_and_nothing_is_sent_twice(
     slow.answers.set()
     row, [attempt] = await settled(ledger), await attempt_rows(ledger)
     assert (row.state, attempt.verdict, slow.asked) == (state, verdict, 1)
-    await left(server)
+    await server.left()
 
 
 async def test_a_stop_waits_for_no_answer(ledger, bent, smtp, slow):
     server, runtime = await sent_to(ledger, bent, smtp, slow)
     async with asyncio.timeout(2):
         await runtime.close()
-    await left(server)
+    await server.left()
 
 
 async def test_no_more_connections_wait_than_the_server_may_have(ledger, bent, smtp, slow):
@@ -105,6 +99,6 @@ async def test_a_connection_lost_meanwhile_leaves_the_doubt(ledger, bent, smtp, 
     server, _ = await sent_to(ledger, bent, smtp, slow)
     for session in server.open_sessions:
         session.transport.abort()
-    await left(server)
+    await server.left()
     [row] = await rows(ledger)
     assert (row.state, row.in_doubt) == ("deferred", 1)

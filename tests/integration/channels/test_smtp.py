@@ -106,7 +106,7 @@ async def test_an_answer_has_one_meaning(
 )
 async def test_no_answer_is_in_doubt_only_after_the_dot(bent, smtp, write, verb, verdict, phase, bend):
     server = bent(**{verb: bend})
-    outcome = await (await smtp(server, attempt_seconds=0.15)).send(write())
+    outcome = await (await smtp(server, attempt_seconds=0.6)).send(write())
     assert (outcome.verdict, outcome.phase) == (verdict, phase)
     assert server.heard.count("DATA") <= 1
 
@@ -118,34 +118,33 @@ async def test_an_attempt_cut_off_while_connecting_is_deferred_and_leaves_nothin
     server = bent(**{verb: silence})
     outcome = await (await smtp(server, attempt_seconds=0.1)).send(write())
     assert (outcome.verdict, outcome.phase) == (DEFERRED, Phase.CONNECT)
-    await asyncio.sleep(0.05)
-    assert server.open_sessions == []
+    await server.left()
 
 
 async def test_one_limit_is_around_the_whole_attempt(bent, smtp, write):
     async def slow(_session):
         await asyncio.sleep(0.15)
 
-    channel = await smtp(bent(EHLO=slow, MAIL=slow, RCPT=slow, DATA=slow), attempt_seconds=0.35)
-    began = monotonic()
-    outcome = await channel.send(write())
-    assert outcome.verdict is DEFERRED
+    server = bent(
+        EHLO=slow, MAIL=slow, RCPT=slow, DATA=slow
+    )  # each well within the limit, together beyond it
+    outcome = await (await smtp(server, attempt_seconds=0.35)).send(write())
+    assert (outcome.verdict, server.taken) == (DEFERRED, [])
     assert "no answer within 0.35 s" in outcome.words
-    assert monotonic() - began < 0.45
 
 
 async def test_the_limit_is_each_attempts_own(mail_server, smtp, write):
-    channel = await smtp(mail_server, attempt_seconds=0.3)
+    channel = await smtp(mail_server, attempt_seconds=1.0)
     for _ in range(3):
         assert (await channel.send(write())).verdict is ACCEPTED
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.4)
 
 
 @pytest.mark.parametrize("bend", [drop, hang_up, silence, "421 4.3.0 closing", "500 what", "451 later"])
 @pytest.mark.parametrize("verb", ["RCPT", "DATA"])
 async def test_a_refusal_stands_whatever_becomes_of_the_connection(bent, smtp, write, verb, bend):
     server = bent(**{verb: "550 5.1.1 no such user", "RSET": bend})
-    outcome = await (await smtp(server, attempt_seconds=0.15)).send(write())
+    outcome = await (await smtp(server, attempt_seconds=0.6)).send(write())
     assert (outcome.verdict, outcome.code, outcome.words) == (REFUSED, 550, "no such user")
 
 
@@ -176,7 +175,7 @@ async def test_a_connection_takes_the_next_message_after_a_refusal(bent, smtp, w
 @pytest.mark.parametrize("verb", ["RCPT", "DOT"])
 async def test_a_connection_in_doubt_takes_no_other_message(bent, smtp, write, verb, bend):
     server = bent(**{verb: bend})
-    channel = await smtp(server, "?connections=1", attempt_seconds=0.15)
+    channel = await smtp(server, "?connections=1", attempt_seconds=0.6)
     await channel.send(write("lost"))
     server.bends.clear()
     assert (await channel.send(write("next"))).verdict is ACCEPTED
@@ -333,9 +332,8 @@ async def test_closing_says_goodbye_on_every_connection(mail_server, smtp, write
     channel = await smtp(mail_server, "?connections=3")
     await asyncio.gather(*(channel.send(write(f"{n}")) for n in range(6)))
     await channel.close()
-    await asyncio.sleep(0.02)
+    await mail_server.left()
     assert mail_server.heard.count("QUIT") == len(mail_server.sessions)
-    assert mail_server.open_sessions == []
 
 
 @pytest.mark.parametrize("bend", [drop, silence, "500 what", saying(b"garbage\r\n")])
@@ -345,8 +343,7 @@ async def test_closing_never_raises_whatever_the_server_does(bent, smtp, write, 
     channel = await smtp(server)
     await channel.send(write())
     await channel.close()
-    await asyncio.sleep(0.02)
-    assert server.open_sessions == []
+    await server.left()
 
 
 async def test_closing_takes_no_longer_for_many_connections_than_for_one(bent, smtp, write, monkeypatch):
@@ -356,7 +353,7 @@ async def test_closing_takes_no_longer_for_many_connections_than_for_one(bent, s
     await asyncio.gather(*(channel.send(write(f"{n}")) for n in range(9)))
     began = monotonic()
     await channel.close()
-    assert monotonic() - began < 1.4
+    assert monotonic() - began < 0.5 * len(server.sessions) / 2
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,9 @@ async def test_before_the_dot_it_ends_at_once_and_nothing_was_sent(bent, smtp, w
     channel.cut_short([task])
     outcome = await task
     assert (outcome.verdict, outcome.phase, outcome.words) == (DEFERRED, phase, "stopped")
-    assert monotonic() - began < 5, "the server would be silent for a minute"
-    await asyncio.sleep(0.02)
-    assert (server.taken, server.open_sessions) == ([], [])
+    assert monotonic() - began < 30, "the server would be silent for a minute"
+    await server.left()
+    assert server.taken == []
 
 
 async def test_a_stop_is_no_reason_to_doubt_pipelining(bent, smtp, write, caplog):
@@ -104,7 +104,7 @@ async def test_a_message_that_has_not_left_whole_never_does(bent, smtp, write):
 
 
 async def test_after_the_dot_the_answer_is_waited_for_a_little(bent, smtp, write, monkeypatch):
-    monkeypatch.setattr(smtp_attempt, "LAST_WORD_SECONDS", 0.5)
+    monkeypatch.setattr(smtp_attempt, "LAST_WORD_SECONDS", 5.0)
 
     async def slow(_session):
         await asyncio.sleep(0.15)
@@ -119,6 +119,7 @@ async def test_after_the_dot_the_answer_is_waited_for_a_little(bent, smtp, write
     [task] = await begun(channel, late, write())
     channel.cut_short([task])
     assert (await task).verdict is ACCEPTED
+    monkeypatch.setattr(smtp_attempt, "LAST_WORD_SECONDS", 0.3)
     server.bends["DOT"] = silent
     [task] = await begun(channel, silent, write())
     began = monotonic()
@@ -126,16 +127,16 @@ async def test_after_the_dot_the_answer_is_waited_for_a_little(bent, smtp, write
     outcome = await task
     assert (outcome.verdict, outcome.phase) == (UNKNOWN, Phase.DOT)
     assert outcome.words == "stopped while it waited for the answer"
-    assert 0.1 < monotonic() - began < 5
+    assert 0.2 < monotonic() - began < 30, "the server would be silent for a minute"
 
 
 async def test_an_answer_that_came_while_the_process_was_held_up_counts(bent, smtp, write):
     async def answer_and_hold(session):
         session._writer.write(b"250 2.0.0 taken\r\n")
-        time.sleep(0.4)
+        time.sleep(1.5)
         return "250 2.0.0 again"
 
-    channel = await smtp(bent(DOT=answer_and_hold), attempt_seconds=0.2)
+    channel = await smtp(bent(DOT=answer_and_hold), attempt_seconds=1.0)
     outcome = await channel.send(write())
     assert (outcome.verdict, outcome.words) == (ACCEPTED, "taken")
 

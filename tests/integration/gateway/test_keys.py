@@ -110,7 +110,8 @@ async def test_a_thousand_wrong_keys_cost_few_queries_and_no_one_elses_turn(site
     assert {(await right.get(ROUTE)).status_code for _ in range(10)} == {200}
     assert [await each for each in guessing] == [100] * 10
     reads = [one for one in asked if one.startswith("SELECT api_keys.")]
-    assert len(reads) <= 20 * (time.monotonic() - began) + 2  # a second, whoever asks
+    assert len(reads) <= 20 * (time.monotonic() - began) + 20  # a second, whoever asks; and a second's worth
+    assert len(reads) < 500
 
 
 async def guesses(url: str, count: int) -> int:
