@@ -19,7 +19,8 @@ class Candidate:
     """A request and its type, its own id, and what the ledger already knows of it.
 
     client: the application it comes from, empty where there is none. sent_key: an idempotency key that came
-    beside the request; unset, the request's own. named: what it says of its recipient. group: the key of its
+    beside the request; unset, the request's own. meaning: what tells its data from other data under its key;
+    empty, the data as they are. named: what it says of its recipient. group: the key of its
     group, if its type has groups, and condition what it says there. extra: repeats counted in it on its way
     in. receipt: its answer, once it has one. twin: the candidate of the same transaction and key before it,
     whose answer is its own.
@@ -29,6 +30,7 @@ class Candidate:
     request: AnyRequest
     client: str = ""
     sent_key: str | None = None
+    meaning: bytes = b""
     id: UUID = field(default_factory=new_id)
     named: dict[str, str] = field(init=False)
     body_hash: bytes = b""
@@ -47,7 +49,7 @@ class Candidate:
             # Without tags it is what it was before there were any.
             left_out = {"idempotency_key", "data", *(() if self.request.tags else ("tags",))}
             rest = self.request.model_dump_json(exclude=left_out, exclude_none=True)
-            parts = (self.type.name.encode(), rest.encode(), self.request.data_json)
+            parts = (self.type.name.encode(), rest.encode(), self.meaning or self.request.data_json)
             self.body_hash = sha256(b"\0".join(parts)).digest()
 
     @property

@@ -20,7 +20,7 @@ _Q = [chr(byte) if byte in _SAFE else "_" if byte == 32 else f"={byte:02X}" for 
 # Section 2, but for the length: some programs write longer words.
 _WORD = re.compile(r"=\?([^?\s*]*+)(?:\*[^?\s]*+)?\?([bBqQ])\?([^?\s]*+)\?=")
 # What mail is written in. For a name that it does not know, Python looks for a file to import.
-_CHARSETS = frozenset(
+CHARSETS = frozenset(
     {
         "utf-8", "us-ascii", "ascii", "utf-16", "utf-16le", "utf-16be", "utf-16-le", "utf-16-be",
         *(f"iso-8859-{part}" for part in range(1, 17)), *(f"windows-{page}" for page in range(1250, 1259)),
@@ -41,7 +41,7 @@ def decoded(value: str) -> str:
     for word, raw in words_in(value):
         charset = word[1].lower()
         between, at = value[at : word.start()], word.end()
-        read = charset in _CHARSETS
+        read = charset in CHARSETS
         blank = follows and read and not between.strip()
         parts.append("" if blank else between)  # section 6.2: blanks between two words are no text
         parts.append(raw.decode(charset, "replace") if read else word[0])

@@ -50,6 +50,14 @@ async def test_the_same_mail_again_is_the_same_notification(post, key):
     assert len(await rows(post.ledger)) == 2
 
 
+async def test_a_mail_that_was_built_anew_is_the_same_notification(post, key):
+    first = await post.submit(key, letter())
+    anew = letter(Date="Mon, 2 Mar 2026 00:00:00 +0000", X_Mailer="2.0")
+    anew.set_content(letter().get_content(), cte="base64")
+    assert await post.submit(key, anew) == first
+    assert len(await rows(post.ledger)) == 1
+
+
 async def test_another_recipient_or_another_client_is_not_the_same(post, key):
     theirs = await post.key("blog")
     said = [

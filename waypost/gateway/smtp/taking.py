@@ -18,6 +18,7 @@ from waypost.gateway.smtp import policy
 from waypost.isolation import ItemFailed, isolated
 from waypost.ledger.candidate import Candidate
 from waypost.mail.finished import FinishedMail, MailError, parse
+from waypost.mail.meaning import meaning
 from waypost.mail.senders import NOT_ALLOWED
 from waypost.mail.words import decoded
 from waypost.notification import Receipt
@@ -59,11 +60,13 @@ def _candidates(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes)
     asked = {**_asked(found), "recipient": recipients[0].model_dump(exclude_none=True)}
     first = intake.candidate(caller, orjson.dumps(asked))
     sent_id = found.value("Message-ID")
+    same = meaning(found) if sent_id and first.type.name == WHOLE else b""
     return [
         Candidate(
             first.type,
             first.request.model_copy(update={"recipient": one, "idempotency_key": _key(sent_id, one)}),
             first.client,
+            meaning=same,
         )
         for one in recipients
     ]
