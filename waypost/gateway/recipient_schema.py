@@ -16,6 +16,10 @@ PATH_ID: Schema = {
     "pattern": LINE_PATTERN,
     "not": {"pattern": "^([Mm][Aa][Ii][Ll][Tt][Oo]|[Tt][Ee][Ll]):|\ufffd"},
 }
+# Who is read and forgotten: also a recipient without an id, by the URL of an address.
+PATH_WHO: Schema = {
+    "anyOf": [PATH_ID, {"type": "string", "format": "address-url"}],  # mailto:ada@shop.example, tel:+4930123
+}
 
 _FORMATS = {"locale": "locale", "timezone": "iana-time-zone"}  # de or pt-BR; Europe/Paris
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from waypost.gateway import answers, body, openapi, problems
 from waypost.gateway.problems import Fault, Problem
-from waypost.gateway.recipient_schema import PATH_ID
+from waypost.gateway.recipient_schema import PATH_ID, PATH_WHO
 from waypost.ledger import people
 from waypost.mail.address import key_of_url
 from waypost.request import Recipient
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Any path: an id may hold a slash, written so or as %2F.
 _PATH = "/{id:path}"
 _Id = Annotated[str, WithJsonSchema(PATH_ID)]
+_Who = Annotated[str, WithJsonSchema(PATH_WHO)]
 
 
 def router(door: Door) -> APIRouter:
@@ -38,7 +39,7 @@ def router(door: Door) -> APIRouter:
         return answers.json(await people.get(door.ledger, id, caller.client), 201 if new else 200)
 
     @routes.get(_PATH, **openapi.GET_RECIPIENT)
-    async def _get(request: Request, id: _Id) -> Response:
+    async def _get(request: Request, id: _Who) -> Response:
         """What is known of a recipient, addresses in full: it is told to keys that may manage them alone."""
         caller = await door.caller(request)
         caller.must("manage")
@@ -48,7 +49,7 @@ def router(door: Door) -> APIRouter:
         return answers.json(found)
 
     @routes.delete(_PATH, status_code=204, **openapi.DELETE_RECIPIENT)
-    async def _delete(request: Request, id: _Id) -> Response:
+    async def _delete(request: Request, id: _Who) -> Response:
         """Forget all that is known of a recipient. Their notifications stay, without an address."""
         caller = await door.caller(request)
         caller.must("manage")
