@@ -16,6 +16,7 @@ from waypost.gateway import counting
 from waypost.gateway.problems import Problem
 
 LONGEST = 64 * 1024  # bytes of a head, or of trailers, beside what came with the first of them
+LONGEST_ADDRESS = LONGEST - 1  # the parser counts in 16 bits
 REQUEST_SECONDS = 60.0  # for a request to be whole, and for the first to begin
 ANSWER_SECONDS = 60.0  # for a client to take what lies in its way
 LINGERS_SECONDS = 1.0
@@ -128,14 +129,18 @@ class Connection(HttpToolsProtocol):
         if upgrade and _BODY & {name for name, _ in self.headers}:
             self._refuse(_NO_OTHER)  # the parser takes what follows for the other protocol
             return
+        if len(self.url) > LONGEST_ADDRESS:
+            self._refuse(_HEAD_TOO_LONG)
+            return
+        super().on_headers_complete()  # raises for an address that is none: its request is still in its head
         self._in_head = False
         self._owed += 1
-        super().on_headers_complete()
         self.headers = []  # where trailers go, which nobody reads
 
     def on_body(self, body: bytes) -> None:
         self._since = 0
-        super().on_body(body)
+        if not self._deaf:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._in_message = False

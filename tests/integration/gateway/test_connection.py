@@ -7,10 +7,12 @@ import contextlib
 import json
 
 import pytest
-from asks import order
+from asks import alert, order
 from ledgers import rows
 
 from waypost.gateway import keys
+from waypost.gateway.connection import LONGEST
+from waypost.gateway.room import MOST, SHARE
 from waypost.ledger import api_keys
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +34,27 @@ async def test_a_head_that_does_not_end_is_ended(site, begin):
     assert json.loads(body)["status"] == 431
     writer.close()
     assert (await site.bare().get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        (b"/healthz?" + b"a" * (LONGEST - 10), 200),
+        (b"/healthz?" + b"a" * (LONGEST - 9), 431),
+        (b"/\xff", 400),
+    ],
+)
+async def test_an_address_that_the_parser_does_not_take_is_refused_in_its_turn(site, address, status):
+    reader, writer = await connection(site)
+    good, end = (
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
+        b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    )
+    writer.write(good)
+    assert b"HTTP/1.1 200 OK" in await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"GET " + address + end)
+    assert f"HTTP/1.1 {status} ".encode() in await all_said(reader, 5)
+    writer.close()
 
 
 async def test_many_heads_over_one_connection_are_not_one_long_one(site):
@@ -195,6 +218,19 @@ async def test_a_key_that_is_revoked_while_its_body_comes_opens_nothing(site):
     writer.write(sent[-20:])
     assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401 ")
     writer.close()
+    assert await rows(site.ledger) == []
+
+
+async def test_a_key_that_is_revoked_while_its_request_waits_for_room_opens_nothing(site):
+    key = await site.key()
+    shop = site.bare(key)
+    async with site.room.of("other", SHARE), site.room.of("another", MOST - SHARE):
+        posting = asyncio.create_task(shop.post("/v1/notifications", json={"type": "alert", **alert()}))
+        await asyncio.sleep(0.3)
+        await api_keys.end(site.ledger, keys.taken_apart(key)[0])
+        await asyncio.sleep(0.7)
+        assert not posting.done()
+    assert (await posting).status_code == 401
     assert await rows(site.ledger) == []
 
 
