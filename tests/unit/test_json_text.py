@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost.gateway.json_text import DEEPEST, MOST_HOLDERS, ItemTooLarge, NotBatch, items, over_limit
+from waypost.gateway.json_text import (
+    DEEPEST,
+    MOST_HOLDERS,
+    MOST_VALUES,
+    ItemTooLarge,
+    NotBatch,
+    items,
+    over_limit,
+)
 from waypost.slices import Slices
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +73,9 @@ async def test_an_item_over_the_limit_is_named(item):
         (b'["\\\\"' + b"[" * 100 + b"]" * 101, "nested"),
         (b"[" + b"[]," * (MOST_HOLDERS - 2) + b"[]]", None),
         (b"[" + b"[]," * MOST_HOLDERS + b"[]]", "lists and objects"),
+        (b"[" + b"1," * (MOST_VALUES - 1) + b"1]", None),
+        (b"[" + b"1," * MOST_VALUES + b"1]", "values"),
+        (b'["' + b"," * MOST_VALUES + b'"]', None),
     ],
 )
 def test_what_a_parser_would_build_has_limits(text, reason):

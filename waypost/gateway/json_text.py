@@ -13,6 +13,7 @@ from waypost.slices import Slices
 
 DEEPEST = 32
 MOST_HOLDERS = 10_000  # lists and objects: each takes a hundred bytes or more once it is built
+MOST_VALUES = 10_000  # each may be wrong, and pydantic builds an error of each that is
 
 # A text that is not closed goes up to the end: the parser refuses it there.
 _TEXT = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?+\Z)'
@@ -49,16 +50,19 @@ class ItemTooLarge(ValueError):
 
 
 def over_limit(text: bytes) -> str | None:
-    """Which limit the structure of `text` is over, if any: how deep its brackets nest, and how many lists and
-    objects there are. Brackets inside strings do not count.
+    """Which limit the structure of `text` is over, if any: how deep its brackets nest, how many lists and
+    objects there are, and how many values. Brackets and commas inside strings do not count.
 
     Each pass takes the innermost pairs out, without a step of Python for each byte.
     """
-    if text.count(b"{") + text.count(b"[") <= DEEPEST:
+    if text.count(b"{") + text.count(b"[") <= DEEPEST and text.count(b",") < MOST_VALUES:
         return None
-    left = _TEXTS.sub(b"", text).translate(_ROUND, _OTHERS)
+    bare = _TEXTS.sub(b"", text)
+    left = bare.translate(_ROUND, _OTHERS)
     if left.count(b"(") > MOST_HOLDERS:
         return f"the JSON has more than {MOST_HOLDERS:,} lists and objects"
+    if bare.count(b",") >= MOST_VALUES:
+        return f"the JSON has more than {MOST_VALUES:,} values"
     for _ in range(DEEPEST):
         before, left = len(left), left.replace(b"()", b"")
         if len(left) == before:
