@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope
+from measured import Measured, measured
 from submitting import Post, posting
 
 from deployments.api import prefect_answers
@@ -102,6 +103,13 @@ def site_with(ledger: Ledger) -> Callable[..., AbstractAsyncContextManager[Site]
 def site_over() -> Callable[[Ledger], AbstractAsyncContextManager[Site]]:
     """Makes a gateway over a ledger of the test's own."""
     return serving
+
+
+@pytest.fixture
+def gateway(database: str) -> Iterator[Measured]:
+    """A gateway whose work is measured."""
+    with measured(serving, database) as running:
+        yield running
 
 
 @pytest.fixture
