@@ -25,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from waypost.ledger import migrate, postgres_url
+from waypost.ledger.ledger_file import FileReplaced, LedgerFile
 from waypost.ledger.many import as_json
 from waypost.ledger.reach import NOT_CONNECTED, check_fit, reached
 from waypost.ledger.silence import PARTING_SECONDS, Watch, impatient
@@ -120,6 +121,9 @@ class Ledger(ABC):
     def _note(self, error: Exception) -> None:
         if self.waiting_since is None:
             self.waiting_since = asyncio.get_running_loop().time()
+            if isinstance(error, FileReplaced):
+                logger.error("%s", error)
+                return
             logger.error(
                 "the ledger cannot be written (%s): nothing is sent until it can",
                 type(getattr(error, "orig", None) or error).__name__,
@@ -258,6 +262,7 @@ class SqliteLedger(Ledger):
     def __init__(self, engine: sa.Engine, lease: timedelta) -> None:
         super().__init__(lease, is_postgres=False)
         self.engine = engine
+        self.file = LedgerFile(engine)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="ledger-read")
         self._browsers = ThreadPoolExecutor(BROWSERS, thread_name_prefix="ledger-browse")
@@ -275,10 +280,14 @@ class SqliteLedger(Ledger):
         return await asyncio.get_running_loop().run_in_executor(pool, self._transact, work, writes)
 
     def _transact(self, work: Work[T], writes: bool) -> T:
+        self.file.look_now_and_then()
         with self.engine.connect() as connection:
             connection.execution_options(waypost_writes=writes)
             with connection.begin():
-                return work(connection)
+                answer = work(connection)
+                if writes:
+                    self.file.look()
+                return answer
 
     async def close(self) -> None:
         # In a thread: a write may be waiting for another process.
@@ -338,8 +347,9 @@ def open_ledger(url: str, lease: timedelta = LEASE, patience: timedelta | None =
             options["pool_timeout"] = patience.total_seconds()
         engine = create_async_engine(place, pool_size=4, max_overflow=4, **options)
         return PostgresLedger(engine, lease, named)
-    ledger = SqliteLedger(sa.create_engine(url, **OPTIONS), lease)
-    tune_sqlite(ledger.engine, patience or BUSY, lambda: ledger.given_up)
+    engine = sa.create_engine(url, **OPTIONS)
+    tune_sqlite(engine, patience or BUSY, lambda: ledger.given_up)
+    ledger = SqliteLedger(engine, lease)
     return ledger
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from waypost.ledger.engine import Ledger, PostgresLedger, SqliteLedger
+from waypost.ledger.ledger_file import FileReplaced
 from waypost.ledger.silence import ANSWERS_WITHIN
 from waypost.process import happens
 
@@ -110,13 +113,42 @@ async def _ask(raw: Any) -> None:
 
 
 async def _glance(ledger: SqliteLedger, wake: Callable[[], None]) -> None:
+    """A connection of its own, opened again when it cannot be asked any more."""
+    away = False
+
+    def answered() -> None:
+        nonlocal away
+        if away:
+            logger.info("the ledger answers again")
+        away = False
+
+    while True:
+        try:
+            with ledger.engine.connect() as connection:
+                try:
+                    await _until_unreadable(ledger, connection, wake, answered)
+                except (sqlite3.Error, OSError):
+                    connection.invalidate()
+                    raise
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            if not away:
+                told = error if isinstance(error, FileReplaced) else type(error).__name__
+                logger.warning("the ledger cannot be read (%s): new work is found late until it can", told)
+            away = True
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _until_unreadable(
+    ledger: SqliteLedger, connection: sa.Connection, wake: Callable[[], None], answered: Callable[[], None]
+) -> None:
     """`PRAGMA data_version` changes when another connection commits; it reads shared memory only."""
-    with ledger.engine.connect() as connection:
-        raw: Any = connection.connection.driver_connection
-        seen = None
-        while True:
-            found = raw.execute("PRAGMA data_version").fetchone()[0]
-            if found != seen:
-                seen = found
-                wake()
-            await asyncio.sleep(GLANCE_SECONDS)
+    raw: Any = connection.connection.driver_connection
+    seen = None
+    while True:
+        ledger.file.look_now_and_then()
+        found = raw.execute("PRAGMA data_version").fetchone()[0]
+        answered()
+        if found != seen:
+            seen = found
+            wake()
+        await asyncio.sleep(GLANCE_SECONDS)

@@ -22,6 +22,7 @@ from waypost.gateway.away import ledger_away
 from waypost.gateway.problems import KINDS
 from waypost.ledger import open_ledger
 from waypost.ledger.engine import CommitLost
+from waypost.ledger.ledger_file import FileReplaced
 from waypost.settings import with_async_driver
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +112,7 @@ async def test_whatever_needs_the_ledger_says_so_without_it(site, shop, method, 
         (ConnectionRefusedError(), "nothing was done"),
         (PoolTimeout(), "nothing was done"),
         (CommitLost(), "may have been done"),
+        (FileReplaced("the ledger's file was deleted"), "has to be started again: nothing was done"),
     ],
 )
 def test_the_ledgers_own_troubles_are_told_apart(error, told):
