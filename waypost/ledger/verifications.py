@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -92,7 +92,7 @@ async def check_code(ledger: Ledger, recipient: str, code_hash: Hasher, client: 
 
 async def check_link(ledger: Ledger, id: UUID, begins: bytes, client: str | None = None) -> Checked:
     """Check a link whose signature named the notification `id` and how the hash of its code begins: it
-    works if its code would, asked by the recipient's id."""
+    works if that notification still goes where the link went."""
     recipient = sa.select(verifications.c.recipient_key).where(verifications.c.notification_id == id)
 
     def is_right(row: Any) -> bool:
@@ -100,13 +100,14 @@ async def check_link(ledger: Ledger, id: UUID, begins: bytes, client: str | None
 
     def work(connection: sa.Connection) -> Checked:
         key = recipient.limit(1).scalar_subquery()
-        moment, rows = now(), _sent_to_id(connection, key, client)
+        moment, found = now(), _newest(connection, client, verifications.c.recipient_key == key)
+        rows = [row for row in found if _still_goes_there(row, row.named)]
         if not any(map(is_right, rows)):
             return Checked.UNKNOWN
-        found = judge(rows, is_right, moment)
-        if found is Checked.VERIFIED:
+        answer = judge(rows, is_right, moment)
+        if answer is Checked.VERIFIED:
             _use_up(connection, rows, is_right, moment)
-        return found
+        return answer
 
     return await ledger.write(work)
 
@@ -168,9 +169,12 @@ def _sent_to_id(connection: sa.Connection, key: Any, client: str | None) -> Sequ
     return [row for row in rows if _still_goes_there(row)]
 
 
-def _still_goes_there(row: Any) -> bool:
-    """Whether messages to its recipient still go where the code went."""
-    reached = {"email": row.email, "sms": row.phone}.get(row.channel, row.recipient_key)
+def _still_goes_there(row: Any, named: Any = None) -> bool:
+    """Whether messages to its recipient still go where the code went. named: what a request itself said of
+    the recipient, whose notification goes there whatever is known."""
+    said = cast("dict[str, str]", named if isinstance(named, dict) else {}).get
+    known = {"email": said("email", row.email), "sms": said("phone", row.phone)}
+    reached = known.get(row.channel, row.recipient_key)
     return bool(reached) and proved(row.channel, reached) == row.address
 
 
@@ -190,6 +194,7 @@ def _newest(
             verifications,
             notifications.c.type,
             notifications.c.state,
+            notifications.c.named,
             recipients.c.email,
             recipients.c.phone,
             _MAY_HAVE_ARRIVED.label("may_have_arrived"),

@@ -34,8 +34,9 @@ BEFORE = sa.table(
 async def before(ledger, request):
     """A code that is out in doubt, and the code before it, in a ledger that is then brought up to date."""
     kind, recipient = request.param, REACHED[request.param]
-    await asked(ledger, recipient)
-    made = await attempted(ledger, Verdict.UNKNOWN, kinds=(kind,), type=replace(CODED, route=(kind,)))
+    type = replace(CODED, route=(kind,))
+    await asked(ledger, recipient, type)
+    made = await attempted(ledger, Verdict.UNKNOWN, kinds=(kind,), type=type)
     [row] = await rows(ledger, verifications)
     earlier = another(made["code"])
     kept = {

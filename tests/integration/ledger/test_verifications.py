@@ -105,6 +105,13 @@ async def test_the_code_at_the_new_address_proves_it(ledger, by):
     assert found is Checked.VERIFIED
 
 
+async def test_a_link_is_right_where_its_request_named_another_address_than_the_known_one(ledger):
+    made = await sent(ledger, Recipient(id="ada", email="new@a.example"))
+    await people.put(ledger, Recipient(id="ada", email="known@a.example"))
+    assert await checked(ledger, "ada", made["code"]) is Checked.UNKNOWN
+    assert await clicked(ledger, made["link"]) is Checked.VERIFIED
+
+
 @pytest.mark.parametrize("resent", ["queued", "rendered", DEFERRED, REFUSED, ACCEPTED, None])
 async def test_the_first_code_stays_right_whatever_becomes_of_a_resend(ledger, resent):
     first = (await sent(ledger))["code"]
