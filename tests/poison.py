@@ -53,6 +53,16 @@ class Key:
         return b"signed"
 
 
+class Rotten(bytes):
+    """A message's content that nothing can be done with."""
+
+    def _trips(self, *_: object) -> Any:
+        trips(BAD)
+
+    __contains__ = __iter__ = __add__ = _trips
+    decode = endswith = find = replace = split = splitlines = startswith = _trips
+
+
 async def attachments(facts: Note) -> list[Attachment]:
     trips(facts.text, MemoryError)
     return []

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from offering import offer
+from poison import BAD, Rotten
 
 from waypost.channels import ChannelUnavailable
 from waypost.outcome import Phase, Verdict
@@ -104,3 +105,17 @@ async def test_a_message_past_its_deadline_is_not_offered(rig, write):
     late = replace(message.notification, expires_at=datetime.now(UTC))
     outcome = await rig.channel.send(replace(message, notification=late))
     assert (outcome.verdict, outcome.phase, rig.arrived()) == (Verdict.DEFERRED, Phase.CONNECT, [])
+
+
+@pytest.mark.parametrize("rig", ["smtp", "apprise", "webhook", "maildir"], indirect=True)
+async def test_a_message_that_its_channel_stumbles_over_fails_alone(rig, write):
+    """Where a channel lets the exception pass, the run takes it for that one: flows/test_items.py."""
+    first, bad, third = (write(text, channel=rig.channel_word) for text in ("first", BAD, "third"))
+    messages = [first, replace(bad, content=Rotten(bad.content)), third]
+    outcomes = await asyncio.gather(
+        *(offer(rig.channel, message) for message in messages), return_exceptions=True
+    )
+    assert [getattr(one, "verdict", None) for one in outcomes[::2]] == [Verdict.ACCEPTED] * 2
+    assert "RecursionError" in repr(outcomes[1])
+    assert sorted(rig.arrived()) == sorted([first.content, third.content])
+    assert (await offer(rig.channel, write(channel=rig.channel_word))).verdict is Verdict.ACCEPTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import noteflow
@@ -13,6 +14,7 @@ from poison import BAD, SECRET, Shouting, Tripping
 from prefect import flow
 
 from tasks import deliver, fallback, lookup, render, report
+from tasks.runs import without_prefect
 from waypost import Recipient, Report, Request
 from waypost.mail.dkim import Signer
 from waypost.states import State
@@ -21,7 +23,13 @@ pytestmark = pytest.mark.anyio
 TEXTS = ("first", BAD, "third")
 
 
-async def run(type, texts=TEXTS) -> Report:
+@pytest.fixture(params=["with Prefect", "without Prefect"])
+def run(request):
+    """Sends texts as a type, the way a run does; or directly, as what is urgent while Prefect is away."""
+    return partial(run_once, alone=request.param == "without Prefect")
+
+
+async def run_once(type, texts=TEXTS, *, alone) -> Report:
     requests = [
         Request[type.facts](
             recipient=Recipient(id=f"r{number}", email=f"r{number}@a.example", phone="+15550100"),
@@ -42,7 +50,10 @@ async def run(type, texts=TEXTS) -> Report:
         finally:
             Tripping.armed = False
 
-    return await note(requests)
+    if not alone:
+        return await note(requests)
+    with without_prefect():
+        return await note.fn(requests)
 
 
 async def the_bad_one(bench):
@@ -64,7 +75,7 @@ async def the_bad_one(bench):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-async def test_what_a_type_raises_for_one_fails_that_one(bench, caplog, changes, reason):
+async def test_what_a_type_raises_for_one_fails_that_one(bench, run, caplog, changes, reason):
     made = await run(replace(noteflow.TYPE, **changes))
     row = await the_bad_one(bench)
     assert made.states == {State.SENT: 2, State.FAILED: 1}
@@ -78,14 +89,14 @@ async def test_what_a_type_raises_for_one_fails_that_one(bench, caplog, changes,
     assert SECRET not in caplog.text
 
 
-async def test_a_mail_that_cannot_be_signed_fails_alone(bench):
+async def test_a_mail_that_cannot_be_signed_fails_alone(bench, run):
     bench.runtime.signers = [Signer("a.example", "s1", poison.Key())]
     made = await run(noteflow.TYPE)
     assert made.states == {State.SENT: 2, State.FAILED: 1}
     assert (await the_bad_one(bench)).reason == "signing failed unexpectedly: OverflowError (see the log)"
 
 
-async def test_a_message_that_a_provider_stumbles_over_is_in_doubt_alone(bench):
+async def test_a_message_that_a_provider_stumbles_over_is_in_doubt_alone(bench, run):
     """How far the provider was only its channel knows: the message may have gone."""
     takes = bench.primary.answer
 
@@ -107,7 +118,9 @@ async def test_a_message_that_a_provider_stumbles_over_is_in_doubt_alone(bench):
         ("UPDATE", "attempts", "NEW.words <> ''", "sent"),
     ],
 )
-async def test_what_the_ledger_cannot_take_of_one_is_told_of_that_one(bench, when, table, condition, state):
+async def test_what_the_ledger_cannot_take_of_one_is_told_of_that_one(
+    bench, run, when, table, condition, state
+):
     await poison.refuse_rows(bench.runtime.ledger, when, table, condition)
     made = await run(noteflow.TYPE)
     row = await the_bad_one(bench)
@@ -115,7 +128,7 @@ async def test_what_the_ledger_cannot_take_of_one_is_told_of_that_one(bench, whe
     assert (row.state, row.reason) == (state, "recording failed unexpectedly: IntegrityError (see the log)")
 
 
-async def test_a_request_that_cannot_be_accepted_is_named_in_the_log_and_the_others_go(bench, caplog):
+async def test_a_request_that_cannot_be_accepted_is_named_in_the_log_and_the_others_go(bench, run, caplog):
     await poison.refuse_rows(bench.runtime.ledger, "INSERT", "notifications")
     made = await run(noteflow.TYPE)
     assert made.states == {State.SENT: 2}
@@ -123,7 +136,7 @@ async def test_a_request_that_cannot_be_accepted_is_named_in_the_log_and_the_oth
     assert SECRET not in caplog.text
 
 
-async def test_a_grouping_key_that_raises_fails_its_request_alone(bench, caplog):
+async def test_a_grouping_key_that_raises_fails_its_request_alone(bench, run, caplog):
     made = await run(replace(noteflow.TYPE, grouping=poison.GROUPING))
     assert made.states == {State.SENT: 2}
     assert "requests[1]: accepting failed unexpectedly: ZeroDivisionError" in caplog.text
