@@ -32,6 +32,7 @@ from waypost.ledger.claims import Lane
 from waypost.ledger.holds import Hold, held_types
 from waypost.ledger.reach import LedgerUnreachable
 from waypost.ledger.suspects import Suspect
+from waypost.ledger.trial import trouble, write_as_a_post_does
 from waypost.mail.dkim_keys import KeyUnusable
 from waypost.providers import providers
 from waypost.routes import steps
@@ -89,6 +90,7 @@ async def _ledger(settings: Settings) -> list[Finding]:
         return [Finding("ledger", ok=False, found=str(error), advice="mend WAYPOST_DATABASE_URL")]
     try:
         await ledger.check_schema()
+        await write_as_a_post_does(ledger)
         waiting = await reading.open_count(ledger)
         held = await held_types(ledger)
         overdue = await _overdue(ledger)
@@ -99,9 +101,8 @@ async def _ledger(settings: Settings) -> list[Finding]:
     except LedgerBehind as error:
         return [Finding("ledger", ok=False, found=str(error), advice="run `waypost db upgrade`")]
     except Exception as error:  # each driver has errors of its own
-        reason = (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0]
-        advice = "start the database, or mend WAYPOST_DATABASE_URL; then `waypost db upgrade`"
-        return [Finding("ledger", ok=False, found=reason, advice=advice)]
+        found, _, advice = trouble(error).partition(": ")
+        return [Finding("ledger", ok=False, found=found, advice=advice)]
     finally:
         await ledger.close()
     kind = "PostgreSQL" if ledger.is_postgres else "SQLite"

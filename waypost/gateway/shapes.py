@@ -183,11 +183,12 @@ class Alive(_Shape):
 
 
 class Ready(_Shape):
-    """Whether each of what it needs works."""
+    """Whether each of what it needs works. detail: where not, what is wrong and what to do."""
 
     status: Literal["ok", "not ready"]
     ledger: bool
     prefect: bool
+    detail: str = ""
 
 
 class ProblemKind(_Shape):

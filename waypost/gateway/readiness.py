@@ -1,0 +1,63 @@
+"""Whether the gateway can do what it is there for. Anybody may ask, so all who ask within a second share an
+answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from waypost.ledger import Ledger
+from waypost.ledger.trial import trouble, write_as_a_post_does
+
+LASTS = 1.0  # seconds that an answer is shared
+ANSWERS_WITHIN = 2.0  # seconds until a ledger that takes no write is called that
+SILENT = f"the ledger took no write within {ANSWERS_WITHIN:.0f} s: see whether its database is busy or locked"
+NO_PREFECT = "the Prefect API does not answer: posts are accepted; start it, or check PREFECT_API_URL"
+
+Question = Callable[[], Awaitable[str]]
+
+
+class Shared:
+    """A question that is asked once at a time and once a second, however many want to know. Its answer is a
+    sentence about what is wrong; empty, nothing is."""
+
+    def __init__(self, ask: Question) -> None:
+        self._ask = ask
+        self._asking: asyncio.Task[str] | None = None
+        self._asked_at = 0.0
+
+    async def __call__(self) -> str:
+        asking = self._asking
+        if asking is None or (asking.done() and time.monotonic() - self._asked_at > LASTS):
+            asking = self._asking = asyncio.ensure_future(self._ask())
+            self._asked_at = time.monotonic()
+        return await asyncio.shield(asking)
+
+
+class Readiness:
+    """What keeps the gateway from working, by its two halves."""
+
+    def __init__(self, ledger: Ledger, prefect: Callable[[], Awaitable[bool]]) -> None:
+        """prefect: whether its API answers."""
+        self._ledger = ledger
+        self._prefect_answers = prefect
+        self._writes = Shared(self._write)
+        self.prefect = Shared(self._ask_prefect)
+
+    async def ledger(self) -> str:
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                return await self._writes()
+        except TimeoutError:
+            return SILENT
+
+    async def _write(self) -> str:
+        try:
+            await write_as_a_post_does(self._ledger)
+        except Exception as error:  # whatever is wrong with it, it cannot be written
+            return trouble(error)
+        return ""
+
+    async def _ask_prefect(self) -> str:
+        return "" if await self._prefect_answers() else NO_PREFECT
