@@ -84,7 +84,7 @@ def test_while_prefect_is_away_intake_goes_on_what_is_urgent_goes_out_and_the_re
     prefect.start()
     back_at = time.time()
     eventually(lambda: sink.to("raway-") == 2)
-    assert max(at for at, to, _ in sink.notes() if to.startswith("raway-")) - back_at < 5
+    assert max(at for at, to, _ in sink.notes() if to.startswith("raway-")) - back_at < 10
     assert set(alone.until_ended()) == {"sent"}
     assert alone.books().twice == 0
 
@@ -119,7 +119,7 @@ def test_a_worker_started_while_prefect_is_away_sends_what_is_urgent_and_joins_i
         server.start()
         back_at = time.time()
         eventually(lambda: sink.to("rearly") == 1)
-        assert time.time() - back_at < 5
+        assert time.time() - back_at < 10
         worker.ready()
         assert [server.knows(type) for type in ("alert", "digest", "order-confirmation")] == [True] * 3
         assert set(site.until_ended()) == {"sent"}
