@@ -27,15 +27,17 @@ from tasks import blocks
 from waypost.beside import Beside
 from waypost.clock import now
 from waypost.finding import Finding
-from waypost.ledger import Ledger, LedgerBehind, claims, open_ledger, reading, suspects
+from waypost.ledger import Ledger, LedgerBehind, claims, installation, open_ledger, reading, suspects
 from waypost.ledger.claims import Lane
 from waypost.ledger.holds import Hold, held_types
+from waypost.ledger.installation import OtherKey
 from waypost.ledger.reach import LedgerUnreachable
 from waypost.ledger.suspects import Suspect
 from waypost.ledger.trial import trouble, write_as_a_post_does
 from waypost.mail.dkim_keys import KeyUnusable
 from waypost.providers import providers
 from waypost.routes import steps
+from waypost.secret import known_key
 from waypost.settings import Settings, unknown
 from waypost.signing import dkim_signers
 
@@ -85,12 +87,14 @@ async def _ledger(settings: Settings) -> list[Finding]:
         advice = "start `waypost up`, or make one with `waypost db upgrade`"
         return [Finding("ledger", ok=False, found="there is none yet", advice=advice)]
     try:
+        key = known_key(settings)
         ledger = open_ledger(settings.ledger_url)
     except ValueError as error:
         return [Finding("ledger", ok=False, found=str(error), advice="mend WAYPOST_DATABASE_URL")]
     try:
         await ledger.check_schema()
         await write_as_a_post_does(ledger)
+        same_key = key is None or await installation.is_key(ledger, key)
         waiting = await reading.open_count(ledger)
         held = await held_types(ledger)
         overdue = await _overdue(ledger)
@@ -107,7 +111,14 @@ async def _ledger(settings: Settings) -> list[Finding]:
         await ledger.close()
     kind = "PostgreSQL" if ledger.is_postgres else "SQLite"
     found = Finding("ledger", ok=True, found=f"{kind}, {waiting} notifications not yet ended")
-    return [found, *_held(held), *_late(overdue), *_lost(lost), *_suspected(*suspected)]
+    return [found, *_key(same_key), *_held(held), *_late(overdue), *_lost(lost), *_suspected(*suspected)]
+
+
+def _key(same: bool) -> list[Finding]:
+    if same:
+        return []
+    found, _, advice = str(OtherKey()).partition(": ")
+    return [Finding("secret key", ok=False, found=found, advice=advice)]
 
 
 async def _overdue(ledger: Ledger) -> list[Lane]:

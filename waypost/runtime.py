@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from waypost.beside import Beside
 from waypost.channels import Channel
 from waypost.late import LateAnswers
-from waypost.ledger import Ledger, open_ledger, rates
+from waypost.ledger import Ledger, installation, open_ledger, rates
 from waypost.ledger.batches import Leases
 from waypost.ledger.recorder import Recorder
 from waypost.mail.build import Sender
@@ -70,18 +70,23 @@ class Runtime:
         cls, settings: Settings | None = None, channels: list[Channel] | None = None
     ) -> AsyncGenerator[Runtime]:
         """A runtime for this event loop. Raises ValueError for a wrong setting, LedgerBehind for
-        a schema that is not this version's."""
+        a schema that is not this version's, OtherKey for a secret key that is not the ledger's."""
         settings = settings or Settings()
         ledger = open_ledger(settings.ledger_url, settings.lease)
         runtime = cls(settings, ledger, providers(settings) if channels is None else channels)
         loop = asyncio.get_running_loop()
         try:
-            await ledger.check_schema()
+            await runtime.check()
             cls._by_loop[loop] = runtime
             yield runtime
         finally:
             cls._by_loop.pop(loop, None)
             await runtime.close()
+
+    async def check(self) -> None:
+        """Whether the ledger is of this version and this key. Raises LedgerBehind and OtherKey."""
+        await self.ledger.check_schema()
+        await installation.check_key(self.ledger, self.secret_key)
 
     @classmethod
     async def current(cls) -> Runtime:
@@ -93,7 +98,11 @@ class Runtime:
         if found is None:
             settings = Settings()
             found = cls(settings, open_ledger(settings.ledger_url, settings.lease), providers(settings))
-            await found.ledger.check_schema()
+            try:
+                await found.check()
+            except BaseException:
+                await found.close()
+                raise
             found.by_itself = True
             cls._by_loop[loop] = found
         return found

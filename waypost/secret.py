@@ -7,15 +7,17 @@ import secrets
 
 from waypost.settings import Settings, prepare_home
 
+_FILE = "secret.key"
+
 
 def secret_key(settings: Settings) -> bytes:
     """WAYPOST_SECRET_KEY, or the key kept in `secret.key` under home, made on first use.
 
     Made atomically: two processes that start at once end with the same key.
     """
-    if settings.secret_key is not None:
-        return settings.secret_key.get_secret_value().encode()
-    path = prepare_home(settings) / "secret.key"
+    if known := known_key(settings):
+        return known
+    path = prepare_home(settings) / _FILE
     if not path.exists():
         made = path.with_name(f"secret.key.{secrets.token_hex(8)}")
         made.touch(mode=0o600)
@@ -27,3 +29,11 @@ def secret_key(settings: Settings) -> bytes:
         finally:
             made.unlink()
     return path.read_bytes()
+
+
+def known_key(settings: Settings) -> bytes | None:
+    """The same; None where it is still to be made."""
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value().encode()
+    path = settings.home / _FILE
+    return path.read_bytes() if path.exists() else None

@@ -232,3 +232,33 @@ def test_a_database_that_takes_no_connection_ends_a_command_with_a_sentence(tmp_
     )
     assert "hunter2" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+OTHER_KEY = "the secret key is not the key that this ledger's"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["verify", "ada", "123456"],
+        ["webhooks", "create", "shop", "https://shop.example/told"],
+        ["gateway", "--port", "0"],
+        ["worker"],
+        ["dispatch"],
+    ],
+)
+def test_with_another_key_than_the_ledgers_nothing_starts_until_it_is_changed_on_purpose(tmp_path, command):
+    home = tmp_path / "home"
+    first = {"WAYPOST_SECRET_KEY": "a key of sixteen or more", "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    second = {**first, "WAYPOST_SECRET_KEY": "another key of sixteen"}
+    assert waypost(home, "db", "upgrade", **first).returncode == 0
+    assert waypost(home, "verify", "ada", "123456", **first).returncode == 1
+    refused = waypost(home, *command, **second)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert OTHER_KEY in refused.stderr
+    assert OTHER_KEY in waypost(home, "verify", "ada", "1", **second).stderr
+    unasked = waypost(home, "db", "change-key", **second)
+    assert "add --yes" in unasked.stderr
+    assert waypost(home, "db", "change-key", "--yes", **second).returncode == 0
+    assert "nothing was changed" in waypost(home, "db", "change-key", **second).stdout
+    assert OTHER_KEY not in waypost(home, "verify", "ada", "123456", **second).stderr

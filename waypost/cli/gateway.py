@@ -13,7 +13,7 @@ import typer
 from waypost.channels.smtp_url import is_loopback
 from waypost.cli.console import err, out
 from waypost.cli.starting import warn
-from waypost.ledger import checked
+from waypost.ledger import checked, installation
 from waypost.place import connect
 from waypost.secret import secret_key
 from waypost.settings import Settings
@@ -103,11 +103,13 @@ async def serve(
     tokens, https = accepted_tokens(settings), where.certificate is not None
     async with checked(settings, PATIENCE) as ledger:
         # SMTP takes no tokens.
+        key = secret_key(settings)
+        await installation.check_key(ledger, key)
         keys = await server.check_keys(ledger, where.host, has_tokens=tokens is not None and not mail)
         app = application(
             ledger,
             registered(),
-            secret_key(settings),
+            key,
             prefect_answers,
             tokens=tokens,
             https=https,

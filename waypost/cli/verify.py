@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from waypost.cli.console import AsJson, out, print_json
-from waypost.ledger import checked
+from waypost.ledger import checked, installation
 from waypost.ledger.verifications import Checked
 from waypost.secret import secret_key
 from waypost.settings import Settings
@@ -38,7 +38,9 @@ def verify(
 
     async def run() -> Checked:
         async with checked(settings) as ledger:
-            return await verification.verify(ledger, secret_key(settings), recipient, code, client)
+            key = secret_key(settings)
+            await installation.check_key(ledger, key)
+            return await verification.verify(ledger, key, recipient, code, client)
 
     found = asyncio.run(run())
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar, get_args
 from uuid import UUID
@@ -43,7 +43,8 @@ def create(
         )
     settings = Settings()
     _check(url, settings)
-    _show(_run(lambda ledger: webhooks.create(ledger, client, url, state)), settings, as_json)
+    made = _run(lambda ledger: _signing(ledger, webhooks.create(ledger, client, url, state)))
+    _show(made, settings, as_json)
 
 
 @app.command("list")
@@ -82,7 +83,8 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Make a new secret; the old one signs a while longer, so that nothing is missed."""
-    made = _run(lambda ledger: webhooks.rotate(ledger, id, overlap=timedelta(hours=overlap)))
+    again = timedelta(hours=overlap)
+    made = _run(lambda ledger: _signing(ledger, webhooks.rotate(ledger, id, overlap=again)))
     _show(made, Settings(), as_json)
     if not as_json:
         typer.echo(f"for {overlap:g} hours what is told is signed with the old one too", err=True)
@@ -105,6 +107,19 @@ def _run(work: Callable[[Ledger], Awaitable[T]]) -> T:
             return await work(ledger)
 
     return asyncio.run(main())
+
+
+async def _signing(ledger: Ledger, work: Coroutine[Any, Any, Webhook]) -> Webhook:
+    """What `work` makes, where the secret that is shown for it is the one its gateway signs with."""
+    from waypost.ledger import installation
+    from waypost.secret import secret_key
+
+    try:
+        await installation.check_key(ledger, secret_key(Settings()))
+    except BaseException:
+        work.close()
+        raise
+    return await work
 
 
 def _show(made: Webhook, settings: Settings, as_json: bool) -> None:

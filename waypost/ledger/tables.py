@@ -232,6 +232,14 @@ attempts = sa.Table(
     sa.Column("words", sa.Text),
 )
 
+# What all processes agree on; see installation.py.
+installation = sa.Table(
+    "installation",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
 # Until when each provider's time is reserved, by those who send at its rate: seconds of the database's clock.
 rates = sa.Table(
     "rates",
