@@ -13,6 +13,7 @@ from waypost.outcome import Outcome
 from waypost.redaction import Redaction
 
 _PHONE_TAIL = 4
+_LONGEST = 4000  # characters of a secret that are looked for: words have 500 (replies.WORDS_KEPT)
 _SUBSCRIBER = 8  # digits that tell a number within its country
 
 
@@ -58,7 +59,7 @@ class RedactedChannel(ABC):
         words = self._redaction(words)
         links = _links(message.notification.data) if "/" in words or "%" in words else ()
         private = (*message.private, *links, *_quoted_phone(words, message))
-        return Redaction(private)(words) if private else words
+        return Redaction(one[:_LONGEST] for one in private)(words) if private else words
 
 
 def _quoted_phone(words: str, message: Message) -> Iterator[str]:

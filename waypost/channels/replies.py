@@ -14,6 +14,7 @@ _WAIT = re.compile(r"\b(\d{1,5})\s*(s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 _LONGEST_WAIT = timedelta(hours=6)
 WORDS_KEPT = 500
+_WORDS_READ = 10_000  # a reply may have four million characters, which take a quarter of a second
 
 
 def smtp(code: int, text: str, phase: Phase) -> Outcome:
@@ -52,7 +53,8 @@ def _unless_about_us(found: Outcome) -> Outcome:
 
 def _readable(text: str) -> str:
     """What a server said, fit to be kept: PostgreSQL's text holds no NUL, and no database the lone
-    surrogates that stand for bytes that are not UTF-8."""
+    surrogates that stand for bytes that are not UTF-8. No more is read than may be kept, but for blanks."""
+    text = text[:_WORDS_READ]
     if text.isascii() and text.isprintable():
         return " ".join(text.split())
     clean = text.encode("utf-8", "replace").decode()
