@@ -17,11 +17,12 @@ from waypost.mail.finished import FinishedMail
 from waypost.mail.words import CHARSETS, decoded
 
 _FIELDS = ("From", "Sender", "Reply-To", "To", "Cc", "Subject")
-# The parser looks at each line once for each multipart around it, and at a Content-Type anew for each of its
-# parameters. A mail with more of either than any program writes is compared by its bytes.
+# The parser looks at each line once for each multipart around it, and at a Content-Type or a
+# Content-Disposition anew for each of its parameters. A mail with more of either than any program writes is
+# compared by its bytes.
 _MOST_NESTED = 20
 _LONGEST_TYPE = 2000  # characters
-_LONG_TYPE = re.compile(rb"(?im)^content-type:.*(?:\r\n[ \t].*){12}")
+_LONG_TYPE = re.compile(rb"(?im)^content-(?:type|disposition):.*(?:\r\n[ \t].*){12}")
 
 
 def meaning(mail: FinishedMail) -> bytes:
@@ -50,7 +51,7 @@ def _pieces(mail: FinishedMail) -> Iterator[bytes]:
 
 def _is_intricate(mail: FinishedMail) -> bool:
     return (
-        len(mail.value("Content-Type")) > _LONGEST_TYPE
+        any(len(mail.value(name)) > _LONGEST_TYPE for name in ("Content-Type", "Content-Disposition"))
         or sum(map(mail.body.lower().count, (b"multipart/", b"message/"))) > _MOST_NESTED
         or _LONG_TYPE.search(mail.body) is not None
     )

@@ -26,7 +26,7 @@ from waypost.request import Recipient
 
 WHOLE = "message"  # the type of what is passed on as it is
 TYPE, DATA = "X-Waypost-Type", "X-Waypost-Data"
-_IN_A_THREAD = 500_000  # bytes: more takes long enough to look through for others to notice
+IN_A_THREAD = 16_000  # bytes: more may take so long to read, part by part, that others notice
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ async def take(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes) 
         raise Problem("too-large", "too large for so many recipients at once: submit it for a few at a time")
     try:
         with isolated("reading", Problem):
-            if len(mail) > _IN_A_THREAD:
+            if len(mail) > IN_A_THREAD:
                 candidates = await asyncio.to_thread(_candidates, intake, caller, envelope, mail)
             else:
                 candidates = _candidates(intake, caller, envelope, mail)
