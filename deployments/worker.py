@@ -201,7 +201,10 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         found = await self._flow(flow_run)
         if task_status is not None:
             task_status.started(0)
-        await run_flow_async(found, flow_run=flow_run, parameters=flow_run.parameters, return_type="state")
+        # Of a run with a deployment Prefect's engine observes in a thread whether it is suspended, and holds
+        # our event loop until that thread has had its answers: four of a slow Prefect's. We suspend no run.
+        run = flow_run.model_copy(update={"deployment_id": None})
+        await run_flow_async(found, flow_run=run, parameters=flow_run.parameters, return_type="state")
         return ResidentResult(identifier=str(flow_run.id), status_code=0)
 
     async def teardown(self, *exc_info: Any) -> None:
