@@ -308,7 +308,7 @@ def test_a_cron_that_is_none_is_told(run, command):
     done = run(command, WAYPOST_DIGEST_CRON="every morning")
     assert done.returncode == 1
     assert "Usage" not in done.stderr
-    assert "the cron of digest is none" in done.stdout + done.stderr
+    assert "invalid cron expression" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -13,7 +13,7 @@ from email.utils import formataddr
 from functools import lru_cache
 
 from waypost.mail.address import one_address
-from waypost.mail.words import encoded, words_in
+from waypost.mail.words import encoded, read_leniently, words_in
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]")
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bBqQ]\?")
@@ -44,8 +44,12 @@ def checked(name: str, value: str) -> str:
 
 
 def _decoded(value: str) -> str:
-    """The bytes that encoded words stand for, each as a letter, whatever their charset."""
-    return "".join(raw.decode("latin-1") for _, raw in words_in(value))
+    """The bytes that any reader may take encoded words for, each as a letter, whatever their charset; empty
+    where there are none."""
+    if "=?" not in value:
+        return ""
+    strictly = (raw for _, raw in words_in(value))
+    return "".join(raw.decode("latin-1") for raw in (*strictly, *read_leniently(value)))
 
 
 def is_plain(value: str) -> bool:

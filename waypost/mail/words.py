@@ -10,6 +10,7 @@ import re
 from base64 import b64encode
 from binascii import Error, a2b_base64, a2b_qp
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 _LINE = 76  # section 2: a line that holds an encoded word is no longer
 _AROUND = len("=?utf-8?q??=")
@@ -19,6 +20,7 @@ _Q = [chr(byte) if byte in _SAFE else "_" if byte == 32 else f"={byte:02X}" for 
 
 # Section 2, but for the length: some programs write longer words.
 _WORD = re.compile(r"=\?([^?\s*]*+)(?:\*[^?\s]*+)?\?([bBqQ])\?([^?\s]*+)\?=")
+_BEGINS = re.compile(r"=\?[^?]*\?([bBqQ])\?")
 # What mail is written in. For a name that it does not know, Python looks for a file to import.
 CHARSETS = frozenset(
     {
@@ -54,9 +56,24 @@ def words_in(value: str) -> Iterator[tuple[re.Match[str], bytes]]:
     for word in _WORD.finditer(value):
         text = word[3].encode("ascii", "replace")
         try:
-            yield word, a2b_qp(text, header=True) if word[2] in "qQ" else a2b_base64(text + b"==")
+            yield word, _bytes_of(word[2], text)
         except Error:  # its length is wrong
             continue
+
+
+def read_leniently(value: str) -> Iterator[bytes]:
+    """What some reader may take for encoded words, though section 2 does not: there are blanks in them, or
+    question marks. The bytes that each stands for."""
+    at = 0
+    while (begins := _BEGINS.search(value, at)) and (end := value.find("?=", begins.end())) >= 0:
+        with suppress(Error):
+            yield _bytes_of(begins[1], value[begins.end() : end].encode("ascii", "replace"))
+        at = end
+
+
+def _bytes_of(encoding: str, text: bytes) -> bytes:
+    """Raises binascii.Error."""
+    return a2b_qp(text, header=True) if encoding in "qQ" else a2b_base64(text + b"==")
 
 
 def encoded(value: str, used: int) -> str:
