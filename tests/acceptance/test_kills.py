@@ -100,6 +100,6 @@ def test_a_killed_worker_is_said_to_be_gone_and_what_it_held_to_be_in_nobodys_ha
         gone = eventually(lambda: None if (found := doctor("worker"))["ok"] else found)
         assert time.monotonic() - killed_at < 45
         assert f"-{worker.process.pid}, last seen" in gone["found"]
-        assert hands["owner"] in eventually(lambda: doctor("lost work"))["found"]
+        assert hands["owner"] in eventually(lambda: doctor("lost work"), 120)["found"]
         assert told("explain", one["id"])["hands"]["lapsed"]
         assert "the reaper of any worker takes it back" in site.command("explain", one["id"]).stdout
