@@ -26,7 +26,7 @@ from waypost.outcome import Verdict as Answer
 from waypost.states import TERMINAL, State
 
 TOLERANCE = 0.5  # seconds a clock reading and the wire may lie apart
-WRITTEN_WITHIN = 12.0  # seconds from an end to when a ledger that was down has it
+WRITTEN_WITHIN = 2.0  # seconds from an end to when the ledger has it, besides those in which it is down
 PROMPT_SECONDS = 2.5  # a worker asks Prefect for runs every second
 OUTAGE_SECONDS = 12.0  # after 10 of them what is urgent goes without Prefect, once that is noticed
 SENT_IN_DOUBT = {Doubt.RESEND: 2, Doubt.HOLD: 1, Doubt.DROP: 1}  # attempts without an answer, at most
@@ -129,8 +129,11 @@ def _after_a_doubt(row: sa.Row[Any], tries: Sequence[sa.Row[Any]]) -> list[str]:
 
 
 def _deleted_early(around: Surroundings) -> list[str]:
-    """Retention takes what ended long enough ago, by clocks that may be wrong."""
-    allowed = (around.retention_days or 0.0) * 86400 - 2 * around.weather.jumps - WRITTEN_WITHIN
+    """Retention takes what ended long enough ago, by clocks that may be wrong. What ends while the ledger is
+    down is there, and seen here, only afterwards."""
+    down = sum(ends - begins for begins, ends in around.weather.ledger_down)
+    kept = (around.retention_days or 0.0) * 86400
+    allowed = kept - 2 * around.weather.jumps - WRITTEN_WITHIN - down
     return [
         f"{id} was deleted {age:.1f} s after it had ended"
         for id, age in around.journal.deleted.items()

@@ -236,7 +236,7 @@ def test_it_notices_a_reaper_that_counts_time_in_which_the_ledger_was_away(notic
 
     monkeypatch.setattr(Stillness, "look", counting_all)
     monkeypatch.setattr(Stillness, "forget", nothing_at_all)
-    assert noticed("which lives", 141)
+    assert noticed("which lives", 779)
 
 
 def test_it_notices_a_reaper_that_ends_batches_and_frees_nothing(noticed, monkeypatch):
