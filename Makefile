@@ -33,9 +33,11 @@ test: $(READY)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PATIENT) $(ARGS)
 
 check: $(READY)
-	@echo "check: ruff, then pyright in strict mode"
+	@echo "check: ruff, codespell, the rules of imports, then pyright in strict mode"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/codespell
+	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
 format: $(READY)

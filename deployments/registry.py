@@ -7,28 +7,16 @@ import pkgutil
 import re
 import traceback
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any, cast
-from uuid import UUID
 
 from prefect import Flow
-from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.actions import (
-    DeploymentScheduleCreate,
-    DeploymentUpdate,
-    WorkPoolCreate,
-)
-from prefect.client.schemas.schedules import CronSchedule
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from pydantic import BaseModel, TypeAdapter
 
 import flows
-from deployments.worker import ResidentWorker
-from tasks.provider_block import WaypostProvider
-from waypost import NotificationType, Priority, Request
+from waypost import Category, NotificationType, Request
 
 DEPLOYMENT = "waypost"
 KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -36,6 +24,10 @@ KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 class UnknownType(LookupError):
     """No file in flows/ declares a type of that name."""
+
+
+class NotAskedFor(ValueError):
+    """A type that Waypost composes by itself: no request can ask for it. Says what can be asked for."""
 
 
 class BrokenType(RuntimeError):
@@ -88,20 +80,6 @@ def check() -> None:
         raise BrokenType("; ".join(faults))
 
 
-def unscheduled() -> list[str]:
-    """A sentence for each type with an invalid cron expression."""
-    faults: list[str] = []
-    for one in registered().values():
-        try:
-            _schedules(one.type)
-        except Exception:  # a function of the file may raise anything; Prefect's own words fill a page
-            also = "; the digest's is WAYPOST_DIGEST_CRON" if one.type.name == "digest" else ""
-            faults.append(
-                f"{one.file}: invalid cron expression. Use five fields, for example '0 8 * * *'{also}"
-            )
-    return faults
-
-
 @cache
 def _found() -> tuple[dict[str, Registered], list[str]]:
     """The usable types by name, and what is wrong with the other files."""
@@ -126,7 +104,7 @@ def _declared(module: str) -> Registered | None:
     file = _file(module)
     try:
         loaded = importlib.import_module(module)
-    except Exception as error:  # whatever a file may raise
+    except (Exception, SystemExit) as error:  # whatever a file may raise
         raise BrokenType(f"{file} cannot be loaded: {_why(error, file)}; mend it") from None
     type = getattr(loaded, "TYPE", None)
     if type is None:
@@ -156,7 +134,7 @@ def _file(module: str) -> str:
     return f"{module.replace('.', '/')}.py"
 
 
-def _why(error: Exception, file: str) -> str:
+def _why(error: BaseException, file: str) -> str:
     """What went wrong, and in which line."""
     if isinstance(error, SyntaxError):
         elsewhere = "" if (error.filename or "").endswith(file) else f" of {error.filename}"
@@ -177,68 +155,15 @@ def find(name: str) -> Registered:
         raise UnknownType(f"there is no type {name!r}; flows/ has {known}{unread}") from None
 
 
-async def deploy(client: PrefectClient, work_pool: str) -> dict[str, UUID]:
-    """Create or bring up to date the work pool, a deployment per type, and the block type that providers are
-    kept as; answers the deployments' ids.
-
-    Schedules are set only when a deployment is new: afterwards they are the Prefect UI's to edit.
-    """
-    await _ensure_work_pool(client, work_pool)
-    await _ensure_queues(client, work_pool)
-    await WaypostProvider.aregister_type_and_schema(client=client)
-    return {name: await _deploy_one(client, work_pool, one) for name, one in registered().items()}
-
-
-async def _ensure_work_pool(client: PrefectClient, name: str) -> None:
-    try:
-        await client.read_work_pool(name)
-    except ObjectNotFound:
-        template = ResidentWorker.get_default_base_job_template()
-        pool = WorkPoolCreate(name=name, type=ResidentWorker.type, base_job_template=template)
-        with suppress(ObjectAlreadyExists):  # another process was quicker
-            await client.create_work_pool(pool)
-
-
-async def _ensure_queues(client: PrefectClient, work_pool: str) -> None:
-    """A queue a lane, so that every kind of worker takes what is urgent first."""
-    known = {queue.name for queue in await client.read_work_queues(work_pool_name=work_pool)}
-    for priority in Priority:
-        if priority not in known:
-            with suppress(ObjectAlreadyExists):
-                await client.create_work_queue(
-                    str(priority), priority=priority.rank + 1, work_pool_name=work_pool
-                )
-
-
-def described(work_pool: str, one: Registered) -> dict[str, Any]:
-    """What a deployment is to say of its type, beside its schedule."""
-    return {
-        "description": (one.flow.description or "").strip(),
-        "entrypoint": one.entrypoint,
-        "tags": ["waypost", one.type.name],
-        "work_pool_name": work_pool,
-        "work_queue_name": str(one.type.lane),
-        "parameter_openapi_schema": one.flow.parameters.model_dump_for_openapi(),
-        "enforce_parameter_schema": True,
+def requestable(name: str) -> Registered:
+    """The type called `name`, of which a request can be made. Raises UnknownType, or NotAskedFor for a type
+    that is composed of what waits."""
+    one = find(name)
+    offered = {
+        key: other for key, other in registered().items() if other.type.category is not Category.DIGEST
     }
-
-
-async def _deploy_one(client: PrefectClient, work_pool: str, one: Registered) -> UUID:
-    wanted = described(work_pool, one)
-    try:
-        existing = await client.read_deployment_by_name(one.deployment)
-    except ObjectNotFound:
-        return await client.create_deployment(
-            flow_id=await client.create_flow(one.flow),
-            name=DEPLOYMENT,
-            schedules=_schedules(one.type),
-            **wanted,
-        )
-    await client.update_deployment(existing.id, DeploymentUpdate(**wanted))
-    return existing.id
-
-
-def _schedules(type: NotificationType) -> list[DeploymentScheduleCreate]:
-    """Raises ValueError for an invalid cron expression, and what a function given as `cron` raises."""
-    cron = type.schedule
-    return [] if cron is None else [DeploymentScheduleCreate(schedule=CronSchedule(cron=cron), active=True)]
+    if name in offered:
+        return one
+    waits = sorted(key for key, other in offered.items() if "digest" in other.shape.model_fields)
+    hint = f'; `"digest": true` in a request of {" or ".join(waits)} lets it wait for one' if waits else ""
+    raise NotAskedFor(f"type: not one of {', '.join(sorted(offered))}: Waypost composes {name} itself{hint}")

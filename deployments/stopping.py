@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from uuid import UUID
 
+from waypost.delivery.runtime import Runtime
 from waypost.ledger import Ledger, NotRecorded
-from waypost.ledger.returning import return_batches
-from waypost.runtime import Runtime
+from waypost.ledger.queue.return_claims import return_batches
 
 HURRY_SECONDS = 0.5  # for a call to Prefect that is under way
 GRACE_SECONDS = 2.5  # for runs and direct deliveries, to end by themselves
@@ -48,12 +49,14 @@ def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
 
 
 @asynccontextmanager
-async def in_hand(runtime: Runtime, stopping: Callable[[], bool] = lambda: True) -> AsyncGenerator[None]:
-    """Hold what a run takes up in the block. If the block is cancelled because the process is stopping, what
-    was not sent is free at once; otherwise it is free when its lease has lapsed."""
+async def in_hand(
+    runtime: Runtime, stopping: Callable[[], bool] = lambda: True
+) -> AsyncGenerator[list[UUID]]:
+    """Hold what a run takes up in the block: the batches yielded. If the block is cancelled because the
+    process is stopping, what was not sent is free at once; otherwise it is free when its lease has lapsed."""
     with runtime.leases.over_a_run() as held:
         try:
-            yield
+            yield held
         except asyncio.CancelledError:
             if stopping():
                 with suppress(NotRecorded):

@@ -8,7 +8,7 @@ from prefect import flow
 from pydantic import Field
 
 from tasks import deliver, fallback, lookup, render, report
-from waypost import Category, Facts, Grouping, Line, Link, Moment, NotificationType, Report, Request
+from waypost import Category, Facts, Grouping, Link, Moment, NotificationType, Report, Request, Text
 
 Severity = Literal["critical", "warning", "info"]
 GRAVEST_FIRST: tuple[Severity, ...] = get_args(Severity)
@@ -20,8 +20,8 @@ class Alert(Facts):
     """fingerprint: what makes two alerts the same; source, summary and labels if unset."""
 
     severity: Severity
-    source: Annotated[Line, Field(min_length=1)]
-    summary: Annotated[Line, Field(min_length=1)]
+    source: Text
+    summary: Text
     labels: Annotated[dict[str, Label], Field(max_length=50, default_factory=dict)]
     started_at: Moment
     status: Status = "firing"

@@ -12,9 +12,8 @@ from pydantic import AwareDatetime, Field
 from flows.alert import GRAVEST_FIRST, Severity, Status
 from flows.alert import TYPE as ALERT
 from tasks import collect, deliver, fallback, lookup, render, report
-from waypost import Category, Facts, NotificationType, Report
-from waypost.ledger.digests import HeldItem
-from waypost.settings import Settings
+from waypost import Category, Facts, HeldItem, NotificationType, Report
+from waypost.config.settings import Settings
 
 ITEMS_SHOWN = 100
 

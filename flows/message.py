@@ -8,14 +8,13 @@ from prefect import flow
 from pydantic import AfterValidator, Field
 
 from tasks import deliver, fallback, lookup, render, report
-from waypost import Category, Facts, NotificationType, Report, Request
-from waypost.mail.finished import parse
+from waypost import Category, Facts, NotificationType, Report, Request, parse_raw_message
 
 
 def _to_pass_on(mime: str) -> str:
     """Without what no reader is to see, so that the ledger does not keep it either."""
     try:
-        mail = parse(mime.encode("latin-1"))
+        mail = parse_raw_message(mime.encode("latin-1"))
     except UnicodeEncodeError:
         raise ValueError("each letter stands for a byte, and one of them for none (ISO 8859-1)") from None
     return bytes(mail.to_pass_on()).decode("latin-1")

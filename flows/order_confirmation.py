@@ -10,10 +10,8 @@ from prefect import flow
 from pydantic import AfterValidator, Field, computed_field
 
 from tasks import deliver, fallback, lookup, render, report
-from waypost import Category, Facts, Line, NotificationType, Report, Request
-from waypost.money import Amount, exact, known_currency
-
-Text = Annotated[Line, Field(min_length=1)]
+from waypost import Category, Facts, Line, NotificationType, Report, Request, Text
+from waypost.model.money import Amount, exact, known_currency
 
 
 class OrderLine(Facts):

@@ -5,22 +5,20 @@ Waypost mints code and link itself, so that neither is ever a fact or a Prefect 
 """
 
 from datetime import timedelta
-from typing import Annotated
 from uuid import UUID
 
 from prefect import flow
-from pydantic import Field
 
 from tasks import deliver, fallback, lookup, render, report
-from waypost import Category, Facts, Line, Link, NotificationType, Report, Request, RetryPolicy
-from waypost.verification import LIFETIME, MINTED, mint
+from waypost import Category, Facts, Link, NotificationType, Report, Request, RetryPolicy, Text
+from waypost.verification.codes import LIFETIME, MINTED, mint
 
 
 class Signup(Facts):
     """product: the name of what they sign up for. verify_url: the page the link opens; the
     signed token is added to its query."""
 
-    product: Annotated[Line, Field(min_length=1)]
+    product: Text
     verify_url: Link
 
 

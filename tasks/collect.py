@@ -7,10 +7,10 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.runs import current_flow_run, run_logger, step
+from tasks.run_context import current_flow_run, run_logger, step
 from waypost import NotificationType
-from waypost.ledger import digests
-from waypost.runtime import Runtime
+from waypost.delivery.runtime import Runtime
+from waypost.ledger.queue import digests
 
 
 async def collect(digest: NotificationType, of: str, compose: digests.Compose) -> UUID:

@@ -9,16 +9,17 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import task_run
 
-from tasks.runs import alone, run_logger, step
-from tasks.way import dispatch_of
+from tasks.faults import SafeError
+from tasks.providers.setup import dispatch_of
+from tasks.run_context import run_logger, step, without_prefect_active
 from waypost import Batch
-from waypost.delivery import Dispatch, updated
-from waypost.mail.address import mask_in
-from waypost.notification import Delivery, Rendered
-from waypost.states import State as Where
+from waypost.delivery.run import DeliveryRun, updated
+from waypost.mail.masking import mask_in
+from waypost.model.notification import Delivery, Rendered
+from waypost.model.states import State as Where
 
 
-class ProviderDown(Exception):
+class ProviderDown(SafeError):
     """A provider would not open and nothing was sent through it. Fails one try of the task."""
 
 
@@ -55,15 +56,15 @@ async def _deliver(deliveries: Batch[Delivery], retries: int) -> Batch[Delivery]
     moved, down = await dispatch.send(waiting)
     deliveries.items = updated(deliveries.items, moved)
     left = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
-    if down and not alone() and (task_run.run_count or 0) <= retries:
+    if down and not without_prefect_active() and (task_run.run_count or 0) <= retries:
         raise ProviderDown(f"{mask_in(down)}; {len(left)} waiting")
     deliveries.items = updated(deliveries.items, await dispatch.defer(left, down or ""))
     _tell_passed_over(dispatch)
     return deliveries
 
 
-def _tell_passed_over(dispatch: Dispatch) -> None:
+def _tell_passed_over(dispatch: DeliveryRun) -> None:
     """A success over another provider is still a provider that does not work."""
     for (first, then), count in dispatch.passed_over.items():
-        standing = dispatch.account.way.standing(first).describe()
-        run_logger().warning("%d went through %s, as %s", count, then, standing)
+        state = dispatch.outcomes.router.provider_state(first).describe()
+        run_logger().warning("%d went through %s, as %s", count, then, state)

@@ -7,12 +7,12 @@ from collections import Counter
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.runs import run_logger, step
-from tasks.way import dispatch_of
+from tasks.providers.setup import dispatch_of
+from tasks.run_context import run_logger, step
 from waypost import Batch
-from waypost.delivery import updated
-from waypost.notification import Delivery
-from waypost.states import State
+from waypost.delivery.run import updated
+from waypost.model.notification import Delivery
+from waypost.model.states import State
 
 
 async def fallback(outcomes: Batch[Delivery]) -> Batch[Delivery]:

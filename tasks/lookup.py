@@ -9,13 +9,15 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.runs import current_flow_run, run_logger, step
+from tasks.run_context import current_flow_run, run_logger, step
 from waypost import Batch, NotificationType, Priority, Request
-from waypost.ids import new_id
-from waypost.isolation import ItemFailed
-from waypost.ledger import claims, intake
-from waypost.notification import Answer, Notification, Receipt
-from waypost.runtime import Runtime
+from waypost.delivery.runtime import Runtime
+from waypost.ledger.intake import accept
+from waypost.ledger.queue import claims
+from waypost.model.notification import Notification
+from waypost.model.receipt import IntakeResult, Receipt
+from waypost.system.ids import new_id
+from waypost.system.isolation import ItemFailed
 
 
 async def lookup(
@@ -35,13 +37,13 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
     ledger, settings, batch = runtime.ledger, runtime.settings, asked.id
     if asked.items:
         requests = _keyed(asked.items)
-        batch, receipts = await intake.accept_for_run(ledger, asked.type, requests, current_flow_run())
+        batch, receipts = await accept.accept_for_run(ledger, asked.type, requests, current_flow_run())
         _tell(receipts)
     elif not reserved:
         batch = await _whatever_is_due(runtime, asked.type)
         if batch is None:
             return Batch(asked.type, asked.id, [])
-    taken = await claims.take(
+    taken = await claims.take_up(
         ledger,
         asked.type.name,
         batch,
@@ -84,7 +86,7 @@ def _tell(receipts: Sequence[Receipt | ItemFailed]) -> None:
     for index, receipt in enumerate(receipts):
         if isinstance(receipt, ItemFailed):
             told.setdefault("not accepted", []).append(f"requests[{index}]: {receipt}")
-        elif receipt.outcome is not Answer.ACCEPTED:
+        elif receipt.outcome is not IntakeResult.ACCEPTED:
             told.setdefault(receipt.outcome, []).append(f"requests[{index}] is {receipt.id}")
     for outcome, which in told.items():
         more = f" and {len(which) - 10} more" if len(which) > 10 else ""

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.blocks import current_runtime
-from tasks.runs import step
-from waypost import Batch, clock
-from waypost.attaching import attached
-from waypost.isolation import ItemFailed, isolated
-from waypost.mail.attachment import AttachmentError
-from waypost.message import render_one
-from waypost.minting import minted
-from waypost.notification import Notification, Rendered
-from waypost.notification_type import NotificationType
-from waypost.runtime import Runtime
+from tasks.providers.blocks import current_runtime
+from tasks.run_context import step
+from waypost import Batch
+from waypost.mail.attachment import Attachment, AttachmentError
+from waypost.model.notification import Notification, Rendered
+from waypost.model.notification_type import NotificationType
+from waypost.rendering.attachments import attached_to_each
+from waypost.rendering.messages import Renderer, render_one
+from waypost.rendering.preparing import PutOff
+from waypost.system import clock
+from waypost.system.isolation import ItemFailed, isolated
+from waypost.verification.minting import minted
 
 SLICE_SECONDS = 0.002  # of work at a stretch, in each of ten runs: what others send waits behind it
 
@@ -27,34 +28,46 @@ SLICE_SECONDS = 0.002  # of work at a stretch, in each of ten runs: what others 
 async def render(notifications: Batch[Notification]) -> Batch[Rendered]:
     """Messages for every channel on the type's route that reaches the recipient. What cannot be
     rendered carries its reason and harms nothing else."""
-    return await step(_render, notifications)
+    return await step(render_batch, notifications)
 
 
 @task(name="render", cache_policy=NO_CACHE)
-async def _render(notifications: Batch[Notification]) -> Batch[Rendered]:
+async def render_batch(notifications: Batch[Notification]) -> Batch[Rendered]:
     runtime, type = await current_runtime(), notifications.type
     private = await minted(runtime, type, notifications.items)
+    lacking = {id: why for id, why in private.items() if isinstance(why, Exception)}
+    ready = [one for one in notifications if one.id not in lacking]
+    renderer = runtime.renderer(type)
+    files = {**await attached_to_each(type, ready, runtime.settings.attachment_megabytes), **lacking}
     rendered: list[Rendered] = []
-    rest_at = clock.steady() + SLICE_SECONDS
+    rest_at = clock.monotonic() + SLICE_SECONDS
     for notification in notifications:
-        rendered.append(await _one(runtime, type, notification, private.get(notification.id, {})))
-        if clock.steady() >= rest_at:
+        rendered.append(
+            _one(
+                renderer, type, notification, private.get(notification.id, {}), files.get(notification.id, ())
+            )
+        )
+        if clock.monotonic() >= rest_at:
             await asyncio.sleep(0)
-            rest_at = clock.steady() + SLICE_SECONDS
+            rest_at = clock.monotonic() + SLICE_SECONDS
     return Batch(notifications.type, notifications.id, rendered)
 
 
-async def _one(
-    runtime: Runtime,
+def _one(
+    renderer: Renderer,
     type: NotificationType,
     notification: Notification,
-    private: Mapping[str, Any] | ItemFailed,
+    private: Mapping[str, Any] | Exception,
+    files: Sequence[Attachment] | Exception,
 ) -> Rendered:
     try:
-        with isolated("rendering", AttachmentError, item=notification.id):
-            if isinstance(private, ItemFailed):
+        with isolated("rendering", AttachmentError, PutOff, item=notification.id):
+            if isinstance(private, Exception):
                 raise private
-            files = await attached(type, notification, runtime.settings.attachment_megabytes)
-            return render_one(runtime, type, notification, private, files)
+            if isinstance(files, Exception):
+                raise files
+            return render_one(renderer, type, notification, private, files)
+    except PutOff as error:
+        return Rendered(notification, deferred_until=str(error))
     except (AttachmentError, ItemFailed) as error:
         return Rendered(notification, error=str(error))

@@ -10,16 +10,16 @@ from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import PrefectException
 
-from tasks.runs import alone, current_flow_run, run_logger, step
+from tasks.run_context import current_flow_run, run_logger, step, without_prefect_active
 from waypost import Batch, Report
-from waypost.isolation import ItemFailed, isolated
-from waypost.ledger import batches
-from waypost.ledger.batches import Ending
-from waypost.ledger.reading import shown
-from waypost.mail.address import mask_in
-from waypost.notification import Delivery
-from waypost.runtime import Runtime
-from waypost.states import State
+from waypost.delivery.runtime import Runtime
+from waypost.ledger.operations.stats import shown
+from waypost.ledger.queue import batches
+from waypost.ledger.queue.batches import BatchResult
+from waypost.mail.masking import mask_in
+from waypost.model.notification import Delivery
+from waypost.model.states import State
+from waypost.system.isolation import ItemFailed, isolated
 
 ROWS_SHOWN = 500
 
@@ -35,13 +35,13 @@ async def report(outcomes: Batch[Delivery]) -> Report:
 @task(name="report", cache_policy=NO_CACHE)
 async def _report(outcomes: Batch[Delivery], made: Report) -> Report:
     runtime = await Runtime.current()
-    ending = Ending.DIRECT if alone() else Ending.DONE
+    ending = BatchResult.DIRECT if without_prefect_active() else BatchResult.DONE
     await batches.end(runtime.ledger, outcomes.id, ending, str(made), current_flow_run())
     runtime.leases.let_go_of_run(outcomes.id)
     lost = made.states.keys() & {State.FAILED, State.EXPIRED}
     level = logging.WARNING if lost or made.again else logging.INFO
     run_logger().log(level, "%s: %s", outcomes.type.name, made)
-    if len(outcomes) and not alone():
+    if len(outcomes) and not without_prefect_active():
         await _show(outcomes, made)
     return made
 

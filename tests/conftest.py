@@ -12,9 +12,10 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 
+from waypost.config.settings import with_async_driver
 from waypost.ledger import Ledger, open_ledger
-from waypost.ledger.tables import metadata
-from waypost.settings import with_async_driver
+from waypost.ledger.database.outages import outages
+from waypost.ledger.database.tables import metadata
 
 HERE = "postgresql://postgres@127.0.0.1:5432/test"
 
@@ -31,6 +32,12 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("WAYPOST_") and not name.startswith("WAYPOST_TEST_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("WAYPOST_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def new_outages() -> None:
+    """What one test logged of an outage is no reason for the next to log less."""
+    outages.forget()
 
 
 @pytest.fixture(scope="session")

@@ -3,22 +3,15 @@
 The names a type's file needs; everything else is imported from its own module.
 """
 
-from waypost.batch import Batch
 from waypost.mail.attachment import Attachment
-from waypost.notification_type import (
-    Category,
-    Doubt,
-    Facts,
-    Grouping,
-    Line,
-    Link,
-    Moment,
-    NotificationType,
-    RetryPolicy,
-)
-from waypost.priority import Priority
-from waypost.report import Report
-from waypost.request import Recipient, Request
+from waypost.mail.raw_message import parse as parse_raw_message
+from waypost.model.batch import Batch
+from waypost.model.facts import Facts, Line, Link, Moment, Text
+from waypost.model.notification import HeldItem
+from waypost.model.notification_type import Category, Doubt, Grouping, NotificationType, RetryPolicy
+from waypost.model.priority import Priority
+from waypost.model.report import Report
+from waypost.model.request import Recipient, Request
 
 __all__ = [
     "Attachment",
@@ -27,6 +20,7 @@ __all__ = [
     "Doubt",
     "Facts",
     "Grouping",
+    "HeldItem",
     "Line",
     "Link",
     "Moment",
@@ -36,4 +30,6 @@ __all__ = [
     "Report",
     "Request",
     "RetryPolicy",
+    "Text",
+    "parse_raw_message",
 ]

@@ -10,22 +10,22 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from deployments.simulation import virtual
-from deployments.simulation.custody import Custody
-from deployments.simulation.judge import judge
-from deployments.simulation.outside import Outside
-from deployments.simulation.prefect import Server
+from deployments.simulation import virtual_time
+from deployments.simulation.actors import Actors
+from deployments.simulation.database import Database
+from deployments.simulation.fake_prefect import FakePrefect
+from deployments.simulation.faults import Faults
+from deployments.simulation.invariants import judge
+from deployments.simulation.ownership import Ownership
 from deployments.simulation.process import Fate, Process, task_factory
-from deployments.simulation.store import Database
-from deployments.simulation.surroundings import Surroundings
-from deployments.simulation.verdict import Verdict
-from deployments.simulation.weather import Weather
+from deployments.simulation.result import SimulationResult
 from deployments.simulation.worker import work
-from waypost import clock, ids
-from waypost.ledger.tables import batches, notifications
-from waypost.settings import Settings
-from waypost.states import TERMINAL, State
-from waypost.templating import Templates
+from deployments.simulation.world import World
+from waypost.config.settings import Settings
+from waypost.ledger.database.tables import batches, notifications
+from waypost.model.states import TERMINAL, State
+from waypost.rendering.templates import Templates
+from waypost.system import clock, ids
 
 ENDS_WITHIN = 1200.0  # seconds after which what has not come to an end is stuck
 RESTART_SECONDS = 2.0
@@ -36,24 +36,24 @@ RETENTION_DAYS = 30 / 86400  # half a minute
 
 def simulate(
     seed: int, settings: Settings, templates: Templates, *, at_step: int | None = None, trace: bool = False
-) -> Verdict:
+) -> SimulationResult:
     """Run one seed to its end. at_step: kill a process at exactly that step, and nothing else goes wrong.
 
     The same arguments give the same verdict and the same trace, on every machine.
     """
-    verdict = Verdict(seed)
+    verdict = SimulationResult(seed)
     numbers = count(1)
     seed_jitter(seed)  # policy's jitter
-    with ids.made_by(lambda: UUID(int=next(numbers))):
-        virtual.run(_World(Random(seed), verdict, settings, templates, at_step, trace).run())
+    with ids.use_ids(lambda: UUID(int=next(numbers))):
+        virtual_time.run(_Scenario(Random(seed), verdict, settings, templates, at_step, trace).run())
     return verdict
 
 
-class _World:
+class _Scenario:
     def __init__(
         self,
         random: Random,
-        verdict: Verdict,
+        verdict: SimulationResult,
         settings: Settings,
         templates: Templates,
         at_step: int | None,
@@ -62,25 +62,25 @@ class _World:
         self._random = random
         self._verdict = verdict
         self._trace = trace
-        weather = Weather.drawn(random, _time) if at_step is None else Weather(random, _time)
+        weather = Faults.drawn(random, _time) if at_step is None else Faults(random, _time)
         self._weather = weather
         self._fate = Fate(random, weather.deaths, at_step)
-        self._around = Surroundings(
+        self._around = World(
             time=_time,
             weather=weather,
             database=Database(_time),
-            server=Server(weather),
-            custody=Custody(_time),
+            server=FakePrefect(weather),
+            custody=Ownership(_time),
             settings=settings,
             templates=templates,
             retention_days=RETENTION_DAYS if random.random() < 0.3 else None,
         )
-        self._outside = Outside(random, self._around, Process("client", Fate(random, 0.0), self._say))
+        self._outside = Actors(random, self._around, Process("client", Fate(random, 0.0), self._say))
 
     async def run(self) -> None:
         asyncio.get_running_loop().set_task_factory(task_factory)
         looks = count()
-        with clock.told_by(
+        with clock.use_clock(
             lambda: self._around.by_the_clock_of(Process.present.get()),
             steady=lambda: next(looks) * LOOK_AT_THE_CLOCK_SECONDS,
         ):

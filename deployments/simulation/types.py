@@ -10,8 +10,7 @@ from uuid import UUID
 
 from tasks import deliver, fallback, lookup, render, report
 from waypost import Batch, Category, Doubt, Facts, NotificationType, Priority, Report, Request, RetryPolicy
-from waypost.ledger.digests import HeldItem
-from waypost.notification import Notification
+from waypost.model.notification import HeldItem, Notification
 
 _QUICK = RetryPolicy(first=timedelta(seconds=3), factor=2.0, longest=timedelta(seconds=20))
 

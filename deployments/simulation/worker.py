@@ -9,23 +9,28 @@ from contextlib import suppress
 from typing import cast
 from uuid import UUID
 
-from deployments import telling
-from deployments.dispatcher import Dispatcher
-from deployments.outage import Outage
-from deployments.runs import PrefectAway, PrefectRuns, Progress
-from deployments.simulation.prefect import GatedRuns, Line, Run
+from deployments.dispatcher import reconciler
+from deployments.dispatcher.dispatcher import Dispatcher
+from deployments.dispatcher.outage import PrefectOutage
+from deployments.dispatcher.prefect_runs import PrefectRuns
+from deployments.dispatcher.runs import PrefectAway, Progress
+from deployments.simulation.database import GatedLedger
+from deployments.simulation.fake_prefect import FakePrefectApi, GatedRuns, Run
+from deployments.simulation.fake_provider import ScriptedProvider
 from deployments.simulation.process import Process
-from deployments.simulation.provider import ScriptedProvider
-from deployments.simulation.store import GatedLedger
-from deployments.simulation.surroundings import LEASE, Surroundings
 from deployments.simulation.types import DIGEST, RECEIPT, TYPES, compose, take_steps
-from tasks.runs import without_prefect
-from waypost.channels import Channel
-from waypost.ledger import NotRecorded, batches, digests, intake, retention
-from waypost.ledger.claims import Claim
-from waypost.ledger.reaper import Reaper
-from waypost.priority import Priority, room
-from waypost.runtime import Runtime
+from deployments.simulation.world import LEASE, World
+from tasks.run_context import without_prefect
+from waypost.channels.channel import Channel
+from waypost.delivery.runtime import Runtime
+from waypost.ledger import NotRecorded
+from waypost.ledger.intake import accept
+from waypost.ledger.operations import retention
+from waypost.ledger.queue import batches, digests
+from waypost.ledger.queue.claims import Claim
+from waypost.ledger.queue.reaper import Reaper
+from waypost.model.priority import Priority
+from waypost.policy.lanes import free_slots
 
 SLOTS = 3
 POLL_SECONDS = 1.0
@@ -37,14 +42,14 @@ PRUNE_SECONDS = 12.0
 class Worker:
     """What of a process takes runs and runs them, as the resident worker does."""
 
-    def __init__(self, around: Surroundings, process: Process, runtime: Runtime) -> None:
+    def __init__(self, around: World, process: Process, runtime: Runtime) -> None:
         self.around = around
         self.process = process
         self.runtime = runtime
         self.on_end: Callable[[], None] = lambda: None
-        self._outage = Outage(around.time)
+        self._outage = PrefectOutage(around.time)
         self._lanes: dict[UUID, Priority] = {}
-        self._line = Line(around.server, process, self._outage)
+        self._line = FakePrefectApi(around.server, process, self._outage)
         self._runs = GatedRuns(self._line, self, around.custody)
 
     def lanes(self) -> dict[UUID, Priority]:
@@ -54,7 +59,7 @@ class Worker:
         return not self.around.weather.limited and self._has_room(lane)
 
     def _has_room(self, lane: Priority) -> bool:
-        return room(lane, Counter(self._lanes.values()), SLOTS) > 0
+        return free_slots(lane, Counter(self._lanes.values()), SLOTS) > 0
 
     def take(self, run: Run) -> None:
         self._start(run, ours=True)
@@ -81,7 +86,7 @@ class Worker:
         reaper = Reaper(ledger, TYPES, time)
         self._every(REAP_SECONDS, lambda: self._reap(reaper))
         # The teller asks for PrefectRuns and uses of it what GatedRuns has.
-        self._every(TELL_SECONDS, lambda: telling.tell(ledger, cast(PrefectRuns, self._runs)))
+        self._every(TELL_SECONDS, lambda: reconciler.tell(ledger, cast(PrefectRuns, self._runs)))
         if (days := self.around.retention_days) is not None:
             self._every(PRUNE_SECONDS, lambda: retention.prune(ledger, days))
 
@@ -122,7 +127,7 @@ class Worker:
     async def _announce(self, run: Run) -> UUID | None:
         if run.claim is not None:
             return None
-        return await batches.announce(self.runtime.ledger, TYPES[run.type], run.id)
+        return await batches.open_for_run(self.runtime.ledger, TYPES[run.type], run.id)
 
     async def _hold_and_run(self, run: Run, announced: UUID | None) -> None:
         leases = self.runtime.leases
@@ -145,7 +150,7 @@ class Worker:
         if run.type == DIGEST.name:
             batch, _ = await digests.bundle(ledger, DIGEST, RECEIPT.name, compose, run.id)
         else:
-            batch, _ = await intake.accept_for_run(ledger, TYPES[run.type], run.requests, run.id)
+            batch, _ = await accept.accept_for_run(ledger, TYPES[run.type], run.requests, run.id)
         return batch
 
     async def _deliver_directly(self, claim: Claim) -> None:
@@ -158,7 +163,7 @@ class Worker:
             await take_steps(TYPES[type], batch, lambda taken: custody.taken(taken, self.process))
 
 
-async def work(process: Process, around: Surroundings) -> None:
+async def work(process: Process, around: World) -> None:
     """Be a worker until killed. Every time it is another order its providers have: settings are changed."""
     ledger = GatedLedger(around.database, process, around.weather, LEASE)
     channels: list[Channel] = [

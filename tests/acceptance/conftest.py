@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from chaos import postgres
 from chaos.servers import PrefectServer, prefect_server
-from processes import Up, start
+from support.processes import Up, start
 
 
 @pytest.fixture(scope="session")

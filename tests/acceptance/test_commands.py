@@ -7,8 +7,10 @@ import re
 
 import httpx
 import pytest
-from asks import alert, order
-from processes import eventually, waypost
+from support.processes import eventually, waypost
+from support.requests import alert, order
+
+from waypost.config.instance import only_one
 
 
 def test_a_bad_line_is_named_with_its_field_and_the_others_go(up):
@@ -64,6 +66,7 @@ def test_a_code_from_the_mail_verifies_once(up):
     assert code not in mail["Subject"]
     assert re.search(r"https://app\.example/verify\?token=\S+", plain)
     assert up.run("verify", "new", "x").returncode == 1
+    assert "there is no client shop" in up.run("verify", "new", code, "--client", "shop").stderr
     assert up.run("verify", "new@a.example", code).returncode == 0
     assert json.loads(up.run("verify", "new", code, "--json").stdout) == {"result": "used"}
 
@@ -237,28 +240,32 @@ def test_a_database_that_takes_no_connection_ends_a_command_with_a_sentence(tmp_
 OTHER_KEY = "the secret key is not the key that this ledger's"
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["verify", "ada", "123456"],
-        ["webhooks", "create", "shop", "https://shop.example/told"],
-        ["gateway", "--port", "0"],
-        ["worker"],
-        ["dispatch"],
-    ],
-)
-def test_with_another_key_than_the_ledgers_nothing_starts_until_it_is_changed_on_purpose(tmp_path, command):
+NEED_THE_KEY = [
+    ["verify", "ada", "123456"],
+    ["webhooks", "create", "shop", "https://shop.example/told"],
+    ["gateway", "--port", "0"],
+    ["worker"],
+    ["dispatch"],
+]
+
+
+def test_with_another_key_than_the_ledgers_nothing_starts_until_it_is_changed_on_purpose(tmp_path):
     home = tmp_path / "home"
     first = {"WAYPOST_SECRET_KEY": "a key of sixteen or more", "PREFECT_API_URL": "http://127.0.0.1:9/api"}
     second = {**first, "WAYPOST_SECRET_KEY": "another key of sixteen"}
     assert waypost(home, "db", "upgrade", **first).returncode == 0
+    assert waypost(home, "keys", "create", "shop", **first).returncode == 0
     assert waypost(home, "verify", "ada", "123456", **first).returncode == 1
-    refused = waypost(home, *command, **second)
-    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
-    assert OTHER_KEY in refused.stderr
-    assert OTHER_KEY in waypost(home, "verify", "ada", "1", **second).stderr
+    for command in NEED_THE_KEY:
+        refused = waypost(home, *command, **second)
+        assert (command, refused.returncode, refused.stderr.count("\n")) == (command, 1, 1)
+        assert OTHER_KEY in refused.stderr
     unasked = waypost(home, "db", "change-key", **second)
     assert "add --yes" in unasked.stderr
+    with only_one(home):
+        refused = waypost(home, "db", "change-key", "--yes", **second).stderr
+    assert refused.endswith("stop it first\n")
+    assert "WAYPOST_HOME" not in refused
     assert waypost(home, "db", "change-key", "--yes", **second).returncode == 0
     assert "nothing was changed" in waypost(home, "db", "change-key", **second).stdout
     assert OTHER_KEY not in waypost(home, "verify", "ada", "123456", **second).stderr

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import REPOSITORY, Up, environment, start
+from support.processes import REPOSITORY, Up, environment, start
 
-from waypost.settings import Settings
+from waypost.config.settings import Settings
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 COMMAND = re.compile(r"^\$ (waypost [^#\n]+?)(?:  # exit status (\d).*)?$", re.MULTILINE)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import httpx
-from asks import alert, order
 from chaos.installation import installation
 from chaos.servers import mail_sink
-from processes import eventually
+from support.processes import eventually
+from support.requests import alert, order
 
 
 def test_three_workers_on_one_ledger_send_2000_once_each(prefect, cluster, tmp_path):

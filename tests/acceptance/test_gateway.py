@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from asks import order
-from processes import Up, eventually, waypost
+from support.processes import Up, eventually, waypost
+from support.requests import order
 
 SIGNUP = {
     "type": "signup-verification",

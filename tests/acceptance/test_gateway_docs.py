@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from processes import REPOSITORY, environment, eventually
+from support.processes import REPOSITORY, environment, eventually
 
 
 def shown(page: str, language: str) -> str:

@@ -8,10 +8,10 @@ import random
 
 import httpx
 import pytest
-from asks import order
 from chaos import gateways
 from chaos.installation import installation
 from chaos.servers import mail_sink
+from support.requests import order
 
 POSTS = 300
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from asks import alert, order
-from processes import Run, command, environment, eventually, waypost
+from support.processes import Run, command, environment, eventually, waypost
+from support.requests import alert, order
 
 Hands = Callable[..., Run]
 
@@ -118,9 +118,10 @@ def test_what_list_finds(run, options, count):
         (["--since", "99999999d"], "neither a time ago"),
         (["--until", "2026-13-01"], "--until"),
         (["--since", "1h", "--until", "2h"], "nothing could match"),
-        (["--after", "17"], "UUID"),
+        (["--after", "17"], "not an id"),
         (["--limit", "0"], "--limit"),
         (["--reason", ""], "--reason"),
+        (["--reason", "x" * 1000], "320 characters"),
         (["--type", "two\nlines"], "--type"),
     ],
 )

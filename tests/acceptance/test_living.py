@@ -13,15 +13,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from asks import order
-from processes import command, environment, eventually, start, waypost
+from support.processes import command, environment, eventually, start, waypost
+from support.requests import order
 
 
 def prefect_server(parent: int) -> int:
     """The pid of the Prefect server that a `waypost up` has started."""
     children = Path(f"/proc/{parent}/task").glob("*/children")
     pids = [int(pid) for listed in children for pid in listed.read_text().split()]
-    return next(pid for pid in pids if b"deployments.embedded" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    server = b"deployments.processes.prefect_server"
+    return next(pid for pid in pids if server in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
 def states(home) -> dict[str, int]:

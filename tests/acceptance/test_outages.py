@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from socket import socket
 
 import pytest
-from asks import alert, order
 from chaos import outages, restarts
 from chaos.installation import installation
 from chaos.servers import Sink, mail_sink, prefect_server
-from processes import eventually
+from support.processes import eventually
+from support.requests import alert, order
 
 FULL = 4096  # bytes a file may have: less than SQLite needs to write one page
 

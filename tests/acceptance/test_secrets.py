@@ -6,10 +6,10 @@ import re
 import sqlite3
 
 import pytest
-from asks import alert, order
-from processes import eventually
+from support.processes import eventually
+from support.requests import alert, order
 
-from waypost.mail.address import mask
+from waypost.mail.masking import mask
 
 ADDRESS = "canary-mailbox@canary-domain.example"
 REFUSED = "refused@canary-refusal.example"

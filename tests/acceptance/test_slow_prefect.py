@@ -7,11 +7,11 @@ import json
 import time
 
 import pytest
-from asks import alert, order
 from chaos.installation import installation
 from chaos.line import Weather, line
 from chaos.servers import mail_sink, prefect_server
-from processes import eventually
+from support.processes import eventually
+from support.requests import alert, order
 
 URGENT, ORDERS = 6, 60  # a case's, so that both providers take some of what is urgent
 URGENT_WITHIN = 10.0  # seconds, as docs/reliability.md promises

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
-from asks import alert, order
 from chaos.installation import installation
 from chaos.line import Weather, line
 from chaos.servers import mail_sink
-from processes import eventually
+from support.processes import eventually
+from support.requests import alert, order
 
 HANGS = 120.0  # seconds until the mail server answers
 DOCKER_KILLS_AFTER = 10.0

@@ -9,8 +9,8 @@ import subprocess
 
 import httpx
 import pytest
-from asks import order
-from processes import eventually
+from support.processes import eventually
+from support.requests import order
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from deployments.serve import dispatch
-from waypost.process import run_until_signalled
-from waypost.settings import Settings
+from deployments.processes.worker import dispatch
+from waypost.config.settings import Settings
+from waypost.system.process import run_until_signalled
 
 
 async def main(stop: asyncio.Event) -> None:

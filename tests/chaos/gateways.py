@@ -19,16 +19,16 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
-import processes
 import sqlalchemy as sa
-from asks import order
-from processes import eventually
+from support import processes
+from support.processes import eventually
+from support.requests import order
 
 from chaos import postgres
 from chaos.installation import Worker
 from chaos.servers import end, launch
+from waypost.config.settings import Settings
 from waypost.ledger import open_ledger
-from waypost.settings import Settings
 
 APPLICATIONS = 16
 BETWEEN = (0.05, 1.5)  # seconds a gateway lives under load

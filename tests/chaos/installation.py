@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import processes
 import sqlalchemy as sa
 from prefect.client.orchestration import PrefectClient
-from processes import eventually
+from support import processes
+from support.processes import eventually
 
 from chaos.servers import PrefectServer, Sink, end, launch
-from deployments.registry import deploy, find
-from deployments.submission import submit
+from deployments.deploy import deploy
+from deployments.file_send import submit
+from deployments.registry import find
+from waypost.config.settings import Settings
 from waypost.ledger import open_ledger
-from waypost.settings import Settings
 
 ENDED = {"sent", "failed", "expired", "held", "cancelled", "suppressed"}
 

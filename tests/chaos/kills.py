@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from asks import alert
+from support.requests import alert
 
 from chaos import postgres
 from chaos.installation import Books, Installation, Worker, installation
 from chaos.servers import PrefectServer, mail_sink, prefect_server
-from waypost.ledger.reaper import LOST
+from waypost.ledger.queue.reaper import LOST
 
 MESSAGES = 1000
 CONNECTIONS = 8

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from asks import alert
-from processes import eventually
+from support.processes import eventually
+from support.requests import alert
 
-from benchmarks.figures import Bar
+from benchmarks.harness.figures import Bar
 from chaos import postgres
 from chaos.installation import Books, Installation, Worker, installation
 from chaos.servers import PrefectServer, mail_sink, prefect_server

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from asks import alert
+from support.requests import alert
 
 from chaos import postgres
 from chaos.installation import Books, Installation, installation

@@ -13,9 +13,9 @@ from socket import socket
 from typing import Any
 
 import httpx
-from processes import REPOSITORY, environment, eventually
+from support.processes import REPOSITORY, environment, eventually
 
-from deployments import embedded
+from deployments.processes.prefect_server import environment as server_environment
 
 HOST = "127.0.0.1"
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -58,8 +58,8 @@ class PrefectServer:
     def start(self) -> None:
         """Start it and wait until it answers."""
         (self.home / "prefect").mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "deployments.embedded", HOST, str(self.port)]
-        env = embedded.environment(self.home, HOST, self.port)
+        command = [sys.executable, "-m", "deployments.processes.prefect_server", HOST, str(self.port)]
+        env = server_environment(self.home, HOST, self.port)
         self._process = launch(command, env, self.home / "prefect-server.log")
         eventually(self.answers, 240)
 
@@ -148,8 +148,8 @@ class Sink:
     def to(self, start: str) -> int:
         """Mails to addresses that start so."""
         notes = self.notes()
-        looked_at, found = self._counted.get(start, (0, 0))
-        found += sum(note[1].startswith(start) for note in islice(notes, looked_at, None))
+        checked, found = self._counted.get(start, (0, 0))
+        found += sum(note[1].startswith(start) for note in islice(notes, checked, None))
         self._counted[start] = (len(notes), found)
         return found
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uvloop
 
-from waypost.child import stop_with_parent
+from waypost.system.child_process import stop_with_parent
 
 END = b"\r\n.\r\n"
 MESSAGE_ID = re.compile(rb"^Message-ID:\s*(\S+)", re.MULTILINE | re.IGNORECASE)

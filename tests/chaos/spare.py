@@ -12,9 +12,9 @@ import signal
 import sys
 from typing import Any
 
-from deployments import serve  # noqa: F401
+from deployments.processes import worker  # noqa: F401
 from deployments.registry import registered
-from deployments.worker import ResidentWorker
+from deployments.resident_worker.worker import ResidentWorker
 from waypost.cli import main
 
 
@@ -30,7 +30,7 @@ def prepare(where: str) -> None:
         case "pending":
             ResidentWorker._hold_and_run = die  # type: ignore[method-assign]
         case "running":
-            ResidentWorker.run = die  # type: ignore[method-assign]
+            ResidentWorker._run_to_its_end = die  # type: ignore[method-assign]
         case _:
             pass
 

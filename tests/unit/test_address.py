@@ -9,8 +9,6 @@ from waypost.mail.address import (
     ADDRESS_PATTERN,
     folded,
     keys_of,
-    mask,
-    mask_in,
     named_address,
     one_address,
     reaches_somebody,
@@ -18,6 +16,7 @@ from waypost.mail.address import (
 )
 from waypost.mail.headers import mailbox
 from waypost.mail.internal_domains import parse
+from waypost.mail.masking import mask, mask_in
 
 GOOD = [
     ("ada@a.example", "ada@a.example"),
@@ -293,6 +292,11 @@ def test_an_address_is_known_by_a_url():
         ("tel:+49 170 1234512", True),
         ("0170 1234512", True),
         ("491701234512", True),
+        ("whatsapp:+4917012345678", True),
+        ("+49 170 12345678 (Ada)", True),
+        ("ada\uff20buyer.example", True),
+        ("01992c3e-5f6a-7abc-8def-0123456789ab", False),
+        ("a1234567890b", False),
     ],
 )
 def test_an_id_that_reaches_somebody_is_shown_masked(id, reaches):

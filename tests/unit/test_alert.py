@@ -7,7 +7,7 @@ import pytest
 
 from flows.alert import TYPE, Alert, AlertRequest
 from flows.digest import Digest, compose
-from waypost.ledger.digests import HeldItem
+from waypost.model.notification import HeldItem
 
 ALERT = {
     "severity": "critical",

@@ -8,9 +8,9 @@ import pytest
 from prefect.client.schemas.objects import Worker, WorkPool
 from uuid_utils.compat import uuid7
 
-from deployments.attendance import dispatcher_finding, newer_than, worker_finding, written_at
-from deployments.presence import Presence
-from waypost.clock import now
+from deployments.dispatcher.heartbeat import Presence
+from deployments.doctor.workers import dispatcher_finding, newer_than, worker_finding, written_at
+from waypost.system.clock import now
 
 HOUR = timedelta(hours=1)
 

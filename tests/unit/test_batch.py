@@ -10,8 +10,8 @@ import pytest
 from prefect.utilities.collections import visit_collection
 
 from waypost import Batch, Category, Facts, NotificationType, Report
-from waypost.batch import emptied_after_the_run
-from waypost.states import State
+from waypost.model.batch import emptied_after_the_run
+from waypost.model.states import State
 
 TYPE = NotificationType(
     name="note", facts=Facts, category=Category.ALERT, route=("email",), deadline=timedelta(hours=1)

@@ -2,15 +2,15 @@
 
 import pytest
 
-from waypost.breaker import FAILURES, Breaker, Circuit
-from waypost.channels import blame, replies
-from waypost.outcome import Phase, Verdict
+from waypost.model.outcome import Phase, Verdict
+from waypost.policy import blame, classify
+from waypost.policy.circuit_breaker import FAILURES, CircuitBreaker, CircuitState
 
 RCPT, MAIL, DATA, DOT = Phase.RCPT, Phase.MAIL, Phase.DATA, Phase.DOT
 
 
 def outcome_of(reply, phase):
-    return replies.smtp(int(reply[:3]), reply[4:], phase)
+    return classify.smtp(int(reply[:3]), reply[4:], phase)
 
 
 ABOUT_US = [
@@ -133,18 +133,18 @@ def test_a_refusal_of_a_recipient_or_a_message_is_as_final_as_its_class(phase, r
 
 
 def test_a_message_that_was_taken_is_never_about_us():
-    outcome = replies.smtp(250, "2.0.0 relay access denied, but taken", Phase.DOT)
+    outcome = classify.smtp(250, "2.0.0 relay access denied, but taken", Phase.DOT)
     assert (outcome.verdict, outcome.about_us) == (Verdict.ACCEPTED, "")
 
 
 def test_three_refusals_about_us_in_a_row_open_the_circuit_and_a_probe_refused_likewise_keeps_it_open():
-    breaker, no = Breaker(), outcome_of("554 5.7.1 relay access denied", Phase.RCPT)
+    breaker, no = CircuitBreaker(), outcome_of("554 5.7.1 relay access denied", Phase.RCPT)
     for _ in range(FAILURES):
-        breaker.answered(no, 0.0)
-    assert breaker.circuit is Circuit.OPEN
-    assert breaker.admits(breaker.until)
-    breaker.answered(no, breaker.until)
-    assert breaker.circuit is Circuit.OPEN
+        breaker.record_outcome(no, 0.0)
+    assert breaker.state is CircuitState.OPEN
+    assert breaker.allows(breaker.until)
+    breaker.record_outcome(no, breaker.until)
+    assert breaker.state is CircuitState.OPEN
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,6 @@ def test_three_refusals_about_us_in_a_row_open_the_circuit_and_a_probe_refused_l
     ],
 )
 def test_a_web_service_that_refuses_our_credential_defers(status, words, fixed, ours):
-    outcome = replies.http(status, words, fixed=fixed)
+    outcome = classify.http(status, words, fixed=fixed)
     assert outcome.verdict is (Verdict.DEFERRED if ours else Verdict.REFUSED)
     assert bool(outcome.about_us) is ours

@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
-from processes import waypost
+from support.processes import waypost
 
-from waypost.client.connection import options
-from waypost.environment import by_proxy, prepare, proxy, without_login
+from waypost.client.http import options
+from waypost.config.environment import by_proxy, prepare, proxy, without_login
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,10 @@
 import pytest
 from pydantic import SecretStr
 
-from waypost.beside import Beside
+from waypost.config.settings import Settings
+from waypost.delivery.channel_factory import providers
+from waypost.delivery.provider_set import ProviderSet
 from waypost.mail.example_domains import is_example
-from waypost.providers import providers
-from waypost.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_default_sender_is_refused_for_a_server_elsewhere(setting):
 
 
 def test_a_block_of_prefect_is_refused_likewise():
-    faults = Beside(Settings(), []).become({"ses": {"url": "smtps://u:hunter2@mail.shop.de"}})
+    faults = ProviderSet(Settings(), []).replace_with({"ses": {"url": "smtps://u:hunter2@mail.shop.de"}})
     assert "set WAYPOST_SENDER" in faults["ses"]
 
 

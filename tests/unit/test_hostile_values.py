@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from flows.alert import AlertRequest
-from waypost.formats import rounded
 from waypost.ledger import open_ledger
-from waypost.places import known_locale
+from waypost.model.locale import known_locale
+from waypost.rendering.filters import rounded
 
 
 def ask(**more):

@@ -1,10 +1,11 @@
 """An item's failure says the step and the kind of exception, and nothing of its content."""
 
 import asyncio
+from types import coroutine
 
 import pytest
 
-from waypost.isolation import ItemFailed, isolated
+from waypost.system.isolation import ItemFailed, isolated
 
 
 class Foreseen(ValueError):
@@ -16,7 +17,18 @@ def deep(levels):
 
 
 @pytest.mark.parametrize(
-    "error", [RecursionError, MemoryError, UnicodeError, OverflowError, OSError, Foreseen]
+    "error",
+    [
+        RecursionError,
+        MemoryError,
+        UnicodeError,
+        OverflowError,
+        OSError,
+        Foreseen,
+        SystemExit,
+        GeneratorExit,
+        asyncio.CancelledError,
+    ],
 )
 def test_any_exception_becomes_the_items_failure(error, caplog):
     with pytest.raises(ItemFailed) as failed, isolated("rendering", item=7):
@@ -27,16 +39,55 @@ def test_any_exception_becomes_the_items_failure(error, caplog):
     assert "hunter2" not in caplog.text
 
 
-@pytest.mark.parametrize(
-    "error", [asyncio.CancelledError, KeyboardInterrupt, SystemExit, Foreseen, ConnectionError]
-)
-def test_what_is_foreseen_an_outage_or_no_exception_passes(error, caplog):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Foreseen, ConnectionError])
+def test_what_is_foreseen_an_outage_or_ends_more_than_the_item_passes(error, caplog):
     def outage(error):
         return isinstance(error, OSError)
 
     with pytest.raises(error), isolated("rendering", Foreseen, outage=outage):
         raise error
     assert caplog.text == ""
+
+
+@pytest.mark.anyio
+async def test_a_cancellation_of_its_task_passes():
+    async def waits():
+        with isolated("rendering"):
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(waits())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+
+
+@pytest.mark.anyio
+async def test_a_coroutine_that_is_closed_ends_quietly(caplog):
+    @coroutine
+    def pause():
+        yield
+
+    async def waits():
+        with isolated("rendering"):
+            await pause()
+
+    async def begin(waiting):
+        waiting.send(None)
+
+    waiting = waits()
+    await asyncio.create_task(begin(waiting))
+    waiting.close()
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("errors", "passes"), [([ValueError()], False), ([SystemExit()], False), ([KeyboardInterrupt()], True)]
+)
+def test_a_group_is_what_its_exceptions_are(errors, passes):
+    group = BaseExceptionGroup("several", errors)
+    with pytest.raises(type(group) if passes else ItemFailed), isolated("rendering"):
+        raise group
 
 
 def test_the_innermost_step_is_named_and_logged_once(caplog):

@@ -2,14 +2,14 @@
 
 import orjson
 import pytest
-from asks import alert, order
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from support.requests import alert, order
 
 from deployments.registry import registered
 from waypost import Link, Request
-from waypost.message import explain
+from waypost.model.validation_messages import explain
 
 PROMQL = 'https://prom.example/graph?g0.expr=sum(rate(http{code="500"}[5m]))'
 CYRILLIC = "https://shop.example/проверка?q="

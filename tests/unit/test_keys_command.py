@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner, Result
 
-from deployments.gateway_checkup import keys_finding
+from deployments.doctor.gateway import keys_finding
 from waypost.cli import app
 from waypost.cli.errors import explained
-from waypost.gateway import keys
-from waypost.settings import Settings, prepare_home
+from waypost.config.settings import Settings, prepare_home
+from waypost.gateway.auth import api_keys
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def run_json(*arguments: str):
 
 def test_what_create_prints_is_the_key_alone_and_the_rest_is_said_beside_it(home):
     done = run("create", "shop")
-    assert keys.taken_apart(done.stdout.removesuffix("\n"))
+    assert api_keys.parse_key(done.stdout.removesuffix("\n"))
     assert done.stderr.startswith("for shop, which may: send, read. It is shown this once")
 
 
@@ -43,7 +43,7 @@ def test_a_list_tells_everything_but_the_secret(home):
     [listed] = run_json("list")
     assert {name: made[name] for name in listed} == listed
     head, line = run("list").stdout.splitlines()
-    assert head.split() == ["ID", "CLIENT", "SCOPES", "LIMIT", "CREATED", "(UTC)", "STATE"]
+    assert head.split() == ["id", "client", "scopes", "limit", "created", "(UTC)", "state"]
     assert line.split()[:4] == [made["id"], "shop", "read", "5/s"]
     assert made["key"].split("_", 2)[2] not in line
 

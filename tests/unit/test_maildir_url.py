@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from waypost.channels.maildir import parse
+from waypost.channels.maildir.channel import parse
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from deployments.registry import registered
 from waypost import Facts
-from waypost.money import Amount
+from waypost.model.money import Amount
 
 
 class Inner(Facts):

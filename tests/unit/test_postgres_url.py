@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from waypost.config.settings import with_async_driver
 from waypost.ledger import open_ledger
-from waypost.ledger.postgres_url import read
-from waypost.settings import with_async_driver
+from waypost.ledger.database.postgres_url import read
 
 HERE = "postgresql://u:hunter2@db/mails"
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from prefect.workers.base import BaseWorker
 
-from deployments.prefect_database import OneWriter
-from deployments.worker import ResidentWorker
+from deployments.processes.prefect_database import OneWriter
+from deployments.resident_worker.worker import ResidentWorker
 
 ROOT = Path(__file__).parents[2]
 FILES = {
@@ -33,14 +33,19 @@ DOCUMENTED = {
 }  # fmt: skip
 PUBLIC_STATES = {"Cancelled", "Completed", "Crashed", "Pending", "Scheduled"}
 
-WORKER, RUNS, DATABASE = "deployments/worker.py", "deployments/runs.py", "deployments/prefect_database.py"
-EMBEDDED, FAREWELL = "deployments/embedded.py", "deployments/farewell.py"
+WORKER, RUNS, DATABASE = (
+    "deployments/resident_worker/worker.py",
+    "deployments/dispatcher/prefect_runs.py",
+    "deployments/processes/prefect_database.py",
+)
+EMBEDDED, FAREWELL = "deployments/processes/prefect_server.py", "deployments/processes/flush.py"
 SQLITE = "prefect.server.database.configurations"
 
 # What is imported: by which files, and which parameters the call there gives; None: it is no function.
 IMPORTED: dict[tuple[str, str], tuple[set[str], tuple[str, ...] | None]] = {
     ("prefect.flow_engine", "run_flow_async"): ({WORKER}, ("flow", "flow_run", "parameters", "return_type")),
     ("prefect.context", "AsyncClientContext"): ({WORKER}, None),
+    ("prefect.context", "SyncClientContext"): ({WORKER}, None),
     ("prefect.states", "to_state_create"): ({RUNS}, ("state",)),
     ("prefect.events.worker", "EventsWorker"): ({FAREWELL}, None),
     ("prefect.logging.handlers", "APILogHandler"): ({FAREWELL}, None),
@@ -57,12 +62,13 @@ IMPORTED: dict[tuple[str, str], tuple[set[str], tuple[str, ...] | None]] = {
 METHODS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "prefect.client.orchestration:PrefectClient.request": (RUNS, ("method", "path", "path_params"), True),
     "prefect.client.orchestration:PrefectClient.raise_for_api_version_mismatch_once": (
-        "deployments/api.py", (), True
+        "deployments/prefect_api.py", (), True
     ),
     "prefect.client.orchestration:PrefectClient.increment_concurrency_slots": (
-        "tasks/rates.py", ("names", "slots", "mode"), True
+        "tasks/providers/rate_limit.py", ("names", "slots", "mode"), True
     ),
     "prefect.context:AsyncClientContext.get_or_create": (WORKER, (), False),
+    "prefect.context:SyncClientContext.get_or_create": (WORKER, (), False),
     "prefect.events.worker:EventsWorker.drain_all": (FAREWELL, (), False),
     "prefect.logging.handlers:APILogHandler.aflush": (FAREWELL, (), True),
     "prefect.workers.base:BaseWorker.get_flow_run_logger": (WORKER, ("flow_run",), False),

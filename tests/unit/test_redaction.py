@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost.redaction import Redaction, parts_of
+from waypost.policy.redaction import Redaction, links_in, parts_of
 
 CODE, PASSWORD, USER = "481529", "p@ss/w0rd+Canary", "shop"
 TOKEN = "IjAxOTk5YzJmIg.aSnZqA.x1_yZ-2q"
@@ -85,3 +85,10 @@ def test_the_parts_of_a_url_that_may_be_tokens_are_known():
         *parts
     }
     assert not {"x", "1", "{phone}"} & {*parts}
+
+
+def test_links_are_found_inside_texts():
+    assert links_in("Go to HTTPS://a.example/t=1 or <https://b.example>.") == [
+        "HTTPS://a.example/t=1",
+        "https://b.example",
+    ]

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 import flows
-from deployments import registry
-from deployments.registry import BrokenType, UnknownType, broken, check, find, registered, unscheduled
+from deployments import deploy, registry
+from deployments.deploy import unscheduled
+from deployments.registry import BrokenType, UnknownType, broken, check, find, registered
 
 OURS = {"alert", "digest", "message", "order-confirmation", "signup-verification"}  # beside a reader's own
 LIKE_ALERT = (
@@ -113,5 +114,5 @@ def test_an_invalid_cron_is_told_with_its_file(monkeypatch, add):
 
 def test_a_cron_may_be_a_text(add):
     add(mine=LIKE_ALERT + "TYPE = replace(ALERT, name='mine', cron='0 8 * * 1')\n" + FLOW)
-    [schedule] = registry._schedules(registered()["mine"].type)
+    [schedule] = deploy._schedules(registered()["mine"].type)
     assert schedule.schedule.cron == "0 8 * * 1"

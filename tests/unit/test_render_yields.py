@@ -8,17 +8,17 @@ from pathlib import Path
 
 import orjson
 import pytest
-from running import within
+from support.flow_steps import within
 from uuid_utils.compat import uuid7
 
 from flows.order_confirmation import TYPE
-from tasks.render import _render
+from tasks.render import render_batch
 from waypost import Batch
 from waypost.channels.memory import MemoryChannel
+from waypost.config.settings import Settings
+from waypost.delivery.runtime import Runtime
 from waypost.ledger import open_ledger
-from waypost.notification import Notification, Person
-from waypost.runtime import Runtime
-from waypost.settings import Settings
+from waypost.model.notification import Notification, ResolvedRecipient
 
 pytestmark = pytest.mark.anyio
 ORDERS = Path(__file__).parents[2] / "waypost" / "demo" / "orders.jsonl"
@@ -28,7 +28,7 @@ def orders(count):
     moment = datetime.now(UTC)
     for line in islice(cycle(ORDERS.read_bytes().splitlines()), count):
         request = orjson.loads(line)
-        person = Person("ada", "ada@a.example", None, "Ada", request["recipient"]["locale"], "UTC")
+        person = ResolvedRecipient("ada", "ada@a.example", None, "Ada", request["recipient"]["locale"], "UTC")
         yield Notification(
             uuid7(), TYPE.name, TYPE.lane, person, request["data"], 1, moment, moment + timedelta(hours=1)
         )
@@ -59,8 +59,8 @@ async def test_ten_batches_at_once_do_not_hold_the_loop_for_50_ms(runtime):
 
 
 async def _render_ten_batches():
-    await _render.fn(Batch(TYPE, uuid7(), list(orders(40))))  # its templates are loaded
+    await render_batch.fn(Batch(TYPE, uuid7(), list(orders(40))))  # its templates are loaded
     batches = [Batch(TYPE, uuid7(), list(orders(150))) for _ in range(10)]
-    work = asyncio.gather(*(_render.fn(batch) for batch in batches))
+    work = asyncio.gather(*(render_batch.fn(batch) for batch in batches))
     held = await longest_hold(work)
     return held, [rendered.error for batch in await work for rendered in batch]

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from waypost import Facts, Recipient, Request
-from waypost.message import explain
+from waypost.model.validation_messages import explain
 
 
 class Note(Facts):
@@ -57,6 +57,11 @@ def test_a_recipient_nobody_could_find_is_refused(given):
         ("phone", ""),
         ("phone", "()-."),
         ("phone", "+"),
+        ("phone", "12"),
+        ("phone", "1234"),
+        ("phone", "+1234567890123456"),
+        ("id", "   "),
+        ("id", "\u3000"),
         ("name", "hunter2\nBcc: evil@x.example"),
         ("name", "=?utf-8?q?hunter2=0D=0ABcc:_e@x.test?="),
         ("name", "hunter2\r"),
@@ -88,6 +93,8 @@ def test_a_wrong_field_is_named_and_its_value_never_repeated(field, value):
         ("timezone", "UTC", "UTC"),
         ("name", "Zoë O'Brien 王", "Zoë O'Brien 王"),
         ("phone", "+49 (170) 12-34.5", "+49 (170) 12-34.5"),
+        ("phone", "12345", "12345"),
+        ("id", " 7", " 7"),
         ("email", "ada@bücher.example", "ada@xn--bcher-kva.example"),
     ],
 )
@@ -127,3 +134,8 @@ def test_a_request_is_never_changed_once_made():
 
 def test_a_plain_type_never_waits_for_a_digest():
     assert not NoteRequest.model_validate({"recipient": {"id": "7"}, "data": {}}).digested
+
+
+def test_a_recipient_that_is_no_object_is_told_what_one_looks_like():
+    explained, _ = told(NoteRequest, {"recipient": "hunter2", "data": {}})
+    assert explained == 'recipient: not an object with fields, such as {"id": "bob"}'

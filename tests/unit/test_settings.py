@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from waypost.cli.errors import explained, pages
-from waypost.provider import Provider
-from waypost.settings import Settings, prepare_home, unknown, with_async_driver
+from waypost.config.settings import Settings, prepare_home, unknown, with_async_driver
+from waypost.model.provider import Provider
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,17 @@
 """The signing keys as the settings have them: looked at by `waypost doctor`, and before anything is sent."""
 
+import shutil
 from base64 import b64encode
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from deployments.checkup import signing_finding
+from deployments.doctor.providers import signing_finding
+from waypost.config.mail import dkim_signers
+from waypost.config.settings import Settings
+from waypost.delivery.runtime import Runtime
 from waypost.mail.dkim_keys import KeyUnusable
-from waypost.runtime import Runtime
-from waypost.settings import Settings
-from waypost.signing import dkim_signers
 
 pytestmark = pytest.mark.anyio
 KEY = Ed25519PrivateKey.generate().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
@@ -48,7 +49,8 @@ def test_doctor_tells_of_the_keys(given, ok, found):
     assert (finding.ok, finding.found, bool(finding.advice)) == (ok, found, not ok)
 
 
-async def test_nothing_starts_with_a_key_that_cannot_be_used(tmp_path):
+async def test_nothing_starts_with_a_key_that_cannot_be_used(tmp_path, empty_ledger):
+    shutil.copy(empty_ledger, tmp_path / "ledger.db")
     settings = Settings(home=tmp_path, dkim_key="hunter2", dkim_selector="s2026")
     with pytest.raises(KeyUnusable, match="WAYPOST_DKIM_KEY"):
         async with Runtime.open(settings):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost.channels.smtp_dialogue import stuffed
+from waypost.channels.smtp.dialogue import stuffed
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from waypost.channels.smtp_url import SmtpServer, is_loopback, parse
+from waypost.channels.smtp.url import SmtpServer, parse
+from waypost.net.hosts import is_loopback
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from waypost.states import TERMINAL, TRANSITIONS, State, may_become, sources
+from waypost.model.states import TERMINAL, TRANSITIONS, State, may_become, sources
 
 LEGAL = {
     "accepted": "claimed held sent suppressed expired failed cancelled",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stopwatch import LONGEST_HOLD, Loop, Spent, TooDear, judge, spent
+from support.stopwatch import LONGEST_HOLD, Loop, Spent, TooDear, judge, spent
 
 
 def test_work_that_grows_as_its_size_does_passes():

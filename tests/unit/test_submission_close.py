@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from waypost.gateway.smtp.wire import Wire
+from waypost.gateway.smtp.connection import SubmissionConnection
 
 pytestmark = pytest.mark.anyio
 
@@ -17,11 +17,13 @@ async def test_a_client_that_reset_its_connection_is_let_go_of():
     """The system knows of it before the wire is told."""
     found, done = asyncio.get_running_loop().create_future(), asyncio.Event()
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: SubmissionConnection) -> None:
         found.set_result(wire)
         await done.wait()
 
-    server = await asyncio.get_running_loop().create_server(lambda: Wire(serve), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SubmissionConnection(serve), "127.0.0.1", 0
+    )
     async with server:
         client = socket.create_connection(server.sockets[0].getsockname())
         wire = await found

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from waypost.gateway.smtp import listening, policy, site, transaction
-from waypost.mail import finished
-from waypost.settings import Settings
+from waypost.config.settings import Settings
+from waypost.gateway.smtp import context, envelope, server, transaction
+from waypost.mail import raw_message
 
 PAGE = (Path(__file__).parents[2] / "docs" / "submission.md").read_text()
 
@@ -18,14 +18,14 @@ PAGE = (Path(__file__).parents[2] / "docs" / "submission.md").read_text()
     ("words", "number"),
     [
         ("`WAYPOST_SUBMISSION_MEGABYTES`, 10;", Settings().submission_megabytes),
-        ("10; 50 MB for all", policy.MOST_KEPT / 1e6),
-        ("| recipients | 100 |", policy.MOST_RECIPIENTS),
-        ("128 KiB; headers in ASCII", finished.LARGEST_HEAD // 1024),
-        ("| time | 60 s to show a key", site.Patience().stranger),
-        ("300 s for a command", site.Patience().command),
-        ("600 s for a mail", site.Patience().mail),
-        ("| sessions | 200, then", listening.MOST_SESSIONS),
-        ("20 mails in memory at once", site.MAILS_AT_ONCE),
+        ("10; 50 MB for all", envelope.MOST_KEPT / 1e6),
+        ("| recipients | 100 |", envelope.MOST_RECIPIENTS),
+        ("128 KiB; headers in ASCII", raw_message.LARGEST_HEAD // 1024),
+        ("| time | 60 s to show a key", context.Patience().stranger),
+        ("300 s for a command", context.Patience().command),
+        ("600 s for a mail", context.Patience().mail),
+        ("| sessions | 200, then", server.MOST_SESSIONS),
+        ("20 mails in memory at once", context.MAILS_AT_ONCE),
         ("1,000 in a session", transaction.MOST_MAILS),
     ],
 )
@@ -35,7 +35,7 @@ def test_a_limit_is_the_one_there_is(words, number):
 
 
 def test_every_reply_that_is_made_is_told():
-    folder = Path(policy.__file__).parent
+    folder = Path(envelope.__file__).parent
     made = {
         code
         for file in folder.glob("*.py")

@@ -14,16 +14,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flows.message import TYPE, Mail
 from waypost import Priority
 from waypost.channels.memory import MemoryChannel
+from waypost.config.mail import allowed_senders
+from waypost.config.settings import Settings
+from waypost.delivery.runtime import Runtime
 from waypost.ledger import open_ledger
 from waypost.mail.build import Sender
 from waypost.mail.dkim import Signer
-from waypost.mail.finished import parse
-from waypost.mail.passing_on import passed_on
-from waypost.mail.senders import Senders
-from waypost.message import render_one
-from waypost.notification import Notification, Person
-from waypost.runtime import Runtime
-from waypost.settings import Settings
+from waypost.mail.raw_message import parse
+from waypost.mail.relay import passed_on
+from waypost.model.notification import Notification, ResolvedRecipient
+from waypost.rendering.messages import render_one
 
 pytestmark = pytest.mark.anyio
 
@@ -184,7 +184,7 @@ def test_a_letter_that_is_no_byte_is_refused():
 )
 def test_whom_a_mail_may_be_from(address, allowed):
     settings = Settings(sender="Shop <s@a.example>", submission_senders="one@other.example, Whole.example")
-    assert Senders.of(settings).allow([address]) is allowed
+    assert allowed_senders(settings).allow([address]) is allowed
 
 
 @pytest.mark.parametrize("text", ["no domain", "a@", "@a.example", "a@b@c.example"])
@@ -202,7 +202,7 @@ async def runtime(tmp_path):
 
 
 def notification(mail=WRITTEN):
-    person = Person("ada", "ada@b.example", None, "Ada", "en", "UTC")
+    person = ResolvedRecipient("ada", "ada@b.example", None, "Ada", "en", "UTC")
     data = {"mime": mail.decode("latin-1")}
     ends = MOMENT + timedelta(hours=1)
     return Notification(ID, "message", Priority.NORMAL, person, data, 1, MOMENT, ends)
@@ -210,7 +210,7 @@ def notification(mail=WRITTEN):
 
 async def test_it_is_rendered_without_a_template_and_signed_as_every_mail(runtime):
     runtime.signers = [Signer("a.example", "s1", Ed25519PrivateKey.generate())]
-    found = render_one(runtime, TYPE, notification()).messages["email"]
+    found = render_one(runtime.renderer(TYPE), TYPE, notification()).messages["email"]
     assert (found.title, found.address) == ("Grüße", "ada@b.example")
     assert found.content.partition(b"\r\n\r\n")[2] == BODY
     record = runtime.signers[0].record.encode()
@@ -221,7 +221,7 @@ async def test_it_is_rendered_without_a_template_and_signed_as_every_mail(runtim
 async def test_one_with_empty_fields_has_each_field_once_and_a_signature_that_holds(runtime):
     runtime.signers = [Signer("a.example", "s1", Ed25519PrivateKey.generate())]
     empty = b"".join(f"{name}:\r\n".encode() for name in FIELDS)
-    found = render_one(runtime, TYPE, notification(empty + b"From: s@a.example\r\n\r\nx\r\n"))
+    found = render_one(runtime.renderer(TYPE), TYPE, notification(empty + b"From: s@a.example\r\n\r\nx\r\n"))
     content = found.messages["email"].content
     assert sorted(set(head_of(content))) == sorted(head_of(content))
     record = runtime.signers[0].record.encode()
@@ -229,13 +229,15 @@ async def test_one_with_empty_fields_has_each_field_once_and_a_signature_that_ho
 
 
 async def test_one_from_somebody_else_fails_at_the_last_moment_too(runtime):
-    failed = render_one(runtime, TYPE, notification(WRITTEN.replace(b"billing@a.", b"billing@c.")))
+    failed = render_one(
+        runtime.renderer(TYPE), TYPE, notification(WRITTEN.replace(b"billing@a.", b"billing@c."))
+    )
     assert failed.messages == {}
     assert "WAYPOST_SUBMISSION_SENDERS" in failed.error
 
 
 async def test_facts_that_are_no_mail_any_more_fail_alone(runtime):
-    failed = render_one(runtime, TYPE, notification(b"nothing"))
+    failed = render_one(runtime.renderer(TYPE), TYPE, notification(b"nothing"))
     assert (
         failed.error
         == "its facts no longer fit the type: mime: field 1 of its header is not of the form Name: value"

@@ -2,8 +2,15 @@
 
 import pytest
 
-from waypost import suspicion
-from waypost.suspicion import ALONE, after_a_death, after_a_failure, guilty, pause_after_a_death, together
+from waypost.policy import suspicion
+from waypost.policy.suspicion import (
+    ALONE,
+    after_a_death,
+    after_a_failure,
+    guilty,
+    pause_after_a_death,
+    together,
+)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from waypost import Recipient
-from waypost.places import known_timezone
+from waypost.model.locale import known_timezone
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Paris", "Asia/Calcutta", "Etc/GMT+5", "US/Eastern", "GB"])

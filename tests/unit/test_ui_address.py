@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from waypost import place
-from waypost.settings import Settings
+from waypost.config import instance
+from waypost.config.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -26,11 +26,11 @@ def test_the_uis_address(monkeypatch, environment, expected):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert place.ui(Settings()) == expected
+    assert instance.ui(Settings()) == expected
 
 
 def test_that_of_a_running_waypost_up_is_found(monkeypatch, tmp_path: Path):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    here = place.Place(pid=1, api="http://127.0.0.1:4201/api", embedded=True)
-    monkeypatch.setattr(place, "find", lambda home: here if home == tmp_path else None)
-    assert place.ui(Settings(home=tmp_path)) == "http://127.0.0.1:4201"
+    here = instance.Place(pid=1, api="http://127.0.0.1:4201/api", embedded=True)
+    monkeypatch.setattr(instance, "find", lambda home: here if home == tmp_path else None)
+    assert instance.ui(Settings(home=tmp_path)) == "http://127.0.0.1:4201"

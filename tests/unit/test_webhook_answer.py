@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost.channels import replies
-from waypost.channels.webhook_answer import outcome, telling, wait, with_words
-from waypost.outcome import Outcome, Phase, Verdict
+from waypost.channels.webhook.response_text import telling, with_words
+from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.policy import classify
+from waypost.policy.classify import outcome, wait
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -60,4 +61,4 @@ def test_what_tells_is_what_only_the_recipient_is_to_read():
 def test_any_body_makes_one_line_of_bounded_length(body):
     words = with_words(Outcome(Verdict.REFUSED, Phase.DOT, 400, words="HTTP 400"), body, []).words
     assert words.isprintable()
-    assert len(words) <= replies.WORDS_KEPT
+    assert len(words) <= classify.WORDS_KEPT

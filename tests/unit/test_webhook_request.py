@@ -2,7 +2,7 @@
 
 import pytest
 
-from waypost.gateway.webhook_request import check_place
+from waypost.gateway.http.webhook_request import check_place
 
 
 @pytest.mark.parametrize(

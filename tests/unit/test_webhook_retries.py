@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks.webhooks import Webhook as Independent
 
-from waypost.channels.webhook_signature import secret as read
-from waypost.channels.webhook_signature import signature
-from waypost.gateway.webhook_payload import event_id, payload
-from waypost.gateway.webhook_retries import again, released
-from waypost.gateway.webhook_secrets import keys, secret
-from waypost.ids import new_id
-from waypost.ledger.webhook_events import LIFETIME, Event
-from waypost.ledger.webhooks import Webhook
+from waypost.gateway.webhooks.payload import event_id, payload
+from waypost.gateway.webhooks.retry import again, released
+from waypost.gateway.webhooks.secrets import keys, secret
+from waypost.ledger.records.webhook_outbox import LIFETIME, Event
+from waypost.ledger.records.webhooks import Webhook
+from waypost.net.webhook_signature import secret as read
+from waypost.net.webhook_signature import signature
+from waypost.system.ids import new_id
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 KEY = b"a key of sixteen or more"

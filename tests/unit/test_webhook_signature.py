@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import hmac_data
 
-from waypost.channels.webhook_signature import secret, signature
+from waypost.net.webhook_signature import secret, signature
 
 
 def test_the_published_example():

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from waypost.channels.webhook_url import admits, parse
+from waypost.net.webhook_url import admits, parse
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Any
 
-from waypost.channels import ChannelUnavailable, replies
-from waypost.channels.places import Places
+from waypost.channels.channel import ChannelUnavailable
+from waypost.channels.priority_semaphore import PrioritySemaphore
 from waypost.channels.redacted import RedactedChannel
-from waypost.notification import Message
-from waypost.outcome import Outcome, Phase, Verdict
+from waypost.model.notification import Message
+from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.policy import classify
 
 ACCEPTED = Outcome(Verdict.ACCEPTED, Phase.DOT, code=250, words="kept in memory")
 
@@ -28,7 +29,7 @@ class MemoryChannel(RedactedChannel):
     ) -> None:
         super().__init__(name)
         self.kind = kind
-        self.places = Places(places)
+        self.places = PrioritySemaphore(places)
         self.answer = answer
         self.down = False
         self.opens_at = 0
@@ -45,7 +46,7 @@ class MemoryChannel(RedactedChannel):
         if self.down:
             raise ChannelUnavailable(self.name, "it is down")
         if message.notification.expired:
-            return replies.too_late()
+            return classify.too_late()
         outcome = self.answer(message)
         if outcome.verdict is Verdict.ACCEPTED:
             self.sent.append(message)

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from waypost import environment
 from waypost.cli import (
     db,
     deploy,
@@ -18,9 +17,9 @@ from waypost.cli import (
     explain,
     gateway,
     hold,
-    intervene,
     keys,
     recipients,
+    retry_cancel,
     send,
     simulate,
     up,
@@ -29,10 +28,13 @@ from waypost.cli import (
     worker,
 )
 from waypost.cli import list as listing
-from waypost.cli.starting import warn_of_settings
+from waypost.cli.group import Commands
+from waypost.cli.startup_checks import warn_of_settings
+from waypost.config import environment
 
 app = typer.Typer(
     name="waypost",
+    cls=Commands,
     help="Notifications as Prefect flows: nothing accepted is lost, nothing is sent twice unsaid.",
     no_args_is_help=True,
     invoke_without_command=True,
@@ -48,8 +50,8 @@ app.command()(deploy.deploy)
 app.command()(send.send)
 app.command("list")(listing.list_notifications)
 app.command()(explain.explain)
-app.command("retry")(intervene.retry)
-app.command("cancel")(intervene.cancel)
+app.command("retry")(retry_cancel.retry)
+app.command("cancel")(retry_cancel.cancel)
 app.command()(hold.hold)
 app.command()(hold.release)
 app.command()(verify.verify)
@@ -78,7 +80,7 @@ def _waypost(
 def main() -> None:
     """The `waypost` command. Known troubles are one line on standard error and exit status 1."""
     from waypost.cli.errors import explained
-    from waypost.process import depart
+    from waypost.system.process import depart
 
     environment.prepare()
     # Nothing leaves the machine: Prefect's own reporting is for its users to turn on.

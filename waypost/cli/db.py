@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import typer
 
-from waypost.cli.console import out
-from waypost.cli.intervene import Refused, Yes
-from waypost.ledger import checked, installation, migrate, opened
-from waypost.secret import secret_key
-from waypost.settings import Settings, prepare_home
+from waypost.cli.asking import Refused, Yes, ask
+from waypost.cli.output import out
+from waypost.config.instance import AlreadyRunning, only_one
+from waypost.config.secret_key import secret_key
+from waypost.config.settings import Settings, prepare_home
+from waypost.ledger import connect_checked, open_ledger
+from waypost.ledger.database import migrate
+from waypost.ledger.database.open_elsewhere import open_elsewhere
+from waypost.ledger.records import installation
 
 app = typer.Typer(no_args_is_help=True, help="The ledger's database.")
 
@@ -22,16 +25,24 @@ def _db() -> None: ...
 
 @app.command()
 def upgrade() -> None:
-    """Bring the ledger's schema to this version. Safe to run again."""
+    """Bring the ledger's schema to this version; make an empty ledger where there is none.
+
+    Safe to run again.
+    """
     settings = Settings()
     prepare_home(settings)
 
-    async def run() -> None:
-        async with opened(settings) as ledger:
-            await ledger.upgrade()
-
-    asyncio.run(run())
+    asyncio.run(_upgrade(settings))
     out.print(f"the ledger is at revision {migrate.head()}")
+
+
+async def _upgrade(settings: Settings) -> None:
+    # Opened without its home: this command may begin anew where a ledger was lost.
+    ledger = open_ledger(settings.ledger_url, settings.lease)
+    try:
+        await ledger.upgrade()
+    finally:
+        await ledger.close()
 
 
 @app.command("change-key")
@@ -44,7 +55,12 @@ def change_key(yes: Yes = False) -> None:
     settings = Settings()
     if settings.database_url is not None and settings.secret_key is None:
         raise Refused("the key was not changed: set WAYPOST_SECRET_KEY, which all machines on a ledger share")
-    if not asyncio.run(_change_key(settings, yes)):
+    try:
+        with only_one(prepare_home(settings)):
+            changed = asyncio.run(_change_key(settings, yes))
+    except AlreadyRunning as error:
+        raise Refused(f"the key was not changed: {error.found}; stop it first") from None
+    if not changed:
         out.print("the ledger's key is this process's key already; nothing was changed")
         return
     out.print("the ledger's key is this process's key now, and webhooks have other secrets")
@@ -52,17 +68,19 @@ def change_key(yes: Yes = False) -> None:
 
 async def _change_key(settings: Settings, yes: bool) -> bool:
     """Whether there was anything to change."""
-    key = secret_key(settings)
-    async with checked(settings) as ledger:
+    async with connect_checked(settings) as ledger:
+        key = secret_key(settings)
         if await installation.is_key(ledger, key):
             return False
+        if places := [*await open_elsewhere(ledger), *await installation.at_work(ledger)]:
+            raise Refused(
+                f"the key was not changed: the ledger is in use at {', '.join(places)}; stop every process "
+                "of Waypost first"
+            )
         if not yes:
-            _ask()
+            ask(
+                "codes and links that were sent stop working; change the key?",
+                "the key was not changed, as there is no terminal to ask at: add --yes",
+            )
         await installation.change_key(ledger, key)
     return True
-
-
-def _ask() -> None:
-    if not sys.stdin.isatty():
-        raise Refused("the key was not changed, as there is no terminal to ask at: add --yes")
-    typer.confirm("codes and links that were sent stop working; change the key?", abort=True, err=True)

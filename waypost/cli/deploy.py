@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
-from waypost.cli.console import AsJson, out, print_json, table
-from waypost.cli.starting import check_types, warn
-from waypost.place import connect
-from waypost.settings import Settings
+from waypost.cli.output import AsJson, out, print_json, table
+from waypost.cli.startup_checks import check_types, warn
+from waypost.config.instance import connect
+from waypost.config.settings import Settings
 
 
 def deploy(as_json: AsJson = False) -> None:
     """Create or update the work pool and a deployment per type. Schedules already there stay."""
     settings = connect(Settings())
     from deployments import registry
-    from deployments.api import check, prefect_client
+    from deployments.deploy import deploy as deploy_types
+    from deployments.prefect_api import check, prefect_client
 
     check_types()
     warn(settings)
@@ -22,7 +23,7 @@ def deploy(as_json: AsJson = False) -> None:
     async def run() -> dict[str, str]:
         async with prefect_client() as client:
             await check(client)
-            found = await registry.deploy(client, settings.work_pool)
+            found = await deploy_types(client, settings.work_pool)
         return {registry.find(name).deployment: str(id) for name, id in sorted(found.items())}
 
     deployed = asyncio.run(run())

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from waypost.cli.console import out
-from waypost.cli.starting import prefect_api, warn
-from waypost.place import connect
-from waypost.settings import Settings
+from waypost.cli.output import out
+from waypost.cli.startup_checks import prefect_api, run_over_a_ledger, warn
+from waypost.config.instance import connect
+from waypost.config.settings import Settings
 
 
 def dispatch(
@@ -21,15 +21,14 @@ def dispatch(
     settings = connect(Settings())
     api = prefect_api()
     warn(settings)
-    from deployments.presence import shown
-    from deployments.serve import dispatch as serve_dispatch
-    from waypost.process import run_until_signalled
+    from deployments.dispatcher.heartbeat import announce
+    from deployments.processes.worker import dispatch as serve_dispatch
 
     async def main(stop: asyncio.Event) -> None:
         def ready() -> None:
             out.print(f"dispatching to the pool {settings.work_pool} of {api}; Ctrl-C stops")
 
-        async with shown(settings.work_pool):
+        async with announce(settings.work_pool):
             await serve_dispatch(settings, stop, ready, limit)
 
-    run_until_signalled(main)
+    run_over_a_ledger(main)

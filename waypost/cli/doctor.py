@@ -9,11 +9,11 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from waypost.cli.console import AsJson, out, print_json
+from deployments.doctor.finding import Finding
 from waypost.cli.errors import explained, pages
-from waypost.finding import Finding
-from waypost.place import connect
-from waypost.settings import Settings
+from waypost.cli.output import AsJson, out, print_json
+from waypost.config.instance import connect
+from waypost.config.settings import Settings
 
 Domain = Annotated[
     bool, typer.Option("--domain", help="Ask DNS about the sender's domain too: SPF, DKIM, DMARC.")
@@ -46,12 +46,12 @@ def _examine(domain: bool) -> list[Finding]:
 
 
 async def _all(settings: Settings, domain: bool) -> list[Finding]:
-    from deployments.checkup import examine
+    from deployments.doctor.checks import examine
 
     findings = await examine(settings)
     if domain and not any(one.what == "signing" and not one.ok for one in findings):
-        from waypost.dns_txt import txt
-        from waypost.domain_checkup import examine_domain
+        from deployments.doctor.sender_domain import examine_domain
+        from waypost.net.dns import txt
 
         findings += await examine_domain(settings, txt)
     return findings

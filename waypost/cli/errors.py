@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from waypost.provider import Provider
-from waypost.wording import in_words
+from waypost.model.provider import Provider
+from waypost.model.validation_messages import in_words
 
 _LETTERS = "of small letters a to z, digits and hyphens"
 _NAME = f"a provider's name is {_LETTERS}, begins with a letter or a digit, and has 41 characters at most"
@@ -27,9 +27,10 @@ def explained(error: Exception) -> str | None:
         case (("waypost" | "deployments"), _):
             return str(error)
         case "sqlalchemy", _ if "unable to open database file" in str(error):
-            where = "WAYPOST_DATABASE_URL or WAYPOST_HOME leads"
-            make = "start `waypost up`, or make one with `waypost db upgrade`"
-            return f"there is no ledger yet where {where}: {make}"
+            return (
+                "the ledger's file cannot be opened where WAYPOST_DATABASE_URL or WAYPOST_HOME leads: make "
+                "its folder, and let this user read and write there"
+            )
         case (("sqlalchemy" | "asyncpg"), _):
             return (
                 "the ledger's database does not answer as it should "

@@ -9,14 +9,14 @@ from uuid import UUID
 import typer
 from rich.markup import escape
 
-from waypost import place
-from waypost.cli.console import AsJson, columns, err, out, plain, print_json
-from waypost.cli.stopped import stopped_lanes, waits_for_a_run
-from waypost.ledger import checked
-from waypost.ledger.readable import Moment
-from waypost.ledger.timeline import Explanation, Happening
-from waypost.ledger.timeline import explain as read
-from waypost.settings import Settings
+from waypost.cli.output import AsJson, columns, err, out, plain, print_json
+from waypost.cli.paused_lanes import stopped_lanes, waits_for_a_run
+from waypost.config import instance
+from waypost.config.settings import Settings
+from waypost.ledger import connect_checked
+from waypost.ledger.database.tolerant import Moment
+from waypost.ledger.operations.timeline import Explanation, TimelineEntry
+from waypost.ledger.operations.timeline import explain as read
 
 
 def explain(
@@ -29,7 +29,7 @@ def explain(
     if found is None:
         err.print(f"[red]there is no notification {id} in this ledger")
         raise typer.Exit(1)
-    ui = place.ui(settings)
+    ui = instance.ui(settings)
     waits = waits_for_a_run(found.state, found.due_at)
     stopped = stopped_lanes(settings).get(found.priority, "") if waits else ""
     if as_json:
@@ -40,7 +40,7 @@ def explain(
 
 
 async def _read(settings: Settings, id: UUID) -> Explanation | None:
-    async with checked(settings) as ledger:
+    async with connect_checked(settings) as ledger:
         return await read(ledger, id)
 
 
@@ -48,7 +48,7 @@ def _fields(found: Explanation) -> dict[str, object]:
     return {name: getattr(found, name) for name in Explanation.__dataclass_fields__}
 
 
-def _line(one: Happening, ui: str | None) -> dict[str, object]:
+def _line(one: TimelineEntry, ui: str | None) -> dict[str, object]:
     return {
         "at": one.at,
         "what": one.what,
@@ -59,7 +59,7 @@ def _line(one: Happening, ui: str | None) -> dict[str, object]:
     }
 
 
-def _url(one: Happening, ui: str | None) -> str | None:
+def _url(one: TimelineEntry, ui: str | None) -> str | None:
     """Where the Prefect UI shows the run."""
     return f"{ui}/runs/flow-run/{one.run}" if ui and isinstance(one.run, UUID) else None
 
@@ -69,7 +69,8 @@ def _tell(found: Explanation, ui: str | None, stopped: str) -> None:
         ("id", found.id),
         ("type", f"{found.type}  ({found.priority})"),
         ("recipient", found.recipient),
-        ("state", f"{found.state}  {found.reason}"),
+        *([("client", found.client)] if found.client else []),
+        ("state", _state(found)),
         ("deadline", f"{plain(found.expires_at)} UTC"),
     ]
     if found.count != 1:
@@ -87,6 +88,12 @@ def _tell(found: Explanation, ui: str | None, stopped: str) -> None:
     columns([head, *((_when(one.at), one.what, _told(one, ui)) for one in found.timeline)])
 
 
+def _state(found: Explanation) -> str:
+    """The state and why, unless the reason says the state itself: cancelled by a person."""
+    why = found.reason or found.forgotten
+    return why if why.startswith(found.state) else f"{found.state}  {why}"
+
+
 def _when(at: Moment | None) -> str:
     """By the millisecond: most of it happens within one second."""
     if at is None:
@@ -94,7 +101,7 @@ def _when(at: Moment | None) -> str:
     return at if isinstance(at, str) else f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03}"
 
 
-def _told(one: Happening, ui: str | None) -> str:
+def _told(one: TimelineEntry, ui: str | None) -> str:
     """Its detail, and for what a run did as a whole, where to see that run."""
     if one.run is None or one.what.startswith("attempt"):
         return one.detail

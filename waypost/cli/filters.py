@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from waypost.cli.console import err
-from waypost.clock import now
-from waypost.ledger.search import Filter
-from waypost.states import State
+from waypost.cli.output import err
+from waypost.ledger.operations.search import Filter
+from waypost.model.states import State
+from waypost.system.clock import now
 
 States = Annotated[list[State] | None, typer.Option("--state", help="In this state; may be repeated.")]
 Type = Annotated[str | None, typer.Option("--type", help="Of this type.")]
@@ -22,6 +22,7 @@ Since = Annotated[
 Until = Annotated[str | None, typer.Option(help="Accepted before; written like --since.")]
 Reason = Annotated[str | None, typer.Option(help="With this text in its reason, in capitals or not.")]
 
+LONGEST_TEXT = 320  # characters, as over HTTP
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _AGO = re.compile(r"(\d{1,9})([smhdw])")
 
@@ -39,6 +40,8 @@ def chosen(
     for name, value in (("--type", type), ("--provider", provider), ("--reason", reason)):
         if value is not None and not (value and value.isprintable()):
             raise typer.BadParameter("it is empty, or not text on one line", param_hint=name)
+        if value is not None and len(value) > LONGEST_TEXT:
+            raise typer.BadParameter(f"it has more than {LONGEST_TEXT} characters", param_hint=name)
     made = Filter(
         states=tuple(states or ()),
         type=type,

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from waypost.channels.smtp_url import is_loopback
-from waypost.cli.console import err, out
-from waypost.cli.starting import warn
-from waypost.ledger import checked, installation
-from waypost.place import connect
-from waypost.secret import secret_key
-from waypost.settings import Settings
+from waypost.cli.output import err, out
+from waypost.cli.startup_checks import run_over_a_ledger, warn
+from waypost.config.instance import connect
+from waypost.config.settings import Settings
+from waypost.net.hosts import is_loopback
 
 if TYPE_CHECKING:
-    from waypost.gateway.server import Listens
-    from waypost.gateway.smtp.listening import Listens as MailListens
-
-
-PATIENCE = timedelta(seconds=5)  # whoever posts is told by then, in good time before giving up
+    from waypost.gateway.listen import ListenAddress
+    from waypost.gateway.smtp.server import SubmissionAddress as MailListens
 
 
 def gateway(
@@ -50,23 +43,23 @@ def gateway(
     if (certificate is None) != (key is None):
         raise typer.BadParameter("--certificate and --key go together")
     if certificate is not None and key is not None:
-        from waypost.gateway import tls
+        from waypost.gateway import certificate as tls
 
         tls.check(certificate, key)
     mail = _mail(host, smtp, smtps, smtp_plain, has_tls=certificate is not None)
     settings = connect(Settings())
     warn(settings)
-    from waypost.gateway.server import Listens
-    from waypost.process import run_until_signalled
+    from deployments.processes.gateway import serve
+    from waypost.gateway.listen import ListenAddress
 
-    where = Listens(host, port, certificate, key)
-    run_until_signalled(lambda stop: serve(settings, where, stop, _tell, mail))
+    where = ListenAddress(host, port, certificate, key)
+    run_over_a_ledger(lambda stop: serve(settings, where, stop, _tell, mail))
     out.print("stopped; everything accepted is kept")
 
 
 def _mail(host: str, smtp: int | None, smtps: int | None, plain: bool, has_tls: bool) -> list[MailListens]:
     """Where mails are to be submitted. Raises BadParameter for where a key would be heard by others."""
-    from waypost.gateway.smtp.listening import Listens as MailListens
+    from waypost.gateway.smtp.server import SubmissionAddress as MailListens
 
     if plain and (smtp is None or has_tls):
         raise typer.BadParameter("--smtp-plain goes with --smtp, and without --certificate")
@@ -81,52 +74,9 @@ def _mail(host: str, smtp: int | None, smtps: int | None, plain: bool, has_tls: 
     return [MailListens(host, port, implicit) for port, implicit in asked if port is not None]
 
 
-async def serve(
-    settings: Settings,
-    where: Listens,
-    stop: asyncio.Event,
-    ready: Callable[[Listens, int], None],
-    mail: Sequence[MailListens] = (),
-) -> None:
-    """Accept notifications until `stop`. `ready` is told where, and how many API keys work. mail: where SMTP
-    is spoken besides.
-
-    Raises waypost.gateway.server.OpenDoor and PortTaken."""
-    from deployments.api import prefect_answers
-    from deployments.registry import registered
-    from waypost.gateway import server
-    from waypost.gateway.app import gateway as application
-    from waypost.gateway.smtp.listening import submissions
-    from waypost.gateway.tokens import accepted_tokens
-    from waypost.process import settle_in
-
-    tokens, https = accepted_tokens(settings), where.certificate is not None
-    async with checked(settings, PATIENCE) as ledger:
-        # SMTP takes no tokens.
-        key = secret_key(settings)
-        await installation.check_key(ledger, key)
-        keys = await server.check_keys(ledger, where.host, has_tokens=tokens is not None and not mail)
-        app = application(
-            ledger,
-            registered(),
-            key,
-            prefect_answers,
-            tokens=tokens,
-            https=https,
-            private_webhooks=settings.webhooks_allow_private,
-        )
-        settle_in()
-        async with submissions(app.state.door, settings, where, mail, stop) as opened:
-
-            def listens(found: Listens) -> None:
-                for one in opened:
-                    out.print(f"mail is submitted at {one.url}", soft_wrap=True)
-                ready(found, keys)
-
-            await server.listen(app, where, stop, listens)
-
-
-def _tell(found: Listens, keys: int) -> None:
+def _tell(found: ListenAddress, keys: int, mail: Sequence[str]) -> None:
+    for url in mail:
+        out.print(f"mail is submitted at {url}", soft_wrap=True)
     out.print(f"gateway at {found.url}; Ctrl-C stops", soft_wrap=True)
     if not keys:
         out.print("no API key yet: `waypost keys create my-app` makes one")

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from waypost.cli.console import AsJson, plain, print_json
-from waypost.ledger import checked
-from waypost.ledger.holds import Held, Released
-from waypost.ledger.holds import hold as hold_in
-from waypost.ledger.holds import release as release_in
-from waypost.place import connect
-from waypost.settings import Settings
+from waypost.cli.output import AsJson, plain, print_json
+from waypost.config.instance import connect
+from waypost.config.settings import Settings
+from waypost.ledger import connect_checked
+from waypost.ledger.queue.holds import Held, Released
+from waypost.ledger.queue.holds import hold as hold_in
+from waypost.ledger.queue.holds import release as release_in
 
 Type = Annotated[str, typer.Argument(help="A type in flows/, for example order-confirmation.")]
 
@@ -31,7 +31,7 @@ def hold(
     name = find(type).type.name
 
     async def run() -> Held:
-        async with checked(settings) as ledger:
+        async with connect_checked(settings) as ledger:
             return await hold_in(ledger, name, plain(reason))
 
     held = asyncio.run(run())
@@ -40,9 +40,10 @@ def hold(
         return
     since = f" since {plain(held.hold.since)} UTC" if held.already else ""
     typer.echo(f"{name} is held{since}{': ' if held.hold.reason else ''}{held.hold.reason}")
-    typer.echo(f"{held.waiting} wait, {held.taken_back} of them taken back from runs")
+    wait = "waits" if held.waiting == 1 else "wait"
+    typer.echo(f"{held.waiting} {wait}, {held.taken_back} of them taken back from runs")
     if held.sending:
-        typer.echo(f"{held.sending} were on the wire, and end there")
+        typer.echo(f"{held.sending} {'was' if held.sending == 1 else 'were'} on the wire, and end there")
 
 
 def release(type: Type, as_json: AsJson = False) -> None:
@@ -50,7 +51,7 @@ def release(type: Type, as_json: AsJson = False) -> None:
     settings = connect(Settings())
 
     async def run() -> Released:
-        async with checked(settings) as ledger:
+        async with connect_checked(settings) as ledger:
             return await release_in(ledger, type)
 
     released = asyncio.run(run())
@@ -62,4 +63,5 @@ def release(type: Type, as_json: AsJson = False) -> None:
         print_json(released)
         return
     typer.echo(f"{type} was not held" if released.hold is None else f"{type} is released")
-    typer.echo(f"{released.due} are due now, {released.waiting - released.due} later")
+    due = f"{released.due} {'is' if released.due == 1 else 'are'} due now"
+    typer.echo(f"{due}, {released.waiting - released.due} later")

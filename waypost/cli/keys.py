@@ -9,12 +9,13 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from waypost.cli.console import AsJson, columns, print_json
-from waypost.clock import now
-from waypost.gateway import keys as text
-from waypost.ledger import Ledger, api_keys, checked
-from waypost.ledger.api_keys import ApiKey
-from waypost.settings import Settings
+from waypost.cli.output import AsJson, columns, print_json
+from waypost.config.settings import Settings
+from waypost.gateway.auth import api_keys as text
+from waypost.ledger import Ledger, connect_checked
+from waypost.ledger.records import api_keys
+from waypost.ledger.records.api_keys import ApiKey
+from waypost.system.clock import now
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ class Ended(RuntimeError):
 
 def _id(given: str) -> str:
     """A key's id, also from the key itself. Raises typer.BadParameter, which tells no secret."""
-    parts = text.taken_apart(given)
+    parts = text.parse_key(given)
     if parts is None and given.startswith("wp_"):
         raise typer.BadParameter("this is no whole key; give its id, which `waypost keys list` shows")
     return parts[0] if parts else given
@@ -81,7 +82,7 @@ def create(
 @app.command("list")
 def list_keys(as_json: AsJson = False) -> None:
     """Every key, without its secret."""
-    found = _run(api_keys.every)
+    found = _run(api_keys.all_keys)
     if as_json:
         print_json([_described(one) for one in found])
         return
@@ -100,7 +101,7 @@ def list_keys(as_json: AsJson = False) -> None:
         )
         for one in found
     ]
-    columns([("ID", "CLIENT", "SCOPES", "LIMIT", "CREATED (UTC)", "STATE"), *rows])
+    columns([("id", "client", "scopes", "limit", "created (UTC)", "state"), *rows])
 
 
 @app.command()
@@ -148,7 +149,7 @@ def revoke(id: Id, as_json: AsJson = False) -> None:
 
 def _run(work: Callable[[Ledger], Awaitable[T]]) -> T:
     async def main() -> T:
-        async with checked(Settings()) as ledger:
+        async with connect_checked(Settings()) as ledger:
             return await work(ledger)
 
     return asyncio.run(main())

@@ -11,11 +11,11 @@ import typer
 from rich.markup import escape
 
 from waypost.cli import filters
-from waypost.cli.console import AsJson, columns, err, print_json
-from waypost.cli.stopped import stopped_lanes, waits_for_a_run
-from waypost.ledger import checked
-from waypost.ledger.search import Entry, Filter, Page, find
-from waypost.settings import Settings
+from waypost.cli.output import AsJson, columns, err, print_json
+from waypost.cli.paused_lanes import stopped_lanes, waits_for_a_run
+from waypost.config.settings import Settings
+from waypost.ledger import connect_checked
+from waypost.ledger.operations.search import Entry, Filter, Page, find
 
 WAITS_LONG = timedelta(seconds=10)  # so that a list of what is just going out stays quick
 
@@ -50,22 +50,35 @@ def list_notifications(
 
 
 async def _find(settings: Settings, wanted: Filter, after: UUID | None, limit: int) -> Page:
-    async with checked(settings) as ledger:
+    async with connect_checked(settings) as ledger:
         return await find(ledger, wanted, after, limit)
 
 
 def _tell(page: Page) -> None:
-    head = ("id", "type", "state", "recipient", "attempts", "provider", "due or ended (UTC)", "reason")
-    columns([head, *map(_row, page.notifications)])
+    clients = any(one.client for one in page.notifications)
+    whose = ("client",) if clients else ()
+    head = (
+        "id",
+        "type",
+        *whose,
+        "state",
+        "recipient",
+        "attempts",
+        "provider",
+        "due or ended (UTC)",
+        "reason",
+    )
+    columns([head, *(_row(one, clients) for one in page.notifications)])
     if page.next:
         err.print(f"there are more: the same with --after {page.next}", soft_wrap=True)
 
 
-def _row(one: Entry) -> tuple[object, ...]:
+def _row(one: Entry, clients: bool) -> tuple[object, ...]:
     when = one.finished_at or one.due_at
     return (
         one.id,
         one.type,
+        *([one.client or "-"] if clients else []),
         one.state,
         one.recipient,
         one.attempts,

@@ -8,10 +8,13 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from waypost.cli.console import AsJson, columns, print_json
-from waypost.ledger import Ledger, checked, people
+from waypost.cli.asking import Yes, ask
+from waypost.cli.clients import check_client
+from waypost.cli.output import AsJson, columns, print_json
+from waypost.config.settings import Settings
+from waypost.ledger import Ledger, connect_checked
+from waypost.ledger.records import recipients
 from waypost.mail.address import key_of_url
-from waypost.settings import Settings
 
 T = TypeVar("T")
 
@@ -42,7 +45,7 @@ Key = Annotated[
 @app.command()
 def show(recipient: Key, client: Client = "", as_json: AsJson = False) -> None:
     """What is known of a recipient, addresses in full."""
-    found = _run(lambda ledger: people.get(ledger, recipient, client))
+    found = _run(client, lambda ledger: recipients.get(ledger, recipient, client))
     if found is None:
         raise _unknown(client)
     if as_json:
@@ -52,14 +55,38 @@ def show(recipient: Key, client: Client = "", as_json: AsJson = False) -> None:
 
 
 @app.command()
-def forget(recipient: Key, client: Client = "", as_json: AsJson = False) -> None:
-    """Forget what is known of a recipient. Their notifications stay, without an address; what waits fails."""
-    if not _run(lambda ledger: people.forget(ledger, recipient, client)):
+def forget(recipient: Key, client: Client = "", yes: Yes = False, as_json: AsJson = False) -> None:
+    """Forget what is known of a recipient. Their notifications stay, without an address; a notification that
+    waits fails when its turn comes. Counts these first, then asks."""
+    waiting = _run(client, lambda ledger: _forget(ledger, recipient, client, yes))
+    if waiting is None:
         raise _unknown(client)
     if as_json:
-        print_json({"id": recipient, "forgotten": True})
+        print_json({"id": recipient, "forgotten": True, "waiting": waiting})
     else:
         typer.echo("nothing is known of that recipient any more")
+
+
+async def _forget(ledger: Ledger, recipient: str, client: str, yes: bool) -> int | None:
+    """How many notifications waited for the recipient who is forgotten now; None where nothing was known."""
+    if await recipients.get(ledger, recipient, client) is None:
+        return None
+    waiting = await recipients.waiting(ledger, recipient, client)
+    typer.echo(_doomed(waiting), err=True)
+    if not yes:
+        ask("forget this recipient?", "nothing was forgotten, as there is no terminal to ask at: add --yes")
+    await recipients.forget(ledger, recipient, client)
+    return waiting
+
+
+def _doomed(waiting: int) -> str:
+    match waiting:
+        case 0:
+            return "no notification waits for this recipient"
+        case 1:
+            return "1 notification waits for this recipient: it fails when its turn comes"
+        case _:
+            return f"{waiting} notifications wait for this recipient: each fails when its turn comes"
 
 
 def _unknown(client: str) -> typer.Exit:
@@ -68,9 +95,10 @@ def _unknown(client: str) -> typer.Exit:
     return typer.Exit(1)
 
 
-def _run(work: Callable[[Ledger], Awaitable[T]]) -> T:
+def _run(client: str, work: Callable[[Ledger], Awaitable[T]]) -> T:
     async def run() -> T:
-        async with checked(Settings()) as ledger:
+        async with connect_checked(Settings()) as ledger:
+            await check_client(ledger, client)
             return await work(ledger)
 
     return asyncio.run(run())

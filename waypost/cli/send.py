@@ -10,12 +10,12 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from waypost.cli.console import AsJson, err, out, print_json, table
-from waypost.place import connect
-from waypost.settings import Settings
+from waypost.cli.output import AsJson, err, out, print_json, table
+from waypost.config.instance import connect, find
+from waypost.config.settings import Settings
 
 if TYPE_CHECKING:
-    from deployments.submission import Submission
+    from deployments.file_send import FileSend
     from waypost.ledger import Ledger
 
 REJECTIONS_SHOWN = 20
@@ -32,7 +32,8 @@ def send(
 ) -> None:
     """Accept every request of a JSONL file into the ledger and send it through Prefect.
 
-    A line that is no good is named with its field and the others go. Exit status 0 when every line
+    A line that is no good is named with its field and the others go. A file that does not begin with a JSON
+    object on a line is refused whole. Exit status 0 when every line
     was accepted (now or before) and nothing failed.
     """
     settings = connect(Settings())
@@ -45,29 +46,34 @@ def send(
         raise typer.Exit(1)
 
 
-async def _send(settings: Settings, type: str, source: Path, wait: bool) -> Submission:
-    from deployments import submission
-    from deployments.registry import find
-    from waypost.ledger import checked
+async def _send(settings: Settings, type: str, source: Path, wait: bool) -> FileSend:
+    from deployments import file_send as submission
+    from deployments.file_lines import lines_of
+    from deployments.registry import requestable
+    from waypost.gateway.http.body import ONE
+    from waypost.ledger import connect_checked
 
-    one = find(type)
-    async with checked(settings) as ledger:
-        with _progress() as progress, source.open("rb") as lines:
+    one = requestable(type)
+    async with connect_checked(settings) as ledger:
+        with _progress() as progress, source.open("rb") as file:
             reading = progress.add_task("read", total=None)
+            lines = lines_of(file, ONE)
             sent = await submission.submit(
                 ledger, one, lines, on_progress=lambda count: progress.update(reading, completed=count)
             )
             progress.update(reading, total=sent.lines, completed=sent.lines)
             if wait and sent.intakes:
-                await _watch(ledger, sent, settings.work_pool, progress)
+                await _watch(ledger, sent, settings, progress)
     return sent
 
 
-async def _watch(ledger: Ledger, sent: Submission, work_pool: str, progress: Progress) -> None:
-    from deployments import submission
+async def _watch(ledger: Ledger, sent: FileSend, settings: Settings, progress: Progress) -> None:
+    from deployments import file_send as submission
 
     sending = progress.add_task("ended", total=sent.accepted)
-    async for ended in submission.watch(ledger, sent, work_pool):
+    here = find(settings.home)
+    gateway = here.gateway if here else None
+    async for ended in submission.watch(ledger, sent, settings.work_pool, gateway=gateway):
         progress.update(sending, completed=ended)
 
 
@@ -81,7 +87,7 @@ def _progress() -> Progress:
     )
 
 
-def _tell(sent: Submission) -> None:
+def _tell(sent: FileSend) -> None:
     for rejected in sent.rejections[:REJECTIONS_SHOWN]:
         err.print(f"[red]line {rejected.line}[/]: {escape(rejected.reason)}", soft_wrap=True)
     if len(sent.rejections) > REJECTIONS_SHOWN:

@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from waypost.cli.console import AsJson, err, out, print_json, table
+from waypost.cli.output import AsJson, err, out, print_json, table
 
 if TYPE_CHECKING:
-    from deployments.simulation.campaign import Totals
-    from deployments.simulation.verdict import Verdict
+    from deployments.simulation.result import SimulationResult
+    from deployments.simulation.runner import Totals
 
 BAD_SHOWN = 10
 
@@ -37,12 +37,12 @@ def simulate(
     Exit status 0 only when nothing was. A seed that fails fails again: replay it with --seed.
     """
     _check(seed, at_step, every_step)
-    from deployments.simulation import campaign
+    from deployments.simulation import runner
 
     if seed is not None and not every_step:
-        _tell_one(campaign.replay(seed, at_step), as_json)
+        _tell_one(runner.replay(seed, at_step), as_json)
         return
-    count = jobs or campaign.processors()
+    count = jobs or runner.processors()
     with _progress() as progress:
         task = progress.add_task("seeds" if seed is None else "steps", total=None if every_step else seeds)
 
@@ -50,9 +50,9 @@ def simulate(
             progress.update(task, completed=totals.seeds)
 
         if seed is not None:
-            totals = campaign.kill_at_every_step(seed, count, show)
+            totals = runner.kill_at_every_step(seed, count, show)
         else:
-            totals = campaign.run(range(first, first + seeds), count, show)
+            totals = runner.run(range(first, first + seeds), count, show)
     _tell_all(totals, as_json)
 
 
@@ -71,7 +71,7 @@ def _progress() -> Progress:
     return Progress(*columns, console=err)
 
 
-def _tell_one(verdict: Verdict, as_json: bool) -> None:
+def _tell_one(verdict: SimulationResult, as_json: bool) -> None:
     if as_json:
         print_json(asdict(verdict))
     else:
@@ -100,7 +100,7 @@ def _rows(values: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(name, round(value, 1)) for name, value in values.items() if isinstance(value, (int, float))]
 
 
-def _tell_troubles(verdict: Verdict) -> None:
+def _tell_troubles(verdict: SimulationResult) -> None:
     for kind in ("lost", "unexplained", "late", "illegal"):
         for line in getattr(verdict, kind):
             err.print(f"[red]seed {verdict.seed}: {kind}:[/] {escape(line)}", soft_wrap=True)

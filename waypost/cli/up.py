@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from waypost.cli.console import err, out
-from waypost.cli.starting import check_schedules, warn
-from waypost.place import Place
-from waypost.settings import Settings
+from waypost.cli.output import err, out
+from waypost.cli.startup_checks import check_schedules, run_over_a_ledger, warn
+from waypost.config.instance import Place
+from waypost.config.settings import Settings
 
 if TYPE_CHECKING:
-    from deployments.up import Ports
-    from waypost.gateway.server import Listens
+    from deployments.processes.up import Ports
+    from waypost.gateway.listen import ListenAddress
 
 
 def _port(of: str) -> Any:
@@ -37,26 +37,25 @@ def up(
     What the settings name already (PREFECT_API_URL; WAYPOST_SMTP_URL, or a mail provider of
     WAYPOST_PROVIDERS) is used instead of started.
     """
-    from deployments.up import Ports
-    from waypost.process import run_until_signalled
-    from waypost.providers import providers
+    from deployments.processes.up import Ports
+    from waypost.delivery.channel_factory import providers
 
     settings = Settings()
     providers(settings)  # a wrong one is told before anything is started
     ports = Ports(port, smtp_port, texts_port, gateway_port, submission_port)
-    run_until_signalled(lambda stop: _up(settings, ports, stop))
+    run_over_a_ledger(lambda stop: _up(settings, ports, stop))
     out.print("stopped; everything is kept, `waypost up` goes on from here")
 
 
 async def _up(settings: Settings, ports: Ports, stop: asyncio.Event) -> None:
-    from deployments.up import servers
-    from waypost.place import published
+    from deployments.processes.up import servers
+    from waypost.config.instance import published
 
     async with servers(settings, ports, lambda line: err.print(f"[dim]{line} ...")) as (full, here):
         # Imported here: Prefect reads where its server is when it is imported.
-        from deployments.api import prefect_client
-        from deployments.registry import deploy
-        from deployments.serve import serve
+        from deployments.deploy import deploy
+        from deployments.prefect_api import prefect_client
+        from deployments.processes.worker import serve
 
         check_schedules()
         warn(full)
@@ -78,21 +77,23 @@ async def _up(settings: Settings, ports: Ports, stop: asyncio.Event) -> None:
 @asynccontextmanager
 async def _accepting(
     settings: Settings, ports: Ports, stop: asyncio.Event
-) -> AsyncGenerator[tuple[Listens, int]]:
+) -> AsyncGenerator[tuple[ListenAddress, int]]:
     """The gateway for the length of the block: where it listens, and how many API keys work.
 
     In this process: all that it needs is loaded for the worker, so that it takes a fraction of a second and
     ten megabytes, where one of its own takes six seconds and 150 MB. It ends with us, however we end.
     """
-    from waypost.cli.gateway import serve
-    from waypost.gateway.server import Listens
-    from waypost.gateway.smtp.listening import Listens as MailListens
+    from deployments.processes.gateway import serve
+    from waypost.gateway.listen import ListenAddress
+    from waypost.gateway.smtp.server import SubmissionAddress as MailListens
 
-    told: asyncio.Future[tuple[Listens, int]] = asyncio.get_running_loop().create_future()
-    where = Listens(port=ports.gateway)
+    told: asyncio.Future[tuple[ListenAddress, int]] = asyncio.get_running_loop().create_future()
+    where = ListenAddress(port=ports.gateway)
     mail = [] if ports.submission is None else [MailListens(where.host, ports.submission)]
 
-    def ready(found: Listens, keys: int) -> None:
+    def ready(found: ListenAddress, keys: int, mail: Sequence[str]) -> None:
+        for url in mail:
+            out.print(f"mail is submitted at {url}", soft_wrap=True)
         told.set_result((found, keys))
 
     serving = asyncio.create_task(serve(settings, where, stop, ready, mail))

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from waypost.cli.console import AsJson, out, print_json
-from waypost.ledger import checked, installation
-from waypost.ledger.verifications import Checked
-from waypost.secret import secret_key
-from waypost.settings import Settings
+from waypost.cli.clients import check_client
+from waypost.cli.output import AsJson, out, print_json
+from waypost.config.secret_key import secret_key
+from waypost.config.settings import Settings
+from waypost.ledger import connect_checked
+from waypost.ledger.records.verification_codes import Checked
 
 _SAID = {
     Checked.VERIFIED: "[green]verified[/]: the code was right, and is used up now",
@@ -32,15 +33,14 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check a verification code. Exit status 0 only when it is right."""
-    from waypost import verification
+    from waypost.verification import codes
 
     settings = Settings()
 
     async def run() -> Checked:
-        async with checked(settings) as ledger:
-            key = secret_key(settings)
-            await installation.check_key(ledger, key)
-            return await verification.verify(ledger, key, recipient, code, client)
+        async with connect_checked(settings) as ledger:
+            await check_client(ledger, client)
+            return await codes.verify(ledger, secret_key(settings), recipient, code, client)
 
     found = asyncio.run(run())
     if as_json:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar, get_args
 from uuid import UUID
 
 import typer
 
-from waypost.cli.console import AsJson, columns, print_json
-from waypost.ledger import Ledger, checked, webhooks
-from waypost.ledger.webhooks import ENDS, Webhook
-from waypost.settings import Settings
+from waypost.cli.clients import check_client
+from waypost.cli.output import AsJson, columns, print_json
+from waypost.config.secret_key import secret_key
+from waypost.config.settings import Settings
+from waypost.ledger import Ledger, connect_checked
+from waypost.ledger.records import webhooks
+from waypost.ledger.records.webhooks import ENDS, Webhook
 
 T = TypeVar("T")
 
@@ -32,8 +35,8 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Tell an application of its notifications' states, signed with the secret shown."""
-    from waypost.gateway.keys import is_client
-    from waypost.gateway.webhook_request import Told
+    from waypost.gateway.auth.api_keys import is_client
+    from waypost.gateway.http.webhook_request import Told
 
     if not is_client(client):
         raise typer.BadParameter("a client is small letters a to z, digits and hyphens, 41 at most")
@@ -43,8 +46,13 @@ def create(
         )
     settings = Settings()
     _check(url, settings)
-    made = _run(lambda ledger: _signing(ledger, webhooks.create(ledger, client, url, state)))
+    made = _run(lambda ledger: _create(ledger, settings, client, url, state))
     _show(made, settings, as_json)
+
+
+async def _create(ledger: Ledger, settings: Settings, client: str, url: str, states: list[str]) -> Webhook:
+    await check_client(ledger, client)
+    return await webhooks.create(ledger, secret_key(settings), client, url, states)
 
 
 @app.command("list")
@@ -61,7 +69,7 @@ def list_webhooks(
         typer.echo("no webhooks yet: `waypost webhooks create my-app https://...` makes one")
         return
     rows = [(one.id, one.client, ",".join(one.states), one.created_at, _state(one), one.url) for one in found]
-    columns([("ID", "CLIENT", "STATES", "CREATED", "STATE", "URL"), *rows])
+    columns([("id", "client", "states", "created (UTC)", "state", "url"), *rows])
 
 
 @app.command()
@@ -83,15 +91,15 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Make a new secret; the old one signs a while longer, so that nothing is missed."""
-    again = timedelta(hours=overlap)
-    made = _run(lambda ledger: _signing(ledger, webhooks.rotate(ledger, id, overlap=again)))
-    _show(made, Settings(), as_json)
+    settings, again = Settings(), timedelta(hours=overlap)
+    made = _run(lambda ledger: webhooks.rotate(ledger, secret_key(settings), id, overlap=again))
+    _show(made, settings, as_json)
     if not as_json:
         typer.echo(f"for {overlap:g} hours what is told is signed with the old one too", err=True)
 
 
 def _check(url: str, settings: Settings) -> None:
-    from waypost.gateway.webhook_request import check_place
+    from waypost.gateway.http.webhook_request import check_place
 
     try:
         check_place(url, settings.webhooks_allow_private)
@@ -103,29 +111,15 @@ def _check(url: str, settings: Settings) -> None:
 
 def _run(work: Callable[[Ledger], Awaitable[T]]) -> T:
     async def main() -> T:
-        async with checked(Settings()) as ledger:
+        async with connect_checked(Settings()) as ledger:
             return await work(ledger)
 
     return asyncio.run(main())
 
 
-async def _signing(ledger: Ledger, work: Coroutine[Any, Any, Webhook]) -> Webhook:
-    """What `work` makes, where the secret that is shown for it is the one its gateway signs with."""
-    from waypost.ledger import installation
-    from waypost.secret import secret_key
-
-    try:
-        await installation.check_key(ledger, secret_key(Settings()))
-    except BaseException:
-        work.close()
-        raise
-    return await work
-
-
 def _show(made: Webhook, settings: Settings, as_json: bool) -> None:
     """The secret, which is kept nowhere: Waypost's key makes it."""
-    from waypost.gateway.webhook_secrets import secret
-    from waypost.secret import secret_key
+    from waypost.gateway.webhooks.secrets import secret
 
     text = secret(secret_key(settings), made)
     if as_json:

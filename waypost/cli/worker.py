@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from waypost.cli.console import out
-from waypost.cli.starting import prefect_api, warn
-from waypost.place import connect
-from waypost.settings import Settings
+from waypost.cli.output import out
+from waypost.cli.startup_checks import prefect_api, run_over_a_ledger, warn
+from waypost.config.instance import connect
+from waypost.config.settings import Settings
 
 
 def worker(
@@ -20,8 +20,7 @@ def worker(
     settings = connect(Settings())
     api = prefect_api()
     warn(settings)
-    from deployments.serve import serve
-    from waypost.process import run_until_signalled
+    from deployments.processes.worker import serve
 
     async def main(stop: asyncio.Event) -> None:
         def ready() -> None:
@@ -29,4 +28,4 @@ def worker(
 
         await serve(settings, stop, ready, limit)
 
-    run_until_signalled(main)
+    run_over_a_ledger(main)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from waypost.gateway.shapes import Fault
+from waypost.api.schemas import Fault
 
 
 class GatewayError(Exception):

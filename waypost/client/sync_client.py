@@ -11,13 +11,7 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel
 
-from waypost.client import calls, connection
-from waypost.client import exchange as exchanges
-from waypost.client.exchange import Attempt, Patience, Pause, Steps, exchange
-from waypost.client.options import Fields, Options, Query
-from waypost.client.retries import Answer, Lost
-from waypost.client.send import Send
-from waypost.gateway.shapes import (
+from waypost.api.schemas import (
     Accepted,
     Cancelled,
     CheckResult,
@@ -29,6 +23,12 @@ from waypost.gateway.shapes import (
     Webhook,
     WebhookSecret,
 )
+from waypost.client import http, requests
+from waypost.client import retry_loop as exchanges
+from waypost.client.options import Fields, Options, Query
+from waypost.client.retry_loop import Attempt, Patience, Pause, Steps, exchange
+from waypost.client.retry_policy import Answer, Lost
+from waypost.client.send import Send
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Client:
     def __init__(self, url: str, key: str, *, timeout: float = 10.0, deadline: float = 30.0) -> None:
         self._url = url
         self._patience = Patience(timeout, deadline)
-        self._http = httpx.Client(**connection.options(url, key))
+        self._http = httpx.Client(**http.options(url, key))
 
     def __repr__(self) -> str:
         return f"Client({self._url!r})"
@@ -68,7 +68,9 @@ class Client:
     ) -> Accepted:
         """Accept one notification; once it returns, it is durable. `options` as `Send` names them."""
         return self._run(
-            exchange(calls.send(Send(type=type, recipient=recipient, data=data, **options)), self._patience)
+            exchange(
+                requests.send(Send(type=type, recipient=recipient, data=data, **options)), self._patience
+            )
         )
 
     def send_many(self, items: Iterable[Send]) -> Sequence[Result]:
@@ -77,13 +79,13 @@ class Client:
 
     def get(self, id: UUID | str) -> Notification:
         """Where a notification is, why, and every attempt."""
-        return self._run(exchange(calls.get(id), self._patience))
+        return self._run(exchange(requests.get(id), self._patience))
 
     def list(self, **query: Unpack[Query]) -> Iterator[Entry]:
         """Notifications, the newest first; pages are asked for as they are needed."""
         after: UUID | None = None
         while True:
-            page = self._run(exchange(calls.page(query, after), self._patience))
+            page = self._run(exchange(requests.page(query, after), self._patience))
             yield from page.notifications
             if page.next is None:
                 return
@@ -91,47 +93,47 @@ class Client:
 
     def cancel(self, id: UUID | str) -> Cancelled:
         """Withdraw what has not gone; twice is no error."""
-        return self._run(exchange(calls.cancel(id), self._patience))
+        return self._run(exchange(requests.cancel(id), self._patience))
 
     def types(self) -> Sequence[TypeInfo]:
         """Every type that can be sent, with the JSON Schema of its data."""
-        return self._run(exchange(calls.types(), self._patience))
+        return self._run(exchange(requests.types(), self._patience))
 
     def put_recipient(self, id: str, **fields: Unpack[Fields]) -> KnownRecipient:
         """Keep exactly this of a recipient: what is left out is unknown from now on."""
-        return self._run(exchange(calls.put_recipient(id, fields), self._patience))
+        return self._run(exchange(requests.put_recipient(id, fields), self._patience))
 
     def get_recipient(self, id: str) -> KnownRecipient:
         """What is known of a recipient."""
-        return self._run(exchange(calls.get_recipient(id), self._patience))
+        return self._run(exchange(requests.get_recipient(id), self._patience))
 
     def delete_recipient(self, id: str) -> bool:
         """Forget a recipient; whether anything was known."""
-        return self._run(exchanges.delete(calls.delete_recipient(id), self._patience))
+        return self._run(exchanges.delete(requests.delete_recipient(id), self._patience))
 
     def check_code(self, recipient: str, code: str) -> CheckResult:
         """Whether `code` is one that was sent to `recipient`, an id or an address. It works once."""
-        return self._run(exchange(calls.check(recipient=recipient, code=code), self._patience))
+        return self._run(exchange(requests.check(recipient=recipient, code=code), self._patience))
 
     def check_token(self, token: str) -> CheckResult:
         """Whether a link's token is one that was sent. It works once."""
-        return self._run(exchange(calls.check(token=token), self._patience))
+        return self._run(exchange(requests.check(token=token), self._patience))
 
     def create_webhook(self, url: str, states: Sequence[str] | None = None) -> WebhookSecret:
         """Have states told to `url`; None, those that end a notification."""
-        return self._run(exchange(calls.create_webhook(url, states), self._patience))
+        return self._run(exchange(requests.create_webhook(url, states), self._patience))
 
     def webhooks(self) -> Sequence[Webhook]:
         """The webhooks there are, the oldest first."""
-        return self._run(exchange(calls.webhooks(), self._patience))
+        return self._run(exchange(requests.webhooks(), self._patience))
 
     def rotate_webhook(self, id: UUID | str) -> WebhookSecret:
         """A new secret; for a day, what is told is signed with the old one too."""
-        return self._run(exchange(calls.rotate_webhook(id), self._patience))
+        return self._run(exchange(requests.rotate_webhook(id), self._patience))
 
     def delete_webhook(self, id: UUID | str) -> bool:
         """End a webhook; whether there was one."""
-        return self._run(exchanges.delete(calls.delete_webhook(id), self._patience))
+        return self._run(exchanges.delete(requests.delete_webhook(id), self._patience))
 
     def _run(self, steps: Steps[T]) -> T:
         got: Answer | Lost | None = None
@@ -147,6 +149,6 @@ class Client:
             sleep(step.seconds)
             return None
         try:
-            return connection.answer(self._http.request(**connection.request(step.call, step.timeout)))
+            return http.answer(self._http.request(**http.request(step.call, step.timeout)))
         except httpx.RequestError as error:
-            return connection.lost(error)
+            return http.lost(error)

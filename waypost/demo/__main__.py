@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from email import message_from_bytes, policy
 from pathlib import Path
 
-from waypost import place
-from waypost.cli.console import out, table
-from waypost.ledger import open_ledger, reading
-from waypost.settings import Settings
-from waypost.states import State
+from waypost.cli.output import out, table
+from waypost.config import instance
+from waypost.config.settings import Settings
+from waypost.ledger import open_ledger
+from waypost.ledger.operations import stats
+from waypost.model.states import State
 
 SAMPLES = Path(__file__).parent
 HOME = Path(".demo").resolve()
@@ -55,7 +56,7 @@ def _fresh_home() -> None:
     for name in list(os.environ):
         if name.startswith("PREFECT_") or (name.startswith("WAYPOST_") and name != "WAYPOST_HOME"):
             del os.environ[name]  # the demo shows the embedded default, whatever is set here
-    running = place.find(HOME)
+    running = instance.find(HOME)
     if running is not None:
         sys.exit(f"demo: another demo (pid {running.pid}) is running in {HOME}; stop it first")
     shutil.rmtree(HOME, ignore_errors=True)
@@ -88,10 +89,10 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def _wait_until_up(process: subprocess.Popen[bytes]) -> place.Place:
+def _wait_until_up(process: subprocess.Popen[bytes]) -> instance.Place:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and process.poll() is None:
-        here = place.find(HOME)
+        here = instance.find(HOME)
         if here is not None:
             out.print(f"up: Prefect UI at {here.ui}")
             os.environ["PREFECT_API_URL"] = here.api
@@ -118,7 +119,7 @@ def _short(argument: str) -> str:
     return str(path.relative_to(SAMPLES.parent.parent)) if inside else argument
 
 
-def _verify_from_mail(here: place.Place) -> None:
+def _verify_from_mail(here: instance.Place) -> None:
     """Read the code as its recipient would, and check it."""
     folder = here.mailbox.folder if here.mailbox else HOME
     for path in sorted(folder.glob("*.eml")):
@@ -138,14 +139,14 @@ async def _watch() -> dict[str, Counter[State]]:
     ledger = open_ledger(Settings().ledger_url)
     until = time.monotonic() + PATIENCE
     try:
-        while await reading.open_count(ledger) and time.monotonic() < until:
+        while await stats.open_count(ledger) and time.monotonic() < until:
             await asyncio.sleep(0.3)
-        return await reading.totals_by_type(ledger)
+        return await stats.totals_by_type(ledger)
     finally:
         await ledger.close()
 
 
-def _tell(here: place.Place, totals: dict[str, Counter[State]]) -> tuple[int, int, int]:
+def _tell(here: instance.Place, totals: dict[str, Counter[State]]) -> tuple[int, int, int]:
     folder = here.mailbox.folder if here.mailbox else HOME
     rows = [
         (

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Protocol, Union, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from waypost import acceptable
-from waypost.gateway import body, counting, problems
-from waypost.gateway.away import ledger_away
-from waypost.gateway.callers import Caller
-from waypost.gateway.json_text import ItemTooLarge, NotBatch, items
+from waypost.config.mail import allowed_senders
+from waypost.config.settings import Settings
+from waypost.gateway import problems
+from waypost.gateway.auth.authenticator import Caller
+from waypost.gateway.http import body
+from waypost.gateway.json_limits import ItemTooLarge, NotBatch, items
+from waypost.gateway.memory_budget import too_much
 from waypost.gateway.problems import Fault, Problem
-from waypost.gateway.room import too_much
-from waypost.isolation import ItemFailed, isolated
+from waypost.gateway.unavailable import ledger_away
 from waypost.ledger import Ledger
-from waypost.ledger.candidate import Candidate
-from waypost.ledger.engine import is_outage, passes
-from waypost.ledger.group_commit import GroupCommit
-from waypost.ledger.intake import accept_all, accept_whole
-from waypost.mail.finished import parse
-from waypost.mail.senders import NOT_ALLOWED, Senders
-from waypost.notification import Answer, Receipt
-from waypost.notification_type import NotificationType
-from waypost.request import AnyRequest
-from waypost.settings import Settings
-from waypost.slices import Slices
+from waypost.ledger.database.group_commit import GroupCommit
+from waypost.ledger.intake.accept import accept_all, accept_whole
+from waypost.ledger.intake.candidate import Candidate
+from waypost.mail.allowed_senders import NOT_ALLOWED, Senders
+from waypost.mail.raw_message import parse
+from waypost.model.notification_type import NotificationType
+from waypost.model.receipt import IntakeResult, Receipt
+from waypost.model.request import AnyRequest
+from waypost.policy import acceptance
+from waypost.system.isolation import ItemFailed, isolated
+from waypost.system.outage import is_outage
+from waypost.system.time_slices import Slices
+from waypost.telemetry.metrics import TAKEN
 
 A_TRANSACTION = 500
 MOST_WAITING = 5000  # more than that come in faster than they can be written: better told so at once
@@ -36,7 +40,7 @@ MOST_ITEMS = 1000  # of a batch
 SLICE_SECONDS = 0.005  # of work on a batch at a stretch
 
 
-class Declared(Protocol):
+class RegisteredType(Protocol):
     """A type, and the shape of its requests."""
 
     @property
@@ -49,15 +53,17 @@ class Declared(Protocol):
 class Intake:
     """Requests on their way into the ledger."""
 
-    def __init__(self, ledger: Ledger, types: Mapping[str, Declared], senders: Senders | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, types: Mapping[str, RegisteredType], senders: Senders | None = None
+    ) -> None:
         """senders: whom a mail that its author finished may be from; unset, whom the settings name."""
         self.types = types
-        self.senders = senders or Senders.of(Settings())
+        self.senders = senders or allowed_senders(Settings())
         self.shapes = {name: _named(name, one) for name, one in types.items()}
         self._reads: TypeAdapter[Any] = TypeAdapter(any_of(list(self.shapes.values())))
         self._ledger = ledger
         self._commits: GroupCommit[Candidate, Receipt] = GroupCommit(
-            self._store, alone=lambda error: not passes(cast(Exception, error)), most=A_TRANSACTION
+            self._store, alone=lambda error: not is_outage(error), most=A_TRANSACTION
         )
 
     def candidate(self, caller: Caller, text: bytes, key: str | None = None) -> Candidate:
@@ -75,8 +81,8 @@ class Intake:
             raise self._problem(caller, error) from None
         name: str = request.type  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
         type = self.types[cast(str, name)].type
-        caller.must("send", type.name)
-        if wrong := acceptable.faults(request, type):
+        caller.require("send", type.name)
+        if wrong := acceptance.faults(request, type):
             raise Problem("invalid", "{}: {}".format(*wrong[0]), [Fault(*one) for one in wrong])
         if type.finished is not None and not self.senders.allow(parse(type.finished(request.data)).authors):
             raise Problem("forbidden", NOT_ALLOWED)
@@ -103,7 +109,7 @@ class Intake:
         try:
             with isolated("accepting", outage=is_outage):
                 receipts = await accept_whole(self._ledger, candidates)
-            counting.taken(candidates, receipts)
+            taken(candidates, receipts)
         except Exception as error:
             raise _told(error) from None
         if problem := next(filter(None, map(_problem, receipts)), None):
@@ -154,7 +160,7 @@ class Intake:
                 receipts = await accept_all(self._ledger, candidates)
         else:
             receipts = await accept_all(self._ledger, candidates)
-        counting.taken(candidates, receipts)
+        taken(candidates, receipts)
         return receipts
 
     def _have_room(self) -> None:
@@ -174,7 +180,7 @@ class Intake:
             return problems.invalid(errors)
         tried, skipped = (errors[0]["loc"][:1], 1) if len(self.shapes) > 1 else (tuple(self.shapes), 0)
         for type in tried:
-            caller.must("send", str(type))
+            caller.require("send", str(type))
         return problems.invalid(errors, skipped)
 
 
@@ -184,7 +190,7 @@ def any_of(shapes: Sequence[Any]) -> Any:
     return Annotated[together, Field(discriminator="type")] if len(shapes) > 1 else together
 
 
-def _named(name: str, one: Declared) -> type[BaseModel]:
+def _named(name: str, one: RegisteredType) -> type[BaseModel]:
     """The shape of a type's requests with its name beside them, as HTTP sends them."""
     field = cast(Any, (Literal[name], FieldInfo(description="The notification type.")))  # pyright: ignore[reportInvalidTypeForm]
     return create_model(f"Send{name.title().replace('-', '')}", __base__=one.shape, type=field)
@@ -203,9 +209,9 @@ def _result(answer: Receipt | BaseException) -> Receipt | Problem:
 def _problem(receipt: Receipt) -> Problem | None:
     """What is wrong with a request that the ledger did not take."""
     match receipt.outcome:
-        case Answer.CONFLICT:
+        case IntakeResult.CONFLICT:
             return Problem("idempotency-conflict", receipt.reason)
-        case Answer.REFUSED:
+        case IntakeResult.REFUSED:
             field, _, reason = receipt.reason.partition(": ")
             return Problem("invalid", receipt.reason, [Fault(field, reason)])
         case _:
@@ -219,3 +225,12 @@ def _told(error: Exception) -> Exception:
 
 def _mistake(failed: ItemFailed) -> Problem:
     return Problem("internal", str(failed))
+
+
+def taken(candidates: Sequence[Candidate], receipts: Sequence[Receipt]) -> None:
+    """Count what was answered: accepted, repeated, grouped or in conflict."""
+    each = Tally(
+        (one.type.name, str(receipt.outcome)) for one, receipt in zip(candidates, receipts, strict=True)
+    )
+    for labels, count in each.items():
+        TAKEN.labels(*labels).inc(count)

@@ -10,12 +10,12 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from waypost.gateway import shapes
-from waypost.gateway.checks import CodeCheck, LinkCheck
+from waypost.api import schemas as shapes
+from waypost.gateway.http.recipient_request import whole, without_id
+from waypost.gateway.http.verification_request import CodeCheck, LinkCheck
+from waypost.gateway.http.webhook_request import NewWebhook
 from waypost.gateway.intake import Intake
-from waypost.gateway.recipient_schema import whole, without_id
-from waypost.gateway.webhook_request import NewWebhook
-from waypost.request import Recipient
+from waypost.model.request import Recipient
 
 _REF = "#/components/schemas/{model}"
 _TITLES = {

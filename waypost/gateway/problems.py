@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from starlette.responses import Response
 
-from waypost.wording import in_words
+from waypost.model.validation_messages import in_words
 
 PAGE = "/v1/problems/"  # where the gateway itself says what a code means
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemKind:
     """A code, its HTTP status, and what it means in general."""
 
     code: str
@@ -34,27 +34,27 @@ class Kind:
 KINDS = {
     kind.code: kind
     for kind in (
-        Kind(
+        ProblemKind(
             "malformed",
             400,
             "The request is not HTTP, or its body not JSON of the form this route takes",
         ),
-        Kind("unauthenticated", 401, "No key, or none that works"),
-        Kind("forbidden", 403, "The key may not do that"),
-        Kind("not-found", 404, "There is no such thing for this client"),
-        Kind("method-not-allowed", 405, "The route has no such method"),
-        Kind("too-slow", 408, "The request did not come to its end in time"),
-        Kind("idempotency-conflict", 409, "The idempotency key was used with another body"),
-        Kind("not-cancellable", 409, "It cannot be withdrawn any more"),
-        Kind("limit-reached", 409, "The client has as many of these as it may"),
-        Kind("too-large", 413, "The body, or the number of items in it, is over the limit"),
-        Kind("unsupported-media-type", 415, "The body is not application/json"),
-        Kind("not-expected", 417, "What the header Expect asks for is not offered"),
-        Kind("invalid", 422, "A field is missing or wrong"),
-        Kind("too-many-requests", 429, "The key has made as many requests as it may for now"),
-        Kind("head-too-long", 431, "The address and the headers are over the limit"),
-        Kind("internal", 500, "The gateway made a mistake"),
-        Kind("unavailable", 503, "The ledger or Prefect cannot be reached"),
+        ProblemKind("unauthenticated", 401, "No key, or none that works"),
+        ProblemKind("forbidden", 403, "The key may not do that"),
+        ProblemKind("not-found", 404, "There is no such thing for this client"),
+        ProblemKind("method-not-allowed", 405, "The route has no such method"),
+        ProblemKind("too-slow", 408, "The request did not come to its end in time"),
+        ProblemKind("idempotency-conflict", 409, "The idempotency key was used with another body"),
+        ProblemKind("not-cancellable", 409, "It cannot be withdrawn any more"),
+        ProblemKind("limit-reached", 409, "The client has as many of these as it may"),
+        ProblemKind("too-large", 413, "The body, or the number of items in it, is over the limit"),
+        ProblemKind("unsupported-media-type", 415, "The body is not application/json"),
+        ProblemKind("not-expected", 417, "What the header Expect asks for is not offered"),
+        ProblemKind("invalid", 422, "A field is missing or wrong"),
+        ProblemKind("too-many-requests", 429, "The key has made as many requests as it may for now"),
+        ProblemKind("head-too-long", 431, "The address and the headers are over the limit"),
+        ProblemKind("internal", 500, "The gateway made a mistake"),
+        ProblemKind("unavailable", 503, "The ledger or Prefect cannot be reached"),
     )
 }
 

@@ -8,7 +8,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 from waypost.ledger import Ledger
-from waypost.ledger.trial import trouble, write_as_a_post_does
+from waypost.ledger.database.trouble import trouble
+from waypost.ledger.operations.write_check import write_as_a_post_does
+from waypost.ledger.records.installation import check_key
 
 LASTS = 1.0  # seconds that an answer is shared
 ANSWERS_WITHIN = 2.0  # seconds until a ledger that takes no write is called that
@@ -38,9 +40,10 @@ class Shared:
 class Readiness:
     """What keeps the gateway from working, by its two halves."""
 
-    def __init__(self, ledger: Ledger, prefect: Callable[[], Awaitable[bool]]) -> None:
-        """prefect: whether its API answers."""
+    def __init__(self, ledger: Ledger, prefect: Callable[[], Awaitable[bool]], secret_key: bytes) -> None:
+        """prefect: whether its API answers. secret_key: this process's."""
         self._ledger = ledger
+        self._secret_key = secret_key
         self._prefect_answers = prefect
         self._writes = Shared(self._write)
         self.prefect = Shared(self._ask_prefect)
@@ -55,6 +58,7 @@ class Readiness:
     async def _write(self) -> str:
         try:
             await write_as_a_post_does(self._ledger)
+            await check_key(self._ledger, self._secret_key)
         except Exception as error:  # whatever is wrong with it, it cannot be written
             return trouble(error)
         return ""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from email_validator import EmailNotValidError, validate_email
 
 from waypost.mail.internal_domains import internal_domain
-from waypost.pasted import cleaned
+from waypost.mail.pasted_text import cleaned
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"  # RFC 5322, section 3.2.3
 # Looser than the validator, tight enough that no string matching it is two addresses or a header.
@@ -17,7 +17,8 @@ ADDRESS_PATTERN = (
     r"@[^\s@,;:<>()\[\]\\\"._\x00-\x1f\x7f-]"
     r"(?:[^\s@,;:<>()\[\]\\\"_\x00-\x1f\x7f]*[^\s@,;:<>()\[\]\\\"._\x00-\x1f\x7f])?$"
 )
-PHONE_PATTERN = r"^\+?[0-9(). -]*[0-9][0-9(). -]*$"
+# From 5 digits, as short codes have, to the 15 of E.164. No two parts in a row match the same character.
+PHONE_PATTERN = r"^\+?[(). -]*(?:[0-9][(). -]*){5,15}$"
 
 # A dot-atom (RFC 5322, section 3.2.3) of letters, digits and . _ + - that no validator has doubts about.
 _PLAIN_LOCAL = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
@@ -82,7 +83,8 @@ def _without_input(reason: str, text: str) -> str:
     return "it cannot be read as one" if any(part in told for part in text.split("@") if part) else told
 
 
-_SURELY_A_PHONE = 10  # digits; numbers that count customers or orders seldom have as many
+# Five digits after a plus sign, or ten without: numbers that count customers or orders seldom have as many.
+_DIALLED = re.compile(r"\+[ ().-]*(?:[0-9][ ().-]*){5}|(?<![A-Za-z0-9])(?:[0-9][ ().-]*){10,}(?![A-Za-z0-9])")
 _NOT_DIALLED = re.compile(r"[^0-9+]")
 
 
@@ -121,9 +123,10 @@ def phone_number(text: str) -> str | None:
 
 
 def reaches_somebody(id: str) -> bool:
-    """Whether an id is an address or phone number itself, so that it is shown masked."""
-    digits = phone_number(id.removeprefix("tel:")) or ""
-    return "@" in id or digits.startswith("+") or len(digits) >= _SURELY_A_PHONE
+    """Whether an id is or holds an address or phone number, so that it is shown masked: also
+    `whatsapp:+49...`, and one written with full-width characters."""
+    written = cleaned(id)
+    return "@" in written or bool(_DIALLED.search(written))
 
 
 def url_of(address: str) -> str:
@@ -152,21 +155,3 @@ def keys_of(text: str) -> tuple[str, ...]:
     or phone number as a URL. An id may look like either."""
     address = named_address(text) or phone_number(text)
     return (text, url_of(address)) if address else (text,)
-
-
-def mask(address: str) -> str:
-    """`address` as shown to people who need not know it: `p***t@northwind.example`, `+49***12`."""
-    local, at, domain = address.rpartition("@")
-    if not at:
-        return f"{address[:3]}***{address[-2:]}" if len(address) > 6 else "***"
-    local = local.strip('"')
-    shown = f"{local[0]}***{local[-1]}" if len(local) > 2 else "***"
-    return f"{shown}@{domain}"
-
-
-_ADDRESS = re.compile(r"(?:\"[^\s@<>\"]+\"|[^\s@<>\"'(),;:]+)@[^\s@<>\"'(),;:]+")
-
-
-def mask_in(text: str) -> str:
-    """`text` with every address in it masked: providers repeat them in their words."""
-    return _ADDRESS.sub(lambda found: mask(found.group()), text)

@@ -13,10 +13,10 @@ from email.utils import format_datetime
 from functools import lru_cache
 from uuid import UUID
 
-from waypost.mail import unsubscribe
+from waypost.mail import list_unsubscribe as unsubscribe
 from waypost.mail.attachment import Attachment
 from waypost.mail.headers import MAX_LINE, HeaderError, mailbox, parse_mailbox, reply_to, text
-from waypost.mail.parts import body
+from waypost.mail.mime import body
 
 
 @dataclass(frozen=True, slots=True)

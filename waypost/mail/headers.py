@@ -13,7 +13,7 @@ from email.utils import formataddr
 from functools import lru_cache
 
 from waypost.mail.address import one_address
-from waypost.mail.words import encoded, read_leniently, words_in
+from waypost.mail.encoded_words import encoded, read_leniently, words_in
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]")
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bBqQ]\?")

@@ -10,9 +10,9 @@ from pathlib import Path
 import uvicorn
 from aiosmtpd.smtp import SMTP
 
-from waypost.child import stop_with_parent
 from waypost.mailbox.mail import MailHandler
 from waypost.mailbox.texts import make_app
+from waypost.system.child_process import stop_with_parent
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from waypost.clock import now
+from waypost.system.clock import now
 
 REFUSED = "refused"
 

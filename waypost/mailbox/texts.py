@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from waypost.clock import now
+from waypost.system.clock import now
 
 LARGEST = 1_000_000  # bytes
 

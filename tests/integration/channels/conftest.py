@@ -24,17 +24,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from uuid_utils.compat import uuid7
 
-from waypost.channels.apprise import AppriseChannel
-from waypost.channels.maildir import MaildirChannel
+from waypost.channels.apprise.channel import AppriseChannel
+from waypost.channels.maildir.channel import MaildirChannel
 from waypost.channels.memory import MemoryChannel
-from waypost.channels.replies import smtp as smtp_reply
-from waypost.channels.smtp import SmtpChannel
-from waypost.channels.smtp_url import parse
-from waypost.channels.webhook import WebhookChannel
-from waypost.channels.webhook_url import parse as parse_webhook
-from waypost.notification import Message, Notification, Person
-from waypost.outcome import Phase
-from waypost.priority import Priority
+from waypost.channels.smtp.channel import SmtpChannel
+from waypost.channels.smtp.url import parse
+from waypost.channels.webhook.channel import WebhookChannel
+from waypost.model.notification import Message, Notification, ResolvedRecipient
+from waypost.model.outcome import Phase
+from waypost.model.priority import Priority
+from waypost.net.webhook_url import parse as parse_webhook
+from waypost.policy.classify import smtp as smtp_reply
 
 SENDER = "no-reply@shop.example"
 
@@ -42,7 +42,7 @@ SENDER = "no-reply@shop.example"
 def letter(text="Hello", to="ada@a.example", channel="email", phone="+4917012345"):
     """A message whose content is `text`: as a short mail, or as it stands."""
     moment = datetime.now(UTC)
-    person = Person("ada", to, phone, "Ada", "en", "UTC")
+    person = ResolvedRecipient("ada", to, phone, "Ada", "en", "UTC")
     content = f"Subject: {len(text)}\r\n\r\n{text}\r\n" if channel == "email" else text
     return Message(
         Notification(uuid7(), "note", Priority.NORMAL, person, {}, 1, moment, moment + timedelta(hours=1)),

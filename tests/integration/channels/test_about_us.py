@@ -4,29 +4,30 @@ import re
 from datetime import timedelta
 
 import pytest
-from ledgers import accepted, attempt_rows, change, rows
-from offering import offer
-from running import run, runtime_of
+from support.channel_send import offer
+from support.flow_steps import run, runtime_of
+from support.ledger import accepted, attempt_rows, change, rows
 
-from deployments.channel_checkup import channel_finding
-from waypost.breaker import Circuit
-from waypost.channels import ChannelUnavailable, blame, replies
+from deployments.doctor.channel import channel_finding
+from waypost.channels.channel import ChannelUnavailable
 from waypost.channels.memory import MemoryChannel
-from waypost.channels.smtp import SmtpChannel
-from waypost.channels.smtp_url import parse
-from waypost.clock import now
-from waypost.outcome import Phase, Verdict
+from waypost.channels.smtp.channel import SmtpChannel
+from waypost.channels.smtp.url import parse
+from waypost.model.outcome import Phase, Verdict
+from waypost.policy import blame, classify
+from waypost.policy.circuit_breaker import CircuitState
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 HELO_REFUSED = "504 5.5.2 <localhost>: Helo command rejected: need fully-qualified hostname"
 
 
 def refusing_us(_):
-    return replies.smtp(554, "5.7.1 <ada@a.example>: Relay access denied", Phase.RCPT)
+    return classify.smtp(554, "5.7.1 <ada@a.example>: Relay access denied", Phase.RCPT)
 
 
 def unknown(_):
-    return replies.smtp(550, "5.1.1 no such user", Phase.RCPT)
+    return classify.smtp(550, "5.1.1 no such user", Phase.RCPT)
 
 
 async def states(ledger):
@@ -39,7 +40,7 @@ async def test_all_go_over_another_provider_at_once(ledger):
     runtime = runtime_of(ledger, first, second)
     await run(runtime)
     assert (await states(ledger), len(second.sent)) == (["sent"] * 6, 6)
-    assert runtime.standing("first").breaker.circuit is Circuit.OPEN
+    assert runtime.provider_state("first").breaker.state is CircuitState.OPEN
 
 
 async def test_without_another_provider_of_its_kind_they_wait_with_the_providers_words(ledger):
@@ -50,7 +51,7 @@ async def test_without_another_provider_of_its_kind_they_wait_with_the_providers
     found = await rows(ledger)
     assert [row.state for row in found] == ["deferred"] * 6
     assert all("Relay access denied" in row.reason for row in found)
-    assert runtime.standing("only").breaker.circuit is Circuit.OPEN
+    assert runtime.provider_state("only").breaker.state is CircuitState.OPEN
 
 
 async def test_once_the_first_provider_takes_mail_again_it_gets_what_waited(ledger):
@@ -79,7 +80,7 @@ async def test_a_provider_that_refused_the_recipient_is_not_asked_again_because_
 async def test_what_is_in_doubt_goes_to_no_other_provider_for_it(ledger):
     first, second = MemoryChannel("first", answer=refusing_us), MemoryChannel("second")
     await accepted(ledger)
-    first.answer = lambda _: replies.lost(Phase.DOT, "connection lost")
+    first.answer = lambda _: classify.lost(Phase.DOT, "connection lost")
     runtime = runtime_of(ledger, first, second)
     await run(runtime)
     first.answer = refusing_us

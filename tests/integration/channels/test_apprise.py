@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from waypost.channels import ChannelUnavailable
-from waypost.channels.apprise import AppriseChannel
-from waypost.outcome import Phase, Verdict
+from waypost.channels.apprise.channel import AppriseChannel
+from waypost.channels.channel import ChannelUnavailable
+from waypost.model.outcome import Phase, Verdict
 
 pytestmark = pytest.mark.anyio
 

@@ -10,9 +10,9 @@ import apprise
 import pytest
 from apprise.manager_plugins import NotificationManager
 
-from waypost.channels.apprise import AppriseChannel
-from waypost.channels.apprise_text import as_text, spoken
-from waypost.outcome import Verdict
+from waypost.channels.apprise.channel import AppriseChannel
+from waypost.channels.apprise.text import as_text, spoken
+from waypost.model.outcome import Verdict
 
 pytestmark = pytest.mark.anyio
 HTML, MARKDOWN, TEXT = apprise.NotifyFormat.HTML, apprise.NotifyFormat.MARKDOWN, apprise.NotifyFormat.TEXT

@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from offering import offer
-from poison import BAD, Rotten
+from support.channel_send import offer
+from support.poison_item import BAD, Rotten
 
-from waypost.channels import ChannelUnavailable
-from waypost.outcome import Phase, Verdict
+from waypost.channels.channel import ChannelUnavailable
+from waypost.model.outcome import Phase, Verdict
 
 pytestmark = pytest.mark.anyio
 

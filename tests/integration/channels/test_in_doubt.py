@@ -3,26 +3,26 @@
 from datetime import timedelta
 
 import pytest
-from ledgers import NOTE, accepted, attempt_rows, change, rows
-from running import run, runtime_of
+from support.flow_steps import run, runtime_of
+from support.ledger import NOTE, accepted, attempt_rows, change, rows
 
-from waypost.channels import replies
 from waypost.channels.memory import MemoryChannel
-from waypost.clock import now
-from waypost.ledger.interventions import retry
-from waypost.ledger.search import Filter
-from waypost.outcome import Phase
-from waypost.provider import Provider
+from waypost.ledger.operations.retry_cancel import retry
+from waypost.ledger.operations.search import Filter
+from waypost.model.outcome import Phase
+from waypost.model.provider import Provider
+from waypost.policy import classify
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 
 
 def lost(_):
-    return replies.lost(Phase.DOT, "connection lost")
+    return classify.lost(Phase.DOT, "connection lost")
 
 
 def saying(code, text):
-    return lambda _: replies.smtp(code, text, Phase.RCPT)
+    return lambda _: classify.smtp(code, text, Phase.RCPT)
 
 
 REFUSES = saying(550, "5.1.1 no such user")
@@ -72,7 +72,7 @@ async def test_while_its_circuit_is_open(ledger, pair, left):
     await change(ledger, expires_at=now() + timedelta(seconds=left))
     runtime = runtime_of(ledger, first, second)
     for _ in range(3):
-        runtime.standing("first").failed("connection refused")
+        runtime.provider_state("first").record_failure("connection refused")
     await run(runtime)
     assert (await tried(ledger), second.sent) == (["first"], [])
 

@@ -1,11 +1,11 @@
 """A provider that was changed or deleted is closed as soon as no run goes over it."""
 
 import pytest
-from ledgers import NOTE, accepted
-from running import run, runtime_of
+from support.flow_steps import run, runtime_of
+from support.ledger import NOTE, accepted
 
-from waypost.priority import Priority
-from waypost.way import Way
+from waypost.delivery.router import Router
+from waypost.model.priority import Priority
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
@@ -35,7 +35,7 @@ async def test_its_connections_are_closed_when_the_next_look_finds_it_unused(use
 
 async def test_it_stays_open_for_a_run_that_goes_over_it(used):
     server, runtime = used
-    way = Way(runtime, NOTE, Priority.NORMAL)
+    way = Router(runtime, NOTE, Priority.NORMAL)
     runtime.offer({})
     await runtime.let_go()
     assert len(server.open_sessions) == 1
@@ -47,11 +47,11 @@ async def test_it_stays_open_for_a_run_that_goes_over_it(used):
 async def test_it_stays_open_while_a_message_is_on_its_way(used):
     server, runtime = used
     [channel] = runtime.channels
-    await channel.places.take()
+    await channel.places.acquire()
     runtime.offer({})
     await runtime.let_go()
     assert (len(server.open_sessions), runtime.sends) == (1, True)
-    channel.places.give_back()
+    channel.places.release()
     await runtime.let_go()
     await server.left()
 

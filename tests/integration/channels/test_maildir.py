@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import pytest
 
-from waypost.channels import ChannelUnavailable, maildir_folder
-from waypost.channels.maildir import MaildirChannel
-from waypost.outcome import Phase, Verdict
+from waypost.channels.channel import ChannelUnavailable
+from waypost.channels.maildir import folder as maildir_folder
+from waypost.channels.maildir.channel import MaildirChannel
+from waypost.model.outcome import Phase, Verdict
 
 pytestmark = pytest.mark.anyio
 

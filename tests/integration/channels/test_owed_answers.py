@@ -4,11 +4,11 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from ledgers import accepted, attempt_rows, rows
-from running import run, runtime_of
+from support.flow_steps import run, runtime_of
+from support.ledger import accepted, attempt_rows, rows
 
-from waypost.breaker import FAILURES, Circuit
-from waypost.clock import now
+from waypost.policy.circuit_breaker import FAILURES, CircuitState
+from waypost.system.clock import now
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
@@ -91,7 +91,7 @@ async def test_no_more_connections_wait_than_the_server_may_have(ledger, bent, s
 
 async def test_a_server_that_hangs_is_left_alone_after_three_messages(ledger, bent, smtp, slow):
     _, runtime = await sent_to(ledger, bent, smtp, slow, count=6, query="?connections=1")
-    assert (slow.asked, runtime.standing("smtp").breaker.circuit) == (FAILURES, Circuit.OPEN)
+    assert (slow.asked, runtime.provider_state("smtp").breaker.state) == (FAILURES, CircuitState.OPEN)
     assert sorted(row.in_doubt for row in await rows(ledger)) == [0, 0, 0, 1, 1, 1]
 
 

@@ -1,10 +1,10 @@
 """A domain that asks bulk to slow down holds no urgent message back."""
 
 import pytest
-from ledgers import accepted, rows
-from running import run, runtime_of
+from support.flow_steps import run, runtime_of
+from support.ledger import accepted, rows
 
-from waypost.priority import Priority
+from waypost.model.priority import Priority
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 URGENT, _, BULK = Priority

@@ -8,24 +8,24 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from bends import silence
-from ledgers import NOTE, attempt_rows, claimed, rows
+from support.ledger import NOTE, attempt_rows, claimed, rows
+from support.smtp_faults import silence
 
 from waypost import Batch
-from waypost.breaker import Circuit
-from waypost.channels import replies
 from waypost.channels.memory import MemoryChannel
-from waypost.clock import now
-from waypost.delivery import Dispatch
+from waypost.config.settings import Settings
+from waypost.delivery.run import DeliveryRun
+from waypost.delivery.runtime import Runtime
 from waypost.ledger import NotRecorded
-from waypost.ledger.tables import notifications
-from waypost.message import render_one
-from waypost.notification import Delivery
-from waypost.outcome import Outcome, Phase, Verdict
-from waypost.provider import Provider
-from waypost.runtime import Runtime
-from waypost.settings import Settings
-from waypost.states import State
+from waypost.ledger.database.tables import notifications
+from waypost.model.notification import Delivery
+from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.model.provider import Provider
+from waypost.model.states import State
+from waypost.policy import classify
+from waypost.policy.circuit_breaker import CircuitState
+from waypost.rendering.messages import render_one
+from waypost.system.clock import now
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 SETTINGS = Settings(templates=Path(__file__).parents[2] / "templates", sender="s@a.example")
@@ -42,15 +42,15 @@ async def begun(runtime, count=1, **changes):
     for note in notes:
         for name, value in changes.items():
             object.__setattr__(note, name, value)
-    members = [Delivery(render_one(runtime, NOTE, note), State.CLAIMED) for note in notes]
-    dispatch = Dispatch.of(runtime, Batch(NOTE, batch, members), None)
+    members = [Delivery(render_one(runtime.renderer(NOTE), NOTE, note), State.CLAIMED) for note in notes]
+    dispatch = DeliveryRun.of(runtime, Batch(NOTE, batch, members), None)
     return dispatch, await dispatch.prepare(members)
 
 
 def due_for_a_probe(runtime, name):
-    standing = runtime.standing(name)
+    standing = runtime.provider_state(name)
     for _ in range(3):
-        standing.failed("refused")
+        standing.record_failure("refused")
     standing.breaker.until = asyncio.get_running_loop().time() - 1
     return standing
 
@@ -71,8 +71,8 @@ async def test_a_probe_that_was_cancelled_is_left_to_the_next_run(ledger, bent, 
     standing = due_for_a_probe(runtime, channel.name)
     dispatch, members = await begun(runtime)
     await cancelled(asyncio.create_task(dispatch.send(members)), 0.3)
-    assert standing.breaker.circuit is not Circuit.PROBING
-    assert standing.admits()
+    assert standing.breaker.state is not CircuitState.PROBING
+    assert standing.allows()
     await runtime.recorder.close()
 
 
@@ -88,7 +88,7 @@ async def test_a_probe_that_could_not_be_written_down_is_left_to_the_next_run(le
     monkeypatch.setattr(runtime.recorder, "begin", not_recorded)
     with pytest.raises(NotRecorded):
         await dispatch.send(members)
-    assert standing.admits()
+    assert standing.allows()
 
 
 async def test_messages_that_came_too_late_to_be_offered_are_no_failures_of_their_provider(
@@ -106,16 +106,16 @@ async def test_messages_that_came_too_late_to_be_offered_are_no_failures_of_thei
     monkeypatch.setattr(runtime.recorder, "begin", slow)
     await dispatch.send(members)
     assert len(await attempt_rows(ledger)) >= 3
-    assert runtime.standing(channel.name).breaker.circuit is Circuit.CLOSED
+    assert runtime.provider_state(channel.name).breaker.state is CircuitState.CLOSED
 
 
 async def test_a_run_that_is_to_stop_waits_for_no_place(ledger):
     channel = MemoryChannel(places=1)
     runtime = runtime_of(ledger, channel)
-    await channel.places.take()
+    await channel.places.acquire()
     dispatch, members = await begun(runtime, 2)
     assert await cancelled(asyncio.create_task(asyncio.wait_for(dispatch.send(members), 5))) < 1
-    channel.places.give_back()
+    channel.places.release()
     assert channel.places.idle
 
 
@@ -150,7 +150,7 @@ async def test_what_is_in_doubt_goes_over_no_other_provider_when_its_own_has_no_
     first, second = MemoryChannel("first"), MemoryChannel("second")
     runtime = runtime_of(ledger, first, second)
     for _ in range(3):
-        runtime.standing("first").failed("refused")
+        runtime.provider_state("first").record_failure("refused")
     dispatch, members = await begun(runtime, in_doubt=1, expires_at=now() + timedelta(seconds=2))
     moved, down = await dispatch.send(members)
     assert moved == []
@@ -162,21 +162,23 @@ async def test_what_is_in_doubt_stays_with_its_provider_when_their_order_changes
     ledger,
 ):
     first, second = MemoryChannel("first"), MemoryChannel("second")
-    first.answer = lambda _: replies.lost(Phase.DOT, "connection lost")
+    first.answer = lambda _: classify.lost(Phase.DOT, "connection lost")
     runtime = runtime_of(ledger, first, second)
     dispatch, members = await begun(runtime)
     await dispatch.send(members)
     await runtime.recorder.close()
 
     async def again(*channels):
-        later = Dispatch.of(runtime_of(ledger, *channels), Batch(NOTE, dispatch.account.batch, members), None)
+        later = DeliveryRun.of(
+            runtime_of(ledger, *channels), Batch(NOTE, dispatch.outcomes.batch, members), None
+        )
         note = replace(members[0].rendered.notification, in_doubt=1)
         return later, await later.prepare(
             [Delivery(replace(members[0].rendered, notification=note), State.CLAIMED)]
         )
 
     later, [one] = await again(second, first)
-    assert later.account.way.step(one)[1] is first
+    assert later.outcomes.router.step(one)[1] is first
     _, [one] = await again(second)
     assert (one.state, one.reason) == (
         State.DEFERRED,
@@ -186,10 +188,10 @@ async def test_what_is_in_doubt_stays_with_its_provider_when_their_order_changes
 
 async def test_addresses_a_provider_repeats_are_not_told_of_its_circuit(ledger, caplog):
     runtime = runtime_of(ledger, MemoryChannel())
-    standing = runtime.standing("memory")
+    standing = runtime.provider_state("memory")
     words = "blocked: ada.lovelace@a.example"
     with caplog.at_level(logging.WARNING):
         for _ in range(50):
-            standing.answered("a.example", Outcome(Verdict.REFUSED, Phase.MAIL, 550, "5.7.1", words))
-    assert "left alone" in caplog.text
+            standing.record_outcome("a.example", Outcome(Verdict.REFUSED, Phase.MAIL, 550, "5.7.1", words))
+    assert " is open" in caplog.text
     assert "ada.lovelace" not in caplog.text + standing.describe()

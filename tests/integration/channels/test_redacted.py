@@ -7,13 +7,13 @@ from urllib.parse import quote
 
 import pytest
 
-from waypost.channels import ChannelUnavailable
-from waypost.channels.apprise import AppriseChannel
+from waypost.channels.apprise.channel import AppriseChannel
+from waypost.channels.channel import ChannelUnavailable
 from waypost.channels.memory import MemoryChannel
-from waypost.channels.replies import smtp as smtp_reply
-from waypost.channels.webhook import WebhookChannel
-from waypost.channels.webhook_url import parse
-from waypost.outcome import Phase, Verdict
+from waypost.channels.webhook.channel import WebhookChannel
+from waypost.model.outcome import Phase, Verdict
+from waypost.net.webhook_url import parse
+from waypost.policy.classify import smtp as smtp_reply
 
 pytestmark = pytest.mark.anyio
 
@@ -130,6 +130,39 @@ async def test_an_accepted_message_may_be_quoted_too(write):
     outcome = await channel.send(secret_letter(write, "email"))
     assert outcome.verdict is Verdict.ACCEPTED
     assert not [canary for canary in PRIVATE if canary in outcome.words]
+
+
+COMPOSED = f"Subject: Reset\r\n\r\nYour code is {CODE}, see {RESET}\r\n".encode()
+MAILED = f"5.7.1 spam: {CODE[:3]}-{CODE[3:]}, {quote(RESET, safe='')} {RESET[8:]}"
+LONG = COMPOSED + b"a word and the next of a line\r\n" * 50_000
+
+
+@pytest.mark.parametrize("mail", [COMPOSED, LONG], ids=["short", "long"])
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [(554, "spam: ***, *** *** 192.0.2.7 id 4ZBcX12345"), (250, "spam: ***, *** *** 192.0.2.7 id ***")],
+)
+async def test_nothing_of_a_mail_that_its_author_composed_is_quoted(write, mail, code, shown):
+    said = f"{MAILED} 192.0.2.7 id 4ZBcX12345"
+    channel = MemoryChannel(answer=lambda _: smtp_reply(code, said, Phase.DOT))
+    outcome = await channel.send(replace(write(channel="email"), content=mail, composed=True))
+    assert (outcome.code, outcome.enhanced, outcome.words) == (code, "5.7.1", shown)
+
+
+async def test_an_acceptance_names_the_id_in_the_queue(write):
+    channel = MemoryChannel(answer=lambda _: smtp_reply(250, "2.0.0 Ok: queued as 4ZBcX12345", Phase.DOT))
+    outcome = await channel.send(replace(write(channel="email"), content=COMPOSED, composed=True))
+    assert outcome.words == "Ok: queued as 4ZBcX12345"
+
+
+async def test_a_server_that_refuses_us_repeats_no_credential(mail_server, smtp):
+    mail_server.options["auth_require_tls"] = False
+    mail_server.bends["MAIL"] = f"550 5.7.1 sender rejected: {USER} may not, {LOGIN}"
+    channel = await smtp(mail_server, login=f"{USER}:{PASSWORD}@")
+    refusal = await channel.refusal_of_us()
+    assert refusal.words.startswith("sender rejected: *** may not")
+    assert not [canary for canary in CREDENTIALS if canary in str(refusal)]
+    await channel.close()
 
 
 def test_a_message_shows_nothing_that_was_minted_for_it(write):

@@ -1,16 +1,19 @@
 """A mail server that behaves otherwise, one thing at a time."""
 
 import asyncio
+import re
 from time import monotonic
 
 import pytest
-from bends import drop, hang_up, once, saying, silence
-from offering import offer
+from support.channel_send import offer
+from support.smtp_faults import drop, hang_up, once, saying, silence
 
-from waypost.channels import ChannelUnavailable, smtp_pool
-from waypost.channels.smtp import SmtpChannel
-from waypost.channels.smtp_url import parse
-from waypost.outcome import Phase, Verdict
+from deployments.doctor.channel import channel_finding
+from waypost.channels.channel import ChannelUnavailable
+from waypost.channels.smtp import connect, pool
+from waypost.channels.smtp.channel import SmtpChannel
+from waypost.channels.smtp.url import parse
+from waypost.model.outcome import Phase, Verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +56,21 @@ async def test_a_server_that_is_not_there_is_unavailable(smtp, mail_server, writ
     channel = await smtp(mail_server)
     with pytest.raises(ChannelUnavailable, match=r"127.0.0.1:\d+ could not be reached"):
         await channel.send(write())
+
+
+@pytest.mark.parametrize(
+    ("bends", "said", "advice"),
+    [
+        ({"GREETING": silence}, r"127.0.0.1:\d+ did not answer within 0.2 s", "the server hangs"),
+        ({"EHLO": silence}, r"127.0.0.1:\d+ did not answer within 0.2 s", "the server hangs"),
+        ({"GREETING": drop}, r"127.0.0.1:\d+ closed the connection before it took a message", "start that"),
+    ],
+)
+async def test_doctor_tells_a_silent_server_from_a_closed_door(bent, smtp, monkeypatch, bends, said, advice):
+    monkeypatch.setattr(connect, "CONNECT_SECONDS", 0.2)
+    found = await channel_finding(await smtp(bent(**bends)))
+    assert re.fullmatch(said, found.found)
+    assert found.advice.startswith(advice)
 
 
 async def test_a_name_nobody_knows_is_unavailable(write):
@@ -338,7 +356,7 @@ async def test_closing_says_goodbye_on_every_connection(mail_server, smtp, write
 
 @pytest.mark.parametrize("bend", [drop, silence, "500 what", saying(b"garbage\r\n")])
 async def test_closing_never_raises_whatever_the_server_does(bent, smtp, write, bend, monkeypatch):
-    monkeypatch.setattr(smtp_pool, "QUIT_SECONDS", 0.3)
+    monkeypatch.setattr(pool, "QUIT_SECONDS", 0.3)
     server = bent(QUIT=bend)
     channel = await smtp(server)
     await channel.send(write())
@@ -347,7 +365,7 @@ async def test_closing_never_raises_whatever_the_server_does(bent, smtp, write, 
 
 
 async def test_closing_takes_no_longer_for_many_connections_than_for_one(bent, smtp, write, monkeypatch):
-    monkeypatch.setattr(smtp_pool, "QUIT_SECONDS", 0.5)
+    monkeypatch.setattr(pool, "QUIT_SECONDS", 0.5)
     server = bent(QUIT=silence)
     channel = await smtp(server, "?connections=3")
     await asyncio.gather(*(channel.send(write(f"{n}")) for n in range(9)))

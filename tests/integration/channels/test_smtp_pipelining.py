@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from bends import deaf, drop, offended, once, saying, silence, waiting_for_a_message
-from offering import offer
+from support.channel_send import offer
+from support.smtp_faults import deaf, drop, offended, once, saying, silence, waiting_for_a_message
 
-from waypost.outcome import Phase, Verdict
+from waypost.model.outcome import Phase, Verdict
 
 pytestmark = pytest.mark.anyio
 

@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from bends import silence
+from support.smtp_faults import silence
 
-from waypost.outcome import Verdict
+from waypost.model.outcome import Verdict
 
 pytestmark = pytest.mark.anyio
 

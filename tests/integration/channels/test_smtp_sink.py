@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from waypost.channels import ChannelUnavailable
-from waypost.channels.smtp import SmtpChannel
-from waypost.channels.smtp_url import parse
-from waypost.outcome import Verdict
+from waypost.channels.channel import ChannelUnavailable
+from waypost.channels.smtp.channel import SmtpChannel
+from waypost.channels.smtp.url import parse
+from waypost.model.outcome import Verdict
 
 SINK = shutil.which("smtp-sink") or shutil.which("smtp-sink", path="/usr/sbin")
 pytestmark = [

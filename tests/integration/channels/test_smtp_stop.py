@@ -5,10 +5,10 @@ import time
 from time import monotonic
 
 import pytest
-from bends import silence
+from support.smtp_faults import silence
 
-from waypost.channels import smtp_attempt
-from waypost.outcome import Phase, Verdict
+from waypost.channels.smtp import attempt
+from waypost.model.outcome import Phase, Verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -104,7 +104,7 @@ async def test_a_message_that_has_not_left_whole_never_does(bent, smtp, write):
 
 
 async def test_after_the_dot_the_answer_is_waited_for_a_little(bent, smtp, write, monkeypatch):
-    monkeypatch.setattr(smtp_attempt, "LAST_WORD_SECONDS", 5.0)
+    monkeypatch.setattr(attempt, "LAST_WORD_SECONDS", 5.0)
 
     async def slow(_session):
         await asyncio.sleep(0.15)
@@ -119,7 +119,7 @@ async def test_after_the_dot_the_answer_is_waited_for_a_little(bent, smtp, write
     [task] = await begun(channel, late, write())
     channel.cut_short([task])
     assert (await task).verdict is ACCEPTED
-    monkeypatch.setattr(smtp_attempt, "LAST_WORD_SECONDS", 0.3)
+    monkeypatch.setattr(attempt, "LAST_WORD_SECONDS", 0.3)
     server.bends["DOT"] = silent
     [task] = await begun(channel, silent, write())
     began = monotonic()

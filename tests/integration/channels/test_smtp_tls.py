@@ -4,10 +4,10 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from bends import drop, saying, silence
+from support.smtp_faults import drop, saying, silence
 
-from waypost.channels import ChannelUnavailable
-from waypost.outcome import Phase, Verdict
+from waypost.channels.channel import ChannelUnavailable
+from waypost.model.outcome import Phase, Verdict
 
 pytestmark = pytest.mark.anyio
 

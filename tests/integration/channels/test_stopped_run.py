@@ -5,16 +5,16 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from bends import silence
-from ledgers import NOTE, attempt_rows, claimed, rows
+from support.ledger import NOTE, attempt_rows, claimed, rows
+from support.smtp_faults import silence
 
 from waypost import Batch
-from waypost.delivery import Dispatch
-from waypost.message import render_one
-from waypost.notification import Delivery
-from waypost.runtime import Runtime
-from waypost.settings import Settings
-from waypost.states import State
+from waypost.config.settings import Settings
+from waypost.delivery.run import DeliveryRun
+from waypost.delivery.runtime import Runtime
+from waypost.model.notification import Delivery
+from waypost.model.states import State
+from waypost.rendering.messages import render_one
 
 pytestmark = pytest.mark.anyio
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -46,8 +46,8 @@ async def test_it_ends_soon_and_what_became_of_each_message_is_written(
     channel = await smtp(server, "?connections=3", attempt_seconds=60)
     runtime = Runtime(Settings(templates=TEMPLATES, sender="s@a.example"), ledger, [channel])
     batch, notes = await claimed(ledger, 6)
-    members = [Delivery(render_one(runtime, NOTE, note), State.CLAIMED) for note in notes]
-    dispatch = Dispatch.of(runtime, Batch(NOTE, batch, members), None)
+    members = [Delivery(render_one(runtime.renderer(NOTE), NOTE, note), State.CLAIMED) for note in notes]
+    dispatch = DeliveryRun.of(runtime, Batch(NOTE, batch, members), None)
     sending = asyncio.create_task(dispatch.send(await dispatch.prepare(members)))
     await until(lambda: sum(line.startswith("RCPT") for line in server.heard) >= 2)
     await asyncio.sleep(0.05)

@@ -13,10 +13,10 @@ import httpcore
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from waypost.channels import ChannelUnavailable
-from waypost.channels.webhook import WebhookChannel
-from waypost.channels.webhook_url import parse
-from waypost.outcome import Phase, Verdict
+from waypost.channels.channel import ChannelUnavailable
+from waypost.channels.webhook.channel import WebhookChannel
+from waypost.model.outcome import Phase, Verdict
+from waypost.net.webhook_url import parse
 
 pytestmark = pytest.mark.anyio
 
@@ -210,10 +210,18 @@ async def endless_head(writer):
     writer.write(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 100_000)
 
 
-@pytest.mark.parametrize("bend", [hang_up, reset, half_an_answer, no_http, endless_head])
+async def endless_interim_answers(writer):
+    while True:
+        writer.write(b"HTTP/1.1 100 \r\n\r\n" * 100)
+        await writer.drain()
+
+
+@pytest.mark.parametrize(
+    "bend", [hang_up, reset, half_an_answer, no_http, endless_head, endless_interim_answers]
+)
 async def test_without_an_answer_it_is_unknown(channel, product, note, bend):
     product.says = bend
-    outcome = await channel.send(note())
+    outcome = await asyncio.wait_for(channel.send(note()), 5)
     assert (outcome.verdict, outcome.phase, outcome.code) == (Verdict.UNKNOWN, Phase.DOT, None)
     product.says = OK
     assert (await channel.send(note())).verdict is Verdict.ACCEPTED
@@ -443,7 +451,7 @@ async def test_what_ends_before_there_is_a_connection_is_deferred(to, note, deaf
 
 
 async def test_what_is_posted_is_waited_for_a_little_when_it_is_to_stop(channel, product, note, monkeypatch):
-    monkeypatch.setattr("waypost.channels.handover.LAST_WORD_SECONDS", 0.1)
+    monkeypatch.setattr("waypost.channels.send_gate.LAST_WORD_SECONDS", 0.1)
     product.says = say_nothing
     sending = asyncio.create_task(channel.send(note()))
     while not product.posts:
@@ -475,7 +483,7 @@ async def test_what_is_called_off_the_moment_it_is_connected_is_never_posted(
         if stopped:
             channel.cut_short([sending])
         else:
-            assert channel._under_way[sending].call_off()
+            assert channel._under_way[sending].cancel()
         return connected
 
     monkeypatch.setattr(network, "connect_tcp", connect_and_stop)

@@ -16,17 +16,18 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from uuid_utils.compat import uuid7
 
-from deployments import direct, embedded, registry
-from deployments.dispatcher import Dispatcher
-from deployments.farewell import flush_prefect
-from deployments.outage import Outage
+from deployments import deploy, registry
+from deployments.dispatcher.dispatcher import Dispatcher
+from deployments.dispatcher.outage import PrefectOutage
+from deployments.dispatcher.prefect_runs import PrefectRuns
+from deployments.processes import prefect_server, without_prefect
+from deployments.processes.flush import flush_prefect
+from deployments.processes.worker import OtherWorkers
 from deployments.registry import registered
-from deployments.runs import PrefectRuns
-from deployments.serve import _Elsewhere
 from waypost.channels.memory import MemoryChannel
-from waypost.runtime import Runtime
-from waypost.settings import Settings
-from waypost.templating import Templates
+from waypost.config.settings import Settings
+from waypost.delivery.runtime import Runtime
+from waypost.rendering.templates import Templates
 
 
 @dataclass
@@ -41,7 +42,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    async with embedded.running(home, "127.0.0.1", port) as api:
+    async with prefect_server.running(home, "127.0.0.1", port) as api:
         with temporary_settings({PREFECT_API_URL: api}):
             yield Server(api, home)
             await flush_prefect()
@@ -100,21 +101,21 @@ async def dispatching(
     pool = f"pool-{uuid7().hex}"
     monkeypatch.setattr(registry, "DEPLOYMENT", pool)
     bench.runtime.templates = Templates(Settings().templates)
-    await registry.deploy(client, pool)
+    await deploy.deploy(client, pool)
 
     @asynccontextmanager
     async def make(
         prefect: PrefectClient = client, slots: int = 10, stop: asyncio.Event | None = None
     ) -> AsyncIterator[Dispatcher]:
-        outage = Outage(steady, stop)
+        outage = PrefectOutage(steady, stop)
         yield Dispatcher(
             ledger=bench.runtime.ledger,
             types={name: one.type for name, one in registered().items()},
             runs=PrefectRuns(prefect, pool, outage),
-            worker=_Elsewhere(),
+            worker=OtherWorkers(),
             leases=bench.runtime.leases,
             outage=outage,
-            deliver=direct.deliver,
+            deliver=without_prefect.deliver,
             is_stopped=lambda _: False,
             slots=slots,
             starts_within=60,

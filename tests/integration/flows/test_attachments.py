@@ -4,14 +4,14 @@ import email
 from dataclasses import replace
 from email import policy
 
-import noteflow
 import pytest
-from ledgers import Note, rows
 from prefect import flow
+from support import note_flow
+from support.ledger import Note, rows
 
 from tasks import deliver, lookup, render, report
 from waypost import Attachment, Recipient, Request
-from waypost.states import State
+from waypost.model.states import State
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ async def bill(facts: Note):
     ]
 
 
-TYPE = replace(noteflow.TYPE, attachments=bill)
+TYPE = replace(note_flow.TYPE, attachments=bill)
 
 
 @flow(name=TYPE.name)

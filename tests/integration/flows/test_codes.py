@@ -5,16 +5,19 @@ import re
 from email import policy
 
 import pytest
-from ledgers import change
+from support.ledger import change, rows
 
 from flows.signup_verification import Signup, signup_verification
 from waypost import Recipient, Request
-from waypost.clock import now
-from waypost.ledger.verifications import Checked
-from waypost.outcome import Outcome, Phase, Verdict
-from waypost.settings import Settings
-from waypost.templating import Templates
-from waypost.verification import verify
+from waypost.config.settings import Settings
+from waypost.delivery.runtime import Runtime
+from waypost.ledger.records.installation import change_key
+from waypost.ledger.records.verification_codes import Checked
+from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.model.states import State
+from waypost.rendering.templates import Templates
+from waypost.system.clock import now
+from waypost.verification.codes import verify
 
 pytestmark = pytest.mark.anyio
 
@@ -47,3 +50,23 @@ async def test_every_mail_of_a_signup_has_the_code_that_is_right(bench, mails):
     codes = [in_mail(mail) for mail in mails]
     assert codes == [codes[0]] * 3
     assert await verify(bench.runtime.ledger, bench.runtime.secret_key, "ada", codes[0]) is Checked.VERIFIED
+
+
+async def test_signups_wait_for_a_worker_with_the_key_that_the_ledger_has_now(bench, caplog):
+    other, ledger = "another key of sixteen", bench.runtime.ledger
+    await change_key(ledger, other.encode())
+    signup = Signup(product="Harbour", verify_url="https://app.example/verify")
+    asked = [Request[Signup](recipient=Recipient(id="ada", email="ada@a.example"), data=signup)]
+    for requests in (asked, []):
+        report = await signup_verification(requests)
+        assert report.states == {State.DEFERRED: 1}
+        await change(ledger, due_at=now())
+    [row] = await rows(ledger)
+    assert row.reason == "minting waits for a worker with the ledger's secret key"
+    said = [one.levelname for one in caplog.records if "WAYPOST_SECRET_KEY" in one.getMessage()]
+    assert (said, bench.primary.sent) == (["ERROR"], [])
+
+    async with Runtime.open(Settings(secret_key=other), [bench.primary]) as again:
+        assert (await signup_verification()).states == {State.SENT: 1}
+        [mail] = bench.primary.sent
+        assert await verify(ledger, again.secret_key, "ada", in_mail(mail)) is Checked.VERIFIED

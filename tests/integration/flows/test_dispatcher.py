@@ -6,24 +6,24 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from asks import alert, order
-from dispatched import accepted, claimed_runs
-from ledgers import change, rows
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.states import Cancelled, Running
+from support.dispatcher import accepted, claimed_runs
+from support.ledger import change, rows
+from support.requests import alert, order
 
-from deployments import telling
-from deployments.flight import LASTING_SECONDS
-from deployments.outage import Outage
+from deployments.dispatcher import reconciler
+from deployments.dispatcher.in_flight import LASTING_SECONDS
+from deployments.dispatcher.outage import PrefectOutage
+from deployments.dispatcher.prefect_runs import PrefectRuns
 from deployments.registry import find
-from deployments.runs import PrefectRuns
-from waypost.ledger import batches as ledger_batches
-from waypost.ledger import claims
-from waypost.ledger.batches import Ending
-from waypost.ledger.claims import Claim
-from waypost.ledger.tables import batches
-from waypost.priority import Priority
+from waypost.ledger.database.tables import batches
+from waypost.ledger.queue import batches as ledger_batches
+from waypost.ledger.queue import claims
+from waypost.ledger.queue.batches import BatchResult
+from waypost.ledger.queue.claims import Claim
+from waypost.model.priority import Priority
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +33,7 @@ async def test_what_is_due_becomes_one_run_of_its_lane_that_is_told_nothing_but_
 ):
     await accepted(bench, "order-confirmation", *(order(str(n)) for n in range(3)))
     async with dispatching() as dispatcher:
-        await dispatcher.turn()
+        await dispatcher.tick()
     [run] = await claimed_runs(bench, client)
     [batch] = await rows(bench.runtime.ledger, batches)
     assert run.parameters == {"batch": str(batch.id)}
@@ -47,9 +47,9 @@ async def test_what_comes_before_a_run_begins_goes_along_with_it(bench, client, 
     async with dispatching() as dispatcher:
         for number in range(4):
             await accepted(bench, "order-confirmation", order(str(number)))
-            await dispatcher.turn()
+            await dispatcher.tick()
         [batch] = await rows(ledger, batches)
-        taken = await claims.take(ledger, batch.type, batch.id, limit=claims.CLAIM_LIMIT)
+        taken = await claims.take_up(ledger, batch.type, batch.id, limit=claims.CLAIM_LIMIT)
     assert len(taken.notifications) == 4
     assert [row.size for row in await rows(ledger, batches)] == [4]
 
@@ -66,25 +66,25 @@ async def test_what_comes_while_a_run_sends_is_the_next_batch_and_a_lasting_run_
 
         async def one_more():
             await accepted(bench, "order-confirmation", order(str(uuid4())))
-            await dispatcher.turn()
+            await dispatcher.tick()
 
         await one_more()
         [first] = await rows(ledger, batches)
-        await claims.take(ledger, first.type, first.id)
+        await claims.take_up(ledger, first.type, first.id)
         await one_more()
         await one_more()
         assert await sizes() == [1], "it is sending, and quick"
         steady.time += LASTING_SECONDS
-        await dispatcher.turn()
+        await dispatcher.tick()
         assert await sizes() == [1, 2], "it lasts"
         second = (await rows(ledger, batches))[1]
-        await claims.take(ledger, second.type, second.id)
+        await claims.take_up(ledger, second.type, second.id)
         await one_more()
         steady.time += LASTING_SECONDS
-        await dispatcher.turn()
+        await dispatcher.tick()
         assert await sizes() == [1, 2], "two runs of a lane at once"
-        await ledger_batches.end(ledger, first.id, Ending.DONE)
-        await dispatcher.turn()
+        await ledger_batches.end(ledger, first.id, BatchResult.DONE)
+        await dispatcher.tick()
     assert await sizes() == [1, 2, 2], "what came meanwhile, and what the ended one had not sent"
 
 
@@ -106,7 +106,7 @@ class Hands:
 
 async def test_a_run_is_created_in_the_hands_of_the_worker_beside_it_if_that_is_free(client, dispatching):
     hands = Hands()
-    runs = PrefectRuns(client, dispatching.pool, Outage(), hands)
+    runs = PrefectRuns(client, dispatching.pool, PrefectOutage(), hands)
     claim = Claim(uuid4(), "alert", Priority.URGENT, 1, 1)
     id = await runs.start(claim)
     assert (await client.read_flow_run(id)).state.is_pending()
@@ -125,7 +125,7 @@ async def test_a_run_whose_answer_was_lost_is_offered_to_others_when_there_is_no
     client, dispatching
 ):
     hands = Hands()
-    runs = PrefectRuns(client, dispatching.pool, Outage(), hands)
+    runs = PrefectRuns(client, dispatching.pool, PrefectOutage(), hands)
     claim = Claim(uuid4(), "alert", Priority.URGENT, 1, 1)
     id = await runs.start(claim)
     hands.free = False
@@ -146,13 +146,13 @@ async def test_a_deployment_of_which_prefect_takes_no_run_keeps_no_other_type_wa
     await accepted(bench, "order-confirmation", order("1"))
     async with dispatching() as dispatcher:
         for _ in range(20):
-            await dispatcher.turn()
+            await dispatcher.tick()
             steady.time += 1
         tried = len(await rows(bench.runtime.ledger, batches))
         assert 3 < tried < 10, "again after growing waits"
-        assert not dispatcher.outage.on
+        assert not dispatcher.outage.is_down
         await accepted(bench, "alert", alert())
-        await dispatcher.turn()
+        await dispatcher.tick()
     assert {run.work_queue_name for run in await claimed_runs(bench, client)} == {"urgent"}
 
 
@@ -160,8 +160,8 @@ async def test_what_is_urgent_goes_directly_when_prefect_takes_no_run_of_it(benc
     await spoiled(client, dispatching, "alert")
     await accepted(bench, "alert", alert())
     async with dispatching() as dispatcher:
-        await dispatcher.turn()
-        for flight in dispatcher._flights.values():
+        await dispatcher.tick()
+        for flight in dispatcher._in_flight.values():
             await flight.direct
     assert len(bench.primary.sent) == 1
 
@@ -172,11 +172,11 @@ async def test_a_batch_that_was_filled_up_lets_the_next_run_start(bench, client,
         small = replace(find("order-confirmation").type, batch_size=3)
         dispatcher.types = {**dispatcher.types, small.name: small}
         await accepted(bench, "order-confirmation", order("first"))
-        await dispatcher.turn()
+        await dispatcher.tick()
         [first] = await rows(ledger, batches)
         await accepted(bench, "order-confirmation", *(order(str(n)) for n in range(4)))
-        await claims.take(ledger, first.type, first.id, limit=3)
-        await dispatcher.turn()
+        await claims.take_up(ledger, first.type, first.id, limit=3)
+        await dispatcher.tick()
     assert [row.size for row in await rows(ledger, batches)] == [3, 2]
 
 
@@ -185,14 +185,14 @@ async def test_a_run_carries_no_more_than_a_batch_of_its_type(bench, client, dis
         small = replace(find("order-confirmation").type, batch_size=3)
         dispatcher.types = {**dispatcher.types, small.name: small}
         await accepted(bench, "order-confirmation", *(order(str(n)) for n in range(7)))
-        await dispatcher.turn()
-        await dispatcher.turn()
+        await dispatcher.tick()
+        await dispatcher.tick()
     assert [row.size for row in await rows(bench.runtime.ledger, batches)] == [3, 3]
 
 
 async def test_what_a_concurrency_limit_governs_is_left_to_prefect(client, dispatching):
     hands = Hands()
-    runs = PrefectRuns(client, dispatching.pool, Outage(), hands)
+    runs = PrefectRuns(client, dispatching.pool, PrefectOutage(), hands)
     deployment = await client.read_deployment_by_name(find("alert").deployment)
     await client.update_deployment(deployment.id, DeploymentUpdate(concurrency_limit=1))
     await runs.ensure_deployed()
@@ -208,32 +208,32 @@ async def test_what_a_concurrency_limit_governs_is_left_to_prefect(client, dispa
 async def test_a_lost_run_of_which_the_ledger_never_heard_is_shown_as_crashed(
     bench, client, dispatching, monkeypatch
 ):
-    monkeypatch.setattr(telling, "GRACE", telling.GRACE * 0)
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
     await accepted(bench, "alert", alert())
     ledger = bench.runtime.ledger
     claim = await claims.reserve(ledger, "alert", Priority.URGENT)
-    runs = PrefectRuns(client, dispatching.pool, Outage(), Hands())
+    runs = PrefectRuns(client, dispatching.pool, PrefectOutage(), Hands())
     id = await runs.start(claim)  # and its process dies
-    await ledger_batches.end(ledger, claim.id, Ending.LOST)
-    await telling.tell(ledger, runs)
+    await ledger_batches.end(ledger, claim.id, BatchResult.LOST)
+    await reconciler.tell(ledger, runs)
     assert (await client.read_flow_run(id)).state.is_crashed()
 
 
 async def test_a_run_that_was_deleted_keeps_the_truth_of_no_other_back(
     bench, client, dispatching, monkeypatch
 ):
-    monkeypatch.setattr(telling, "GRACE", telling.GRACE * 0)
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
     ledger = bench.runtime.ledger
     await accepted(bench, "alert", alert())
     await accepted(bench, "order-confirmation", order("1"))
     async with dispatching() as dispatcher:
-        await dispatcher.turn()
+        await dispatcher.tick()
         direct_one, other = await rows(ledger, batches)
-        await ledger_batches.end(ledger, direct_one.id, Ending.DIRECT, "1 sent")
-        await ledger_batches.end(ledger, other.id, Ending.LOST)
+        await ledger_batches.end(ledger, direct_one.id, BatchResult.DIRECT, "1 sent")
+        await ledger_batches.end(ledger, other.id, BatchResult.LOST)
         await client.delete_flow_run(direct_one.flow_run_id)
-        assert await telling.tell(ledger, dispatcher.runs) == 2
-        assert await telling.tell(ledger, dispatcher.runs) == 0
+        assert await reconciler.tell(ledger, dispatcher.runs) == 2
+        assert await reconciler.tell(ledger, dispatcher.runs) == 0
     assert (await client.read_flow_run(other.flow_run_id)).state.is_crashed()
     wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=["without-prefect", "alert"]))
     assert any(
@@ -243,18 +243,18 @@ async def test_a_run_that_was_deleted_keeps_the_truth_of_no_other_back(
 
 
 async def test_a_type_that_is_gone_keeps_the_truth_of_no_other_back(bench, client, dispatching, monkeypatch):
-    monkeypatch.setattr(telling, "GRACE", telling.GRACE * 0)
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
     ledger = bench.runtime.ledger
     await accepted(bench, "alert", alert())
     await accepted(bench, "order-confirmation", order("1"))
     async with dispatching() as dispatcher:
-        await dispatcher.turn()
+        await dispatcher.tick()
         gone, other = await rows(ledger, batches)
         await client.delete_flow_run(gone.flow_run_id)
         await change(ledger, batches, batches.c.id == gone.id, type="gone")
-        await ledger_batches.end(ledger, gone.id, Ending.DIRECT, "1 sent")
-        await ledger_batches.end(ledger, other.id, Ending.LOST)
-        assert await telling.tell(ledger, dispatcher.runs) == 2
+        await ledger_batches.end(ledger, gone.id, BatchResult.DIRECT, "1 sent")
+        await ledger_batches.end(ledger, other.id, BatchResult.LOST)
+        assert await reconciler.tell(ledger, dispatcher.runs) == 2
     assert (await client.read_flow_run(other.flow_run_id)).state.is_crashed()
 
 
@@ -262,7 +262,7 @@ async def test_a_work_pool_deleted_under_the_deployments_is_made_again(bench, cl
     await client.delete_work_pool(dispatching.pool)
     await accepted(bench, "order-confirmation", order("1"))
     async with dispatching() as dispatcher:
-        await dispatcher.turn()
+        await dispatcher.tick()
     [run] = await claimed_runs(bench, client)
     assert run.work_pool_name == dispatching.pool
 
@@ -270,11 +270,11 @@ async def test_a_work_pool_deleted_under_the_deployments_is_made_again(bench, cl
 async def test_the_last_slot_is_kept_for_what_is_urgent(bench, client, dispatching):
     await accepted(bench, "order-confirmation", order("1"))
     async with dispatching(slots=2) as dispatcher:
-        await dispatcher.turn()
+        await dispatcher.tick()
         await accepted(bench, "order-confirmation", order("2"))
-        await dispatcher.turn()
+        await dispatcher.tick()
         await accepted(bench, "alert", alert())
-        await dispatcher.turn()
+        await dispatcher.tick()
     queues = [run.work_queue_name for run in await claimed_runs(bench, client)]
     assert queues == ["normal", "urgent"]
 
@@ -283,7 +283,7 @@ async def test_a_deferred_one_comes_back_as_a_run_tagged_with_its_attempt(bench,
     await accepted(bench, "order-confirmation", order("1"))
     await change(bench.runtime.ledger, state="deferred", tries=2)
     async with dispatching() as dispatcher:
-        await dispatcher.turn()
+        await dispatcher.tick()
     [run] = await claimed_runs(bench, client)
     assert "attempt:3" in run.tags
 
@@ -293,11 +293,11 @@ async def test_a_run_ended_in_prefect_before_it_began_has_its_work_done_by_anoth
 ):
     await accepted(bench, "order-confirmation", order("1"))
     async with dispatching() as dispatcher:
-        await dispatcher.turn()
+        await dispatcher.tick()
         [run] = await claimed_runs(bench, client)
         await client.set_flow_run_state(run.id, Cancelled(), force=True)
         steady.time += 6
-        await dispatcher.turn()
+        await dispatcher.tick()
     endings = [row.ending for row in await rows(bench.runtime.ledger, batches)]
     assert endings == ["lost", None]
 
@@ -307,12 +307,12 @@ async def test_a_run_whose_worker_died_before_taking_its_batch_up_is_overdue(
 ):
     await accepted(bench, "order-confirmation", order("1"))
     async with dispatching() as dispatcher:
-        await dispatcher.turn()
+        await dispatcher.tick()
         [run] = await claimed_runs(bench, client)
         await client.set_flow_run_state(run.id, Running(), force=True)
         for _ in range(8):
             steady.time += 6
-            await dispatcher.turn()
+            await dispatcher.tick()
     endings = [row.ending for row in await rows(bench.runtime.ledger, batches)]
     assert endings == ["lost", None]
 
@@ -320,18 +320,20 @@ async def test_a_run_whose_worker_died_before_taking_its_batch_up_is_overdue(
 async def test_a_lost_run_is_shown_as_crashed_and_a_done_one_as_completed(
     bench, client, dispatching, monkeypatch
 ):
-    monkeypatch.setattr(telling, "GRACE", telling.GRACE * 0)
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
     await accepted(bench, "order-confirmation", order("1"))
     await accepted(bench, "alert", alert())
     ledger = bench.runtime.ledger
     async with dispatching() as dispatcher:
-        await dispatcher.turn()
-        for batch, ending in zip(await rows(ledger, batches), (Ending.LOST, Ending.DONE), strict=True):
+        await dispatcher.tick()
+        for batch, ending in zip(
+            await rows(ledger, batches), (BatchResult.LOST, BatchResult.DONE), strict=True
+        ):
             await client.set_flow_run_state(batch.flow_run_id, Running(), force=True)
-            await claims.take(ledger, batch.type, batch.id)
+            await claims.take_up(ledger, batch.type, batch.id)
             await ledger_batches.end(ledger, batch.id, ending, "1 sent")
-        assert await telling.tell(ledger, dispatcher.runs) == 2
-        assert await telling.tell(ledger, dispatcher.runs) == 0, "told once"
+        assert await reconciler.tell(ledger, dispatcher.runs) == 2
+        assert await reconciler.tell(ledger, dispatcher.runs) == 0, "told once"
     runs = await claimed_runs(bench, client)
     assert [run.state.type.value for run in runs] == ["CRASHED", "COMPLETED"]
     assert "lost" in runs[0].state.message
@@ -343,6 +345,6 @@ async def test_a_prefect_that_lost_its_database_gets_its_deployments_again(bench
     await client.delete_deployment(deployment.id)
     await accepted(bench, "order-confirmation", order("1"))
     async with dispatching() as dispatcher:
-        await dispatcher.turn()
+        await dispatcher.tick()
     [run] = await claimed_runs(bench, client)
     assert run.deployment_id != deployment.id

@@ -6,18 +6,18 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
-from asks import alert, order
-from dispatched import accepted, claimed_runs
-from ledgers import rows
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from support.dispatcher import accepted, claimed_runs
+from support.ledger import rows
+from support.requests import alert, order
 
-from deployments import dispatcher as dispatcher_module
-from deployments import telling
-from deployments.dispatcher import GIVEN_BACK_AFTER, URGENT_AFTER
-from deployments.runs import PrefectAway
-from waypost.ledger.tables import attempts, batches
+from deployments.dispatcher import dispatcher as dispatcher_module
+from deployments.dispatcher import reconciler
+from deployments.dispatcher.dispatcher import GIVEN_BACK_AFTER, URGENT_AFTER
+from deployments.dispatcher.runs import PrefectAway
+from waypost.ledger.database.tables import attempts, batches
 
 pytestmark = pytest.mark.anyio
 NOWHERE = "http://127.0.0.1:9/api"
@@ -33,14 +33,14 @@ async def test_a_worker_cut_off_from_prefect_leaves_what_is_not_urgent_to_others
         away = PrefectClient(NOWHERE)
     async with away, dispatching(away) as cut_off, dispatching() as other:
         with pytest.raises(PrefectAway):
-            await cut_off.turn()
-        await cut_off.turn()
+            await cut_off.tick()
+        await cut_off.tick()
         assert [row.ending for row in await rows(ledger, batches)] == [None, None]
         steady.time += GIVEN_BACK_AFTER
-        await cut_off.turn()
+        await cut_off.tick()
         endings = {row.type: row.ending for row in await rows(ledger, batches)}
         assert endings == {"order-confirmation": "returned", "alert": None}
-        await other.turn()
+        await other.tick()
     [run] = await claimed_runs(bench, client)
     assert run.name.startswith("order-confirmation-")
 
@@ -52,16 +52,16 @@ async def test_what_is_urgent_waits_for_a_run_that_does_not_begin_no_longer_than
     await accepted(bench, "alert", alert())
     await accepted(bench, "order-confirmation", order("1"))
     async with dispatching() as dispatcher:
-        await dispatcher.turn()
-        made = {one.run: one.claim.priority for one in dispatcher._flights.values()}
+        await dispatcher.tick()
+        made = {one.run: one.claim.priority for one in dispatcher._in_flight.values()}
         monkeypatch.setattr(dispatcher.worker, "lanes", lambda: made)
         steady.time += URGENT_AFTER - 1
-        pause = await dispatcher.turn()
+        pause = await dispatcher.tick()
         assert pause <= 1, "it looks again in time"
         assert bench.primary.sent == []
         steady.time += pause
-        await dispatcher.turn()
-        await asyncio.gather(*(one.direct for one in dispatcher._flights.values() if one.direct))
+        await dispatcher.tick()
+        await asyncio.gather(*(one.direct for one in dispatcher._in_flight.values() if one.direct))
     assert [message.notification.type for message in bench.primary.sent] == ["alert"]
 
 
@@ -70,18 +70,18 @@ async def test_what_waits_for_a_worker_or_was_stopped_in_prefect_does_not_go_wit
 ):
     await accepted(bench, "alert", alert())
     async with dispatching() as dispatcher:
-        await dispatcher.turn()
+        await dispatcher.tick()
         steady.time += 2 * URGENT_AFTER
-        await dispatcher.turn()
-        assert not any(one.direct for one in dispatcher._flights.values())
+        await dispatcher.tick()
+        assert not any(one.direct for one in dispatcher._in_flight.values())
         dispatcher.is_stopped = lambda lane: True
         dispatcher.outage.failed(OSError())
         steady.time += 2 * URGENT_AFTER
-        await dispatcher._go_directly()
-        assert not any(one.direct for one in dispatcher._flights.values())
+        await dispatcher._send_urgent_without_prefect()
+        assert not any(one.direct for one in dispatcher._in_flight.values())
         dispatcher.is_stopped = lambda lane: False
-        await dispatcher._go_directly()
-        assert all(one.direct for one in dispatcher._flights.values())
+        await dispatcher._send_urgent_without_prefect()
+        assert all(one.direct for one in dispatcher._in_flight.values())
 
 
 async def test_what_is_urgent_goes_while_a_turn_waits_for_prefect(bench, dispatching, steady, monkeypatch):
@@ -90,7 +90,7 @@ async def test_what_is_urgent_goes_while_a_turn_waits_for_prefect(bench, dispatc
     async with silence() as api, PrefectClient(api) as silent, dispatching(silent) as dispatcher:
         await accepted(bench, "order-confirmation", order("1"))
         looking = asyncio.create_task(dispatcher._look())
-        await until(lambda: dispatcher._flights)
+        await until(lambda: dispatcher._in_flight)
         await accepted(bench, "alert", alert())
         await until(lambda: dispatcher._since)
         assert bench.primary.sent == []
@@ -107,7 +107,7 @@ async def test_a_dispatcher_that_stops_leaves_what_it_claimed_to_others(bench, d
     async with silence() as api, PrefectClient(api) as silent, dispatching(silent, stop=stop) as dispatcher:
         await accepted(bench, "order-confirmation", order("1"))
         running = asyncio.create_task(dispatcher.run(stop))
-        await until(lambda: dispatcher._flights)
+        await until(lambda: dispatcher._in_flight)
         stop.set()
         await asyncio.wait_for(running, 5)
     assert [row.ending for row in await rows(bench.runtime.ledger, batches)] == ["returned"]
@@ -130,7 +130,7 @@ async def silence():
 async def test_without_prefect_only_what_is_urgent_goes_and_prefect_hears_of_it(
     bench, client, dispatching, steady, monkeypatch
 ):
-    monkeypatch.setattr(telling, "GRACE", telling.GRACE * 0)
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
     await accepted(bench, "order-confirmation", order("1"))
     await accepted(bench, "alert", alert())
     with temporary_settings({PREFECT_API_URL: NOWHERE}):
@@ -138,19 +138,19 @@ async def test_without_prefect_only_what_is_urgent_goes_and_prefect_hears_of_it(
     async with away, dispatching(away) as dispatcher:
         steady.time = 1.0
         with pytest.raises(Exception, match="does not answer"):
-            await dispatcher.turn()
-        await dispatcher.turn()
+            await dispatcher.tick()
+        await dispatcher.tick()
         assert bench.primary.sent == [], "not at once"
         steady.time += URGENT_AFTER
-        await dispatcher.turn()
-        for flight in dispatcher._flights.values():
+        await dispatcher.tick()
+        for flight in dispatcher._in_flight.values():
             if flight.direct:
                 await flight.direct
     assert [message.notification.type for message in bench.primary.sent] == ["alert"]
     [attempt] = await rows(bench.runtime.ledger, attempts)
     assert attempt.flow_run_id is None
     async with dispatching() as dispatcher:
-        await telling.tell(bench.runtime.ledger, dispatcher.runs)
+        await reconciler.tell(bench.runtime.ledger, dispatcher.runs)
     wanted = FlowRunFilter(
         tags=FlowRunFilterTags(all_=["without-prefect", "alert"]),
     )

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import noteflow
-import poison
 import pytest
-from ledgers import attempt_rows, rows
-from poison import BAD, SECRET, Shouting, Tripping
 from prefect import flow
+from support import note_flow, poison_item
+from support.ledger import attempt_rows, rows
+from support.poison_item import BAD, SECRET, Shouting, Tripping
 
 from tasks import deliver, fallback, lookup, render, report
-from tasks.runs import without_prefect
+from tasks.run_context import without_prefect
 from waypost import Recipient, Report, Request
 from waypost.mail.dkim import Signer
-from waypost.states import State
+from waypost.model.states import State
+from waypost.rendering import preparing
 
 pytestmark = pytest.mark.anyio
 TEXTS = ("first", BAD, "third")
@@ -65,18 +66,18 @@ async def the_bad_one(bench):
     ("changes", "reason"),
     [
         ({"facts": Tripping}, "reading its facts failed unexpectedly: KeyError"),
-        ({"mint": poison.mint}, "minting failed unexpectedly: RecursionError"),
-        ({"attachments": poison.attachments}, "making its attachments failed unexpectedly: MemoryError"),
+        ({"mint": poison_item.mint}, "minting failed unexpectedly: RecursionError"),
+        ({"attachments": poison_item.attachments}, "making its attachments failed unexpectedly: MemoryError"),
         ({"facts": Shouting}, "rendering failed unexpectedly: RecursionError"),
         (
-            {"mint": poison.mint_what_cannot_be_encoded, "route": ("sms",)},
+            {"mint": poison_item.mint_what_cannot_be_encoded, "route": ("sms",)},
             "encoding failed unexpectedly: UnicodeEncodeError",
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 async def test_what_a_type_raises_for_one_fails_that_one(bench, run, caplog, changes, reason):
-    made = await run(replace(noteflow.TYPE, **changes))
+    made = await run(replace(note_flow.TYPE, **changes))
     row = await the_bad_one(bench)
     assert made.states == {State.SENT: 2, State.FAILED: 1}
     assert (row.state, row.reason) == ("failed", f"{reason} (see the log)")
@@ -89,9 +90,36 @@ async def test_what_a_type_raises_for_one_fails_that_one(bench, run, caplog, cha
     assert SECRET not in caplog.text
 
 
+@pytest.mark.parametrize("deed", poison_item.DEEDS)
+@pytest.mark.parametrize("place", ["mint", "attachments"])
+async def test_whatever_a_type_does_for_one_harms_no_other(bench, caplog, place, deed):
+    """Raises what an outage raises, ends the process, is cancelled by nobody, never returns."""
+    does = {"mint": poison_item.minting, "attachments": poison_item.attaching}[place](deed)
+    type = replace(note_flow.TYPE, preparation=timedelta(seconds=0.1), **{place: does})
+    made = await run_once(type, alone=True)
+    row = await the_bad_one(bench)
+    assert made.states == {State.SENT: 2, State.FAILED: 1}
+    assert deed in row.reason
+    assert str(row.id) in caplog.text
+    assert SECRET not in caplog.text + row.reason
+
+
+@pytest.mark.parametrize("place", ["mint", "attachments"])
+async def test_what_takes_too_long_is_found_soon_and_whoever_is_hurried_for_it_comes_back(
+    bench, monkeypatch, place
+):
+    """Twenty that hang: as many as are tried at once fail, the rest has shorter limits and is put off."""
+    monkeypatch.setattr(preparing, "LEAST_SECONDS", 0.01)
+    does = {"mint": poison_item.minting, "attachments": poison_item.attaching}[place]("took longer than")
+    type = replace(note_flow.TYPE, preparation=timedelta(seconds=0.1), **{place: does})
+    made = await run_once(type, [BAD] * 20 + ["good"] * 20, alone=True)
+    failed = preparing.AT_ONCE
+    assert made.states == {State.SENT: 20, State.FAILED: failed, State.DEFERRED: 20 - failed}
+
+
 async def test_a_mail_that_cannot_be_signed_fails_alone(bench, run):
-    bench.runtime.signers = [Signer("a.example", "s1", poison.Key())]
-    made = await run(noteflow.TYPE)
+    bench.runtime.signers = [Signer("a.example", "s1", poison_item.Key())]
+    made = await run(note_flow.TYPE)
     assert made.states == {State.SENT: 2, State.FAILED: 1}
     assert (await the_bad_one(bench)).reason == "signing failed unexpectedly: OverflowError (see the log)"
 
@@ -101,11 +129,11 @@ async def test_a_message_that_a_provider_stumbles_over_is_in_doubt_alone(bench, 
     takes = bench.primary.answer
 
     def answer(message):
-        poison.trips(message.content.decode())
+        poison_item.trips(message.content.decode())
         return takes(message)
 
     bench.primary.answer = answer
-    made = await run(noteflow.TYPE)
+    made = await run(note_flow.TYPE)
     [reason] = [row.words for row in await attempt_rows(bench.runtime.ledger) if row.verdict == "unknown"]
     assert made.states == {State.SENT: 2, State.DEFERRED: 1}
     assert reason == "sending failed unexpectedly: RecursionError (see the log)"
@@ -121,22 +149,22 @@ async def test_a_message_that_a_provider_stumbles_over_is_in_doubt_alone(bench, 
 async def test_what_the_ledger_cannot_take_of_one_is_told_of_that_one(
     bench, run, when, table, condition, state
 ):
-    await poison.refuse_rows(bench.runtime.ledger, when, table, condition)
-    made = await run(noteflow.TYPE)
+    await poison_item.refuse_rows(bench.runtime.ledger, when, table, condition)
+    made = await run(note_flow.TYPE)
     row = await the_bad_one(bench)
     assert made.states[State.SENT] == (3 if state == "sent" else 2)
     assert (row.state, row.reason) == (state, "recording failed unexpectedly: IntegrityError (see the log)")
 
 
 async def test_a_request_that_cannot_be_accepted_is_named_in_the_log_and_the_others_go(bench, run, caplog):
-    await poison.refuse_rows(bench.runtime.ledger, "INSERT", "notifications")
-    made = await run(noteflow.TYPE)
+    await poison_item.refuse_rows(bench.runtime.ledger, "INSERT", "notifications")
+    made = await run(note_flow.TYPE)
     assert made.states == {State.SENT: 2}
     assert "1 not accepted: requests[1]: accepting failed unexpectedly: IntegrityError" in caplog.text
     assert SECRET not in caplog.text
 
 
 async def test_a_grouping_key_that_raises_fails_its_request_alone(bench, run, caplog):
-    made = await run(replace(noteflow.TYPE, grouping=poison.GROUPING))
+    made = await run(replace(note_flow.TYPE, grouping=poison_item.GROUPING))
     assert made.states == {State.SENT: 2}
     assert "requests[1]: accepting failed unexpectedly: ZeroDivisionError" in caplog.text

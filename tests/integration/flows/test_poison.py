@@ -4,20 +4,27 @@ import asyncio
 from contextlib import suppress
 from uuid import UUID
 
+import httpx
 import pytest
-from ledgers import LONG_AGO, Note, NoteRequest, change, rows
-from noteflow import TYPE
 from prefect import flow, task
 from prefect.exceptions import PrefectException
+from prefect.settings import get_current_settings
+from support.ledger import LONG_AGO, Note, NoteRequest, change, rows
+from support.note_flow import TYPE
 
-from deployments.checkup import examine
+from deployments.doctor.checks import examine
+from deployments.processes.flush import flush_prefect
 from tasks import deliver, fallback, lookup, render, report
-from tasks.runs import step, without_prefect
+from tasks.faults import guarded_flow
+from tasks.run_context import step, without_prefect
 from waypost import Recipient, Report
-from waypost.ledger import NotRecorded, claims, intake
-from waypost.ledger.tables import batches
-from waypost.ledger.timeline import explain
-from waypost.priority import Priority
+from waypost.ledger import NotRecorded
+from waypost.ledger.database.ledger import leaving
+from waypost.ledger.database.tables import batches
+from waypost.ledger.intake import accept
+from waypost.ledger.operations.timeline import explain
+from waypost.ledger.queue import claims
+from waypost.model.priority import Priority
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +57,7 @@ async def asked(bench):
         NoteRequest(recipient=Recipient(id=f"r{n}", email=f"r{n}@a.example"), data=Note(text=text))
         for n, text in enumerate(texts)
     ]
-    return await intake.accept(bench.runtime.ledger, TYPE, requests)
+    return await accept.accept(bench.runtime.ledger, TYPE, requests)
 
 
 async def run_once(ledger, alone=False):
@@ -81,21 +88,62 @@ async def test_the_one_it_fails_over_fails_alone_and_the_others_are_sent(bench, 
     assert len(bench.primary.sent) == 8
     [failed] = [row for row in await rows(ledger) if row.state == "failed"]
     assert "3 runs failed (RecursionError)" in failed.reason
-    assert {type(error) for error in errors if error} == {RecursionError}
+    assert {error.kind for error in errors if error} == {"RecursionError"}
     assert "ada@a.example" not in str([row.summary for row in await rows(ledger, batches)])
 
 
+def out_of_the_ledger(error):
+    with suppress(type(error)), leaving():
+        raise error
+    return error
+
+
+def of_the_prefect_api():
+    return httpx.ConnectError("no", request=httpx.Request("GET", f"{get_current_settings().api.url}/health"))
+
+
 @pytest.mark.parametrize(
-    "error", [NotRecorded("away"), ConnectionRefusedError(), PrefectException(), asyncio.CancelledError()]
+    "error",
+    [
+        lambda: NotRecorded("away"),
+        lambda: out_of_the_ledger(ConnectionRefusedError()),
+        PrefectException,
+        of_the_prefect_api,
+    ],
 )
 async def test_an_error_that_no_notification_can_be_blamed_for_waits_for_its_lease(
     bench, asked, monkeypatch, error
 ):
-    monkeypatch.setattr(Weighing, "error", error)
-    with suppress(asyncio.CancelledError):
-        assert await run_once(bench.runtime.ledger, alone=True) is error
+    monkeypatch.setattr(Weighing, "error", error())
+    assert not (await run_once(bench.runtime.ledger, alone=True)).blames
     found = await rows(bench.runtime.ledger)
     assert {(row.state, row.suspicion) for row in found} == {("claimed", 0)}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(),
+        httpx.ConnectError("of a service of its own"),
+        SystemExit(),
+        asyncio.CancelledError(),
+    ],
+)
+async def test_what_the_types_own_step_raises_is_blamed_on_its_batch(bench, asked, monkeypatch, error):
+    monkeypatch.setattr(Weighing, "error", error)
+    assert (await run_once(bench.runtime.ledger, alone=True)).kind == type(error).__name__
+    found = await rows(bench.runtime.ledger)
+    assert all(row.suspicion for row in found)
+
+
+async def test_prefect_is_told_the_kind_and_the_place_and_nothing_of_the_content(bench, asked, client):
+    claim = await claims.reserve(bench.runtime.ledger, "note", Priority.NORMAL)
+    state = await guarded_flow(weighed)(batch=claim.id, return_state=True)
+    await flush_prefect()
+    shown = [state.message] + [run.state.message for run in await client.read_task_runs()]
+    shown += [line.message for line in await client.read_logs()]
+    assert "weigh failed: RecursionError at" in str(shown)
+    assert "ada@a.example" not in str(shown)
 
 
 async def test_doctor_and_explain_name_the_suspects(bench, asked):

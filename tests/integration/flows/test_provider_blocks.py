@@ -7,23 +7,23 @@ import logging
 import shutil
 
 import pytest
-from asks import order
-from ledgers import Note
-from noteflow import note
 from prefect.client.schemas.actions import BlockDocumentCreate, BlockDocumentUpdate
+from support.ledger import Note
+from support.note_flow import note
+from support.requests import order
 from uuid_utils.compat import uuid7
 
-from deployments import registry
-from deployments.checkup import _providers
-from deployments.farewell import flush_prefect
-from deployments.provider_blocks import ProviderBlocks
+from deployments import deploy, registry
+from deployments.doctor.providers import provider_findings
+from deployments.processes.flush import flush_prefect
+from deployments.processes.worker import serve
 from deployments.registry import find
-from deployments.serve import serve
-from tasks.provider_block import WaypostProvider
+from deployments.resident_worker.provider_blocks import ProviderBlocks
+from tasks.providers.provider_block import WaypostProvider
 from waypost import Recipient, Request
-from waypost.ledger import intake
-from waypost.runtime import Runtime
-from waypost.settings import Settings
+from waypost.config.settings import Settings
+from waypost.delivery.runtime import Runtime
+from waypost.ledger.intake import accept
 
 pytestmark = pytest.mark.anyio
 
@@ -82,7 +82,7 @@ async def test_what_is_deployed_can_be_filled_in_and_hides_the_url(client, block
     type = await client.read_block_type_by_slug("waypost-provider")
     await client.delete_block_type(type.id)
     monkeypatch.setattr(registry, "DEPLOYMENT", f"pool-{uuid7().hex}")
-    await registry.deploy(client, registry.DEPLOYMENT)
+    await deploy.deploy(client, registry.DEPLOYMENT)
     type = await client.read_block_type_by_slug("waypost-provider")
     schema = await client.get_most_recent_block_schema_for_block_type(type.id)
     assert (type.name, schema.fields["required"]) == ("Waypost provider", ["url"])
@@ -108,7 +108,7 @@ async def test_mail_goes_through_a_block_on_its_terms(client, blocks, runtime, t
     await ProviderBlocks(runtime).look(client)
     assert [(one.name, one.places.most) for one in runtime.channels][1] == ("own", 7)
     assert runtime.settings.providers["files"].weight == 3
-    assert runtime.standing("files").rate.per_second == 50
+    assert runtime.provider_state("files").rate_limiter.per_second == 50
     assert (await note([ask()])).states == {"sent": 1}
     assert len(mails(tmp_path / "mails")) == 1
 
@@ -132,8 +132,8 @@ async def test_the_settings_come_first_and_keep_their_names(client, blocks, sett
 async def test_a_worker_takes_up_what_is_saved_while_it_runs(client, blocks, settings, tmp_path, monkeypatch):
     pool = f"pool-{uuid7().hex}"
     monkeypatch.setattr(registry, "DEPLOYMENT", pool)
-    monkeypatch.setattr("deployments.serve.HEARTBEAT_SECONDS", 1.0)
-    await registry.deploy(client, pool)
+    monkeypatch.setattr("deployments.processes.worker.HEARTBEAT_SECONDS", 1.0)
+    await deploy.deploy(client, pool)
     stop, ready = asyncio.Event(), asyncio.Event()
     own = settings.model_copy(update={"work_pool": pool, "templates": Settings().templates})
     serving = asyncio.create_task(serve(own, stop, ready.set))
@@ -144,7 +144,7 @@ async def test_a_worker_takes_up_what_is_saved_while_it_runs(client, blocks, set
         while not (await Runtime.current()).channels:
             await asyncio.sleep(0.1)
         ledger = (await Runtime.current()).ledger
-        await intake.accept(ledger, one.type, [one.request.validate_python(order("A-1"))])
+        await accept.accept(ledger, one.type, [one.request.validate_python(order("A-1"))])
         while not mails(tmp_path / "mails"):
             await asyncio.sleep(0.1)
     stop.set()
@@ -203,12 +203,12 @@ async def test_an_edit_is_taken_up_and_a_wrong_one_changes_nothing(client, block
     looking = ProviderBlocks(runtime)
     one = await blocks.create("files", url=f"maildir://{tmp_path}/a", rate=5)
     await looking.look(client)
-    before = runtime.channels, runtime.standing("files")
+    before = runtime.channels, runtime.provider_state("files")
     await looking.look(client)
-    assert (runtime.channels, runtime.standing("files")) == before
+    assert (runtime.channels, runtime.provider_state("files")) == before
     await blocks.edit(one, url=f"maildir://{tmp_path}/b", rate=None)
     await looking.look(client)
-    assert runtime.standing("files").rate is None
+    assert runtime.provider_state("files").rate_limiter is None
     await blocks.edit(one, url="nonsense")
     await looking.look(client)
     assert (await note([ask()])).states == {"sent": 1}
@@ -245,7 +245,7 @@ async def test_doctor_lists_them_with_what_is_wrong(blocks, settings, tmp_path):
     (tmp_path / "mails").mkdir()
     await blocks.create("files", url=f"maildir://{tmp_path}/mails")
     await blocks.create("wrong", url=f"smtp://u:{PASSWORD}@h?nosuch=1")
-    found = {one.what: one for one in await _providers(settings)}
+    found = {one.what: one for one in await provider_findings(settings)}
     assert found["files"].ok
     assert "'wrong' is not used as it is: unknown option 'nosuch'" in found["wrong"].found
     assert "in the Prefect UI, under Blocks" in found["wrong"].advice

@@ -5,16 +5,16 @@ from contextlib import contextmanager
 
 import pytest
 from chaos.line import Weather, line
-from ledgers import Note
-from noteflow import note
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from support.ledger import Note
+from support.note_flow import note
 
-from tasks.rates import Shown, limit_name
-from tasks.runs import without_prefect
+from tasks.providers.rate_limit import Shown, limit_name
+from tasks.run_context import without_prefect
 from waypost import Priority, Recipient, Request
-from waypost.provider import Provider
-from waypost.rate import Rate
-from waypost.settings import Settings
+from waypost.config.settings import Settings
+from waypost.delivery.rate_limiter import RateLimiter
+from waypost.model.provider import Provider
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ async def at_once(_count):
 
 def shown_rate(name, per_second):
     """A provider's rate, and how Prefect is told of it."""
-    rate = Rate(per_second, at_once)
+    rate = RateLimiter(per_second, at_once)
     told = Shown(name, rate)
     rate.on_draw = told.draw
     return rate, told
@@ -39,7 +39,7 @@ async def limit(client, name, told):
 
 async def test_prefect_shows_the_rate_and_how_much_of_it_goes(client):
     rate, told = shown_rate("shown", 20)
-    await rate.take(Priority.URGENT)
+    await rate.acquire(Priority.URGENT)
     found = await limit(client, "shown", told)
     assert (found.limit, found.slot_decay_per_second) == (20, 20)
     assert found.active_slots > 0
@@ -50,16 +50,16 @@ async def test_a_limit_that_was_another_is_made_as_the_settings_say(client, befo
     name = f"changed-{before[0]}"
     await client.upsert_global_concurrency_limit_by_name(limit_name(name), *before)
     rate, told = shown_rate(name, 50)
-    await rate.take(Priority.NORMAL)
+    await rate.acquire(Priority.NORMAL)
     assert (await limit(client, name, told)).limit == 50
 
 
 async def test_a_limit_that_was_deleted_meanwhile_is_made_again(client):
     rate, told = shown_rate("deleted", 1)
-    await rate.take(Priority.URGENT)
+    await rate.acquire(Priority.URGENT)
     await limit(client, "deleted", told)
     await client.delete_global_concurrency_limit_by_name(limit_name("deleted"))
-    await rate.take(Priority.URGENT)
+    await rate.acquire(Priority.URGENT)
     assert (await limit(client, "deleted", told)).limit == 1
 
 
@@ -81,7 +81,7 @@ async def test_nothing_waits_for_a_prefect_that_does_not_answer_or_is_slow(serve
     with prefect_by(server, weather, delay):
         rate, told = shown_rate(f"away-{weather.name.lower()}-{delay}", 10)
         for _ in range(25):
-            await rate.take(Priority.NORMAL)
+            await rate.acquire(Priority.NORMAL)
         assert not told._telling.done() or weather is Weather.GONE
         told._telling.cancel()
 
@@ -89,7 +89,7 @@ async def test_nothing_waits_for_a_prefect_that_does_not_answer_or_is_slow(serve
 async def test_what_goes_without_prefect_asks_it_nothing(server):
     rate, told = shown_rate("alone", 10)
     with without_prefect():
-        await rate.take(Priority.URGENT)
+        await rate.acquire(Priority.URGENT)
     assert told._telling is None
 
 

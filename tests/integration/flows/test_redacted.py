@@ -8,18 +8,18 @@ from email import policy
 from pathlib import Path
 
 import pytest
-from ledgers import rows
+from support.ledger import rows
 
-from deployments import embedded
-from deployments.farewell import flush_prefect
+from deployments.processes import prefect_server
+from deployments.processes.flush import flush_prefect
 from flows.signup_verification import Signup, signup_verification
 from waypost import Recipient, Request
-from waypost.channels import ChannelUnavailable
+from waypost.channels.channel import ChannelUnavailable
 from waypost.channels.memory import MemoryChannel
-from waypost.ledger.tables import metadata
-from waypost.outcome import Outcome, Phase, Verdict
-from waypost.runtime import Runtime
-from waypost.settings import Settings
+from waypost.config.settings import Settings
+from waypost.delivery.runtime import Runtime
+from waypost.ledger.database.tables import metadata
+from waypost.model.outcome import Outcome, Phase, Verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +67,7 @@ async def quoting(server, empty_ledger, request):
 async def known_to_prefect(home: Path) -> str:
     """Every value of Prefect's database."""
     await flush_prefect()
-    with sqlite3.connect(f"file:{home / embedded.FILE}?mode=ro", uri=True) as prefect:
+    with sqlite3.connect(f"file:{home / prefect_server.FILE}?mode=ro", uri=True) as prefect:
         tables = [name for (name,) in prefect.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return "\n".join(repr(prefect.execute(f'SELECT * FROM "{table}"').fetchall()) for table in tables)
 

@@ -6,20 +6,20 @@ from uuid import UUID
 
 import anyio
 import pytest
-from ledgers import Note, attempt_rows, change, rows
-from noteflow import TYPE, note
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.sorting import TaskRunSort
 from prefect.events.filters import EventFilter, EventOccurredFilter, EventOrder, EventResourceFilter
+from support.ledger import Note, attempt_rows, change, rows
+from support.note_flow import TYPE, note
 
 from waypost import Recipient, Request
-from waypost.channels.places import Places
-from waypost.clock import now
-from waypost.ledger import claims
-from waypost.ledger.tables import idempotency_keys
-from waypost.ledger.timeline import explain
-from waypost.outcome import Outcome, Phase, Verdict
-from waypost.states import State
+from waypost.channels.priority_semaphore import PrioritySemaphore
+from waypost.ledger.database.tables import idempotency_keys
+from waypost.ledger.operations.timeline import explain
+from waypost.ledger.queue import claims
+from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.model.states import State
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 REFUSED = Outcome(Verdict.REFUSED, Phase.RCPT, code=550, words="no such user")
@@ -145,7 +145,7 @@ async def test_after_its_retries_a_server_that_is_down_is_passed_over_and_the_ru
     report = await note([ask(), ask(id="bob")])
     assert report.states == {State.SENT: 2}
     assert len(bench.backup.sent) == 2
-    assert "2 went through backup, as primary is left alone for 15 s: it is down" in caplog.text
+    assert "2 went through backup, as the circuit of primary is open for 15 s: it is down" in caplog.text
     assert (await note([ask(id="carol")])).states == {State.SENT: 1}, "and at once while it rests"
     assert {attempt.provider for attempt in await attempt_rows(bench.runtime.ledger)} == {"backup"}
 
@@ -154,13 +154,13 @@ async def test_prefect_hears_of_a_provider_that_is_left_alone_and_works_again(be
     bench.primary.down, began = True, now()
     await note([ask()])
     bench.primary.down = False
-    bench.runtime.standing("primary").breaker.until = 0.0
+    bench.runtime.provider_state("primary").breaker.until = 0.0
     await note([ask(id="bob")])
     with anyio.fail_after(30):
         while len(heard := await of_provider(client, "primary", began)) < 2:
             await anyio.sleep(0.5)
-    assert [one.event.rpartition(".")[2] for one in heard] == ["left-alone", "works-again"]
-    assert heard[0].payload == {"found": "primary is left alone for 15 s: it is down"}
+    assert [one.event.rpartition(".")[2] for one in heard] == ["circuit-opened", "circuit-closed"]
+    assert heard[0].payload == {"found": "the circuit of primary is open for 15 s: it is down"}
     assert "flow-run" in {related.role for related in heard[0].related}
 
 
@@ -275,7 +275,7 @@ async def test_while_the_ledger_cannot_be_written_nothing_is_sent_and_then_it_go
         return Outcome(Verdict.ACCEPTED, Phase.DOT, code=250)
 
     bench.primary.answer = lock
-    bench.primary.places = Places(1)
+    bench.primary.places = PrioritySemaphore(1)
     running = asyncio.create_task(note([ask(), ask(id="bob", email="bob@b.example")]))
     while not bench.runtime.ledger.waiting_since:
         await asyncio.sleep(0.05)

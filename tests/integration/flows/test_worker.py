@@ -2,21 +2,27 @@
 
 import asyncio
 import gc
+import time
 from contextlib import asynccontextmanager
 from contextvars import copy_context
+from urllib.parse import urlsplit
 
 import pytest
-from ledgers import Note, rows
-from noteflow import note
+from chaos.line import line
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
+from support.ledger import Note, rows
+from support.note_flow import note
 from uuid_utils.compat import uuid7
 
-from deployments.listening import Listening
-from deployments.worker import ResidentWorker
+from deployments.processes.flush import flush_prefect
+from deployments.resident_worker.run_events import RunEvents
+from deployments.resident_worker.worker import ResidentWorker
 from waypost import Recipient, Request
 from waypost.channels.memory import MemoryChannel
-from waypost.notification import Delivery
+from waypost.model.notification import Delivery
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +52,7 @@ def asks(count):
 
 
 @asynccontextmanager
-async def working(client, entrypoint="noteflow.note", workers=1):
+async def working(client, entrypoint="support.note_flow.note", workers=1):
     """A pool and deployment of their own with so many workers on them; yields the deployment's id."""
     pool = f"pool-{uuid7().hex}"
     template = ResidentWorker.get_default_base_job_template()
@@ -70,6 +76,16 @@ async def working(client, entrypoint="noteflow.note", workers=1):
     await asyncio.gather(*tasks)
 
 
+async def holds(seen):
+    """Note the longest stretch of seconds between two turns of the loop in `seen`, until cancelled."""
+    last = time.monotonic()
+    while True:
+        await asyncio.sleep(0.01)
+        moment = time.monotonic()
+        seen.append(moment - last)
+        last = moment
+
+
 async def ended(client, run):
     for _ in range(300):
         run = await client.read_flow_run(run.id)
@@ -88,6 +104,24 @@ async def test_of_two_workers_one_takes_the_run(bench, client):
         states = [await ended(client, run) for run in runs]
     assert [state.type.value for state in states] == ["COMPLETED"] * 5
     assert len(bench.primary.sent) == 10
+
+
+async def test_a_slow_prefect_does_not_hold_the_event_loop(bench, server):
+    delay, seen = 2.0, []
+    with (
+        line(urlsplit(server.api).port) as slow,
+        temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{slow.port}/api"}),
+    ):
+        async with get_client() as client, working(client) as deployment:
+            slow.delay = delay
+            made = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(2)})
+            watching = asyncio.create_task(holds(seen))
+            await ended(client, made)
+            watching.cancel()
+            slow.delay = 0.0
+        await flush_prefect()
+    assert len(bench.primary.sent) == 2
+    assert max(seen) < delay / 2
 
 
 async def test_cancelling_in_the_ui_stops_it_between_messages(bench, client):
@@ -120,22 +154,34 @@ async def test_what_outlives_a_run_keeps_none_of_its_messages(bench, client):
 
 
 async def test_a_flow_that_cannot_be_loaded_is_a_crashed_run(bench, client):
-    async with working(client, entrypoint="noteflow.gone") as deployment:
+    async with working(client, entrypoint="support.note_flow.gone") as deployment:
         run = await client.create_flow_run_from_deployment(deployment)
         state = await ended(client, run)
     assert state.is_crashed()
     assert "could not start" in state.message
 
 
+async def test_a_flow_whose_own_code_exits_fails_its_run_and_gives_its_batch_back(bench, client):
+    async with working(client, entrypoint="support.note_flow.exiting_note") as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(2)})
+        state = await ended(client, run)
+        while any(row.state == "claimed" for row in await rows(bench.runtime.ledger)):
+            await asyncio.sleep(0.05)
+    assert state.is_failed()
+    assert "exiting-note failed: SystemExit at" in state.message
+    assert "hunter2" not in state.message
+    assert all(row.suspicion for row in await rows(bench.runtime.ledger))
+
+
 async def test_prefect_tells_of_a_new_run_by_itself(bench, client):
     heard, stop = asyncio.Event(), asyncio.Event()
-    listening = Listening(heard.set)
+    listening = RunEvents(heard.set)
     task = asyncio.create_task(listening.run(stop))
     await asyncio.wait_for(heard.wait(), 10)
     assert listening.on
     pool = f"pool-{uuid7().hex}"
     deployment = await client.create_deployment(
-        flow_id=await client.create_flow(note), name=pool, entrypoint="noteflow.note"
+        flow_id=await client.create_flow(note), name=pool, entrypoint="support.note_flow.note"
     )
     heard.clear()
     await client.create_flow_run_from_deployment(deployment)

@@ -9,18 +9,20 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import httpx
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope
-from measured import Measured, measured
-from submitting import Post, posting
+from support.measured_gateway import Measured, measured
+from support.smtp_submission import Post, posting
 
-from deployments.api import prefect_answers
+from deployments.prefect_api import prefect_answers
 from deployments.registry import registered
-from waypost.clock import now
-from waypost.gateway import keys
-from waypost.gateway.app import Door
-from waypost.gateway.app import gateway as application
-from waypost.gateway.server import Listens, listen
-from waypost.ledger import Ledger, api_keys
-from waypost.ledger.api_keys import ApiKey
+from waypost.gateway.auth import api_keys as keys
+from waypost.gateway.context import GatewayContext
+from waypost.gateway.listen import ListenAddress
+from waypost.gateway.server.app import gateway as application
+from waypost.gateway.server.listener import listen
+from waypost.ledger import Ledger
+from waypost.ledger.records import api_keys
+from waypost.ledger.records.api_keys import ApiKey
+from waypost.system.clock import now
 
 SECRET_KEY = b"a key of sixteen or more"
 
@@ -30,10 +32,10 @@ class Site:
 
     secret_key = SECRET_KEY
 
-    def __init__(self, ledger: Ledger, url: str, door: Door) -> None:
+    def __init__(self, ledger: Ledger, url: str, door: GatewayContext) -> None:
         self.ledger = ledger
         self.url = url
-        self.room = door.room
+        self.room = door.memory
         self._clients: list[httpx.AsyncClient] = []
 
     async def key(self, client: str = "shop", *scopes: str, **more: object) -> str:
@@ -70,15 +72,17 @@ class Site:
 @asynccontextmanager
 async def serving(ledger: Ledger, **options: object) -> AsyncIterator[Site]:
     """A gateway over `ledger` for the length of the block. types: the names of those it takes; unset, all.
-    declared: types of a test's own in their place."""
+    declared: types of a test's own in their place. secret_key: unset, SECRET_KEY."""
+    secret_key = options.pop("secret_key", SECRET_KEY)
     wanted = options.pop("types", None)
     known = options.pop("declared", registered())
     declared = {name: one for name, one in known.items() if wanted is None or name in wanted}
-    app = application(ledger, declared, SECRET_KEY, prefect_answers, **options)
+    door = GatewayContext.over(ledger, declared, secret_key, prefect_answers, **options)
+    app = application(door)
     stop, found = asyncio.Event(), asyncio.get_running_loop().create_future()
-    running = asyncio.create_task(listen(app, Listens(port=0), stop, found.set_result))
+    running = asyncio.create_task(listen(app, ListenAddress(port=0), stop, found.set_result))
     await asyncio.wait((running, found), return_when=asyncio.FIRST_COMPLETED)
-    site = Site(ledger, found.result().url, app.state.door)
+    site = Site(ledger, found.result().url, door)
     try:
         yield site
     finally:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from asks import order
+from support.requests import order
 
-from waypost.gateway import body
+from waypost.gateway.http import body
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 PIECE = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
@@ -58,5 +58,6 @@ async def test_a_length_beyond_reason_is_told_before_any_of_it(site, shop):
 async def test_a_post_without_a_body_is_malformed(site, shop):
     reader, writer = await opened(site, shop, "Content-Length: 0", "Connection: close")
     said = await asyncio.wait_for(reader.read(), 10)
-    assert said.startswith(b"HTTP/1.1 4")
+    assert said.startswith(b"HTTP/1.1 400")
+    assert b"the body is empty: send JSON" in said
     writer.close()

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 import pytest
 from anyio import to_thread
-from asks import alert, order
-from fronts import DROP, LOSE, front
-from ledgers import rows
+from support.http_faults import DROP, LOSE, front
+from support.ledger import rows
+from support.requests import alert, order
 
 from waypost.client import AsyncClient, Client, GatewayError, Refused, Send, Unavailable
 

@@ -7,13 +7,13 @@ import contextlib
 import json
 
 import pytest
-from asks import alert, order
-from ledgers import rows
+from support.ledger import rows
+from support.requests import alert, order
 
-from waypost.gateway import keys
-from waypost.gateway.connection import LONGEST
-from waypost.gateway.room import MOST, SHARE
-from waypost.ledger import api_keys
+from waypost.gateway.auth import api_keys as keys
+from waypost.gateway.memory_budget import MOST, SHARE
+from waypost.gateway.server.connection import LONGEST, MOST_OWED
+from waypost.ledger.records import api_keys
 
 pytestmark = pytest.mark.anyio
 
@@ -152,7 +152,7 @@ async def test_trailers_are_no_headers_and_have_an_end(site, shop):
     ],
 )
 async def test_who_does_not_come_to_an_end_is_not_waited_for(site, monkeypatch, begin, told):
-    monkeypatch.setattr("waypost.gateway.connection.REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("waypost.gateway.server.connection.REQUEST_SECONDS", 0.5)
     reader, writer = await connection(site)
     writer.write(begin)
     said = await all_said(reader, 5)
@@ -161,8 +161,16 @@ async def test_who_does_not_come_to_an_end_is_not_waited_for(site, monkeypatch, 
     assert bool(said) is bool(told)
 
 
+async def test_a_client_that_sends_very_many_requests_together_is_answered_some_and_ended(site):
+    reader, writer = await connection(site)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * (MOST_OWED + 40))
+    assert (await all_said(reader)).count(b"HTTP/1.1 200 OK") == MOST_OWED
+    writer.close()
+
+
 async def test_who_takes_no_answers_is_left(site, monkeypatch):
-    monkeypatch.setattr("waypost.gateway.connection.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("waypost.gateway.server.connection.MOST_OWED", 1000)
+    monkeypatch.setattr("waypost.gateway.server.connection.ANSWER_SECONDS", 0.5)
     reader, writer = await connection(site)
     reader._transport.pause_reading()
     times = 300
@@ -178,7 +186,7 @@ async def test_who_takes_no_answers_is_left(site, monkeypatch):
 
 
 async def test_who_takes_answers_slowly_gets_them_all(site, monkeypatch):
-    monkeypatch.setattr("waypost.gateway.connection.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("waypost.gateway.server.connection.ANSWER_SECONDS", 1.0)
     reader, writer = await connection(site)
     writer.write(b"GET /v1/openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 60)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -191,8 +199,8 @@ async def test_who_takes_answers_slowly_gets_them_all(site, monkeypatch):
 
 
 async def test_one_connection_too_many_is_closed_and_the_others_stay(site, monkeypatch, caplog):
-    monkeypatch.setattr("waypost.gateway.connection.most", lambda: 3)
-    monkeypatch.setattr("waypost.gateway.connection.TOLD_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("waypost.gateway.server.connection.most", lambda: 3)
+    monkeypatch.setattr("waypost.gateway.server.connection.TOLD_EVERY_SECONDS", 0.0)
     open_ones = [await connection(site) for _ in range(3)]
     await asyncio.sleep(0.1)
     reader, writer = await connection(site)
@@ -213,7 +221,7 @@ async def test_a_key_that_is_revoked_while_its_body_comes_opens_nothing(site):
     sent = asking("A-1", f"Bearer {key}")
     writer.write(sent[:-20])
     await asyncio.sleep(0.3)
-    await api_keys.end(site.ledger, keys.taken_apart(key)[0])
+    await api_keys.end(site.ledger, keys.parse_key(key)[0])
     await asyncio.sleep(0.7)
     writer.write(sent[-20:])
     assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401 ")
@@ -227,7 +235,7 @@ async def test_a_key_that_is_revoked_while_its_request_waits_for_room_opens_noth
     async with site.room.of("other", SHARE), site.room.of("another", MOST - SHARE):
         posting = asyncio.create_task(shop.post("/v1/notifications", json={"type": "alert", **alert()}))
         await asyncio.sleep(0.3)
-        await api_keys.end(site.ledger, keys.taken_apart(key)[0])
+        await api_keys.end(site.ledger, keys.parse_key(key)[0])
         await asyncio.sleep(0.7)
         assert not posting.done()
     assert (await posting).status_code == 401
@@ -235,7 +243,7 @@ async def test_a_key_that_is_revoked_while_its_request_waits_for_room_opens_noth
 
 
 async def test_empty_lines_behind_an_answer_hold_no_connection_open(site, monkeypatch):
-    monkeypatch.setattr("waypost.gateway.connection.REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("waypost.gateway.server.connection.REQUEST_SECONDS", 0.5)
     reader, writer = await connection(site)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
     assert b"HTTP/1.1 200 OK" in await reader.readuntil(b"\r\n\r\n")

@@ -12,12 +12,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from asks import alert, order
-from measured import Cases, Measured, operations
-from shapes_of_text import IN_JSON, filled
-from stopwatch import judge
+from support.costly_texts import IN_JSON, filled
+from support.measured_gateway import Cases, Measured, operations
+from support.requests import alert, order
+from support.stopwatch import judge
 
-from waypost.gateway import body
+from waypost.gateway.http import body
 
 JSON = "Content-Type: application/json"
 HERE = "\ue000"  # stands in a body where its input goes

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from issuers import LittleIssuer
-from measured import Cases, Measured, operations
-from shapes_of_text import IN_A_HEAD, IN_A_PATH, filled
-from stopwatch import judge
+from support.costly_texts import IN_A_HEAD, IN_A_PATH, filled
+from support.measured_gateway import Cases, Measured, operations
+from support.oidc_issuer import LittleIssuer
+from support.stopwatch import judge
 
-from waypost.gateway.connection import LONGEST
-from waypost.gateway.tokens import LONGEST as LONGEST_TOKEN
+from waypost.gateway.auth.access_tokens import LONGEST as LONGEST_TOKEN
+from waypost.gateway.server.connection import LONGEST
 
 HEAD = LONGEST - 1024
 ID = "019b76da-a800-7000-8000-000000000000"
@@ -129,3 +129,25 @@ def test_every_part_of_a_token(gateway):
         )
 
     judge((f"a token with {token}", of(token), LONGEST_TOKEN * 3 // 4 - 512) for token in TOKENS)
+
+
+TOGETHER = (
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /v1/openapi.json HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"POST /v1/notifications HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na",
+)
+
+
+def of_requests_together(gateway: Measured) -> Cases:
+    for request in TOGETHER:
+        yield (
+            f"{request!r} together",
+            lambda n, r=request: gateway.loop.spent(lambda: gateway.client.flood(r * n)),
+            256 * 1024 // len(request),
+        )
+
+
+def test_requests_that_come_together(gateway):
+    judge(of_requests_together(gateway))

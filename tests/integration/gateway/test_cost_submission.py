@@ -6,21 +6,21 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
-from measured import Cases
-from shapes_of_text import IN_A_HEAD, filled
-from stopwatch import Loop, Spent, judge
-from submitting import SENDER, plain, posting
+from support.costly_texts import IN_A_HEAD, filled
+from support.measured_gateway import Cases
+from support.smtp_submission import SENDER, plain, posting
+from support.stopwatch import Loop, Spent, judge
 
+from waypost.config.settings import with_async_driver
 from waypost.gateway.smtp import session
-from waypost.gateway.smtp.policy import MOST_RECIPIENTS
-from waypost.gateway.smtp.taking import IN_A_THREAD
+from waypost.gateway.smtp.envelope import MOST_RECIPIENTS
+from waypost.gateway.smtp.submission import IN_A_THREAD
 from waypost.ledger import open_ledger
-from waypost.mail.finished import LARGEST_HEAD, MOST_FIELDS
-from waypost.settings import with_async_driver
+from waypost.mail.raw_message import LARGEST_HEAD, MOST_FIELDS
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -260,3 +260,42 @@ def test_for_how_many_a_mail_is(submitter):
             (MOST - 1000, MOST_RECIPIENTS),
         )
     )
+
+
+TOGETHER = (b"NOOP\r\n", b"EHLO a\r\n", b"RSET\r\n", b"MAIL FROM:<a>\r\n", b"A\r\n")
+
+
+def of_floods(submitter: Submitter) -> Cases:
+    for command in TOGETHER:
+        yield (
+            f"{command!r} together, from a client without a key",
+            lambda n, c=command: submitter.loop.spent(lambda: flooded(submitter.port, c * n)),
+            20_000,
+        )
+        yield (
+            f"{command!r} together, from a client with a key",
+            lambda n, c=command: submitter.spent(c * (n - 1) + b"QUIT\r\n"),
+            20_000,
+        )
+
+
+def flooded(port: int, commands: bytes) -> None:
+    """Send it all in one go, and read until the server ends the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client, suppress(ConnectionError):
+        client.sendall(commands)
+        while client.recv(65536):
+            pass
+
+
+def test_commands_that_come_together(submitter):
+    judge(of_floods(submitter))
+
+
+def test_a_client_without_a_key_is_left_after_some_commands(submitter):
+    with socket.create_connection(("127.0.0.1", submitter.port), timeout=30) as client:
+        client.sendall(b"NOOP\r\n" * session.MOST_WITHOUT_KEY + b"NOOP\r\n")
+        heard = b""
+        while more := client.recv(65536):
+            heard += more
+    assert heard.count(b"\r\n250 ") == session.MOST_WITHOUT_KEY
+    assert heard.endswith(b"421 4.7.0 too many commands without a key\r\n")

@@ -7,24 +7,24 @@ import logging
 import re
 import socket
 import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import timedelta
 
 import asyncpg
 import pytest
-from asks import order
-from ledgers import rows, run_sql
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from support.ledger import rows, run_sql
+from support.requests import order
 
-from deployments import embedded
-from waypost.gateway.away import ledger_away
+from deployments.processes import prefect_server
+from waypost.config.settings import with_async_driver
 from waypost.gateway.problems import KINDS
 from waypost.gateway.readiness import Shared
+from waypost.gateway.unavailable import ledger_away
 from waypost.ledger import open_ledger
-from waypost.ledger.engine import CommitLost
-from waypost.ledger.ledger_file import FileReplaced
-from waypost.settings import with_async_driver
+from waypost.ledger.database.ledger import CommitLost, FileLostWithCommit, leaving
+from waypost.ledger.database.sqlite_file import FileReplaced
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +53,7 @@ async def test_with_prefect_and_the_ledger_it_is_ready(site_with, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    async with embedded.running(tmp_path / "prefect", "127.0.0.1", port) as api:
+    async with prefect_server.running(tmp_path / "prefect", "127.0.0.1", port) as api:
         with temporary_settings({PREFECT_API_URL: api}):
             async with site_with() as site:
                 answer = await site.bare().get("/readyz")
@@ -128,10 +128,13 @@ async def test_whatever_needs_the_ledger_says_so_without_it(site, shop, method, 
         (ConnectionRefusedError(), "nothing was done"),
         (PoolTimeout(), "nothing was done"),
         (CommitLost(), "may have been done"),
+        (FileLostWithCommit("the ledger's file was deleted"), "may have been done"),
         (FileReplaced("the ledger's file was deleted"), "has to be started again: nothing was done"),
     ],
 )
 def test_the_ledgers_own_troubles_are_told_apart(error, told):
+    with suppress(type(error)), leaving():
+        raise error
     assert told in ledger_away(error).detail
     assert ledger_away(ValueError()) is None
 

@@ -6,26 +6,26 @@ import asyncio
 import json
 from dataclasses import dataclass, replace
 
-import poison
 import pytest
-from asks import order
-from ledgers import NOTE, rows, run_sql
-from poison import BAD, SECRET, Tripping
 from pydantic import BaseModel
-from submitting import SENDER, posting
+from support import poison_item
+from support.ledger import NOTE, rows, run_sql
+from support.poison_item import BAD, SECRET, Tripping
+from support.requests import order
+from support.smtp_submission import SENDER, posting
 
+from deployments.file_send import submit
 from deployments.registry import find
-from deployments.submission import submit
 from waypost import Request
 from waypost.client import AsyncClient, Send
-from waypost.notification_type import NotificationType
+from waypost.model.notification_type import NotificationType
 
 pytestmark = pytest.mark.anyio
 
 NESTED = "(" * 478 + ")" * 478
 FROMS = [f"{NESTED} <{SENDER}>", "(" * 400 + f" <{SENDER}>"]
 PLAIN = replace(NOTE, request=None)
-GROUPED = replace(PLAIN, grouping=poison.GROUPING)
+GROUPED = replace(PLAIN, grouping=poison_item.GROUPING)
 
 
 @dataclass
@@ -74,7 +74,7 @@ async def poisoned(request, ledger, armed):
 
 async def refuse(ledger):
     if not ledger.is_postgres:
-        await poison.refuse_rows(ledger, "INSERT", "notifications")
+        await poison_item.refuse_rows(ledger, "INSERT", "notifications")
         return
     held = f"CHECK (CAST(data AS TEXT) NOT LIKE '%{BAD}%')"
     await run_sql(ledger, f"ALTER TABLE notifications ADD CONSTRAINT poison {held}")

@@ -9,11 +9,11 @@ from itertools import count
 
 import pytest
 import sqlalchemy as sa
-from ledgers import rows
+from support.ledger import rows
 
-from waypost.clock import now
-from waypost.gateway import keys
-from waypost.ledger import api_keys
+from waypost.gateway.auth import api_keys as keys
+from waypost.ledger.records import api_keys
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +65,7 @@ async def test_a_revoked_key_opens_nothing_a_second_later(site):
     key = await site.key()
     client = site.bare(key)
     assert (await client.get(ROUTE)).status_code == 200
-    await api_keys.end(site.ledger, keys.taken_apart(key)[0])
+    await api_keys.end(site.ledger, keys.parse_key(key)[0])
     await asyncio.sleep(1)
     assert (await client.get(ROUTE)).status_code == 401
 

@@ -18,6 +18,9 @@ SEED = os.environ.get("WAYPOST_TEST_SEED", "5")
 # Types differ in their facts alone, and the phase "coverage" (a case for each rule of the document) takes a
 # minute: by hand all is tried on both databases.
 TYPES = None if BY_HAND else ("signup-verification",)
+# What schemathesis itself may fail with: its own making of cases on a busy machine, and a fault of Python
+# 3.11 where two threads parse code (python/cpython#106905).
+ITS_OWN = ("Inconsistent results", "AST constructor recursion depth mismatch")
 SHORT = {"sqlite": ("coverage,fuzzing", "3"), "postgresql": ("fuzzing,stateful", "4")}
 
 
@@ -42,7 +45,7 @@ async def test_schemathesis_finds_nothing(site_with, ledger, tmp_path):
         phases, examples = "coverage,fuzzing,stateful", BY_HAND
     async with site_with(types=TYPES) as site:
         status, output = await attacked(site.url, await site.key(), tmp_path, phases, examples)
-        if "Inconsistent results" in output:  # of its own making of cases, on a busy machine
+        if any(fault in output for fault in ITS_OWN):
             status, output = await attacked(site.url, await site.key(), tmp_path, phases, examples)
     print(re.sub(r"\n\n+", "\n", output))  # noqa: T201 - its seed, and how much it tried
     assert status == 0, output

@@ -7,10 +7,10 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from asks import alert, order
-from delivering import delivered
+from support.delivery import delivered
+from support.requests import alert, order
 
-from waypost.clock import now
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 

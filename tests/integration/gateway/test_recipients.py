@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from asks import order
-from delivering import taken_up
+from support.delivery import taken_up
+from support.requests import order
 
 pytestmark = pytest.mark.anyio
 

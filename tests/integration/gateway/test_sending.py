@@ -6,12 +6,12 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from asks import alert, order
-from ledgers import rows, run_sql
+from support.ledger import rows, run_sql
+from support.requests import alert, order
 
-from waypost.clock import now
-from waypost.gateway.room import SHARE
-from waypost.ledger.tables import notifications, tags
+from waypost.gateway.memory_budget import SHARE
+from waypost.ledger.database.tables import notifications, tags
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 
@@ -187,7 +187,7 @@ async def test_repeats_at_once_under_one_key_are_counted_once_in_an_open_notific
 
 
 async def test_a_batch_for_which_there_is_no_room_is_for_later(site, shop, monkeypatch):
-    monkeypatch.setattr("waypost.gateway.room.WAITS_SECONDS", 0.2)
+    monkeypatch.setattr("waypost.gateway.memory_budget.WAITS_SECONDS", 0.2)
     sent = {"notifications": [{"type": "order-confirmation", **order("A-1")}] * 10}
     async with site.room.of("shop", SHARE - 1000):
         answer = await shop.post("/v1/notifications/batch", json=sent)

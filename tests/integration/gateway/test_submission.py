@@ -6,11 +6,11 @@ import asyncio
 import json
 
 import pytest
-from asks import order
-from ledgers import rows, run_sql
-from submitting import SENDER, letter
+from support.ledger import rows, run_sql
+from support.requests import order
+from support.smtp_submission import SENDER, letter
 
-from waypost.ledger.tables import idempotency_keys, tags
+from waypost.ledger.database.tables import idempotency_keys, tags
 
 pytestmark = pytest.mark.anyio
 

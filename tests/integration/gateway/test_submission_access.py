@@ -9,11 +9,12 @@ from base64 import b64encode
 from email import policy
 
 import pytest
-from certificates import self_signed
-from ledgers import rows
-from submitting import SENDER, letter, plain, posting
+from support.certificates import self_signed
+from support.ledger import rows
+from support.smtp_submission import SENDER, letter, plain, posting
 
-from waypost.ledger import api_keys, open_ledger
+from waypost.ledger import open_ledger
+from waypost.ledger.records import api_keys
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 

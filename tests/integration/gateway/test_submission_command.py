@@ -9,9 +9,9 @@ import ssl
 import subprocess
 
 import pytest
-from certificates import self_signed
-from processes import command, environment, waypost
-from submitting import SENDER, letter
+from support.certificates import self_signed
+from support.processes import command, environment, waypost
+from support.smtp_submission import SENDER, letter
 
 
 @pytest.mark.parametrize(

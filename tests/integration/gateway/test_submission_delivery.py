@@ -6,14 +6,14 @@ import email
 from email import policy
 
 import pytest
-from ledgers import rows
-from submitting import letter, posting
+from support.ledger import rows
+from support.smtp_submission import letter, posting
 
-from deployments import direct
+from deployments.processes import without_prefect
 from waypost import Priority
-from waypost.ledger import claims
-from waypost.runtime import Runtime
-from waypost.settings import Settings
+from waypost.config.settings import Settings
+from waypost.delivery.runtime import Runtime
+from waypost.ledger.queue import claims
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ async def test_a_mail_with_an_attachment_arrives_as_it_was(ledger, database, inb
         home=tmp_path, database_url=database, smtp_url=f"smtp://127.0.0.1:{inbox.port}?tls=off"
     )
     async with Runtime.open(settings):
-        await direct.deliver(await claims.reserve(ledger, "message", Priority.NORMAL))
+        await without_prefect.deliver(await claims.reserve(ledger, "message", Priority.NORMAL))
     kept = await rows(ledger)
     assert [row.state for row in kept] == ["sent", "sent"]
     assert sorted(one.rcpt_tos[0] for one in inbox.taken) == ["ada@a.example", "bob@a.example"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ledgers import rows
-from submitting import SENDER
+from support.ledger import rows
+from support.smtp_submission import SENDER
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from ledgers import rows
-from submitting import SENDER, letter, plain, posting
+from support.ledger import rows
+from support.smtp_submission import SENDER, letter, plain, posting
 
-from waypost.gateway.smtp import listening, session
-from waypost.gateway.smtp.site import MAILS_AT_ONCE, Patience
+from waypost.gateway.smtp import server, session
+from waypost.gateway.smtp.context import MAILS_AT_ONCE, Patience
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
@@ -231,7 +231,7 @@ async def test_whoever_is_slow_is_left(ledger, how):
 
 
 async def test_who_has_shown_no_key_gives_way_to_who_comes(post, monkeypatch):
-    monkeypatch.setattr(listening, "MOST_SESSIONS", 3)
+    monkeypatch.setattr(server, "MOST_SESSIONS", 3)
     opened = []
     for _ in range(5):
         opened.append(await asyncio.open_connection("127.0.0.1", post.port))
@@ -246,7 +246,7 @@ async def test_who_has_shown_no_key_gives_way_to_who_comes(post, monkeypatch):
 
 
 async def test_more_sessions_than_there_may_be_are_for_later(post, key, monkeypatch):
-    monkeypatch.setattr(listening, "MOST_SESSIONS", 3)
+    monkeypatch.setattr(server, "MOST_SESSIONS", 3)
     opened = [await asyncio.open_connection("127.0.0.1", post.port) for _ in range(3)]
     for reader, writer in opened:
         writer.write(b"EHLO app\r\n" + plain(key))

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from certificates import Pair, self_signed
-from processes import command, environment, eventually, waypost
+from support.certificates import Pair, self_signed
+from support.processes import command, environment, eventually, waypost
 
-from deployments.api import prefect_answers
+from deployments.prefect_api import prefect_answers
 from deployments.registry import registered
-from waypost.gateway import tls
-from waypost.gateway.app import gateway as application
-from waypost.gateway.server import Listens, OpenDoor, check_keys, listen
+from waypost.gateway import certificate
+from waypost.gateway.context import GatewayContext
+from waypost.gateway.listen import ListenAddress, UnprotectedGateway, check_keys
+from waypost.gateway.server.app import gateway as application
+from waypost.gateway.server.listener import listen
 
 pytestmark = pytest.mark.anyio
 
@@ -31,8 +33,9 @@ def pair(tmp_path: Path) -> Pair:
 
 
 @asynccontextmanager
-async def listening(ledger, where: Listens) -> AsyncIterator[Listens]:
-    app = application(ledger, registered(), b"k" * 16, prefect_answers, https=where.certificate is not None)
+async def listening(ledger, where: ListenAddress) -> AsyncIterator[ListenAddress]:
+    door = GatewayContext.over(ledger, registered(), b"k" * 16, prefect_answers)
+    app = application(door, https=where.certificate is not None)
     stop, found = asyncio.Event(), asyncio.get_running_loop().create_future()
     running = asyncio.create_task(listen(app, where, stop, found.set_result))
     try:
@@ -47,7 +50,7 @@ def trusting(pair: Pair) -> ssl.SSLContext:
 
 
 async def test_browsers_are_told_to_stay_with_tls_where_it_is_served(ledger, pair):
-    async with listening(ledger, Listens(port=0, certificate=pair.certificate, key=pair.key)) as found:
+    async with listening(ledger, ListenAddress(port=0, certificate=pair.certificate, key=pair.key)) as found:
         assert found.url.startswith("https://127.0.0.1:")
         async with httpx.AsyncClient(base_url=found.url, verify=trusting(pair)) as client:
             for path, status in {"/healthz": 200, "/v1/types": 401, "/nowhere": 404}.items():
@@ -57,12 +60,12 @@ async def test_browsers_are_told_to_stay_with_tls_where_it_is_served(ledger, pai
 
 
 async def test_they_are_not_where_it_is_not(ledger):
-    async with listening(ledger, Listens(port=0)) as found, httpx.AsyncClient() as client:
+    async with listening(ledger, ListenAddress(port=0)) as found, httpx.AsyncClient() as client:
         answer = await client.get(f"{found.url}/healthz", headers={"x-forwarded-proto": "https"})
     assert "strict-transport-security" not in answer.headers
 
 
-async def handshake(found: Listens, context: ssl.SSLContext) -> tuple[str, str]:
+async def handshake(found: ListenAddress, context: ssl.SSLContext) -> tuple[str, str]:
     """The version and the cipher that a connection comes to."""
     _, writer = await asyncio.open_connection("127.0.0.1", found.port, ssl=context)
     shown = writer.get_extra_info("ssl_object")
@@ -76,7 +79,7 @@ async def test_with_tls_1_2_too_what_was_recorded_stays_secret(ledger, pair):
     weak = trusting(pair)
     weak.maximum_version = ssl.TLSVersion.TLSv1_2
     weak.set_ciphers("AES128-SHA:AES256-SHA:ECDHE-ECDSA-AES128-SHA:NULL:aNULL:@SECLEVEL=0")
-    async with listening(ledger, Listens(port=0, certificate=pair.certificate, key=pair.key)) as found:
+    async with listening(ledger, ListenAddress(port=0, certificate=pair.certificate, key=pair.key)) as found:
         assert (await handshake(found, trusting(pair)))[0] == "TLSv1.3"
         version, cipher = await handshake(found, older)
         assert (version, cipher.split("-")[0]) == ("TLSv1.2", "ECDHE")
@@ -125,13 +128,13 @@ def missing(pair: Pair, folder: Path) -> Pair:
 )
 def test_a_file_that_is_wrong_is_named(pair, tmp_path, spoil, said):
     wrong = spoil(pair, tmp_path)
-    with pytest.raises(tls.Unusable, match=said) as refused:
-        tls.check(wrong.certificate, wrong.key)
+    with pytest.raises(certificate.Unusable, match=said) as refused:
+        certificate.check(wrong.certificate, wrong.key)
     assert ".pem" in str(refused.value)
 
 
 async def test_where_others_reach_it_there_must_be_a_key_or_an_issuer(ledger):
-    with pytest.raises(OpenDoor, match="waypost keys create"):
+    with pytest.raises(UnprotectedGateway, match="waypost keys create"):
         await check_keys(ledger, "0.0.0.0", has_tokens=False)
     for host, tokens in (("127.0.0.1", False), ("::1", False), ("localhost", False), ("::", True)):
         assert await check_keys(ledger, host, tokens) == 0

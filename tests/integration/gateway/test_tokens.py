@@ -11,19 +11,19 @@ from collections.abc import AsyncIterator
 
 import anyio
 import pytest
-from asks import alert
-from certificates import self_signed
-from issuers import ABOUT, AUDIENCE, KEYS, LittleIssuer, issuing, make_key, proxying
 from joserfc.jwk import OctKey
-from ledgers import rows
+from support.certificates import self_signed
+from support.ledger import rows
+from support.oidc_issuer import ABOUT, AUDIENCE, KEYS, LittleIssuer, issuing, make_key, proxying
+from support.requests import alert
 
-from deployments.gateway_checkup import examine_gateway
-from waypost.channels.webhook_url import FORBIDDEN, PRIVATE
-from waypost.gateway.callers import Caller
-from waypost.gateway.issuer import AGAIN_SECONDS, AWAY_SECONDS, FRESH_SECONDS, STALE_SECONDS, Issuer
+from deployments.doctor.gateway import examine_gateway
+from waypost.config.settings import Settings
+from waypost.gateway.auth.access_tokens import Tokens
+from waypost.gateway.auth.authenticator import Caller
+from waypost.gateway.auth.oidc_issuer import AGAIN_SECONDS, AWAY_SECONDS, FRESH_SECONDS, STALE_SECONDS, Issuer
 from waypost.gateway.problems import Problem
-from waypost.gateway.tokens import Tokens
-from waypost.settings import Settings
+from waypost.net.webhook_url import FORBIDDEN, PRIVATE
 
 pytestmark = pytest.mark.anyio
 

@@ -12,13 +12,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import httpx
 import pytest
-from asks import order
-from ledgers import run_sql
+from sqlalchemy import event
+from support.ledger import run_sql
+from support.processes import waypost
+from support.requests import order
 
-from deployments.checkup import examine
+from deployments.doctor.checks import examine
+from deployments.doctor.gateway import SEE_UP, answering, ready_finding
+from deployments.doctor.gateway_readiness import ledger_trouble
+from waypost.config.settings import Settings, with_async_driver
 from waypost.ledger import open_ledger
-from waypost.settings import Settings, with_async_driver
+from waypost.ledger.records import installation
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +69,29 @@ async def nothing_is_accepted(site, shop, why):
     assert (post.status_code, post.json()["code"]) == (503, "unavailable")
     assert (ready.status_code, ready.json()["ledger"]) == (503, False)
     assert why in ready.json()["detail"]
+
+
+async def test_a_key_that_was_changed_meanwhile(site_over, empty_ledger, tmp_path):
+    url = f"sqlite:///{shutil.copy(empty_ledger, tmp_path / 'ledger.db')}"
+    async with open_on(site_over, url) as (site, shop):
+        await installation.change_key(site.ledger, b"another key of sixteen")
+        ready = await site.bare().get("/readyz")
+        check = {"recipient": "ada", "code": "123456"}
+        judged = await shop.post("/v1/verifications/check", json=check)
+    assert (ready.status_code, judged.status_code) == (503, 503)
+    for answer in (ready, judged):
+        assert "the secret key is not the key" in answer.json()["detail"]
+
+
+async def test_the_key_is_not_changed_under_an_idle_gateway_of_another_home(site, database, tmp_path):
+    await installation.check_key(site.ledger, site.secret_key)
+    settings = {"WAYPOST_DATABASE_URL": database, "WAYPOST_SECRET_KEY": "another key of sixteen"}
+    arguments = tmp_path / "other", "db", "change-key", "--yes"
+    refused = await asyncio.to_thread(waypost, *arguments, **settings)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "the ledger is in use at" in refused.stderr
+    assert await installation.is_key(site.ledger, site.secret_key)
+    assert (await site.bare().get("/readyz")).json()["ledger"] is True
 
 
 async def doctor_says(url, why):
@@ -112,7 +141,38 @@ async def test_a_file_that_is_gone_replaced_or_emptied(site_over, empty_ledger, 
     async with open_on(site_over, f"sqlite:///{file}") as (site, shop):
         await run_sql(site.ledger, "PRAGMA user_version = 1")
         spoil(file)
+        for wait in (0.0, 0.6):  # with the keys as they were read before, then with none
+            await asyncio.sleep(wait)
+            post = await shop.post("/v1/notifications", json=BODY)
+            assert "this gateway has to be started again" in post.json()["detail"]
+            assert post.headers["retry-after"] == "60", "no retry helps before a person does"
         await nothing_is_accepted(site, shop, why)
+        assert why in await ledger_trouble(site.url)
+        said = await answering(site.url)
+        assert f"{site.url} is not ready: the ledger's file" in said.found
+        assert said.advice.startswith("stop every process of Waypost")
+
+
+async def test_a_log_that_is_cut_with_the_commit_of_a_post(site_over, empty_ledger, tmp_path):
+    file = Path(shutil.copy(empty_ledger, tmp_path / "ledger.db"))
+
+    def cut(connection):
+        if connection.get_execution_options()["waypost_writes"]:
+            os.truncate(f"{file}-wal", 100)
+
+    async with open_on(site_over, f"sqlite:///{file}") as (site, shop):
+        event.listen(site.ledger.engine, "commit", cut)
+        post = await shop.post("/v1/notifications", json=BODY)
+        assert (post.status_code, post.headers["retry-after"]) == (503, "60")
+        assert "it may have been done. Send it again with the same idempotency key" in post.json()["detail"]
+        await nothing_is_accepted(site, shop, "write-ahead log (-wal) was overwritten")
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(502, text="<html>"), httpx.Response(503, json=["no"])])
+def test_of_a_gateway_that_does_not_say_what_is_wrong_doctor_has_advice_of_its_own(answer):
+    said = ready_finding("http://gateway", answer)
+    assert said.found == f"http://gateway is not ready: it answers {answer.status_code}"
+    assert said.advice == SEE_UP
 
 
 ROLE = "waypost_without_rights"

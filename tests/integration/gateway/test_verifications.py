@@ -6,12 +6,12 @@ import asyncio
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from coded import another
-from delivering import send, taken_up
+from support.delivery import send, taken_up
+from support.minted_codes import another
 
-from waypost.runtime import Runtime
-from waypost.settings import Settings
-from waypost.verification import mint
+from waypost.config.settings import Settings
+from waypost.delivery.runtime import Runtime
+from waypost.verification.codes import mint
 
 pytestmark = pytest.mark.anyio
 

@@ -4,16 +4,20 @@ import asyncio
 import json
 
 import pytest
-from processes import waypost
+import sqlalchemy as sa
+from support.processes import waypost
 from typer.testing import CliRunner
 
 from waypost.cli.webhooks import app
-from waypost.ledger import webhooks
+from waypost.ledger.database.tables import api_keys
+from waypost.ledger.records import webhooks
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 
 URL = "https://shop.example/hook"
 KEY = "a key of sixteen or more"
+KEY_OF_SHOP = {"id": "a", "client": "shop", "scopes": [], "created_at": now(), "secret_hash": b"a"}
 
 
 @pytest.fixture
@@ -28,6 +32,7 @@ def run(ledger, database, tmp_path):
 
 
 async def test_a_webhook_from_its_making_to_its_end(ledger, run):
+    await ledger.write(lambda connection: connection.execute(sa.insert(api_keys), KEY_OF_SHOP))
     made = json.loads((await run("create", "shop", URL, "--state=sent", "--json")).stdout)
     assert (made["client"], made["states"], made["secret"][:6]) == ("shop", ["sent"], "whsec_")
     rotated = await run("rotate", made["id"])

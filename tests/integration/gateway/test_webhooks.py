@@ -10,20 +10,20 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
-from asks import order
-from endpoints import Endpoint, answer, closes, hangs
-from ledgers import LONG_AGO, accepted, change, rows
-from poison import BAD, SECRET, trips
-from processes import command, environment
 from standardwebhooks.webhooks import WebhookVerificationError
+from support.ledger import LONG_AGO, accepted, change, rows
+from support.poison_item import BAD, SECRET, trips
+from support.processes import command, environment
+from support.requests import order
+from support.webhook_receiver import Endpoint, answer, closes, hangs
 
-from waypost.clock import now
-from waypost.gateway import webhook_post
-from waypost.gateway.webhook_secrets import secret
-from waypost.ledger import webhooks
-from waypost.ledger.tables import notifications
-from waypost.ledger.tables import webhook_events as events_table
-from waypost.ledger.webhooks import STATES
+from waypost.gateway.webhooks import post as webhook_post
+from waypost.gateway.webhooks.secrets import secret
+from waypost.ledger.database.tables import notifications
+from waypost.ledger.database.tables import webhook_events as events_table
+from waypost.ledger.records import installation, webhooks
+from waypost.ledger.records.webhooks import STATES
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +50,7 @@ async def open_site(site_with):
 
 
 async def hooked(ledger, endpoint, *states):
-    return await webhooks.create(ledger, "shop", endpoint.url, states or STATES)
+    return await webhooks.create(ledger, SECRET_KEY, "shop", endpoint.url, states or STATES)
 
 
 async def happen(ledger, count=1, state="failed", reason=""):
@@ -202,7 +202,7 @@ async def test_one_that_hangs_holds_up_no_other(open_site, endpoint, other):
 async def test_one_that_fails_is_left_alone_and_then_asked_with_one_event(
     open_site, endpoint, monkeypatch, caplog
 ):
-    monkeypatch.setattr("waypost.breaker.REST", 0.5)
+    monkeypatch.setattr("waypost.policy.circuit_breaker.OPEN_SECONDS", 0.5)
     endpoint.says = answer(500)
     made = await hooked(open_site.ledger, endpoint)
     with caplog.at_level(logging.INFO, "waypost.webhooks"):
@@ -213,7 +213,7 @@ async def test_one_that_fails_is_left_alone_and_then_asked_with_one_event(
         endpoint.says = answer(200)
         await change(open_site.ledger, events_table, due_at=LONG_AGO)
         await left(open_site.ledger, 0)
-    assert f"webhook {made.id} of shop is left alone" in caplog.text
+    assert f"the circuit of webhook {made.id} of shop is open" in caplog.text
     assert f"webhook {made.id} answers again" in caplog.text
     assert "/hook" not in caplog.text
 
@@ -287,11 +287,11 @@ async def test_a_name_that_leads_to_this_machine_is_not_followed(site, endpoint,
 
     monkeypatch.setattr(loop, "getaddrinfo", resolve, raising=False)
     hook = f"https://inner.example:{endpoint.port}/"
-    await webhooks.create(site.ledger, "shop", hook, STATES)
+    await webhooks.create(site.ledger, SECRET_KEY, "shop", hook, STATES)
     with caplog.at_level(logging.WARNING, "waypost.webhooks"):
         await happen(site.ledger, 4)
         async with asyncio.timeout(10):
-            while "left alone" not in caplog.text:
+            while " is open" not in caplog.text:
                 await asyncio.sleep(0.05)
     assert "private network" in caplog.text
     assert endpoint.connections == 0
@@ -406,3 +406,31 @@ async def test_an_event_that_cannot_be_told_harms_no_other(open_site, endpoint, 
     assert (told, str(put_off.notification_id)) == (set(good), bad)
     assert f"telling a webhook failed for {bad}: RecursionError at " in caplog.text
     assert SECRET not in caplog.text
+
+
+async def test_with_a_key_that_was_changed_meanwhile_nothing_is_told_or_made(
+    site_with, ledger, endpoint, caplog
+):
+    other = b"another key of sixteen"
+    async with site_with(private_webhooks=True) as site:
+        shop = await site.client()
+        hook = await hooked(ledger, endpoint)
+        await installation.change_key(ledger, other)
+        ids = await happen(ledger, 3)
+        asked = {"/v1/webhooks": {"url": endpoint.url}, f"/v1/webhooks/{hook.id}/rotate": None}
+        for path, body in asked.items():
+            refused = await shop.post(path, json=body)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "60")
+            assert "the secret key is not the key" in refused.json()["detail"]
+        async with asyncio.timeout(10):
+            while "the secret key is not the key" not in caplog.text:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(1)
+    said = [one.levelname for one in caplog.records if "the secret key is not" in one.getMessage()]
+    assert (said, endpoint.posts) == (["ERROR"], [])
+    assert [one.tries for one in await left(ledger, 3)] == [0, 0, 0]
+    assert len(await webhooks.every(ledger)) == 1
+    async with site_with(private_webhooks=True, secret_key=other):
+        posts = await endpoint.arrived(3)
+        assert {post.verified(secret(other, hook))["data"]["id"] for post in posts} == set(ids)
+        await left(ledger, 0)

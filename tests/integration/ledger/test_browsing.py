@@ -5,9 +5,9 @@ import time
 
 import pytest
 import sqlalchemy as sa
-from ledgers import accepted, rows
+from support.ledger import accepted, rows
 
-from waypost.ledger.engine import BROWSERS
+from waypost.ledger.database.sqlite import BROWSERS
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +33,7 @@ async def test_many_long_reads_keep_no_short_read_and_no_write_waiting(ledger):
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_a_read_that_takes_too_long_is_ended(ledger, monkeypatch):
-    monkeypatch.setattr("waypost.ledger.engine.BROWSING_SECONDS", 0.1)
+    monkeypatch.setattr("waypost.ledger.database.sqlite.BROWSING_SECONDS", 0.1)
     with pytest.raises(sa.exc.OperationalError, match="interrupted"):
         await ledger.browse(lambda connection: connection.execute(ENDLESS).all())
     assert await ledger.read(lambda connection: connection.scalar(sa.text("SELECT 1"))) == 1

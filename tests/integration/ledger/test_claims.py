@@ -8,18 +8,31 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from ledgers import LONG_AGO, NOTE, accepted, ask, bundled, change, claimed, reserved, rows, run_sql, taken
+from support.ledger import (
+    LONG_AGO,
+    NOTE,
+    accepted,
+    ask,
+    bundled,
+    change,
+    claimed,
+    reserved,
+    rows,
+    run_sql,
+    taken,
+)
 from uuid_utils.compat import uuid7
 
 from waypost import Priority
-from waypost.clock import now
-from waypost.ledger import batches
-from waypost.ledger.batches import Ending
-from waypost.ledger.claims import lanes, reserve, take
-from waypost.ledger.intake import accept, accept_for_run
-from waypost.ledger.recorder import Begin, Recorder
-from waypost.ledger.tables import batches as batch_table
-from waypost.ledger.tables import events, notifications
+from waypost.ledger.database.tables import batches as batch_table
+from waypost.ledger.database.tables import events, notifications
+from waypost.ledger.intake.accept import accept, accept_for_run
+from waypost.ledger.queue import batches
+from waypost.ledger.queue.attempts import AttemptStarted
+from waypost.ledger.queue.batches import BatchResult
+from waypost.ledger.queue.claims import lanes, reserve, take_up
+from waypost.ledger.queue.recorder import Recorder
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +44,7 @@ async def states(ledger):
 async def test_a_run_takes_what_was_reserved_for_it_with_its_recipient(ledger):
     await accepted(ledger, 3)
     claim = await reserved(ledger)
-    found = (await take(ledger, "note", claim.id)).notifications
+    found = (await take_up(ledger, "note", claim.id)).notifications
     assert [n.recipient.email for n in found] == ["r0@a.example", "r1@a.example", "r2@a.example"]
     assert (claim.size, claim.attempt, await states(ledger)) == (3, 1, ["claimed"] * 3)
 
@@ -39,7 +52,7 @@ async def test_a_run_takes_what_was_reserved_for_it_with_its_recipient(ledger):
 async def test_two_workers_given_the_same_run_share_nothing(ledger):
     await accepted(ledger, 40)
     claim = await reserved(ledger)
-    four = await asyncio.gather(*(take(ledger, "note", claim.id) for _ in range(4)))
+    four = await asyncio.gather(*(take_up(ledger, "note", claim.id) for _ in range(4)))
     assert sorted(len(one.notifications) for one in four) == [0, 0, 0, 40]
     assert [one.reason for one in four if not one.notifications] == [
         f"batch {claim.id} is in another run's hands"
@@ -49,15 +62,15 @@ async def test_two_workers_given_the_same_run_share_nothing(ledger):
 async def test_a_batch_of_another_type_or_of_none_holds_nothing_and_says_why(ledger):
     await accepted(ledger, 1)
     claim, nowhere = await reserved(ledger), uuid7()
-    assert (await take(ledger, "other", claim.id)).reason == f"batch {claim.id} is of type note, not other"
-    assert (await take(ledger, "note", nowhere)).reason == f"there is no batch {nowhere}"
-    assert len((await take(ledger, "note", claim.id)).notifications) == 1
+    assert (await take_up(ledger, "other", claim.id)).reason == f"batch {claim.id} is of type note, not other"
+    assert (await take_up(ledger, "note", nowhere)).reason == f"there is no batch {nowhere}"
+    assert len((await take_up(ledger, "note", claim.id)).notifications) == 1
 
 
 async def test_an_ended_batch_holds_nothing_and_says_how_it_ended(ledger):
     batch, _ = await claimed(ledger)
-    assert await batches.end(ledger, batch, Ending.DONE)
-    assert (await take(ledger, "note", batch)).reason == f"batch {batch} has ended (done)"
+    assert await batches.end(ledger, batch, BatchResult.DONE)
+    assert (await take_up(ledger, "note", batch)).reason == f"batch {batch} has ended (done)"
 
 
 async def test_what_is_past_its_deadline_expires_instead_of_being_claimed(ledger):
@@ -72,7 +85,7 @@ async def test_what_expires_between_claim_and_run_is_not_sent(ledger):
     await accepted(ledger, 1)
     claim = await reserved(ledger)
     await change(ledger, expires_at=LONG_AGO)
-    assert (await take(ledger, "note", claim.id)).notifications == []
+    assert (await take_up(ledger, "note", claim.id)).notifications == []
     assert await states(ledger) == ["expired"]
 
 
@@ -95,7 +108,7 @@ async def test_a_claim_is_bounded_and_takes_the_oldest(ledger):
     for number in range(5):
         await accept(ledger, NOTE, [ask(str(number))])
     claim = await reserved(ledger, limit=2)
-    assert [n.data["text"] for n in (await take(ledger, "note", claim.id)).notifications] == ["0", "1"]
+    assert [n.data["text"] for n in (await take_up(ledger, "note", claim.id)).notifications] == ["0", "1"]
     assert (await reserved(ledger)).size == 3
 
 
@@ -136,13 +149,13 @@ async def test_what_a_run_brings_along_is_accepted_and_taken_by_it_alone(ledger)
     batch, receipts = await accept_for_run(ledger, NOTE, [ask("a"), ask("b", deliver_at=later)], run)
     assert [receipt.state for receipt in receipts] == ["claimed", "accepted"]
     assert await reserved(ledger) is None
-    assert [n.data["text"] for n in (await take(ledger, "note", batch)).notifications] == ["a"]
+    assert [n.data["text"] for n in (await take_up(ledger, "note", batch)).notifications] == ["a"]
 
 
 async def test_a_run_whose_batch_was_announced_uses_that_one(ledger):
     run = uuid4()
-    announced = await batches.announce(ledger, NOTE, run)
-    again = await batches.announce(ledger, NOTE, run)
+    announced = await batches.open_for_run(ledger, NOTE, run)
+    again = await batches.open_for_run(ledger, NOTE, run)
     batch, _ = await accept_for_run(ledger, NOTE, [ask()], run)
     assert announced == again == batch
 
@@ -151,22 +164,22 @@ async def test_what_is_more_than_a_run_may_hold_goes_to_others(ledger):
     batch, _ = await accept_for_run(
         ledger, replace(NOTE, batch_size=3), [ask(to=f"r{n}") for n in range(5)], None
     )
-    assert len((await take(ledger, "note", batch)).notifications) == 3
+    assert len((await take_up(ledger, "note", batch)).notifications) == 3
     assert (await reserved(ledger)).size == 2
 
 
 async def test_ending_a_batch_frees_what_was_not_sent_once(ledger):
     await accepted(ledger, 3)
     claim = await reserved(ledger)
-    assert await batches.end(ledger, claim.id, Ending.LOST)
-    assert not await batches.end(ledger, claim.id, Ending.DONE)
+    assert await batches.end(ledger, claim.id, BatchResult.LOST)
+    assert not await batches.end(ledger, claim.id, BatchResult.DONE)
     assert await states(ledger) == ["accepted"] * 3
 
 
 async def test_a_batch_with_something_on_the_wire_does_not_end(ledger):
     batch, [one] = await claimed(ledger)
-    await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
-    assert not await batches.end(ledger, batch, Ending.DONE)
+    await Recorder(ledger).begin(AttemptStarted(one.id, batch, "email", "smtp", None))
+    assert not await batches.end(ledger, batch, BatchResult.DONE)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +193,7 @@ async def test_a_corrupted_row_fails_alone(ledger, damage):
     await accepted(ledger, 3)
     await run_sql(ledger, damage)
     claim = await reserved(ledger)
-    found = await take(ledger, "note", claim.id)
+    found = await take_up(ledger, "note", claim.id)
     assert len(found.notifications) == 2
     assert found.reason == "1 rows could not be read, and failed"
     [broken] = [row for row in await rows(ledger) if row.state == "failed"]
@@ -234,7 +247,7 @@ async def test_an_absurd_row_harms_nobody_else_and_does_not_wait_for_ever(ledger
     found = set()
     while waiting := await lanes(ledger, ["note"]):
         claim = await reserve(ledger, "note", waiting[0].priority)
-        found |= {n.recipient.key for n in (await take(ledger, "note", claim.id)).notifications}
+        found |= {n.recipient.key for n in (await take_up(ledger, "note", claim.id)).notifications}
     ended = await ledger.read(lambda c: c.execute(sa.text("SELECT state, reason FROM notifications")).all())
     assert found >= {"r0", "r2"}
     assert {state for state, _ in ended} <= {"claimed", "failed", "expired"}
@@ -253,7 +266,7 @@ async def test_what_is_in_no_lane_goes_with_the_normal_one_and_says_so(ledger):
 async def test_the_items_of_a_digest_that_cannot_be_read_fail_with_it(ledger):
     batch = await bundled(ledger, "a", "b")
     await run_sql(ledger, "UPDATE notifications SET data = '[]' WHERE type = 'digest'")
-    assert (await take(ledger, "digest", batch)).notifications == []
+    assert (await take_up(ledger, "digest", batch)).notifications == []
     assert await states(ledger) == ["failed"] * 3
 
 
@@ -270,7 +283,7 @@ async def test_a_recipient_who_is_gone_fails_alone(ledger):
 async def test_a_batch_knows_its_run_and_its_owner(ledger):
     await accepted(ledger, 1)
     claim, run = await reserved(ledger), uuid4()
-    await take(ledger, "note", claim.id, flow_run_id=run)
+    await take_up(ledger, "note", claim.id, flow_run_id=run)
     [row] = await rows(ledger, batch_table)
     assert (row.flow_run_id, row.size, row.owner == batches.OWNER) == (run, 1, True)
 
@@ -279,13 +292,13 @@ async def test_a_batch_is_filled_up_with_what_came_due_in_its_lane_up_to_the_lim
     await accepted(ledger, 2)
     claim = await reserved(ledger)
     await accept(ledger, NOTE, [ask(f"late{n}") for n in range(5)])
-    found = (await take(ledger, "note", claim.id, limit=5)).notifications
+    found = (await take_up(ledger, "note", claim.id, limit=5)).notifications
     assert [n.recipient.key for n in found][:2] == ["r0", "r1"], "what it was made for goes first"
     assert len(found) == 5
     assert [row.size for row in await rows(ledger, batch_table)] == [5]
     rest = await reserved(ledger)
     assert rest.size == 2
-    assert len((await take(ledger, "note", rest.id, limit=5)).notifications) == 2
+    assert len((await take_up(ledger, "note", rest.id, limit=5)).notifications) == 2
 
 
 @pytest.mark.parametrize(
@@ -304,4 +317,4 @@ async def test_a_batch_is_not_filled_up_with_what_is_not_of_its_kind(ledger, dif
     claim = await reserved(ledger)
     await accept(ledger, NOTE, [ask("late")])
     await change(ledger, notifications, notifications.c.state == "accepted", **different)
-    assert len((await take(ledger, "note", claim.id, limit=5)).notifications) == 1
+    assert len((await take_up(ledger, "note", claim.id, limit=5)).notifications) == 1

@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from coded import CODED, another, asked, attempted, key_of
 from itsdangerous import URLSafeTimedSerializer
-from ledgers import change, rows
+from support.ledger import change, rows
+from support.minted_codes import CODED, another, asked, attempted, key_of
 
 from waypost import Recipient
-from waypost.ledger import migrate
-from waypost.ledger.tables import verifications
-from waypost.ledger.verifications import Checked
-from waypost.outcome import Verdict
-from waypost.verification import code_hash, verify, verify_link
+from waypost.ledger.database import migrate
+from waypost.ledger.database.tables import verifications
+from waypost.ledger.records.verification_codes import Checked
+from waypost.model.outcome import Verdict
+from waypost.verification.codes import code_hash, verify, verify_link
 
 pytestmark = pytest.mark.anyio
 

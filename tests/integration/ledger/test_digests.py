@@ -4,15 +4,19 @@ import asyncio
 from uuid import uuid4
 
 import pytest
-from ledgers import DIGEST, LONG_AGO, NOTE, ask, change, compose, lost, rows
+from support.ledger import DIGEST, LONG_AGO, NOTE, ask, change, compose, lost, rows
 
-from waypost.ledger import batches, claims
-from waypost.ledger.batches import Ending
-from waypost.ledger.digests import bundle, expire
-from waypost.ledger.intake import accept
-from waypost.ledger.recorder import Finish, Recorder
-from waypost.policy import Decision
-from waypost.states import State
+from waypost.ledger.intake.accept import accept, accept_all
+from waypost.ledger.intake.candidate import Candidate
+from waypost.ledger.queue import batches, claims
+from waypost.ledger.queue.attempts import AttemptFinished
+from waypost.ledger.queue.batches import BatchResult
+from waypost.ledger.queue.digests import bundle, expire
+from waypost.ledger.queue.recorder import Recorder
+from waypost.ledger.records import recipients
+from waypost.model.request import Recipient
+from waypost.model.states import State
+from waypost.policy.retry import Decision
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +70,7 @@ async def test_a_crash_half_way_leaves_every_item_held(ledger):
 
 
 async def test_more_recipients_than_one_transaction_takes(ledger, monkeypatch):
-    monkeypatch.setattr("waypost.ledger.digests.RECIPIENTS_AT_ONCE", 4)
+    monkeypatch.setattr("waypost.ledger.queue.digests.RECIPIENTS_AT_ONCE", 4)
     for number in range(11):
         await hold(ledger, "a", to=f"r{number}")
     assert (await bundle(ledger, DIGEST, "note", compose))[1] == 11
@@ -76,8 +80,8 @@ async def test_more_recipients_than_one_transaction_takes(ledger, monkeypatch):
 async def test_items_share_the_end_of_their_digest(ledger):
     await hold(ledger, "a", "b")
     batch, _ = await bundle(ledger, DIGEST, "note", compose)
-    [digest] = (await claims.take(ledger, "digest", batch)).notifications
-    await Recorder(ledger).finish(Finish(digest.id, batch, Decision(State.FAILED, "refused")))
+    [digest] = (await claims.take_up(ledger, "digest", batch)).notifications
+    await Recorder(ledger).finish(AttemptFinished(digest.id, batch, Decision(State.FAILED, "refused")))
     assert {(row.state, row.reason) for row in await rows(ledger)} == {("failed", "refused")}
 
 
@@ -95,11 +99,11 @@ async def test_a_digest_whose_run_was_lost_comes_back(ledger):
 
 
 async def test_what_is_too_much_for_one_run_goes_to_others(ledger, monkeypatch):
-    monkeypatch.setattr("waypost.ledger.digests.CLAIM_LIMIT", 3)
+    monkeypatch.setattr("waypost.ledger.queue.digests.CLAIM_LIMIT", 3)
     for number in range(5):
         await hold(ledger, "a", to=f"r{number}")
     batch, made = await bundle(ledger, DIGEST, "note", compose)
-    mine = (await claims.take(ledger, "digest", batch)).notifications
+    mine = (await claims.take_up(ledger, "digest", batch)).notifications
     assert (made, len(mine)) == (5, 3)
     assert (await claims.reserve(ledger, "digest", DIGEST.lane)).size == 2
 
@@ -123,7 +127,7 @@ async def test_what_waits_for_a_digest_that_never_runs_expires(ledger):
 
 
 async def test_what_comes_in_while_a_digest_is_made_waits_for_the_next(ledger, monkeypatch):
-    monkeypatch.setattr("waypost.ledger.digests.RECIPIENTS_AT_ONCE", 1)
+    monkeypatch.setattr("waypost.ledger.queue.digests.RECIPIENTS_AT_ONCE", 1)
     for key in "abc":
         await hold(ledger, "first", to=key)
     loop, late = asyncio.get_running_loop(), []
@@ -141,14 +145,14 @@ async def test_what_comes_in_while_a_digest_is_made_waits_for_the_next(ledger, m
 
 
 async def test_what_is_bundled_after_its_batch_has_ended_goes_to_other_runs(ledger, monkeypatch):
-    monkeypatch.setattr("waypost.ledger.digests.RECIPIENTS_AT_ONCE", 1)
+    monkeypatch.setattr("waypost.ledger.queue.digests.RECIPIENTS_AT_ONCE", 1)
     for number in range(9):
         await hold(ledger, "a", to=f"r{number}")
     loop, run, ends = asyncio.get_running_loop(), uuid4(), []
-    batch = await batches.announce(ledger, DIGEST, run)
+    batch = await batches.open_for_run(ledger, DIGEST, run)
 
     def end():
-        ends.append(asyncio.create_task(batches.end(ledger, batch, Ending.LOST)))
+        ends.append(asyncio.create_task(batches.end(ledger, batch, BatchResult.LOST)))
 
     def late(items, until):
         if once:
@@ -186,3 +190,36 @@ async def test_a_digest_that_cannot_be_composed_fails_its_own_items_alone(ledger
     [failed] = [row for row in await rows(ledger) if row.state == "failed"]
     assert failed.data["text"] == "bad"
     assert failed.reason == f"composing a digest failed unexpectedly: {kind} (see the log)"
+
+
+async def held(ledger, text, recipient, client=""):
+    await accept_all(ledger, [Candidate(NOTE, ask(text, recipient=recipient, digest=True), client)])
+
+
+async def made_for(ledger):
+    """Each digest: its client, the address its items named, and what it says."""
+    assert await bundle(ledger, DIGEST, "note", compose)
+    return sorted(
+        (row.client or "", (row.named or {}).get("email", ""), row.data["text"])
+        for row in await digests(ledger)
+    )
+
+
+async def test_the_same_id_of_two_clients_is_two_people(ledger):
+    await held(ledger, "a", Recipient(id="ada", email="ada@one.example"), "one")
+    await held(ledger, "b", Recipient(id="ada", email="ada@two.example"), "two")
+    await held(ledger, "c", Recipient(id="ada"), "one")
+    assert await made_for(ledger) == [("one", "ada@one.example", "a,c"), ("two", "ada@two.example", "b")]
+
+
+async def test_what_goes_to_two_addresses_is_two_digests(ledger):
+    for text, email in (("a", "ada@a.example"), ("b", "ada@b.example"), ("c", "ADA@a.example")):
+        await held(ledger, text, Recipient(id="ada", email=email))
+    assert await made_for(ledger) == [("", "ADA@a.example", "a,c"), ("", "ada@b.example", "b")]
+
+
+async def test_an_item_of_somebody_forgotten_goes_nowhere_with_a_newer_address(ledger):
+    await held(ledger, "a", Recipient(id="ada", email="ada@a.example"))
+    assert await recipients.forget(ledger, "ada")
+    await held(ledger, "b", Recipient(id="ada", email="ada@b.example"))
+    assert await made_for(ledger) == [("", "", "a"), ("", "ada@b.example", "b")]

@@ -4,11 +4,11 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from ledgers import LONG_AGO, change, rows
+from support.ledger import LONG_AGO, change, rows
 
 from waypost import Category, Facts, Grouping, NotificationType, Recipient, Request
-from waypost.ledger.intake import accept
-from waypost.ledger.tables import groups
+from waypost.ledger.database.tables import groups
+from waypost.ledger.intake.accept import accept
 
 pytestmark = pytest.mark.anyio
 

@@ -4,14 +4,16 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from ledgers import LONG_AGO, NOTE, accepted, ask, bundled, change, claimed, reserved, rows
+from support.ledger import LONG_AGO, NOTE, accepted, ask, bundled, change, claimed, reserved, rows
 
-from waypost.clock import now
-from waypost.ledger import claims, intake
-from waypost.ledger.holds import held_types, hold, release
-from waypost.ledger.recorder import Begin, Recorder
-from waypost.ledger.retention import prune
-from waypost.ledger.tables import events, released_holds
+from waypost.ledger.database.tables import events, released_holds
+from waypost.ledger.intake import accept
+from waypost.ledger.operations.retention import prune
+from waypost.ledger.queue import claims
+from waypost.ledger.queue.attempts import AttemptStarted
+from waypost.ledger.queue.holds import held_types, hold, release
+from waypost.ledger.queue.recorder import Recorder
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 
@@ -27,18 +29,18 @@ async def test_what_comes_due_while_a_run_takes_its_batch_up_is_not_sent_of_a_ty
             await asyncio.sleep(0.001 * round)
             await hold(ledger, "note")
 
-        await asyncio.gather(claims.take(ledger, "note", claim.id, limit=500), hold_soon())
+        await asyncio.gather(claims.take_up(ledger, "note", claim.id, limit=500), hold_soon())
         assert {row.state for row in await rows(ledger)} == {"accepted"}
 
 
 async def test_a_running_run_stops_after_the_message_on_the_wire(ledger):
     batch, [first, second, third] = await claimed(ledger, 3)
     recorder = Recorder(ledger)
-    assert await recorder.begin(Begin(first.id, batch, "email", "smtp", None)) == 1
+    assert await recorder.begin(AttemptStarted(first.id, batch, "email", "smtp", None)) == 1
     done = await hold(ledger, "note", "wrong price")
     assert (done.taken_back, done.waiting, done.sending) == (2, 2, 1)
     for one in (second, third):
-        assert await recorder.begin(Begin(one.id, batch, "email", "smtp", None)) == 0
+        assert await recorder.begin(AttemptStarted(one.id, batch, "email", "smtp", None)) == 0
 
 
 async def test_what_is_held_is_neither_offered_nor_claimed_until_released(ledger):
@@ -83,22 +85,22 @@ async def test_a_batch_claimed_just_before_the_hold_is_not_taken_up(ledger):
     claim = await reserved(ledger)
     await hold(ledger, "note")
     await change(ledger, state="claimed", batch_id=claim.id)  # as a claim that commits after the hold
-    taken = await claims.take(ledger, "note", claim.id)
+    taken = await claims.take_up(ledger, "note", claim.id)
     assert (taken.notifications, "held" in taken.reason) == ([], True)
     assert {(row.state, row.batch_id) for row in await rows(ledger)} == {("accepted", None)}
 
 
 async def test_what_a_run_brings_of_a_held_type_waits_too(ledger):
     await hold(ledger, "note", "not now")
-    batch, _ = await intake.accept_for_run(ledger, NOTE, [ask()], None)
-    assert (await claims.take(ledger, "note", batch)).notifications == []
+    batch, _ = await accept.accept_for_run(ledger, NOTE, [ask()], None)
+    assert (await claims.take_up(ledger, "note", batch)).notifications == []
     await release(ledger, "note")
     assert (await reserved(ledger)).size == 1
 
 
 async def test_what_waits_for_a_digest_or_is_in_one_is_untouched(ledger):
     await bundled(ledger, "a")
-    await intake.accept(ledger, NOTE, [ask(digest=True)])
+    await accept.accept(ledger, NOTE, [ask(digest=True)])
     assert (await hold(ledger, "note")).taken_back == 0
     assert [row.state for row in await rows(ledger) if row.type == "note"] == ["claimed", "held"]
 
@@ -116,8 +118,8 @@ async def test_a_hold_while_runs_claim_and_begin_leaves_nothing_in_their_hands(l
 
     async def run():
         while claim := await reserved(ledger, limit=5):
-            for one in (await claims.take(ledger, "note", claim.id)).notifications:
-                await recorder.begin(Begin(one.id, claim.id, "email", "smtp", None))
+            for one in (await claims.take_up(ledger, "note", claim.id)).notifications:
+                await recorder.begin(AttemptStarted(one.id, claim.id, "email", "smtp", None))
 
     runs = [asyncio.create_task(run()) for _ in range(3)]
     await asyncio.sleep(0.02)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from ledgers import (
+from support.ledger import (  # fmt: skip
     DIGEST,
     LONG_AGO,
     NOTE,
@@ -16,17 +16,19 @@ from ledgers import (
     reserved,
     rows,
     taken,
-)  # fmt: skip
+)
 
 from waypost import Doubt
-from waypost.clock import now
-from waypost.ledger import claims, interventions
-from waypost.ledger.recorder import Begin, Finish, Recorder
-from waypost.ledger.search import Filter
-from waypost.ledger.tables import events
-from waypost.outcome import Outcome, Phase, Verdict
-from waypost.policy import Decision
-from waypost.states import State
+from waypost.ledger.database.tables import events
+from waypost.ledger.operations import retry_cancel
+from waypost.ledger.operations.search import Filter
+from waypost.ledger.queue import claims
+from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
+from waypost.ledger.queue.recorder import Recorder
+from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.model.states import State
+from waypost.policy.retry import Decision
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 LATER = now() + timedelta(minutes=5)
@@ -41,12 +43,12 @@ UNKNOWN = Outcome(Verdict.UNKNOWN, Phase.DOT), Decision(State.DEFERRED, "no answ
 async def in_doubt(ledger, doubt=Doubt.RESEND):
     """A message on the wire, whose run was taken for lost; how its worker writes an answer."""
     batch, [one] = await claimed(ledger)
-    begin = Begin(one.id, batch, "email", "smtp", None)
+    begin = AttemptStarted(one.id, batch, "email", "smtp", None)
     await Recorder(ledger).begin(begin)
     await lost(ledger, {"note": replace(NOTE, when_in_doubt=doubt)})
 
     async def answer(outcome, decision):
-        return await Recorder(ledger).finish(Finish(one.id, batch, decision, 0, begin.id, outcome))
+        return await Recorder(ledger).finish(AttemptFinished(one.id, batch, decision, 0, begin.id, outcome))
 
     return answer
 
@@ -92,7 +94,7 @@ async def test_another_run_that_has_it_and_has_not_begun_does_not_send_it(ledger
     write = await in_doubt(ledger)
     batch, [again] = await taken(ledger)
     assert await write(*TAKEN)
-    assert await Recorder(ledger).begin(Begin(again.id, batch, "email", "smtp", None)) == 0
+    assert await Recorder(ledger).begin(AttemptStarted(again.id, batch, "email", "smtp", None)) == 0
     assert [row.state for row in await rows(ledger)] == ["sent"]
 
 
@@ -108,8 +110,8 @@ async def test_another_run_that_has_it_sends_it_though_it_was_not_taken(ledger, 
 async def test_begun_again_it_stays_in_doubt(ledger):
     write = await in_doubt(ledger)
     batch, [again] = await taken(ledger)
-    await Recorder(ledger).begin(Begin(again.id, batch, "email", "smtp", None))
-    await Recorder(ledger).finish(Finish(again.id, batch, Decision(State.DEFERRED, "later", LATER)))
+    await Recorder(ledger).begin(AttemptStarted(again.id, batch, "email", "smtp", None))
+    await Recorder(ledger).finish(AttemptFinished(again.id, batch, Decision(State.DEFERRED, "later", LATER)))
     assert not await write(*TAKEN)
     [row], [first, _] = await rows(ledger), await attempt_rows(ledger)
     assert (row.state, row.in_doubt, first.verdict) == ("deferred", 1, "unknown")
@@ -118,7 +120,9 @@ async def test_begun_again_it_stays_in_doubt(ledger):
 async def test_put_off_without_an_attempt_it_is_settled(ledger):
     write = await in_doubt(ledger)
     batch, [again] = await taken(ledger)
-    await Recorder(ledger).finish(Finish(again.id, batch, Decision(State.DEFERRED, "no provider", LATER)))
+    await Recorder(ledger).finish(
+        AttemptFinished(again.id, batch, Decision(State.DEFERRED, "no provider", LATER))
+    )
     assert await write(*TAKEN)
     [row] = await rows(ledger)
     assert (row.state, row.in_doubt) == ("sent", 0)
@@ -134,29 +138,29 @@ async def test_expired_meanwhile_it_is_sent_all_the_same(ledger):
 
 async def test_cancelled_meanwhile_it_stays_cancelled(ledger):
     write = await in_doubt(ledger)
-    await interventions.cancel(ledger, Filter())
+    await retry_cancel.cancel(ledger, Filter())
     assert not await write(*TAKEN)
     assert [row.state for row in await rows(ledger)] == ["cancelled"]
 
 
 async def test_the_items_of_a_digest_share_what_its_late_answer_says(ledger):
     batch = await bundled(ledger, "a", "b")
-    [one] = (await claims.take(ledger, "digest", batch)).notifications
-    begin = Begin(one.id, batch, "email", "smtp", None)
+    [one] = (await claims.take_up(ledger, "digest", batch)).notifications
+    begin = AttemptStarted(one.id, batch, "email", "smtp", None)
     await Recorder(ledger).begin(begin)
     await lost(ledger, {"digest": replace(DIGEST, when_in_doubt=Doubt.DROP)})
     outcome, decision = TAKEN
-    assert await Recorder(ledger).finish(Finish(one.id, batch, decision, 0, begin.id, outcome))
+    assert await Recorder(ledger).finish(AttemptFinished(one.id, batch, decision, 0, begin.id, outcome))
     assert [row.state for row in await rows(ledger)] == ["sent"] * 3
 
 
 async def test_a_late_answer_begins_the_next_message_of_its_connection(ledger):
     batch, [one, other] = await claimed(ledger, 2)
-    begin = Begin(one.id, batch, "email", "smtp", None)
+    begin = AttemptStarted(one.id, batch, "email", "smtp", None)
     await Recorder(ledger).begin(begin)
     await lost(ledger)
     outcome, decision = TAKEN
-    ended = Finish(one.id, batch, decision, 0, begin.id, outcome)
-    following = Begin(other.id, batch, "email", "smtp", None)
+    ended = AttemptFinished(one.id, batch, decision, 0, begin.id, outcome)
+    following = AttemptStarted(other.id, batch, "email", "smtp", None)
     assert await Recorder(ledger).begin(following, after=ended) == 0, "that is no longer this run's"
     assert sorted(row.state for row in await rows(ledger)) == ["accepted", "sent"]

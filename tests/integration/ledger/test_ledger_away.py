@@ -3,13 +3,13 @@
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from ledgers import LONG_AGO, NOTE, change, claimed, reserved, run_sql
 from sqlalchemy.exc import DBAPIError
+from support.ledger import LONG_AGO, NOTE, change, claimed, reserved, run_sql
 
-from waypost.ledger.batches import renew
-from waypost.ledger.engine import LEASE
-from waypost.ledger.reaper import Reaper
-from waypost.ledger.tables import batches
+from waypost.ledger.database.ledger import LEASE
+from waypost.ledger.database.tables import batches
+from waypost.ledger.queue.leases import renew
+from waypost.ledger.queue.reaper import Reaper
 
 pytestmark = pytest.mark.anyio
 TYPES = {"note": NOTE}

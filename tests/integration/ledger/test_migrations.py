@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from ledgers import NOTE, ask, rows, run_sql, taken
+from support.ledger import NOTE, ask, rows, run_sql, taken
 
-from waypost.ledger import migrate
-from waypost.ledger.intake import accept
-from waypost.ledger.tables import metadata, notifications, recipients, verifications
+from waypost.ledger.database import migrate
+from waypost.ledger.database.tables import metadata, notifications, recipients, verifications
+from waypost.ledger.intake.accept import accept
 
 pytestmark = pytest.mark.anyio
 THEN = "2026-01-02 03:04:05.000000"

@@ -5,7 +5,7 @@ import random
 
 import pytest
 import sqlalchemy as sa
-from ledgers import (
+from support.ledger import (
     LONG_AGO,
     NOTE,
     after_the_next_statement,
@@ -18,15 +18,16 @@ from ledgers import (
     until_one_waits_for_a_lock,
 )
 
-from waypost.clock import now
-from waypost.ids import new_id
-from waypost.ledger.batches import Ending, announce, end
-from waypost.ledger.intake import accept_for_run
-from waypost.ledger.reaper import Lapsed, Reaper, reclaim
-from waypost.ledger.recorder import Begin, Recorder
-from waypost.ledger.tables import attempts, batches, notifications
-from waypost.outcome import Verdict
-from waypost.states import State
+from waypost.ledger.database.tables import attempts, batches, notifications
+from waypost.ledger.intake.accept import accept_for_run
+from waypost.ledger.queue.attempts import AttemptStarted
+from waypost.ledger.queue.batches import BatchResult, end, open_for_run
+from waypost.ledger.queue.reaper import Lapsed, Reaper, reclaim
+from waypost.ledger.queue.recorder import Recorder
+from waypost.model.outcome import Verdict
+from waypost.model.states import State
+from waypost.system.clock import now
+from waypost.system.ids import new_id
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["postgresql"], indirect=True)]
 TYPES = {"note": NOTE}
@@ -34,7 +35,7 @@ TYPES = {"note": NOTE}
 
 async def lapsed_for(ledger, run):
     """The batch announced for a run, whose worker gave no sign of life for long."""
-    batch = await announce(ledger, NOTE, run)
+    batch = await open_for_run(ledger, NOTE, run)
     await change(ledger, batches, batches.c.id == batch, leased_until=LONG_AGO)
     return Lapsed(batch, LONG_AGO)
 
@@ -69,16 +70,16 @@ async def test_reclaimed_at_any_moment_of_an_accept_nothing_stays_in_an_ended_ba
 
 async def test_a_batch_in_which_an_attempt_just_begins_does_not_end(ledger):
     batch, [one] = await claimed(ledger)
-    begin = Begin(one.id, batch, "email", "smtp", None)
+    begin = AttemptStarted(one.id, batch, "email", "smtp", None)
     after_the_next_statement(ledger, lambda elsewhere: Recorder(elsewhere).begin(begin))
-    assert not await end(ledger, batch, Ending.DONE)
+    assert not await end(ledger, batch, BatchResult.DONE)
     [row], [state] = await rows(ledger, batches), [row.state for row in await rows(ledger)]
     assert (row.ended_at, state) == (None, "sending")
 
 
 async def test_an_outcome_written_while_its_batch_is_reclaimed_stands(ledger):
     batch, [one] = await claimed(ledger)
-    await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+    await Recorder(ledger).begin(AttemptStarted(one.id, batch, "email", "smtp", None))
     await change(ledger, batches, leased_until=LONG_AGO)
     async with ledger.engine.connect() as recording:
         await recording.execute(
@@ -97,7 +98,7 @@ async def test_a_message_put_back_while_its_batch_is_reclaimed_is_free(ledger):
     """Its provider would not open: between the look for what is claimed and the look for what is sent, it
     moves from the second to the first."""
     batch, [one] = await claimed(ledger)
-    await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+    await Recorder(ledger).begin(AttemptStarted(one.id, batch, "email", "smtp", None))
     await change(ledger, batches, leased_until=LONG_AGO)
     async with ledger.engine.connect() as recording:
         await recording.execute(
@@ -113,7 +114,7 @@ async def test_a_message_put_back_while_its_batch_is_reclaimed_is_free(ledger):
 
 async def test_two_reapers_free_what_is_stranded_once(ledger, caplog):
     batch, [one, _] = await claimed(ledger, 2)
-    await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+    await Recorder(ledger).begin(AttemptStarted(one.id, batch, "email", "smtp", None))
     await change(ledger, batches, ended_at=now(), ending="done")
     await asyncio.gather(*(Reaper(ledger, TYPES).look() for _ in range(2)))
     assert sorted(row.state for row in await rows(ledger)) == ["accepted", "deferred"]

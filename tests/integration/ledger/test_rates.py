@@ -4,14 +4,14 @@ import asyncio
 import time
 
 import pytest
-from ledgers import change, rows
+from support.ledger import change, rows
 
 from waypost import Priority
+from waypost.config.settings import with_async_driver
+from waypost.delivery.rate_limiter import RateLimiter
 from waypost.ledger import open_ledger
-from waypost.ledger.rates import FURTHEST, counted, reserve
-from waypost.ledger.tables import rates
-from waypost.rate import Rate
-from waypost.settings import with_async_driver
+from waypost.ledger.database.tables import rates
+from waypost.ledger.records.provider_rates import FURTHEST, counted, reserve
 
 pytestmark = pytest.mark.anyio
 
@@ -46,12 +46,12 @@ async def test_three_processes_together_keep_to_one_rate(ledger, database):
     """Each sends as fast as it may for five seconds."""
     per_second, seconds = 20, 5
     ledgers = [open_ledger(with_async_driver(database)) for _ in range(3)]
-    limiters = [Rate(per_second, counted(one, "ses", per_second)) for one in ledgers]
+    limiters = [RateLimiter(per_second, counted(one, "ses", per_second)) for one in ledgers]
     sent = [0, 0, 0]
 
     async def send(number):
         while True:
-            await limiters[number].take(Priority.URGENT)
+            await limiters[number].acquire(Priority.URGENT)
             sent[number] += 1
 
     began = time.monotonic()

@@ -5,25 +5,26 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from ledgers import LONG_AGO, NOTE, attempt_rows, change, claimed, lost, reserved, rows, taken
+from support.ledger import LONG_AGO, NOTE, attempt_rows, change, claimed, lost, reserved, rows, taken
 
 from waypost import Doubt
-from waypost.clock import now, told_by
-from waypost.ledger.batches import Leases, renew
-from waypost.ledger.engine import LEASE
-from waypost.ledger.reaper import Lapsed, Reaper, reclaim
-from waypost.ledger.recorder import Begin, Finish, Recorder
-from waypost.ledger.tables import batches, events
-from waypost.outcome import Outcome, Phase, Verdict
-from waypost.policy import Decision
-from waypost.states import State
+from waypost.ledger.database.ledger import LEASE
+from waypost.ledger.database.tables import batches, events
+from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
+from waypost.ledger.queue.leases import Leases, renew
+from waypost.ledger.queue.reaper import Lapsed, Reaper, reclaim
+from waypost.ledger.queue.recorder import Recorder
+from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.model.states import State
+from waypost.policy.retry import Decision
+from waypost.system.clock import now, use_clock
 
 pytestmark = pytest.mark.anyio
 TYPES = {"note": NOTE}
 
 
 def begin(notification, batch):
-    return Begin(notification.id, batch, "email", "smtp", None)
+    return AttemptStarted(notification.id, batch, "email", "smtp", None)
 
 
 class Steady:
@@ -92,7 +93,9 @@ async def test_what_was_refused_and_had_not_begun_its_next_step_is_in_no_doubt(l
     recorder, first = Recorder(ledger), begin(one, batch)
     await recorder.begin(first)
     refused = Outcome(Verdict.REFUSED, Phase.RCPT, code=550)
-    await recorder.finish(Finish(one.id, batch, Decision(State.SENDING), attempt=first.id, outcome=refused))
+    await recorder.finish(
+        AttemptFinished(one.id, batch, Decision(State.SENDING), attempt=first.id, outcome=refused)
+    )
     [found] = await lost(ledger)
     [row] = await rows(ledger)
     assert (found.free, found.in_doubt, row.state, row.in_doubt) == (1, 0, "accepted", 0)
@@ -103,7 +106,7 @@ async def test_what_is_in_doubt_at_a_later_step_of_its_route_is_sent_again_over_
     recorder, first = Recorder(ledger), begin(one, batch)
     await recorder.begin(first)
     refused = Outcome(Verdict.REFUSED, Phase.RCPT, code=550)
-    over = Finish(one.id, batch, Decision(State.SENDING), attempt=first.id, outcome=refused)
+    over = AttemptFinished(one.id, batch, Decision(State.SENDING), attempt=first.id, outcome=refused)
     await recorder.begin(replace(begin(one, batch), step=1, provider="backup"), after=over)
     await lost(ledger)
     await change(ledger, due_at=LONG_AGO)
@@ -161,7 +164,7 @@ async def test_a_clock_that_jumps_forward_takes_nothing_from_the_living(ledger):
     reaper = Reaper(ledger, TYPES, steady)
     assert await reaper.look() == []
     tomorrow = now() + timedelta(days=1)
-    with told_by(lambda: tomorrow):
+    with use_clock(lambda: tomorrow):
         for _ in range(5):
             steady.time += ledger.lease.total_seconds() / 4
             await renew(ledger, [batch])
@@ -173,7 +176,7 @@ async def test_a_clock_that_jumps_back_keeps_nothing_from_anybody(ledger):
     steady = Steady()
     reaper = Reaper(ledger, TYPES, steady)
     yesterday = now() - timedelta(days=1)
-    with told_by(lambda: yesterday):
+    with use_clock(lambda: yesterday):
         assert await looks(reaper, steady, 8) == []
         assert [one.free for one in await looks(reaper, steady, 1)] == [1]
 
@@ -194,7 +197,7 @@ async def test_clocks_two_leases_apart_take_nothing_from_an_owner_whose_renewal_
     reaper = Reaper(ledger, TYPES, steady)
     ahead = now() + ledger.lease * 2
     for late in (0, 0, 1, 0, 1):
-        with told_by(lambda: ahead):
+        with use_clock(lambda: ahead):
             assert await looks(reaper, steady, 2 + late) == []
         await renew(ledger, [batch])
 
@@ -215,7 +218,7 @@ async def test_renewing_and_recording_at_once_never_deadlock(ledger):
     recorder, leases = Recorder(ledger), Leases(ledger)
     leases.hold(batch)
     numbers = await asyncio.gather(*(recorder.begin(begin(one, batch)) for one in many))
-    await recorder.finish_all([Finish(one.id, batch, Decision(State.SENT)) for one in many])
+    await recorder.finish_all([AttemptFinished(one.id, batch, Decision(State.SENT)) for one in many])
     await leases.close()
     assert set(numbers) == {1}
     assert {row.state for row in await rows(ledger)} == {"sent"}

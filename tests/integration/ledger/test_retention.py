@@ -9,22 +9,24 @@ from threading import Thread
 import pytest
 import sqlalchemy as sa
 import sqlalchemy.ext.asyncio
-from ledgers import NOTE, accepted, ask, bundled, change, claimed, rows
+from support.ledger import NOTE, accepted, ask, bundled, change, claimed, rows
 
 from waypost import Recipient
-from waypost.clock import now
-from waypost.ledger import open_ledger, people
-from waypost.ledger.batches import Ending, end, told
-from waypost.ledger.candidate import Candidate
-from waypost.ledger.intake import accept_all
-from waypost.ledger.interventions import retry
-from waypost.ledger.recorder import Finish, Recorder
-from waypost.ledger.retention import FIRST, LEAST, MOST, TARGET_SECONDS, prune, step
-from waypost.ledger.search import Filter
-from waypost.ledger.tables import attempts, batches, idempotency_keys, notifications, recipients
-from waypost.policy import Decision
-from waypost.settings import with_async_driver
-from waypost.states import State
+from waypost.config.settings import with_async_driver
+from waypost.ledger import open_ledger
+from waypost.ledger.database.tables import attempts, batches, idempotency_keys, notifications, recipients
+from waypost.ledger.intake.accept import accept_all
+from waypost.ledger.intake.candidate import Candidate
+from waypost.ledger.operations.retention import FIRST, LEAST, MOST, TARGET_SECONDS, prune, step
+from waypost.ledger.operations.retry_cancel import retry
+from waypost.ledger.operations.search import Filter
+from waypost.ledger.queue.attempts import AttemptFinished
+from waypost.ledger.queue.batches import BatchResult, end, mark_reported
+from waypost.ledger.queue.recorder import Recorder
+from waypost.ledger.records import recipients as people
+from waypost.model.states import State
+from waypost.policy.retry import Decision
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 LONG_AGO = now() - timedelta(days=9)
@@ -38,9 +40,9 @@ async def ended(ledger, count=1, state="failed"):
 
 async def test_what_ended_long_ago_goes_with_all_that_belongs_to_it(ledger):
     batch, [one] = await claimed(ledger)
-    await Recorder(ledger).finish(Finish(one.id, batch, Decision(State.FAILED, "refused")))
-    await end(ledger, batch, Ending.DONE)
-    await told(ledger, [batch])
+    await Recorder(ledger).finish(AttemptFinished(one.id, batch, Decision(State.FAILED, "refused")))
+    await end(ledger, batch, BatchResult.DONE)
+    await mark_reported(ledger, [batch])
     await change(ledger, finished_at=LONG_AGO)
     await change(ledger, batches, ended_at=LONG_AGO)
     assert await prune(ledger, 1) == 1

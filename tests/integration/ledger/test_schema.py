@@ -11,15 +11,16 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from ledgers import accepted, rows, run_sql
+from support.ledger import accepted, rows, run_sql
 
 from waypost.cli.errors import explained
-from waypost.ledger import LedgerBehind, migrate, open_ledger
-from waypost.ledger.holds import hold, release
-from waypost.ledger.reach import LedgerUnreachable
-from waypost.ledger.tables import metadata, recipients, released_holds
-from waypost.notification import Answer
-from waypost.settings import with_async_driver
+from waypost.config.settings import with_async_driver
+from waypost.ledger import LedgerBehind, open_ledger
+from waypost.ledger.database import migrate
+from waypost.ledger.database.tables import metadata, recipients, released_holds
+from waypost.ledger.database.unreachable import LedgerUnreachable
+from waypost.ledger.queue.holds import hold, release
+from waypost.model.receipt import IntakeResult
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +58,7 @@ async def test_a_ledger_of_an_earlier_version_keeps_what_it_knows(ledger, versio
     [after] = await rows(ledger)
     assert after.data == before.data == {"text": "hello"}
     [again] = await accepted(ledger, idempotency_key="once")
-    assert (again.outcome, again.id) == (Answer.REPEATED, before.id)
+    assert (again.outcome, again.id) == (IntakeResult.REPEATED, before.id)
     assert (await release(ledger, "note")).hold.reason == "wrong price"
     assert [one.reason for one in await rows(ledger, released_holds)] == ["wrong price"]
 
@@ -75,6 +76,7 @@ async def test_a_ledger_of_another_version_is_refused_with_advice(ledger):
 
 
 async def test_an_empty_database_is_refused_with_advice(tmp_path):
+    (tmp_path / "empty.db").touch()
     empty = open_ledger(with_async_driver(f"sqlite:///{tmp_path / 'empty.db'}"))
     with pytest.raises(LedgerBehind, match="empty"):
         await empty.check_schema()

@@ -4,25 +4,26 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from ledgers import LONG_AGO, accepted, change, claimed, rows, run_sql
+from support.ledger import LONG_AGO, accepted, change, claimed, rows, run_sql
 
-from waypost.clock import now
-from waypost.ledger.recorder import Begin, Finish, Recorder
-from waypost.ledger.search import Filter, find
-from waypost.ledger.tables import notifications
-from waypost.outcome import Outcome, Phase, Verdict
-from waypost.policy import Decision
-from waypost.states import State
+from waypost.ledger.database.tables import notifications
+from waypost.ledger.operations.search import Filter, find
+from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
+from waypost.ledger.queue.recorder import Recorder
+from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.model.states import State
+from waypost.policy.retry import Decision
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 
 
 async def failed(ledger, words="mailbox unknown", provider="smtp"):
     batch, [one] = await claimed(ledger)
-    recorder, begin = Recorder(ledger), Begin(one.id, batch, "email", provider, None)
+    recorder, begin = Recorder(ledger), AttemptStarted(one.id, batch, "email", provider, None)
     await recorder.begin(begin)
     outcome = Outcome(Verdict.REFUSED, Phase.RCPT, code=550, words=words)
-    await recorder.finish(Finish(one.id, batch, Decision(State.FAILED, words), 0, begin.id, outcome))
+    await recorder.finish(AttemptFinished(one.id, batch, Decision(State.FAILED, words), 0, begin.id, outcome))
     return one.id
 
 
@@ -112,7 +113,7 @@ async def test_a_row_says_what_there_is_to_know_with_addresses_masked(ledger):
 async def test_the_provider_is_the_last_that_was_tried(ledger):
     batch, [one] = await claimed(ledger)
     for provider in ("smtp", "backup"):
-        await Recorder(ledger).begin(Begin(one.id, batch, "email", provider, None))
+        await Recorder(ledger).begin(AttemptStarted(one.id, batch, "email", provider, None))
     assert [entry.provider for entry in (await find(ledger, Filter())).notifications] == ["backup"]
     assert await ids(ledger, provider="smtp") == [one.id]
 

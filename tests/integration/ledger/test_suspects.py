@@ -4,7 +4,7 @@ import logging
 from datetime import timedelta
 
 import pytest
-from ledgers import (
+from support.ledger import (
     DIGEST,
     LONG_AGO,
     NOTE,
@@ -19,20 +19,22 @@ from ledgers import (
     taken,
 )
 
-from waypost.clock import now
-from waypost.ledger import batches, claims, interventions
-from waypost.ledger.batches import Ending
-from waypost.ledger.claims import take
-from waypost.ledger.intake import accept
-from waypost.ledger.reaper import Lapsed, give_back, reclaim
-from waypost.ledger.recorder import Begin, Finish, Recorder
-from waypost.ledger.search import Filter
-from waypost.ledger.suspects import suspects
-from waypost.ledger.tables import batches as batch_table
-from waypost.ledger.tables import events, notifications
-from waypost.policy import Decision
-from waypost.states import State
-from waypost.suspicion import ALONE, FAILURES, SUSPECT
+from waypost.ledger.database.tables import batches as batch_table
+from waypost.ledger.database.tables import events, notifications
+from waypost.ledger.intake.accept import accept
+from waypost.ledger.operations import retry_cancel
+from waypost.ledger.operations.search import Filter
+from waypost.ledger.queue import batches, claims
+from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
+from waypost.ledger.queue.batches import BatchResult
+from waypost.ledger.queue.claims import take_up
+from waypost.ledger.queue.reaper import Lapsed, give_back, reclaim
+from waypost.ledger.queue.recorder import Recorder
+from waypost.ledger.queue.suspects import suspects
+from waypost.model.states import State
+from waypost.policy.retry import Decision
+from waypost.policy.suspicion import ALONE, FAILURES, SUSPECT
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 KIND = "RecursionError"
@@ -44,7 +46,7 @@ async def run(ledger, poison="poison"):
     claim = await reserved(ledger)
     if claim is None:
         return 0
-    found = (await take(ledger, "note", claim.id, limit=NOTE.batch_size)).notifications
+    found = (await take_up(ledger, "note", claim.id, limit=NOTE.batch_size)).notifications
     if poison in (one.data["text"] for one in found):
         await give_back(ledger, claim.id, NOTE, KIND)
     else:
@@ -55,9 +57,9 @@ async def run(ledger, poison="poison"):
 async def send(ledger, batch, found):
     recorder = Recorder(ledger)
     for one in found:
-        await recorder.begin(Begin(one.id, batch, "email", "smtp", None))
-    await recorder.finish_all([Finish(one.id, batch, Decision(State.SENT)) for one in found])
-    await batches.end(ledger, batch, Ending.DONE)
+        await recorder.begin(AttemptStarted(one.id, batch, "email", "smtp", None))
+    await recorder.finish_all([AttemptFinished(one.id, batch, Decision(State.SENT)) for one in found])
+    await batches.end(ledger, batch, BatchResult.DONE)
 
 
 async def until_all_have_ended(ledger, run):
@@ -101,7 +103,7 @@ async def test_a_batch_is_not_filled_up_with_suspects_nor_beyond_its_half(ledger
     await change(ledger, suspicion=7)  # of 500, three go together
     claim = await reserved(ledger)
     await accepted(ledger, 4)
-    assert len((await take(ledger, "note", claim.id, limit=500)).notifications) == 3
+    assert len((await take_up(ledger, "note", claim.id, limit=500)).notifications) == 3
     fresh = await reserved(ledger)
     assert (fresh.size, fresh.suspicion) == (3, 7), "the oldest first"
 
@@ -112,16 +114,16 @@ async def test_a_run_that_comes_to_it_clears_it(ledger, moved):
     await change(ledger, suspicion=5)
     batch, [one] = await taken(ledger)
     if moved == "an attempt":
-        await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+        await Recorder(ledger).begin(AttemptStarted(one.id, batch, "email", "smtp", None))
     else:
         later = Decision(State.DEFERRED, "no provider", now() + timedelta(minutes=1))
-        await Recorder(ledger).finish(Finish(one.id, batch, later))
+        await Recorder(ledger).finish(AttemptFinished(one.id, batch, later))
     assert [row.suspicion for row in await rows(ledger)] == [0]
 
 
 async def test_a_death_makes_what_its_run_had_not_come_to_suspect_and_nothing_else(ledger):
     batch, [one, *_] = await claimed(ledger, 3)
-    await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+    await Recorder(ledger).begin(AttemptStarted(one.id, batch, "email", "smtp", None))
     await accepted(ledger, 2)
     await reserved(ledger)  # set aside, and never taken up
     await lost(ledger)
@@ -131,7 +133,7 @@ async def test_a_death_makes_what_its_run_had_not_come_to_suspect_and_nothing_el
 
 async def test_a_worker_that_ends_its_batch_makes_nothing_suspect(ledger):
     batch, _ = await claimed(ledger, 3)
-    await batches.end(ledger, batch, Ending.LOST)
+    await batches.end(ledger, batch, BatchResult.LOST)
     assert [row.suspicion for row in await rows(ledger)] == [0] * 3
 
 
@@ -180,7 +182,7 @@ async def test_suspects_are_named_while_they_last_the_most_suspect_first(ledger)
 async def test_after_a_person_corrected_the_cause_a_retry_sends_it_alone(ledger):
     await accept(ledger, NOTE, [ask("poison")])
     await until_all_have_ended(ledger, run)
-    await interventions.retry(ledger, Filter(), {"note": NOTE.deadline})
+    await retry_cancel.retry(ledger, Filter(), {"note": NOTE.deadline})
     await accepted(ledger, 3)
     await run(ledger, poison="none")
     assert sorted((row.state, row.suspicion) for row in await rows(ledger)) == [("accepted", 0)] * 3 + [
@@ -191,21 +193,21 @@ async def test_after_a_person_corrected_the_cause_a_retry_sends_it_alone(ledger)
 async def test_a_retry_gives_it_as_many_runs_as_before(ledger):
     await accept(ledger, NOTE, [ask("poison")])
     await change(ledger, suspicion=ALONE + FAILURES - 1, state="deferred")
-    await interventions.retry(ledger, Filter(), {"note": NOTE.deadline})
+    await retry_cancel.retry(ledger, Filter(), {"note": NOTE.deadline})
     assert len(await until_all_have_ended(ledger, run)) == FAILURES
 
 
 async def test_the_items_of_a_digest_fail_with_it(ledger):
     batch = await bundled(ledger, "a", "b")
     await change(ledger, notifications, notifications.c.type == "digest", suspicion=ALONE + FAILURES - 1)
-    await claims.take(ledger, "digest", batch)
+    await claims.take_up(ledger, "digest", batch)
     await give_back(ledger, batch, DIGEST, KIND)
     assert [row.state for row in await rows(ledger)] == ["failed"] * 3
 
 
 async def test_a_failed_run_leaves_what_was_on_the_wire_in_doubt(ledger):
     batch, [one, _] = await claimed(ledger, 2)
-    await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+    await Recorder(ledger).begin(AttemptStarted(one.id, batch, "email", "smtp", None))
     await give_back(ledger, batch, NOTE, KIND)
     assert sorted((row.state, row.in_doubt, row.suspicion > 0) for row in await rows(ledger)) == [
         ("deferred", 0, True),
@@ -215,7 +217,7 @@ async def test_a_failed_run_leaves_what_was_on_the_wire_in_doubt(ledger):
 
 async def test_giving_back_what_has_ended_changes_nothing(ledger):
     batch, _ = await claimed(ledger)
-    await batches.end(ledger, batch, Ending.DONE)
+    await batches.end(ledger, batch, BatchResult.DONE)
     await give_back(ledger, batch, NOTE, KIND)
     [row], [ended] = await rows(ledger), await rows(ledger, batch_table)
     assert (row.suspicion, ended.ending) == (0, "done")

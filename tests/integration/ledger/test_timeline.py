@@ -6,32 +6,34 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from ledgers import LONG_AGO, NOTE, accepted, ask, bundled, change, claimed, lost, rows, run_sql, taken
+from support.ledger import LONG_AGO, NOTE, accepted, ask, bundled, change, claimed, lost, rows, run_sql, taken
 
-from waypost.channels import replies
-from waypost.clock import now
-from waypost.ids import new_id
-from waypost.ledger import batches, claims, intake
-from waypost.ledger.batches import Ending
-from waypost.ledger.holds import hold, release
-from waypost.ledger.interventions import cancel, retry
-from waypost.ledger.recorder import Begin, Finish, Recorder
-from waypost.ledger.search import Filter
-from waypost.ledger.tables import attempts, notifications
-from waypost.ledger.tables import batches as batches_table
-from waypost.ledger.timeline import explain
-from waypost.outcome import Outcome, Phase, Verdict
-from waypost.policy import Decision
-from waypost.states import State
+from waypost.ledger.database.tables import attempts, notifications
+from waypost.ledger.database.tables import batches as batches_table
+from waypost.ledger.intake import accept
+from waypost.ledger.operations.retry_cancel import cancel, retry
+from waypost.ledger.operations.search import Filter
+from waypost.ledger.operations.timeline import explain
+from waypost.ledger.queue import batches, claims
+from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
+from waypost.ledger.queue.batches import BatchResult
+from waypost.ledger.queue.holds import hold, release
+from waypost.ledger.queue.recorder import Recorder
+from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.model.states import State
+from waypost.policy import classify
+from waypost.policy.retry import Decision
+from waypost.system.clock import now
+from waypost.system.ids import new_id
 
 pytestmark = pytest.mark.anyio
 REFUSED = Outcome(Verdict.REFUSED, Phase.RCPT, 550, "5.1.1", "no someone@a.example here")
 
 
 async def attempt(ledger, batch, id, decision, outcome=REFUSED, run=None, channel="email"):
-    recorder, begin = Recorder(ledger), Begin(id, batch, channel, "smtp", run)
+    recorder, begin = Recorder(ledger), AttemptStarted(id, batch, channel, "smtp", run)
     await recorder.begin(begin)
-    await recorder.finish(Finish(id, batch, decision, 0, begin.id, outcome))
+    await recorder.finish(AttemptFinished(id, batch, decision, 0, begin.id, outcome))
 
 
 async def told(ledger, id):
@@ -80,16 +82,16 @@ async def test_a_whole_life_in_order_with_addresses_masked(ledger):
             "no space left (while the message was handed over)",
         ),
         ("sms", Outcome(Verdict.ACCEPTED, Phase.DOT, words="accepted"), ""),
-        ("sms", replies.http(200), "HTTP 200"),
-        ("webhook", replies.http(410), "HTTP 410 (in answer to the message)"),
+        ("sms", classify.http(200), "HTTP 200"),
+        ("webhook", classify.http(410), "HTTP 410 (in answer to the message)"),
         (
             "webhook",
-            replies.lost(Phase.CONNECT, "stopped"),
+            classify.lost(Phase.CONNECT, "stopped"),
             "stopped (before the message was handed over)",
         ),
         (
             "push",
-            replies.lost(Phase.DOT, "no answer within 60 s"),
+            classify.lost(Phase.DOT, "no answer within 60 s"),
             "no answer within 60 s (it may have arrived)",
         ),
     ],
@@ -103,7 +105,7 @@ async def test_how_far_an_attempt_came_is_told_in_words_of_its_channel(ledger, c
 async def test_lines_lead_to_their_batch_and_run(ledger):
     await accepted(ledger)
     run, claim = new_id(), await claims.reserve(ledger, "note", NOTE.lane)
-    [one] = (await claims.take(ledger, "note", claim.id, flow_run_id=run)).notifications
+    [one] = (await claims.take_up(ledger, "note", claim.id, flow_run_id=run)).notifications
     await attempt(ledger, claim.id, one.id, Decision(State.SENT), run=run)
     lines = (await explain(ledger, one.id)).timeline
     assert {(line.batch, line.run) for line in lines if line.what not in ("accepted", "sent")} == {
@@ -114,7 +116,7 @@ async def test_lines_lead_to_their_batch_and_run(ledger):
 async def test_a_lost_run_can_be_looked_at(ledger):
     await accepted(ledger)
     run, claim = new_id(), await claims.reserve(ledger, "note", NOTE.lane)
-    [one] = (await claims.take(ledger, "note", claim.id, flow_run_id=run)).notifications
+    [one] = (await claims.take_up(ledger, "note", claim.id, flow_run_id=run)).notifications
     await lost(ledger)
     [line] = [line for line in (await explain(ledger, one.id)).timeline if line.what == "run lost"]
     assert (line.batch, line.run) == (claim.id, run)
@@ -122,7 +124,7 @@ async def test_a_lost_run_can_be_looked_at(ledger):
 
 async def test_an_attempt_without_an_answer_says_so(ledger):
     batch, [one] = await claimed(ledger)
-    await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+    await Recorder(ledger).begin(AttemptStarted(one.id, batch, "email", "smtp", None))
     story = await told(ledger, one.id)
     assert story[-2] == (
         "attempt 1 begun",
@@ -134,7 +136,7 @@ async def test_an_attempt_without_an_answer_says_so(ledger):
 
 async def test_a_lost_run_leaves_its_attempt_in_doubt_and_the_next_one_is_told_after_it(ledger):
     batch, [one] = await claimed(ledger)
-    await Recorder(ledger).begin(Begin(one.id, batch, "email", "smtp", None))
+    await Recorder(ledger).begin(AttemptStarted(one.id, batch, "email", "smtp", None))
     await lost(ledger)
     await change(ledger, due_at=now())
     again, _ = await taken(ledger)
@@ -150,7 +152,7 @@ async def test_a_run_lost_before_it_sent_anything(ledger):
     await accepted(ledger)
     claim = await claims.reserve(ledger, "note", NOTE.lane)
     [row] = await rows(ledger)
-    await batches.end(ledger, claim.id, Ending.LOST)
+    await batches.end(ledger, claim.id, BatchResult.LOST)
     story = await told(ledger, row.id)
     assert story[:-1] == [
         ("accepted", ""),
@@ -163,7 +165,7 @@ async def test_a_run_lost_before_it_sent_anything(ledger):
 async def test_what_was_sent_without_prefect_says_so(ledger):
     batch, [one] = await claimed(ledger)
     await attempt(ledger, batch, one.id, Decision(State.SENT), Outcome(Verdict.ACCEPTED, Phase.DOT))
-    await batches.end(ledger, batch, Ending.DIRECT, "1 sent")
+    await batches.end(ledger, batch, BatchResult.DIRECT, "1 sent")
     assert ("sent without Prefect", "Prefect did not answer, so no run shows it: 1 sent") in await told(
         ledger, one.id
     )
@@ -207,7 +209,7 @@ async def test_whose_hands_it_is_in_and_whether_they_give_signs_of_life(ledger):
     [row] = await rows(ledger)
     await change(ledger, batches_table, owner="host:1")
     assert (await told(ledger, row.id))[-1][1].startswith("set aside for a run by host:1, renewed 0 s ago")
-    await claims.take(ledger, "note", claim.id)
+    await claims.take_up(ledger, "note", claim.id)
     assert (await told(ledger, row.id))[-1][1].startswith(
         f"in the hands of a run at {batches.OWNER}, renewed"
     )
@@ -218,16 +220,16 @@ async def test_how_long_the_last_sign_of_life_is_ago_and_when_there_will_be_no_o
     _, [one] = await claimed(ledger)
     await change(ledger, batches_table, leased_until=now() + ledger.lease - timedelta(seconds=4))
     found = await explain(ledger, one.id)
-    assert (found.hands.lapsed, found.hands.taken, found.hands.owner) == (False, True, batches.OWNER)
-    assert found.hands.leased_until - found.hands.renewed_at == ledger.lease
+    assert (found.lease.lapsed, found.lease.taken, found.lease.owner) == (False, True, batches.OWNER)
+    assert found.lease.leased_until - found.lease.renewed_at == ledger.lease
     assert re.search(r", renewed ([4-9]|1\d) s ago, lease until ", found.timeline[-1].detail)
     await change(ledger, batches_table, leased_until=LONG_AGO)
     found = await explain(ledger, one.id)
-    assert found.hands.lapsed
+    assert found.lease.lapsed
     assert "which gives no sign of life: its lease lapsed" in found.timeline[-1].detail
     assert "at 2020-01-01 00:00:00 UTC; the reaper of any worker takes it back" in found.timeline[-1].detail
     await lost(ledger)
-    assert (await explain(ledger, one.id)).hands is None
+    assert (await explain(ledger, one.id)).lease is None
 
 
 async def test_what_happened_at_one_moment_is_told_in_the_order_it_can_have(ledger):
@@ -254,9 +256,9 @@ async def test_what_people_did_stands_in_between(ledger):
     await retry(ledger, Filter(), {"note": timedelta(hours=1)})
     await cancel(ledger, Filter())
     assert (await told(ledger, one.id))[-3:] == [
-        ("retried by a person", "it was failed: refused"),
-        ("cancelled by a person", "it was accepted"),
-        ("cancelled", "cancelled by a person"),
+        ("retried", "by a person; it was failed: refused"),
+        ("cancelled", "by a person; it was accepted"),
+        ("cancelled", "by a person"),
     ]
 
 
@@ -273,9 +275,9 @@ async def test_a_held_type_is_told_until_the_notification_has_ended(ledger):
 async def test_holds_that_are_over_are_told_by_what_waited_for_them(ledger):
     [before] = await accepted(ledger)
     await hold(ledger, "note", "wrong price")
-    [while_held] = await intake.accept(ledger, NOTE, [ask(to="late")])
+    [while_held] = await accept.accept(ledger, NOTE, [ask(to="late")])
     await release(ledger, "note")
-    [after] = await intake.accept(ledger, NOTE, [ask(to="after")])
+    [after] = await accept.accept(ledger, NOTE, [ask(to="after")])
     await taken(ledger)
     for one in (before, while_held):
         assert (await told(ledger, one.id))[:4] == [
@@ -287,10 +289,10 @@ async def test_holds_that_are_over_are_told_by_what_waited_for_them(ledger):
 
 async def test_what_was_on_the_wire_when_its_type_was_held_did_not_wait(ledger):
     batch, [one] = await claimed(ledger)
-    recorder, begin = Recorder(ledger), Begin(one.id, batch, "email", "smtp", None)
+    recorder, begin = Recorder(ledger), AttemptStarted(one.id, batch, "email", "smtp", None)
     await recorder.begin(begin)
     await hold(ledger, "note")
-    await recorder.finish(Finish(one.id, batch, Decision(State.SENT), 0, begin.id, REFUSED))
+    await recorder.finish(AttemptFinished(one.id, batch, Decision(State.SENT), 0, begin.id, REFUSED))
     await release(ledger, "note")
     assert "its type is held" not in await whats(ledger, one.id)
 
@@ -311,7 +313,7 @@ async def test_what_expired_or_was_cancelled_while_its_type_was_held_says_that_i
 
 async def test_an_item_tells_of_its_digest_and_what_became_of_that(ledger):
     batch = await bundled(ledger, "a")
-    [digest] = (await claims.take(ledger, "digest", batch)).notifications
+    [digest] = (await claims.take_up(ledger, "digest", batch)).notifications
     await attempt(ledger, batch, digest.id, Decision(State.SENT), Outcome(Verdict.ACCEPTED, Phase.DOT))
     [item] = [row for row in await rows(ledger) if row.type == "note"]
     story = await told(ledger, item.id)
@@ -321,9 +323,9 @@ async def test_an_item_tells_of_its_digest_and_what_became_of_that(ledger):
 
 async def test_a_batch_older_than_what_its_run_brought_comes_after_it(ledger):
     run = new_id()
-    await batches.announce(ledger, NOTE, run)
-    batch, _ = await intake.accept_for_run(ledger, NOTE, [ask()], run)
-    [one] = (await claims.take(ledger, "note", batch, flow_run_id=run)).notifications
+    await batches.open_for_run(ledger, NOTE, run)
+    batch, _ = await accept.accept_for_run(ledger, NOTE, [ask()], run)
+    [one] = (await claims.take_up(ledger, "note", batch, flow_run_id=run)).notifications
     assert (await whats(ledger, one.id))[:2] == ["accepted", "claimed"]
 
 

@@ -12,23 +12,26 @@ import subprocess
 import sys
 
 import pytest
-from processes import REPOSITORY
+from support.processes import REPOSITORY
 
-from deployments import telling
-from deployments.dispatcher import Dispatcher
-from deployments.simulation import virtual
+from deployments.dispatcher import reconciler
+from deployments.dispatcher.dispatcher import Dispatcher
+from deployments.simulation import virtual_time
 from deployments.simulation.scenario import simulate
-from deployments.simulation.surroundings import prepare
-from waypost import clock, policy, priority
-from waypost.channels.places import Places
-from waypost.ledger import digests, holds, reading, reaper, retention, suspects
-from waypost.ledger.batches import Leases
-from waypost.ledger.reaper import Reaper
-from waypost.ledger.stillness import Stillness
-from waypost.notification import Notification
-from waypost.outcome import Verdict
-from waypost.policy import Decision
-from waypost.states import State
+from deployments.simulation.world import prepare
+from waypost.channels.priority_semaphore import PrioritySemaphore
+from waypost.ledger.operations import retention
+from waypost.ledger.queue import digests, holds, reaper, status, suspects
+from waypost.ledger.queue.leases import Leases
+from waypost.ledger.queue.reaper import Reaper
+from waypost.ledger.queue.renewal_clock import Stillness
+from waypost.model import priority
+from waypost.model.notification import Notification
+from waypost.model.outcome import Verdict
+from waypost.model.states import State
+from waypost.policy import retry
+from waypost.policy.retry import Decision
+from waypost.system import clock
 
 SEEDS = 300
 
@@ -110,7 +113,7 @@ def test_sleeping_until_a_moment_ends_beside_somebody_who_never_rests():
             await asyncio.sleep(0)
 
     for moment in (0.0, 39.85700170199197, 1199.9):
-        virtual.run(sleeps_until_just_after(moment))
+        virtual_time.run(sleeps_until_just_after(moment))
 
 
 def test_it_notices_a_doubt_that_nobody_wrote_down(noticed, monkeypatch):
@@ -141,30 +144,30 @@ def test_it_notices_a_reaper_that_believes_a_clock_that_jumped(noticed, monkeypa
 
 
 def test_it_notices_a_refusal_taken_for_a_success(noticed, monkeypatch):
-    right = policy.after
+    right = retry.after
 
     def after(outcome, **known):
         decision = right(outcome, **known)
         return Decision(State.SENT) if decision.state is State.FAILED else decision
 
-    monkeypatch.setattr(policy, "after", after)
+    monkeypatch.setattr(retry, "after", after)
     assert noticed("no provider has it", 11)
 
 
 def test_it_notices_a_doubt_that_falls_back(noticed, monkeypatch):
-    right = policy.after
+    right = retry.after
 
     def after(outcome, **known):
         decision = right(outcome, **known)
         in_doubt = outcome.verdict is Verdict.UNKNOWN
-        return Decision(State.FAILED, decision.reason, refused=True) if in_doubt else decision
+        return Decision(State.FAILED, decision.reason, falls_back=True) if in_doubt else decision
 
-    monkeypatch.setattr(policy, "after", after)
+    monkeypatch.setattr(retry, "after", after)
     assert noticed("in the run that left it UNKNOWN", 5)
 
 
 def test_it_notices_a_doubt_that_is_sent_again_and_again(noticed, monkeypatch):
-    for module in (policy, reaper):
+    for module in (retry, reaper):
         monkeypatch.setattr(
             module, "doubtful", lambda said, _, __, due, ___: Decision(State.DEFERRED, said, due)
         )
@@ -175,18 +178,18 @@ def test_it_notices_a_doubt_that_goes_where_its_step_leads_now(noticed, monkeypa
     async def nobody(*_):
         return {}
 
-    monkeypatch.setattr(reading, "providers_in_doubt", nobody)
+    monkeypatch.setattr(status, "providers_in_doubt", nobody)
     assert noticed("left it UNKNOWN", 12)
 
 
 def test_it_notices_a_refusal_after_a_doubt_that_goes_over_another_provider(noticed, monkeypatch):
-    right = policy.after
-    monkeypatch.setattr(policy, "after", lambda outcome, **known: right(outcome, **{**known, "in_doubt": 0}))
+    right = retry.after
+    monkeypatch.setattr(retry, "after", lambda outcome, **known: right(outcome, **{**known, "in_doubt": 0}))
     assert noticed("left it UNKNOWN", 42)
 
 
 def test_it_notices_urgent_types_that_wait_for_prefect_to_return(noticed, monkeypatch):
-    monkeypatch.setattr(Dispatcher, "_go_directly", nothing)
+    monkeypatch.setattr(Dispatcher, "_send_urgent_without_prefect", nothing)
     assert noticed("urgent, waited", 8)
 
 
@@ -196,13 +199,13 @@ def test_it_notices_lanes_that_are_the_wrong_way_round(noticed, monkeypatch):
 
 
 def test_it_notices_places_that_are_neither_kept_nor_given_back_for_who_is_urgent(noticed, monkeypatch):
-    monkeypatch.setattr(Places, "_kept_from", lambda *_: 0)
-    monkeypatch.setattr(Places, "wanted", lambda *_, **__: False)
+    monkeypatch.setattr(PrioritySemaphore, "_kept_from", lambda *_: 0)
+    monkeypatch.setattr(PrioritySemaphore, "wanted", lambda *_, **__: False)
     assert noticed("went while urgent waited", 403, seeds=5 * SEEDS)  # few seeds have that many wait at once
 
 
 def test_it_notices_a_hold_that_takes_nothing_back(noticed, monkeypatch):
-    monkeypatch.setattr(holds, "put_back", lambda *_: 0)
+    monkeypatch.setattr(holds, "release_claimed", lambda *_: 0)
     assert noticed("was held", 128)
 
 
@@ -223,7 +226,7 @@ def test_it_notices_a_retention_that_takes_what_just_ended(noticed, monkeypatch)
 
 
 def test_it_notices_runs_that_nobody_tells_prefect_of(noticed, monkeypatch):
-    monkeypatch.setattr(telling, "_correct", nothing)
+    monkeypatch.setattr(reconciler, "_correct", nothing)
     assert noticed("for ever", 5)
 
 

@@ -6,18 +6,21 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from waypost.gateway.smtp import authenticating
-from waypost.gateway.smtp.authenticating import NotAuthenticated
+from waypost.gateway.smtp import auth
+from waypost.gateway.smtp.auth import NotAuthenticated
+from waypost.gateway.smtp.connection import BareEnding, Gone, LineTooLong, SubmissionConnection
+from waypost.gateway.smtp.context import SubmissionContext
 from waypost.gateway.smtp.replies import OK, Farewell
-from waypost.gateway.smtp.site import Site
 from waypost.gateway.smtp.transaction import Transaction
-from waypost.gateway.smtp.wire import BareEnding, Gone, LineTooLong, Wire
+from waypost.system.time_slices import Slices
 
 logger = logging.getLogger("waypost.gateway.smtp")
 
 NAME = "waypost"
 MOST_IN_A_COMMAND = 2000  # bytes: RFC 5321 has 512, and an option may be longer
 MOST_FAULTS = 20  # commands that are none, until the client is left alone
+MOST_WITHOUT_KEY = 100  # commands of a client that has shown no key
+SLICE_SECONDS = 0.005  # commands that come together are answered for so long before others have their turn
 MOST_REFUSED = 3  # keys that do not work, likewise
 
 Command = Callable[[str], Awaitable[list[str]]]
@@ -26,13 +29,13 @@ Command = Callable[[str], Awaitable[list[str]]]
 class Session:
     """Speaks with one client until one of the two has enough. secure: whether nobody can listen."""
 
-    def __init__(self, wire: Wire, site: Site, secure: bool) -> None:
+    def __init__(self, wire: SubmissionConnection, site: SubmissionContext, secure: bool) -> None:
         self._wire = wire
         self._site = site
         self._secure = secure
         self._greeted = self._gave_way = False
         self._mails: Transaction | None = None  # there is one once a key has been shown
-        self._faults = self._refused = 0
+        self._faults = self._refused = self._without_key = 0
         self._began = asyncio.get_running_loop().time()
         self._commands: dict[str, Command] = {
             "EHLO": self._ehlo, "HELO": self._helo, "STARTTLS": self._starttls, "AUTH": self._auth,
@@ -44,8 +47,10 @@ class Session:
         """From the greeting to the end of the connection. Never raises for what the client does."""
         try:
             self._wire.say(f"220 {NAME} ESMTP")
+            slices = Slices(SLICE_SECONDS)
             while True:
                 self._wire.say(*await self._answer(await self._line()))
+                await slices.pause()
         except Farewell as farewell:
             self._wire.say(farewell.reply)
         except BareEnding:
@@ -87,6 +92,10 @@ class Session:
             return (await self._wire.line(MOST_IN_A_COMMAND)).decode("latin-1")
 
     async def _answer(self, line: str) -> list[str]:
+        if self._mails is None:
+            self._without_key += 1
+            if self._without_key > MOST_WITHOUT_KEY:
+                raise Farewell("421 4.7.0 too many commands without a key")
         verb, _, argument = line.partition(" ")
         reply = await self._obey(verb.upper(), argument.strip(" "))
         if reply and reply[0].startswith("50"):
@@ -125,7 +134,7 @@ class Session:
         if self._site.certificate is not None and not self._secure:
             offers.append("STARTTLS")
         if self._may_show_a_key():
-            offers.append(f"AUTH {' '.join(authenticating.MECHANISMS)}")
+            offers.append(f"AUTH {' '.join(auth.MECHANISMS)}")
         return self._greet(argument) or [f"250 {one}" for one in offers]
 
     async def _helo(self, argument: str) -> list[str]:
@@ -153,11 +162,11 @@ class Session:
         mechanism, _, initial = argument.partition(" ")
         if self._mails is not None:
             return ["503 5.5.1 a key was shown already"]
-        if mechanism.upper() not in authenticating.MECHANISMS:
-            return [f"504 5.5.4 there is AUTH {' and '.join(authenticating.MECHANISMS)}"]
+        if mechanism.upper() not in auth.MECHANISMS:
+            return [f"504 5.5.4 there is AUTH {' and '.join(auth.MECHANISMS)}"]
         try:
-            login = await authenticating.login(mechanism.upper(), initial.strip(" ") or None, self._ask)
-            await authenticating.caller_of(self._site.callers, login)
+            login = await auth.login(mechanism.upper(), initial.strip(" ") or None, self._ask)
+            await auth.caller_of(self._site.authenticator, login)
         except NotAuthenticated as no:
             self._refused += no.refused
             if self._refused >= MOST_REFUSED:

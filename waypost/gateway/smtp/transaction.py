@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from waypost.gateway.callers import Caller
+from waypost.gateway.auth.authenticator import Caller
 from waypost.gateway.problems import Problem
-from waypost.gateway.smtp import authenticating, policy, replies
-from waypost.gateway.smtp.authenticating import Login, NotAuthenticated
+from waypost.gateway.smtp import auth, replies
+from waypost.gateway.smtp import envelope as policy
+from waypost.gateway.smtp.auth import Login, NotAuthenticated
+from waypost.gateway.smtp.connection import SubmissionConnection
+from waypost.gateway.smtp.context import SubmissionContext
 from waypost.gateway.smtp.replies import OK, Farewell
-from waypost.gateway.smtp.site import MAILS, Site
-from waypost.gateway.smtp.taking import Envelope, take
-from waypost.gateway.smtp.wire import Wire
+from waypost.gateway.smtp.submission import Envelope, take
+from waypost.telemetry.metrics import MAILS
 
 MOST_MAILS = 1000  # in one session: whoever has more comes again, and others get their turn
 
@@ -22,7 +24,7 @@ _PARAMETERS = {"SIZE", "BODY", "AUTH"}
 class Transaction:
     """One after the other, for the key that the client has shown."""
 
-    def __init__(self, wire: Wire, site: Site, login: Login) -> None:
+    def __init__(self, wire: SubmissionConnection, site: SubmissionContext, login: Login) -> None:
         self._wire = wire
         self._site = site
         self._login = login
@@ -48,8 +50,8 @@ class Transaction:
             return refusal
         try:
             caller = await self._who()
-            caller.must_some("send")
-            self._site.callers.count(caller)
+            caller.require_any("send")
+            self._site.authenticator.charge(caller)
         except Problem as problem:
             return replies.of(problem)
         self._mails += 1
@@ -61,7 +63,7 @@ class Transaction:
     async def _who(self) -> Caller:
         """Whose key was shown, if it still works. Raises Farewell."""
         try:
-            return await authenticating.caller_of(self._site.callers, self._login)
+            return await auth.caller_of(self._site.authenticator, self._login)
         except NotAuthenticated as no:
             raise Farewell(no.reply if no.refused else replies.AWAY) from None
 
@@ -132,7 +134,7 @@ class Transaction:
         async with AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(self._site.patience.room):
-                    for room in (self._site.shares.of(caller.key), self._site.room):
+                    for room in (self._site.shares.of(caller.key), self._site.memory):
                         await held.enter_async_context(room)
             except TimeoutError:
                 raise Problem("unavailable", "more mails come in than can be taken: try again") from None

@@ -1,0 +1,1 @@
+"""Delivery measured: building, signing, sending."""

@@ -1,0 +1,101 @@
+"""The whole road of a batch of 5,000 orders, beside nodemailer's pool that only builds and sends them.
+
+Ours is the flow itself in one process, against a real Prefect server: the batch is taken up, each order
+looked up, rendered in its language, built, given an attempt in the ledger, sent and its outcome written.
+nodemailer is given what the templates made of the same orders, and builds and sends that. Same sink, same
+number of connections, in turns; the ratio is the median of the rounds'.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from benchmarks.harness import databases, sample_mails, sample_orders, servers
+from benchmarks.harness.figures import Bar, Measured, NotMeasured
+from benchmarks.harness.processes import ROOT, environment, python, run_to_end
+from benchmarks.harness.progress import say
+from benchmarks.harness.sinks import FastSink, fast
+from waypost.config.settings import Settings
+
+CONNECTIONS = 64
+ORDERS = 5000
+ROUNDS = 3
+PEER = ROOT / "benchmarks" / "nodemailer"
+
+
+async def measure() -> Measured:
+    """Three rounds of PostgreSQL, SQLite and nodemailer in turn, after one that warms up the machine."""
+    with servers.new_home() as home:
+        peer = await _installed(home)
+        mails = _mails(home)
+        async with fast(home) as sink, servers.server_alone(home) as api, _ledgers(home) as ledgers:
+            rates: dict[str, list[float]] = {name: [] for name in (*ledgers, "nodemailer")}
+            for number in range(ROUNDS):
+                for name, url in ledgers.items():
+                    rates[name].append(await _ours(home, api, url, sink, number))
+                    say(f"{name:12} {rates[name][-1]:6.0f}/s")
+                rates["nodemailer"].append(await _theirs(peer, mails, sink))
+                say(f"nodemailer   {rates['nodemailer'][-1]:6.0f}/s")
+            name = sink.name
+    print(f"{ORDERS} orders over {CONNECTIONS} connections to {name}; median of {ROUNDS} rounds")
+    for side, found in rates.items():
+        print(f"  {side:12} {statistics.median(found):7.0f} /s")
+    ratios = {side: _ratio(found, rates["nodemailer"]) for side, found in rates.items()}
+    bars = [Bar(f"road_{side.lower()}_ratio", ratios[side], ">=", 1.5) for side in ledgers]
+    return Measured(bars, {"a second": rates})
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
+
+
+@asynccontextmanager
+async def _ledgers(home: Path) -> AsyncGenerator[dict[str, str]]:
+    async with databases.fresh("road") as (postgres,):
+        yield {"PostgreSQL": postgres, "SQLite": f"sqlite:///{home / 'road.db'}"}
+
+
+async def _ours(home: Path, api: str, ledger: str, sink: FastSink, number: int) -> float:
+    env = environment(
+        home,
+        PREFECT_API_URL=api,
+        WAYPOST_DATABASE_URL=ledger,
+        WAYPOST_SMTP_URL=sink.url(CONNECTIONS),
+        WAYPOST_TEMPLATES=str(ROOT / "templates"),
+    )
+    run = python("benchmarks.delivery.end_to_end_run", str(number), str(ORDERS))
+    return ORDERS / float(await run_to_end(run, env))
+
+
+async def _theirs(peer: Path, mails: Path, sink: FastSink) -> float:
+    arguments = [str(mails), sink.host, str(sink.port), str(CONNECTIONS), str(ORDERS)]
+    return ORDERS / float(await run_to_end(["node", str(peer / "send.js"), *arguments], dict(os.environ)))
+
+
+async def _installed(home: Path) -> Path:
+    """nodemailer as its lock says, in a folder of its own. Raises NotMeasured without node and npm."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        raise NotMeasured("the peer needs node and npm")
+    folder = home / "nodemailer"
+    shutil.copytree(PEER, folder)
+    say("installing nodemailer")
+    command = ["npm", "ci", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts"]
+    await run_to_end(command, dict(os.environ))
+    return folder
+
+
+def _mails(home: Path) -> Path:
+    """What nodemailer is to build: each order's addresses, subject and both bodies."""
+    file = home / "mails.jsonl"
+    with file.open("w") as lines:
+        for one in sample_mails.letters(sample_orders.COUNT):
+            to = {"name": one.to_name, "address": one.to}
+            mail = {"from": Settings().sender, "to": to, "subject": one.subject}
+            lines.write(json.dumps({**mail, "text": one.plain, "html": one.html}) + "\n")
+    return file

@@ -1,0 +1,94 @@
+"""Durable intake over HTTP: one gateway process, its clients in another on the same machine.
+
+Every order is one of its own, its key checked and its data validated, and is answered once it is durable;
+single posts have an Idempotency-Key each. Clients speak HTTP/1.1 over connections they keep, written out
+beforehand: what the clients cost is not the gateway's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from benchmarks.harness import databases, servers
+from benchmarks.harness.figures import Bar, Measured, NotMeasured
+from benchmarks.harness.processes import answering, environment, free_port, python, run_to_end, running, until
+from benchmarks.harness.progress import say
+
+CLIENTS = 32
+FEW = 4
+SECONDS = 10
+BATCH = 500
+BATCH_CLIENTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A gateway that listens, and a key for it."""
+
+    port: int
+    key: str
+
+
+async def measure() -> Measured:
+    """Both databases; the bars are PostgreSQL's."""
+    figures: dict[str, object] = {}
+    async with databases.fresh("gateway") as (postgres,):
+        for name, url in (("PostgreSQL", postgres), ("SQLite", "")):
+            say(f"gateway on {name}: starting it")
+            async with gateway(url) as door:
+                figures[name] = {
+                    "singles": await load(door, CLIENTS, 1),
+                    "few": await load(door, FEW, 1),
+                    "batch": await load(door, BATCH_CLIENTS, BATCH),
+                }
+            _tell(name, figures[name])
+    found = figures["PostgreSQL"]
+    return Measured(
+        bars=[
+            Bar("gateway_posts_per_s", found["singles"]["per_s"], ">=", 3000),
+            Bar("gateway_posts_p99_ms", found["singles"]["p99_ms"], "<", 50),
+            Bar("gateway_batch_per_s", found["batch"]["per_s"], ">=", 10000),
+        ],
+        figures=figures,
+    )
+
+
+def _tell(name: str, found: dict[str, dict[str, float]]) -> None:
+    for what, clients in (("singles", CLIENTS), ("few", FEW), ("batch", BATCH_CLIENTS)):
+        one = found[what]
+        posts = f"batches of {BATCH}" if what == "batch" else "single posts"
+        how = f"{posts}, {clients} clients"
+        print(
+            f"{name:12} {how:32} {one['per_s']:7.0f} notifications/s   p50 {one['p50_ms']:6.1f} ms"
+            f"   p99 {one['p99_ms']:6.1f} ms"
+        )
+
+
+async def load(door: Door, clients: int, items: int) -> dict[str, float]:
+    """Let so many clients post for SECONDS. Raises NotMeasured when a post is not accepted."""
+    say(f"{clients} clients, {items} a post, {SECONDS} s")
+    arguments = [str(door.port), str(clients), str(items), str(SECONDS)]
+    out = await run_to_end(python("benchmarks.gateway.http_clients", *arguments), {"WAYPOST_KEY": door.key})
+    found = json.loads(out)
+    if found["refused"]:
+        raise NotMeasured(f"{found['refused']} posts were not accepted: {found['said']}")
+    return found
+
+
+@asynccontextmanager
+async def gateway(database: str, **settings: str) -> AsyncGenerator[Door]:
+    """`waypost gateway`, on SQLite where no database is named."""
+    with servers.new_home() as home, ExitStack() as stack:
+        named = {"WAYPOST_DATABASE_URL": database} if database else {}
+        env = environment(home, **named, **settings)
+        await run_to_end(python("waypost", "db", "upgrade"), env)
+        made = json.loads(await run_to_end(python("waypost", "keys", "create", "bench", "--json"), env))
+        port, log = free_port(), home / "gateway.log"
+        command = python("waypost", "gateway", "--port", str(port))
+        process = stack.enter_context(running(command, env, log))
+        async with answering(f"http://127.0.0.1:{port}/healthz") as answers:
+            await until(answers, process, "the gateway", log)
+        yield Door(port, made["key"])

@@ -1,0 +1,130 @@
+"""Processes the benchmark starts, each stopped by its pid however the block ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+
+from benchmarks.harness.figures import NotMeasured
+
+ROOT = Path(__file__).resolve().parents[2]
+STARTS_WITHIN = 90.0
+STOPS_WITHIN = 30.0
+
+
+def environment(home: Path, **extra: str) -> dict[str, str]:
+    """The environment of a process that knows of `home` and of nothing set on this machine.
+
+    Prefect's client says at level DEBUG, and only there, that it was answered 503 and waits: that
+    one logger is turned up, for the count of 503s.
+    """
+    ours = ("PREFECT_", "WAYPOST_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {
+        **kept,
+        "PYTHONUNBUFFERED": "1",
+        "WAYPOST_HOME": str(home),
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_LOGGING_LOGGERS_PREFECT_CLIENT_LEVEL": "DEBUG",
+        "PREFECT_LOGGING_COLORS": "false",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        **extra,
+    }
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """The command line of a module run by this very Python."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+@contextmanager
+def running(command: Sequence[str], env: Mapping[str, str], log: Path) -> Generator[subprocess.Popen[bytes]]:
+    """Run `command` for the length of the block, its output in `log`."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the benchmark alone, which stops things in order
+        )
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End it with SIGTERM, then whatever is left of its own process group."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOPS_WITHIN)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+async def run_to_end(command: Sequence[str], env: Mapping[str, str]) -> str:
+    """Run `command` and answer its standard output. Raises NotMeasured with its error output."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode:
+        raise NotMeasured(f"{' '.join(command[1:4])} failed: {err.decode()[-2000:]}")
+    return out.decode()
+
+
+async def until(
+    done: Callable[[], Awaitable[bool]], process: subprocess.Popen[bytes], what: str, log: Path
+) -> None:
+    """Wait until `done`. Raises NotMeasured with the end of the log when the process ends before."""
+    deadline = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
+        if await done():
+            return
+        await asyncio.sleep(0.1)
+    raise NotMeasured(f"{what} did not come up; its log ends with:\n{log.read_text()[-2000:]}")
+
+
+@asynccontextmanager
+async def answering(url: str) -> AsyncGenerator[Callable[[], Awaitable[bool]]]:
+    """A question for `until`: does `url` answer 200?"""
+    async with httpx.AsyncClient(timeout=2) as client:
+
+        async def answers() -> bool:
+            try:
+                return (await client.get(url)).is_success
+            except httpx.HTTPError:
+                return False
+
+        yield answers
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

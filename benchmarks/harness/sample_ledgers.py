@@ -1,0 +1,81 @@
+"""Ledgers to measure: empty ones on both databases, and requests of real size to fill them with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from itertools import count, islice
+
+import orjson
+
+from benchmarks.harness import databases, sample_orders, servers
+from benchmarks.harness.figures import NotMeasured
+from deployments.registry import find
+from flows.order_confirmation import TYPE
+from waypost.config.settings import with_async_driver
+from waypost.ledger import Ledger, open_ledger
+from waypost.ledger.intake import accept
+from waypost.model.request import AnyRequest
+from waypost.system.process import freeze_gc
+
+KINDS = ("PostgreSQL", "SQLite")
+BATCH = 500
+
+
+@asynccontextmanager
+async def empty(kind: str) -> AsyncGenerator[Ledger]:
+    """A ledger of that kind with its tables and nothing in them. Raises NotMeasured."""
+    if kind == "SQLite":
+        with servers.new_home() as home:
+            async with _opened(f"sqlite:///{home / 'ledger.db'}") as ledger:
+                yield ledger
+    else:
+        async with databases.fresh("ledger") as (url,), _opened(url) as ledger:
+            yield ledger
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncGenerator[Ledger]:
+    ledger = open_ledger(with_async_driver(url))
+    try:
+        await ledger.upgrade()
+        freeze_gc()  # as every long-lived process of ours does
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+def lines(series: str = "buyer") -> Iterator[bytes]:
+    """Orders without end, as the lines of a file, each with a recipient and a key of its own that no other
+    series has."""
+    rows = [orjson.loads(line) for line in sample_orders.source().read_bytes().splitlines()]
+    for number in count():
+        row = rows[number % len(rows)]
+        person = f"{series}-{number}"
+        yield orjson.dumps(
+            {
+                **row,
+                "recipient": {**row["recipient"], "id": person, "email": f"{person}@northwind.example"},
+                "idempotency_key": person,
+            }
+        )
+
+
+async def fill(ledger: Ledger, source: Iterator[bytes], number: int) -> None:
+    """Accept that many orders."""
+    while number > 0:
+        requests = read(source, min(number, BATCH))
+        await accept.accept(ledger, TYPE, requests)
+        number -= len(requests)
+
+
+def read(source: Iterator[bytes], number: int) -> list[AnyRequest]:
+    """The next requests, validated; fewer at the end."""
+    validate = find(TYPE.name).request.validate_json
+    return [validate(line) for line in islice(source, number)]
+
+
+def required(ledger: Ledger, found: object) -> None:
+    """Raises NotMeasured when there was nothing where something had to be."""
+    if not found:
+        raise NotMeasured(f"nothing to claim on {'PostgreSQL' if ledger.is_postgres else 'SQLite'}")

@@ -1,0 +1,1 @@
+"""Triggering measured, beside stock Prefect."""

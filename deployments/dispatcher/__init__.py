@@ -1,0 +1,1 @@
+"""The dispatcher: due notifications become Prefect runs."""

@@ -1,0 +1,371 @@
+"""The dispatcher, in every worker: what is accepted and due becomes Prefect runs.
+
+A run starts as soon as something is due and a slot is free; what arrives until its first line runs along
+with it, what arrives later is the next batch (group commit), so batches grow only under load. Urgent lanes
+go first and keep a slot to themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from deployments.dispatcher.in_flight import LASTING_SECONDS, InFlightBatch, LaneBackoff, LaneKey, lane_of
+from deployments.dispatcher.outage import PrefectOutage
+from deployments.dispatcher.runs import PrefectAway, Progress, Refused, Runs
+from deployments.stopping import see_off
+from waypost.ledger import Ledger, NotRecorded
+from waypost.ledger.database.failures import log_failure
+from waypost.ledger.database.notify import watching
+from waypost.ledger.queue import batches, claims
+from waypost.ledger.queue.batches import BatchResult
+from waypost.ledger.queue.claims import Claim, Lane
+from waypost.ledger.queue.leases import Leases
+from waypost.ledger.queue.return_claims import return_batches
+from waypost.model.notification_type import NotificationType
+from waypost.model.priority import Priority
+from waypost.policy.lanes import free_slots
+from waypost.policy.suspicion import together
+from waypost.system.clock import now
+from waypost.system.waiting import wait_for_first
+
+LOOK_SECONDS = 5.0  # how long to sleep at most: notices can be lost, and clocks differ a little
+SHORTEST_SECONDS = 0.02
+TOGETHER_SECONDS = 0.01  # what comes one by one, as fast as can be, is looked at together
+AWAY_SECONDS = 0.5  # how often a Prefect API that does not answer is asked again
+# Seconds that what is urgent waits for Prefect, whatever Prefect does: sent without it, it is out within ten.
+URGENT_AFTER = 7.0
+URGENT_LOOK_SECONDS = 0.5  # how often that is looked at while Prefect keeps a turn waiting
+GIVEN_BACK_AFTER = (
+    5.0  # seconds of outage after which what is not urgent is left to workers that reach Prefect
+)
+ASK_SECONDS = 5.0  # how often Prefect is asked about runs that are not in this process
+
+logger = logging.getLogger("waypost.dispatcher")
+
+
+class Worker(Protocol):
+    """What runs the runs, if this process does that too."""
+
+    def lanes(self) -> Mapping[UUID, Priority]:
+        """The flow runs in hand, by id, with the lane of each."""
+        ...
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """slots: runs in flight at most. deliver: takes a batch's steps without Prefect. is_stopped:
+    whether a person stopped a lane in Prefect, as far as is known. starts_within: the
+    seconds a worker may take from having a run to running its code."""
+
+    ledger: Ledger
+    types: Mapping[str, NotificationType]
+    runs: Runs
+    worker: Worker
+    leases: Leases
+    outage: PrefectOutage
+    deliver: Callable[[Claim], Awaitable[None]]
+    is_stopped: Callable[[Priority], bool]
+    slots: int
+    starts_within: float
+    steady: Callable[[], float] = time.monotonic
+    _in_flight: dict[UUID, InFlightBatch] = field(default_factory=dict[UUID, InFlightBatch])
+    _backoffs: dict[LaneKey, LaneBackoff] = field(default_factory=dict[LaneKey, LaneBackoff])
+    _since: dict[LaneKey, float] = field(default_factory=dict[LaneKey, float])
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """Something may be due, or a run has ended: look at once."""
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Dispatch until `stop`. What goes wrong is logged and tried again: nothing is lost by it,
+        only late."""
+        async with watching(self.ledger, self.wake):
+            while not stop.is_set():
+                self._woken.clear()
+                pause = await self._look()
+                await wait_for_first(stop, self._woken, pause)
+                await asyncio.sleep(TOGETHER_SECONDS)
+        await self._leave()
+
+    async def _look(self) -> float:
+        """A turn, and what is urgent beside it, however long Prefect takes to answer."""
+        turn = asyncio.create_task(self.tick())
+        try:
+            while not (await asyncio.wait([turn], timeout=URGENT_LOOK_SECONDS))[0]:
+                with suppress(Exception):  # the turn meets it too, and it is logged below
+                    await self._send_urgent_without_prefect()
+            return turn.result()
+        except PrefectAway:
+            return AWAY_SECONDS
+        except Exception as error:  # asyncpg's connect errors have no common class
+            log_failure(logger, "could not look for what is due; trying again", error)
+            return 1.0
+        finally:
+            turn.cancel()
+
+    async def _leave(self) -> None:
+        """End direct deliveries as a worker ends its runs. What no run has taken up, nor will, is free."""
+        await see_off([one.direct for one in self._in_flight.values() if one.direct])
+        here = self.worker.lanes()
+        left = [
+            id
+            for id, one in self._in_flight.items()
+            if one.held and (one.run is None or one.seen_here or one.run in here)
+        ]
+        with suppress(NotRecorded):
+            await return_batches(self.ledger, left, untaken=True)
+
+    async def tick(self) -> float:
+        """One look: land what has ended, start what is due. Answers for how many seconds nothing more
+        will be, unless somebody wakes it."""
+        untaken = await self._collect_ended()
+        if self.outage.is_down and not await self._is_back():
+            if self.outage.duration >= GIVEN_BACK_AFTER:
+                await self._give_back(untaken)
+            await self._send_urgent_without_prefect()
+            return AWAY_SECONDS
+        await self._ask_for_runs([one for one in self._in_flight.values() if one.run is None])
+        pause = await self._start_due()
+        patience = min((URGENT_AFTER - self._waits(one) for one in self._urgent()), default=pause)
+        if patience <= 0:
+            await self._send_urgent_without_prefect()
+        return min(pause, max(patience, SHORTEST_SECONDS))
+
+    async def _is_back(self) -> bool:
+        try:
+            await self.runs.probe()
+        except PrefectAway:
+            return False
+        return True
+
+    async def _collect_ended(self) -> set[UUID]:
+        """Forget the batches that have ended, and those whose run can do nothing for them any more.
+        Answers those that no run has taken up."""
+        if not self._in_flight:
+            return set()
+        here = self.worker.lanes()
+        still_open = await batches.open_among(self.ledger, list(self._in_flight))
+        for id, flight in list(self._in_flight.items()):
+            if id not in still_open:
+                self._forget(flight)
+                continue
+            flight.size = still_open[id].size
+            if still_open[id].taken and flight.held:
+                flight.taken_at = self.steady()
+                self._backoffs.pop(lane_of(flight.claim), None)
+                self._let_go(flight)
+            if flight.direct is not None:
+                if flight.direct.done():
+                    self._forget(flight)
+            elif flight.run in here:
+                flight.seen_here = True
+            elif flight.seen_here:
+                await self._run_is_over(flight, taken=still_open[id].taken)
+        if not self.outage.is_down:
+            await self._ask_prefect(still_open)
+        return {id for id, found in still_open.items() if not found.taken}
+
+    async def _ask_prefect(self, still_open: Mapping[UUID, batches.Progress]) -> None:
+        """Runs that other processes have, or nobody yet: has Prefect ended them, or lost them?"""
+        moment = self.steady()
+        elsewhere = {
+            flight.run: flight
+            for flight in self._in_flight.values()
+            if flight.run and not flight.seen_here and not flight.direct
+            and moment - flight.asked_at > ASK_SECONDS
+        }  # fmt: skip
+        if not elsewhere:
+            return
+        progress = await self.runs.progress(list(elsewhere))
+        for run, flight in elsewhere.items():
+            flight.asked_at = moment
+            if flight.direct is not None:
+                continue
+            found = progress.get(run, Progress.ENDED)
+            if found is Progress.WAITING:
+                flight.begun_at = moment
+            elif found is Progress.ENDED or self._is_overdue(flight, found):
+                known = still_open.get(flight.claim.id)
+                await self._run_is_over(flight, taken=known is None or known.taken)
+
+    def _is_overdue(self, flight: InFlightBatch, progress: Progress) -> bool:
+        """A run that a worker has taken, and that has not taken up its batch in all that time: the worker
+        died in between. What is taken up has a lease to tell that by."""
+        allowed = self.starts_within if progress is Progress.STARTING else self.ledger.lease.total_seconds()
+        return flight.held and self.steady() - flight.begun_at > allowed
+
+    async def _run_is_over(self, flight: InFlightBatch, *, taken: bool) -> None:
+        """The run has ended and its batch has not. Never taken up: its work is free. Taken up: something
+        may be on the wire, so that the lease must lapse first."""
+        if not taken:
+            self._set_back(flight.claim)
+            await batches.end(self.ledger, flight.claim.id, BatchResult.LOST)
+        self._forget(flight)
+
+    def _set_back(self, claim: Claim) -> None:
+        self._backoffs.setdefault(lane_of(claim), LaneBackoff()).again(self.steady())
+
+    def _forget(self, flight: InFlightBatch) -> None:
+        self._in_flight.pop(flight.claim.id, None)
+        self._let_go(flight)
+
+    def _let_go(self, flight: InFlightBatch) -> None:
+        if flight.held:
+            flight.held = False
+            self.leases.let_go(flight.claim.id)
+
+    async def _give_back(self, untaken: Collection[UUID]) -> None:
+        """Leave to other workers, who may reach Prefect, what is not urgent and no run has taken up."""
+        left = [
+            one
+            for one in self._in_flight.values()
+            if one.claim.id in untaken and one.direct is None and one.claim.priority is not Priority.URGENT
+        ]
+        await return_batches(self.ledger, [one.claim.id for one in left], untaken=True)
+        for flight in left:
+            self._forget(flight)
+
+    async def _send_urgent_without_prefect(self) -> None:
+        """What is urgent and has waited long enough for Prefect goes without it."""
+        lanes = await self._lanes()
+        for lane in lanes:
+            since = self._since.get((lane.type, lane.priority))
+            if since is not None and self._waited(since) >= URGENT_AFTER and self._has_room(lane):
+                claim = await self._reserve(lane)
+                if claim is not None:
+                    self._send_directly(self._claimed(claim))
+        late = [one for one in self._urgent() if self._waits(one) >= URGENT_AFTER]
+        still_open = await batches.open_among(self.ledger, [one.claim.id for one in late])
+        for flight in late:
+            found = still_open.get(flight.claim.id)
+            if found is not None and not found.taken:
+                self._send_directly(flight)
+
+    def _urgent(self) -> list[InFlightBatch]:
+        """What is urgent and, as far as is known, in no run's hands."""
+        return [
+            one
+            for one in self._in_flight.values()
+            if one.claim.priority is Priority.URGENT
+            and one.held and one.direct is None and not self.is_stopped(Priority.URGENT)
+        ]  # fmt: skip
+
+    def _waits(self, flight: InFlightBatch) -> float:
+        """For how many seconds a batch has waited for Prefect: for its run to be made, or to begin here. A
+        run that no worker takes waits for a worker."""
+        begins = flight.run is None or flight.run in self.worker.lanes()
+        return self._waited(flight.since) if begins else self.outage.duration
+
+    def _waited(self, since: float) -> float:
+        return max(self.outage.duration, self.steady() - since)
+
+    async def _lanes(self) -> list[Lane]:
+        """The lanes in which something waits. Notes since when what is urgent waits for Prefect alone."""
+        lanes = await claims.lanes(self.ledger, self.types)
+        waiting = (
+            (lane.type, lane.priority)
+            for lane in lanes
+            if lane.priority is Priority.URGENT and lane.due_at <= now() and self._has_room(lane)
+            and not self.is_stopped(lane.priority)
+        )  # fmt: skip
+        self._since = {key: self._since.get(key, self.steady()) for key in waiting}
+        return lanes
+
+    def _send_directly(self, flight: InFlightBatch) -> None:
+        if flight.direct is None:
+            flight.direct = asyncio.create_task(self._deliver(flight.claim))
+
+    async def _reserve(self, lane: Lane) -> Claim | None:
+        most = self.types[lane.type].batch_size
+        return await claims.reserve(self.ledger, lane.type, lane.priority, most)
+
+    def _claimed(self, claim: Claim) -> InFlightBatch:
+        most = together(claim.suspicion, self.types[claim.type].batch_size)
+        since = self._since.pop(lane_of(claim), self.steady())
+        flight = self._in_flight[claim.id] = InFlightBatch(claim, claim.size, most, since)
+        self.leases.hold(claim.id)
+        return flight
+
+    async def _deliver(self, claim: Claim) -> None:
+        logger.warning("sending %d %s without Prefect", claim.size, claim.type)
+        try:
+            await self.deliver(claim)
+        except Exception:
+            logger.exception("batch %s could not be sent without Prefect; it comes back", claim.id)
+        finally:
+            self.wake()
+
+    async def _ask_for_runs(self, flights: Sequence[InFlightBatch]) -> None:
+        """All at once: an API that answers slowly keeps one waiting as long as many."""
+        asked = [self._ask_for_run(one) for one in flights if one.direct is None]
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
+
+    async def _ask_for_run(self, flight: InFlightBatch) -> None:
+        try:
+            flight.run = await self.runs.start(flight.claim)
+        except Refused as error:
+            await self._handle_refusal(flight, error)
+            return
+        flight.asked_at = flight.begun_at = self.steady()
+        await batches.given_run(self.ledger, flight.claim.id, flight.run)
+
+    async def _handle_refusal(self, flight: InFlightBatch, error: Refused) -> None:
+        """Prefect answers, and will not have a run of this type: no other type waits for that. What is
+        urgent goes directly, the rest waits for somebody to mend it."""
+        logger.error("Prefect takes no run of %s: %s", flight.claim.type, error)
+        if flight.claim.priority is Priority.URGENT:
+            self._send_directly(flight)
+        else:
+            await self._run_is_over(flight, taken=False)
+
+    async def _start_due(self) -> float:
+        """Claim and start what is due, a batch a lane in turn, as far as there is room. Answers in how
+        many seconds something more is due."""
+        while True:
+            lanes = await self._lanes()
+            waiting = [lane for lane in lanes if self._has_room(lane)]
+            claimed = [await self._claim(lane) for lane in waiting if lane.due_at <= now()]
+            started = [flight for flight in claimed if flight]
+            await self._ask_for_runs(started)
+            if not started:
+                soonest = min((lane.due_at for lane in waiting), default=None)
+                pause = LOOK_SECONDS if soonest is None else (soonest - now()).total_seconds()
+                longest = LOOK_SECONDS if len(waiting) == len(lanes) else LASTING_SECONDS
+                return min(max(pause, SHORTEST_SECONDS), longest)
+
+    async def _claim(self, lane: Lane) -> InFlightBatch | None:
+        """None when somebody else was quicker, or an earlier lane took the room."""
+        if not self._has_room(lane):
+            return None
+        claim = await self._reserve(lane)
+        return None if claim is None else self._claimed(claim)
+
+    def _has_room(self, lane: Lane) -> bool:
+        of_lane = [
+            flight
+            for flight in self._in_flight.values()
+            if lane_of(flight.claim) == (lane.type, lane.priority)
+        ]
+        if len(of_lane) >= self.types[lane.type].runs_at_once:
+            return False
+        if any(flight.is_quick(self.steady()) for flight in of_lane):
+            return False
+        if self.outage.is_down and lane.priority is not Priority.URGENT:
+            return False
+        if (setback := self._backoffs.get((lane.type, lane.priority))) and setback.until > self.steady():
+            return False
+        here = self.worker.lanes()
+        running = Counter(here.values())
+        running.update(flight.claim.priority for flight in self._in_flight.values() if flight.run not in here)
+        return free_slots(lane.priority, running, self.slots) > 0

@@ -1,0 +1,92 @@
+"""Being seen: a dispatcher that is no worker says where Prefect keeps variables that it lives.
+
+As a worker of its pool it would make Prefect call the pool ready while nothing runs its runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import VariableCreate, VariableUpdate
+from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from deployments.prefect_api import prefect_client
+from deployments.stopping import COURTESY_SECONDS
+from waypost.ledger.queue.batches import OWNER
+from waypost.system.clock import now
+
+BEAT_SECONDS = 15.0
+GONE_AFTER = timedelta(seconds=60)  # without a sign of life
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """The dispatcher of a pool that was last seen: its host and pid, and since when it runs."""
+
+    owner: str
+    since: datetime
+    seen: datetime
+
+    @property
+    def lives(self) -> bool:
+        return now() - self.seen < GONE_AFTER
+
+
+@asynccontextmanager
+async def announce(work_pool: str) -> AsyncGenerator[None]:
+    """Let others see for the length of the block that this process dispatches for the pool."""
+    async with prefect_client() as client:
+        beating = asyncio.create_task(_beat(client, work_pool, now()))
+        try:
+            yield
+        finally:
+            beating.cancel()
+            # It is not seen for long anyway: an API that does not answer is not asked twice.
+            with (
+                suppress(httpx.HTTPError, PrefectException, TimeoutError),
+                temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+            ):
+                async with asyncio.timeout(COURTESY_SECONDS):
+                    await client.delete_variable_by_name(_name(work_pool))
+
+
+async def last_seen(client: PrefectClient, work_pool: str) -> Presence | None:
+    """Who dispatched for the pool last, if anybody did and has not said farewell."""
+    variable = await client.read_variable_by_name(_name(work_pool))
+    value: Any = variable and variable.value
+    try:
+        return Presence(value["owner"], _moment(value["since"]), _moment(value["seen"]))
+    except (TypeError, KeyError, ValueError):
+        return None  # variables are anybody's to edit
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone()
+
+
+def _name(work_pool: str) -> str:
+    return "waypost-dispatcher-" + re.sub(r"[^a-z0-9]", "-", work_pool.lower())
+
+
+async def _beat(client: PrefectClient, work_pool: str, since: datetime) -> None:
+    while True:
+        with suppress(httpx.HTTPError, PrefectException):  # the dispatcher says that Prefect is away
+            await _say(client, _name(work_pool), since)
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+async def _say(client: PrefectClient, name: str, since: datetime) -> None:
+    value = {"owner": OWNER, "since": since.isoformat(), "seen": now().isoformat()}
+    if await client.read_variable_by_name(name) is None:
+        await client.create_variable(VariableCreate(name=name, value=value))
+    else:
+        await client.update_variable(VariableUpdate(name=name, value=value))

@@ -1,0 +1,71 @@
+"""Whether the Prefect API answers, as everybody in a worker who asks it has seen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+from deployments.stopping import HURRY_SECONDS
+
+logger = logging.getLogger("waypost.prefect")
+
+
+class PrefectOutage:
+    """Since when Prefect has not answered. One answer ends it; what begins and ends is logged once."""
+
+    def __init__(
+        self,
+        steady: Callable[[], float] = time.monotonic,
+        stop: asyncio.Event | None = None,
+        api: str = "",
+    ) -> None:
+        """stop: set when the process is to end. api: where it was to answer, told when it does not."""
+        self._stop = stop
+        self._api = api
+        self._steady = steady
+        self._since: float | None = None
+
+    def failed(self, error: BaseException, waited: float = 0.0) -> None:
+        """Somebody got no answer, and had waited for it so many seconds."""
+        if self._since is None:
+            self._since = self._steady() - waited
+            where = f" at {self._api}" if self._api else ""
+            logger.warning(
+                "the Prefect API does not answer (%s): waiting for it%s", type(error).__name__, where
+            )
+
+    def answered(self) -> None:
+        """Somebody got an answer."""
+        if self._since is not None:
+            self._since = None
+            logger.warning("the Prefect API answers again")
+
+    @property
+    def is_down(self) -> bool:
+        """Whether there is one."""
+        return self._since is not None
+
+    @property
+    def duration(self) -> float:
+        """For how many seconds; 0 when there is none."""
+        return 0.0 if self._since is None else self._steady() - self._since
+
+    @asynccontextmanager
+    async def until_stopped(self) -> AsyncGenerator[None]:
+        """Wait for Prefect in the block as long as its requests may take, and hardly any longer once the
+        process is to end. Raises TimeoutError."""
+        async with asyncio.timeout(None) as limit:
+            hurrying = asyncio.create_task(self._hurry(limit))
+            try:
+                yield
+            finally:
+                hurrying.cancel()
+
+    async def _hurry(self, limit: asyncio.Timeout) -> None:
+        if self._stop is None:
+            return
+        await self._stop.wait()
+        limit.reschedule(asyncio.get_running_loop().time() + HURRY_SECONDS)

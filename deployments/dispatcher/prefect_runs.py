@@ -1,0 +1,263 @@
+"""Prefect's runs as the dispatcher and the teller of truth see them: started, looked at, corrected.
+
+A run is given a batch id and nothing else, so that Prefect never sees an address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import DeploymentFlowRunCreate
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterIdempotencyKey,
+)
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.states import Completed, Crashed, Pending, Scheduled, to_state_create
+
+from deployments import deploy, registry
+from deployments.dispatcher.outage import PrefectOutage
+from deployments.dispatcher.runs import LocalRunner, PrefectAway, Progress, Refused
+from deployments.paused_lanes import Notices, look
+from deployments.registry import find
+from deployments.resident_worker.provider_blocks import ProviderBlocks
+from waypost.ledger.queue.claims import Claim
+
+DIRECT = "without-prefect"
+LOST = (400, 404)  # how a deployment without its work pool, and one that is not there, are answered
+# What of 400 to 499 speaks of the server's or our own state, and not of what was asked.
+AWAY = (401, 403, 407, 408, 425, 429)
+
+logger = logging.getLogger("waypost.prefect")
+
+
+class PrefectRuns:
+    """The runs of one Prefect server, by an open client of Prefect's and without its long waits."""
+
+    def __init__(
+        self, client: PrefectClient, work_pool: str, outage: PrefectOutage, taker: LocalRunner | None = None
+    ) -> None:
+        """taker: takes what is created here at once, if it can; what it cannot waits in the work pool."""
+        self._taker = taker
+        self._client = client
+        self._work_pool = work_pool
+        self._outage = outage
+        self._deployments: dict[str, UUID] = {}
+        self._limited: set[UUID] = set()
+        self._deploying = asyncio.Lock()
+
+    async def start(self, claim: Claim) -> UUID:
+        """Create the run for a batch, in the queue of its priority.
+
+        What is taken here is created Pending: no other worker is offered it, and two calls to the API (a
+        tenth of a second) are saved.
+        """
+        async with self._asking() as client:
+            mine = Pending(message=f"Taken by {self._taker.name}") if self._taker else None
+            ours = await self._is_taken_here(client, claim)
+            run = await self._create(
+                client,
+                claim.type,
+                parameters={"batch": str(claim.id)},
+                name=_name(claim.type, claim.id),
+                tags=[f"attempt:{claim.attempt}"],
+                idempotency_key=str(claim.id),
+                work_queue_name=str(claim.priority),
+                state=to_state_create(mine if mine and ours else Scheduled()),
+            )
+        # It may have been created before, and the answer lost: what it is, and not what it was to be, says
+        # whose it is.
+        if self._taker and mine and _is(mine, run.state):
+            if self._taker.may_take(claim.priority):
+                self._taker.take(run, claim.priority)
+            else:
+                await self.reschedule(run.id)
+        return run.id
+
+    async def _is_taken_here(self, client: PrefectClient, claim: Claim) -> bool:
+        """Whether a run is taken here from the start. What a concurrency limit of its deployment governs is
+        for Prefect to hand out."""
+        if self._taker is None or not self._taker.may_take(claim.priority):
+            return False
+        return await self._deployment(client, claim.type) not in self._limited
+
+    async def _create(self, client: PrefectClient, type: str, **described: Any) -> FlowRun:
+        """A run of the type's deployment. Deployments that the server does not know (it is new, or lost
+        its database), or whose work pool it lost, are made again."""
+        known = self._deployments
+        try:
+            return await _created(client, await self._deployment(client, type), described)
+        except (ObjectNotFound, httpx.HTTPStatusError) as error:
+            if not _is_lost(error):
+                raise
+        async with self._deploying:
+            if self._deployments is known:  # else another who misses its deployment has made them all
+                self._deployments = await deploy.deploy(client, self._work_pool)
+        return await _created(client, await self._deployment(client, type), described)
+
+    async def _deployment(self, client: PrefectClient, type: str) -> UUID:
+        if type not in self._deployments:
+            found = await client.read_deployment_by_name(find(type).deployment)
+            self._deployments[type] = found.id
+        return self._deployments[type]
+
+    async def progress(self, ids: Sequence[UUID]) -> dict[UUID, Progress]:
+        """How far each run has come; one that is missing Prefect does not know."""
+        if not ids:
+            return {}
+        async with self._asking() as client:
+            wanted = FlowRunFilter(id=FlowRunFilterId(any_=list(ids)))
+            runs = await client.read_flow_runs(flow_run_filter=wanted, limit=len(ids))
+        return {run.id: _progress(run.state) for run in runs}
+
+    async def runs_of_batches(self, batches: Sequence[UUID]) -> dict[UUID, UUID]:
+        """The runs that were created for these batches, by batch: its process may have died before it
+        could note which."""
+        if not batches:
+            return {}
+        keys = {str(batch): batch for batch in batches}
+        async with self._asking() as client:
+            wanted = FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=list(keys)))
+            runs = await client.read_flow_runs(flow_run_filter=wanted, limit=len(keys))
+        return {keys[run.idempotency_key]: run.id for run in runs if run.idempotency_key in keys}
+
+    async def crashed(self, id: UUID, message: str) -> None:
+        """Show the run as Crashed, if it is shown as anything but ended."""
+        await self._correct(id, Crashed(message=message))
+
+    async def completed(self, id: UUID, message: str, at: datetime, *, direct: bool = False) -> None:
+        """Show the run as Completed, if it is shown as anything but ended. direct: its work was done
+        without Prefect, and its tags say so."""
+        await self._correct(id, Completed(message=message, timestamp=at))
+        if direct:
+            async with self._asking() as client:
+                run = await client.read_flow_run(id)
+                await client.update_flow_run(id, tags=sorted({*run.tags, DIRECT}))
+
+    async def reschedule(self, id: UUID) -> None:
+        """Let the run start once more: its worker was lost before anything of it was accepted."""
+        await self._correct(id, Scheduled(message="Its worker did not begin it; it starts again."))
+
+    async def _correct(self, id: UUID, state: State[Any]) -> None:
+        async with self._asking() as client:
+            try:
+                run = await client.read_flow_run(id)
+            except ObjectNotFound:
+                return
+            if run.state is None or not run.state.is_final():
+                await client.set_flow_run_state(id, state, force=True)
+
+    async def record_completed(self, type: str, batch: UUID, message: str, at: datetime) -> UUID:
+        """A run, Completed from the start, for what was delivered while Prefect did not answer."""
+        async with self._asking() as client:
+            run = await self._create(
+                client,
+                type,
+                parameters={"batch": str(batch)},
+                name=_name(type, batch),
+                tags=[DIRECT],
+                idempotency_key=f"{batch}-{DIRECT}",
+                state=to_state_create(Pending()),
+            )
+        await self.completed(run.id, message, at, direct=True)
+        return run.id
+
+    async def ensure_deployed(self) -> None:
+        """Make the deployments again when the server knows none of them (it is new, or has lost its
+        database, and schedules with it), or their work pool was deleted under them. One that somebody
+        deleted stays deleted. Notes which have a concurrency limit."""
+        async with self._asking() as client:
+            wanted = DeploymentFilter(name=DeploymentFilterName(any_=[registry.DEPLOYMENT]))
+            found = await client.read_deployments(deployment_filter=wanted)
+            if not found or any(one.work_pool_name is None for one in found):
+                logger.warning(
+                    "the Prefect server lost our deployments or their work pool: making them again"
+                )
+                self._deployments = await deploy.deploy(client, self._work_pool)
+            self._limited = {one.id for one in found if one.global_concurrency_limit is not None}
+
+    async def look_at_blocks(self, blocks: ProviderBlocks) -> None:
+        """Take up the providers that are kept as blocks, as they are now."""
+        async with self._asking() as client:
+            await blocks.look(client)
+
+    async def look_at_lanes(self, notices: Notices) -> None:
+        """Tell `notices` which lanes are stopped in Prefect."""
+        async with self._asking() as client:
+            notices.tell(await look(client, self._work_pool))
+
+    async def probe(self) -> None:
+        """Ask whether it answers."""
+        async with self._asking() as client:
+            await client.read_work_pools(limit=1)  # its database too must answer
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncGenerator[PrefectClient]:
+        """A client that is not asked twice: who asks here looks again soon anyway."""
+        began = time.monotonic()
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                async with self._outage.until_stopped():
+                    yield self._client
+        except ObjectNotFound:
+            raise
+        except (httpx.HTTPError, PrefectException, TimeoutError) as error:
+            if isinstance(error, httpx.HTTPStatusError) and _is_refusal(error.response.status_code):
+                raise Refused(f"{error.response.status_code} {error.response.text[:200]}") from None
+            self._outage.failed(error, time.monotonic() - began)
+            raise PrefectAway(f"the Prefect API does not answer ({type(error).__name__})") from None
+        self._outage.answered()
+
+
+async def _created(client: PrefectClient, deployment: UUID, described: dict[str, Any]) -> FlowRun:
+    """PrefectClient.create_flow_run_from_deployment, but that the parameter, which is ours, is not held
+    against the flow's schema: for a large one that takes the server as long as all the rest."""
+    wanted = DeploymentFlowRunCreate(enforce_parameter_schema=False, **described)
+    answer = await client.request(
+        "POST",
+        "/deployments/{id}/create_flow_run",
+        path_params={"id": deployment},
+        json=wanted.model_dump(mode="json", exclude_unset=True),
+    )
+    return FlowRun.model_validate(answer.json())
+
+
+def _is(wanted: State[Any], state: State[Any] | None) -> bool:
+    return state is not None and (state.type, state.message) == (wanted.type, wanted.message)
+
+
+def _progress(state: State[Any] | None) -> Progress:
+    if state is None or state.is_scheduled():
+        return Progress.WAITING
+    if state.is_final():
+        return Progress.ENDED
+    return Progress.STARTING if state.is_pending() else Progress.RUNNING
+
+
+def _is_lost(error: Exception) -> bool:
+    """Prefect's client has its own error for what is not there, and not everywhere."""
+    return isinstance(error, ObjectNotFound) or (
+        isinstance(error, httpx.HTTPStatusError) and error.response.status_code in LOST
+    )
+
+
+def _is_refusal(status: int) -> bool:
+    return 400 <= status < 500 and status not in AWAY
+
+
+def _name(type: str, batch: UUID) -> str:
+    return f"{type}-{batch.hex[-6:]}"

@@ -1,0 +1,74 @@
+"""Telling Prefect the truth: a run whose worker died, or that was done without Prefect, is shown as what
+became of it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+from deployments.dispatcher.prefect_runs import PrefectRuns
+from deployments.dispatcher.runs import PrefectAway, Progress
+from waypost.ledger import Ledger
+from waypost.ledger.queue import batches
+from waypost.ledger.queue.batches import BatchResult, UnreportedBatch
+from waypost.system.clock import now
+
+logger = logging.getLogger("waypost.prefect")
+GRACE = timedelta(seconds=5)  # a run says itself how it ended, a moment after its batch has
+AT_ONCE = 50
+
+
+async def tell(ledger: Ledger, runs: PrefectRuns) -> int:
+    """Look at the batches that have ended and correct what Prefect shows of their runs; answers how many
+    were looked at. Raises PrefectAway, and then they are looked at another time."""
+    untold = await _with_runs(runs, await batches.unreported(ledger, now() - GRACE, AT_ONCE))
+    ids = [one.flow_run_id for one in untold if one.flow_run_id]
+    known = await runs.progress(ids)
+    in_hand = await batches.runs_in_hand(ledger, ids)
+    for one in untold:
+        shown = known.get(one.flow_run_id) if one.flow_run_id else None
+        shown_wrongly = shown not in (None, Progress.ENDED) and one.flow_run_id not in in_hand
+        if one.ending is BatchResult.DIRECT or shown_wrongly:
+            await _try_to_correct(runs, one if shown else replace(one, flow_run_id=None))
+    await batches.mark_reported(ledger, [one.id for one in untold])
+    return len(untold)
+
+
+async def _try_to_correct(runs: PrefectRuns, one: UnreportedBatch) -> None:
+    """One try a batch: a run that was deleted, or whose type is gone, keeps the truth of no other back."""
+    try:
+        await _correct(runs, one)
+    except PrefectAway:
+        raise
+    except Exception as error:
+        logger.warning("Prefect was not told how batch %s of %s ended: %s", one.id, one.type, error)
+
+
+async def _with_runs(runs: PrefectRuns, untold: list[UnreportedBatch]) -> list[UnreportedBatch]:
+    """The batches with the runs that were made for them, of which the ledger may not have heard."""
+    made = await runs.runs_of_batches([one.id for one in untold if one.flow_run_id is None])
+    return [replace(one, flow_run_id=made.get(one.id, one.flow_run_id)) for one in untold]
+
+
+async def _correct(runs: PrefectRuns, one: UnreportedBatch) -> None:
+    run = one.flow_run_id
+    match one.ending:
+        case BatchResult.DIRECT:
+            message = f"Sent without Prefect, which did not answer: {one.summary}"
+            if run is None:
+                await runs.record_completed(one.type, one.id, message, one.ended_at)
+            else:
+                await runs.completed(run, message, one.ended_at, direct=True)
+        case BatchResult.LOST | BatchResult.RETURNED if run and not one.size and not one.started:
+            await runs.reschedule(run)
+        case BatchResult.RETURNED if run:
+            await runs.crashed(run, "Its worker stopped. What it had not sent goes out with another run.")
+        case BatchResult.LOST if run:
+            await runs.crashed(run, "Its worker was lost. What it had not sent goes out with another run.")
+        case BatchResult.FAILED if run:
+            await runs.crashed(run, f"It failed ({one.summary}), and its worker ended before it could say so")
+        case BatchResult.DONE if run:
+            await runs.completed(run, f"{one.summary}; its worker ended before it could say so", one.ended_at)
+        case _:
+            pass

@@ -1,0 +1,51 @@
+"""The checks behind `waypost doctor`: each looks at one thing and says what it found."""
+
+from __future__ import annotations
+
+import os
+
+from deployments import deploy, registry
+from deployments.doctor.finding import Finding
+from deployments.doctor.gateway import examine_gateway
+from deployments.doctor.ledger import ledger_findings
+from deployments.doctor.prefect import prefect_findings
+from deployments.doctor.providers import provider_findings, signing_finding, template_findings
+from deployments.registry import registered
+from waypost.config.settings import Settings, unknown
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Every check, in the order in which trouble is best mended."""
+    return [
+        _settings(settings),
+        _types(),
+        *await ledger_findings(settings),
+        *await prefect_findings(settings),
+        template_findings(settings),
+        signing_finding(settings),
+        *await provider_findings(settings),
+        *await examine_gateway(settings),
+    ]
+
+
+def _settings(settings: Settings) -> Finding:
+    home = f"home is {settings.home}"
+    if odd := unknown(os.environ):
+        advice = "unset it, or write it as docs/settings.md does"
+        return Finding("settings", ok=False, found=f"{home}; {'; '.join(odd)}", advice=advice)
+    if settings.database_url is not None and settings.secret_key is None:
+        return Finding(
+            "settings",
+            ok=False,
+            found=f"{home}; the ledger is shared but the key of codes and links is this machine's own",
+            advice="set WAYPOST_SECRET_KEY to the same long random text wherever Waypost runs",
+        )
+    return Finding("settings", ok=True, found=home)
+
+
+def _types() -> Finding:
+    faults = [*registry.broken(), *deploy.unscheduled()]
+    if faults:
+        advice = "mend it, then `waypost up` or `waypost deploy`; where a worker runs the others go on"
+        return Finding("types", ok=False, found="; ".join(faults), advice=advice)
+    return Finding("types", ok=True, found=", ".join(sorted(registered())))

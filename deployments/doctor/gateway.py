@@ -1,0 +1,99 @@
+"""The checks behind `waypost doctor` of the gateway, its keys and who issues its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import httpx
+from sqlalchemy.exc import SQLAlchemyError
+
+from deployments.doctor import gateway_readiness
+from deployments.doctor.finding import Finding
+from waypost.config import instance
+from waypost.config.environment import by_proxy
+from waypost.config.settings import Settings
+from waypost.gateway.auth.access_tokens import accepted_tokens
+from waypost.ledger import LedgerBehind, connect_checked
+from waypost.ledger.database.unreachable import LedgerUnreachable
+from waypost.ledger.records import api_keys, webhooks
+from waypost.ledger.records.webhooks import Webhook
+from waypost.net.no_answer import no_answer
+
+SEE_UP = "see what `waypost up` says, or start it again"
+
+
+async def examine_gateway(settings: Settings) -> list[Finding]:
+    """What is known of the gateway of a running `waypost up`, and of the issuer that is set: nothing where
+    there is neither."""
+    here = instance.find(settings.home)
+    findings = [] if here is None or here.gateway is None else [await answering(here.gateway)]
+    if findings:
+        findings += await _keys(settings)
+    findings += await _webhooks(settings)
+    return findings + await _issuer(settings)
+
+
+async def answering(url: str) -> Finding:
+    try:
+        answer = await gateway_readiness.ask(url)
+    except httpx.HTTPError as error:
+        found = f"{url} {no_answer(error, gateway_readiness.ANSWERS_WITHIN)}"
+        return Finding("gateway", ok=False, found=found, advice=SEE_UP)
+    return ready_finding(url, answer)
+
+
+def ready_finding(url: str, answer: httpx.Response) -> Finding:
+    """What the gateway at `url` answered: its own words, and its own advice where it gives any."""
+    if answer.is_success:
+        return Finding("gateway", ok=True, found=f"{url} is ready")
+    happened, _, advice = gateway_readiness.detail(answer).partition(": ")
+    found = f"{url} is not ready: {happened or f'it answers {answer.status_code}'}"
+    return Finding("gateway", ok=False, found=found, advice=advice or SEE_UP)
+
+
+async def _keys(settings: Settings) -> list[Finding]:
+    try:
+        async with connect_checked(settings) as ledger:
+            return [keys_finding(len(await api_keys.active_keys(ledger)))]
+    except (SQLAlchemyError, OSError, LedgerBehind, LedgerUnreachable):
+        return []  # that is a finding of the ledger's already
+
+
+async def _webhooks(settings: Settings) -> list[Finding]:
+    try:
+        async with connect_checked(settings) as ledger:
+            return webhooks_finding(await webhooks.every(ledger))
+    except (SQLAlchemyError, OSError, LedgerBehind, LedgerUnreachable):
+        return []
+
+
+def webhooks_finding(found: Sequence[Webhook]) -> list[Finding]:
+    """Those that are told in vain; their URLs may hold secrets, and are left out."""
+    failing = [one for one in found if one.failing_since and not one.gone_at]
+    if not failing:
+        return []
+    told = "; ".join(
+        f"{one.id} of {one.client} since {one.failing_since:%Y-%m-%d %H:%M} UTC" for one in failing
+    )
+    advice = "see what they answer in the gateway's log; each event is told again for three days"
+    return [Finding("webhooks", ok=False, found=f"told in vain: {told}", advice=advice)]
+
+
+def keys_finding(count: int) -> Finding:
+    """Whether applications can come in."""
+    if count:
+        return Finding("keys", ok=True, found=f"{count} API key{'s work' if count > 1 else ' works'}")
+    advice = "`waypost keys create my-app` makes one for an application"
+    return Finding("keys", ok=True, found="no API key yet", advice=advice)
+
+
+async def _issuer(settings: Settings) -> list[Finding]:
+    tokens = accepted_tokens(settings)
+    if tokens is None:
+        return []
+    await tokens.issuer.refresh()
+    proxied = by_proxy(tokens.issuer.url)
+    if tokens.issuer.trouble:
+        advice = "start that issuer, or mend WAYPOST_OIDC_ISSUER; API keys go on working"
+        return [Finding("tokens", ok=False, found=f"{tokens.issuer.trouble}{proxied}", advice=advice)]
+    return [Finding("tokens", ok=True, found=f"those of {tokens.issuer.url} are taken{proxied}")]

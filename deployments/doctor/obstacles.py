@@ -1,0 +1,116 @@
+"""Why what `waypost send` accepted does not go on: looked for when nothing has moved for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import httpx
+from prefect.client.schemas.objects import Worker
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from deployments import paused_lanes
+from deployments.doctor.gateway_readiness import ledger_trouble
+from deployments.doctor.workers import last_seen, lives
+from deployments.paused_lanes import Stopped
+from deployments.prefect_api import ANSWERS_WITHIN, prefect_client
+from waypost.ledger import Ledger
+from waypost.ledger.operations import stats
+from waypost.ledger.queue import holds
+
+STUCK_AFTER = 15.0  # seconds without a change until Prefect is asked why
+LOOK_SECONDS = 5.0  # how often it is asked then
+SAFE = "What was accepted is safe in the ledger"
+AWAY = (
+    f"the Prefect API does not answer, so that nothing is started. {SAFE}, and goes out once it answers: "
+    "start `waypost up`, or the server that PREFECT_API_URL names; `waypost doctor` tells more"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What Prefect shows of a work pool: the lanes that are stopped, and the workers that ever were."""
+
+    stopped: Stopped
+    workers: Sequence[Worker]
+
+
+@dataclass(slots=True)
+class Hindrance:
+    """Looks for what keeps notifications of `type` in `intakes` from going on. Tell it of every change.
+
+    gateway: the URL of the gateway of a running `waypost up`, if there is one.
+    """
+
+    ledger: Ledger
+    work_pool: str
+    type: str
+    intakes: Sequence[UUID]
+    gateway: str | None = None
+    _moved_at: float = field(default_factory=time.monotonic)
+    _looked_at: float = 0.0
+
+    def moved(self) -> None:
+        """Something has changed just now."""
+        self._moved_at = time.monotonic()
+
+    async def find(self) -> str:
+        """What happened and what to do; empty while it may go on."""
+        for held in await holds.held_types(self.ledger):
+            if held.type == self.type:
+                why = held.reason or "no reason given"
+                release = f"`waypost release {self.type}` lets it go out"
+                return f"{self.type} is held ({why}). {SAFE}, and {release}"
+        moment = time.monotonic()
+        if moment - self._moved_at <= STUCK_AFTER or moment - self._looked_at <= LOOK_SECONDS:
+            return ""
+        self._looked_at = moment
+        if self.gateway and (wrong := await ledger_trouble(self.gateway)):
+            return f"`waypost up` cannot use the ledger that this command wrote to: {wrong}"
+        return await self._of_prefect(await look(self.work_pool))
+
+    async def _of_prefect(self, seen: Seen | None) -> str:
+        if seen is None:
+            return AWAY
+        for lane in await stats.lanes_of(self.ledger, self.intakes):
+            if lane in seen.stopped:
+                return f"{seen.stopped[lane]}. {SAFE}, and goes out then"
+        if await stats.in_hand(self.ledger, self.type):
+            self.moved()  # some process is at work: look again later
+            return ""
+        idle = time.monotonic() - self._moved_at
+        if any(map(lives, seen.workers)) and idle <= STUCK_AFTER + self.ledger.lease.total_seconds():
+            return ""  # what a lost worker had in hand comes back after its lease
+        return nobody(self.work_pool, seen.workers, idle)
+
+
+async def look(work_pool: str) -> Seen | None:
+    """None when Prefect does not answer."""
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            async with asyncio.timeout(ANSWERS_WITHIN), prefect_client() as client:
+                stopped = await paused_lanes.look(client, work_pool)
+                return Seen(stopped, await client.read_workers_for_work_pool(work_pool))
+    except ObjectNotFound:
+        return Seen({}, [])
+    except (httpx.HTTPError, PrefectException, TimeoutError):
+        return None
+
+
+def nobody(work_pool: str, workers: Sequence[Worker], idle: float) -> str:
+    """That no worker takes it up, with what is seen of workers."""
+    living = [worker.name for worker in workers if lives(worker)]
+    if living:
+        return (
+            f"nothing has moved for {idle:.0f} s, though {', '.join(living)} works on the pool {work_pool}. "
+            f"{SAFE}: see the worker's log, and `waypost doctor`"
+        )
+    return (
+        f"no worker takes it up: none gives a sign of life to the pool {work_pool}{last_seen(workers)}. "
+        f"{SAFE}, and goes out when a worker runs: start `waypost up` or `waypost worker`; `waypost doctor` "
+        "tells more"
+    )

@@ -1,0 +1,85 @@
+"""Checks of providers, templates and signing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectException
+from prefect.settings import get_current_settings
+
+from deployments.doctor.channel import channel_finding
+from deployments.doctor.finding import Finding
+from deployments.doctor.types import route_faults, template_faults
+from deployments.prefect_api import ANSWERS_WITHIN, WrongApi, check
+from deployments.registry import registered
+from tasks.providers import blocks
+from waypost.config.mail import dkim_signers
+from waypost.config.settings import Settings
+from waypost.delivery.channel_factory import providers
+from waypost.delivery.provider_set import ProviderSet
+from waypost.mail.dkim_keys import KeyUnusable
+from waypost.policy.routing import steps
+
+
+def template_findings(settings: Settings) -> Finding:
+    if faults := template_faults(settings):
+        advice = f"correct them under {settings.templates}, then start the workers again"
+        return Finding("templates", ok=False, found="; ".join(faults), advice=advice)
+    return Finding("templates", ok=True, found=f"{settings.templates}")
+
+
+def signing_finding(settings: Settings) -> Finding:
+    """Whether the keys that sign mails can be used, and the names their public halves belong under."""
+    try:
+        found = dkim_signers(settings)
+    except KeyUnusable as error:
+        advice = "mend that setting; docs/deliverability.md shows how a key is made"
+        return Finding("signing", ok=False, found=str(error), advice=advice)
+    if not found:
+        return Finding("signing", ok=True, found="mails are not signed: WAYPOST_DKIM_KEY is not set")
+    names = ", ".join(f"{one.selector}._domainkey.{one.domain} ({one.algorithm})" for one in found)
+    return Finding("signing", ok=True, found=names)
+
+
+async def provider_findings(settings: Settings) -> list[Finding]:
+    try:
+        available = providers(settings)
+    except ValueError as error:
+        advice = "mend that setting; docs/providers.md shows its form"
+        return [Finding("providers", ok=False, found=str(error), advice=advice)]
+    beside = ProviderSet(settings, {channel.name for channel in available})
+    findings = await _blocks(beside)
+    available += beside.channels
+    for channel in available:
+        findings.append(await channel_finding(channel))
+    if faults := route_faults(available):
+        advice = "correct the route, or name such a provider in WAYPOST_PROVIDERS"
+        findings.append(Finding("routes", ok=False, found="; ".join(faults), advice=advice))
+    stranded = [name for name, one in registered().items() if not steps(one.type.route, available)]
+    if stranded:
+        advice = "set WAYPOST_SMTP_URL or WAYPOST_PROVIDERS, or start `waypost up` for a development mailbox"
+        found = f"no provider for {', '.join(stranded)}"
+        findings.append(Finding("providers", ok=False, found=found, advice=advice))
+    return findings
+
+
+async def _blocks(beside: ProviderSet) -> list[Finding]:
+    """What is wrong with the providers that Prefect keeps; the others are `beside`'s then."""
+    if not get_current_settings().api.url:
+        return []
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN), get_client() as client:
+            await check(client)
+            faults = beside.replace_with(await blocks.read(client))
+    except (httpx.HTTPError, PrefectException, TimeoutError, WrongApi):
+        return []  # that Prefect does not answer, or another does, is a finding already
+    except blocks.Unreadable as error:
+        advice = "give PREFECT_API_KEY the right to read blocks, or see the Prefect server's log"
+        return [Finding("blocks", ok=False, found=str(error), advice=advice)]
+    advice = "mend it in the Prefect UI, under Blocks; docs/providers.md has its terms"
+    return [
+        Finding(name, ok=False, found=blocks.told(name, fault), advice=advice)
+        for name, fault in faults.items()
+    ]

@@ -1,0 +1,130 @@
+"""What `waypost doctor --domain` looks at: the records by which others judge our mails."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+
+from deployments.doctor.finding import Finding
+from waypost.config.mail import dkim_signers
+from waypost.config.settings import Settings
+from waypost.mail.build import Sender
+from waypost.mail.dkim import Signer
+from waypost.net.dns import DnsSilent, Lookup
+
+SEE = "docs/deliverability.md shows the record"
+_SHORTEST_RSA = 128  # bytes; less is no key of 1024 bits
+
+
+async def examine_domain(settings: Settings, lookup: Lookup) -> list[Finding]:
+    """SPF, DKIM and DMARC of the sender's domain. One finding alone when DNS gives no answer.
+
+    Raises KeyUnusable for keys that cannot be read.
+    """
+    domain = Sender.parse(settings.sender).domain
+    signers = dkim_signers(settings)
+    try:
+        return [
+            spf_finding(domain, await lookup(domain)),
+            *[dkim_finding(one, await lookup(_place(one))) for one in signers],
+            *([] if signers else [_UNSIGNED]),
+            *_unaligned(domain, signers),
+            await _dmarc(domain, lookup),
+        ]
+    except DnsSilent as error:
+        found = f"DNS cannot be asked about {domain}: {error}"
+        return [Finding("domain", ok=False, found=found, advice="try again, or where DNS can be asked")]
+
+
+_UNSIGNED = Finding(
+    "dkim",
+    ok=False,
+    found="mails are not signed by Waypost",
+    advice="set WAYPOST_DKIM_KEY, unless your provider signs for you; docs/deliverability.md shows how",
+)
+
+
+def spf_finding(domain: str, records: Sequence[str]) -> Finding:
+    """RFC 7208: one record, which does not let everybody through."""
+    found = [one for one in records if one.lower().split(" ")[0] == "v=spf1"]
+    if len(found) != 1:
+        told = f"{domain} has {len(found)} SPF records" if found else f"{domain} has no SPF record"
+        return Finding("spf", ok=False, found=told, advice=f"there is to be one; {SEE}")
+    if any(term in ("all", "+all") for term in found[0].lower().split()):
+        advice = "end it with -all or ~all, after those who may"
+        return Finding("spf", ok=False, found=f"anybody may send for {domain}: {found[0]}", advice=advice)
+    return Finding("spf", ok=True, found=found[0])
+
+
+def dkim_finding(signer: Signer, records: Sequence[str]) -> Finding:
+    """RFC 6376, section 3.6.1: one record, with the public half of the key that signs."""
+    place = _place(signer)
+    publish = f"publish there: {signer.record}"
+    keys = [tags for one in records if "p" in (tags := _tags(one))]
+    if len(keys) != 1:
+        found = f"{place} has {len(keys)} records with a key" if keys else f"{place} has no record with a key"
+        return Finding("dkim", ok=False, found=found, advice=publish)
+    if not keys[0]["p"]:
+        return Finding("dkim", ok=False, found=f"the key at {place} is revoked", advice=publish)
+    if not _same(keys[0], _tags(signer.record)):
+        found = f"the key at {place} is not the one of WAYPOST_DKIM_KEY"
+        return Finding("dkim", ok=False, found=found, advice=publish)
+    if "y" in keys[0].get("t", "").split(":"):
+        found = f"the key at {place} is marked as a trial (t=y), and may be ignored"
+        return Finding("dkim", ok=False, found=found, advice="take t=y out of the record when all is well")
+    return Finding("dkim", ok=True, found=f"{place} has our key ({signer.algorithm})")
+
+
+def _same(published: dict[str, str], ours: dict[str, str]) -> bool:
+    """Whether it is one key; an RSA key may be published with what says that it is one, or without."""
+    if published.get("k", "rsa") != ours["k"]:
+        return False
+    try:
+        key = b64decode(published["p"])
+    except binascii.Error:
+        return False
+    own = b64decode(ours["p"])
+    return key == own or (ours["k"] == "rsa" and len(key) > _SHORTEST_RSA and own.endswith(key))
+
+
+def _unaligned(domain: str, signers: Sequence[Signer]) -> Iterator[Finding]:
+    """RFC 7489, section 3.1.1. Without a list of public suffixes: one is the other's parent, or it is not."""
+    for one in signers:
+        if not (_within(domain, one.domain) or _within(one.domain, domain)):
+            found = f"{one.domain} signs for {domain}, which DMARC does not count"
+            yield Finding("alignment", ok=False, found=found, advice="mend WAYPOST_DKIM_DOMAIN")
+
+
+def _within(domain: str, parent: str) -> bool:
+    return f".{domain}".endswith(f".{parent}")
+
+
+async def _dmarc(domain: str, lookup: Lookup) -> Finding:
+    """The record of the domain, or of the nearest above it that has one."""
+    labels = domain.split(".")
+    for above in (".".join(labels[at:]) for at in range(len(labels) - 1)):
+        if found := [one for one in await lookup(f"_dmarc.{above}") if _tags(one).get("v") == "DMARC1"]:
+            return dmarc_finding(domain, above, found)
+    return Finding("dmarc", ok=False, found=f"_dmarc.{domain} has no record", advice=SEE)
+
+
+def dmarc_finding(domain: str, above: str, records: Sequence[str]) -> Finding:
+    """RFC 7489, section 6.3: one record, with a policy."""
+    tags = _tags(records[0])
+    if len(records) > 1 or tags.get("p") not in ("none", "quarantine", "reject"):
+        found = f"_dmarc.{above} has not one record with p=none, quarantine or reject"
+        return Finding("dmarc", ok=False, found=found, advice=SEE)
+    policy = tags["p"] if above == domain else tags.get("sp", tags["p"])
+    where = "" if above == domain else f", from _dmarc.{above}"
+    return Finding("dmarc", ok=True, found=f"what fails for {domain} gets {policy}{where}")
+
+
+def _place(signer: Signer) -> str:
+    return f"{signer.selector}._domainkey.{signer.domain}"
+
+
+def _tags(record: str) -> dict[str, str]:
+    """`v=DKIM1; k=rsa; p=MII...` by name, without blanks (RFC 6376, section 3.2)."""
+    pairs = ("".join(part.split()).partition("=") for part in record.split(";"))
+    return {name.lower(): value for name, separator, value in pairs if separator}

@@ -1,0 +1,95 @@
+"""Who works on a pool, as `waypost doctor` sees it: workers and dispatchers that live, and what they know."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from prefect.client.schemas.objects import Worker, WorkPool
+
+from deployments.dispatcher.heartbeat import Presence
+from deployments.doctor.finding import Finding
+from deployments.registry import registered
+from deployments.resident_worker.worker import ResidentWorker
+from waypost.system.clock import now
+
+PREFECTS_OWN = 30  # seconds between the signs of life of a worker that names no other
+LATE = timedelta(seconds=5)
+LATELY = timedelta(days=1)
+
+
+def written_at(templates: Path) -> dict[str, datetime]:
+    """When what a worker reads once was written last: the file of each type, each folder of templates."""
+    sources = {one.file: [Path(inspect.getfile(one.flow.fn))] for one in registered().values()}
+    for folder in templates.iterdir() if templates.is_dir() else ():
+        sources[f"{templates.name}/{folder.name}"] = [path for path in folder.rglob("*") if path.is_file()]
+    return {name: _last_written(paths) for name, paths in sources.items() if paths}
+
+
+def _last_written(paths: Sequence[Path]) -> datetime:
+    return datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC)
+
+
+def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[str, datetime]) -> Finding:
+    """Whether somebody takes the pool's runs. workers: those that ever did. written: when the files were
+    that they read once, when they start."""
+    if pool.is_push_pool or pool.is_managed_pool:
+        return Finding("worker", ok=True, found=f"Prefect itself runs what is in {pool.name}")
+    resident = pool.type == ResidentWorker.type
+    online = [one for one in workers if lives(one)]
+    if not online:
+        advice = (
+            "start `waypost worker` (or `waypost up`)"
+            if resident
+            else f"start one with `prefect worker start --pool {pool.name}`"
+        )
+        found = f"none takes runs from {pool.name}, a pool of type {pool.type}{last_seen(workers)}"
+        return Finding("worker", ok=False, found=found, advice=advice)
+    for one in online:
+        if newer := newer_than(one.created, written):
+            found = f"{one.name} was started before {newer} was written, and goes by what was there then"
+            return Finding(
+                "worker", ok=False, found=found, advice="start it again (`waypost up`, if it is of that)"
+            )
+    return Finding("worker", ok=True, found="; ".join(map(_seen, online)))
+
+
+def lives(worker: Worker) -> bool:
+    """Whether it gave a sign of life within the time of two. Prefect calls it online for that of three, and
+    for half a minute more until it looks."""
+    if worker.last_heartbeat_time is None:
+        return worker.status == "ONLINE"
+    interval = timedelta(seconds=worker.heartbeat_interval_seconds or PREFECTS_OWN)
+    return worker.status == "ONLINE" and now() - worker.last_heartbeat_time < 2 * interval + LATE
+
+
+def _seen(worker: Worker) -> str:
+    if worker.last_heartbeat_time is None:
+        return worker.name
+    ago = max((now() - worker.last_heartbeat_time).total_seconds(), 0)
+    return f"{worker.name}, last seen {ago:.0f} s ago"
+
+
+def last_seen(workers: Sequence[Worker]) -> str:
+    """The one that was there last, if one was today: a worker that is killed says no farewell."""
+    known = [(one.last_heartbeat_time, _seen(one)) for one in workers if one.last_heartbeat_time]
+    at, seen = max(known, default=(None, ""))
+    return f"; {seen}" if at and now() - at < LATELY else ""
+
+
+def dispatcher_finding(pool: WorkPool, seen: Presence | None, written: Mapping[str, datetime]) -> Finding:
+    """Whether somebody starts runs for a pool whose workers do not do that themselves."""
+    if seen is None or not seen.lives:
+        found = f"none starts runs for {pool.name}: workers of type {pool.type} do not do that themselves"
+        return Finding("dispatcher", ok=False, found=found, advice="start `waypost dispatch`")
+    if newer := newer_than(seen.since, written):
+        found = f"{seen.owner} was started before {newer} was written, and goes by what was there then"
+        return Finding("dispatcher", ok=False, found=found, advice="start that `waypost dispatch` again")
+    return Finding("dispatcher", ok=True, found=seen.owner)
+
+
+def newer_than(started: datetime | None, written: Mapping[str, datetime]) -> str:
+    """The files written after `started`, as one text; empty when there are none."""
+    return " and ".join(sorted(file for file, at in written.items() if started and at > started))

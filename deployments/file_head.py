@@ -1,0 +1,77 @@
+"""What a file of requests seems to be by its first line, so that a file of another kind is refused whole."""
+
+from __future__ import annotations
+
+import codecs
+
+from pydantic_core import from_json
+
+from waypost.gateway.http.body import ONE
+from waypost.gateway.json_limits import over_limit
+
+WANTED = "send wants JSONL: one JSON object a line, in UTF-8"
+_MARKS = {  # UTF-32's begins with UTF-16's, and is looked for first
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_SEPARATORS = b",;\t|"
+
+
+class NotJsonl(ValueError):
+    """The file does not begin with a JSON object on a line of its own. Says what the file seems to be."""
+
+
+def check_first(line: bytes) -> None:
+    """Raise NotJsonl unless `line`, the first that is not blank and without UTF-8's mark, begins a file of
+    objects, each on a line. An object that is wrong in itself is its line's fault, and passes."""
+    if told := _seems(line.strip()):
+        raise NotJsonl(f"the file seems to be {told}; {WANTED}. Nothing was accepted")
+
+
+def _seems(line: bytes) -> str:
+    """What the file is instead; empty for JSONL."""
+    if encoding := _other_encoding(line):
+        return f"text in {encoding}"
+    if b"\0" in line or not _is_text(line):
+        return "binary, or text in another encoding than UTF-8"
+    if line.startswith(b"{"):
+        unfinished = "JSON with line breaks inside an object (`jq -c .` writes each object on a line)"
+        return unfinished if _ends_early(line) else ""
+    if line.startswith(b"["):
+        return "a JSON array (`jq -c '.[]'` writes its items as lines)"
+    if line.startswith(b"<"):
+        return "XML or HTML"
+    if any(line.count(separator) for separator in _SEPARATORS):
+        return "a table such as CSV"
+    return "other text: its first line is no JSON object"
+
+
+def _other_encoding(line: bytes) -> str:
+    for mark, name in _MARKS.items():
+        if line.startswith(mark):
+            return name
+    zeros = line[:64].count(0)
+    halves = line[:64:2].count(0), line[1:64:2].count(0)
+    return "UTF-16" if zeros and 0 in halves and zeros * 3 > len(line[:64]) else ""
+
+
+def _is_text(line: bytes) -> bool:
+    """Whether it is UTF-8. The last character of a line that is cut at the limit may be half."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(line)
+    except UnicodeDecodeError:
+        return False
+    return not any(byte < 32 and byte not in b"\t\r\n\f\v" for byte in line[:1000])
+
+
+def _ends_early(line: bytes) -> bool:
+    """Whether an object begins in the line and does not end there. One over a limit is refused as a line."""
+    if len(line) > ONE or over_limit(line):
+        return False
+    try:
+        from_json(line)
+    except ValueError as error:
+        return "EOF while parsing" in str(error)
+    return False

@@ -1,0 +1,204 @@
+"""Requests from a file: accepted into the ledger 500 at a time; the workers' dispatchers do the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from deployments.doctor.obstacles import Hindrance
+from deployments.file_head import check_first
+from deployments.registry import Registered
+from waypost.gateway.http.body import ONE
+from waypost.gateway.json_limits import over_limit
+from waypost.ledger import Ledger
+from waypost.ledger.intake import accept
+from waypost.ledger.operations import stats
+from waypost.ledger.queue import holds
+from waypost.ledger.queue.claims import CLAIM_LIMIT
+from waypost.model.receipt import IntakeResult, Receipt
+from waypost.model.request import AnyRequest
+from waypost.model.states import TERMINAL, State
+from waypost.model.validation_messages import explain
+from waypost.policy import acceptance
+from waypost.system.ids import new_id
+from waypost.system.isolation import ItemFailed, isolated
+
+# A notification in one of these has ended, or waits for something that is not a run.
+SETTLED = frozenset({*TERMINAL, State.DEFERRED, State.HELD})
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A line that was not accepted. The reason names the field and never repeats its value."""
+
+    line: int
+    reason: str
+
+
+@dataclass(slots=True)
+class FileSend:
+    """What became of a file. `states` is as of the last look, or else of when it was accepted; `lines` leaves
+    empty ones out; `held` is whether the type was found held."""
+
+    type: str
+    lines: int = 0
+    accepted: int = 0
+    repeated: int = 0
+    repeated_in_vain: int = 0
+    grouped: int = 0
+    rejections: list[Rejection] = field(default_factory=list[Rejection])
+    intakes: list[UUID] = field(default_factory=list[UUID])
+    runs: list[str] = field(default_factory=list[str])
+    states: Counter[State] = field(default_factory=Counter[State])
+    reasons: dict[str, int] = field(default_factory=dict[str, int])
+    trouble: str = ""
+    held: bool = False
+
+    @property
+    def settled(self) -> int:
+        return sum(count for state, count in self.states.items() if state in SETTLED)
+
+    @property
+    def good(self) -> bool:
+        """Every line accepted now or before, and none that failed or expired."""
+        bad = (State.FAILED, State.EXPIRED)
+        failed = self.repeated_in_vain or any(self.states[state] for state in bad)
+        return not (self.rejections or self.trouble or failed)
+
+    def summary(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "type": self.type,
+            "lines": self.lines,
+            "accepted": self.accepted,
+            "repeated": self.repeated,
+            "repeated_in_vain": self.repeated_in_vain,
+            "grouped": self.grouped,
+            "rejected": [{"line": one.line, "reason": one.reason} for one in self.rejections],
+            "states": dict(self.states),
+            "reasons": self.reasons,
+            "flow_runs": self.runs,
+            "trouble": self.trouble,
+        }
+
+    def summary_rows(self) -> list[tuple[str, int]]:
+        """For the table of totals: what came in, then what became of it."""
+        rows = [("requests read", self.lines), ("accepted", self.accepted)]
+        if self.repeated:
+            rows.append(("accepted before, not sent again", self.repeated))
+        if self.repeated_in_vain:
+            rows.append(("  of these had failed or expired", self.repeated_in_vain))
+        if self.grouped:
+            rows.append(("counted in an open notification", self.grouped))
+        if self.rejections:
+            rows.append(("rejected", len(self.rejections)))
+        waiting = {State.ACCEPTED: "waiting for its type's release" if self.held else "waiting for a run"}
+        return rows + [(waiting.get(s, str(s)), count) for s, count in sorted(self.states.items())]
+
+
+async def submit(
+    ledger: Ledger,
+    one: Registered,
+    lines: Iterable[bytes],
+    on_progress: Callable[[int], None] = lambda count: None,
+) -> FileSend:
+    """Accept the requests of `lines`. They are durable when this returns, also where no worker runs. Raises
+    NotJsonl, before anything is accepted, for a file that does not begin with a line of JSON."""
+    sent = FileSend(one.type.name)
+    chunk: list[tuple[int, AnyRequest]] = []
+    for number, line in enumerate(lines, 1):
+        line = line.removeprefix(BOM) if number == 1 else line
+        if not line.strip():
+            continue
+        if not sent.lines:
+            check_first(line)
+        sent.lines += 1
+        request = read(one, line)
+        if isinstance(request, str):
+            sent.rejections.append(Rejection(number, request))
+        else:
+            chunk.append((number, request))
+        if len(chunk) == CLAIM_LIMIT:
+            await _accept(ledger, one, chunk, sent)
+            chunk = []
+            on_progress(sent.lines)
+    if chunk:
+        await _accept(ledger, one, chunk, sent)
+    sent.rejections.sort(key=lambda rejected: rejected.line)
+    return sent
+
+
+def read(one: Registered, line: bytes) -> AnyRequest | str:
+    """The request that a line is, or what is wrong with it. Its limits are those of a request over HTTP."""
+    if len(line) > ONE:
+        return f"the line is longer than {ONE:,} bytes, which is the limit for a request"
+    if reason := over_limit(line):
+        return reason
+    try:
+        with isolated("reading", ValidationError):
+            request = one.request.validate_json(line)
+            wrong = acceptance.faults(request, one.type)
+    except ValidationError as error:
+        return explain(error)
+    except ItemFailed as failed:
+        return str(failed)
+    return "{}: {}".format(*wrong[0]) if wrong else request
+
+
+async def _accept(
+    ledger: Ledger, one: Registered, chunk: list[tuple[int, AnyRequest]], sent: FileSend
+) -> None:
+    intake_id = new_id()
+    receipts = await accept.accept_each(ledger, one.type, [request for _, request in chunk], intake_id)
+    _count(sent, [number for number, _ in chunk], receipts)
+    if any(isinstance(one, Receipt) and one.outcome is IntakeResult.ACCEPTED for one in receipts):
+        sent.intakes.append(intake_id)
+
+
+def _count(sent: FileSend, numbers: list[int], receipts: list[Receipt | ItemFailed]) -> None:
+    for number, receipt in zip(numbers, receipts, strict=True):
+        if isinstance(receipt, ItemFailed):
+            sent.rejections.append(Rejection(number, str(receipt)))
+            continue
+        match receipt.outcome:
+            case IntakeResult.REPEATED:
+                sent.repeated += 1
+                sent.repeated_in_vain += receipt.state in (State.FAILED, State.EXPIRED)
+            case IntakeResult.GROUPED:
+                sent.grouped += 1
+            case IntakeResult.CONFLICT:
+                sent.rejections.append(Rejection(number, f"idempotency_key: {receipt.reason}"))
+            case IntakeResult.REFUSED:
+                sent.rejections.append(Rejection(number, receipt.reason))
+            case IntakeResult.ACCEPTED:
+                sent.accepted += 1
+                sent.states[receipt.state or State.ACCEPTED] += 1
+
+
+async def watch(
+    ledger: Ledger, sent: FileSend, work_pool: str, every: float = 0.3, gateway: str | None = None
+) -> AsyncGenerator[int]:
+    """Look at the ledger until all that was accepted has settled, or `trouble` says why it does not go on;
+    yields how many have settled. gateway: the URL of a running gateway, which may know why."""
+    hindrance = Hindrance(ledger, work_pool, sent.type, sent.intakes, gateway)
+    while not sent.trouble:
+        before = sent.states
+        sent.states = await stats.totals(ledger, sent.intakes)
+        if before != sent.states:
+            hindrance.moved()
+        yield sent.settled
+        if sent.settled + await stats.not_yet_due(ledger, sent.intakes) >= sent.accepted:
+            break
+        sent.trouble = await hindrance.find()
+        await asyncio.sleep(every)
+    sent.states = await stats.totals(ledger, sent.intakes)
+    sent.reasons = await stats.reasons(ledger, sent.intakes)
+    sent.runs = [str(run) for run in await stats.runs_of(ledger, sent.intakes)]
+    sent.held = any(held.type == sent.type for held in await holds.held_types(ledger))

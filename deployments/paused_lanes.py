@@ -1,0 +1,65 @@
+"""Lanes that somebody stopped in Prefect: a paused work pool or work queue, or a concurrency limit of 0."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import WorkPool, WorkQueue
+
+from waypost.model.priority import Priority
+
+logger = logging.getLogger("waypost.prefect")
+
+Stopped = Mapping[Priority, str]  # why, and what starts the lane again, by lane
+
+
+async def look(client: PrefectClient, work_pool: str) -> Stopped:
+    """The lanes that are stopped. Raises the client's errors; ObjectNotFound where there is no such pool."""
+    pool = await client.read_work_pool(work_pool)
+    return stopped(pool, await client.read_work_queues(work_pool_name=work_pool))
+
+
+def stopped(pool: WorkPool, queues: Sequence[WorkQueue]) -> Stopped:
+    """The lanes whose runs no worker is given."""
+    if why := _why(pool, f"the work pool {pool.name}", f"prefect work-pool {{}} {pool.name}"):
+        return dict.fromkeys(Priority, why)
+    named = {queue.name: queue for queue in queues}
+    found: dict[Priority, str] = {}
+    for lane in Priority:
+        where = f"the work queue {lane} of the pool {pool.name}"
+        command = f"prefect work-queue {{}} {lane} --pool {pool.name}"
+        if lane in named and (why := _why(named[lane], where, command)):
+            found[lane] = why
+    return found
+
+
+def _why(one: WorkPool | WorkQueue, where: str, command: str) -> str:
+    if one.is_paused:
+        return f"{where} is paused in Prefect; `{command.format('resume')}` resumes it"
+    if one.concurrency_limit == 0:
+        clear = command.format("clear-concurrency-limit")
+        return f"{where} has a concurrency limit of 0 in Prefect; `{clear}` removes it"
+    return ""
+
+
+class Notices:
+    """Logs once which lanes are stopped, and once when they go on. Knows what was seen last."""
+
+    def __init__(self) -> None:
+        self._seen: Stopped = {}
+        self._said: frozenset[str] = frozenset()
+
+    def is_stopped(self, lane: Priority) -> bool:
+        """Whether the lane was stopped when Prefect last answered."""
+        return lane in self._seen
+
+    def tell(self, found: Stopped) -> None:
+        self._seen = found
+        now = frozenset(found.values())
+        for why in sorted(now - self._said):
+            logger.warning("%s; what is accepted for it waits", why)
+        for why in sorted(self._said - now):
+            logger.warning("no longer: %s", why.partition(";")[0])
+        self._said = now

@@ -1,0 +1,55 @@
+"""The gateway: HTTP and SMTP over one ledger, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from deployments.prefect_api import prefect_answers
+from deployments.registry import registered
+from waypost.config.secret_key import secret_key
+from waypost.config.settings import Settings
+from waypost.gateway.auth.access_tokens import accepted_tokens
+from waypost.gateway.context import GatewayContext
+from waypost.gateway.listen import ListenAddress, check_keys
+from waypost.gateway.server import listener
+from waypost.gateway.server.app import gateway
+from waypost.gateway.smtp.server import SubmissionAddress as MailListens
+from waypost.gateway.smtp.server import submissions
+from waypost.ledger import connect_checked
+from waypost.ledger.records import installation
+from waypost.system.process import freeze_gc
+
+PATIENCE = timedelta(seconds=5)  # whoever posts is told by then, in good time before giving up
+
+
+async def serve(
+    settings: Settings,
+    where: ListenAddress,
+    stop: asyncio.Event,
+    ready: Callable[[ListenAddress, int, Sequence[str]], None],
+    mail: Sequence[MailListens] = (),
+) -> None:
+    """Accept notifications until `stop`. `ready` is told where, how many API keys work, and the URLs where
+    mails are submitted. mail: where SMTP is spoken besides.
+
+    Raises waypost.gateway.listen.UnprotectedGateway and PortTaken."""
+    tokens, https = accepted_tokens(settings), where.certificate is not None
+    async with connect_checked(settings, PATIENCE) as ledger:
+        # SMTP takes no tokens.
+        key = secret_key(settings)
+        await installation.check_key(ledger, key)
+        keys = await check_keys(ledger, where.host, has_tokens=tokens is not None and not mail)
+        door = GatewayContext.over(
+            ledger,
+            registered(),
+            key,
+            prefect_answers,
+            tokens,
+            private_webhooks=settings.webhooks_allow_private,
+        )
+        freeze_gc()
+        async with submissions(door, settings, where, mail, stop) as opened:
+            urls = [one.url for one in opened]
+            await listener.listen(gateway(door, https), where, stop, lambda found: ready(found, keys, urls))

@@ -1,0 +1,1 @@
+"""The resident worker: a Prefect worker that runs flows in its own process."""

@@ -1,0 +1,133 @@
+"""Everybody outside: clients who accept, people who type runs into Prefect or hold a type, a schedule."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+
+from deployments.simulation.database import GatedLedger
+from deployments.simulation.faults import lasting
+from deployments.simulation.process import Process
+from deployments.simulation.types import CODE, DIGEST, NEWSLETTER, RECEIPT, Note, NoteRequest
+from deployments.simulation.world import LEASE, World
+from waypost import NotificationType, Recipient
+from waypost.ledger.intake import accept
+from waypost.ledger.queue import holds
+
+ARRIVE_WITHIN = 30.0  # seconds
+FLOOD = 10  # more than a provider takes at once, by far
+OFTEN = (CODE, CODE, RECEIPT, NEWSLETTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request that somebody was told is accepted, or that is in a Prefect run.
+
+    ready: from when on it could go, in seconds; None when nobody can say.
+    """
+
+    key: str
+    type: str
+    ready: float | None
+
+
+class Actors:
+    """What it does is drawn from the seed; `asked` is what it may count on."""
+
+    def __init__(self, random: Random, around: World, client: Process) -> None:
+        self.asked: list[Asked] = []
+        self._random = random
+        self._around = around
+        self._ledger = GatedLedger(around.database, client, around.weather, LEASE)
+        self._digests = random.random() < 0.35
+        self._held = random.choice((CODE, RECEIPT, NEWSLETTER, NEWSLETTER)) if random.random() < 0.3 else None
+        self._some_is_on_its_way = asyncio.Event()
+
+    async def act(self) -> None:
+        """Ask for everything, and meddle."""
+        await asyncio.gather(self._ask(), self._hold())
+
+    async def schedule(self) -> None:
+        """Let a digest be made now and then, for ever."""
+        while self._digests:
+            await asyncio.sleep(self._random.uniform(8, 20))
+            if self._around.weather.prefect_answers():
+                self._around.server.typed(DIGEST.name)
+
+    async def _ask(self) -> None:
+        for number in range(self._random.randint(1, 3)):
+            await asyncio.sleep(self._random.uniform(0, ARRIVE_WITHIN / 3))
+            type = self._random.choice(OFTEN)
+            requests = self._requests(type, f"{number}", self._random.randint(1, 3))
+            if type is NEWSLETTER and self._random.random() < 0.4:
+                await self._flood(f"{number}")
+            elif self._random.random() < 0.2:
+                await self._type(type, requests)
+            else:
+                await self._accept(type, requests)
+
+    async def _flood(self, name: str) -> None:
+        """Many newsletters in two waves, receipts, and in their midst a code."""
+        await self._accept(NEWSLETTER, self._requests(NEWSLETTER, f"{name}-flood", FLOOD))
+        await asyncio.sleep(self._random.uniform(0.1, 1.0))
+        await self._accept(NEWSLETTER, self._requests(NEWSLETTER, f"{name}-wave", 2))
+        await self._accept(RECEIPT, self._requests(RECEIPT, f"{name}-receipt", 2))
+        await self._accept(CODE, self._requests(CODE, f"{name}-code", 1))
+
+    def _requests(self, type: NotificationType, name: str, many: int) -> list[NoteRequest]:
+        return [self._request(f"{name}-{number}", type) for number in range(many)]
+
+    async def _accept(self, type: NotificationType, requests: Sequence[NoteRequest]) -> None:
+        """A client asks again under the same idempotency keys until it has an answer."""
+        while True:
+            try:
+                await accept.accept(self._ledger, type, requests)
+                break
+            except OSError:
+                await asyncio.sleep(0.5)
+        self._note(type, requests, self._around.time())
+        self._around.wake()
+
+    async def _type(self, type: NotificationType, requests: Sequence[NoteRequest]) -> None:
+        """Somebody types requests into a run, once Prefect answers."""
+        await asyncio.sleep(lasting(self._around.weather.prefect_down, self._around.time()))
+        self._around.server.typed(type.name, requests)
+        self._note(type, requests, None)
+
+    def _note(self, type: NotificationType, requests: Sequence[NoteRequest], ready: float | None) -> None:
+        for one in requests:
+            due = ready
+            if ready is not None and one.deliver_at:
+                due = ready + max(0.0, (one.deliver_at - self._around.now).total_seconds())
+            self.asked.append(Asked(one.data.text, type.name, due))
+        if type is self._held:
+            self._some_is_on_its_way.set()
+
+    def _request(self, key: str, type: NotificationType) -> NoteRequest:
+        moment, chance = self._around.now, self._random.random
+        later = moment + timedelta(seconds=self._random.uniform(1, 20))
+        soon = moment + timedelta(seconds=self._random.uniform(5, 60))
+        return NoteRequest(
+            recipient=Recipient(id=f"person {self._random.randrange(2)}", phone="+15550100"),
+            data=Note(text=key),
+            idempotency_key=key,
+            deliver_at=later if chance() < 0.15 else None,
+            expires_at=soon if chance() < 0.35 else None,
+            digest=self._digests and type is RECEIPT and chance() < 0.7,
+        )
+
+    async def _hold(self) -> None:
+        """A person holds a type when some of it is on its way, and lets it go again."""
+        if self._held is None:
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._some_is_on_its_way.wait(), ARRIVE_WITHIN)
+        await asyncio.sleep(self._random.uniform(0, 0.5))
+        await holds.hold(self._ledger, self._held.name)
+        await asyncio.sleep(self._random.uniform(1, 20))
+        await holds.release(self._ledger, self._held.name)
+        self._around.wake()

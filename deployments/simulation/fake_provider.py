@@ -1,0 +1,139 @@
+"""A provider by script: takes, refuses, defers, stalls, or drops the line before or after the final dot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from deployments.simulation.faults import Faults
+from deployments.simulation.process import Process
+from waypost.channels.channel import ChannelUnavailable
+from waypost.channels.priority_semaphore import PrioritySemaphore
+from waypost.model.notification import Message
+from waypost.model.outcome import Outcome, Phase
+from waypost.model.priority import Priority
+from waypost.policy import classify
+
+REPLIES = (
+    (421, "4.3.2 service not available, closing", Phase.MAIL),
+    (450, "4.2.0 mailbox busy, try again in 20 seconds", Phase.RCPT),
+    (450, "4.7.1 greylisted", Phase.RCPT),
+    (454, "4.7.0 temporary authentication failure", Phase.MAIL),
+    (550, "5.1.1 no such user", Phase.RCPT),
+    (451, "4.3.0 local error", Phase.DOT),
+)
+
+
+# Which lane goes first, written down anew: what is judged is not asked.
+ORDER = (Priority.URGENT, Priority.NORMAL, Priority.BULK)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One message in a mailbox. late: by how many seconds its MAIL FROM came after its deadline."""
+
+    id: UUID
+    text: str
+    late: float
+
+
+@dataclass(slots=True, eq=False)
+class _Wait:
+    priority: Priority
+    passed: int = 0
+
+
+class WatchedPlaces(PrioritySemaphore):
+    """Places that count for everybody who waits for one how many of a later lane go first. Each place may
+    be busy with one, no more."""
+
+    def __init__(self, most: int, blame: Callable[[str], None]) -> None:
+        super().__init__(most)
+        self._blame = blame
+        self._waits: list[_Wait] = []
+
+    async def take(self, priority: Priority = Priority.NORMAL) -> None:
+        wait = _Wait(priority)
+        self._waits.append(wait)
+        try:
+            await super().acquire(priority)
+        finally:
+            self._waits.remove(wait)
+
+    def begins(self, priority: Priority) -> None:
+        """A message of that lane goes."""
+        for wait in self._waits:
+            if ORDER.index(priority) > ORDER.index(wait.priority):
+                wait.passed += 1
+                if wait.passed == self.most + 1:
+                    self._blame(f"{wait.passed} of {priority} went while {wait.priority} waited for a place")
+
+
+class ScriptedProvider:
+    """One process's way to a provider. `mailbox` is the provider's own, and survives the process."""
+
+    kind = "sms"
+
+    def __init__(
+        self,
+        name: str,
+        process: Process,
+        weather: Faults,
+        mailbox: list[Delivered],
+        late: Callable[[Message], float],
+        blame: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self._watched = WatchedPlaces(3, blame)
+        self.places: PrioritySemaphore = self._watched
+        self._process = process
+        self._weather = weather
+        self._mailbox = mailbox
+        self._late = late
+
+    async def open(self) -> None:
+        await self._process.step(f"opens {self.name}")
+        if self.name == "primary" and not self._weather.provider_opens():
+            raise ChannelUnavailable(self.name, "it is down")
+
+    async def send(self, message: Message) -> Outcome:
+        self._watched.begins(message.notification.priority)
+        await self.open()
+        random = self._weather.random
+        await asyncio.sleep(random.uniform(0, 2 * self._weather.pace))
+        if self._weather.happens(self._weather.bad_replies / 3):
+            await asyncio.sleep(random.uniform(1.0, 20.0))  # slow, and its lease must be kept meanwhile
+        await self._process.step(f"is about to say MAIL FROM to {self.name}")
+        if message.notification.expired:
+            return classify.too_late()
+        late = self._late(message)
+        if self._weather.happens(self._weather.bad_replies):
+            return await self._misbehave(message, late)
+        return await self._take(message, late, answers=True)
+
+    async def _misbehave(self, message: Message, late: float) -> Outcome:
+        which = self._weather.random.randrange(len(REPLIES) + 3)
+        if which < len(REPLIES):
+            code, text, phase = REPLIES[which]
+            await self._process.step(f"is told {code} by {self.name}")
+            return classify.smtp(code, text, phase)
+        if which == len(REPLIES):
+            return classify.lost(Phase.DATA, "connection lost")
+        if which == len(REPLIES) + 1:
+            return classify.lost(Phase.DOT, "connection lost")  # and it was never taken
+        return await self._take(message, late, answers=False)
+
+    async def _take(self, message: Message, late: float, *, answers: bool) -> Outcome:
+        await self._process.step(f"sends the final dot to {self.name}")
+        self._mailbox.append(Delivered(message.notification.id, message.content.decode(), late))
+        await self._process.step(f"waits for the answer of {self.name}")
+        if not answers:
+            return classify.lost(Phase.DOT, "connection lost")
+        return classify.smtp(250, "2.0.0 queued", Phase.DOT)
+
+    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,193 @@
+"""Holding what became of everything against what is promised, a promise a function.
+
+Nothing here asks the code that is judged: what is true is known from outside it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from deployments.simulation.actors import Asked
+from deployments.simulation.change_log import all_of
+from deployments.simulation.fake_provider import Delivered
+from deployments.simulation.faults import RECOVERY_SECONDS, Spell, longer, outside
+from deployments.simulation.result import SimulationResult
+from deployments.simulation.types import CODE, DIGEST, TYPES
+from deployments.simulation.world import World
+from waypost import Doubt
+from waypost.ledger.database.tables import attempts, idempotency_keys, notifications
+from waypost.model.outcome import Verdict as Answer
+from waypost.model.states import TERMINAL, State
+
+TOLERANCE = 0.5  # seconds a clock reading and the wire may lie apart
+WRITTEN_WITHIN = 2.0  # seconds from an end to when the ledger has it, besides those in which it is down
+PROMPT_SECONDS = 2.5  # a worker asks Prefect for runs every second
+OUTAGE_SECONDS = 12.0  # after 10 of them what is urgent goes without Prefect, once that is noticed
+SENT_IN_DOUBT = {Doubt.RESEND: 2, Doubt.HOLD: 1, Doubt.DROP: 1}  # attempts without an answer, at most
+
+
+def judge(found: SimulationResult, around: World, asked: Sequence[Asked]) -> None:
+    """Write into `found` what came of the simulation, and all that is wrong with it."""
+    rows = {row.id: row for row in around.database.rows(all_of(notifications))}
+    tries = _attempts(around)
+    delivered = [one for mailbox in around.mailboxes.values() for one in mailbox]
+    times = Counter(one.id for one in delivered)
+    unknown = Counter(
+        one.notification_id for some in tries.values() for one in some if one.verdict == Answer.UNKNOWN
+    )
+    found.accepted = len(asked)
+    found.delivered = len(delivered)
+    found.unknown = unknown.total()
+    found.states = dict(Counter(row.state for row in rows.values()))
+    found.illegal += around.journal.illegal
+    found.illegal += [
+        f"{run.type} run {run.id} is shown as {run.progress.name} for ever" for run in around.server.open
+    ]
+    found.lost += _lost(_ids(around, asked), rows) + _stuck(rows) + _nowhere(rows, times)
+    found.duplicated = sum(number - 1 for number in times.values())
+    found.unexplained += [
+        f"{id} was delivered {number} times, {unknown[id]} unknown"
+        for id, number in times.items()
+        if unknown[id] < number - 1
+    ]
+    found.illegal += [
+        f"{id} was delivered {number} times in {len(tries[id])} attempts"
+        for id, number in times.items()
+        if len(tries[id]) < number
+    ]
+    for id, some in tries.items():
+        found.illegal += _after_a_doubt(rows[id], some)
+    found.illegal += _deleted_early(around)
+    found.late += _late(delivered, around) + _kept_waiting(_ids(around, asked), around)
+    _judge_digests(found, rows, delivered)
+
+
+Rows = dict[UUID, sa.Row[Any]]
+Ids = dict[Asked, UUID | None]
+
+
+def _attempts(around: World) -> defaultdict[UUID, list[sa.Row[Any]]]:
+    found: defaultdict[UUID, list[sa.Row[Any]]] = defaultdict(list)
+    for row in sorted(around.database.rows(all_of(attempts)), key=lambda row: row.number):
+        found[row.notification_id].append(row)
+    return found
+
+
+def _ids(around: World, asked: Sequence[Asked]) -> Ids:
+    """What each request became; None when nobody knows it."""
+    known = {row.key: row.notification_id for row in around.database.rows(all_of(idempotency_keys))}
+    return {one: known.get(one.key) for one in asked}
+
+
+def _lost(ids: Ids, rows: Rows) -> list[str]:
+    return [f"{one.key} was accepted and is not in the ledger" for one, id in ids.items() if id not in rows]
+
+
+def _stuck(rows: Rows) -> list[str]:
+    return [
+        f"{row.id} is stuck in {row.state}: {row.reason}"
+        for row in rows.values()
+        if row.digest_id is None
+        and row.state not in TERMINAL
+        and (row.state != State.HELD or row.reason == "digest")
+    ]
+
+
+def _nowhere(rows: Rows, times: Counter[UUID]) -> list[str]:
+    return [
+        f"{row.id} is said to be sent, and no provider has it"
+        for row in rows.values()
+        if row.state == State.SENT and row.digest_id is None and not times[row.id]
+    ]
+
+
+def _after_a_doubt(row: sa.Row[Any], tries: Sequence[sa.Row[Any]]) -> list[str]:
+    """After an UNKNOWN, no later attempt uses another provider, and there are no more of them than the type
+    allows."""
+    wrong: list[str] = []
+    in_doubt = 0
+    doubted = None
+    for before, then in pairwise(tries):
+        if before.verdict == Answer.UNKNOWN:
+            doubted = before
+            in_doubt += 1
+            if in_doubt >= SENT_IN_DOUBT[TYPES[row.type].when_in_doubt]:
+                wrong.append(f"{row.id}, {row.type}, was sent again after {in_doubt} UNKNOWN")
+        if doubted is None:
+            continue
+        if then.batch_id == doubted.batch_id:
+            wrong.append(f"{row.id} went on to {then.provider} in the run that left it UNKNOWN")
+        elif then.provider != doubted.provider:
+            wrong.append(f"{row.id} went over {then.provider} after {doubted.provider} left it UNKNOWN")
+    return wrong
+
+
+def _deleted_early(around: World) -> list[str]:
+    """Retention takes what ended long enough ago, by clocks that may be wrong. What ends while the ledger is
+    down is there, and seen here, only afterwards."""
+    down = sum(ends - begins for begins, ends in around.weather.ledger_down)
+    kept = (around.retention_days or 0.0) * 86400
+    allowed = kept - 2 * around.weather.jumps - WRITTEN_WITHIN - down
+    return [
+        f"{id} was deleted {age:.1f} s after it had ended"
+        for id, age in around.journal.deleted.items()
+        if age < allowed
+    ]
+
+
+def _late(delivered: Sequence[Delivered], around: World) -> list[str]:
+    allowed = TOLERANCE + around.weather.jumps
+    return [f"{one.id} by {one.late:.1f} s" for one in delivered if one.late > allowed]
+
+
+def _kept_waiting(ids: Ids, around: World) -> list[str]:
+    """What is urgent waits for nothing that is not broken or of its own kind."""
+    if around.weather.jumps:
+        return []
+    excused = _excuses(around)
+    wrong: list[str] = []
+    for one, id in ids.items():
+        if one.type != CODE.name or one.ready is None or id is None:
+            continue
+        moments = [when[id] for when in (around.custody.first, around.journal.ended) if id in when]
+        waited = outside(excused, one.ready, min(moments, default=around.time()))
+        if waited > PROMPT_SECONDS:
+            wrong.append(f"{id}, urgent, waited {waited:.1f} s for its run from {one.ready:.1f} on")
+    return wrong
+
+
+def _excuses(around: World) -> list[Spell]:
+    weather = around.weather
+    return [
+        *weather.disturbances,
+        *longer(weather.ledger_down, RECOVERY_SECONDS),
+        *((begins, min(ends, begins + OUTAGE_SECONDS)) for begins, ends in weather.prefect_down),
+        *around.journal.holds.get(CODE.name, []),
+        *around.custody.urgent,
+    ]
+
+
+def _judge_digests(found: SimulationResult, rows: Rows, delivered: Sequence[Delivered]) -> None:
+    """Every item is in one digest, and shares its end."""
+    carried: defaultdict[UUID, set[UUID]] = defaultdict(set)
+    for one in delivered:
+        if rows[one.id].type == DIGEST.name:
+            for item in one.text.split():
+                carried[UUID(item)].add(one.id)
+    for item, digests in carried.items():
+        if len(digests) > 1:
+            found.unexplained.append(f"{item} is in {len(digests)} digests")
+    for row in rows.values():
+        if row.digest_id is None:
+            continue
+        end = rows[row.digest_id].state
+        if row.state != (end if end in TERMINAL else State.CLAIMED):
+            found.illegal.append(f"{row.id} is {row.state}, its digest {end}")
+        if row.state == State.SENT and not carried[row.id]:
+            found.lost.append(f"{row.id} is said to be sent, and is in no digest delivered")

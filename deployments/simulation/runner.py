@@ -1,0 +1,129 @@
+"""Many seeds, on every processor, and what came of them together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from deployments.simulation.result import SimulationResult
+from deployments.simulation.scenario import simulate
+from deployments.simulation.world import prepare
+from waypost.config.settings import Settings
+from waypost.rendering.templates import Templates
+from waypost.system.process import freeze_gc
+
+AT_ONCE = 25  # seeds handed to a processor together
+
+
+@dataclass(slots=True)
+class Totals:
+    """The sums over all seeds; `bad` are those with anything lost, late, illegal or unexplained."""
+
+    seeds: int = 0
+    accepted: int = 0
+    delivered: int = 0
+    kills: int = 0
+    unknown: int = 0
+    duplicated: int = 0
+    unexplained: int = 0
+    lost: int = 0
+    late: int = 0
+    illegal: int = 0
+    bad: list[SimulationResult] = field(default_factory=list[SimulationResult])
+
+    def add(self, one: SimulationResult) -> None:
+        """Count a seed in."""
+        self.seeds += 1
+        self.accepted += one.accepted
+        self.delivered += one.delivered
+        self.kills += one.kills
+        self.unknown += one.unknown
+        self.duplicated += one.duplicated
+        self.unexplained += len(one.unexplained)
+        self.lost += len(one.lost)
+        self.late += len(one.late)
+        self.illegal += len(one.illegal)
+        if not one.good:
+            self.bad.append(one)
+
+
+def replay(seed: int, at_step: int | None = None) -> SimulationResult:
+    """One seed with every step it takes in `trace`."""
+    with _quiet(), tempfile.TemporaryDirectory(prefix="waypost-simulation-") as home:
+        settings, templates = prepare(Path(home))
+        return simulate(seed, settings, templates, at_step=at_step, trace=True)
+
+
+def run(seeds: Sequence[int], jobs: int, on_progress: Callable[[Totals], None]) -> Totals:
+    """Simulate `seeds` on `jobs` processors."""
+    return _spread([(seed, None) for seed in seeds], jobs, on_progress)
+
+
+def kill_at_every_step(seed: int, jobs: int, on_progress: Callable[[Totals], None]) -> Totals:
+    """The same requests as often as they take steps, with a process killed at another step each time and
+    nothing else going wrong."""
+    steps = replay(seed, at_step=0).steps
+    return _spread([(seed, step) for step in range(1, steps + 1)], jobs, on_progress)
+
+
+def _spread(
+    wanted: Sequence[tuple[int, int | None]], jobs: int, on_progress: Callable[[Totals], None]
+) -> Totals:
+    totals = Totals()
+    with ProcessPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(_some, chunk) for chunk in _chunks(wanted)]
+        try:
+            for done in as_completed(waiting):
+                for verdict in done.result():
+                    totals.add(verdict)
+                on_progress(totals)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    totals.bad.sort(key=lambda one: one.seed)
+    return totals
+
+
+def _chunks(wanted: Sequence[tuple[int, int | None]]) -> Iterator[Sequence[tuple[int, int | None]]]:
+    return (wanted[begin : begin + AT_ONCE] for begin in range(0, len(wanted), AT_ONCE))
+
+
+def _some(wanted: Iterable[tuple[int, int | None]]) -> list[SimulationResult]:
+    settings, templates = _prepared()
+    with _quiet():
+        return [simulate(seed, settings, templates, at_step=step) for seed, step in wanted]
+
+
+@cache
+def _prepared() -> tuple[Settings, Templates]:
+    # Kept for the life of the processor's process, which is the campaign's.
+    folder = tempfile.TemporaryDirectory(prefix="waypost-simulation-")
+    _folders.append(folder)
+    prepared = prepare(Path(folder.name))
+    freeze_gc()  # walking what is loaded again and again takes the garbage collector a third of the time
+    return prepared
+
+
+_folders: list[tempfile.TemporaryDirectory[str]] = []
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Faults by the thousand are what is wanted here: nobody need hear of each."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def processors() -> int:
+    """How many simulations may run at once here."""
+    return os.cpu_count() or 1

@@ -1,0 +1,101 @@
+"""What every process of a simulation shares: the world around it, and its one true time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from deployments.simulation.change_log import ChangeLog
+from deployments.simulation.database import Database
+from deployments.simulation.fake_prefect import FakePrefect
+from deployments.simulation.fake_provider import Delivered
+from deployments.simulation.faults import Faults
+from deployments.simulation.ownership import Ownership
+from deployments.simulation.process import Process
+from deployments.simulation.types import TYPES
+from waypost.config.settings import Settings
+from waypost.ledger.database.tables import batches
+from waypost.model.notification import Message
+from waypost.rendering.templates import Templates
+
+BEGAN = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=6)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """time: seconds since the simulation began. listeners: who is woken when something was accepted."""
+
+    time: Callable[[], float]
+    weather: Faults
+    database: Database
+    server: FakePrefect
+    custody: Ownership
+    settings: Settings
+    templates: Templates
+    retention_days: float | None = None
+    mailboxes: Mapping[str, list[Delivered]] = field(default_factory=lambda: {"primary": [], "backup": []})
+    listeners: list[tuple[Process, Callable[[], None]]] = field(
+        default_factory=list[tuple[Process, Callable[[], None]]]
+    )
+
+    @property
+    def journal(self) -> ChangeLog:
+        return self.database.journal
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody delivers anything, nor Prefect believes it."""
+        return self.custody.idle and not self.server.open
+
+    @property
+    def now(self) -> datetime:
+        """The time without any process's error, by which lateness is judged."""
+        return BEGAN + timedelta(seconds=self.time())
+
+    def by_the_clock_of(self, process: Process | None) -> datetime:
+        """What a process's wall clock says."""
+        return self.now + timedelta(seconds=process.skew if process else 0.0)
+
+    def late(self, message: Message) -> float:
+        """Seconds after its deadline; 0 when it is in time."""
+        return max(0.0, (self.now - message.notification.expires_at).total_seconds())
+
+    def jumped(self, skew: float) -> float:
+        """The error of a process's clock from now on: now and then another than `skew`."""
+        weather = self.weather
+        if weather.happens(weather.jumps / 400):
+            return weather.random.uniform(-weather.jumps, weather.jumps)
+        return skew
+
+    def wake(self) -> None:
+        """Tell every dispatcher that there may be something to do, unless the notice is lost."""
+        for process, wake in self.listeners:
+            if self.weather.happens(self.weather.lost_answers):
+                self.weather.disturb()
+            elif not process.dead:
+                wake()
+
+    def judge_reclaimed(self, batch: UUID) -> None:
+        """A reaper took the batch back: was it from a process that lives and has it? An outage of the ledger
+        excuses nothing: time in which nobody could write counts for nobody."""
+        [row] = self.database.rows(sa.select(batches.c.taken_at).where(batches.c.id == batch))
+        holder = self.custody.holder(batch, taken=row.taken_at is not None)
+        if holder is not None:
+            self.journal.illegal.append(f"batch {batch} was taken from {holder.name}, which lives")
+
+
+def prepare(home: Path) -> tuple[Settings, Templates]:
+    """Settings and templates, read and compiled once for many simulations."""
+    folder = home / "templates"
+    for name in TYPES:
+        (folder / name / "en").mkdir(parents=True, exist_ok=True)
+        for part in ("subject.txt", "body.txt", "short.txt"):
+            (folder / name / "en" / part).write_text("{{ text }}")
+        (folder / name / "en" / "body.mjml").write_text("<mjml><mj-body></mj-body></mjml>")
+    return Settings(home=home), Templates(folder)

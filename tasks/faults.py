@@ -1,0 +1,96 @@
+"""What a run's code raised, as Prefect may show it: the kind of the exception and the place, not its text."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from copy import copy
+from functools import lru_cache, wraps
+from inspect import iscoroutinefunction
+from typing import Any
+
+import httpx
+from prefect import Flow, Task
+from prefect.exceptions import PrefectException
+from prefect.settings import get_current_settings
+
+from waypost.ledger.database.trouble import trouble
+from waypost.system.isolation import is_fault, place, present_task
+from waypost.system.outage import is_outage
+
+Code = Callable[..., Awaitable[Any]]
+
+
+class SafeError(Exception):
+    """An exception whose text is fit for people: it repeats no content."""
+
+
+class CodeFailed(SafeError):
+    """A step, or a flow between its steps, has failed. kind: of the exception. blames: whether a notification
+    of the run may be the cause, and neither the ledger nor Prefect is."""
+
+    def __init__(self, name: str, error: BaseException) -> None:
+        self.kind = type(error).__name__
+        self.blames = not (is_outage(error) or isinstance(error, PrefectException) or _asked_prefect(error))
+        why = trouble(error) if is_outage(error) else f"{self.kind} at {place(error)}"
+        super().__init__(f"{name} failed: {why}")
+
+
+def blames(error: Exception) -> bool:
+    """Whether a notification of the run may be the cause of what its step raised. What is raised outside the
+    step's own code is Prefect's."""
+    if isinstance(error, CodeFailed):
+        return error.blames
+    return not isinstance(error, (OSError, httpx.HTTPError, PrefectException))
+
+
+def kind(error: Exception) -> str:
+    """The kind of exception that failed the step."""
+    return error.kind if isinstance(error, CodeFailed) else type(error).__name__
+
+
+def guarded(code: Code, name: str) -> Code:
+    """`code`, which raises CodeFailed for every exception that it does not handle."""
+
+    @wraps(code)
+    async def run(*arguments: Any, **named: Any) -> Any:
+        task = present_task()
+        try:
+            return await code(*arguments, **named)
+        except SafeError:
+            raise
+        except BaseException as error:
+            if not is_fault(error, task):
+                raise
+            failed = CodeFailed(name, error)
+        raise failed
+
+    return run
+
+
+@lru_cache(maxsize=256)
+def guarded_task(task: Task[..., Any]) -> Task[..., Any]:
+    """`task` with its code guarded."""
+    made = copy(task)
+    made.fn = guarded(task.fn, task.name)
+    return made
+
+
+def guarded_flow(flow: Flow[..., Any]) -> Flow[..., Any]:
+    """`flow` with its code guarded."""
+    made = copy(flow)
+    if iscoroutinefunction(flow.fn):
+        made.fn = guarded(flow.fn, flow.name)
+        # Annotations that are texts are looked up where the flow was written.
+        made.validate_parameters = flow.validate_parameters
+    return made
+
+
+def _asked_prefect(error: BaseException) -> bool:
+    """Whether it is the failure of a request to the Prefect API."""
+    if not isinstance(error, httpx.HTTPError):
+        return False
+    try:
+        asked = str(error.request.url)
+    except RuntimeError:  # of no request
+        return False
+    return asked.startswith(get_current_settings().api.url or "http://ephemeral-prefect")

@@ -1,0 +1,61 @@
+"""The providers that Prefect keeps as blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
+
+from tasks.providers.provider_block import WaypostProvider, terms
+from tasks.run_context import run_logger, without_prefect_active
+from waypost.delivery.runtime import Runtime
+
+
+class Unreadable(RuntimeError):
+    """Prefect answers, and does not give out its blocks."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(
+            f"Prefect does not give out its blocks (it answers {status}): providers kept there are not used "
+            "until it does, unless they are known already"
+        )
+        self.status = status
+
+
+async def read(client: PrefectClient) -> dict[str, dict[str, Any]]:
+    """The terms of each, secrets included, by name, the oldest first: a new one comes after those there
+    are. Raises Unreadable, and the client's errors when it does not answer."""
+    try:
+        found = await client.read_block_documents_by_type(
+            WaypostProvider.get_block_type_slug(), include_secrets=True
+        )
+    except ObjectNotFound:
+        return {}  # nothing is deployed yet
+    except httpx.HTTPStatusError as error:
+        raise Unreadable(error.response.status_code) from None
+    found.sort(key=lambda one: (one.created is None, one.created, one.name))
+    return {one.name: terms(one.data) for one in found if one.name and not one.is_anonymous}
+
+
+def told(name: str, fault: str) -> str:
+    """What is wrong with a block, in a sentence."""
+    return f"the Waypost provider block {name!r} is not used as it is: {fault}"
+
+
+async def current_runtime() -> Runtime:
+    """This process's runtime, with every provider. In a worker they are known; a run in a process of its own
+    asks Prefect first, and raises if it does not answer: what it was to send goes out again."""
+    runtime = await Runtime.current()
+    if runtime.by_itself and not without_prefect_active():
+        async with get_client() as client:
+            try:
+                faults = runtime.offer(await read(client))
+            except Unreadable as error:
+                run_logger().warning("%s", error)
+            else:
+                for name, fault in faults.items():
+                    run_logger().warning("%s", told(name, fault))
+        runtime.by_itself = False
+    return runtime

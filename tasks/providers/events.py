@@ -1,0 +1,24 @@
+"""The circuit of a provider opens or closes: an event of Prefect's, in its UI and for automations."""
+
+from __future__ import annotations
+
+from prefect.events import emit_event
+
+from tasks.run_context import without_prefect_active
+from waypost.delivery.provider_state import ProviderState
+from waypost.policy.circuit_breaker import CircuitState
+
+
+def tell(state: ProviderState) -> None:
+    """Emit `waypost.provider.circuit-opened` or `waypost.provider.circuit-closed`, and why."""
+    if without_prefect_active():
+        return
+    closed = state.breaker.state is CircuitState.CLOSED
+    emit_event(
+        event=f"waypost.provider.{'circuit-closed' if closed else 'circuit-opened'}",
+        resource={
+            "prefect.resource.id": f"waypost.provider.{state.name}",
+            "prefect.resource.name": state.name,
+        },
+        payload={"found": state.describe()},
+    )

@@ -1,0 +1,69 @@
+"""A provider's rate as Prefect shows it: a global concurrency limit with slot decay, and how full it is.
+
+The ledger counts: it is there whenever anything is sent, and is one for workers that Prefect answers and for
+those that it does not. So nothing waits for Prefect here, and what Prefect does not take is not shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import httpx
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.exceptions import ObjectAlreadyExists, PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from tasks.run_context import without_prefect_active
+from waypost.delivery.provider_state import ProviderState
+from waypost.delivery.rate_limiter import RateLimiter
+
+FULL = 423  # how Prefect answers when no slot is free
+
+
+def show(standing: ProviderState) -> None:
+    """Let Prefect show the provider's rate, if it has one."""
+    if standing.rate_limiter is not None and standing.rate_limiter.on_draw is None:
+        standing.rate_limiter.on_draw = Shown(standing.name, standing.rate_limiter).draw
+
+
+def limit_name(provider: str) -> str:
+    """The global concurrency limit that shows what goes to `provider`."""
+    return f"waypost-{provider}"
+
+
+class Shown:
+    """One provider's rate, for as long as the process: as the settings say, whatever the limit was before."""
+
+    def __init__(self, provider: str, rate: RateLimiter) -> None:
+        self._name = limit_name(provider)
+        self._rate = rate
+        self._telling: asyncio.Task[None] | None = None
+        self._is_set = False
+
+    def draw(self, count: int) -> None:
+        """Show that so many go, unless Prefect has not yet answered the last time."""
+        if not without_prefect_active() and (self._telling is None or self._telling.done()):
+            self._telling = asyncio.create_task(self._tell(count))
+
+    async def _tell(self, count: int) -> None:
+        with suppress(httpx.HTTPError, PrefectException), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            async with get_client() as client:
+                if not self._is_set or not await self._occupied(client, count):
+                    await self._set_limit(client)
+                    await self._occupied(client, count)
+
+    async def _occupied(self, client: PrefectClient, count: int) -> bool:
+        """False when the limit was deleted meanwhile, or made smaller than a chunk."""
+        try:
+            answer = await client.increment_concurrency_slots([self._name], count, mode="rate_limit")
+        except httpx.HTTPStatusError as error:
+            return error.response.status_code == FULL
+        return bool(answer.json())
+
+    async def _set_limit(self, client: PrefectClient) -> None:
+        with suppress(ObjectAlreadyExists):  # another worker has just made it
+            await client.upsert_global_concurrency_limit_by_name(
+                self._name, limit=self._rate.chunk, slot_decay_per_second=self._rate.per_second
+            )
+        self._is_set = True

@@ -1,0 +1,172 @@
+"""`waypost doctor` against a real Prefect server: deployments, pools, workers and dispatchers."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import timedelta
+
+import pytest
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
+from support.ledger import change
+from support.requests import order
+from uuid_utils.compat import uuid7
+
+from deployments import deploy, registry
+from deployments.dispatcher import heartbeat
+from deployments.doctor.checks import examine
+from deployments.doctor.prefect import examine_deployments, examine_pool
+from deployments.doctor.providers import provider_findings
+from deployments.registry import find
+from deployments.resident_worker.worker import ResidentWorker
+from waypost.config.settings import Settings
+from waypost.ledger.database.tables import batches
+from waypost.ledger.intake import accept
+from waypost.ledger.queue import claims
+from waypost.ledger.queue.attempts import AttemptStarted
+from waypost.model.priority import Priority
+from waypost.system.clock import now
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def pool(client, monkeypatch):
+    """A pool and deployments of the test's own."""
+    name = f"pool-{uuid7().hex}"
+    monkeypatch.setattr(registry, "DEPLOYMENT", name)
+    await deploy.deploy(client, name)
+    return name
+
+
+async def test_what_was_just_deployed_is_well(client, pool):
+    found = await examine_deployments(client, pool)
+    assert (found.ok, found.found) == (True, f"{len(registry.registered())} types")
+
+
+async def test_deployments_whose_pool_was_deleted_are_told(client, pool):
+    await client.delete_work_pool(pool)
+    found = await examine_deployments(client, pool)
+    assert not found.ok
+    assert f"alert/{pool} has lost its work pool, which was deleted" in found.found
+    [missing] = await examine_pool(client, pool, Settings().templates)
+    assert missing.found == f"there is no work pool {pool}"
+    await deploy.deploy(client, pool)
+    assert (await examine_deployments(client, pool)).ok
+
+
+async def test_deployments_of_another_pool_or_of_before_are_told(client, pool):
+    other = await examine_deployments(client, "elsewhere")
+    assert f"alert/{pool} is of the work pool {pool}, not elsewhere" in other.found
+    deployed = await client.read_deployment_by_name(f"alert/{pool}")
+    schema = {"type": "object", "properties": {"requests": {"type": "array"}}}
+    await client.update_deployment(deployed.id, DeploymentUpdate(parameter_openapi_schema=schema))
+    older = await examine_deployments(client, pool)
+    assert (older.found, older.advice) == (
+        f"alert/{pool} is older than flows/alert.py",
+        "run `waypost deploy`",
+    )
+
+
+async def test_a_resident_pool_wants_a_worker(client, pool):
+    [nobody] = await examine_pool(client, pool, Settings().templates)
+    assert "`waypost worker`" in nobody.advice
+    async with ResidentWorker(pool, name="resident-here") as worker:
+        await worker.sync_with_backend()
+        [somebody] = await examine_pool(client, pool, Settings().templates)
+    assert (somebody.ok, somebody.found.partition(", last seen")[0]) == (True, "resident-here")
+
+
+async def test_a_lane_that_is_stopped_in_prefect_is_told(client, pool, caplog):
+    queues = {one.name: one.id for one in await client.read_work_queues(work_pool_name=pool)}
+    async with ResidentWorker(pool, name="resident-here") as worker:
+        await client.update_work_queue(queues["urgent"], is_paused=True)
+        await worker.sync_with_backend()
+        await worker.sync_with_backend()
+        [lane, somebody] = await examine_pool(client, pool, Settings().templates)
+        await client.update_work_queue(queues["urgent"], is_paused=False)
+        await worker.sync_with_backend()
+        assert len(await examine_pool(client, pool, Settings().templates)) == 1
+    stopped = f"the work queue urgent of the pool {pool} is paused in Prefect"
+    resume = f"`prefect work-queue resume urgent --pool {pool}` resumes it"
+    assert (lane.ok, lane.found, lane.advice, somebody.ok) == (False, stopped, resume, True)
+    said = [
+        record.message
+        for record in caplog.records
+        if pool in record.message and "work queue" in record.message
+    ]
+    assert said == [f"{stopped}; {resume}; what is accepted for it waits", f"no longer: {stopped}"]
+
+
+async def test_a_pool_of_another_kind_wants_a_dispatcher_too(client):
+    name = f"Process pool {uuid7().hex}"
+    await client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+    worker, dispatcher = await examine_pool(client, name, Settings().templates)
+    assert "prefect worker start" in worker.advice
+    assert dispatcher.advice == "start `waypost dispatch`"
+    async with heartbeat.announce(name):
+        while not (dispatcher := (await examine_pool(client, name, Settings().templates))[1]).ok:
+            pass
+    assert dispatcher.found == heartbeat.OWNER
+    assert await heartbeat.last_seen(client, name) is None, "it has said farewell"
+
+
+async def test_work_that_nobody_takes_back_is_told_with_who_had_it(bench):
+    ledger, one = bench.runtime.ledger, find("order-confirmation")
+    await accept.accept(ledger, one.type, [one.request.validate_python(order("A-1"))])
+    await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
+
+    async def lost():
+        return [found.found for found in await examine(bench.runtime.settings) if found.what == "lost work"]
+
+    assert await lost() == []
+    await change(ledger, batches, owner="host:1", leased_until=now() - timedelta(minutes=1))
+    [told] = await lost()
+    assert "nobody takes it back: host:1 since 20" in told
+
+
+async def test_a_run_that_writes_no_outcome_is_told_though_it_lives(bench):
+    ledger, one = bench.runtime.ledger, find("order-confirmation")
+    await accept.accept(ledger, one.type, [one.request.validate_python(order("A-1"))])
+    batch = (await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)).id
+    taken = await claims.take_up(ledger, "order-confirmation", batch)
+    begin = AttemptStarted(taken.notifications[0].id, batch, "email", "primary", None)
+
+    async def silent():
+        return [found.found for found in await examine(bench.runtime.settings) if found.what == "silent runs"]
+
+    assert await silent() == []
+    await change(ledger, batches, taken_at=now() - timedelta(minutes=6))
+    [told] = await silent()
+    assert f"order-confirmation batch {batch} since 20" in told
+    await bench.runtime.recorder.begin(begin)
+    assert await silent() == []
+
+
+async def test_what_nobody_starts_a_run_for_is_told_once_it_is_overdue(bench):
+    ledger, one = bench.runtime.ledger, find("order-confirmation")
+    await accept.accept(ledger, one.type, [one.request.validate_python(order("A-1"))])
+
+    async def overdue():
+        return [found.found for found in await examine(bench.runtime.settings) if found.what == "overdue"]
+
+    assert await overdue() == []
+    await change(ledger, due_at=now() - timedelta(minutes=5))
+    [told] = await overdue()
+    assert "order-confirmation since" in told
+    await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
+    assert await overdue() == []
+
+
+async def test_of_each_provider_is_told_what_was_really_tried(tmp_path):
+    hook = {
+        "url": "webhook+https://shop.example/hooks",
+        "secrets": [f"whsec_{b64encode(bytes(24)).decode()}"],
+    }
+    texts = {"url": "twilio://AC0123456789abcdef0123456789abcdef:token@+12025550100/{phone}", "kind": "sms"}
+    named = {"shop": hook, "texts": texts, "copies": {"url": f"maildir://{tmp_path}/mails"}}
+    found = {one.what: one for one in await provider_findings(Settings(providers=named))}
+    assert all(one.ok for one in found.values())
+    for name, said in (("texts", "its URL has the form"), ("shop", "its URL and secrets have the form")):
+        assert found[name].found.startswith(said)
+        assert found[name].found.endswith("no more was tried, as that would send a message")
+    assert found["copies"].found == "takes messages"

@@ -1,0 +1,56 @@
+"""A run's steps over what is due, taken without Prefect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from support.ledger import NOTE
+from tasks.deliver import deliver
+from tasks.fallback import fallback
+from tasks.render import render
+from tasks.run_context import without_prefect
+from waypost import Batch
+from waypost.channels.channel import Channel
+from waypost.config.settings import Settings
+from waypost.delivery.runtime import Runtime
+from waypost.ledger import Ledger
+from waypost.ledger.queue import claims
+from waypost.model.notification import Delivery, Notification
+from waypost.model.priority import Priority
+from waypost.model.provider import Provider
+
+T = TypeVar("T")
+
+SETTINGS = Settings(templates=Path(__file__).parents[1] / "templates", sender="s@a.example")
+
+
+def runtime_of(ledger: Ledger, *channels: Channel, **providers: Provider) -> Runtime:
+    """A process's runtime with these channels, and the terms of some of them."""
+    return Runtime(SETTINGS.model_copy(update={"providers": providers}), ledger, list(channels))
+
+
+async def run(runtime: Runtime, lane: Priority = Priority.NORMAL) -> Sequence[Delivery]:
+    """Render, deliver and fall back, for every note of a lane that is due."""
+    claim = await claims.reserve(runtime.ledger, NOTE.name, lane)
+    assert claim is not None
+    taken = await claims.take_up(runtime.ledger, NOTE.name, claim.id)
+    return await within(runtime, _send(Batch(NOTE, claim.id, taken.notifications)))
+
+
+async def _send(notifications: Batch[Notification]) -> Sequence[Delivery]:
+    with without_prefect():
+        return list(await fallback(await deliver(await render(notifications))))
+
+
+async def within(runtime: Runtime, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns, done in a task that has this runtime. The test itself must not adopt it: its
+    context is the context of the tests after it."""
+
+    async def adopting() -> T:
+        runtime.adopt()
+        return await work
+
+    return await asyncio.create_task(adopting())

@@ -1,0 +1,166 @@
+"""A small type, requests for it, and a look at the rows: what the ledger's tests speak in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from waypost import Category, Facts, Grouping, NotificationType, Priority, Recipient, Request
+from waypost.ledger import Ledger, open_ledger
+from waypost.ledger.database.tables import attempts, batches, notifications
+from waypost.ledger.intake import accept
+from waypost.ledger.queue import claims
+from waypost.ledger.queue.digests import bundle
+from waypost.ledger.queue.reaper import Lapsed, Reclaimed, reclaim
+from waypost.model.notification import HeldItem, Notification
+from waypost.model.receipt import Receipt
+from waypost.model.request import AnyRequest
+
+
+class Note(Facts):
+    text: str = "hello"
+
+
+class NoteRequest(Request[Note]):
+    digest: bool = False
+
+    @property
+    def digested(self) -> bool:
+        return self.digest
+
+
+NOTE = NotificationType(
+    name="note",
+    facts=Note,
+    request=NoteRequest,
+    category=Category.TRANSACTIONAL,
+    route=("email",),
+    deadline=timedelta(hours=1),
+)
+GROUPED = NotificationType(
+    name="note",
+    facts=Note,
+    request=NoteRequest,
+    category=Category.ALERT,
+    route=("email",),
+    deadline=timedelta(hours=1),
+    grouping=Grouping(key=lambda note: note.text, window=timedelta(minutes=5)),
+)
+DIGEST = NotificationType(
+    name="digest",
+    facts=Note,
+    category=Category.DIGEST,
+    route=("email",),
+    deadline=timedelta(hours=1),
+)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def ask(text: str = "hello", to: str = "ada", **more: Any) -> AnyRequest:
+    """A request for a note."""
+    recipient = more.pop("recipient", Recipient(id=to, email=f"{to}@a.example"))
+    return NoteRequest(recipient=recipient, data=Note(text=text), **more)
+
+
+async def accepted(
+    ledger: Ledger, count: int = 1, intake_id: UUID | None = None, **more: Any
+) -> list[Receipt]:
+    """`count` notes accepted, each to a recipient of its own."""
+    requests = [ask(to=f"r{number}", **more) for number in range(count)]
+    return await accept.accept(ledger, NOTE, requests, intake_id)
+
+
+async def reserved(ledger: Ledger, type: str = "note", **more: Any) -> claims.Claim | None:
+    """What is due of a type's normal lane, set aside for a run."""
+    return await claims.reserve(ledger, type, Priority.NORMAL, **more)
+
+
+async def claimed(ledger: Ledger, count: int = 1) -> tuple[UUID, list[Notification]]:
+    """`count` notes in the hands of a run."""
+    await accepted(ledger, count)
+    return await taken(ledger)
+
+
+async def taken(ledger: Ledger) -> tuple[UUID, list[Notification]]:
+    """What is due, in the hands of a run."""
+    claim = await reserved(ledger)
+    assert claim is not None
+    return claim.id, (await claims.take_up(ledger, "note", claim.id)).notifications
+
+
+def compose(items: Sequence[HeldItem], until: datetime) -> dict[str, Any]:
+    """What a digest of notes says."""
+    return {"text": ",".join(item.data["text"] for item in items)}
+
+
+async def bundled(ledger: Ledger, *texts: str) -> UUID:
+    """A note of each text, all in one digest; answers the batch that digest is claimed under."""
+    await accept.accept(ledger, NOTE, [ask(text, digest=True) for text in texts])
+    batch, _ = await bundle(ledger, DIGEST, "note", compose)
+    return batch
+
+
+async def rows(ledger: Ledger, table: sa.Table = notifications) -> list[Any]:
+    """Every row of `table`, oldest first."""
+    wanted = sa.select(table).order_by(*table.primary_key)
+    return await ledger.read(lambda connection: list(connection.execute(wanted).all()))
+
+
+async def attempt_rows(ledger: Ledger) -> list[Any]:
+    """Every attempt, oldest first."""
+    return await rows(ledger, attempts)
+
+
+async def change(
+    ledger: Ledger, table: sa.Table = notifications, *where: sa.ColumnElement[bool], **values: Any
+) -> None:
+    """Set columns of every row (where `where`): how these tests let time pass."""
+    changed = sa.update(table).where(*where).values(**values)
+    await ledger.write(lambda connection: connection.execute(changed))
+
+
+async def run_sql(ledger: Ledger, text: str) -> None:
+    """Run one statement."""
+    await ledger.write(lambda connection: connection.execute(sa.text(text)))
+
+
+def after_the_next_statement(ledger: Ledger, work: Callable[[Ledger], Awaitable[object]]) -> None:
+    """Right after the next statement of `ledger`, on PostgreSQL, another process does `work`, to its end."""
+
+    async def elsewhere() -> None:
+        other = open_ledger(ledger.engine.url.render_as_string(hide_password=False))
+        await work(other)
+        await other.close()
+
+    @event.listens_for(ledger.engine.sync_engine, "after_cursor_execute", once=True)
+    def in_between(*_: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        thread = Thread(target=lambda: asyncio.run(elsewhere()))
+        thread.start()
+        thread.join()
+
+
+async def until_one_waits_for_a_lock(ledger: Ledger) -> None:
+    """On PostgreSQL: until a transaction of this database waits for another."""
+    waiting = sa.text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    while not await ledger.read(lambda connection: connection.scalar(waiting)):
+        await asyncio.sleep(0.01)
+
+
+async def lost(ledger: Ledger, types: Mapping[str, NotificationType] | None = None) -> list[Reclaimed]:
+    """Let every lease lapse and a reaper take back what it held."""
+    await change(ledger, batches, leased_until=LONG_AGO)
+    found = [
+        await reclaim(ledger, Lapsed(row.id, LONG_AGO), types or {"note": NOTE, "digest": DIGEST})
+        for row in await rows(ledger, batches)
+    ]
+    return [one for one in found if one]

@@ -1,0 +1,37 @@
+"""A type and flow as a user would write them, with retries short enough for a test."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from prefect import flow
+
+from support.ledger import Note
+from tasks import deliver, fallback, lookup, render, report
+from waypost import Category, NotificationType, Report, Request, RetryPolicy
+
+TYPE = NotificationType(
+    name="note",
+    facts=Note,
+    category=Category.TRANSACTIONAL,
+    route=("email", "sms"),
+    deadline=timedelta(hours=1),
+    retry=RetryPolicy(connect=(0.1, 0.1)),
+)
+
+
+@flow(name="exiting-note")
+async def exiting_note(requests: list[Request[Note]] = [], batch: UUID | None = None) -> Report:
+    """Its own code, between two steps, is no better than some types'."""
+    await lookup(TYPE, requests, batch)
+    raise SystemExit("hunter2")
+
+
+@flow(name=TYPE.name)
+async def note(requests: list[Request[Note]] = [], batch: UUID | None = None) -> Report:
+    notifications = await lookup(TYPE, requests, batch)
+    messages = await render(notifications)
+    outcomes = await deliver(messages)
+    outcomes = await fallback(outcomes)
+    return await report(outcomes)

@@ -1,0 +1,44 @@
+"""Every room and every file says what it is for."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("waypost", "deployments", "tasks", "flows", "benchmarks", "tests/support")
+FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+MIGRATIONS = ROOT / "waypost/ledger/database/migrations/versions"
+DRAWING = (ROOT / "docs" / "architecture.md").read_text()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_file_begins_with_a_sentence(file):
+    text = ast.get_docstring(ast.parse(file.read_text()))
+    assert text
+    assert re.match(r"[A-Z`*].+?[.:]", text.split("\n\n")[0], re.DOTALL) or file.parent == MIGRATIONS
+
+
+def test_no_file_lies_loose_in_waypost():
+    loose = {file.name for file in (ROOT / "waypost").glob("*.py")}
+    assert loose == {"__init__.py", "__main__.py"}
+
+
+@pytest.mark.parametrize("package", ["waypost", "deployments", "waypost/gateway", "waypost/ledger"])
+def test_the_drawing_shows_every_room(package):
+    rooms = {file.parent.name for file in (ROOT / package).glob("*/__init__.py")}
+    assert {room for room in rooms if not re.search(rf"^ +{room}/ ", DRAWING, re.MULTILINE)} == set()
+
+
+def test_the_drawing_names_only_files_there_are():
+    named = set(re.findall(r"`([\w/]+\.py)`", DRAWING))
+    there = [f"/{file.relative_to(ROOT)}" for file in (*FILES, *(ROOT / "tests").rglob("*.py"))]
+    assert {one for one in named if not any(path.endswith(f"/{one}") for path in there)} == set()
+
+
+@pytest.mark.parametrize("file", TESTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_tests_import_no_private_names(file):
+    nodes = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom))
+    assert [alias.name for node in nodes for alias in node.names if alias.name.startswith("_")] == []

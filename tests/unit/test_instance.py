@@ -1,0 +1,40 @@
+"""What a running `waypost up` serves, where the settings leave it open."""
+
+from pathlib import Path
+
+import pytest
+
+from waypost.config import instance
+from waypost.config.settings import Settings
+from waypost.delivery.channel_factory import providers
+
+MAILBOX = instance.Mailbox(
+    folder=Path("mail"), smtp_url="smtp://127.0.0.1:2525", texts_url="json://127.0.0.1:8025/text/{phone}"
+)
+
+
+@pytest.fixture(autouse=True)
+def own_sender(monkeypatch):
+    """Mail servers elsewhere take none from an example's domain."""
+    monkeypatch.setenv("WAYPOST_SENDER", "Shop <no-reply@shop.de>")
+
+
+@pytest.mark.parametrize(
+    ("set_", "first"),
+    [
+        ({}, ["smtp", "apprise"]),
+        ({"providers": {"texts": {"url": "json://localhost/{phone}", "kind": "sms"}}}, ["smtp", "apprise"]),
+        ({"fallback_url": "jsons://api.example"}, ["smtp", "apprise"]),
+        ({"providers": {"ses": {"url": "smtps://mail.example"}}}, ["ses"]),
+        ({"providers": {"ses": {"url": "SMTP://mail.example", "kind": "email"}}}, ["ses"]),
+        ({"providers": {"copies": {"url": "maildir:///var/mail/waypost"}}}, ["copies"]),
+        ({"smtp_backup_url": "smtp://b.example"}, ["smtp-backup"]),
+    ],
+)
+def test_the_development_mailbox_is_no_provider_where_settings_name_who_takes_mail(monkeypatch, set_, first):
+    monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
+    here = instance.Place(pid=1, api="http://127.0.0.1:4201/api", embedded=False, mailbox=MAILBOX)
+    full = instance.pointed_at(Settings(**set_), here)
+    assert [channel.name for channel in providers(full)][: len(first)] == first
+    mailboxes = [u for u in (full.smtp_url, full.fallback_url) if u and "127.0.0.1" in u.get_secret_value()]
+    assert bool(mailboxes) is (first[0] == "smtp")

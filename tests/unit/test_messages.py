@@ -1,0 +1,186 @@
+"""From a notification to its messages, or to the reason there are none."""
+
+import email
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email import policy
+from uuid import UUID
+
+import dkim
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from waypost import Category, Facts, NotificationType, Priority
+from waypost.channels.memory import MemoryChannel
+from waypost.config.settings import Settings
+from waypost.delivery.runtime import Runtime
+from waypost.ledger import open_ledger
+from waypost.mail.dkim import Signer
+from waypost.model.notification import Notification, ResolvedRecipient
+from waypost.rendering.messages import render_one
+
+pytestmark = pytest.mark.anyio
+
+
+class Note(Facts):
+    text: str = "hello"
+    number: int = 1
+
+
+def note(*route):
+    return NotificationType(
+        name="note", facts=Note, category=Category.ALERT, route=route, deadline=timedelta(hours=1)
+    )
+
+
+def to(email="ada@a.example", phone="+4917012345", name="Ada", **data):
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    person = ResolvedRecipient("ada", email, phone, name, "en", "UTC")
+    return Notification(
+        UUID(int=7), "note", Priority.NORMAL, person, data, 1, moment, moment + timedelta(hours=1)
+    )
+
+
+def one_rendered(runtime, type, notification, *more):
+    return render_one(runtime.renderer(type), type, notification, *more)
+
+
+@pytest.fixture
+async def runtime(tmp_path):
+    folder = tmp_path / "templates" / "note" / "en"
+    folder.mkdir(parents=True)
+    for name in ("subject.txt", "body.txt", "short.txt"):
+        (folder / name).write_text("{{ text }}{{ code | default('') }}")
+    text = "<mjml><mj-body><mj-section><mj-column><mj-text>{{ text }}</mj-text></mj-column></mj-section>"
+    (folder / "body.mjml").write_text(text + "</mj-body></mjml>")
+    settings = Settings(home=tmp_path / "home", templates=tmp_path / "templates", sender="Shop <s@a.example>")
+    channels = [MemoryChannel(), MemoryChannel("texts", kind="*")]
+    runtime = Runtime(settings, open_ledger(settings.ledger_url, settings.lease), channels)
+    yield runtime
+    await runtime.close()
+
+
+@pytest.mark.parametrize(
+    ("route", "person", "reached"),
+    [
+        (("email",), {}, {"email": "ada@a.example"}),
+        (("email", "sms"), {}, {"email": "ada@a.example", "sms": "+4917012345"}),
+        (("email", "sms"), {"phone": None}, {"email": "ada@a.example"}),
+        (("email", "sms"), {"email": None}, {"sms": "+4917012345"}),
+        (("email", "chat"), {"email": None}, {"chat": "ada"}),
+    ],
+)
+async def test_there_is_a_message_for_every_kind_that_reaches_them(runtime, route, person, reached):
+    rendered = one_rendered(runtime, note(*route), to(**person))
+    assert {kind: message.address for kind, message in rendered.messages.items()} == reached
+    assert rendered.error is None
+
+
+async def test_nothing_is_rendered_for_a_kind_nobody_serves(runtime):
+    del runtime.channels[1]
+    rendered = one_rendered(runtime, note("email", "sms"), to())
+    assert set(rendered.messages) == {"email"}
+
+
+@pytest.mark.parametrize(
+    ("route", "why"),
+    [(("email",), "no address for email"), (("email", "sms"), "no address for email or sms")],
+)
+async def test_nobody_is_reached_without_an_address(runtime, route, why):
+    rendered = one_rendered(runtime, note(*route), to(email=None, phone=None))
+    assert (rendered.messages, why in rendered.error) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"number": "hunter2"}, "no longer fit the type: number"),
+        ({"colour": "hunter2"}, "no longer fit the type: colour"),
+        ({"text": "hunter2\nBcc: evil@x.example"}, "Subject holds a control character"),
+        ({"text": "=?utf-8?q?hunter2=0D=0ABcc:_e@x.example?="}, "Subject holds a control character"),
+        ({"name": "hunter2\r\nBcc: evil@x.example"}, "To holds a control character"),
+        ({"text": "hunter2" * 500_000}, "characters, more than"),
+    ],
+)
+async def test_what_cannot_be_rendered_says_why_and_repeats_nothing(runtime, given, why):
+    rendered = one_rendered(runtime, note("email"), to(**given))
+    assert why in rendered.error
+    assert "hunter2" not in rendered.error
+    assert not rendered.messages
+
+
+async def test_a_type_without_templates_fails_alone(runtime):
+    other = NotificationType(
+        name="other", facts=Note, category=Category.ALERT, route=("email",), deadline=timedelta(hours=1)
+    )
+    assert "no templates for other" in one_rendered(runtime, other, to()).error
+
+
+async def test_a_mail_is_whole_and_a_text_is_only_its_words(runtime):
+    messages = one_rendered(runtime, note("email", "sms"), to(text="Grüße")).messages
+    read = email.message_from_bytes(messages["email"].content, policy=policy.default)
+    assert (str(read["To"]), str(read["From"]), str(read["Subject"])) == (
+        "Ada <ada@a.example>",
+        "Shop <s@a.example>",
+        "Grüße",
+    )
+    assert messages["sms"].content == "Grüße".encode()
+
+
+async def test_a_code_reaches_the_message_and_no_text_about_it(runtime):
+    rendered = one_rendered(runtime, note("sms"), to(), {"code": "123456"})
+    assert rendered.messages["sms"].content == b"hello123456"
+    assert "123456" not in repr(rendered) + repr(rendered.messages["sms"])
+
+
+def asking(**more):
+    return replace(note("email"), **more)
+
+
+def mailed(rendered):
+    return email.message_from_bytes(rendered.messages["email"].content, policy=policy.default)
+
+
+async def test_a_type_says_where_answers_go_and_how_to_unsubscribe(runtime):
+    type = asking(
+        reply_to="{{ sender.name }} <note+{{ number }}@a.example>",
+        list_unsubscribe="https://a.example/u?{{ token }} mailto:stop@a.example",
+        one_click=True,
+    )
+    read = mailed(one_rendered(runtime, type, to(number=7), {"token": "x" * 300}))
+    assert read["Reply-To"] == "Shop <note+7@a.example>"
+    assert read["List-Unsubscribe"] == f"<https://a.example/u?{'x' * 300}>, <mailto:stop@a.example>"
+    assert read["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
+async def test_who_has_nothing_to_unsubscribe_from_gets_no_header(runtime):
+    type = asking(list_unsubscribe="{% if number > 1 %}https://a.example/u{% endif %}", one_click=True)
+    assert "List-Unsubscribe" in mailed(one_rendered(runtime, type, to(number=2)))
+    assert not {"List-Unsubscribe", "List-Unsubscribe-Post"} & set(mailed(one_rendered(runtime, type, to())))
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"reply_to": "{{ nobody }}"}, "reply_to: 'nobody' is undefined"),
+        ({"reply_to": "{{ text"}, "(in a template of the type's declaration)"),
+        ({"reply_to": "{{ text }}"}, "Reply-To is not one address"),
+        ({"list_unsubscribe": "{{ text }}"}, "List-Unsubscribe holds something other"),
+    ],
+)
+async def test_a_declaration_that_does_not_fit_fails_that_notification(runtime, more, why):
+    rendered = one_rendered(runtime, asking(**more), to(text="hunter2"))
+    assert (why in rendered.error, "hunter2" in rendered.error) == (True, False)
+
+
+def test_one_click_wants_something_to_click():
+    with pytest.raises(TypeError, match="note has one_click without list_unsubscribe"):
+        asking(one_click=True)
+
+
+async def test_every_mail_is_signed_and_no_text_message(runtime):
+    runtime.signers = [Signer("a.example", "s2026", Ed25519PrivateKey.generate())]
+    messages = one_rendered(runtime, note("email", "sms"), to()).messages
+    record = runtime.signers[0].record.encode()
+    assert dkim.verify(messages["email"].content, dnsfunc=lambda *_, **__: record)
+    assert messages["sms"].content == b"hello"

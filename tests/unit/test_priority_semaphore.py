@@ -1,0 +1,111 @@
+"""A provider's places: never more than there are, the most urgent first."""
+
+import asyncio
+
+import pytest
+
+from waypost import Priority
+from waypost.channels.priority_semaphore import PrioritySemaphore
+from waypost.policy.lanes import free_slots
+
+pytestmark = pytest.mark.anyio
+URGENT, NORMAL, BULK = Priority
+
+
+async def waiting(places, *priorities):
+    """Somebody of each priority in line; yields who got a place, in order."""
+    got = []
+
+    async def one(name, priority):
+        await places.acquire(priority)
+        got.append(name)
+
+    tasks = [asyncio.create_task(one(f"{p} {n}", p)) for n, p in enumerate(priorities)]
+    await asyncio.sleep(0)
+    return got, tasks
+
+
+async def test_as_many_as_there_are_and_no_more():
+    places = PrioritySemaphore(2)
+    got, tasks = await waiting(places, URGENT, URGENT, URGENT)
+    assert len(got) == 2
+    places.release()
+    await tasks[2]
+    assert len(got) == 3
+
+
+async def test_the_most_urgent_goes_first_and_then_who_came_first():
+    places = PrioritySemaphore(1)
+    await places.acquire()
+    got, _ = await waiting(places, BULK, NORMAL, URGENT, NORMAL)
+    for _ in range(4):
+        places.release()
+        await asyncio.sleep(0)
+    assert got == ["urgent 2", "normal 1", "normal 3", "bulk 0"]
+
+
+async def test_who_gave_up_waiting_gets_none():
+    places = PrioritySemaphore(1)
+    await places.acquire()
+    got, tasks = await waiting(places, NORMAL, NORMAL)
+    tasks[0].cancel()
+    await asyncio.sleep(0)
+    places.release()
+    await asyncio.sleep(0)
+    assert got == ["normal 1"]
+
+
+async def test_a_place_given_to_who_was_just_cancelled_goes_on_to_the_next():
+    places = PrioritySemaphore(1)
+    await places.acquire()
+    _, [first] = await waiting(places, NORMAL)
+    places.release()
+    first.cancel()
+    await asyncio.sleep(0)
+    assert places.idle
+
+
+@pytest.mark.parametrize(
+    ("waits", "asks", "yields"),
+    [(URGENT, BULK, True), (NORMAL, NORMAL, True), (BULK, NORMAL, False), (BULK, BULK, True)],
+)
+async def test_a_place_is_given_up_to_whoever_is_at_least_as_urgent(waits, asks, yields):
+    places = PrioritySemaphore(1)
+    await places.acquire()
+    await waiting(places, waits)
+    assert places.wanted(asks) is yields
+
+
+@pytest.mark.parametrize(
+    ("priority", "running", "slots", "free"),
+    [
+        (URGENT, {}, 10, 10),
+        (NORMAL, {}, 10, 9),
+        (BULK, {}, 10, 5),
+        (BULK, {BULK: 5}, 10, 0),
+        (NORMAL, {BULK: 5}, 10, 4),
+        (NORMAL, {BULK: 5, NORMAL: 4}, 10, 0),
+        (URGENT, {BULK: 5, NORMAL: 4}, 10, 1),
+        (URGENT, {BULK: 5, NORMAL: 5}, 10, 0),
+        (BULK, {URGENT: 8}, 10, 2),
+        (BULK, {URGENT: 10}, 10, 0),
+        (BULK, {}, 1, 1),
+        (URGENT, {NORMAL: 1}, 1, 0),
+        (NORMAL, {}, 2, 1),
+    ],
+)
+def test_later_lanes_leave_slots_for_earlier_ones(priority, running, slots, free):
+    assert free_slots(priority, running, slots) == free
+
+
+async def test_the_last_place_is_kept_for_what_is_urgent():
+    places = PrioritySemaphore(3)
+    got, _ = await waiting(places, BULK, NORMAL, BULK, NORMAL)
+    assert len(got) == 2 == places.most_for(NORMAL)
+    await asyncio.wait_for(places.acquire(URGENT), 1)
+    places.release()
+    await asyncio.sleep(0)
+    assert len(got) == 2
+    places.release()
+    await asyncio.sleep(0)
+    assert len(got) == 3

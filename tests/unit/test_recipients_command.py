@@ -1,0 +1,106 @@
+"""`waypost recipients`: what it tells of somebody, and that nothing is left of whoever is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from support.ledger import NOTE, ask
+from typer.testing import CliRunner, Result
+
+from waypost.cli import app
+from waypost.cli.errors import explained
+from waypost.config.settings import Settings, prepare_home
+from waypost.ledger import connect
+from waypost.ledger.intake.accept import accept_all
+from waypost.ledger.intake.candidate import Candidate
+from waypost.model.request import Recipient
+
+ADA = Recipient(id="ada", email="ada@a.example", name="Ada")
+SHOPS = Recipient(id="ada", email="ada@shop.example")
+NAMELESS = Recipient(email="Bob@a.example")
+
+
+@pytest.fixture
+def home() -> None:
+    prepare_home(Settings())
+    assert CliRunner().invoke(app, ["db", "upgrade"]).exit_code == 0
+    asked = [(ADA, ""), (SHOPS, "shop"), (NAMELESS, "")]
+
+    async def accept() -> None:
+        async with connect(Settings()) as ledger:
+            await accept_all(ledger, [Candidate(NOTE, ask(recipient=who), client) for who, client in asked])
+
+    asyncio.run(accept())
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["recipients", *arguments])
+
+
+def shown(*arguments: str):
+    done = run("show", *arguments, "--json")
+    return json.loads(done.stdout)["email"] if done.exit_code == 0 else None
+
+
+def test_a_recipient_is_shown_by_id_of_the_client_that_is_named(home):
+    assert (shown("ada"), shown("ada", "--client", "shop")) == ("ada@a.example", "ada@shop.example")
+    told = dict(
+        line.split(maxsplit=1) for line in run("show", "ada").stdout.splitlines() if " " in line.strip()
+    )
+    assert (told["email"], told["name"]) == ("ada@a.example", "Ada")
+
+
+def test_who_has_no_id_is_shown_by_address(home):
+    assert shown("mailto:bob@A.example") == "Bob@a.example"
+
+
+def test_forgetting_leaves_nothing_of_that_recipient_and_the_others_alone(home):
+    unasked = run("forget", "ada")
+    assert (shown("ada"), "add --yes" in str(unasked.exception)) == ("ada@a.example", True)
+    assert unasked.stderr == "1 notification waits for this recipient: it fails when its turn comes\n"
+    done = run("forget", "ada", "--yes", "--json")
+    assert json.loads(done.stdout) == {"id": "ada", "forgotten": True, "waiting": 1}
+    done = run("forget", "mailto:bob@a.example", "--yes")
+    assert done.stdout == "nothing is known of that recipient any more\n"
+    assert (shown("ada"), shown("mailto:bob@a.example")) == (None, None)
+    assert shown("ada", "--client", "shop") == "ada@shop.example"
+    listed = CliRunner().invoke(app, ["list", "--json"]).stdout
+    assert "bob" not in listed.lower()
+    assert "a.example" not in listed
+
+
+@pytest.mark.parametrize("command", ["show", "forget"])
+def test_who_is_unknown_is_said_with_what_to_try(home, command):
+    done = run(command, "eve")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "name theirs with --client" in done.stderr
+    assert "of shop" in run(command, "eve", "--client", "shop").stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("recipients", "show", "ada", "--client", "shpo"),
+        ("recipients", "forget", "ada", "--client", "shpo", "--yes"),
+        ("verify", "ada", "123456", "--client", "shpo"),
+        ("webhooks", "create", "shpo", "https://shop.example/told"),
+    ],
+)
+def test_a_client_of_whom_there_is_nothing_is_told(home, arguments):
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1
+    assert explained(done.exception) == "there is no client shpo; `waypost keys list` shows them"
+
+
+def test_a_list_names_the_client_where_there_is_one(home):
+    head, *lines = CliRunner().invoke(app, ["list"]).stdout.splitlines()
+    assert head.split()[:3] == ["id", "type", "client"]
+    assert sorted(line.split()[2] for line in lines) == ["-", "-", "shop"]
+
+
+def test_what_is_no_address_is_refused(home):
+    done = run("show", "mailto:nobody")
+    assert done.exit_code == 2
+    assert "not one email address" in done.stderr

@@ -1,0 +1,263 @@
+"""Templates in a folder of their own: found by language, compiled once, rendered in a sandbox."""
+
+import html
+from decimal import Decimal
+
+import pytest
+
+from waypost.rendering.templates import TemplateError, Templates, chain, render
+
+PARTS = {
+    "subject.txt": "Hello {{ name }}",
+    "body.txt": "Dear {{ name }},\nbye\n",
+    "short.txt": "Hi {{ name }}",
+    "body.mjml": "{{ name }}",
+}
+PERSON = {"name": "Ada", "locale": "en", "timezone": "UTC"}
+
+
+def mjml(text):
+    return f"""<mjml>
+  <mj-body>
+    <mj-section>
+      <mj-column>
+        <mj-text>{text}</mj-text>
+      </mj-column>
+    </mj-section>
+  </mj-body>
+</mjml>"""
+
+
+def write(folder, lang="en", type="note", **changed):
+    """A set of templates; a part given as None is missing."""
+    (folder / type / lang).mkdir(parents=True, exist_ok=True)
+    for name, text in {**PARTS, **{key.replace("_", "."): text for key, text in changed.items()}}.items():
+        if text is not None:
+            whole = text if "<mjml" in text or not name.endswith("mjml") else mjml(text)
+            (folder / type / lang / name).write_text(whole, encoding="utf-8")
+    return Templates(folder)
+
+
+def rendered(templates, locale="en", **values):
+    return render(templates.find("note", locale), {"name": "Ada", "recipient": PERSON, **values})
+
+
+def test_every_part_says_its_own(tmp_path):
+    words = rendered(write(tmp_path))
+    assert (words.subject, words.plain, words.short) == ("Hello Ada", "Dear Ada,\nbye\n", "Hi Ada")
+    assert ">Ada</div>" in words.html
+
+
+def test_the_page_is_entitled_as_the_mail_is(tmp_path):
+    page = mjml("x").replace("<mj-body>", "<mj-head><mj-title>{{ subject }}</mj-title></mj-head><mj-body>")
+    words = rendered(write(tmp_path, body_mjml=page), name="<Ada>")
+    assert (words.subject, "<title>Hello &lt;Ada&gt;</title>" in words.html) == ("Hello <Ada>", True)
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "default", "found"),
+    [
+        ("pt-BR pt en", "pt-BR", "en", "pt-BR"),
+        ("pt en", "pt-BR", "en", "pt"),
+        ("en de", "pt-BR", "en", "en"),
+        ("en de", "pt-BR", "de", "de"),
+        ("en de", "pt-BR", "de-AT", "de"),
+        ("en", "pt-BR", "de-AT", "en"),
+        ("en pt-PT", "pt-BR", "en", "en"),
+    ],
+)
+def test_the_nearest_language_there_is_speaks(tmp_path, there, asked, default, found):
+    for lang in there.split():
+        write(tmp_path, lang, subject_txt=lang + " {{ lang }}")
+    templates = Templates(tmp_path, default)
+    assert rendered(templates, asked).subject == f"{found} {found}"
+
+
+def test_the_chain_goes_from_near_to_far_without_repeats():
+    assert chain("pt-BR", "de-AT") == ("pt-BR", "pt", "de-AT", "de", "en")
+    assert chain("en", "en") == ("en",)
+
+
+def test_no_language_at_all_names_the_type_and_what_was_tried(tmp_path):
+    with pytest.raises(TemplateError, match=r"note in pt-BR, pt, en: add templates/note/en/"):
+        Templates(tmp_path).find("note", "pt-BR")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_missing_part_is_named(tmp_path, part):
+    with pytest.raises(TemplateError, match=rf"^templates/note/en/{part}: No such file"):
+        write(tmp_path, **{part.replace(".", "_"): None}).find("note", "en")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_missing_variable_is_named_with_its_part(tmp_path, part):
+    templates = write(tmp_path, **{part.replace(".", "_"): "a {{ nickname }} b"})
+    with pytest.raises(TemplateError, match=rf"^{part}: 'nickname' is undefined$"):
+        rendered(templates)
+
+
+def test_a_missing_attribute_is_missing_too(tmp_path):
+    with pytest.raises(TemplateError, match=r"^subject.txt: .*no attribute 'nickname'"):
+        rendered(write(tmp_path, subject_txt="{{ recipient.nickname }}"))
+
+
+@pytest.mark.parametrize(
+    "broken", ["{{ name", "{% if name %}", "{% endfor %}", "{{ name | nosuchfilter }}", "{% nosuchtag %}"]
+)
+@pytest.mark.parametrize("part", ["subject.txt", "body.txt", "short.txt"])
+def test_broken_syntax_is_found_with_file_and_line(tmp_path, part, broken):
+    with pytest.raises(TemplateError, match=rf"^templates/note/en/{part}, line 3: "):
+        write(tmp_path, **{part.replace(".", "_"): f"one\ntwo\n{broken}"}).find("note", "en")
+
+
+def test_broken_syntax_in_mjml_is_found_with_the_line_of_its_own_file(tmp_path):
+    with pytest.raises(TemplateError, match=r"^templates/note/en/body.mjml, line 5: "):
+        write(tmp_path, body_mjml="{% nosuchtag %}").find("note", "en")
+
+
+@pytest.mark.parametrize("broken", ["<mjml><mj-body>", "<mjml></mj-body>", "<mjml><mj-nothing /></mjml>"])
+def test_broken_mjml_is_found_when_loaded(tmp_path, broken):
+    with pytest.raises(TemplateError, match=r"^templates/note/en/body.mjml"):
+        write(tmp_path, body_mjml=broken).find("note", "en")
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [
+        "{{ ''.__class__ }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ name.__init__.__globals__ }}",
+        "{{ ''['__class__'] }}",
+        "{{ '' | attr('__class__') }}",
+        "{{ '{0.__class__}' | format(name) ~ '{0.__class__}'.format(name) }}",
+        "{{ self._TemplateReference__context }}",
+        "{{ recipient.update({'name': 'evil'}) }}",
+        "{% include '/etc/passwd' %}",
+        "{% import 'os' as os %}",
+        "{{ range(10000000) | length }}",
+    ],
+)
+def test_the_sandbox_lets_no_template_out(tmp_path, escape):
+    with pytest.raises(TemplateError, match=r"^subject.txt: "):
+        rendered(write(tmp_path, subject_txt=escape))
+
+
+def test_a_runaway_loop_is_stopped_by_its_size(tmp_path):
+    runaway = "{% for a in range(3000) %}{{ 'x' * 1000 }}{% endfor %}"
+    with pytest.raises(TemplateError, match=r"^short.txt: 3000000 characters, more than"):
+        rendered(write(tmp_path, short_txt=runaway))
+
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    '"><svg/onload=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</td></table><h1>x",
+    "<!--",
+    "]]>",
+    "<mj-text>x</mj-text>",
+    "{{ 7 * 7 }}",
+    "{% include 'x' %}",
+    "{# gone #}",
+    "${7*7} #{7*7} <%= 7*7 %>",
+    "&amp;lt;b&amp;gt;",
+    "\u202egnp.exe",
+    "﷽ Z̮̞̠͙͔ͅa̗l̝g͘o 😀 語",
+    "=?utf-8?q?=0D=0A?=",
+    ".\r\nQUIT",
+    "\x1b[31mred",
+    "1;DROP TABLE notifications",
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_hostile_text_stays_text_in_html(tmp_path, value):
+    shown = rendered(write(tmp_path, body_mjml="ZZBEGIN{{ name }}ENDZZ"), name=value).html
+    inside = shown.partition("ZZBEGIN")[2].partition("ENDZZ")[0]
+    assert not set(inside) & set("<>\"'")
+    assert html.unescape(inside) == value
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_hostile_text_is_untouched_in_plain_text(tmp_path, value):
+    words = rendered(write(tmp_path), name=value)
+    assert words.plain == f"Dear {value},\nbye\n"
+    assert (words.subject, words.short) == (f"Hello {value}", f"Hi {value}")
+
+
+def test_an_attribute_cannot_be_left(tmp_path):
+    page = write(tmp_path, body_mjml='<a href="{{ name | url }}" title="{{ name }}">x</a>')
+    shown = rendered(page, name='https://a.example/" onclick="alert(1)').html
+    assert 'onclick="' not in shown
+
+
+def test_an_include_is_part_of_the_page(tmp_path):
+    (tmp_path / "_layout").mkdir()
+    (tmp_path / "_layout" / "foot.mjml").write_text("<mj-text>Yours, {{ name }}</mj-text>")
+    page = mjml("Hello").replace("</mj-column>", '<mj-include path="_layout/foot.mjml" /></mj-column>')
+    assert "Yours, Ada" in rendered(write(tmp_path, body_mjml=page)).html
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret.mjml", "_layout/../../secret.mjml", "{root}/secret.mjml", "link"]
+)
+def test_an_include_stays_inside_the_folder(tmp_path, path):
+    (tmp_path / "secret.mjml").write_text("<mj-text>hunter2</mj-text>")
+    (tmp_path / "inside" / "_layout").mkdir(parents=True)
+    (tmp_path / "inside" / "link").symlink_to(tmp_path / "secret.mjml")
+    included = f'<mj-include path="{path.format(root=tmp_path)}" /></mj-column>'
+    page = mjml("Hello").replace("</mj-column>", included)
+    with pytest.raises(TemplateError, match=r"^templates/note/en/body.mjml: "):
+        write(tmp_path / "inside", body_mjml=page).find("note", "en")
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("_layout/gone.mjml", "No such file"), ("../gone.mjml", "stays inside")]
+)
+def test_an_include_that_cannot_be_taken_is_named_with_the_reason(tmp_path, path, why):
+    page = mjml("Hello").replace("</mj-column>", f'<mj-include path="{path}" /></mj-column>')
+    with pytest.raises(TemplateError, match=rf"^templates/note/en/body.mjml: .*{path}.*{why}"):
+        write(tmp_path, body_mjml=page).find("note", "en")
+
+
+def test_filters_know_the_reader(tmp_path):
+    templates = write(tmp_path, subject_txt="{{ due | money('EUR') }}")
+    reader = {**PERSON, "locale": "de"}
+    assert rendered(templates, due=Decimal("1234.5"), recipient=reader).subject == "1.234,50\xa0€"
+
+
+def test_a_set_is_compiled_once_and_kept(tmp_path):
+    templates = write(tmp_path)
+    assert templates.find("note", "en") is templates.find("note", "en")
+
+
+def test_html_is_ascii_and_reads_the_same(tmp_path):
+    shown = rendered(write(tmp_path, body_mjml="Grüße für 12 € · {{ name }}" + " word" * 40), name="Zoë").html
+    assert shown.isascii()
+    assert "Grüße für 12 € · Zoë word" in html.unescape(shown)
+
+
+def test_html_in_another_alphabet_keeps_its_letters(tmp_path):
+    assert "こんにちは" in rendered(write(tmp_path, body_mjml="こんにちは" * 2000), name="x").html
+
+
+def test_a_style_sheet_keeps_its_letters(tmp_path):
+    style = "<mj-head><mj-style>p::after {{ '{' }} content: '→' }</mj-style></mj-head>"
+    page = mjml("für {{ name }}").replace("<mj-body>", f"{style}<mj-body>")
+    assert "content: '→'" in rendered(write(tmp_path, body_mjml=page), name="x").html
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '<script type="application/ld+json">{"name": "Müller"}</script>',
+        "<STYLE>p::after {{ '{' }} content: 'Müller' }</STYLE>",
+    ],
+)
+def test_what_is_read_without_character_references_keeps_its_letters(tmp_path, raw):
+    mjml = (
+        f"<mjml><mj-body><mj-raw>{raw}</mj-raw><mj-section><mj-column><mj-text>für {{{{ name }}}}</mj-text>"
+    )
+    mjml += "</mj-column></mj-section></mj-body></mjml>"
+    assert "Müller" in rendered(write(tmp_path, body_mjml=mjml), name="x").html

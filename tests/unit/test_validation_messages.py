@@ -1,0 +1,62 @@
+"""Errors of values, in people's words."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import AfterValidator, Field, ValidationError
+
+from waypost import Facts, Line, Link, Moment
+from waypost.model.validation_messages import explain
+
+
+def _never(_value: str) -> str:
+    raise ValueError("it is never right")
+
+
+class Every(Facts):
+    line: Line = ""
+    count: Annotated[int, Field(gt=0, le=9)] = 1
+    price: float = 0.0
+    color: Literal["red", "blue"] = "red"
+    at: Moment | None = None
+    day: date = date(2026, 1, 31)
+    link: Link | None = None
+    few: Annotated[list[int], Field(max_length=2)] = Field(default_factory=list)
+    code: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
+    some: Annotated[str, Field(min_length=1)] = "x"
+    never: Annotated[str, AfterValidator(_never)] = ""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ('{"hue": 1}', "hue: no such field"),
+        ('{"line": 5}', "line: not text"),
+        ('{"count": 0}', "count: has to be more than 0"),
+        ('{"count": 10}', "count: more than 9"),
+        ('{"count": "hunter2"}', "count: not a whole number"),
+        ('{"count": 1.5}', "count: not a whole number"),
+        ('{"price": "hunter2"}', "price: not a number"),
+        ('{"color": "hunter2"}', "color: not one of 'red' or 'blue'"),
+        ('{"at": "hunter2"}', "at: not a moment in ISO 8601, such as 2026-01-31T08:00:00+01:00"),
+        ('{"at": "2026-01-31T08:00:00"}', "at: without an offset: a moment in ISO 8601, such as "),
+        ('{"day": "hunter2"}', "day: not a date, such as 2026-01-31"),
+        ('{"link": "hunter2"}', "link: not a web address"),
+        ('{"few": [1, 2, 3]}', "few: more than 2 items"),
+        ('{"some": ""}', "some: empty"),
+        ('{"code": "hunter2"}', "code: not of the form ^[A-Z]{3}$"),
+        ('{"never": "hunter2"}', "never: it is never right"),
+        ('{"line": "two\\nlines"}', "line: not one line of text"),
+        ("hunter2", "request: not JSON: expected value at column 1"),
+        ('{"line":\n', "request: not JSON: EOF while parsing a value at line 2 column 0"),
+        ("[]", "request: not an object"),
+    ],
+)
+def test_what_is_wrong_is_said_without_the_value(given, said):
+    with pytest.raises(ValidationError) as refused:
+        Every.model_validate_json(given)
+    told = explain(refused.value)
+    assert told.startswith(said)
+    assert "hunter2" not in told
+    assert "nput" not in told

@@ -1,0 +1,1 @@
+"""The HTTP API as data, shared by gateway and client."""

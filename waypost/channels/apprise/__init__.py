@@ -1,0 +1,1 @@
+"""SMS, chat and push through Apprise."""

@@ -1,0 +1,1 @@
+"""Mail over a pool of SMTP connections."""

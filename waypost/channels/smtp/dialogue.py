@@ -1,0 +1,165 @@
+"""One message over one open connection, with its phase known at every moment."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from waypost.channels.smtp.connection import ConnectionLost, Reply, SmtpConnection
+from waypost.model.outcome import Outcome, Phase
+from waypost.policy import classify
+
+SETTLE_SECONDS = 2.0
+_DISORDER = (500, 502, 503)  # "what?", "not here" and "not now"
+_MANNERS = re.compile("pipelin|synchroni[sz]ation", re.IGNORECASE)
+# Controls, blanks and angle brackets would end a path (RFC 5321, section 4.1.2) or a command; half of a
+# surrogate pair cannot be written at all. Addresses are checked long before: this is the last door.
+_NOT_IN_A_PATH = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]|^$")
+_ENVELOPE = ((Phase.MAIL, 2), (Phase.RCPT, 2), (Phase.DATA, 3))  # with the kind of reply that is a yes
+
+
+class NotPipelining(Exception):
+    """The server lost track of an envelope that came in one piece: what it refused is not the message."""
+
+
+class Dialogue:
+    """MAIL, RCPT, DATA and the message.
+
+    at_once: whether the envelope goes out in one piece (RFC 2920), or command by command. late: the answer
+    to the message, where that was there already when the dialogue was cut off. dotted_at: when the final dot
+    was written, by the loop's clock.
+    """
+
+    def __init__(self, wire: SmtpConnection, *, at_once: bool = False) -> None:
+        self._wire = wire
+        self._at_once = at_once
+        self.late: Outcome | None = None
+        self.dotted_at = 0.0
+        self._phase = Phase.CONNECT
+
+    @property
+    def phase(self) -> Phase:
+        """How far it came, also when it was cut off. It is at the final dot when that left this process."""
+        return Phase.DATA if self._phase is Phase.DOT and self._wire.unsent else self._phase
+
+    @property
+    def in_envelope(self) -> bool:
+        """Whether a reply to MAIL, RCPT or DATA is what it waits for."""
+        return self._phase not in (Phase.CONNECT, Phase.DOT)
+
+    async def speak(self, sender: str, recipient: str, message: bytes) -> Outcome:
+        """Offer `message` (lines ended by CRLF). Raises WireLost when it is cut off, NotPipelining before
+        anything was sent."""
+        for address, wrong in ((recipient, "5.1.3"), (sender, "5.1.7")):
+            if _NOT_IN_A_PATH.search(address):
+                words = f"{wrong} this address cannot stand in an SMTP command"
+                return classify.smtp(553, words, Phase.RCPT)
+        utf8 = not (sender.isascii() and recipient.isascii())
+        if utf8 and not self._wire.utf8:
+            return classify.smtp(553, "5.6.7 this server does not take non-ASCII addresses", Phase.RCPT)
+        option = b" SMTPUTF8" if utf8 else b""
+        if self._wire.eight_bit and not message.isascii():  # RFC 6152: a mail that somebody else finished
+            option += b" BODY=8BITMIME"
+        commands = (
+            b"MAIL FROM:<%b>%b\r\n" % (sender.encode(), option),
+            b"RCPT TO:<%b>\r\n" % recipient.encode(),
+            b"DATA\r\n",
+        )
+        refusal = await self._envelope(commands)
+        return refusal or await self._body(message)
+
+    async def inquire(self, sender: str) -> Outcome | None:
+        """Begin a mail from `sender` to itself and take it back: the refusal, if that is about us. Raises
+        WireLost."""
+        commands = (b"MAIL FROM:<%b>\r\n" % sender.encode(), b"RCPT TO:<%b>\r\n" % sender.encode())
+        for command, phase in zip(commands, (Phase.MAIL, Phase.RCPT), strict=True):
+            self._wire.ask(command)
+            reply = await self._wire.reply()
+            if reply.code >= 400:
+                found = classify.smtp(reply.code, reply.text, phase)
+                return found if found.about_us else None
+        self._wire.ask(b"RSET\r\n")
+        await self._wire.reply()
+        return None
+
+    async def _envelope(self, commands: tuple[bytes, bytes, bytes]) -> Outcome | None:
+        """Every reply is looked at in turn (RFC 2920, section 3.1): the first no is the outcome."""
+        if self._at_once:
+            self._wire.ask(b"".join(commands), len(commands))
+        for command, (phase, yes) in zip(commands, _ENVELOPE, strict=True):
+            self._phase = phase
+            if not self._at_once:
+                self._wire.ask(command)
+            reply = await self._wire.reply()
+            if reply.code // 100 != yes:
+                if self._at_once and (reply.code in _DISORDER or _MANNERS.search(reply.text)):
+                    raise NotPipelining
+                return classify.smtp(reply.code, reply.text, phase)
+        return None
+
+    async def _body(self, message: bytes) -> Outcome:
+        if self._at_once:
+            self._wire.proven = True
+        early = self._wire.surplus
+        if early is not None and early.code >= 400:  # it did not wait for the message to refuse it
+            return classify.smtp(early.code, early.text, self._phase)
+        self._wire.ask(stuffed(message))
+        self._phase, self.dotted_at = Phase.DOT, asyncio.get_running_loop().time()
+        try:
+            return self._meaning(await self._wire.reply())
+        except asyncio.CancelledError:
+            # Time that passed while this process was held up is over before what came in it is heard.
+            await asyncio.sleep(0)
+            if reply := self._wire.heard:
+                self.late = self._meaning(reply)
+            raise
+
+    async def hear_out(self) -> Outcome:
+        """The answer to the message, after `speak` was cut off waiting for it. Raises WireLost."""
+        return self._meaning(await self._wire.reply())
+
+    def _meaning(self, reply: Reply) -> Outcome:
+        return classify.smtp(reply.code, reply.text, self.phase)
+
+    async def settle(self, outcome: Outcome) -> bool:
+        """Whether the connection can take another message: what is still to be answered is heard first, and
+        a refused envelope forgotten. What becomes of that changes nothing about the outcome, so it
+        never raises."""
+        if outcome.code is None or not 200 <= outcome.code < 600 or outcome.code == 421:
+            return False  # no answer, none that makes sense, or a farewell
+        if outcome.phase is Phase.DOT or self._wire.unsent:  # or answered in the middle of the message
+            return self._wire.in_step and not self._wire.unsent
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                return await self._forget(outcome.phase) and self._wire.in_step
+        except (ConnectionLost, TimeoutError):
+            return False
+
+    async def _forget(self, refused: Phase) -> bool:
+        last: Reply | None = None
+        while self._wire.outstanding:
+            last = await self._wire.reply()
+        if last is not None and last.code // 100 == 3 and not await self._take_back(refused):
+            return False
+        self._wire.ask(b"RSET\r\n")
+        return (await self._wire.reply()).code // 100 == 2
+
+    async def _take_back(self, refused: Phase) -> bool:
+        """The server waits for a message that nobody is to get: a lone dot ends it. Where the recipient
+        was taken it would be delivered, empty; that connection is closed instead."""
+        if refused is not Phase.RCPT:
+            return False
+        self._wire.ask(b".\r\n")
+        return (await self._wire.reply()).code >= 400
+
+
+def stuffed(message: bytes) -> bytes:
+    """`message` with leading dots doubled and the final dot added (RFC 5321, section 4.5.2)."""
+    parts = [b".\r\n" if message.endswith(b"\r\n") else b"\r\n.\r\n"]
+    end = len(message)
+    # From its end: CPython looks for a few bytes four times as fast backwards as `replace` does forwards.
+    while (at := message.rfind(b"\r\n.", 0, end)) >= 0:
+        parts += message[at + 2 : end], b"."
+        end = at + 2
+    parts += message[:end], b"." if message.startswith(b".") else b""
+    return b"".join(reversed(parts))

@@ -1,0 +1,1 @@
+"""Messages posted to a product's URL."""

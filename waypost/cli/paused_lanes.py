@@ -1,0 +1,46 @@
+"""Lanes that somebody stopped in Prefect, for commands that otherwise read the ledger alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from waypost.config.instance import connect
+from waypost.config.settings import Settings
+from waypost.model.states import State
+from waypost.system.clock import now
+
+ANSWERS_WITHIN = 3.0  # seconds; the command shows what the ledger says anyway
+
+
+def waits_for_a_run(state: str, due_at: object, longer_than: timedelta = timedelta()) -> bool:
+    """Whether a notification in `state` has been due for some time, and no run sends it."""
+    waiting = state in (State.ACCEPTED, State.DEFERRED, State.CLAIMED)
+    return waiting and isinstance(due_at, datetime) and due_at + longer_than <= now()
+
+
+def stopped_lanes(settings: Settings) -> Mapping[str, str]:
+    """Why each stopped lane is, and what starts it again, by lane. Empty where Prefect does not answer.
+
+    Ask only about work that waits: importing Prefect takes a second.
+    """
+    settings = connect(settings)
+    import httpx
+    from prefect.exceptions import PrefectException
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
+
+    from deployments.paused_lanes import look
+    from deployments.prefect_api import prefect_client
+
+    async def ask() -> Mapping[str, str]:
+        async with asyncio.timeout(ANSWERS_WITHIN), prefect_client() as client:
+            return {str(lane): why for lane, why in (await look(client, settings.work_pool)).items()}
+
+    if not get_current_settings().api.url:
+        return {}
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        try:
+            return asyncio.run(ask())
+        except (httpx.HTTPError, PrefectException, TimeoutError):
+            return {}

@@ -1,0 +1,157 @@
+"""`waypost retry` and `waypost cancel`: count, ask, act."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from waypost.cli import filters
+from waypost.cli.asking import Refused, Yes, ask
+from waypost.cli.output import AsJson, err, print_json
+from waypost.config.instance import connect
+from waypost.config.settings import Settings
+from waypost.ledger import Ledger, connect_checked
+from waypost.ledger.operations.retry_cancel import (
+    Progress,
+    Selection,
+    Situation,
+    not_cancelled,
+    not_retried,
+    preview,
+    unknown,
+)
+from waypost.ledger.operations.retry_cancel import cancel as cancel_in
+from waypost.ledger.operations.retry_cancel import retry as retry_in
+from waypost.ledger.operations.search import Filter
+from waypost.model.states import State
+from waypost.system.clock import now
+
+Ids = Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...", help="Notifications by their ids.")]
+_IN_DOUBT = "held in doubt: it may arrive twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What is done to notifications. why_left: why one would be left alone; act: do it to the others."""
+
+    verb: str
+    done: str
+    why_left: Callable[[Situation], str]
+    act: Callable[[Ledger, Filter, Progress], Awaitable[Counter[State]]]
+
+
+def _retrying() -> Deed:
+    from deployments.registry import registered
+
+    deadlines = {name: one.type.deadline for name, one in registered().items()}
+
+    def act(ledger: Ledger, filter: Filter, progress: Progress) -> Awaitable[Counter[State]]:
+        return retry_in(ledger, filter, deadlines, progress)
+
+    return Deed("retry", "retried", partial(not_retried, deadlines=deadlines), act)
+
+
+def _cancelling() -> Deed:
+    return Deed("cancel", "cancelled", not_cancelled, cancel_in)
+
+
+def _command(deed: Callable[[], Deed], help: str) -> Callable[..., None]:
+    """A command that does `deed` to what its options mean."""
+
+    def command(
+        ids: Ids = None,
+        state: filters.States = None,
+        type: filters.Type = None,
+        provider: filters.Provider = None,
+        since: filters.Since = None,
+        until: filters.Until = None,
+        reason: filters.Reason = None,
+        yes: Yes = False,
+        as_json: AsJson = False,
+    ) -> None:
+        wanted = _wanted(ids, filters.chosen(state, type, provider, since, until, reason))
+        settings = connect(Settings())
+        asyncio.run(_intervene(settings, deed(), wanted, yes, as_json))
+
+    command.__doc__ = help
+    return command
+
+
+retry = _command(
+    _retrying,
+    """Try again, now and with a fresh deadline, what failed, expired, was cancelled, was put off or is held
+    in doubt. What was sent is never sent again. Counts first, then asks.""",
+)
+cancel = _command(
+    _cancelling,
+    """Withdraw what has not gone yet. What is on the wire at that moment cannot be. Counts first, then
+    asks.""",
+)
+
+
+def _wanted(ids: Sequence[UUID] | None, filter: Filter) -> Filter:
+    """Ids or a filter, one of them. Of a filter, what is in the ledger now: that is what is counted."""
+    if ids and filter != Filter():
+        raise Refused("give ids or a filter, not both")
+    if ids:
+        return Filter(ids=tuple(dict.fromkeys(ids)))
+    if filter == Filter():
+        raise Refused("say which: ids, or a filter such as --state or --type")
+    return replace(filter, until=min(filter.until or now(), now()))
+
+
+async def _intervene(settings: Settings, deed: Deed, wanted: Filter, yes: bool, as_json: bool) -> None:
+    async with connect_checked(settings) as ledger:
+        if missing := await unknown(ledger, wanted.ids):
+            listed = ", ".join(map(str, missing[:10]))
+            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+            raise Refused(f"there is no notification {listed}{more} in this ledger; nothing was done")
+        shares = await preview(ledger, wanted, deed.why_left)
+        _show(deed, shares, wanted)
+        able = sum(share.count for share in shares if not share.left)
+        done: Counter[State] = Counter()
+        if able:
+            if not yes:
+                ask(
+                    f"{deed.verb} {able}?",
+                    f"nobody is there to be asked, so nothing was done: add --yes to {deed.verb} them",
+                )
+            done = await deed.act(ledger, wanted, partial(_progress, able))
+    _conclude(deed, shares, done, as_json)
+    if wanted.ids and done.total() < len(wanted.ids):
+        raise typer.Exit(1)
+
+
+def _show(deed: Deed, shares: Sequence[Selection], wanted: Filter) -> None:
+    """The counts, on standard error: standard output is the result's."""
+    if not shares:
+        filters.nothing_found(wanted)
+    for share in shares:
+        doubt = f"; {_IN_DOUBT}" if deed.verb == "retry" and share.state == State.HELD else ""
+        told = f"left alone: {share.left}" if share.left else f"to {deed.verb}{doubt}"
+        err.print(f"{share.count:>8}  {share.state:<11} {told}", markup=False, soft_wrap=True)
+
+
+def _progress(able: int, done: int) -> None:
+    if able > done:
+        err.print(f"{done} of {able} ...")
+
+
+def _conclude(deed: Deed, shares: Sequence[Selection], done: Counter[State], as_json: bool) -> None:
+    able = sum(share.count for share in shares if not share.left)
+    if as_json:
+        left = [{"state": one.state, "count": one.count, "why": one.left} for one in shares if one.left]
+        moved_on = max(able - done.total(), 0)
+        print_json({deed.done: dict(done), "total": done.total(), "left": left, "moved_on": moved_on})
+        return
+    if able:
+        typer.echo(f"{done.total()} {deed.done}")
+    if able > done.total():
+        err.print(f"{able - done.total()} moved on meanwhile, and were left alone")

@@ -1,0 +1,79 @@
+"""What the commands that run for long share: what they look at first, and how they run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import typer
+from rich.markup import escape
+
+from waypost.cli.output import err
+from waypost.config.settings import Settings, unknown
+
+
+def prefect_api() -> str:
+    """The Prefect API that is set, for messages. Raises typer.BadParameter when none is."""
+    from prefect.settings import get_current_settings
+
+    from deployments.prefect_api import api_url
+
+    if get_current_settings().api.url:
+        return api_url()
+    raise typer.BadParameter(
+        "no Prefect API is set: set it to your server, or use `waypost up`", param_hint="PREFECT_API_URL"
+    )
+
+
+def run_over_a_ledger(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run `main(stop)` until a signal sets `stop`. Raises FileReplaced where the ledger's file was lost
+    meanwhile, so that no command says that all is kept."""
+    from waypost.ledger.database.outages import outages
+    from waypost.ledger.database.sqlite_file import FileReplaced
+    from waypost.system.process import EndedByItself, run_until_signalled
+
+    try:
+        run_until_signalled(main)
+    except EndedByItself:
+        if not outages.lost:
+            raise
+    if outages.lost:
+        raise FileReplaced(outages.lost)
+
+
+def check_types() -> None:
+    """Raise BrokenType unless all in flows/ can be deployed."""
+    from deployments import registry
+
+    registry.check()
+    check_schedules()
+
+
+def check_schedules() -> None:
+    """Raise BrokenType for a schedule that is none."""
+    from deployments import registry
+    from deployments.deploy import unscheduled
+
+    if faults := unscheduled():
+        raise registry.BrokenType("; ".join(faults))
+
+
+def warn_of_settings() -> None:
+    """Say which settings are none: a misspelt one changes nothing, and nothing else would say so."""
+    for fault in unknown(os.environ):
+        err.print(f"[red]not taken:[/] {escape(fault)}", soft_wrap=True)
+
+
+def warn(settings: Settings) -> None:
+    """Say what is wrong and stops nothing: files of flows/ that are left out while the types of the others
+    go out, templates and routes with which some of these will fail."""
+    from deployments.doctor.types import route_faults, template_faults
+    from deployments.registry import broken
+    from waypost.delivery.channel_factory import providers
+
+    for fault in broken():
+        err.print(f"[red]left out:[/] {escape(fault)}", soft_wrap=True)
+    for fault in (*template_faults(settings), *route_faults(providers(settings))):
+        err.print(f"[red]wrong:[/] {escape(fault)}", soft_wrap=True)

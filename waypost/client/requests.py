@@ -1,0 +1,114 @@
+"""Every request the client makes, and how its answer is read. Pure: nothing here sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+from uuid import UUID
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from waypost.api import schemas
+from waypost.client.send import Send
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request. repeatable: made twice it does no more than made once."""
+
+    method: str
+    path: str
+    read: Callable[[bytes], T]
+    content: bytes | None = field(default=None, repr=False)
+    query: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    repeatable: bool = True
+
+
+def send(asked: Send) -> Call[schemas.Accepted]:
+    return Call("POST", "/v1/notifications", _as(schemas.Accepted), asked.as_json())
+
+
+def send_batch(items: Sequence[bytes]) -> Call[list[schemas.Result]]:
+    body = b'{"notifications":[' + b",".join(items) + b"]}"
+    read = _as(schemas.Results)
+    return Call("POST", "/v1/notifications/batch", lambda answer: read(answer).results, body)
+
+
+def get(id: UUID | str) -> Call[schemas.Notification]:
+    return Call("GET", f"/v1/notifications/{_part(id)}", _as(schemas.Notification))
+
+
+def page(query: Mapping[str, Any], after: UUID | None) -> Call[schemas.Page]:
+    asked = {name: _written(value) for name, value in query.items() if value is not None}
+    if after is not None:
+        asked["after"] = str(after)
+    return Call("GET", "/v1/notifications", _as(schemas.Page), query=asked)
+
+
+def cancel(id: UUID | str) -> Call[schemas.Cancelled]:
+    return Call("POST", f"/v1/notifications/{_part(id)}/cancel", _as(schemas.Cancelled))
+
+
+def types() -> Call[Sequence[schemas.TypeInfo]]:
+    read = _as(schemas.Types)
+    return Call("GET", "/v1/types", lambda answer: read(answer).types)
+
+
+def put_recipient(id: str, fields: Mapping[str, object]) -> Call[schemas.KnownRecipient]:
+    given = {name: value for name, value in fields.items() if value is not None}
+    return Call("PUT", f"/v1/recipients/{_part(id)}", _as(schemas.KnownRecipient), to_json(given))
+
+
+def get_recipient(id: str) -> Call[schemas.KnownRecipient]:
+    return Call("GET", f"/v1/recipients/{_part(id)}", _as(schemas.KnownRecipient))
+
+
+def delete_recipient(id: str) -> Call[bool]:
+    return Call("DELETE", f"/v1/recipients/{_part(id)}", _done)
+
+
+def check(**asked: str) -> Call[schemas.CheckResult]:
+    """A code is used up by the check that finds it right, and a wrong one is counted."""
+    return Call("POST", "/v1/verifications/check", _as(schemas.CheckResult), to_json(asked), repeatable=False)
+
+
+def create_webhook(url: str, states: Sequence[str] | None) -> Call[schemas.WebhookSecret]:
+    asked = {"url": url} if states is None else {"url": url, "states": list(states)}
+    return Call("POST", "/v1/webhooks", _as(schemas.WebhookSecret), to_json(asked), repeatable=False)
+
+
+def webhooks() -> Call[Sequence[schemas.Webhook]]:
+    read = _as(schemas.Webhooks)
+    return Call("GET", "/v1/webhooks", lambda answer: read(answer).webhooks)
+
+
+def rotate_webhook(id: UUID | str) -> Call[schemas.WebhookSecret]:
+    path = f"/v1/webhooks/{_part(id)}/rotate"
+    return Call("POST", path, _as(schemas.WebhookSecret), repeatable=False)
+
+
+def delete_webhook(id: UUID | str) -> Call[bool]:
+    return Call("DELETE", f"/v1/webhooks/{_part(id)}", _done)
+
+
+def _as(shape: type[M]) -> Callable[[bytes], M]:
+    return shape.model_validate_json
+
+
+def _done(_answer: bytes) -> bool:
+    return True
+
+
+def _part(id: UUID | str) -> str:
+    """An id as one part of a path: slashes are not the path's, and .. leads nowhere else."""
+    return quote(str(id), safe="").replace(".", "%2E")
+
+
+def _written(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value

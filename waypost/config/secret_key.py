@@ -1,0 +1,39 @@
+"""The key that codes and links are made with."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from waypost.config.settings import Settings, prepare_home
+
+_FILE = "secret.key"
+
+
+def secret_key(settings: Settings) -> bytes:
+    """WAYPOST_SECRET_KEY, or the key kept in `secret.key` under home, made on first use.
+
+    Made atomically: two processes that start at once end with the same key.
+    """
+    if known := known_key(settings):
+        return known
+    path = prepare_home(settings) / _FILE
+    if not path.exists():
+        made = path.with_name(f"secret.key.{secrets.token_hex(8)}")
+        made.touch(mode=0o600)
+        made.write_text(secrets.token_urlsafe(48))
+        try:
+            os.link(made, path)
+        except FileExistsError:
+            pass
+        finally:
+            made.unlink()
+    return path.read_bytes()
+
+
+def known_key(settings: Settings) -> bytes | None:
+    """The same; None where it is still to be made."""
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value().encode()
+    path = settings.home / _FILE
+    return path.read_bytes() if path.exists() else None

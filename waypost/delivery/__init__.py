@@ -1,0 +1,1 @@
+"""One batch is sent along its route."""

@@ -1,0 +1,54 @@
+"""Answers that come when their attempt is already written down as UNKNOWN: each settles the doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from waypost.ledger import NotRecorded
+from waypost.ledger.queue.attempts import AttemptFinished
+from waypost.ledger.queue.recorder import Recorder
+from waypost.model.outcome import Outcome, Verdict
+
+logger = logging.getLogger("waypost.channels")
+
+
+class LateAnswers:
+    """Those that this process waits for. When it ends none is waited for: what is in doubt is then sent once
+    more, or what its type says."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def expect(
+        self,
+        answer: asyncio.Future[Outcome | None],
+        conclude: Callable[[Outcome], AttemptFinished],
+        provider: str,
+    ) -> None:
+        """Write what `conclude` makes of `answer`, if a definite one comes."""
+        task = asyncio.create_task(self._settle(answer, conclude, provider))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _settle(
+        self,
+        answer: asyncio.Future[Outcome | None],
+        conclude: Callable[[Outcome], AttemptFinished],
+        provider: str,
+    ) -> None:
+        await asyncio.wait((answer,))
+        outcome = None if answer.cancelled() or answer.exception() else answer.result()
+        if outcome is None or outcome.verdict is Verdict.UNKNOWN:
+            return
+        try:
+            await self._recorder.finish(conclude(outcome))
+        except NotRecorded:
+            logger.warning("%s answered late, and the ledger did not take it: the doubt stays", provider)
+
+    def close(self) -> None:
+        """Wait for no more."""
+        for task in list(self._tasks):
+            task.cancel()

@@ -1,0 +1,139 @@
+"""What becomes of each notification of a run, and what of it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from random import random
+from uuid import UUID
+
+from waypost.delivery.router import Router
+from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
+from waypost.model.notification import Delivery
+from waypost.model.notification_type import Category
+from waypost.model.outcome import Outcome
+from waypost.model.states import State
+from waypost.policy import retry
+from waypost.policy.retry import Decision
+from waypost.system.clock import now
+
+
+@dataclass(slots=True)
+class OutcomeHandler:
+    """One run's. flow_run_id: written with each attempt, so that the ledger points back to the Prefect UI."""
+
+    router: Router
+    batch: UUID
+    flow_run_id: UUID | None = None
+    _jitter: float = field(default_factory=random, init=False)  # one a run: what it defers stays together
+    _digest: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._digest = self.router.type.category is Category.DIGEST
+
+    def start_attempt(self, delivery: Delivery) -> AttemptStarted:
+        """Its next attempt, over the step it is at."""
+        kind, channel = self.router.step(delivery)
+        return AttemptStarted(
+            notification_id=delivery.notification.id,
+            batch=self.batch,
+            channel=kind,
+            provider=channel.name,
+            flow_run_id=self.flow_run_id,
+            step=delivery.step,
+        )
+
+    def finish_attempt(
+        self, delivery: Delivery, begin: AttemptStarted, number: int, outcome: Outcome
+    ) -> tuple[Delivery, AttemptFinished]:
+        """What the outcome of an attempt makes of the delivery, and what of it is to be written."""
+        notification = delivery.notification
+        decision = retry.after(
+            outcome,
+            retry=self.router.type.retry,
+            doubt=self.router.type.when_in_doubt,
+            tries=number,
+            in_doubt=notification.in_doubt,
+            expires_at=notification.expires_at,
+            now=now(),
+            jitter=self._jitter,
+        )
+        if outcome.about_us and decision.state is State.DEFERRED and self.router.elsewhere(delivery):
+            decision = replace(decision, state=State.FAILED, due=None, falls_back=True)
+        goes_on = decision.falls_back and self.router.following(delivery) is not None
+        rejections = delivery.rejections
+        if decision.falls_back:
+            rejections = (*rejections, f"{begin.provider}: {decision.reason}")
+        if decision.state is State.FAILED and len(rejections) > 1:
+            decision = replace(decision, reason="; ".join(rejections))
+        recorded = replace(decision, state=State.SENDING) if goes_on else decision
+        result = replace(
+            delivery,
+            state=decision.state,
+            reason=decision.reason,
+            provider=begin.provider,
+            outcome=outcome,
+            refused=goes_on,
+            rejections=rejections,
+        )
+        return result, self.finish(delivery, recorded, begin, outcome)
+
+    def finish(
+        self,
+        delivery: Delivery,
+        decision: Decision,
+        begin: AttemptStarted | None = None,
+        outcome: Outcome | None = None,
+    ) -> AttemptFinished:
+        """The decision to be written, and the attempt that led to it, if any."""
+        return AttemptFinished(
+            notification_id=delivery.notification.id,
+            batch=self.batch,
+            decision=decision,
+            step=_comes_back_at(delivery, outcome) if decision.state is State.DEFERRED else delivery.step,
+            attempt=begin.id if begin else None,
+            outcome=outcome,
+            digest=self._digest,
+        )
+
+    def defer(self, delivery: Delivery, reason: str) -> Decision:
+        """To come back by the type's retry policy."""
+        notification, moment = delivery.notification, now()
+        wait = retry.backoff(self.router.type.retry, notification.tries + 1, self._jitter)
+        return deferred(delivery, reason, retry.due_after(wait, moment), moment)
+
+    async def settle(self, decided: Sequence[tuple[Delivery, Decision]]) -> list[Delivery]:
+        """Write decisions that needed no attempt. What moves on to the next step of its route is still
+        this run's: nothing of it is written yet."""
+        settled: list[Delivery] = []
+        finishes: list[AttemptFinished] = []
+        for delivery, decision in decided:
+            goes_on = decision.falls_back and self.router.following(delivery) is not None
+            rejections = (
+                (*delivery.rejections, decision.reason) if decision.falls_back else delivery.rejections
+            )
+            reason = "; ".join(rejections) if decision.falls_back else decision.reason
+            settled.append(
+                replace(delivery, state=decision.state, reason=reason, refused=goes_on, rejections=rejections)
+            )
+            if not goes_on:
+                finishes.append(self.finish(delivery, replace(decision, reason=reason)))
+        await self.router.runtime.recorder.finish_all(finishes)
+        return settled
+
+
+def _comes_back_at(delivery: Delivery, outcome: Outcome | None) -> int:
+    """The step at which it is tried again: where it is, or the first of those that refused us."""
+    last = outcome or delivery.outcome
+    if last is None or not last.about_us or delivery.notification.in_doubt:
+        return delivery.step
+    return delivery.notification.step if delivery.last_no is None else delivery.last_no
+
+
+def deferred(delivery: Delivery, reason: str, due: datetime, moment: datetime) -> Decision:
+    """To come back when it is due, if its deadline leaves the time."""
+    notification = delivery.notification
+    return retry.defer(
+        reason, due=due, expires_at=notification.expires_at, now=moment, in_doubt=notification.in_doubt
+    )

@@ -1,0 +1,111 @@
+"""Providers beside those of the settings, which come, change and go while a process runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from pydantic import TypeAdapter, ValidationError
+
+from waypost.channels.channel import Channel
+from waypost.channels.removed import RemovedChannel
+from waypost.config.settings import Settings
+from waypost.delivery.channel_factory import OF_THE_SETTINGS, made
+from waypost.model.provider import Provider, ProviderName
+from waypost.model.validation_messages import in_words
+
+_NAME: TypeAdapter[str] = TypeAdapter(ProviderName)
+
+
+class ProviderInUse(NamedTuple):
+    """A provider as it was asked for, and made. Without terms it is gone, and only keeps its place."""
+
+    terms: Provider | None
+    channel: Channel
+
+
+class RouteUse(Protocol):
+    """A run under way, as far as it uses providers."""
+
+    def goes_over(self, channel: Channel) -> bool:
+        """Whether a message of the run may still be offered to `channel`."""
+        ...
+
+
+class ProviderSet:
+    """Whatever a worker was told of besides its settings, in the order in which it was told of.
+
+    left: the channels of what has changed or gone since, in which messages may still be under way. Whoever
+    closes them takes them by `let_go`.
+    """
+
+    def __init__(self, settings: Settings, taken: Collection[str]) -> None:
+        """taken: the names that are the settings'."""
+        self._settings = settings
+        self._taken = {*taken, *OF_THE_SETTINGS}
+        self._ones: dict[str, ProviderInUse] = {}
+        self.left: list[Channel] = []
+
+    @property
+    def channels(self) -> list[Channel]:
+        return [one.channel for one in self._ones.values()]
+
+    @property
+    def terms(self) -> dict[str, Provider]:
+        return {name: one.terms for name, one in self._ones.items() if one.terms is not None}
+
+    def replace_with(self, named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """Take up providers by their names and terms, each as it is now. One that is wrong harms no other,
+        and goes on as it was if it was well before. Answers what is wrong, by name, without any secret."""
+        faults: dict[str, str] = {}
+        for name, terms in named.items():
+            try:
+                self._take(name, terms)
+            except ValueError as error:
+                faults[name] = _said(error)
+        for name in self._ones.keys() - named.keys():
+            self._leave(name)
+        return faults
+
+    def let_go(self, unused: Callable[[Channel], bool]) -> list[Channel]:
+        """Those of `left` that send nothing and that `unused` says no run needs: the caller closes them."""
+        gone = [channel for channel in self.left if channel.places.idle and unused(channel)]
+        self.left = [channel for channel in self.left if channel not in gone]
+        return gone
+
+    def _take(self, name: str, given: Mapping[str, Any]) -> None:
+        if name in self._taken:
+            raise ValueError("a provider of the settings has that name, and is the one that is used")
+        if not _is_name(name):
+            raise ValueError("a provider's name begins with a letter or digit and has 41 characters at most")
+        terms, known = Provider.model_validate(given), self._ones.get(name)
+        if known and known.terms == terms:
+            return
+        now = ProviderInUse(terms, made(name, terms, self._settings))
+        if known:
+            self.left.append(known.channel)
+        self._ones[name] = now
+
+    def _leave(self, name: str) -> None:
+        """Steps are counted: a run that has begun must find as many as before."""
+        terms, channel = self._ones[name]
+        if terms is not None:
+            self.left.append(channel)
+            self._ones[name] = ProviderInUse(None, RemovedChannel(name, channel.kind, "it was deleted"))
+
+
+def _is_name(name: str) -> bool:
+    try:
+        _NAME.validate_python(name)
+    except ValidationError:
+        return False
+    return True
+
+
+def _said(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    parts = error.errors(include_input=False, include_url=False)
+    return "; ".join(
+        ": ".join(filter(None, (".".join(map(str, part["loc"])), in_words(part)))) for part in parts
+    )

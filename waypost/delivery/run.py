@@ -1,0 +1,133 @@
+"""Sending what was rendered through the steps of its route, and recording it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from waypost.delivery.outcomes import OutcomeHandler
+from waypost.delivery.router import Router
+from waypost.delivery.runtime import Runtime
+from waypost.delivery.send_loop import send_over
+from waypost.ledger.queue import status
+from waypost.model.batch import Batch
+from waypost.model.notification import Delivery
+from waypost.model.states import State
+from waypost.policy.retry import Decision
+
+
+@dataclass(slots=True)
+class DeliveryRun:
+    """One run's way through its route. passed_over: how many went over another provider than their first, by
+    the names of both, because that one's circuit was open."""
+
+    outcomes: OutcomeHandler
+    passed_over: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]], init=False)
+    _stop: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    @classmethod
+    def of(cls, runtime: Runtime, deliveries: Batch[Delivery], flow_run_id: UUID | None) -> DeliveryRun:
+        """The way of a batch, whose members are all of one priority."""
+        first = next(iter(deliveries), None)
+        priority = first.notification.priority if first else deliveries.type.lane
+        return cls(OutcomeHandler(Router(runtime, deliveries.type, priority), deliveries.id, flow_run_id))
+
+    @property
+    def _router(self) -> Router:
+        return self.outcomes.router
+
+    async def prepare(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Give each its step; what could not be rendered, or cannot be reached, fails here."""
+        ready: list[Delivery] = []
+        hopeless: list[tuple[Delivery, Decision]] = []
+        doubted = await self._may_have_taken(deliveries)
+        for delivery in deliveries:
+            provider = doubted.get(delivery.notification.id)
+            if delivery.state is not State.CLAIMED:
+                ready.append(delivery)
+            elif delivery.rendered.error:
+                hopeless.append((delivery, Decision(State.FAILED, delivery.rendered.error)))
+            elif delivery.rendered.deferred_until:
+                hopeless.append((delivery, self.outcomes.defer(delivery, delivery.rendered.deferred_until)))
+            elif (step := self._router.begins(delivery, provider)) is None:
+                # A setting that is missing is no reason to lose anything: it waits for one.
+                why = self._router.why_none(delivery, provider)
+                hopeless.append((delivery, self.outcomes.defer(delivery, why)))
+            else:
+                ready.append(replace(delivery, step=step))
+        return ready + await self.outcomes.settle(hopeless)
+
+    async def _may_have_taken(self, deliveries: Sequence[Delivery]) -> dict[UUID, str]:
+        """The provider that may have delivered each notification in doubt: only that provider may be tried
+        again. The ledger is asked, because a step's number means another provider once their order or weights
+        change."""
+        ids = [one.notification.id for one in deliveries if one.notification.in_doubt]
+        return await status.providers_in_doubt(self._router.runtime.ledger, ids) if ids else {}
+
+    def advance(self, delivery: Delivery) -> Delivery:
+        """A refused delivery at the next step of its route; it has one, or it were not refused."""
+        step = self._router.following(delivery)
+        if step is None:
+            return replace(delivery, refused=False)
+        ours = delivery.outcome is not None and delivery.outcome.about_us
+        return replace(delivery, step=step, refused=False, last_no=delivery.last_no if ours else step)
+
+    async def defer(self, deliveries: Sequence[Delivery], reason: str) -> list[Delivery]:
+        """Put off what a provider that would not open was meant to take: together, so that it comes
+        back as one batch. What has no time left for that provider is refused by it."""
+        return await self.outcomes.settle([(one, self.outcomes.defer(one, reason)) for one in deliveries])
+
+    async def send(self, deliveries: Sequence[Delivery]) -> tuple[list[Delivery], str | None]:
+        """Try each delivery's own step once.
+
+        Answers the deliveries moved on, and the reason if a provider would not open: those waiting
+        for it are then still CLAIMED, and nothing of theirs was sent.
+        """
+        results: list[Delivery] = []
+        unavailable: list[str] = []
+        waiting = list(deliveries)
+        while waiting:
+            moved, reasons = await self._send_each(waiting)
+            results += moved
+            unavailable += reasons
+            waiting = self._rerouted(waiting, moved) if reasons else []
+        self._note_passed_over(results)
+        return results, "; ".join(dict.fromkeys(unavailable)) or None
+
+    async def _send_each(self, deliveries: Sequence[Delivery]) -> tuple[list[Delivery], list[str]]:
+        """Each over its own step's provider, one provider after the other."""
+        by_step: dict[tuple[int, str], list[Delivery]] = {}
+        for delivery in deliveries:
+            by_step.setdefault((delivery.step, self._router.step(delivery)[1].name), []).append(delivery)
+        results: list[Delivery] = []
+        reasons: list[str] = []
+        for _, members in sorted(by_step.items()):
+            moved, reason = await send_over(self._router.step(members[0]), members, self.outcomes, self._stop)
+            results += moved
+            if reason and len(moved) < len(members):
+                reasons.append(reason)
+        return results, reasons
+
+    def _rerouted(self, tried: Sequence[Delivery], moved: Sequence[Delivery]) -> list[Delivery]:
+        """What was not sent because its provider's circuit has opened, and another of its kind may take."""
+        done = {one.notification.id for one in moved}
+        left = (one for one in tried if one.notification.id not in done)
+        elsewhere = ((one, self._router.first_open(one.rendered, one.step)) for one in left)
+        return [replace(one, step=step) for one, step in elsewhere if step is not None and step != one.step]
+
+    def _note_passed_over(self, results: Sequence[Delivery]) -> None:
+        for one in results:
+            if one.state is not State.SENT or one.rejections:
+                continue
+            first = self._router.first(one.rendered, one.notification.step)
+            if first is not None and first < one.step:
+                self.passed_over[self._router.of(one.rendered)[first][1].name, one.provider] += 1
+
+
+def updated(items: Sequence[Delivery], *changes: Sequence[Delivery]) -> list[Delivery]:
+    """`items` in their order, each as the latest of `changes` has it."""
+    latest = {change.notification.id: change for some in changes for change in some}
+    return [latest.get(item.notification.id, item) for item in items]

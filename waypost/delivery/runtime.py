@@ -1,0 +1,172 @@
+"""What a process that sends keeps open: ledger, recorder, templates, providers, key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary, WeakSet
+
+from waypost.channels.channel import Channel
+from waypost.config.mail import allowed_senders, dkim_signers
+from waypost.config.secret_key import secret_key
+from waypost.config.settings import Settings
+from waypost.delivery.channel_factory import providers
+from waypost.delivery.late_answers import LateAnswers
+from waypost.delivery.provider_set import ProviderSet, RouteUse
+from waypost.delivery.provider_state import ProviderState
+from waypost.delivery.rate_limiter import RateLimiter
+from waypost.ledger import Ledger, ledger_of
+from waypost.ledger.queue.leases import Leases
+from waypost.ledger.queue.recorder import Recorder
+from waypost.ledger.records import installation, provider_rates, verification_codes
+from waypost.mail.build import Sender
+from waypost.model.notification_type import NotificationType
+from waypost.model.provider import PLAIN
+from waypost.policy.routing import steps
+from waypost.rendering.messages import Renderer
+from waypost.rendering.templates import Templates
+
+
+class Runtime:
+    """Shared by every run in this process; tasks find it with `Runtime.current`.
+
+    A resident worker opens one for its life. Under any other Prefect worker, where each run is a
+    process, the first task opens it and the process's end closes it.
+    """
+
+    _by_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime]] = WeakKeyDictionary()
+    # Several in one loop, each in a context of its own: workers of a simulation.
+    _own: ClassVar[ContextVar[Runtime | None]] = ContextVar("runtime", default=None)
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        channels: list[Channel],
+        templates: Templates | None = None,
+    ) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.recorder = Recorder(ledger)
+        self.late = LateAnswers(self.recorder)
+        self.leases = Leases(ledger)
+        self.channels = channels
+        self.by_itself = False  # opened by whoever needed it first: no worker keeps it up to date
+        self._as_set = settings
+        self._of_settings = channels
+        self._beside = ProviderSet(settings, {channel.name for channel in channels})
+        self._standings: dict[str, ProviderState] = {}
+        self.ways: WeakSet[RouteUse] = WeakSet()  # of the runs that are under way
+        self.templates = templates or Templates(settings.templates, settings.default_locale)
+        self.sender = Sender.parse(settings.sender)
+        self.signers = dkim_signers(settings)
+        self.secret_key = secret_key(settings)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, settings: Settings | None = None, channels: list[Channel] | None = None
+    ) -> AsyncGenerator[Runtime]:
+        """A runtime for this event loop. Raises ValueError for a wrong setting, LedgerBehind for
+        a schema that is not this version's, OtherKey for a secret key that is not the ledger's."""
+        settings = settings or Settings()
+        runtime = await cls._made(settings, providers(settings) if channels is None else channels)
+        loop = asyncio.get_running_loop()
+        try:
+            await installation.check_key(runtime.ledger, runtime.secret_key)
+            cls._by_loop[loop] = runtime
+            yield runtime
+        finally:
+            cls._by_loop.pop(loop, None)
+            await runtime.close()
+
+    @classmethod
+    async def current(cls) -> Runtime:
+        """This context's runtime, or this loop's, opened from the environment when nobody has."""
+        if own := cls._own.get():
+            return own
+        loop = asyncio.get_running_loop()
+        found = cls._by_loop.get(loop)
+        if found is None:
+            settings = Settings()
+            found = await cls._made(settings, providers(settings))
+            try:
+                await installation.check_key(found.ledger, found.secret_key)
+            except BaseException:
+                await found.close()
+                raise
+            found.by_itself = True
+            cls._by_loop[loop] = found
+        return found
+
+    @classmethod
+    async def _made(cls, settings: Settings, channels: list[Channel]) -> Runtime:
+        """A runtime over a ledger of this version. The schema is checked before a secret key is made, which
+        shows from then on that there was a ledger. Raises LedgerBehind, LedgerMissing."""
+        ledger = ledger_of(settings)
+        try:
+            await ledger.check_schema()
+            return cls(settings, ledger, channels)
+        except BaseException:
+            await ledger.close()
+            raise
+
+    def offer(self, named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """Have these providers, and no others, beside those of the settings; see ProviderSet.replace_with.
+        A run that is under way keeps the providers it began with. Returns what is wrong, by name."""
+        faults = self._beside.replace_with(named)
+        before = self.settings.providers
+        terms = {**self._as_set.providers, **self._beside.terms}
+        self.settings = self._as_set.model_copy(update={"providers": terms})
+        self.channels = [*self._of_settings, *self._beside.channels]
+        for name in [name for name in self._standings if terms.get(name) != before.get(name)]:
+            del self._standings[name]
+        return faults
+
+    async def let_go(self) -> None:
+        """Close the channels of providers that were changed or deleted, once no run goes over them. Never
+        raises."""
+        ways = list(self.ways)
+        unused = self._beside.let_go(lambda channel: not any(way.goes_over(channel) for way in ways))
+        await asyncio.gather(*(channel.close() for channel in unused))
+
+    def provider_state(self, provider: str) -> ProviderState:
+        """How that provider stands with this process."""
+        if provider not in self._standings:
+            per_second = self.settings.providers.get(provider, PLAIN).rate
+            rate = None
+            if per_second is not None:
+                rate = RateLimiter(per_second, provider_rates.counted(self.ledger, provider, per_second))
+            self._standings[provider] = ProviderState(provider, rate_limiter=rate)
+        return self._standings[provider]
+
+    def renderer(self, type: NotificationType) -> Renderer:
+        """What messages of `type` are made with now."""
+        served = {kind for kind, _ in steps(type.route, self.channels)}
+        senders = allowed_senders(self.settings)
+        return Renderer(self.templates, self.sender, self.settings.signature, self.signers, senders, served)
+
+    async def keep_codes(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Keep the hashes of codes, before any message carries them. Raises OtherKey."""
+        await verification_codes.remember(self.ledger, self.secret_key, rows)
+
+    @property
+    def sends(self) -> bool:
+        """Whether a message is on its way to a provider, or its outcome is not written yet."""
+        return not all(one.places.idle for one in (*self.channels, *self._beside.left))
+
+    def adopt(self) -> None:
+        """Be the runtime of the present task until its end, and of the tasks it starts. A task that adopts a
+        runtime must be the runtime's own: a caller that goes on would keep it."""
+        self._own.set(self)
+
+    async def close(self) -> None:
+        """Write what is queued, then let go of providers and ledger. No late answer is waited for."""
+        self.late.close()
+        await self.recorder.close()
+        await self.leases.close()
+        await asyncio.gather(*(channel.close() for channel in (*self.channels, *self._beside.left)))
+        await self.ledger.close()

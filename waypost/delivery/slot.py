@@ -1,0 +1,86 @@
+"""A provider's place in a run's hands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+from waypost.channels.priority_semaphore import PrioritySemaphore
+from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
+from waypost.ledger.queue.recorder import Recorder
+from waypost.model.priority import Priority
+
+IN_A_ROW = 10  # messages a run sends over a place while others of its lane wait for it
+
+
+class Slot:
+    """One of a provider's places in a run's hands: message after message goes over it. `ended` is how the
+    last one did, written together with the next one's beginning, or before anybody else gets the place."""
+
+    def __init__(
+        self, places: PrioritySemaphore, priority: Priority, recorder: Recorder, stop: asyncio.Event
+    ) -> None:
+        self.ended: AttemptFinished | None = None
+        self._places = places
+        self._priority = priority
+        self._recorder = recorder
+        self._stop = stop
+        self._held = False
+        self._in_a_row = 0
+
+    async def take(self) -> None:
+        """Wait for a place, or until the run is to stop: then there is none."""
+        if self._places.try_acquire(self._priority):
+            self._held = True
+            return
+        place = asyncio.ensure_future(self._places.acquire(self._priority))
+        try:
+            await self._wait_for(place)
+        finally:
+            self._held = place.done() and not place.cancelled()
+
+    async def begin(self, begin: AttemptStarted) -> int:
+        """See Recorder.begin."""
+        number = await self._recorder.begin(begin, after=self.ended)
+        self.ended = None
+        return number
+
+    async def share(self) -> None:
+        """After a message: let whoever is more urgent go first, and after some messages whoever is as
+        urgent. Given up after each, a place takes two writes a message instead of one."""
+        self._in_a_row += 1
+        of_it = self._priority is Priority.URGENT or self._in_a_row >= IN_A_ROW
+        if self._places.wanted(self._priority, by_others_of_it=of_it):
+            await self.leave()
+            await self.take()
+
+    async def release_until(self, until: Awaitable[None], within: float | None = None) -> None:
+        """Give it up until something has happened, `within` seconds at most, or the run is to stop."""
+        happens = asyncio.ensure_future(until)
+        try:
+            await self.leave()
+            await self._wait_for(happens, within)
+        finally:
+            happens.cancel()
+        await self.take()
+
+    async def _wait_for(self, one: asyncio.Future[None], within: float | None = None) -> None:
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((one, stop), timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            one.cancel()
+        if one.done() and not one.cancelled():
+            one.result()
+
+    async def leave(self) -> None:
+        """Write what is not written, and give it up."""
+        try:
+            if self.ended is not None:
+                ended, self.ended = self.ended, None
+                await self._recorder.finish(ended)
+        finally:
+            if self._held:
+                self._held = False
+                self._places.release()

@@ -1,0 +1,159 @@
+"""Who calls: an API key looked up, or a token checked, and what it may do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from waypost.gateway.auth import api_keys as keys
+from waypost.gateway.auth.token_bucket import Bucket
+from waypost.gateway.problems import Problem
+from waypost.gateway.unavailable import SOON, file_lost
+from waypost.ledger import Ledger
+from waypost.ledger.database.failures import log_failure
+from waypost.ledger.database.sqlite_file import FileReplaced
+from waypost.ledger.records import api_keys
+from waypost.ledger.records.api_keys import ApiKey
+from waypost.system.clock import now
+
+LOOKED_AGAIN_SECONDS = 0.5  # a key that was revoked opens nothing a second later
+UNKNOWN_SECONDS = 0.05  # for a key not seen yet: it may be new, or guesses that must cost little
+
+logger = logging.getLogger("waypost.gateway")
+
+_CHALLENGE = {"www-authenticate": 'Bearer realm="waypost"'}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An application. key: what its requests are counted by."""
+
+    client: str
+    scopes: tuple[str, ...]
+    key: str
+    rate: int | None = None
+
+    def require(self, action: str, type: str | None = None) -> None:
+        """Raise Problem unless it may do `action` to what is of `type`."""
+        if keys.allows(self.scopes, action, type):
+            return
+        of = f" for the type {type}" if type else ""
+        raise Problem("forbidden", f"this needs the scope {action}{of}; the key has {', '.join(self.scopes)}")
+
+    def require_any(self, action: str) -> list[str] | None:
+        """Raise Problem unless it may do `action` to some type; the types it is limited to, None for all."""
+        types = keys.types_of(self.scopes, action)
+        if types == []:
+            self.require(action)
+        return types
+
+
+class Authenticator:
+    """Every key that works, read again from the ledger twice a second while there are requests, and for one
+    that was made since.
+
+    tokens: who a bearer token that is no key speaks for, if the settings name an issuer of such.
+    """
+
+    def __init__(self, ledger: Ledger, tokens: Callable[[str], Awaitable[Caller]] | None = None) -> None:
+        self._ledger = ledger
+        self._tokens = tokens
+        self._keys: dict[str, ApiKey] = {}
+        self._read_at = -math.inf
+        self._reading: asyncio.Task[None] | None = None
+        self._buckets: dict[str, Bucket] = {}
+
+    async def authenticate(self, authorization: str) -> Caller:
+        """Who an Authorization header speaks for; it is counted. Raises Problem: one text for whatever is
+        wrong with a key, so that none can be guessed at."""
+        caller = await self.verify(authorization)
+        self.charge(caller)
+        return caller
+
+    async def verify(self, authorization: str) -> Caller:
+        """The same for a request that was counted before."""
+        scheme, _, text = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not text:
+            raise Problem(
+                "unauthenticated", "send an API key: Authorization: Bearer wp_...", headers=_CHALLENGE
+            )
+        return await self._who(text.strip())
+
+    async def _who(self, text: str) -> Caller:
+        parts = keys.parse_key(text)
+        if parts is None:
+            if self._tokens is not None and text.count(".") == 2:
+                return await self._tokens(text)
+            raise _no_such_key()
+        return await self.by_key(*parts)
+
+    async def by_key(self, id: str, secret: str) -> Caller:
+        """The caller of a key that works. Raises Problem."""
+        key = await self._find(id)
+        right = keys.matches(secret, key.secret_hash if key else b"")
+        if key is None or not right or not key.works(now()):
+            raise _no_such_key()
+        return Caller(key.client, tuple(key.scopes), key.id, key.rate)
+
+    async def _find(self, id: str) -> ApiKey | None:
+        clock = asyncio.get_running_loop().time
+        came = clock()
+        if came - self._read_at > LOOKED_AGAIN_SECONDS:
+            await self._read()
+        while id not in self._keys and self._read_at < came:
+            await asyncio.sleep(self._read_at + UNKNOWN_SECONDS - clock())
+            if self._read_at < came:  # else another who waited has read them
+                await self._read()
+        return self._keys.get(id)
+
+    async def _read(self) -> None:
+        """Once for all who wait for it; who waits does not end it for the others."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_all())
+        await asyncio.shield(self._reading)
+
+    async def _read_all(self) -> None:
+        at = asyncio.get_running_loop().time()
+        try:
+            self._keys = await api_keys.active_keys(self._ledger)
+            self._read_at = at
+        except Exception as error:  # each driver has errors of its own
+            # A key that may have been revoked by now opens nothing.
+            log_failure(logger, "the keys cannot be read", error)
+            raise _no_ledger(error) from None
+        finally:
+            self._reading = None
+
+    def charge(self, caller: Caller) -> None:
+        """Count a request of `caller`'s. Raises Problem for one too many."""
+        if caller.rate is None:
+            return
+        bucket = self._buckets.setdefault(caller.key, Bucket(caller.rate))
+        bucket.per_second = caller.rate
+        if wait := bucket.take(asyncio.get_running_loop().time()):
+            raise Problem(
+                "too-many-requests",
+                f"{caller.client} may make {caller.rate} requests a second; try again in {math.ceil(wait)} s",
+                headers={"retry-after": str(math.ceil(wait))},
+            )
+
+
+def _no_such_key() -> Problem:
+    return Problem(
+        "unauthenticated",
+        "this key does not work: it is unknown, wrong, expired or revoked",
+        headers={"www-authenticate": 'Bearer realm="waypost", error="invalid_token"'},
+    )
+
+
+def _no_ledger(error: Exception) -> Problem:
+    if isinstance(error, FileReplaced):
+        return file_lost()
+    return Problem(
+        "unavailable",
+        "keys cannot be checked just now, as the ledger does not answer: nothing was done; try again",
+        headers=SOON,
+    )

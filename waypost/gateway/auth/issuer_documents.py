@@ -1,0 +1,82 @@
+"""JSON documents of an issuer of tokens, fetched from where they may be."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import httpcore
+import httpx
+import orjson
+
+from waypost.config.environment import proxy
+from waypost.net.allowed_networks import Admits
+from waypost.net.guarded_connect import Guarded
+
+OK = 200
+LARGEST = 512 * 1024  # bytes of a document
+FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpcore.ProxyError)
+
+
+class Unusable(ValueError):
+    """The issuer answered, and not with what an issuer answers. Says what is wrong."""
+
+
+async def document(url: str, admits: Admits, tls: ssl.SSLContext) -> dict[str, Any]:
+    """The JSON object at `url`, whose host may have the addresses that `admits` says. Redirects are not
+    followed. The proxy that the environment names for `url` is asked, if it names one.
+
+    Raises Unusable, one of FAILURES, httpx.InvalidURL or ValueError.
+    """
+    place = httpx.URL(url)  # which makes A-labels of its host
+    async with (
+        _connections(place, admits, tls) as connections,
+        connections.stream(
+            "GET",
+            httpcore.URL(
+                scheme=place.raw_scheme, host=place.raw_host, port=place.port, target=place.raw_path
+            ),
+            headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "Waypost"},
+        ) as answer,
+    ):
+        if answer.status != OK:
+            raise Unusable(f"{url} answers {answer.status}")
+        body = await _read(url, answer)
+    try:
+        found: object = orjson.loads(body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Unusable(f"{url} does not answer a JSON object")
+    return cast(dict[str, Any], found)
+
+
+async def _read(url: str, answer: httpcore.Response) -> bytes:
+    body = b""
+    async for part in answer.aiter_stream():
+        body += part
+        if len(body) > LARGEST:
+            raise Unusable(f"{url} answers more than {LARGEST:,} bytes")
+    return body
+
+
+@asynccontextmanager
+async def _connections(
+    place: httpx.URL, admits: Admits, tls: ssl.SSLContext
+) -> AsyncGenerator[httpcore.AsyncConnectionPool]:
+    by = _proxy(place)
+    made = (
+        httpcore.AsyncHTTPProxy(by, ssl_context=tls)
+        if by
+        else httpcore.AsyncConnectionPool(ssl_context=tls, network_backend=Guarded(admits))
+    )
+    async with made as connections:
+        yield connections
+
+
+def _proxy(place: httpx.URL) -> str | None:
+    """The proxy that the environment names. It looks the host up; http is for this machine alone."""
+    found = proxy(str(place)) if place.scheme == "https" else None
+    return found[1] if found else None

@@ -1,0 +1,62 @@
+"""The certificate that the gateway shows, and its key: looked at before it listens."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from waypost.system.clock import now
+
+# uvicorn's default ("TLSv1") leaves TLS 1.2 without an authenticated cipher and with unencrypted ones.
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+class Unusable(ValueError):
+    """A certificate or a key cannot be used. Says which file, and what is wrong with it."""
+
+
+def check(certificate: Path, key: Path) -> None:
+    """Raises Unusable unless these files go together and can be served with now."""
+    first = _certificate(certificate)
+    if _private_key(key) != first.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
+        raise Unusable(
+            f"the key in {key} is not that of the first certificate in {certificate}: give the key it was "
+            "made with, and the server's certificate before those it was signed by"
+        )
+    ends = first.not_valid_after_utc
+    if ends <= now():
+        raise Unusable(f"the certificate in {certificate} expired at {ends:%Y-%m-%d %H:%M} UTC: renew it")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        raise Unusable(f"{certificate} and {key} cannot be served with ({error.reason})") from None
+
+
+def _certificate(file: Path) -> x509.Certificate:
+    written = _read(file)
+    try:
+        return x509.load_pem_x509_certificates(written)[0]
+    except ValueError:
+        raise Unusable(f"there is no certificate as PEM in {file}") from None
+
+
+def _private_key(file: Path) -> bytes:
+    """Its public half."""
+    written = _read(file)
+    try:
+        found = load_pem_private_key(written, password=None)
+    except TypeError:
+        raise Unusable(f"the key in {file} has a passphrase: give it without one") from None
+    except ValueError:
+        raise Unusable(f"there is no private key as PEM in {file}") from None
+    return found.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Unusable(f"{file} cannot be read ({error.strerror})") from None

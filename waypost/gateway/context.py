@@ -1,0 +1,69 @@
+"""What every route of the gateway needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from waypost.gateway.auth.authenticator import LOOKED_AGAIN_SECONDS, Authenticator, Caller
+from waypost.gateway.http import body
+from waypost.gateway.intake import Intake, RegisteredType
+from waypost.gateway.memory_budget import MemoryBudget
+from waypost.gateway.problems import Problem
+from waypost.ledger import Ledger
+from waypost.model.notification_type import Category
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayContext:
+    """What every route needs. prefect: says whether Prefect answers. private_webhooks: whether a webhook may
+    lead to this machine or a private network. room: for the bodies of requests under way."""
+
+    ledger: Ledger
+    types: Mapping[str, RegisteredType]
+    secret_key: bytes = field(repr=False)
+    authenticator: Authenticator
+    intake: Intake
+    prefect: Callable[[], Awaitable[bool]]
+    private_webhooks: bool = False
+    memory: MemoryBudget = field(default_factory=MemoryBudget)
+
+    @classmethod
+    def over(
+        cls,
+        ledger: Ledger,
+        declared: Mapping[str, RegisteredType],
+        secret_key: bytes,
+        prefect: Callable[[], Awaitable[bool]],
+        tokens: Callable[[str], Awaitable[Caller]] | None = None,
+        private_webhooks: bool = False,
+    ) -> GatewayContext:
+        """A context over `ledger`. declared: the types; digests are composed by Waypost, and cannot be asked
+        for. tokens: who a bearer token that is no API key speaks for."""
+        offered = {name: one for name, one in declared.items() if one.type.category is not Category.DIGEST}
+        callers, intake = Authenticator(ledger, tokens), Intake(ledger, offered)
+        return cls(ledger, offered, secret_key, callers, intake, prefect, private_webhooks)
+
+    async def caller(self, request: Request) -> Caller:
+        """Whose request it is. Raises Problem."""
+        return await self.authenticator.authenticate(request.headers.get("authorization", ""))
+
+    @asynccontextmanager
+    async def body(self, request: Request, caller: Caller, most: int = body.ONE) -> AsyncGenerator[bytes]:
+        """The body, of `most` bytes at most, and room in memory for it until its request is answered. Where
+        that took long, the caller's key is looked at again: it may have been revoked meanwhile. Raises
+        Problem."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        async with self.memory.of(caller.client, body.announced(request, most)) as held:
+            found = await body.read(request, most)
+            if clock() - began > LOOKED_AGAIN_SECONDS:
+                await self.authenticator.verify(request.headers["authorization"])
+            if not found or found.isspace():
+                raise Problem("malformed", "the body is empty: send JSON")
+            held.shrink(len(found))
+            yield found

@@ -1,0 +1,1 @@
+"""Requests are read and responses are written."""

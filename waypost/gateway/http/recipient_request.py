@@ -1,0 +1,64 @@
+"""What a recipient has to look like, told more exactly than its model's own schema can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from waypost.model.facts import TEXT_PATTERN
+
+Schema = dict[str, Any]
+
+# An id in a path. U+FFFD stands where the path's percent encoding is not UTF-8.
+PATH_ID: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 200,
+    "pattern": TEXT_PATTERN,
+    "not": {"pattern": "^([Mm][Aa][Ii][Ll][Tt][Oo]|[Tt][Ee][Ll]):|\ufffd"},
+}
+# Who is read and forgotten: also a recipient without an id, by the URL of an address.
+PATH_WHO: Schema = {
+    "anyOf": [PATH_ID, {"type": "string", "format": "address-url"}],  # mailto:ada@shop.example, tel:+4930123
+}
+
+_FORMATS = {"locale": "locale", "timezone": "iana-time-zone"}  # de or pt-BR; Europe/Paris
+
+
+def whole(recipient: Schema) -> Schema:
+    """The schema of a recipient that a notification names: an id, an email or a phone is there."""
+    fields = _fields(recipient)
+    fields["id"]["anyOf"][0]["not"] = PATH_ID["not"]
+    return {"description": recipient["description"], **_with_one_of(fields, "id", "email", "phone")}
+
+
+def without_id(recipient: Schema) -> Schema:
+    """The schema of what is kept of one whose id the path has: something is there."""
+    fields = {name: one for name, one in _fields(recipient).items() if name != "id"}
+    return _with_one_of(fields, *fields)
+
+
+def _fields(recipient: Schema) -> dict[str, Schema]:
+    fields: dict[str, Schema] = {
+        name: {**one, "anyOf": [dict(either) for either in one["anyOf"]]}
+        for name, one in recipient["properties"].items()
+    }
+    for name, format in _FORMATS.items():
+        fields[name]["anyOf"][0]["format"] = format
+    # It lets Prefect refuse most that is no address; the format says it whole.
+    del fields["email"]["anyOf"][0]["pattern"]
+    return fields
+
+
+def _with_one_of(fields: dict[str, Schema], *names: str) -> Schema:
+    """An object of `fields`, at least one of `names` among them and not null."""
+    return {
+        "anyOf": [
+            {
+                "type": "object",
+                "additionalProperties": False,
+                "required": [name],
+                "properties": {**fields, name: fields[name]["anyOf"][0]},
+            }
+            for name in names
+        ]
+    }

@@ -1,0 +1,55 @@
+"""Whether it is alive, whether it can work, and its counts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from waypost.gateway import openapi
+from waypost.gateway.http import responses
+from waypost.gateway.problems import KINDS, Problem
+from waypost.gateway.readiness import Readiness
+from waypost.telemetry import metrics
+
+if TYPE_CHECKING:
+    from waypost.gateway.context import GatewayContext
+
+
+def router(door: GatewayContext) -> APIRouter:
+    """The routes for whoever watches over it."""
+    routes = APIRouter(tags=["health"])
+    readiness = Readiness(door.ledger, door.prefect, door.secret_key)
+
+    @routes.get("/healthz", **openapi.HEALTH)
+    async def _alive() -> Response:
+        """It runs and answers."""
+        return responses.json({"status": "ok"})
+
+    @routes.get("/readyz", **openapi.READY)
+    async def _ready() -> Response:
+        """The ledger takes what a post writes, and Prefect answers; else `detail` says what is wrong."""
+        ledger, prefect = await asyncio.gather(readiness.ledger(), readiness.prefect())
+        found: dict[str, object] = {"ledger": not ledger, "prefect": not prefect}
+        if wrong := [one for one in (ledger, prefect) if one]:
+            return responses.json({"status": "not ready", **found, "detail": "; ".join(wrong)}, 503)
+        return responses.json({"status": "ok", **found})
+
+    @routes.get("/metrics", **openapi.METRICS)
+    async def _metrics(request: Request) -> Response:
+        """Counts in Prometheus' text format, for keys that may read."""
+        (await door.caller(request)).require_any("read")
+        return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    @routes.get("/v1/problems/{code}", **openapi.PROBLEM)
+    async def _explain(code: str) -> Response:
+        """What an error's code means."""
+        if code not in KINDS:
+            raise Problem("not-found", f"there is no such code; there are {', '.join(KINDS)}")
+        kind = KINDS[code]
+        return responses.json({"code": kind.code, "status": kind.status, "title": kind.title})
+
+    return routes

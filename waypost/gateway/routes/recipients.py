@@ -1,0 +1,96 @@
+"""Recipients: who an id is, each client's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError, WithJsonSchema
+from starlette.responses import Response
+
+from waypost.gateway import openapi, problems
+from waypost.gateway.http import body, responses
+from waypost.gateway.http.recipient_request import PATH_ID, PATH_WHO
+from waypost.gateway.problems import Fault, Problem
+from waypost.ledger.records import recipients
+from waypost.mail.address import key_of_url
+from waypost.model.request import Recipient
+
+if TYPE_CHECKING:
+    from waypost.gateway.context import GatewayContext
+
+
+# Any path: an id may hold a slash, written so or as %2F.
+_PATH = "/{id:path}"
+_Id = Annotated[str, WithJsonSchema(PATH_ID)]
+_Who = Annotated[str, WithJsonSchema(PATH_WHO)]
+
+
+def router(door: GatewayContext) -> APIRouter:
+    """The routes under /v1/recipients."""
+    routes = APIRouter(prefix="/v1/recipients", tags=["recipients"])
+
+    @routes.put(_PATH, **openapi.PUT_RECIPIENT)
+    async def _put(request: Request, id: _Id) -> Response:
+        """Keep exactly this of a recipient: what is left out is unknown from now on."""
+        caller = await door.caller(request)
+        caller.require("manage")
+        async with door.body(request, caller) as sent:
+            new = await recipients.put(door.ledger, _recipient(id, body.parsed(sent)), caller.client)
+        return responses.json(await recipients.get(door.ledger, id, caller.client), 201 if new else 200)
+
+    @routes.get(_PATH, **openapi.GET_RECIPIENT)
+    async def _get(request: Request, id: _Who) -> Response:
+        """What is known of a recipient, addresses in full: it is told to keys that may manage them alone."""
+        caller = await door.caller(request)
+        caller.require("manage")
+        found = await recipients.get(door.ledger, _key(id), caller.client)
+        if found is None:
+            raise _unknown()
+        return responses.json(found)
+
+    @routes.delete(_PATH, status_code=204, **openapi.DELETE_RECIPIENT)
+    async def _delete(request: Request, id: _Who) -> Response:
+        """Forget all that is known of a recipient. Their notifications stay, without an address."""
+        caller = await door.caller(request)
+        caller.require("manage")
+        if not await recipients.forget(door.ledger, _key(id), caller.client):
+            raise _unknown()
+        return Response(status_code=204)
+
+    return routes
+
+
+def _recipient(id: str, sent: object) -> Recipient:
+    if not isinstance(sent, dict) or "id" in sent:
+        raise Problem("invalid", "send the recipient's fields as an object, without its id")
+    fields = cast("dict[str, object]", sent)
+    if all(value is None for value in fields.values()):
+        raise Problem("invalid", "give an email, a phone or anything else there is to know")
+    try:
+        return Recipient.model_validate({**fields, "id": _id(id)})
+    except ValidationError as error:
+        raise problems.unfit(error) from None
+
+
+def _unknown() -> Problem:
+    return Problem("not-found", "this client knows nothing of a recipient of that id")
+
+
+def _key(id: str) -> str:
+    """The key of a recipient that a path names by its id, or by the URL of its address where it has no id.
+    Raises Problem for a path that names no recipient."""
+    try:
+        return key_of_url(id) or _id(id)
+    except ValueError as error:
+        raise Problem("invalid", f"id: {error}", [Fault("id", str(error))]) from None
+
+
+def _id(id: str) -> str:
+    """An id as a path has it. Raises Problem for what no recipient can have."""
+    if "\ufffd" in id:
+        raise Problem("invalid", "id: not UTF-8", [Fault("id", "not UTF-8 in percent encoding")])
+    try:
+        return Recipient(id=id).key
+    except ValidationError as error:
+        raise problems.unfit(error) from None

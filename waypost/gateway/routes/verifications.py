@@ -1,0 +1,43 @@
+"""Codes and links: does it prove the address?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from waypost.gateway import openapi, problems
+from waypost.gateway.http import body, responses
+from waypost.gateway.http.verification_request import CodeCheck, LinkCheck, asked
+from waypost.ledger.records.verification_codes import Checked
+from waypost.verification import codes
+
+if TYPE_CHECKING:
+    from waypost.gateway.context import GatewayContext
+
+
+def router(door: GatewayContext) -> APIRouter:
+    """The routes under /v1/verifications."""
+    routes = APIRouter(prefix="/v1/verifications", tags=["verifications"])
+
+    @routes.post("/check", **openapi.CHECK)
+    async def _check(request: Request) -> Response:
+        """Check a code that this client had sent. It works once; five wrong tries end it."""
+        caller = await door.caller(request)
+        caller.require_any("send")
+        async with door.body(request, caller) as sent:
+            try:
+                check = asked(body.parsed(sent))
+            except ValidationError as error:
+                raise problems.unfit(error) from None
+        return responses.json({"result": str(await _checked(door, check, caller.client))})
+
+    return routes
+
+
+async def _checked(door: GatewayContext, check: CodeCheck | LinkCheck, client: str) -> Checked:
+    if isinstance(check, LinkCheck):
+        return await codes.verify_link(door.ledger, door.secret_key, check.token, client)
+    return await codes.verify(door.ledger, door.secret_key, check.recipient, check.code, client)

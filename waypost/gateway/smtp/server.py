@@ -1,0 +1,152 @@
+"""Listening for submissions: where, for how many at a time, and until when."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waypost.gateway import certificate as tls
+from waypost.gateway.listen import STOPS_WITHIN, PortTaken
+from waypost.gateway.listen import ListenAddress as HttpListens
+from waypost.gateway.smtp.connection import HANDSHAKE_SECONDS, SubmissionConnection
+from waypost.gateway.smtp.context import SubmissionContext
+from waypost.gateway.smtp.session import Session
+from waypost.rendering.attachments import MEGABYTE
+
+if TYPE_CHECKING:
+    from waypost.config.settings import Settings
+    from waypost.gateway.context import GatewayContext
+
+MOST_SESSIONS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionAddress:
+    """Where SMTP is spoken. implicit_tls: from the first byte (RFC 8314, section 3.3) and not by STARTTLS."""
+
+    host: str
+    port: int
+    implicit_tls: bool = False
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"smtp{'s' if self.implicit_tls else ''}://{host}:{self.port}"
+
+
+def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """What a server shows; TLS 1.2 at least (RFC 8997)."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(tls.CIPHERS)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+@asynccontextmanager
+async def submissions(
+    door: GatewayContext,
+    settings: Settings,
+    http: HttpListens,
+    wanted: Sequence[SubmissionAddress],
+    stop: asyncio.Event,
+) -> AsyncGenerator[list[SubmissionAddress]]:
+    """The same for every one of `wanted`, into the gateway's own intake; in the clear, where HTTP has no
+    certificate to lend. Yields where each is. Raises PortTaken."""
+    context = tls_context(http.certificate, http.key) if http.certificate and http.key else None
+    most = int(settings.submission_megabytes * MEGABYTE)
+    site = SubmissionContext(door.intake, door.authenticator, most, context, in_the_clear=context is None)
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(listening(site, one, stop)) for one in wanted]
+
+
+@asynccontextmanager
+async def listening(
+    site: SubmissionContext, where: SubmissionAddress, stop: asyncio.Event
+) -> AsyncGenerator[SubmissionAddress]:
+    """Take submissions for the length of the block, or until `stop`; what is under way then is answered.
+    Yields where, the port found. Raises PortTaken."""
+    sessions = _Sessions(site, where.implicit_tls)
+    server = await _server(sessions, site, where)
+    found = replace(where, port=server.sockets[0].getsockname()[1])
+    stopping = asyncio.create_task(_until(stop, server, sessions))
+    try:
+        yield found
+    finally:
+        stop.set()
+        await stopping
+
+
+async def _server(sessions: _Sessions, site: SubmissionContext, where: SubmissionAddress) -> asyncio.Server:
+    context = site.certificate if where.implicit_tls else None
+    try:
+        return await asyncio.get_running_loop().create_server(
+            lambda: SubmissionConnection(sessions.serve),
+            where.host,
+            where.port,
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
+        )
+    except OSError as error:
+        raise PortTaken(
+            f"the gateway cannot listen for SMTP on {where.url.partition('//')[2]} "
+            f"({error.strerror or error}): choose another port (0 finds a free one)"
+        ) from None
+
+
+async def _until(stop: asyncio.Event, server: asyncio.Server, sessions: _Sessions) -> None:
+    await stop.wait()
+    server.close()
+    await sessions.stop()
+
+
+class _Sessions:
+    """Those there are. Where there are as many as may be, the oldest that has shown no key gives way; where
+    all have, one too many is told to come again."""
+
+    def __init__(self, site: SubmissionContext, secure: bool) -> None:
+        self._site = site
+        self._secure = secure
+        self._running: dict[Session, SubmissionConnection] = {}
+        self._ended = asyncio.Event()
+
+    async def serve(self, wire: SubmissionConnection) -> None:
+        if not self._has_room():
+            wire.say("421 4.3.2 too many sessions: try again in a moment")
+            await wire.close()
+            return
+        session = Session(wire, self._site, self._secure)
+        self._running[session] = wire
+        try:
+            await session.run()
+        finally:
+            del self._running[session]
+            self._ended.set()
+
+    def _has_room(self) -> bool:
+        if len(self._running) < MOST_SESSIONS:
+            return True
+        # Some that gave way may not have ended yet.
+        stranger = next((one for one in self._running if one.is_strange), None)
+        if stranger is None or len(self._running) >= 2 * MOST_SESSIONS:
+            return False
+        stranger.give_way()
+        return True
+
+    async def stop(self) -> None:
+        """Ask all to end; those that do not in time are cut off."""
+        for session in self._running:
+            session.stop()
+        try:
+            async with asyncio.timeout(STOPS_WITHIN):
+                while self._running:
+                    self._ended.clear()
+                    await self._ended.wait()
+        except TimeoutError:
+            for wire in self._running.values():
+                wire.abort()

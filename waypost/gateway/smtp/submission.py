@@ -1,0 +1,118 @@
+"""From a mail and its envelope to notifications: one a recipient, all of them durable or none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from waypost.gateway.auth.authenticator import Caller
+from waypost.gateway.intake import Intake
+from waypost.gateway.json_limits import over_limit
+from waypost.gateway.problems import Fault, Problem
+from waypost.gateway.smtp import envelope as policy
+from waypost.ledger.intake.candidate import Candidate
+from waypost.mail.allowed_senders import NOT_ALLOWED
+from waypost.mail.canonical import meaning
+from waypost.mail.encoded_words import decoded
+from waypost.mail.raw_message import FinishedMail, MailError, parse
+from waypost.model.receipt import Receipt
+from waypost.model.request import Recipient
+from waypost.system.isolation import ItemFailed, isolated
+
+WHOLE = "message"  # the type of what is passed on as it is
+TYPE, DATA = "X-Waypost-Type", "X-Waypost-Data"
+IN_A_THREAD = 16_000  # bytes: more may take so long to read, part by part, that others notice
+
+
+@dataclass(slots=True)
+class Envelope:
+    """size: as the client foretold it, in bytes; 0 where it did not. recipients: by what the ledger knows
+    each by, in the order they were named."""
+
+    size: int = 0
+    recipients: dict[str, Recipient] = field(default_factory=dict[str, Recipient])
+
+
+async def take(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes) -> list[Receipt]:
+    """A receipt for each recipient, in their order. Raises Problem, and then nothing was accepted."""
+    if policy.too_much(len(mail), len(envelope.recipients)):
+        raise Problem("too-large", "too large for so many recipients at once: submit it for a few at a time")
+    try:
+        with isolated("reading", Problem):
+            if len(mail) > IN_A_THREAD:
+                candidates = await asyncio.to_thread(_candidates, intake, caller, envelope, mail)
+            else:
+                candidates = _candidates(intake, caller, envelope, mail)
+    except ItemFailed as failed:
+        raise Problem("internal", str(failed)) from None
+    return await intake.accept_together(candidates)
+
+
+def _candidates(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes) -> list[Candidate]:
+    """The first is looked at in full; the others differ from it in nothing but their recipient."""
+    found = _parsed(intake, mail)
+    recipients = list(envelope.recipients.values())
+    asked = {**_asked(found), "recipient": recipients[0].model_dump(exclude_none=True)}
+    first = intake.candidate(caller, orjson.dumps(asked))
+    sent_id = found.value("Message-ID")
+    same = meaning(found) if sent_id and first.type.name == WHOLE else b""
+    return [
+        Candidate(
+            first.type,
+            first.request.model_copy(update={"recipient": one, "idempotency_key": _key(sent_id, one)}),
+            first.client,
+            meaning=same,
+        )
+        for one in recipients
+    ]
+
+
+def _parsed(intake: Intake, mail: bytes) -> FinishedMail:
+    try:
+        found = parse(mail)
+    except MailError as error:
+        raise Problem("invalid", str(error)) from None
+    if not intake.senders.allow(found.authors):
+        raise Problem("forbidden", NOT_ALLOWED)
+    return found
+
+
+def _asked(mail: FinishedMail) -> Mapping[str, Any]:
+    """The type and the facts that a mail names, or else itself. A field of ours that is none would else
+    have no effect, and what was to be facts be sent as it is."""
+    ours = {TYPE.lower().encode(), DATA.lower().encode()}
+    if any(name.startswith(b"x-waypost-") and name not in ours for name, _ in mail.fields):
+        raise _wrong("X-Waypost-*", f"there are {TYPE} and {DATA} alone")
+    type = decoded(mail.value(TYPE)) or WHOLE
+    data = decoded(mail.value(DATA))
+    if type != WHOLE:
+        return {"type": type, "data": _facts(data or "{}")}
+    if data:
+        raise _wrong(DATA, f"goes with {TYPE}, naming the type that these are the facts of")
+    return {"type": WHOLE, "data": {"mime": bytes(mail.to_pass_on()).decode("latin-1")}}
+
+
+def _facts(text: str) -> Any:
+    try:
+        if reason := over_limit(text.encode()):
+            raise _wrong(DATA, reason)
+        return orjson.loads(text)
+    except ValueError:  # also half a surrogate pair
+        raise _wrong(DATA, "not JSON") from None
+
+
+def _wrong(header: str, reason: str) -> Problem:
+    return Problem("invalid", f"{header}: {reason}", [Fault(header, reason)])
+
+
+def _key(sent_id: str, recipient: Recipient) -> str | None:
+    """What a mail is known by when it comes again: its Message-ID and whom it is for. Without the former
+    nobody can tell."""
+    if not sent_id:
+        return None
+    return "smtp:" + sha256(f"{sent_id}\0{recipient.key}".encode()).hexdigest()

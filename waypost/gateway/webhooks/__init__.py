@@ -1,0 +1,1 @@
+"""Events are posted to the webhooks of clients."""

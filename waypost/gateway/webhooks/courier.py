@@ -1,0 +1,210 @@
+"""Tells one webhook what it waits for, a batch after the other, until nothing is left or it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from waypost.gateway.webhooks.post import IN_FLIGHT, POST_SECONDS, post, posts_to
+from waypost.gateway.webhooks.retry import again, released
+from waypost.ledger import Ledger
+from waypost.ledger.records import webhook_outbox, webhooks
+from waypost.ledger.records.webhook_outbox import Again, Claim, Event
+from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.net.signed_http import SignedPosts
+from waypost.policy import classify
+from waypost.policy.circuit_breaker import CircuitBreaker, CircuitState
+from waypost.system.clock import now
+from waypost.system.isolation import ItemFailed, isolated
+from waypost.telemetry.metrics import POSTS
+
+A_BATCH = 100
+A_TURN = 10  # batches
+BEGINS_WITHIN = 20.0  # seconds after a claim in which a post may begin
+LEASE = timedelta(seconds=BEGINS_WITHIN + POST_SECONDS + 10)
+LONGEST_QUIET = timedelta(minutes=10)  # of a webhook, whatever its answer asks for one event
+GONE = 410
+logger = logging.getLogger("waypost.webhooks")
+
+
+@dataclass(slots=True)
+class EndpointState:
+    """How a webhook has done of late. Moments are a steady clock's."""
+
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
+    quiet_until: float = 0.0
+
+    def rests(self, moment: float) -> bool:
+        """Whether it gets nothing for now."""
+        return moment < self.quiet_until or self.breaker.is_open(moment)
+
+    def fails(self, moment: float) -> bool:
+        """Whether what is left of a batch had better wait."""
+        return moment < self.quiet_until or self.breaker.state is CircuitState.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class CourierContext:
+    """What every courier needs."""
+
+    ledger: Ledger
+    secret_key: bytes = field(repr=False)
+    allow_private: bool
+    tls: ssl.SSLContext
+
+
+class Courier:
+    """One webhook's, for as long as it has something to tell."""
+
+    def __init__(self, office: CourierContext, id: UUID, standing: EndpointState) -> None:
+        self._office = office
+        self._id = id
+        self._standing = standing
+        self._stopping = False
+        self._gone = False
+        self._posting: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Until nothing is due, the webhook fails, it is told to stop, or others are to have a turn."""
+        try:
+            for _ in range(A_TURN):
+                claim = await self._claim()
+                if claim is None:
+                    return
+                await self._deliver(claim)
+        finally:
+            self._standing.breaker.release_probe()
+
+    async def _claim(self) -> Claim | None:
+        """What is to be told next: one event to see whether a webhook that failed works again."""
+        if self._stopping or self._gone or self._standing.rests(_clock()):
+            return None
+        probes = self._standing.breaker.state is not CircuitState.CLOSED
+        if probes and not self._standing.breaker.allows(_clock()):
+            return None
+        office, most = self._office, 1 if probes else A_BATCH
+        return await webhook_outbox.claim(office.ledger, office.secret_key, self._id, most, LEASE)
+
+    def stop(self) -> None:
+        """Begin no other post."""
+        self._stopping = True
+
+    def cut_short(self) -> None:
+        """End the posts under way: what is told twice has the same `webhook-id`."""
+        self._stopping = True
+        for task in self._posting:
+            task.cancel()
+
+    async def _deliver(self, claim: Claim) -> None:
+        """Tell all of a claim, and settle it in one transaction."""
+        try:
+            office = self._office
+            posts = posts_to(claim.webhook, office.secret_key, office.allow_private, office.tls)
+        except ValueError as error:
+            outcome = classify.lost(Phase.CONNECT, str(error))
+            self._note(claim, outcome)
+            await self._settle(claim, {claim.events[0].id: outcome})
+            return
+        outcomes: dict[int, Outcome] = {}
+        queue, until = iter(claim.events), _clock() + BEGINS_WITHIN
+        self._posting = [
+            asyncio.create_task(self._tell(posts, claim, queue, until, outcomes)) for _ in range(IN_FLIGHT)
+        ]
+        try:
+            ended = await asyncio.gather(*self._posting, return_exceptions=True)
+        finally:
+            await posts.close()
+        await self._settle(claim, outcomes)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
+
+    async def _tell(
+        self,
+        posts: SignedPosts,
+        claim: Claim,
+        queue: Iterator[Event],
+        until: float,
+        outcomes: dict[int, Outcome],
+    ) -> None:
+        """One event after the other, as long as it makes sense."""
+        while _clock() < until and not (self._stopping or self._gone or self._standing.fails(_clock())):
+            event = next(queue, None)
+            if event is None:
+                return
+            try:
+                with isolated("telling a webhook", item=event.notification_id):
+                    outcome = await post(posts, claim.webhook, event)
+            except ItemFailed as failed:  # it says nothing about the webhook
+                outcomes[event.id] = classify.lost(Phase.CONNECT, str(failed))
+                continue
+            outcomes[event.id] = outcome
+            self._note(claim, outcome)
+
+    def _note(self, claim: Claim, outcome: Outcome) -> None:
+        """What an answer says of the webhook itself."""
+        breaker, before = self._standing.breaker, self._standing.breaker.state
+        if outcome.verdict is Verdict.ACCEPTED:
+            POSTS.labels("told").inc()
+            breaker.record_outcome(outcome, _clock())
+            if before is not CircuitState.CLOSED and breaker.state is CircuitState.CLOSED:
+                logger.info("webhook %s answers again", claim.webhook.id)
+            return
+        POSTS.labels("failed").inc()
+        self._gone = self._gone or outcome.code == GONE
+        breaker.record_failure(outcome.words, _clock())
+        if outcome.wait is not None:
+            quiet = min(outcome.wait, LONGEST_QUIET).total_seconds()
+            self._standing.quiet_until = max(self._standing.quiet_until, _clock() + quiet)
+        if before is CircuitState.CLOSED and breaker.state is CircuitState.OPEN:
+            logger.warning(
+                "the circuit of webhook %s of %s is %s",
+                claim.webhook.id,
+                claim.webhook.client,
+                breaker.describe(_clock()),
+            )
+
+    async def _settle(self, claim: Claim, outcomes: Mapping[int, Outcome]) -> None:
+        if self._gone:
+            logger.warning("webhook %s answered 410 Gone: it is told nothing any more", claim.webhook.id)
+            await webhooks.mark_gone(self._office.ledger, claim.webhook.id)
+            return
+        over: list[int] = []
+        later: list[Again] = []
+        for event in claim.events:
+            fate = _fate(claim, event, outcomes.get(event.id))
+            if fate is None:
+                over.append(event.id)
+            else:
+                later.append(fate)
+        await webhook_outbox.settle(self._office.ledger, claim, over, later)
+
+
+def _fate(claim: Claim, event: Event, outcome: Outcome | None) -> Again | None:
+    """When an event is to be told again; None when it was, or never will be."""
+    if outcome is None:
+        return released(event)
+    if outcome.verdict is Verdict.ACCEPTED:
+        return None
+    found = again(event, outcome.wait, now(), random.random())
+    if found is None:
+        POSTS.labels("given up").inc()
+        logger.warning(
+            "webhook %s was not told of notification %s (%s): given up after %d tries: %s",
+            claim.webhook.id,
+            event.notification_id,
+            event.state,
+            event.tries + 1,
+            outcome.words,
+        )
+    return found
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()

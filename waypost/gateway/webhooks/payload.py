@@ -1,0 +1,40 @@
+"""What a webhook is told of one event: the same at every attempt. Pure.
+
+{"type": "notification.sent", "timestamp": "2026-11-25T09:00:00.123456Z",
+ "data": {"id": "0199...", "type": "order-confirmation", "state": "sent", "reason": "", "tags": ["spring"]}}
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from uuid import UUID, uuid5
+
+import orjson
+
+from waypost.ledger.records.webhook_outbox import Event
+from waypost.mail.masking import mask_in
+
+
+def event_id(webhook: UUID, event: Event) -> str:
+    """The header `webhook-id`. Made of all that an event is: its row's number alone may come again, in a
+    table that was emptied or a database that was restored."""
+    said = f"{event.id}:{event.notification_id}:{event.state}:{event.at.astimezone(UTC).isoformat()}"
+    return f"evt_{uuid5(webhook, said).hex}"
+
+
+def payload(event: Event) -> bytes:
+    """The body, addresses masked."""
+    return orjson.dumps(
+        {
+            "type": f"notification.{event.state}",
+            "timestamp": event.at,
+            "data": {
+                "id": str(event.notification_id),
+                "type": event.type,
+                "state": event.state,
+                "reason": mask_in(event.reason),
+                "tags": list(event.tags),
+            },
+        },
+        option=orjson.OPT_UTC_Z,
+    )

@@ -1,0 +1,1 @@
+"""The connection to the ledger's database: read, write and upgrade."""

@@ -1,0 +1,328 @@
+"""Many rows or values in one statement and few bound values: `id IN (?, ?, ...)` with 500 of them costs
+more to write out than the query takes, and a statement a row more than the rows do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate, groupby
+from typing import Any, ClassVar
+from uuid import UUID
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+
+FEW = 16  # rows for which no column is looked at
+LONG = 64 * 1024  # bytes of a value: to write it out takes longer than another statement
+A_STATEMENT = 4 * 1024 * 1024  # bytes of values that are written out at a stretch: some ten milliseconds
+
+
+class _AsIs(sa.types.UserDefinedType[Any]):
+    """A PostgreSQL type whose values the driver is handed as they are: SQLAlchemy's own arrays look at
+    every element."""
+
+    cache_ok = True
+
+    def __init__(self, spelled: str) -> None:
+        self.spelled = spelled
+
+    def get_col_spec(self, **_: Any) -> str:
+        return self.spelled
+
+
+class _Ids(sa.TypeDecorator[Any]):
+    """Many UUIDs: an array on PostgreSQL, a JSON text on SQLite (whose UUIDs are 32 hex digits)."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        return dialect.type_descriptor(_AsIs("UUID[]") if dialect.name == "postgresql" else sa.Text())
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        if dialect.name == "postgresql":
+            return value
+        return orjson.dumps([id.hex for id in value]).decode()
+
+
+class _InIds(sa.ColumnElement[bool]):
+    inherit_cache = True
+    # Not Boolean: for that SQLAlchemy writes `... = 1` on SQLite, and no index is used.
+    type: Any = sa.types.NULLTYPE
+    # So that SQLAlchemy keeps the compiled statement: what tells one such condition from another.
+    _traverse_internals: ClassVar[Any] = [
+        ("column", sa.sql.visitors.InternalTraversal.dp_clauseelement),
+        ("values", sa.sql.visitors.InternalTraversal.dp_clauseelement),
+    ]
+
+    def __init__(self, column: sa.ColumnElement[Any], values: sa.ColumnElement[Any]) -> None:
+        self.column = column
+        self.values = values
+
+
+@compiles(_InIds, "postgresql")
+def _any_of_array(element: _InIds, compiler: Any, **options: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    column, values = (compiler.process(part, **options) for part in (element.column, element.values))
+    return f"{column} = ANY (CAST({values} AS UUID[]))"
+
+
+@compiles(_InIds, "sqlite")
+def _in_json(element: _InIds, compiler: Any, **options: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    column, values = (compiler.process(part, **options) for part in (element.column, element.values))
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - both are SQL that SQLAlchemy wrote
+
+
+def in_ids(
+    column: sa.ColumnElement[UUID] | sa.Column[UUID], ids: Sequence[UUID] | str
+) -> sa.ColumnElement[bool]:
+    """Whether `column` is one of `ids`: many, or the name of the parameter that will hold them."""
+    if isinstance(ids, str):
+        return _InIds(column, sa.bindparam(ids, type_=_Ids()))
+    return _InIds(column, sa.bindparam(None, ids, type_=_Ids(), unique=True))
+
+
+Conflict = Callable[[Any], Any]
+
+
+def do_nothing(insert: Any) -> Any:
+    """ON CONFLICT DO NOTHING"""
+    return insert.on_conflict_do_nothing()
+
+
+def insert_many(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[Mapping[str, Any]],
+    on_conflict: Conflict | None = None,
+    returning: tuple[sa.Column[Any], ...] = (),
+) -> Sequence[sa.Row[Any]]:
+    """Insert `rows`, which all have the same keys; answers `returning` of each that was inserted.
+
+    on_conflict: adds a dialect's ON CONFLICT to the statement; the same function each time, as what it
+    made is kept.
+    """
+    if not rows:
+        return []
+    names = tuple(rows[0])
+    if connection.dialect.name == "postgresql":
+        return [
+            row for some in _slices(rows) for row in _insert(connection, table, some, on_conflict, returning)
+        ]
+    if returning:  # of many rows only the construct answers anything
+        statement = _construct(table, on_conflict).returning(*returning)
+        found = connection.execute(statement, list(rows))
+    else:
+        text, writers = _statement(connection.dialect, table, names, on_conflict)
+        found = connection.exec_driver_sql(text, _tuples(writers, rows))
+    return found.all() if returning else []
+
+
+def _insert(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[Mapping[str, Any]],
+    on_conflict: Conflict | None,
+    returning: tuple[sa.Column[Any], ...],
+) -> Sequence[sa.Row[Any]]:
+    alike = _alike(connection, rows)
+    statement = _insertion(table, tuple(rows[0]), alike, on_conflict, returning)
+    found = connection.execute(statement, _columns(table, rows, alike))
+    return found.all() if returning else []
+
+
+def _slices(rows: Sequence[Mapping[str, Any]]) -> list[Sequence[Mapping[str, Any]]]:
+    """The rows of each statement. The driver holds the event loop while it writes one out, and lets go
+    between two. A long value has a statement of its own, for all rows beside each other that have it."""
+    names = [name for name, value in rows[0].items() if isinstance(value, bytes)]
+    ends = list(accumulate(sum(len(row[name]) for name in names) for row in rows))
+    if ends[-1] <= A_STATEMENT:
+        return [rows]
+
+    def together(numbered: tuple[int, Mapping[str, Any]]) -> tuple[Any, ...]:
+        end, row = numbered
+        return tuple(id(row[name]) for name in names if len(row[name]) > LONG) or (None, end // A_STATEMENT)
+
+    return [[row for _, row in some] for _, some in groupby(zip(ends, rows, strict=True), together)]
+
+
+def update_many(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[Mapping[str, Any]],
+    *conditions: sa.ColumnElement[bool],
+) -> int:
+    """Set the columns of each row that is found by its `id`, where `conditions` (the same objects each
+    time, as the statement is kept) hold. Answers how many rows changed."""
+    if not rows:
+        return 0
+    alike = _alike(connection, rows)
+    statement = _update(connection.dialect.name, table, tuple(rows[0]), alike, conditions)
+    if connection.dialect.name == "postgresql":
+        given: Any = _columns(table, rows, alike)
+    else:
+        given = [{f"_{name}": value for name, value in row.items()} for row in rows]
+    return connection.execute(statement, given).rowcount
+
+
+def _alike(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The columns that are the same in all rows: PostgreSQL is sent one value of each, as the driver takes
+    about a microsecond to write out an element. Of few rows none, so that they share a statement, but for
+    long values, as of a mail to several recipients: to write one out for each would hold the event loop."""
+    if connection.dialect.name != "postgresql":
+        return frozenset()
+    first = rows[0]
+    if len(rows) < FEW:
+        long = (name for name, value in first.items() if isinstance(value, bytes) and len(value) > LONG)
+        return frozenset(name for name in long if all(row[name] is first[name] for row in rows))
+    return frozenset(
+        name
+        for name, value in first.items()
+        if name != "id" and all(row[name] is value or row[name] == value for row in rows)
+    )
+
+
+Writer = Callable[[Any], Any]
+
+
+def _construct(table: sa.Table, on_conflict: Conflict | None) -> Any:
+    return sa.insert(table) if on_conflict is None else on_conflict(sqlite.insert(table))
+
+
+@lru_cache(256)
+def _statement(
+    dialect: sa.Dialect, table: sa.Table, names: tuple[str, ...], on_conflict: Conflict | None
+) -> tuple[str, dict[str, Writer | None]]:
+    """The INSERT as SQLite reads it, and what writes out the values of each column, in the statement's order.
+    When SQLAlchemy executes a construct, it looks at each value of each row, which takes longer than SQLite
+    does; and it keeps no compiled form of a construct with ON CONFLICT."""
+    parameters = {name: sa.bindparam(name, type_=table.c[name].type) for name in names}
+    compiled = _construct(table, on_conflict).values(parameters).compile(dialect=dialect)
+    ordered: list[str] = compiled.positiontup
+    return str(compiled), {name: _writer(dialect, table.c[name]) for name in ordered}
+
+
+def _writer(dialect: sa.Dialect, column: sa.Column[Any]) -> Writer | None:
+    return column.type.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _tuples(writers: Mapping[str, Writer | None], rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    columns = (
+        [row[name] for row in rows] if write is None else [write(row[name]) for row in rows]
+        for name, write in writers.items()
+    )
+    return list(zip(*columns, strict=True))
+
+
+@lru_cache(256)
+def _insertion(
+    table: sa.Table,
+    names: tuple[str, ...],
+    alike: frozenset[str],
+    on_conflict: Conflict | None,
+    returning: tuple[sa.Column[Any], ...],
+) -> Any:
+    """The statement, which takes many times longer to write than to run. PostgreSQL is given an array a
+    column, which takes it half the time that a statement a row does."""
+    given = sa.select(*_unnested(table, names, alike).c)
+    if on_conflict is None:
+        return _returning(sa.insert(table).from_select(list(names), given), returning)
+    insert = on_conflict(postgresql.insert(table).from_select(list(names), given))
+    return _written_out(_returning(insert, returning), table, names, alike)
+
+
+def _returning(statement: Any, returning: tuple[sa.Column[Any], ...]) -> Any:
+    return statement.returning(*returning) if returning else statement
+
+
+def _written_out(
+    statement: postgresql.Insert, table: sa.Table, names: tuple[str, ...], alike: frozenset[str]
+) -> sa.TextClause:
+    """An INSERT with ON CONFLICT as text: of the construct SQLAlchemy keeps no compiled form, and a single
+    request waited milliseconds for it to be compiled anew."""
+    text = str(statement.compile(dialect=postgresql.dialect(paramstyle="named")))
+    return sa.text(text).bindparams(*(_parameter(table, name, alike) for name in names))
+
+
+@lru_cache(256)
+def _update(
+    dialect: str,
+    table: sa.Table,
+    names: tuple[str, ...],
+    alike: frozenset[str],
+    conditions: tuple[sa.ColumnElement[bool], ...],
+) -> sa.Update:
+    changed = [name for name in names if name != "id"]
+    values: dict[str, Any]
+    if dialect == "postgresql":
+        given = _unnested(table, names, alike)
+        found, values = table.c.id == given.c.id, {name: given.c[name] for name in changed}
+    else:
+        found = table.c.id == sa.bindparam("_id")
+        values = {name: sa.bindparam(f"_{name}") for name in changed}
+    return sa.update(table).where(found, *conditions).values(values)
+
+
+def _unnested(table: sa.Table, names: tuple[str, ...], alike: frozenset[str]) -> sa.Subquery:
+    """The rows as a table of one array a column, each a parameter `_name`, and one value of each column
+    that is `alike` in all of them; JSON travels as bytes, which the driver takes as they are."""
+    differing = [name for name in names if name not in alike]
+    arrays = [_cast(table, name, alike) for name in differing]
+    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in differing]
+    given = sa.func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
+    values = ((name, _cast(table, name, alike) if name in alike else given.c[name]) for name in names)
+    return sa.select(
+        *(
+            (_read_json(value) if isinstance(table.c[name].type, sa.JSON) else value).label(name)
+            for name, value in values
+        )
+    ).subquery()
+
+
+def _read_json(value: sa.ColumnElement[Any]) -> sa.Cast[Any]:
+    return sa.cast(sa.func.convert_from(value, sa.literal_column("'UTF8'")), sa.JSON)
+
+
+def _cast(table: sa.Table, name: str, alike: frozenset[str]) -> sa.Cast[Any]:
+    parameter = _parameter(table, name, alike)
+    return sa.cast(parameter, parameter.type)
+
+
+def _parameter(table: sa.Table, name: str, alike: frozenset[str]) -> sa.BindParameter[Any]:
+    element = _element(table.c[name])
+    return sa.bindparam(f"_{name}", type_=_AsIs(element if name in alike else f"{element}[]"))
+
+
+def _columns(table: sa.Table, rows: Sequence[Mapping[str, Any]], alike: frozenset[str]) -> dict[str, Any]:
+    """The parameters: a list a column, or the one value of those that are alike."""
+    columns = {name: _array(table.c[name], rows[:1] if name in alike else rows) for name in rows[0]}
+    return {f"_{name}": values[0] if name in alike else values for name, values in columns.items()}
+
+
+def as_json(value: Any) -> str:
+    return _json_bytes(value).decode()
+
+
+def _json_bytes(value: Any) -> bytes:
+    """Bytes are JSON already: facts are written out once, where their hash is taken."""
+    return value if isinstance(value, bytes) else orjson.dumps(value)
+
+
+def _array(column: sa.Column[Any], rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    values = [row[column.name] for row in rows]
+    if not isinstance(column.type, sa.JSON):
+        return values
+    null = None if column.type.none_as_null else b"null"
+    return [null if value is None else _json_bytes(value) for value in values]
+
+
+def _element(column: sa.Column[Any]) -> str:
+    """The type of the array's elements; every moment has its zone, so the driver takes it as it is."""
+    match column.type:
+        case sa.JSON():
+            return "BYTEA"
+        case sa.TypeDecorator():
+            return "TIMESTAMPTZ"
+        case other:
+            return str(other.compile(postgresql.dialect()))

@@ -1,0 +1,181 @@
+"""The connection to the ledger's database: one way to read, one way to write, on both databases.
+
+Work is a plain function over a connection, run as one transaction: inside a greenlet on PostgreSQL, as
+one step of a thread on SQLite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from waypost.ledger.database import migrate
+from waypost.ledger.database.lock_numbers import UPGRADE
+from waypost.ledger.database.outages import outages
+from waypost.ledger.database.sqlite_file import FileReplaced
+from waypost.ledger.database.unreachable import NOT_CONNECTED, OtherKey
+from waypost.system.outage import Outage, mark
+from waypost.system.waits import asking
+
+if TYPE_CHECKING:
+    pass
+
+T = TypeVar("T")
+Work = Callable[[sa.Connection], T]
+
+LEASE = timedelta(seconds=30)
+BUSY = timedelta(seconds=30)  # for SQLite's one writer
+logger = logging.getLogger("waypost.ledger")
+
+
+class LedgerBehind(RuntimeError):
+    """The database's schema is not the one this version of Waypost expects."""
+
+
+class NotRecorded(Outage, RuntimeError):
+    """The ledger could not be written. What was sent is in the provider's hands, nothing more is."""
+
+
+class CommitLost(Outage, RuntimeError):
+    """The connection was lost while a transaction was committed: nobody knows whether it was. See
+    commit_recovery.py."""
+
+
+class FileLostWithCommit(CommitLost, FileReplaced):
+    """The ledger's file was lost while a transaction was committed. Nobody knows whether it was before a
+    person has put the file back: until then no other try is of use."""
+
+
+class Ledger(ABC):
+    """A database with the ledger's tables. Open it with `open_ledger`.
+
+    lease: how long a batch is its holder's without a sign of life.
+    """
+
+    def __init__(self, lease: timedelta, is_postgres: bool) -> None:
+        self.lease = lease
+        self.is_postgres = is_postgres
+        self.given_up = False
+        self.waiting_since: float | None = None
+
+    @abstractmethod
+    async def read(self, work: Work[T]) -> T:
+        """What `work` answers from one moment of the ledger; it changes nothing."""
+
+    async def browse(self, work: Work[T]) -> T:
+        """Like `read`, for what may look through a large part of the ledger: only BROWSERS do that at once,
+        so that all other reads and writes go by."""
+        return await self.read(work)
+
+    @abstractmethod
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` as one transaction: all of it is durable when this returns, or none of it. `work` is
+        called again when the database undid it for another's sake, or lost it before its commit."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Give back every connection."""
+
+    async def write_until_durable(self, work: Work[T]) -> T:
+        """Like `write`, and again until the database takes it: what is down, read-only or full is waited
+        out. `work` must be harmless to repeat, as a commit whose answer was lost is repeated too.
+
+        Raises NotRecorded when waiting was given up, and what `work` itself did wrong.
+        """
+        with asking():
+            return await self._until_taken(work)
+
+    async def _until_taken(self, work: Work[T]) -> T:
+        wait = 0.05
+        while True:
+            try:
+                answer = await self.write(work)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                if self.given_up:
+                    raise NotRecorded(f"the ledger could not be written: {type(error).__name__}") from None
+                self._note(error)
+            else:
+                self.waiting_since = None
+                return answer
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 1.0)
+
+    def give_up(self) -> None:
+        """Stop waiting for a database that does not come back: `persist` raises from now on, and nothing
+        waits for an answer longer than a moment."""
+        self.given_up = True
+
+    def _note(self, error: Exception) -> None:
+        if self.waiting_since is None:
+            self.waiting_since = asyncio.get_running_loop().time()
+            outages.tell(error)
+            if not outages.lost:
+                logger.error("nothing is sent until the ledger can be written")
+
+    def insert(self, table: sa.Table) -> Any:
+        """INSERT with ON CONFLICT, which SQLAlchemy keeps in each dialect of its own."""
+        return postgresql.insert(table) if self.is_postgres else sqlite.insert(table)
+
+    async def check_schema(self) -> None:
+        """Raise LedgerBehind unless the schema is this version's, LedgerUnreachable where a server does not
+        let us ask it, LedgerMissing where SQLite's file is not there."""
+        found = await self.read(self._revision)
+        if found != migrate.head():
+            raise LedgerBehind(
+                f"the ledger's schema is {found or 'empty'}, this version needs {migrate.head()}: "
+                "run `waypost db upgrade`"
+            )
+
+    async def upgrade(self) -> None:
+        """Bring the schema to this version. Safe to run again, and by two processes at once. Raises
+        LedgerUnreachable, and LedgerMissing where a SQLite ledger was lost."""
+
+        def work(connection: sa.Connection) -> None:
+            if self.is_postgres:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE)))
+            if self._revision(connection) != migrate.head():
+                migrate.upgrade(connection)
+
+        await self.write(work)
+
+    def _revision(self, connection: sa.Connection) -> str | None:
+        """The revision of the schema; None without one."""
+        return migrate.revision(connection)
+
+
+@contextmanager
+def leaving() -> Generator[None]:
+    """Around a transaction: mark an error that is the database's trouble as an outage, where it leaves the
+    ledger. Errors of the same kinds that other code raises are not marked."""
+    try:
+        with asking():
+            yield
+    except Exception as error:
+        if is_transient(error):
+            mark(error)
+        raise
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether what a transaction raised may be the database's trouble (down, full, read-only, busy) and pass
+    by itself, and not the fault of what was to be written. For code inside a transaction; see `is_outage`."""
+    if isinstance(error, (IntegrityError, DataError, OtherKey)):
+        return False
+    if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(("22", "23", "54")):
+        # Data the database will never take: classes 22 and 23 of the SQL standard, and PostgreSQL's 54.
+        return False
+    if isinstance(error, SQLAlchemyError):
+        return isinstance(error, (DBAPIError, PoolTimeout))
+    return isinstance(error, (CommitLost, *NOT_CONNECTED))

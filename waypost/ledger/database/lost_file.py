@@ -1,0 +1,61 @@
+"""A SQLite ledger whose file is not there, or is empty: a new ledger, or the old ledger lost.
+
+Only `waypost db upgrade` and `waypost up` make the file. Where the home shows that Waypost ran before, only
+the first does: an empty ledger in the place of a lost ledger looks as if nothing had ever been sent.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote
+
+import sqlalchemy as sa
+
+from waypost.ledger.database.unreachable import LedgerUnreachable
+
+TRACES = ("secret.key", "running.json", "prefect.db")  # under home; each is made after the ledger's file
+# SQLite would play a write-ahead log that was left there into a backup, and damage it.
+RESTORE = (
+    "stop every process of Waypost, then put the file back, or delete its -wal and -shm files and restore a "
+    "backup. Only to begin anew, with an empty ledger and without the history, run `waypost db upgrade`"
+)
+MAKE = (
+    "start `waypost up`, or make a ledger with `waypost db upgrade`; WAYPOST_HOME and WAYPOST_DATABASE_URL "
+    "say where it is kept"
+)
+
+
+class LedgerMissing(LedgerUnreachable):
+    """The ledger's file is not there, and was not made by looking for it."""
+
+
+def file_of(url: sa.URL) -> Path | None:
+    """The file that SQLAlchemy's URL of a SQLite database names; None for a database in memory."""
+    named = url.database or ":memory:"
+    if named.startswith("file:"):
+        named = unquote(named.removeprefix("file:"))
+        if url.query.get("mode") == "memory":
+            return None
+    return None if named.startswith(":memory:") else Path(named).absolute()
+
+
+def trace(home: Path | None) -> Path | None:
+    """What shows that Waypost ran in `home` before."""
+    found = (home / name for name in TRACES) if home else ()
+    return next((path for path in found if path.exists()), None)
+
+
+def missing(file: Path, shows: Path | None) -> LedgerMissing:
+    """The error of a file that is not there. shows: the trace of an earlier run."""
+    if shows is None:
+        return LedgerMissing(f"there is no ledger yet at {file}", MAKE)
+    return LedgerMissing(
+        f"the ledger's file {file} is gone, but {shows} shows that Waypost ran here", RESTORE
+    )
+
+
+def emptied(file: Path, shows: Path) -> LedgerMissing:
+    """The error of a file without tables in a home where Waypost ran before."""
+    return LedgerMissing(
+        f"the ledger's file {file} is empty, but {shows} shows that Waypost ran here", RESTORE
+    )

@@ -1,0 +1,157 @@
+"""Noticing new work at once and for next to nothing: LISTEN and NOTIFY on PostgreSQL, a look at a
+counter that SQLite keeps in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.open_elsewhere import HERE
+from waypost.ledger.database.outages import outages
+from waypost.ledger.database.postgres import PostgresLedger
+from waypost.ledger.database.sqlite import SqliteLedger
+from waypost.ledger.database.watchdog import ANSWERS_WITHIN
+from waypost.system.waiting import wait_for
+
+CHANNEL = "waypost"
+_NOTIFY = sa.text(f"NOTIFY {CHANNEL}")
+WEBHOOKS = "waypost_webhooks"  # told by the trigger that makes their events
+GLANCE_SECONDS = 0.05  # how often SQLite's counter is looked at: some 20 microseconds a look
+RETRY_SECONDS = 1.0
+ASK_SECONDS = 15.0  # how often a connection that listens is asked whether it lives
+
+logger = logging.getLogger("waypost.ledger")
+
+
+def announce_work(connection: sa.Connection) -> None:
+    """Wake every dispatcher when this transaction commits."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_NOTIFY)
+
+
+@asynccontextmanager
+async def watching(ledger: Ledger, wake: Callable[[], None], channel: str = CHANNEL) -> AsyncGenerator[None]:
+    """Call `wake` whenever the ledger may hold new work, while the block runs. It may be called for
+    nothing, and a database that is away for a while may make it late: so look now and then anyway.
+    channel: what PostgreSQL is to tell of."""
+    match ledger:
+        case PostgresLedger():
+            watch = _listen(ledger, wake, channel)
+        case SqliteLedger():
+            watch = _glance(ledger, wake)
+        case _:
+            yield
+            return
+    task = asyncio.create_task(watch)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _listen(ledger: PostgresLedger, wake: Callable[[], None], channel: str) -> None:
+    """A connection of its own, opened again when it is lost."""
+
+    away = False
+    while True:
+        try:
+            async with ledger.engine.connect() as connection:
+                raw: Any = (await connection.get_raw_connection()).driver_connection
+                if away:
+                    logger.info("the ledger answers again")
+                away = False
+                try:
+                    await _until_lost(raw, wake, channel)
+                finally:
+                    await connection.invalidate()  # a lost one must not be given out again
+        except Exception as error:  # asyncpg's connect errors have no common class
+            if not away:  # each second until it answers
+                outages.tell(error)
+                logger.warning("new work is found late until the ledger answers")
+            away = True
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _until_lost(raw: Any, wake: Callable[[], None], channel: str) -> None:
+    lost = asyncio.Event()
+
+    def on_notice(*_: Any) -> None:
+        wake()
+
+    def on_end(_: Any) -> None:
+        lost.set()
+
+    raw.add_termination_listener(on_end)
+    await raw.execute(HERE)
+    await raw.add_listener(channel, on_notice)
+    wake()  # for what came while nobody listened
+    try:
+        while not await wait_for(lost, ASK_SECONDS):
+            await _ask(raw)
+    finally:
+        raw.remove_termination_listener(on_end)
+        if not raw.is_closed():
+            await raw.remove_listener(channel, on_notice)
+
+
+async def _ask(raw: Any) -> None:
+    """A connection that only listens would never find out that the network has swallowed it."""
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            await raw.execute("SELECT 1")
+    except TimeoutError:
+        raw.terminate()
+        raise
+
+
+async def _glance(ledger: SqliteLedger, wake: Callable[[], None]) -> None:
+    """A connection of its own, opened again when it cannot be asked any more."""
+    away = False
+
+    def answered() -> None:
+        nonlocal away
+        if away:
+            logger.info("the ledger answers again")
+        away = False
+
+    while True:
+        try:
+            with ledger.engine.connect() as connection:
+                try:
+                    await _until_unreadable(ledger, connection, wake, answered)
+                except (sqlite3.Error, OSError):
+                    connection.invalidate()
+                    raise
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            if not away:
+                outages.tell(error)
+                if not outages.lost:
+                    logger.warning("new work is found late until the ledger can be read")
+            away = True
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _until_unreadable(
+    ledger: SqliteLedger, connection: sa.Connection, wake: Callable[[], None], answered: Callable[[], None]
+) -> None:
+    """`PRAGMA data_version` changes when another connection commits; it reads shared memory only."""
+    raw: Any = connection.connection.driver_connection
+    seen = None
+    while True:
+        ledger.file.look_now_and_then()
+        found = raw.execute("PRAGMA data_version").fetchone()[0]
+        answered()
+        if found != seen:
+            seen = found
+            wake()
+        await asyncio.sleep(GLANCE_SECONDS)

@@ -1,0 +1,75 @@
+"""Opening a ledger by its URL, and checking its schema."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from waypost.config.settings import Settings
+from waypost.ledger.database import postgres_url
+from waypost.ledger.database.bulk import as_json
+from waypost.ledger.database.ledger import BUSY, LEASE, Ledger
+from waypost.ledger.database.postgres import PostgresLedger
+from waypost.ledger.database.sqlite import SqliteLedger
+from waypost.ledger.database.sqlite_tuning import tune_sqlite
+from waypost.ledger.database.watchdog import with_timeouts
+
+OPTIONS: dict[str, Any] = {
+    "json_serializer": as_json,
+    "json_deserializer": orjson.loads,
+    "hide_parameters": True,  # addresses and facts stay out of database errors
+}
+
+
+def open_ledger(
+    url: str, lease: timedelta = LEASE, patience: timedelta | None = None, home: Path | None = None
+) -> Ledger:
+    """The ledger at `url` (an SQLAlchemy URL). Connects on first use; only `upgrade` makes a SQLite file.
+
+    patience: how long work may wait for a lock or a connection until it fails, as where somebody waits for an
+    answer; unset, 30 s for what has no end of its own.
+    home: the folder whose files show that there was a ledger before: `upgrade` makes no file then.
+
+    Raises ValueError, which never repeats a password, when it cannot be read as one.
+    """
+    if not url.startswith("sqlite"):
+        place, named = postgres_url.read(url)
+        options: dict[str, Any] = {"connect_args": with_timeouts(patience, named), **OPTIONS}
+        if patience is not None:
+            options["pool_timeout"] = patience.total_seconds()
+        engine = create_async_engine(place, pool_size=4, max_overflow=4, **options)
+        return PostgresLedger(engine, lease, named)
+    engine = sa.create_engine(url, **OPTIONS)
+    tune_sqlite(engine, patience or BUSY, lambda: ledger.given_up)
+    ledger = SqliteLedger(engine, lease, home)
+    return ledger
+
+
+def ledger_of(settings: Settings, patience: timedelta | None = None) -> Ledger:
+    """The ledger that `settings` name; see `open_ledger`. Its use raises LedgerMissing where it was lost."""
+    return open_ledger(settings.ledger_url, settings.lease, patience, settings.home)
+
+
+@asynccontextmanager
+async def connect(settings: Settings, patience: timedelta | None = None) -> AsyncGenerator[Ledger]:
+    """The ledger that `settings` name, for the length of the block."""
+    ledger = ledger_of(settings, patience)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+@asynccontextmanager
+async def connect_checked(settings: Settings, patience: timedelta | None = None) -> AsyncGenerator[Ledger]:
+    """Like `opened`, once its schema is known to be this version's. Raises LedgerBehind, LedgerMissing."""
+    async with connect(settings, patience) as ledger:
+        await ledger.check_schema()
+        yield ledger

@@ -1,0 +1,52 @@
+"""Outages of the ledger in the log: in words, and seldom. Many loops meet an outage many times a minute."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from waypost.ledger.database.sqlite_file import FileReplaced
+from waypost.ledger.database.trouble import trouble
+from waypost.ledger.database.unreachable import OtherKey
+
+SAID_AGAIN_SECONDS = 60.0
+
+logger = logging.getLogger("waypost.ledger")
+
+
+class Outages:
+    """What this process logged of outages. steady: a clock that is never set back, in seconds."""
+
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+        self._steady = steady
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin as a new process does."""
+        self.lost = ""  # what happened to the ledger's file, and what to do; empty while nothing did
+        self._said_at: dict[str, float] = {}
+
+    def tell(self, error: BaseException) -> None:
+        """Log what `error` means and what to do: a lost file once, as it stays lost; anything else once a
+        minute, and another key as an error, as it does not pass by itself."""
+        said = trouble(error)
+        if isinstance(error, FileReplaced):
+            self._tell_of_loss(said)
+            return
+        moment = self._steady()
+        if moment - self._said_at.get(said, float("-inf")) < SAID_AGAIN_SECONDS:
+            return
+        self._said_at[said] = moment
+        if isinstance(error, OtherKey):
+            logger.error("%s", said)
+        else:
+            logger.warning("%s. Waypost goes on trying, and says so once a minute", said)
+
+    def _tell_of_loss(self, said: str) -> None:
+        if not self.lost:
+            self.lost = said
+            logger.error("%s", said)
+
+
+outages = Outages()  # of this process

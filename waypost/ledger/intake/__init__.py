@@ -1,0 +1,1 @@
+"""Requests are accepted, each exactly once."""

@@ -1,0 +1,85 @@
+"""A request on its way in: what intake, its idempotency keys and its groups speak of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from uuid import UUID
+
+from waypost.mail.address import url_of
+from waypost.model.notification_type import NOTHING_SAID, Condition, NotificationType
+from waypost.model.receipt import Receipt
+from waypost.model.request import AnyRequest
+from waypost.model.states import State
+from waypost.system.ids import new_id
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A request and its type, its own id, and what the ledger already knows of it.
+
+    client: the application it comes from, empty where there is none. sent_key: an idempotency key that came
+    beside the request; unset, the request's own. meaning: what tells its data from other data under its key;
+    empty, the data as they are. named: what it says of its recipient. group: the key of its
+    group, if its type has groups, and condition what it says there. extra: repeats counted in it on its way
+    in. receipt: its answer, once it has one. twin: the candidate of the same transaction and key before it,
+    whose answer is its own. begins: the state it is accepted in.
+    """
+
+    type: NotificationType
+    request: AnyRequest
+    client: str = ""
+    sent_key: str | None = None
+    meaning: bytes = b""
+    id: UUID = field(default_factory=new_id)
+    named: dict[str, str] = field(init=False)
+    begins: State = field(init=False)
+    body_hash: bytes = b""
+    group: bytes | None = None
+    condition: Condition = NOTHING_SAID
+    receipt: Receipt | None = None
+    twin: Candidate | None = None
+    extra: int = 0
+
+    def __post_init__(self) -> None:
+        self.named = self.request.recipient.named
+        self.begins = State.HELD if self.request.digested else State.ACCEPTED
+        if (grouping := self.type.grouping) is not None:
+            self.group = self._group_key(grouping.key(self.request.data))
+            self.condition = grouping.condition(self.request.data)
+        if self.key:
+            # Without tags it is what it was before there were any.
+            left_out = {"idempotency_key", "data", *(() if self.request.tags else ("tags",))}
+            rest = self.request.model_dump_json(exclude=left_out, exclude_none=True)
+            parts = (self.type.name.encode(), rest.encode(), self.meaning or self.request.data_json)
+            self.body_hash = sha256(b"\0".join(parts)).digest()
+
+    @property
+    def open(self) -> bool:
+        return self.receipt is None and self.twin is None
+
+    @property
+    def key(self) -> tuple[str, str] | None:
+        """Its idempotency key, which is its client's."""
+        key = self.sent_key or self.request.idempotency_key
+        return (self.client, key) if key else None
+
+    @property
+    def recipient(self) -> tuple[str, str]:
+        """Who it is for, as recipients are known: by their client and key."""
+        return self.client, self.request.recipient.key
+
+    def _group_key(self, same: str) -> bytes:
+        """What it is a repeat by: of the same client alone, whose ids no other may see, and to the same
+        address, where it names one beside the recipient's key."""
+        key = self.request.recipient.key
+        addresses = [url_of(self.named[field]) for field in ("email", "phone") if field in self.named]
+        named = (
+            self.type.name,
+            key,
+            str(self.request.digested),
+            same,
+            *([self.client] if self.client else []),
+            *(f"to {address}" for address in addresses if address != key),
+        )
+        return sha256("\0".join(named).encode()).digest()

@@ -1,0 +1,58 @@
+"""In whose hands a notification is, and whether these still give signs of life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from waypost.ledger.database import tolerant
+from waypost.ledger.database.tolerant import Moment
+from waypost.system.clock import now
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseStatus:
+    """Who has an open batch. owner: host and pid. taken: a run has taken it up. renewed_at: the last sign
+    of life, if the owner's leases are as long as ours. lapsed: no more came, so that a reaper takes it back.
+    """
+
+    owner: str
+    taken: bool
+    renewed_at: Moment | None
+    leased_until: Moment | None
+    lapsed: bool
+
+    def __str__(self) -> str:
+        """Who, and how they are, in words."""
+        who = (
+            f"in the hands of a run at {self.owner}" if self.taken else f"set aside for a run by {self.owner}"
+        )
+        if not isinstance(self.leased_until, datetime) or not isinstance(self.renewed_at, datetime):
+            return f"{who}, lease until {self.leased_until or 'nobody knows when'}"
+        if self.lapsed:
+            return (
+                f"{who}, which gives no sign of life: its lease lapsed {_ago(self.leased_until)}, at "
+                f"{self.leased_until:%Y-%m-%d %H:%M:%S} UTC; the reaper of any worker takes it back"
+            )
+        return f"{who}, renewed {_ago(self.renewed_at)}, lease until {self.leased_until:%H:%M:%S} UTC"
+
+
+def lease_status(batch: Any, lease: timedelta) -> LeaseStatus | None:
+    """batch: the row as it stands in the ledger; None for one that has ended, or is not there. lease: how
+    long leases are."""
+    if batch is None or batch.ended_at is not None:
+        return None
+    until = tolerant.moment(batch.leased_until)
+    known = isinstance(until, datetime)
+    return LeaseStatus(
+        owner=tolerant.text(batch.owner),
+        taken=batch.taken_at is not None,
+        renewed_at=until - lease if known else until,
+        leased_until=until,
+        lapsed=known and until <= now(),
+    )
+
+
+def _ago(moment: datetime) -> str:
+    return f"{max((now() - moment).total_seconds(), 0):.0f} s ago"

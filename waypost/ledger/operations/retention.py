@@ -1,0 +1,165 @@
+"""The one way out of the ledger: what ended long ago, when the settings say how long.
+
+Old rows are found outside of any write and deleted in short transactions with pauses between them, so that
+other writers get their turns, on SQLite too, which has one writer at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.tables import (
+    ENDED,
+    attempts,
+    batches,
+    events,
+    groups,
+    idempotency_keys,
+    notifications,
+    recipients,
+    released_holds,
+    tags,
+    verifications,
+)
+from waypost.ledger.records import webhook_outbox
+from waypost.ledger.records.recipients import Who
+from waypost.system import clock
+
+FIRST, LEAST, MOST = 50, 10, 1000  # rows a transaction
+TARGET_SECONDS = 0.01  # of a transaction; a waiting writer hardly notices so little
+
+Find = Callable[[int], sa.Select[Any]]
+
+
+class Delete(Protocol):
+    def __call__(self, connection: sa.Connection, *, ids: Sequence[Any]) -> int: ...
+
+
+async def prune(ledger: Ledger, days: float) -> int:
+    """Delete the notifications that ended more than `days` ago, with all that belongs to them; answers how
+    many. What has not ended stays, however old. Then the recipients that have no notification left and whom
+    nobody has named or changed for `days`."""
+    before = clock.now() - timedelta(days=days)
+    pruned = await _in_steps(ledger, partial(_old, before), partial(_delete, before))
+    await _in_steps(ledger, partial(_told_batches, before), _delete_batches)
+    await _prune_recipients(ledger, before)
+    over = sa.delete(released_holds).where(released_holds.c.released_at < before)
+    await ledger.write(lambda connection: connection.execute(over))
+    # Where no gateway runs, nothing else does this.
+    await webhook_outbox.forget(ledger, min(timedelta(days=days), webhook_outbox.LIFETIME))
+    return pruned
+
+
+async def _in_steps(ledger: Ledger, find: Find, delete: Delete) -> int:
+    """Delete what `find` finds, so many rows at a time as take about TARGET_SECONDS, and rest after each
+    transaction for as long as it took. Ends when nothing is found, or when others hold all of it; answers how
+    many rows went."""
+    rows, gone = FIRST, 0
+    while ids := await ledger.read(partial(_scalars, find(rows))):
+        began = clock.monotonic()
+        deleted = await ledger.write(partial(delete, ids=ids))
+        took = clock.monotonic() - began
+        if not deleted:
+            break
+        gone += deleted
+        rows = step(rows, took)
+        await asyncio.sleep(took)
+    return gone
+
+
+async def _prune_recipients(ledger: Ledger, before: datetime) -> None:
+    """Walk through the recipients by their key, so many at a time as are quickly deleted."""
+    rows, last = FIRST, ("", "")
+    while page := await ledger.read(partial(_recipients_after, last, before, rows)):
+        unused = [(row.client, row.key) for row in page if row.unused]
+        began = clock.monotonic()
+        if unused:
+            await ledger.write(partial(_delete_recipients, unused, before))
+        took = clock.monotonic() - began
+        last, rows = (page[-1].client, page[-1].key), step(rows, took)
+        await asyncio.sleep(took)
+
+
+def _recipients_after(
+    last: Who, before: datetime, rows: int, connection: sa.Connection
+) -> Sequence[sa.Row[Any]]:
+    table = recipients
+    after = sa.tuple_(table.c.client, table.c.key) > sa.tuple_(*map(sa.literal, last))
+    unused = sa.case((table.c.updated_at < before, _without_notification()), else_=sa.false())
+    wanted = sa.select(table.c.client, table.c.key, unused.label("unused")).where(after)
+    return connection.execute(wanted.order_by(table.c.client, table.c.key).limit(rows)).all()
+
+
+def _without_notification() -> sa.ColumnElement[bool]:
+    """In two looks at an index, which answers no question for a client or none."""
+    theirs, table = notifications.c.recipient_key == recipients.c.key, notifications.c
+    of_client = sa.exists().where(table.client == recipients.c.client, theirs)
+    of_none = sa.exists().where(table.client.is_(None), theirs)
+    return sa.and_(~of_client, sa.or_(recipients.c.client != "", ~of_none))
+
+
+def _delete_recipients(unused: Sequence[Who], before: datetime, connection: sa.Connection) -> None:
+    """Delete those of `unused` that still are: intake writes updated_at whenever it names one."""
+    still = recipients.c.updated_at < before, _without_notification()
+    keys: defaultdict[str, list[str]] = defaultdict(list)
+    for client, key in unused:
+        keys[client].append(key)
+    for client, mine in keys.items():
+        theirs = recipients.c.client == client, recipients.c.key.in_(mine)
+        connection.execute(sa.delete(recipients).where(*theirs, *still))
+
+
+def _scalars(wanted: sa.Select[Any], connection: sa.Connection) -> Sequence[Any]:
+    return connection.scalars(wanted).all()
+
+
+def step(rows: int, took: float) -> int:
+    """How many rows the next transaction deletes, when the last deleted `rows` in `took` seconds."""
+    if took > TARGET_SECONDS:
+        return max(LEAST, rows // 2)
+    return min(MOST, rows * 2) if took < TARGET_SECONDS / 3 else rows
+
+
+def _ended(before: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(ENDED, notifications.c.finished_at < before)
+
+
+def _old(before: datetime, rows: int) -> sa.Select[Any]:
+    """Ids of old notifications, the oldest first. A digest goes after its items, which point to it."""
+    item = notifications.alias("item")
+    has_items = sa.exists().where(item.c.digest_id == notifications.c.id)
+    return (
+        sa.select(notifications.c.id)
+        .where(_ended(before), ~has_items)
+        .order_by(notifications.c.finished_at)
+        .limit(rows)
+    )
+
+
+def _delete(before: datetime, connection: sa.Connection, ids: Sequence[Any]) -> int:
+    """Delete those of `ids` that are still old: a person may have retried some since they were found."""
+    still = sa.select(notifications.c.id).where(in_ids(notifications.c.id, ids), _ended(before))
+    ours = list(connection.scalars(still.with_for_update(skip_locked=True)))
+    if ours:
+        for part in (attempts, events, verifications, idempotency_keys, groups, tags):
+            connection.execute(sa.delete(part).where(in_ids(part.c.notification_id, ours)))
+        connection.execute(sa.delete(notifications).where(in_ids(notifications.c.id, ours)))
+    return len(ours)
+
+
+def _told_batches(before: datetime, rows: int) -> sa.Select[Any]:
+    old = sa.text("told_at IS NOT NULL"), batches.c.ended_at < before
+    return sa.select(batches.c.id).where(*old).order_by(batches.c.ended_at).limit(rows)
+
+
+def _delete_batches(connection: sa.Connection, ids: Sequence[Any]) -> int:
+    return connection.execute(sa.delete(batches).where(in_ids(batches.c.id, ids))).rowcount

@@ -1,0 +1,271 @@
+"""A person steps in: what ended or waits is tried again, what has not gone is withdrawn.
+
+Both look first (`weigh`) and act then, a thousand notifications a transaction. A worker may move any of
+them in between: then they are left as they are, for every change names the state it changes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger.database import tolerant
+from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.notify import announce_work
+from waypost.ledger.database.tables import events, notifications
+from waypost.ledger.operations.search import Filter, in_state, looks, parameters
+from waypost.ledger.queue.digest_items import copy_end_to_items
+from waypost.model.states import TERMINAL, State
+from waypost.policy.suspicion import ALONE
+from waypost.system.clock import now
+from waypost.system.ids import new_id
+
+AT_ONCE = 1000
+
+Deadlines = Mapping[str, timedelta]
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """How many of a selection are in one state. `left` says why they would be left alone; it is empty
+    for those that would not be."""
+
+    state: str
+    count: int
+    left: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What tells notifications of one state apart when a person steps in. later: it waits for its time."""
+
+    state: str
+    type: str
+    in_digest: bool
+    for_digest: bool
+    later: bool = False
+
+
+# In the order they are gone through: what a worker moves on meanwhile moves along it, hardly ever back.
+RETRIED = (State.HELD, State.DEFERRED, State.EXPIRED, State.FAILED, State.CANCELLED)
+CANCELLED = (State.HELD, State.DEFERRED, State.ACCEPTED, State.CLAIMED)
+
+_NO_STATE = "in no state that Waypost knows"
+_NOT_RETRIED: dict[str, str] = {
+    State.SENT: "sent already",
+    State.SENDING: "on the wire",
+    State.CLAIMED: "with a run already",
+    State.ACCEPTED: "waiting for a run already",
+    State.SUPPRESSED: "not to be sent at all",
+}
+_NOT_CANCELLED: dict[str, str] = {
+    State.SENDING: "on the wire: it cannot be withdrawn",
+    State.SENT: "sent already",
+    **dict.fromkeys((State.SUPPRESSED, State.EXPIRED, State.FAILED, State.CANCELLED), "ended already"),
+}
+
+
+def not_retried(kind: Situation, deadlines: Deadlines) -> str:
+    """Why it is not tried again; empty when it is."""
+    if kind.state == State.ACCEPTED and kind.later:
+        return "waiting for its time, which has not come"
+    if kind.state not in RETRIED:
+        return _NOT_RETRIED.get(kind.state, _NO_STATE)
+    if kind.in_digest:
+        return "in a digest: retry that"
+    if kind.state == State.HELD and kind.for_digest:
+        return "waiting for its digest"
+    return "" if kind.type in deadlines else "of a type that is not in flows/"
+
+
+def not_cancelled(kind: Situation) -> str:
+    """Why it is not withdrawn; empty when it is."""
+    if kind.state not in CANCELLED:
+        return _NOT_CANCELLED.get(kind.state, _NO_STATE)
+    return "in a digest: cancel that" if kind.in_digest else ""
+
+
+async def preview(ledger: Ledger, filter: Filter, why_left: Callable[[Situation], str]) -> list[Selection]:
+    """How many `filter` means in each state, and which of them would be left alone."""
+    table = notifications
+    by = (
+        table.c.state,
+        table.c.type,
+        table.c.digest_id.is_not(None),
+        table.c.reason == "digest",
+        table.c.due_at > now(),
+    )
+
+    def work(connection: sa.Connection) -> list[sa.Row[Any]]:
+        with tolerant.forgiving(connection):
+            return [
+                row
+                for conditions in looks(filter)
+                for row in connection.execute(
+                    sa.select(*by, sa.func.count()).where(*conditions).group_by(*by), parameters(filter)
+                )
+            ]
+
+    found: Counter[tuple[str, str]] = Counter()
+    for state, type, *of_it, count in await ledger.read(work):
+        found[str(state), why_left(Situation(str(state), str(type), *map(bool, of_it)))] += count
+    return [Selection(state, count, left) for (state, left), count in sorted(found.items())]
+
+
+async def unknown(ledger: Ledger, ids: Sequence[UUID]) -> list[UUID]:
+    """Those of `ids` that are no notification's."""
+    wanted = sa.select(notifications.c.id).where(in_ids(notifications.c.id, ids))
+    known = set(await ledger.read(lambda connection: list(connection.scalars(wanted))))
+    return [id for id in ids if id not in known]
+
+
+async def retry(
+    ledger: Ledger, filter: Filter, deadlines: Deadlines, progress: Progress = lambda done: None
+) -> Counter[State]:
+    """Let what `filter` means start afresh: due now, from the first step of its route, with its type's
+    whole deadline. Answers how many of each state did. Attempts in doubt stay counted: the notification
+    goes through the provider that may have delivered it, and another doubt is a person's to decide.
+
+    deadlines: of every type that can be sent. What ends anew meanwhile is not tried a second time.
+    """
+    begun = now()
+    able = (
+        notifications.c.type.in_(list(deadlines)),
+        sa.or_(notifications.c.state != State.HELD, notifications.c.reason != "digest"),
+        sa.or_(notifications.c.finished_at.is_(None), notifications.c.finished_at < begun),
+    )
+
+    def afresh(connection: sa.Connection, ids: Sequence[UUID], state: State, moment: datetime) -> list[UUID]:
+        until = {type: moment + deadline for type, deadline in deadlines.items()}
+        values: dict[str, Any] = {
+            "state": State.ACCEPTED,
+            "reason": "",
+            "finished_at": None,
+            "due_at": moment,
+            "expires_at": sa.case(until, value=notifications.c.type),
+            "step": 0,
+            "suspicion": sa.case((notifications.c.suspicion > ALONE, ALONE), else_=notifications.c.suspicion),
+        }
+        moved = _move(connection, ids, state, values)
+        if state in TERMINAL:
+            copy_end_to_items(connection, moved, {**values, "state": State.CLAIMED})
+        announce_work(connection)
+        return moved
+
+    return await _each(ledger, filter, RETRIED, able, afresh, "retried", progress, "a person")
+
+
+async def cancel(
+    ledger: Ledger, filter: Filter, progress: Progress = lambda done: None, by: str = "a person"
+) -> Counter[State]:
+    """Withdraw what `filter` means and has not gone; the items of a digest go with it. Answers how many
+    of each state were. by: who did, for those who ask later."""
+
+    def withdraw(
+        connection: sa.Connection, ids: Sequence[UUID], state: State, moment: datetime
+    ) -> list[UUID]:
+        values = {"state": State.CANCELLED, "reason": f"cancelled by {by}", "finished_at": moment}
+        moved = _move(connection, ids, state, values)
+        copy_end_to_items(connection, moved, values)
+        return moved
+
+    return await _each(ledger, filter, CANCELLED, (), withdraw, "cancelled", progress, by)
+
+
+# Changes those that are still in a state, at a moment; answers which.
+Change = Callable[[sa.Connection, Sequence[UUID], State, datetime], list[UUID]]
+
+
+async def _each(
+    ledger: Ledger,
+    filter: Filter,
+    states: Sequence[State],
+    able: Sequence[sa.ColumnElement[bool]],
+    change: Change,
+    what: str,
+    progress: Progress,
+    by: str,
+) -> Counter[State]:
+    """Make `change` to all that `filter` means of `states`, a state after the other in the order of ids."""
+    done: Counter[State] = Counter()
+    for state in states:
+        if filter.states and state not in filter.states:
+            continue
+        after: UUID | None = None
+        while True:
+
+            def some(
+                connection: sa.Connection, state: State = state, after: UUID | None = after
+            ) -> tuple[int, UUID | None]:
+                rows, moment = _some(connection, filter, state, after, able), now()
+                if not rows:
+                    return 0, None
+                moved = set(change(connection, [row.id for row in rows], state, moment))
+                _note(connection, [row for row in rows if row.id in moved], what, by, state, moment)
+                return len(moved), rows[-1].id
+
+            moved, after = await ledger.write_until_durable(some)
+            if after is None:
+                break
+            done[state] += moved
+            progress(done.total())
+    return done
+
+
+def _some(
+    connection: sa.Connection,
+    filter: Filter,
+    state: State,
+    after: UUID | None,
+    able: Sequence[sa.ColumnElement[bool]],
+) -> Sequence[sa.Row[Any]]:
+    """The next thousand, locked: none moves before the end of this transaction."""
+    table = notifications
+    [conditions] = looks(replace(filter, states=(state,)))
+    wanted = (
+        sa.select(table.c.id, table.c.reason)
+        .where(*conditions, *able, table.c.digest_id.is_(None))
+        .order_by(table.c.id)
+        .limit(AT_ONCE)
+        .with_for_update(of=table)
+    )
+    if after is not None:
+        wanted = wanted.where(table.c.id > after)
+    return connection.execute(wanted, parameters(filter)).all()
+
+
+def _move(connection: sa.Connection, ids: Sequence[UUID], state: State, values: dict[str, Any]) -> list[UUID]:
+    """Change those of `ids` that are in `state` and in no digest; answers which."""
+    moved = (
+        sa.update(notifications)
+        .where(in_ids(notifications.c.id, ids), *in_state(state), notifications.c.digest_id.is_(None))
+        .values(values)
+        .returning(notifications.c.id)
+    )
+    return list(connection.scalars(moved))
+
+
+def _note(
+    connection: sa.Connection, rows: Sequence[sa.Row[Any]], what: str, by: str, state: State, moment: datetime
+) -> None:
+    """Put it on the timeline of each, with what it was before: its reason is overwritten."""
+    noted = [
+        {
+            "id": new_id(),
+            "notification_id": row.id,
+            "at": moment,
+            "what": what,
+            "detail": f"by {by}; it was {state}" + (f": {row.reason}" if row.reason else ""),
+        }
+        for row in rows
+    ]
+    if noted:
+        connection.execute(sa.insert(events), noted)

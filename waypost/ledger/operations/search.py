@@ -1,0 +1,237 @@
+"""Finding notifications: one filter for whoever lists them and whoever acts on them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger.database import tolerant
+from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.tables import (
+    IN_HAND,
+    ITS_RECIPIENT,
+    TROUBLE,
+    attempts,
+    notifications,
+    recipients,
+    tags,
+)
+from waypost.ledger.database.tolerant import Identity, Moment
+from waypost.ledger.operations.stats import shown_of
+from waypost.mail.masking import mask_in
+from waypost.model.states import State
+from waypost.system.ids import first_id
+
+TROUBLED = frozenset(
+    {State.DEFERRED, State.HELD, State.SUPPRESSED, State.EXPIRED, State.FAILED, State.CANCELLED}
+)
+# An id is made when a request comes in, accepted_at when the ledger takes it: up to so much later.
+ACCEPTED_WITHIN = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which notifications are meant: all for which every field that is set holds.
+
+    ids: these alone. provider: an attempt went through it. since, until: accepted at or after, and
+    before. reason: text in it, in capitals or not. in_doubt: an attempt's answer is not known, so that it
+    may have arrived more than once, or not at all. client: whose API key it came with. recipient: the
+    keys that the ledger may know one by. tag: it was given.
+    """
+
+    ids: tuple[UUID, ...] = ()
+    states: tuple[State, ...] = ()
+    type: str | None = None
+    provider: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    reason: str | None = None
+    in_doubt: bool = False
+    client: str | None = None
+    recipient: tuple[str, ...] = ()
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One notification in a list. `provider` is the last that was tried. What is damaged in the ledger
+    stands here as it stands there."""
+
+    id: Identity | None
+    type: str
+    state: str
+    recipient: str
+    attempts: int | str
+    provider: str
+    accepted_at: Moment | None
+    due_at: Moment | None
+    finished_at: Moment | None
+    reason: str
+    in_doubt: int | str
+    client: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Notifications, the newest first; `next` is what to list after for more, or None."""
+
+    notifications: list[Entry]
+    next: Identity | None
+
+
+def looks(filter: Filter) -> list[list[sa.ColumnElement[bool]]]:
+    """`filter` as SQL conditions: a list a state, so that each is one look at an index that has the
+    ids of that state in order. Whatever is of a client is looked through once, for all states. The conditions
+    have parameters; `parameters` says their values."""
+    return _looks(filter.states, frozenset(parameters(filter)))
+
+
+def parameters(filter: Filter) -> dict[str, Any]:
+    """The values of the parameters of `looks`."""
+    found: dict[str, Any] = {
+        name: value
+        for name in ("type", "provider", "since", "until", "client", "tag")
+        if (value := getattr(filter, name)) is not None
+    }
+    if filter.ids:
+        found["ids"] = filter.ids
+    if filter.since is not None:
+        found["first_id"] = first_id(filter.since - ACCEPTED_WITHIN)
+    if filter.until is not None:
+        found["last_id"] = first_id(filter.until + ACCEPTED_WITHIN)
+    if filter.recipient:
+        found["recipient"] = filter.recipient
+    if filter.in_doubt:
+        found["in_doubt"] = 0
+    if filter.reason is not None:
+        found["reason"] = re.sub("([%_/])", r"/\1", filter.reason)
+    return found
+
+
+def _looks(states: tuple[State, ...], given: frozenset[str]) -> list[list[sa.ColumnElement[bool]]]:
+    conditions = _conditions(given)
+    if "client" in given and len(states) > 1:
+        return [[notifications.c.state.in_(states), *conditions]]
+    return [[*in_state(state), *conditions] for state in dict.fromkeys(states)] or [conditions]
+
+
+def in_state(state: State) -> list[sa.ColumnElement[bool]]:
+    """Whether a notification is in `state`, so that the index that has it is used."""
+    same = notifications.c.state == sa.literal_column(f"'{state}'", sa.Text)
+    if state in TROUBLED:
+        return [TROUBLE, same]
+    if state in (State.CLAIMED, State.SENDING):
+        return [IN_HAND, same]
+    # Not WAITING: its index is not in the order of ids, and a million that wait would be sorted.
+    return [same]
+
+
+def _conditions(given: frozenset[str]) -> list[sa.ColumnElement[bool]]:
+    """The condition of each parameter that is given."""
+    table, value = notifications, sa.bindparam
+    through = (attempts.c.notification_id == table.c.id, attempts.c.provider == value("provider"))
+    tagged = (tags.c.notification_id == table.c.id, tags.c.tag == value("tag"))
+    known: dict[str, sa.ColumnElement[bool]] = {
+        "ids": in_ids(table.c.id, "ids"),
+        "type": table.c.type == value("type"),
+        "provider": sa.exists().where(*through),
+        "first_id": table.c.id >= value("first_id"),
+        "since": table.c.accepted_at >= value("since"),
+        "last_id": table.c.id < value("last_id"),
+        "until": table.c.accepted_at < value("until"),
+        "client": table.c.client == value("client"),
+        "recipient": table.c.recipient_key.in_(value("recipient", expanding=True)),
+        "tag": sa.exists().where(*tagged),
+        "in_doubt": table.c.in_doubt > value("in_doubt"),
+        "reason": table.c.reason.icontains(value("reason"), escape="/"),
+    }
+    return [condition for name, condition in known.items() if name in given]
+
+
+async def find(ledger: Ledger, filter: Filter, after: UUID | None = None, limit: int = 50) -> Page:
+    """At most `limit` that `filter` means, the newest first; `after` is the id the last page ended with.
+    Addresses are masked."""
+    given = parameters(filter) | ({} if after is None else {"after": after})
+    wanted = _page(filter.states, frozenset(given))
+
+    def work(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+        with tolerant.forgiving(connection):
+            return connection.execute(wanted, {**given, "limit": limit + 1}).all()
+
+    found = [_entry(row) for row in await ledger.browse(work)]
+    return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+
+@lru_cache(128)
+def _page(states: tuple[State, ...], given: frozenset[str]) -> sa.Select[Any]:
+    """The statement of `find`, which takes longer to write than to run."""
+    return _entries(_ids(states, given))
+
+
+def _ids(states: tuple[State, ...], given: frozenset[str]) -> sa.Subquery:
+    """The newest ids of each look, and of all these the newest. Those with a tag are found by the index of
+    tags, which has their ids in order."""
+    id, always, limit = notifications.c.id, [], sa.bindparam("limit", type_=sa.Integer)
+    if "tag" in given:
+        id = tags.c.notification_id
+        always = [tags.c.tag == sa.bindparam("tag"), id == notifications.c.id]
+        given -= {"tag"}
+    if "after" in given:
+        always.append(id < sa.bindparam("after"))
+    newest = [
+        sa.select(id.label("id")).where(*always, *conditions).order_by(id.desc()).limit(limit).subquery()
+        for conditions in _looks(states, given)
+    ]
+    if len(newest) == 1:
+        return newest[0]
+    merged = sa.union_all(*(sa.select(one.c.id) for one in newest)).subquery()
+    return sa.select(merged.c.id).order_by(merged.c.id.desc()).limit(limit).subquery()
+
+
+def _entries(page: sa.Subquery) -> sa.Select[Any]:
+    table = notifications
+    last_provider = (
+        sa.select(attempts.c.provider)
+        .where(attempts.c.notification_id == table.c.id)
+        .order_by(attempts.c.started_at.desc(), attempts.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label("provider")
+    )
+    columns = (
+        table.c.id, table.c.type, table.c.state, table.c.recipient_key, table.c.tries, table.c.accepted_at,
+        table.c.due_at, table.c.finished_at, table.c.reason, table.c.in_doubt, table.c.named, table.c.client,
+        recipients.c.email, recipients.c.phone, last_provider,
+    )  # fmt: skip
+    return (
+        sa.select(*tolerant.raw(*columns))
+        .select_from(page)
+        .join(table, table.c.id == page.c.id)
+        .join(recipients, ITS_RECIPIENT, isouter=True)
+        .order_by(table.c.id.desc())
+    )
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        id=tolerant.identity(row.id),
+        type=tolerant.text(row.type),
+        state=tolerant.text(row.state),
+        recipient=shown_of(row),
+        attempts=row.tries if isinstance(row.tries, int) else tolerant.text(row.tries),
+        provider=tolerant.text(row.provider),
+        accepted_at=tolerant.moment(row.accepted_at),
+        due_at=tolerant.moment(row.due_at),
+        finished_at=tolerant.moment(row.finished_at),
+        reason=mask_in(tolerant.text(row.reason)),
+        in_doubt=row.in_doubt if isinstance(row.in_doubt, int) else tolerant.text(row.in_doubt),
+        client=row.client and tolerant.text(row.client),
+    )

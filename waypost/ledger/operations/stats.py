@@ -1,0 +1,173 @@
+"""Questions to the ledger. Addresses leave it masked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger.database import tolerant
+from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.tables import attempts, batches, notifications
+from waypost.mail.address import reaches_somebody
+from waypost.mail.masking import mask, mask_in
+from waypost.model.priority import Priority
+from waypost.model.states import TERMINAL, State
+from waypost.system.clock import now
+from waypost.system.ids import first_id
+
+
+def shown(key: str, email: str | None, phone: str | None) -> str:
+    """A recipient as people may see them: the address or phone number masked, and the id if it is neither."""
+    reached = email or phone
+    address = mask(reached) if reached else ""
+    known = "" if reaches_somebody(key) else key
+    bare = key.removeprefix("mailto:").removeprefix("tel:")
+    return " ".join(part for part in (known, address) if part) or mask(bare)
+
+
+def shown_of(row: Any) -> str:
+    """The recipient of a notification as people may see them, at the address that it goes to; at none where
+    that was forgotten. row: has the raw columns recipient_key and named, and the recipient's email and
+    phone."""
+    if was_forgotten(row):
+        return shown(tolerant.text(row.recipient_key), None, None)
+    named = tolerant.object(row.named)
+    email, phone = (tolerant.text(named.get(field) or getattr(row, field)) for field in ("email", "phone"))
+    return shown(tolerant.text(row.recipient_key), email, phone)
+
+
+def was_forgotten(row: Any) -> bool:
+    """Whether what the request of a notification said of its recipient was forgotten. row: has the raw column
+    named, which is an empty object then, and unset where the request named an id alone."""
+    return row.named is not None and tolerant.text(row.named).strip() == "{}"
+
+
+async def totals(ledger: Ledger, intakes: Sequence[UUID]) -> Counter[State]:
+    """How many notifications accepted in `intakes` are in each state."""
+    return await _count(ledger, notifications.c.intake_id.in_(intakes))
+
+
+async def lanes_of(ledger: Ledger, intakes: Sequence[UUID]) -> list[Priority]:
+    """The lanes of what was accepted in `intakes` and waits for a run or is in one, the most urgent first."""
+    table, open = notifications, (State.ACCEPTED, State.CLAIMED, State.SENDING)
+    wanted = (
+        sa.select(table.c.priority).where(table.c.intake_id.in_(intakes), table.c.state.in_(open)).distinct()
+    )
+    found = await ledger.read(lambda connection: connection.scalars(wanted).all())
+    return [lane for lane in Priority if lane in found]
+
+
+async def runs_of(ledger: Ledger, intakes: Sequence[UUID]) -> list[UUID]:
+    """The Prefect runs that had what was accepted in `intakes`, oldest first."""
+    wanted = (
+        sa.select(batches.c.flow_run_id)
+        .join(notifications, notifications.c.batch_id == batches.c.id)
+        .where(notifications.c.intake_id.in_(intakes), batches.c.flow_run_id.is_not(None))
+        .group_by(batches.c.flow_run_id)
+        .order_by(sa.func.min(batches.c.created_at))
+    )
+    return await ledger.read(lambda connection: list(connection.scalars(wanted)))
+
+
+async def in_hand(ledger: Ledger, type: str) -> int:
+    """How many batches of `type` somebody has a live lease on."""
+    wanted = sa.select(sa.func.count()).where(
+        sa.text("ended_at IS NULL"), batches.c.type == type, batches.c.leased_until > now()
+    )
+    return await ledger.read(lambda connection: connection.scalar(wanted) or 0)
+
+
+async def lapsed(ledger: Ledger, before: datetime) -> dict[str, datetime]:
+    """Whose batches have leases that lapsed before a moment and nobody took back, and when the first did."""
+    wanted = (
+        sa.select(batches.c.owner, sa.func.min(batches.c.leased_until, type_=batches.c.leased_until.type))
+        .where(sa.text("ended_at IS NULL"), batches.c.leased_until < before)
+        .group_by(batches.c.owner)
+    )
+    return dict(await ledger.read(lambda connection: connection.execute(wanted).tuples().all()))
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """An open batch whose run lives and writes no outcome. taken_at: when the run took it up."""
+
+    id: UUID
+    type: str
+    taken_at: datetime
+
+
+async def silent(ledger: Ledger, since: datetime) -> list[Silent]:
+    """The batches that runs took up before `since` and hold, in which no attempt has begun or ended after it;
+    the oldest first."""
+    held = (
+        sa.select(batches.c.id, batches.c.type, batches.c.taken_at)
+        .where(sa.text("ended_at IS NULL"), batches.c.taken_at < since, batches.c.leased_until > now())
+        .order_by(batches.c.taken_at)
+    )
+
+    def work(connection: sa.Connection) -> list[Silent]:
+        found = [Silent(*row) for row in connection.execute(held)]
+        if not found:
+            return []
+        table = attempts
+        at_work = sa.select(table.c.batch_id).where(
+            table.c.id >= first_id(found[0].taken_at),  # by the primary key: batches have no index there
+            in_ids(table.c.batch_id, [one.id for one in found]),
+            sa.or_(table.c.started_at >= since, table.c.finished_at >= since),
+        )
+        working = set(connection.scalars(at_work.distinct()))
+        return [one for one in found if one.id not in working]
+
+    return await ledger.read(work)
+
+
+async def not_yet_due(ledger: Ledger, intakes: Sequence[UUID]) -> int:
+    """How many accepted in `intakes` wait for a time their request named."""
+    later = sa.and_(
+        notifications.c.intake_id.in_(intakes),
+        notifications.c.state == State.ACCEPTED,
+        notifications.c.due_at > now() + timedelta(seconds=5),
+    )
+    return (await _count(ledger, later)).total()
+
+
+async def totals_by_type(ledger: Ledger) -> dict[str, Counter[State]]:
+    """How many notifications of each type are in each state, over the whole ledger."""
+    table = notifications
+    counted = sa.select(table.c.type, table.c.state, sa.func.count()).group_by(table.c.type, table.c.state)
+    found: dict[str, Counter[State]] = {}
+    for type, state, count in await ledger.read(lambda connection: connection.execute(counted).all()):
+        found.setdefault(type, Counter())[State(state)] = count
+    return found
+
+
+async def reasons(ledger: Ledger, intakes: Sequence[UUID], most: int = 10) -> dict[str, int]:
+    """Why notifications of `intakes` did not go out, the commonest first, addresses masked."""
+    counted = (
+        sa.select(notifications.c.state, notifications.c.reason, sa.func.count())
+        .where(notifications.c.intake_id.in_(intakes), notifications.c.reason.not_in(("", "digest")))
+        .group_by(notifications.c.state, notifications.c.reason)
+        .order_by(sa.func.count().desc())
+        .limit(most)
+    )
+    rows = await ledger.read(lambda connection: connection.execute(counted).all())
+    return {f"{state}: {mask_in(reason)}": count for state, reason, count in rows}
+
+
+async def open_count(ledger: Ledger) -> int:
+    """How many notifications have not come to an end."""
+    counted = await _count(ledger, notifications.c.state.not_in(TERMINAL))
+    return counted.total()
+
+
+async def _count(ledger: Ledger, where: Any) -> Counter[State]:
+    counted = sa.select(notifications.c.state, sa.func.count()).where(where).group_by(notifications.c.state)
+    rows = await ledger.read(lambda connection: connection.execute(counted).all())
+    return Counter({State(state): count for state, count in rows})

@@ -1,0 +1,1 @@
+"""The work queue: claims, leases, attempts and outcomes."""

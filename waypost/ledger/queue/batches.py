@@ -1,0 +1,255 @@
+"""Batches: what one run has in hand, under one lease.
+
+Whoever makes a batch, runs it or watches over it holds its lease; `Leases` renews all that a process
+holds with one statement. A batch ends once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger.database.bulk import do_nothing, in_ids, insert_many
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.notify import announce_work
+from waypost.ledger.database.tables import IN_HAND, batches, notifications
+from waypost.model.notification_type import NotificationType
+from waypost.model.priority import Priority
+from waypost.model.states import State
+from waypost.system.clock import now
+from waypost.system.ids import new_id
+
+logger = logging.getLogger("waypost.ledger")
+RENEWALS = 4  # a lease: two may come late before a reaper that looks by the clock takes the batch
+OWNER = f"{os.uname().nodename}:{os.getpid()}"
+
+
+class BatchResult(StrEnum):
+    """How a batch ended."""
+
+    DONE = "done"  # its run accounted for everything
+    LOST = "lost"  # its run stopped giving signs of life; what was left went on to others
+    FAILED = "failed"  # its run failed, and its process lived; what was left went on to others
+    DIRECT = "direct"  # done by a worker without Prefect, which did not answer
+    RETURNED = "returned"  # given back by a living process: it stops, or does not reach Prefect
+
+
+@dataclass(frozen=True, slots=True)
+class UnreportedBatch:
+    """An ended batch of which Prefect may not know."""
+
+    id: UUID
+    type: str
+    size: int
+    flow_run_id: UUID | None
+    started: bool
+    ending: BatchResult
+    summary: str
+    created_at: datetime
+    ended_at: datetime
+
+
+def open_batch(
+    connection: sa.Connection,
+    ledger: Ledger,
+    type: str,
+    priority: Priority,
+    size: int,
+    flow_run_id: UUID | None = None,
+    id: UUID | None = None,
+) -> UUID:
+    """A new batch, leased from now on. Part of the caller's transaction."""
+    moment, id = now(), id or new_id()
+    values: dict[str, Any] = {
+        "id": id,
+        "type": type,
+        "priority": priority,
+        "size": size,
+        "flow_run_id": flow_run_id,
+        "owner": OWNER,
+        "created_at": moment,
+        "leased_until": moment + ledger.lease,
+    }
+    insert_many(connection, batches, [values], on_conflict=do_nothing)
+    return id
+
+
+async def open_for_run(ledger: Ledger, type: NotificationType, flow_run_id: UUID) -> UUID:
+    """A batch for a run that brings its own requests, made before it starts: should its worker be lost
+    before they are accepted, whoever finds the batch lapsed lets the run start again. Of several workers
+    who would have the run, each finds the first one's."""
+
+    def work(connection: sa.Connection) -> UUID:
+        known = announced(connection, flow_run_id)
+        return known or open_batch(connection, ledger, type.name, type.lane, 0, flow_run_id)
+
+    return await ledger.write(work)
+
+
+def announced(connection: sa.Connection, flow_run_id: UUID | None) -> UUID | None:
+    """The batch that waits for that run, if one does."""
+    if flow_run_id is None:
+        return None
+    return connection.scalar(
+        sa.select(batches.c.id).where(
+            batches.c.flow_run_id == flow_run_id,
+            batches.c.ended_at.is_(None),
+            batches.c.taken_at.is_(None),
+        )
+    )
+
+
+def keep_open(connection: sa.Connection, ledger: Ledger, id: UUID) -> bool:
+    """Lock the batch until the transaction ends, and renew its lease. False when the batch has ended.
+
+    Call it before anything is claimed into a batch that an earlier statement found open: a reaper may end the
+    batch in between, and would not see what is claimed later.
+    """
+    renewed = (
+        sa.update(batches)
+        .where(batches.c.id == id, batches.c.ended_at.is_(None))
+        .values(leased_until=now() + ledger.lease)
+    )
+    return connection.execute(renewed).rowcount > 0
+
+
+async def given_run(ledger: Ledger, id: UUID, flow_run_id: UUID) -> None:
+    """Note which run was made for the batch."""
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(sa.update(batches).where(batches.c.id == id).values(flow_run_id=flow_run_id))
+
+    await ledger.write_until_durable(work)
+
+
+async def end(
+    ledger: Ledger, id: UUID, ending: BatchResult, summary: str = "", flow_run_id: UUID | None = None
+) -> bool:
+    """End the batch; what is still claimed in it is free again. False when it had ended before, or when
+    one of its notifications is being sent: then the batch stays open, for the reaper that finds its lease
+    lapsed.
+
+    flow_run_id: the run that is over, whose announced batch has served its purpose too.
+    """
+
+    def work(connection: sa.Connection) -> bool:
+        if (unused := announced(connection, flow_run_id)) is not None:
+            mark_ended(connection, unused, ending, "")
+            free_claimed(connection, unused)
+        if mark_ended(connection, id, ending, summary) is None:
+            return False
+        free_claimed(connection, id)
+        # Looked for after the others are freed: an attempt that begins in between is seen.
+        left = sa.select(notifications.c.id).where(notifications.c.batch_id == id, IN_HAND)
+        if connection.execute(left.limit(1)).first() is not None:
+            raise _StillSending
+        return True
+
+    try:
+        return await ledger.write_until_durable(work)
+    except _StillSending:
+        return False
+
+
+class _StillSending(Exception):
+    """Undoes the end of a batch."""
+
+
+def mark_ended(
+    connection: sa.Connection,
+    id: UUID,
+    ending: BatchResult,
+    summary: str,
+    *conditions: sa.ColumnElement[bool],
+) -> sa.Row[Any] | None:
+    """Mark the batch ended; whoever calls this frees what is claimed in it. Answers its row; None when it
+    had ended before or `conditions` do not hold.
+
+    Every transaction locks a batch before its notifications, so that none deadlocks.
+    """
+    announce_work(connection)  # there is a free slot
+    return connection.execute(
+        sa.update(batches)
+        .where(batches.c.id == id, batches.c.ended_at.is_(None), *conditions)
+        .values(ended_at=now(), ending=ending, summary=summary)
+        .returning(*batches.c)
+    ).one_or_none()
+
+
+def free_claimed(connection: sa.Connection, id: UUID) -> list[UUID]:
+    """Free what is claimed in the batch, and not begun; answers which notifications."""
+    freed = (
+        sa.update(notifications)
+        .where(notifications.c.batch_id == id, IN_HAND, notifications.c.state == State.CLAIMED)
+        .values(state=State.ACCEPTED)
+        .returning(notifications.c.id)
+    )
+    return list(connection.scalars(freed))
+
+
+class Progress(NamedTuple):
+    """How far an open batch has come: whether a run has taken it up, and how many it holds."""
+
+    taken: bool
+    size: int
+
+
+_OPEN = sa.select(batches.c.id, batches.c.taken_at.is_not(None), batches.c.size).where(
+    in_ids(batches.c.id, "ids"), batches.c.ended_at.is_(None)
+)
+
+
+async def open_among(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, Progress]:
+    """Those of `ids` that have not ended."""
+    if not ids:
+        return {}
+    found = await ledger.read(lambda connection: connection.execute(_OPEN, {"ids": ids}).all())
+    return {id: Progress(bool(taken), size) for id, taken, size in found}
+
+
+async def unreported(ledger: Ledger, before: datetime, limit: int = 50) -> list[UnreportedBatch]:
+    """Batches that ended before a moment and whose run Prefect may show wrongly, oldest first."""
+    wanted = (
+        sa.select(batches)
+        .where(sa.text("told_at IS NULL AND ended_at IS NOT NULL"), batches.c.ended_at <= before)
+        .order_by(batches.c.ended_at)
+        .limit(limit)
+    )
+    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
+    return [
+        UnreportedBatch(
+            id=row.id,
+            type=row.type,
+            size=row.size,
+            flow_run_id=row.flow_run_id,
+            started=row.taken_at is not None,
+            ending=BatchResult(row.ending),
+            summary=row.summary,
+            created_at=row.created_at,
+            ended_at=row.ended_at,
+        )
+        for row in rows
+    ]
+
+
+async def runs_in_hand(ledger: Ledger, flow_run_ids: Sequence[UUID]) -> set[UUID]:
+    """Those runs of which a batch is open: somebody runs them, or will."""
+    wanted = sa.select(batches.c.flow_run_id).where(
+        batches.c.ended_at.is_(None), in_ids(batches.c.flow_run_id, flow_run_ids)
+    )
+    return set(await ledger.read(lambda connection: connection.scalars(wanted).all()))
+
+
+async def mark_reported(ledger: Ledger, ids: Sequence[UUID]) -> None:
+    """Note that Prefect shows those batches' runs as they are."""
+    if ids:
+        marked = sa.update(batches).where(in_ids(batches.c.id, ids)).values(told_at=now())
+        await ledger.write_until_durable(lambda connection: connection.execute(marked))

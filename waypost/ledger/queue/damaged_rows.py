@@ -1,0 +1,161 @@
+"""Rows that hold what no notification can: each fails alone, or is mended, and the rest goes on.
+
+SQLite keeps whatever it is given, and PostgreSQL has moments that Python has not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import sqlalchemy as sa
+
+from waypost.ledger.database import tolerant
+from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.tables import WAITING, UtcDateTime, notifications
+from waypost.ledger.queue.digest_items import copy_end_to_items
+from waypost.ledger.queue.timeline_events import note_events
+from waypost.model.priority import Priority
+from waypost.model.states import State
+from waypost.system.clock import now
+
+EARLIEST = datetime(1, 1, 2, tzinfo=UTC)  # a day from either end, so that every zone has them
+LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+MOST = 1_000_000  # tries, steps and repeats: nothing was ever counted so far
+AT_ONCE = 100
+STRAYS_EVERY = 60.0  # seconds
+
+CANNOT_BE_READ = "its row in the ledger, or its recipient's, cannot be read"
+NEVER_DUE = "when it is due cannot be read"
+
+# What a driver or a column's type raises over a value that it cannot make sense of.
+Unreadable = (ValueError, TypeError, ArithmeticError)
+
+logger = logging.getLogger("waypost.ledger")
+_strays_sought: WeakKeyDictionary[Ledger, float] = WeakKeyDictionary()
+
+
+def readable_moment(column: sa.ColumnElement[Any], is_postgres: bool) -> sa.ColumnElement[Any]:
+    """A moment's column, for `moment`, so that no value makes the query fail."""
+    if not is_postgres:
+        return sa.type_coerce(column, sa.types.NullType())
+    ends = (sa.literal(end, UtcDateTime) for end in (EARLIEST, LATEST))
+    return sa.func.least(sa.func.greatest(column, next(ends)), next(ends), type_=UtcDateTime)
+
+
+def moment(value: Any) -> datetime | None:
+    """What a `legible` column holds, or None when that is no moment."""
+    found = tolerant.moment(value)
+    return found if isinstance(found, datetime) and EARLIEST < found < LATEST else None
+
+
+def is_plausible_count(number: Any) -> bool:
+    """Whether it is a number that was counted up to."""
+    return isinstance(number, int) and number < MOST
+
+
+def is_valid(
+    data: Any,
+    priority: Any,
+    counts: tuple[Any, ...],
+    accepted_at: datetime,
+    expires_at: datetime,
+    named: Any = None,
+) -> bool:
+    """Whether a notification can hold these."""
+    return (
+        isinstance(data, dict)
+        and (named is None or isinstance(named, dict))
+        and priority in _LANES
+        and all(type(count) is int for count in counts)
+        and max(counts) < MOST
+        and accepted_at > EARLIEST
+        and expires_at < LATEST
+    )
+
+
+_LANES = frozenset(map(str, Priority))
+
+
+def fail(connection: sa.Connection, ids: Sequence[UUID], reason: str = CANNOT_BE_READ) -> None:
+    """End them; the items of a digest share its end."""
+    if ids:
+        logger.error("%d notifications failed: %s; the first is %s", len(ids), reason, ids[0])
+        values: dict[str, Any] = {"state": State.FAILED, "reason": reason, "finished_at": now()}
+        connection.execute(sa.update(notifications).where(in_ids(notifications.c.id, ids)).values(values))
+        copy_end_to_items(connection, ids, values)
+
+
+def fail_never_due(connection: sa.Connection, type: str, priority: str) -> int:
+    """Fail what is first in a lane and waits for what is no moment: nobody behind it would be seen.
+    Answers how many."""
+    table, is_postgres = notifications, connection.dialect.name == "postgresql"
+    first = (
+        sa.select(table.c.id, readable_moment(table.c.due_at, is_postgres).label("due_at"))
+        .where(table.c.type == type, table.c.priority == priority, WAITING)
+        .order_by(table.c.due_at)
+        .limit(AT_ONCE)
+    )
+    with tolerant.forgiving(connection):
+        ids = [row.id for row in connection.execute(first) if moment(row.due_at) is None]
+    fail(connection, ids, NEVER_DUE)
+    return len(ids)
+
+
+async def reassign_unknown_lanes(ledger: Ledger, types: Iterable[str]) -> None:
+    """Put what waits in no lane that there is into the normal one. Looked for once a minute: nothing
+    but a damaged row, or another version of Waypost, makes any."""
+    moment = asyncio.get_running_loop().time()
+    if moment - _strays_sought.get(ledger, -STRAYS_EVERY) < STRAYS_EVERY:
+        return
+    _strays_sought[ledger] = moment
+    found = await ledger.read(lambda connection: _strays(connection, tuple(types)))
+    if found:
+        await ledger.write(lambda connection: _bring_in(connection, found))
+
+
+def _strays(connection: sa.Connection, types: tuple[str, ...]) -> dict[UUID, str]:
+    with tolerant.forgiving(connection):
+        return {row.id: tolerant.text(row.priority) for row in connection.execute(_between_lanes(types))}
+
+
+@lru_cache(16)
+def _between_lanes(types: tuple[str, ...]) -> sa.Select[Any]:
+    """Before, between and after the lanes in their index: a look costs next to nothing, where `NOT IN`
+    goes through all that waits."""
+    table, names = notifications, sorted(_LANES)
+    gaps = [
+        table.c.priority < names[0],
+        *(sa.and_(table.c.priority > one, table.c.priority < next) for one, next in pairwise(names)),
+        table.c.priority > names[-1],
+    ]
+    looks = [
+        sa.select(table.c.id, *tolerant.raw(table.c.priority))
+        .where(table.c.type == type, WAITING, gap)
+        .limit(AT_ONCE)
+        .subquery()
+        for type in types
+        for gap in gaps
+    ]
+    return sa.select(sa.union_all(*(sa.select(look) for look in looks)).subquery())
+
+
+def _bring_in(connection: sa.Connection, strays: dict[UUID, str]) -> None:
+    moved = (
+        sa.update(notifications)
+        .where(in_ids(notifications.c.id, list(strays)), WAITING)
+        .values(priority=Priority.NORMAL)
+        .returning(notifications.c.id)
+    )
+    for id in connection.scalars(moved).all():
+        why = f"there is no lane {strays[id]!r}"
+        logger.warning("notification %s is put in the normal lane: %s", id, why)
+        note_events(connection, [id], "put in the normal lane", why)

@@ -1,0 +1,24 @@
+"""The items of a digest: what becomes of it becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.tables import notifications
+
+_SHARED = ("state", "reason", "finished_at")
+
+
+def copy_end_to_items(connection: sa.Connection, digests: Sequence[UUID], values: Mapping[str, Any]) -> None:
+    """Give the items of `digests` the state, reason and finished_at their digest was just given. Ids that
+    are no digests' do no harm."""
+    if digests:
+        shared = {name: values[name] for name in _SHARED}
+        connection.execute(
+            sa.update(notifications).where(in_ids(notifications.c.digest_id, digests)).values(**shared)
+        )

@@ -1,0 +1,251 @@
+"""Bringing back what a lost run held: in every worker, once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.tables import IN_HAND, attempts, batches, notifications
+from waypost.ledger.queue import suspects
+from waypost.ledger.queue.batches import RENEWALS, BatchResult, free_claimed, mark_ended
+from waypost.ledger.queue.digest_items import copy_end_to_items
+from waypost.ledger.queue.renewal_clock import Stillness
+from waypost.ledger.queue.timeline_events import note_events
+from waypost.model.notification_type import Doubt, NotificationType
+from waypost.model.outcome import Phase, Verdict
+from waypost.model.states import TERMINAL, State
+from waypost.policy.retry import Decision, doubtful
+from waypost.system.clock import now
+
+LOST = "the worker was lost between sending and recording"
+LOOKS = 8  # a lease, or more
+logger = logging.getLogger("waypost.ledger")
+
+_UNENDED = sa.select(batches.c.id, batches.c.leased_until, batches.c.type).where(sa.text("ended_at IS NULL"))
+_HOLDING = (
+    sa.select(notifications.c.batch_id).where(IN_HAND, notifications.c.batch_id.is_not(None)).distinct()
+)
+# Changes nothing, and fails where a renewal fails.
+_TOUCHED = (
+    sa.update(batches)
+    .where(in_ids(batches.c.id, "ids"), batches.c.ended_at.is_(None))
+    .values(leased_until=batches.c.leased_until)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """An open batch and the end of its lease, as it was read."""
+
+    id: UUID
+    leased_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """What came back from a lost run: free again, and in doubt."""
+
+    batch: UUID
+    type: str
+    free: int
+    in_doubt: int
+
+
+class Reaper:
+    """Finds lost runs by their leases, without trusting any clock alone.
+
+    A lease that has lapsed by the wall clock is believed once it was not renewed for half a lease by this
+    process's own steady clock: an owner that lives renews it twice in that time, so a clock that jumped
+    forward takes nothing from any owner. A lease that was not renewed for a whole lease is believed whatever
+    the wall clock says, so a clock that jumped back keeps nothing from other workers. Only time in which this
+    process could write to the ledger counts: no owner can renew a lease while the ledger is away.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        types: Mapping[str, NotificationType],
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """types: those this worker knows. Batches of others are left to workers that know what their types
+        say of a doubt."""
+        self._ledger = ledger
+        self._types = types
+        self._steady = steady
+        self._lease = ledger.lease.total_seconds()
+        # Two looks, and a little less: so that one that comes late takes nothing from a living owner.
+        self._stillness = Stillness(longest=1.6 * self._lease / LOOKS)
+
+    async def look(self) -> list[Reclaimed]:
+        """Take back what was lost since; answers what that was."""
+        try:
+            return await self._look()
+        except Exception:
+            self._stillness.forget()
+            raise
+
+    async def _look(self) -> list[Reclaimed]:
+        open_ones, stranded = await self._ledger.read(_read)
+        lapsed = self._lapsed(
+            [Lapsed(one.id, one.leased_until) for one in open_ones if one.type in self._types]
+        )
+        if still := self._stillness.over(self._lease / RENEWALS):
+            await self._ledger.write(lambda connection: connection.execute(_TOUCHED, {"ids": still}))
+        for batch in stranded:
+            await free_stranded(self._ledger, batch, self._types)
+        found = [await reclaim(self._ledger, one, self._types) for one in lapsed]
+        return [one for one in found if one is not None]
+
+    def _lapsed(self, open_ones: Sequence[Lapsed]) -> list[Lapsed]:
+        leases = {one.id: one.leased_until for one in open_ones}
+        still, wall, lease = self._stillness.look(leases, self._steady()), now(), self._lease
+        return [
+            one
+            for one in open_ones
+            if still[one.id] > lease or (one.leased_until <= wall and still[one.id] > lease / 2)
+        ]
+
+
+def _read(connection: sa.Connection) -> tuple[Sequence[sa.Row[Any]], list[UUID]]:
+    """The open batches; and those that have something in hand, though they are not open. What is in hand is
+    read first, so that a batch that is opened in between is in neither."""
+    holding = connection.scalars(_HOLDING).all()
+    open_ones = connection.execute(_UNENDED).all()
+    known = {one.id for one in open_ones}
+    return open_ones, [id for id in holding if id not in known]
+
+
+async def reclaim(ledger: Ledger, lapsed: Lapsed, types: Mapping[str, NotificationType]) -> Reclaimed | None:
+    """End the batch as lost and free its work, unless another worker was quicker or its lease was renewed.
+
+    What was half sent has its attempt marked UNKNOWN; its type, one of `types`, says what becomes of it.
+    """
+
+    def work(connection: sa.Connection) -> Reclaimed | None:
+        unchanged = batches.c.leased_until == lapsed.leased_until
+        batch = mark_ended(connection, lapsed.id, BatchResult.LOST, "", unchanged)
+        if batch is None:
+            return None
+        if batch.taken_at is None:
+            freed = free_claimed(connection, lapsed.id)
+            note_events(connection, freed, "run lost", suspects.NOTHING_SENT, lapsed.id)
+        else:
+            freed = suspects.died(connection, lapsed.id, types[batch.type])
+        left = _in_hand(connection, lapsed.id)
+        between, doubted = _take_back(connection, lapsed.id, left, types[batch.type])
+        return Reclaimed(lapsed.id, batch.type, len(freed) + between, doubted)
+
+    return await ledger.write(work)
+
+
+async def give_back(ledger: Ledger, batch: UUID, type: NotificationType, kind: str) -> None:
+    """End a batch whose run has failed, in this process, and free its work. Does nothing when the batch has
+    ended. kind: of the error, for people."""
+
+    def work(connection: sa.Connection) -> None:
+        if (ended := mark_ended(connection, batch, BatchResult.FAILED, kind)) is not None:
+            suspects.failed(connection, batch, type, ended.size, kind)
+            _take_back(connection, batch, _in_hand(connection, batch), type)
+
+    await ledger.write(work)
+
+
+async def free_stranded(ledger: Ledger, batch: UUID, types: Mapping[str, NotificationType]) -> None:
+    """Free what an ended batch has in hand, if its type is one of `types`. Nothing should leave a
+    notification there; this is the net below."""
+
+    def work(connection: sa.Connection) -> tuple[int, int]:
+        left = _in_hand(connection, batch)
+        if not left or left[0].type not in types:
+            return 0, 0
+        return _take_back(connection, batch, left, types[left[0].type])
+
+    free, doubted = await ledger.write(work)
+    if free or doubted:
+        logger.error(
+            "batch %s had ended with notifications in hand: %d are free again, %d are in doubt. "
+            "Please report this",
+            batch,
+            free,
+            doubted,
+        )
+
+
+def _take_back(
+    connection: sa.Connection, batch: UUID, left: Sequence[sa.Row[Any]], type: NotificationType
+) -> tuple[int, int]:
+    """Free what an ended batch still has in hand, and settle what it was sending. Answers how many are free,
+    and how many in doubt."""
+    moment = now()
+    doubted, between = _open_attempts(connection, left, moment)
+    _settle(connection, doubted, type.when_in_doubt, batch, moment)
+    _free(connection, between)
+    return len(between), len(doubted)
+
+
+def _in_hand(connection: sa.Connection, batch: UUID) -> list[sa.Row[Any]]:
+    """Locked: an outcome that is being written comes first, and is not taken for a doubt."""
+    wanted = sa.select(notifications).where(notifications.c.batch_id == batch, IN_HAND)
+    return list(connection.execute(wanted.with_for_update()).all())
+
+
+def _open_attempts(
+    connection: sa.Connection, in_hand: Sequence[sa.Row[Any]], moment: datetime
+) -> tuple[list[sa.Row[Any]], list[UUID]]:
+    """Mark the attempts without an answer UNKNOWN; answers the notifications they belong to, and those
+    that were between two attempts, with nothing on the wire."""
+    if not in_hand:
+        return [], []
+    ids = [row.id for row in in_hand]
+    marked = set(
+        connection.scalars(
+            sa.update(attempts)
+            .where(in_ids(attempts.c.notification_id, ids), attempts.c.finished_at.is_(None))
+            .values(verdict=Verdict.UNKNOWN, phase=Phase.DOT, words=LOST, finished_at=moment)
+            .returning(attempts.c.notification_id)
+        )
+    )
+    return [row for row in in_hand if row.id in marked], [id for id in ids if id not in marked]
+
+
+def _settle(
+    connection: sa.Connection,
+    doubted: Sequence[sa.Row[Any]],
+    doubt: Doubt,
+    batch: UUID,
+    moment: datetime,
+) -> None:
+    by_decision: dict[Decision, list[UUID]] = {}
+    for row in doubted:
+        decision = doubtful(LOST, doubt, row.in_doubt, moment, row.expires_at)
+        by_decision.setdefault(decision, []).append(row.id)
+    for decision, ids in by_decision.items():
+        values: dict[str, Any] = {"state": decision.state, "reason": decision.reason}
+        if decision.due is not None:
+            values["due_at"] = decision.due
+        if decision.state in TERMINAL:
+            values["finished_at"] = moment
+        connection.execute(
+            sa.update(notifications)
+            .where(in_ids(notifications.c.id, ids))
+            .values(in_doubt=notifications.c.in_doubt + 1, **values)
+        )
+        if decision.state in TERMINAL:
+            copy_end_to_items(connection, ids, values)
+        note_events(connection, ids, "run lost", f"{LOST}: {decision.state}", batch)
+
+
+def _free(connection: sa.Connection, ids: Sequence[UUID]) -> None:
+    if ids:
+        connection.execute(
+            sa.update(notifications).where(in_ids(notifications.c.id, ids)).values(state=State.ACCEPTED)
+        )

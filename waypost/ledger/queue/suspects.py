@@ -1,0 +1,147 @@
+"""Notifications whose runs end before they come to them: what is written of them, and who they are.
+
+waypost/policy/suspicion.py decides.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import random
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.tables import IN_HAND, SUSPECTED, notifications
+from waypost.ledger.queue.digest_items import copy_end_to_items
+from waypost.ledger.queue.timeline_events import note_events
+from waypost.model.notification_type import NotificationType
+from waypost.model.states import State
+from waypost.policy import suspicion
+from waypost.system.clock import now
+
+SHOWN = 5
+NOTHING_SENT = "nothing of it had been sent"
+logger = logging.getLogger("waypost.ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A notification under suspicion that has not ended. reason: how its last run ended, and what follows."""
+
+    id: UUID
+    type: str
+    reason: str
+
+
+async def suspects(ledger: Ledger) -> tuple[int, list[Suspect]]:
+    """How many notifications are suspect, and the most suspect of them."""
+    table = notifications
+    suspect = (SUSPECTED, table.c.suspicion >= suspicion.SUSPECT)
+    worst = (
+        sa.select(table.c.id, table.c.type, table.c.reason)
+        .where(*suspect)
+        .order_by(table.c.suspicion.desc(), table.c.id)
+        .limit(SHOWN)
+    )
+
+    def work(connection: sa.Connection) -> tuple[int, list[Suspect]]:
+        count = connection.scalar(sa.select(sa.func.count()).where(*suspect).select_from(table)) or 0
+        return count, [Suspect(*row) for row in connection.execute(worst)]
+
+    return await ledger.read(work)
+
+
+def died(connection: sa.Connection, batch: UUID, type: NotificationType) -> list[UUID]:
+    """Free what is claimed in a batch whose process died, or gave no sign of life, before it came to it;
+    answers which notifications."""
+    jitter = random()
+
+    def becomes(before: int) -> _Becomes:
+        after = suspicion.after_a_death(before)
+        pause = suspicion.pause_after_a_death(after, jitter)
+        if after < suspicion.SUSPECT:
+            return _Becomes(after, pause, NOTHING_SENT)
+        return _Becomes(
+            after, pause, f"its runs end with their worker before they come to it; {_again(after, type)}"
+        )
+
+    return _write(connection, batch, type, "run lost", becomes)
+
+
+def failed(
+    connection: sa.Connection, batch: UUID, type: NotificationType, size: int, kind: str
+) -> list[UUID]:
+    """Free what is claimed in a batch whose run failed before it came to it; what is guilty fails. Answers
+    which notifications. size: of the batch. kind: of the error."""
+
+    def becomes(before: int) -> _Becomes:
+        after = suspicion.after_a_failure(before, size, type.batch_size)
+        if suspicion.guilty(after):
+            # A person's retry sends it alone again.
+            return _Becomes(suspicion.ALONE, None, _GUILTY.format(kind))
+        return _Becomes(
+            after, suspicion.pause_after_a_failure(after), f"its run failed ({kind}); {_again(after, type)}"
+        )
+
+    return _write(connection, batch, type, "run failed", becomes)
+
+
+_GUILTY = (
+    f"{suspicion.FAILURES} runs failed ({{}}) with nothing else in them: read their logs, correct the cause, "
+    "then `waypost retry`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Becomes:
+    """pause: until it goes out again; None when it fails."""
+
+    suspicion: int
+    pause: timedelta | None
+    reason: str
+
+    def values(self, moment: datetime) -> dict[str, Any]:
+        values: dict[str, Any] = {"suspicion": self.suspicion, "reason": self.reason}
+        if self.pause is None:
+            return {**values, "state": State.FAILED, "finished_at": moment}
+        if self.pause:
+            return {**values, "state": State.DEFERRED, "due_at": moment + self.pause}
+        return {"suspicion": self.suspicion, "state": State.ACCEPTED}
+
+
+def _again(after: int, type: NotificationType) -> str:
+    size = suspicion.together(after, type.batch_size)
+    return "it goes out again alone" if size == 1 else f"it goes out again in a batch of at most {size}"
+
+
+def _write(
+    connection: sa.Connection,
+    batch: UUID,
+    type: NotificationType,
+    what: str,
+    becomes: Callable[[int], _Becomes],
+) -> list[UUID]:
+    alike: defaultdict[int, list[UUID]] = defaultdict(list)
+    claimed = sa.select(notifications.c.id, notifications.c.suspicion).where(
+        notifications.c.batch_id == batch, IN_HAND, notifications.c.state == State.CLAIMED
+    )
+    for id, before in connection.execute(claimed.with_for_update()):
+        alike[before].append(id)
+    for before, members in sorted(alike.items()):
+        then = becomes(before)
+        values = then.values(now())
+        connection.execute(sa.update(notifications).where(in_ids(notifications.c.id, members)).values(values))
+        if then.pause is None:
+            copy_end_to_items(connection, members, values)
+        note_events(connection, members, what, then.reason, batch)
+        if then.suspicion >= suspicion.SUSPECT:
+            others = f" and {len(members) - 1} others" if members[1:] else ""
+            logger.error("%s %s%s: %s", type.name, members[0], others, then.reason)
+    return [id for members in alike.values() for id in members]

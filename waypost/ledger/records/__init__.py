@@ -1,0 +1,1 @@
+"""What is kept beside notifications, a file per table."""

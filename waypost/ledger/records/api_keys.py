@@ -1,0 +1,99 @@
+"""The keys that applications come to the gateway with: kept as hashes, with what each may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.tables import api_keys
+from waypost.system.clock import now
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """client: the application it is one's of. rate: requests a second; None, as many as it likes."""
+
+    id: str
+    client: str
+    scopes: list[str]
+    rate: int | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    secret_hash: bytes = field(repr=False, default=b"")
+
+    def works(self, moment: datetime) -> bool:
+        """Whether it opens anything at `moment`."""
+        over = (self.expires_at, self.revoked_at)
+        return all(end is None or moment < end for end in over)
+
+
+class UnknownKey(LookupError):
+    """No key has that id."""
+
+
+async def add(ledger: Ledger, key: ApiKey) -> None:
+    """Keep a key that was just minted."""
+    await ledger.write(lambda connection: connection.execute(sa.insert(api_keys), _row(key)))
+
+
+async def rotate(ledger: Ledger, old: str, new: ApiKey, overlap: timedelta) -> ApiKey:
+    """Keep `new`, and let `old` work for `overlap` beside it and no longer: both, or neither. Answers the old
+    one. Raises UnknownKey."""
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(sa.insert(api_keys), _row(new))
+        connection.execute(_ending(old, now() + overlap))
+
+    await ledger.write(work)
+    return await find(ledger, old)
+
+
+async def all_keys(ledger: Ledger) -> list[ApiKey]:
+    """All keys, those that no longer work too, by client and age."""
+    wanted = sa.select(api_keys).order_by(api_keys.c.client, api_keys.c.created_at)
+    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
+    return [_key(row) for row in rows]
+
+
+async def active_keys(ledger: Ledger) -> dict[str, ApiKey]:
+    """Those that open something now, by id."""
+    moment = now()
+    ends = (api_keys.c.expires_at, api_keys.c.revoked_at)
+    wanted = sa.select(api_keys).where(*(sa.or_(end.is_(None), end > moment) for end in ends))
+    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
+    return {row.id: _key(row) for row in rows}
+
+
+async def find(ledger: Ledger, id: str) -> ApiKey:
+    """Raises UnknownKey."""
+    wanted = sa.select(api_keys).where(api_keys.c.id == id)
+    row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
+    if row is None:
+        raise UnknownKey(f"there is no key {id}; `waypost keys list` shows them")
+    return _key(row)
+
+
+async def end(ledger: Ledger, id: str) -> ApiKey:
+    """Let a key open nothing any more. Raises UnknownKey."""
+    await ledger.write(lambda connection: connection.execute(_ending(id, now())))
+    return await find(ledger, id)
+
+
+def _ending(id: str, moment: datetime) -> sa.Update:
+    """What ends it sooner stays."""
+    table = api_keys
+    sooner = sa.or_(table.c.revoked_at.is_(None), table.c.revoked_at > moment)
+    return sa.update(table).where(table.c.id == id, sooner).values(revoked_at=moment)
+
+
+def _row(key: ApiKey) -> dict[str, Any]:
+    return {column.name: getattr(key, column.name) for column in api_keys.c}
+
+
+def _key(row: Any) -> ApiKey:
+    return ApiKey(**{column.name: getattr(row, column.name) for column in api_keys.c})

@@ -1,0 +1,250 @@
+"""The hashes of codes that went into messages, and the checking of a code or link.
+
+A row is a code at an address: a notification may go to several, and has another code when its addresses
+change. Whatever it takes to tell two addresses apart is done in Python, by `folded`, before the database.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, cast
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger.database.bulk import in_ids, insert_many
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.tables import ITS_RECIPIENT, attempts, notifications, recipients, verifications
+from waypost.ledger.records.installation import require_key
+from waypost.mail.address import folded, named_address, phone_number
+from waypost.model.outcome import Verdict
+from waypost.model.states import TERMINAL, State
+from waypost.system.clock import now
+
+WRONG_TRIES_ALLOWED = 5
+LOOKED_AT = 50  # of a recipient's codes, the newest: more are not sent in the lifetime of a code
+ADDRESSES = ("email", "sms")  # the kinds of channel that send to an address; others know a recipient's id
+
+Hasher = Callable[[UUID], bytes]
+IsRight = Callable[[Any], bool]
+
+
+class Checked(StrEnum):
+    """What checking a code or link found."""
+
+    VERIFIED = "verified"  # right, and used up by this check
+    WRONG = "wrong"  # not the code; it may be tried again
+    ENDED = "ended"  # five wrong tries, or its message was not delivered: a new code is needed
+    EXPIRED = "expired"  # right or wrong no longer matters
+    USED = "used"  # it worked once already
+    UNKNOWN = "unknown"  # nothing was sent to that recipient, or no such link
+
+
+def proved(kind: str, address: str) -> str:
+    """What a code proves that went to `address` over a channel of `kind`: the address as it is compared, or
+    the id that a chat knows its recipient by."""
+    return folded(address) if kind in ADDRESSES else address
+
+
+async def remember(ledger: Ledger, secret_key: bytes, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep codes that are about to go out: notification_id, recipient_key, channel, address, code_hash,
+    minted_at, expires_at. A code that is known already lives until the later end.
+    secret_key: the key that the codes were made with. Raises OtherKey."""
+    if not rows:
+        return
+    ordered = sorted(rows, key=lambda row: (row["notification_id"], row["channel"]))
+
+    def work(connection: sa.Connection) -> None:
+        require_key(connection, secret_key)
+        insert_many(connection, verifications, ordered, on_conflict=_until_the_later_end)
+
+    await ledger.write_until_durable(work)
+
+
+def _until_the_later_end(insert: Any) -> Any:
+    known, fresh = verifications.c.expires_at, insert.excluded.expires_at
+    return insert.on_conflict_do_update(
+        index_elements=list(verifications.primary_key.columns),
+        set_={"expires_at": sa.case((fresh > known, fresh), else_=known)},
+    )
+
+
+async def check_code(
+    ledger: Ledger, secret_key: bytes, recipient: str, code_hash: Hasher, client: str | None = None
+) -> Checked:
+    """Check a code against those that were sent to `recipient`, an id or an address in any spelling.
+
+    An address is proved by a code that went to it; an id by a code that went where its messages still go.
+    Any code is right whose message may have arrived; a wrong try counts against all of them.
+    secret_key: the key of `code_hash`. client: whose code it has to be; None, whoever asked for it.
+    Raises OtherKey.
+    """
+
+    def is_right(row: Any) -> bool:
+        return hmac.compare_digest(row.code_hash, code_hash(row.notification_id))
+
+    def work(connection: sa.Connection) -> Checked:
+        require_key(connection, secret_key)
+        moment, rows = now(), _sent_to(connection, recipient, client)
+        found = judge(rows, is_right, moment)
+        if found is Checked.VERIFIED:
+            _use_up(connection, rows, is_right, moment)
+        elif found is Checked.WRONG and _count(connection, rows, moment) >= WRONG_TRIES_ALLOWED:
+            return Checked.ENDED
+        return found
+
+    return await ledger.write(work)
+
+
+async def check_link(
+    ledger: Ledger, secret_key: bytes, id: UUID, begins: bytes, client: str | None = None
+) -> Checked:
+    """Check a link whose signature, made with `secret_key`, named the notification `id` and how the hash of
+    its code begins: it works if that notification still goes where the link went. Raises OtherKey."""
+    recipient = sa.select(verifications.c.recipient_key).where(verifications.c.notification_id == id)
+
+    def is_right(row: Any) -> bool:
+        return row.notification_id == id and row.code_hash.startswith(begins)
+
+    def work(connection: sa.Connection) -> Checked:
+        require_key(connection, secret_key)
+        key = recipient.limit(1).scalar_subquery()
+        moment, found = now(), _newest(connection, client, verifications.c.recipient_key == key)
+        rows = [row for row in found if _still_goes_there(row, row.named)]
+        if not any(map(is_right, rows)):
+            return Checked.UNKNOWN
+        answer = judge(rows, is_right, moment)
+        if answer is Checked.VERIFIED:
+            _use_up(connection, rows, is_right, moment)
+        return answer
+
+    return await ledger.write(work)
+
+
+def judge(rows: Sequence[Any], is_right: IsRight, moment: datetime) -> Checked:
+    """What is answered to a code that `is_right` for some of `rows`, the newest first, or for none."""
+    answers = [(row, _if_right(row, moment)) for row in rows]
+    right = [answer for row, answer in answers if is_right(row)]
+    if not answers:
+        return Checked.UNKNOWN
+    if right:
+        return Checked.VERIFIED if Checked.VERIFIED in right else right[0]
+    return Checked.WRONG if any(answer is Checked.VERIFIED for _, answer in answers) else answers[0][1]
+
+
+def _if_right(row: Any, moment: datetime) -> Checked:
+    """What is answered to the code of `row`."""
+    if row.used_at is not None:
+        return Checked.USED
+    if row.wrong_tries >= WRONG_TRIES_ALLOWED or row.state == State.CANCELLED:
+        return Checked.ENDED
+    if moment >= row.expires_at:
+        return Checked.EXPIRED
+    if row.may_have_arrived:
+        return Checked.VERIFIED
+    # Its recipient cannot have it: somebody read it elsewhere, as in the words of a server that refused.
+    return Checked.ENDED if row.state in TERMINAL else Checked.WRONG
+
+
+def _sent_to(connection: sa.Connection, recipient: str, client: str | None) -> Sequence[Any]:
+    """The codes of an address, or of an id. Digits alone are an id where that has codes, else a phone
+    number."""
+    if address := named_address(recipient):
+        return _sent_to_address(connection, address, client)
+    if (phone := phone_number(recipient)) and not _has_codes(connection, recipient, client):
+        return _sent_to_address(connection, phone, client)
+    return _sent_to_id(connection, recipient, client)
+
+
+def _has_codes(connection: sa.Connection, key: str, client: str | None) -> bool:
+    carried = notifications, notifications.c.id == verifications.c.notification_id
+    codes = sa.select(sa.literal(1)).select_from(verifications).join(*carried)
+    theirs = codes.where(verifications.c.recipient_key == key, *_own(client))
+    return connection.scalar(theirs.limit(1)) is not None
+
+
+def _own(client: str | None) -> list[sa.ColumnElement[bool]]:
+    """Whether the notification that carried it was this client's."""
+    return [] if client is None else [notifications.c.client == client]
+
+
+def _sent_to_address(connection: sa.Connection, address: str, client: str | None) -> Sequence[Any]:
+    there = verifications.c.channel.in_(ADDRESSES), verifications.c.address == address
+    return _newest(connection, client, *there)
+
+
+def _sent_to_id(connection: sa.Connection, key: Any, client: str | None) -> Sequence[Any]:
+    rows = _newest(connection, client, verifications.c.recipient_key == key)
+    return [row for row in rows if _still_goes_there(row)]
+
+
+def _still_goes_there(row: Any, named: Any = None) -> bool:
+    """Whether messages to its recipient still go where the code went. named: what a request itself said of
+    the recipient, whose notification goes there whatever is known."""
+    said = cast("dict[str, str]", named if isinstance(named, dict) else {}).get
+    known = {"email": said("email", row.email), "sms": said("phone", row.phone)}
+    reached = known.get(row.channel, row.recipient_key)
+    return bool(reached) and proved(row.channel, reached) == row.address
+
+
+_MAY_HAVE_ARRIVED = sa.exists().where(
+    attempts.c.notification_id == verifications.c.notification_id,
+    attempts.c.channel == verifications.c.channel,
+    sa.or_(attempts.c.verdict.is_(None), attempts.c.verdict.in_((Verdict.ACCEPTED, Verdict.UNKNOWN))),
+)
+
+
+def _newest(
+    connection: sa.Connection, client: str | None, *conditions: sa.ColumnElement[bool]
+) -> Sequence[Any]:
+    """Codes with all that is asked of them, the newest first, locked in an order that is always the same."""
+    wanted = (
+        sa.select(
+            verifications,
+            notifications.c.type,
+            notifications.c.state,
+            notifications.c.named,
+            recipients.c.email,
+            recipients.c.phone,
+            _MAY_HAVE_ARRIVED.label("may_have_arrived"),
+        )
+        .join(notifications, notifications.c.id == verifications.c.notification_id)
+        .join(recipients, ITS_RECIPIENT)
+        .where(*conditions, *_own(client))
+        .order_by(verifications.c.minted_at.desc(), *verifications.primary_key.columns)
+        .limit(LOOKED_AT)
+        .with_for_update(of=verifications)
+    )
+    return connection.execute(wanted).all()
+
+
+def _use_up(connection: sa.Connection, rows: Sequence[Any], is_right: IsRight, moment: datetime) -> None:
+    """The code works no more, wherever it went; nor does an older one of its type to the same address."""
+    [used, *_] = [row for row in rows if is_right(row) and _if_right(row, moment) is Checked.VERIFIED]
+    ids = [
+        row.notification_id
+        for row in rows
+        if (row.type, row.channel, row.address) == (used.type, used.channel, used.address)
+        and row.minted_at <= used.minted_at
+    ]
+    _change(connection, ids, used_at=sa.func.coalesce(verifications.c.used_at, moment))
+
+
+def _count(connection: sa.Connection, rows: Sequence[Any], moment: datetime) -> int:
+    """Count a wrong try against every code that it might have been; how many tries the code with the fewest
+    has had."""
+    live = [row for row in rows if _if_right(row, moment) is Checked.VERIFIED]
+    if not live:
+        return 0
+    _change(connection, [row.notification_id for row in live], wrong_tries=verifications.c.wrong_tries + 1)
+    return min(row.wrong_tries for row in live) + 1
+
+
+def _change(connection: sa.Connection, ids: Sequence[UUID], **values: Any) -> None:
+    """Set columns of all codes of those notifications, wherever they went."""
+    connection.execute(
+        sa.update(verifications).where(in_ids(verifications.c.notification_id, ids)).values(**values)
+    )

@@ -1,0 +1,179 @@
+"""What webhooks have still to be told: claimed by one process at a time, taken out once told.
+
+A claim is a lease: it pushes `due_at` forward, and what its holder did not settle by then is due again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.tables import tags, webhook_events, webhooks
+from waypost.ledger.database.tolerant import forgiving, text
+from waypost.ledger.records.installation import require_key
+from waypost.ledger.records.webhooks import Webhook, webhook
+from waypost.system.clock import now
+
+LIFETIME = timedelta(days=3)
+AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a notification became, and when; tries: how often its webhook was told in vain."""
+
+    id: int
+    notification_id: UUID
+    type: str
+    state: str
+    reason: str
+    at: datetime
+    due_at: datetime
+    tries: int
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Events of one webhook, the oldest first, which are nobody else's until `until`."""
+
+    webhook: Webhook
+    events: Sequence[Event]
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """An event that is to be told at `due_at`; tries: how often it was by then."""
+
+    id: int
+    due_at: datetime
+    tries: int
+
+
+async def waiting(ledger: Ledger) -> list[UUID]:
+    """The webhooks that have something to be told now: a look into an index for each webhook there is."""
+    table = webhook_events
+    due = sa.exists().where(table.c.webhook_id == webhooks.c.id, table.c.due_at <= now())
+    wanted = sa.select(webhooks.c.id).where(webhooks.c.gone_at.is_(None), due)
+    return await ledger.read(lambda connection: list(connection.scalars(wanted)))
+
+
+async def claim(ledger: Ledger, secret_key: bytes, id: UUID, most: int, lease: timedelta) -> Claim | None:
+    """Up to `most` of what is due to a webhook; None when nothing is. Of several who ask at once each gets
+    its own. secret_key: the key that it will be signed with. Raises OtherKey."""
+
+    def work(connection: sa.Connection) -> Claim | None:
+        require_key(connection, secret_key)
+        told = sa.select(webhooks).where(webhooks.c.id == id, webhooks.c.gone_at.is_(None))
+        found = connection.execute(told).one_or_none()
+        events = [] if found is None else _due(connection, id, most)
+        if not events:
+            return None
+        until = now() + lease
+        ids = [event.id for event in events]
+        leased = sa.update(webhook_events).where(webhook_events.c.id.in_(ids)).values(due_at=until)
+        connection.execute(leased)
+        return Claim(webhook(found), events, until)
+
+    return await ledger.write(work)
+
+
+def _due(connection: sa.Connection, id: UUID, most: int) -> list[Event]:
+    table = webhook_events
+    wanted = (
+        sa.select(table)
+        .where(table.c.webhook_id == id, table.c.due_at <= now())
+        .order_by(table.c.due_at, table.c.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    with forgiving(connection):  # words that are none keep no other event back
+        rows = connection.execute(wanted).all()
+        tagged = _tags(connection, [row.notification_id for row in rows])
+    return [
+        Event(
+            id=row.id,
+            notification_id=row.notification_id,
+            type=text(row.type),
+            state=text(row.state),
+            reason=text(row.reason),
+            at=row.at,
+            due_at=row.due_at,
+            tries=row.tries,
+            tags=tuple(tagged.get(row.notification_id, ())),
+        )
+        for row in rows
+    ]
+
+
+def _tags(connection: sa.Connection, ids: Sequence[UUID]) -> Mapping[UUID, list[str]]:
+    found: dict[UUID, list[str]] = {}
+    if ids:
+        wanted = sa.select(tags).where(in_ids(tags.c.notification_id, ids)).order_by(tags.c.tag)
+        for row in connection.execute(wanted):
+            found.setdefault(row.notification_id, []).append(text(row.tag))
+    return found
+
+
+async def settle(ledger: Ledger, claim: Claim, over: Iterable[int], again: Sequence[Again]) -> None:
+    """Take out what is `over`, by id, and put off what is not. What another has claimed meanwhile, because
+    the lease was over, is left to that one; SQLite may even give a row's number to a new one by then."""
+    table, ids = webhook_events, list(over)
+    ours = table.c.due_at == claim.until
+    put_off = (
+        sa.update(table)
+        .where(table.c.id == sa.bindparam("_id"), ours)
+        .values(due_at=sa.bindparam("_due"), tries=sa.bindparam("_tries"))
+    )
+    rows = [{"_id": one.id, "_due": one.due_at, "_tries": one.tries} for one in again]
+
+    def work(connection: sa.Connection) -> None:
+        if ids:
+            connection.execute(sa.delete(table).where(table.c.id.in_(ids), ours))
+        if rows:
+            connection.execute(put_off, rows)
+
+    await ledger.write(work)
+
+
+async def forget(ledger: Ledger, lifetime: timedelta = LIFETIME) -> Counter[UUID]:
+    """Take out what is older than `lifetime`, and what belongs to no webhook any more; answers how many of
+    each webhook."""
+    table = webhook_events
+    columns = sa.select(table.c.id, table.c.webhook_id)
+    forgotten: Counter[UUID] = Counter()
+    for wanted in (
+        columns.where(table.c.at < now() - lifetime),
+        columns.where(table.c.webhook_id.in_(_without_webhook())),
+    ):
+        forgotten += await _take_out(ledger, wanted.limit(AT_ONCE))
+    return forgotten
+
+
+async def _take_out(ledger: Ledger, wanted: sa.Select[tuple[int, UUID]]) -> Counter[UUID]:
+    taken: Counter[UUID] = Counter()
+    # Found outside of the write, which then is short.
+    while rows := await ledger.read(lambda connection: connection.execute(wanted).all()):
+        gone = sa.delete(webhook_events).where(webhook_events.c.id.in_([row.id for row in rows]))
+        await ledger.write(lambda connection, gone=gone: connection.execute(gone))
+        taken.update(row.webhook_id for row in rows)
+    return taken
+
+
+def _without_webhook() -> sa.Select[tuple[UUID]]:
+    """Ids that events have and no living webhook: one look at the index an id, however many events it has."""
+    id = webhook_events.c.webhook_id
+    first = sa.select(id).order_by(id).limit(1).scalar_subquery()
+    seen = sa.select(first.label("id")).cte("seen", recursive=True)
+    following = sa.select(id).where(id > seen.c.id).order_by(id).limit(1).scalar_subquery()
+    seen = seen.union_all(sa.select(following).where(seen.c.id.is_not(None)))
+    lives = sa.exists().where(webhooks.c.id == seen.c.id, webhooks.c.gone_at.is_(None))
+    return sa.select(seen.c.id).where(seen.c.id.is_not(None), ~lives)

@@ -1,0 +1,182 @@
+"""Where clients want to hear what becomes of their notifications. Secrets are made of a key and are nowhere
+in the ledger; what is still to be told is in webhook_outbox.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.lock_numbers import NEW_WEBHOOK
+from waypost.ledger.database.tables import webhook_events, webhooks
+from waypost.ledger.records.installation import require_key
+from waypost.model.states import TERMINAL, State
+from waypost.system.clock import now
+from waypost.system.ids import new_id
+
+# What the trigger makes events of.
+STATES = (
+    State.SENT,
+    State.DEFERRED,
+    State.HELD,
+    State.SUPPRESSED,
+    State.EXPIRED,
+    State.FAILED,
+    State.CANCELLED,
+)
+ENDS = tuple(state for state in STATES if state in TERMINAL)
+MOST = 10  # of one client
+OVERLAP = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """states: what it is told. generation: how often its secret was replaced; until `overlap_until` the
+    secret before counts too. gone_at: when it answered 410 Gone. failing_since: when the oldest happened of
+    what it was told in vain, and is to be told again; None where all was told, and where nobody looked."""
+
+    id: UUID
+    client: str
+    url: str = field(repr=False)
+    states: list[str]
+    generation: int
+    overlap_until: datetime | None
+    created_at: datetime
+    gone_at: datetime | None = None
+    failing_since: datetime | None = None
+
+    def generations(self, moment: datetime) -> list[int]:
+        """Of which secrets a signature is due, the newest first."""
+        overlaps = self.overlap_until is not None and moment < self.overlap_until
+        return [self.generation, self.generation - 1] if overlaps else [self.generation]
+
+
+class UnknownWebhook(LookupError):
+    """No webhook has that id, or it is another client's."""
+
+
+class TooManyWebhooks(Exception):
+    """The client has as many as it may."""
+
+
+async def create(
+    ledger: Ledger, secret_key: bytes, client: str, url: str, states: Iterable[str] = ENDS
+) -> Webhook:
+    """Tell `client` at `url`, which was checked before, of what becomes one of `states` from now on.
+    secret_key: the key that its secret is made of.
+
+    Raises TooManyWebhooks and OtherKey.
+    """
+    made = Webhook(new_id(), client, url, list(dict.fromkeys(states)), 0, None, now())
+
+    def work(connection: sa.Connection) -> None:
+        require_key(connection, secret_key)
+        if ledger.is_postgres:  # two at once are counted one after the other
+            lock = sa.func.pg_advisory_xact_lock(NEW_WEBHOOK, sa.func.hashtext(client))
+            connection.execute(sa.select(lock))
+        counted = sa.select(sa.func.count()).where(webhooks.c.client == client)
+        if (connection.scalar(counted) or 0) >= MOST:
+            raise TooManyWebhooks(f"{client} has {MOST} webhooks already: delete one first")
+        connection.execute(sa.insert(webhooks), _row(made))
+
+    await ledger.write(work)
+    return made
+
+
+async def every(ledger: Ledger, client: str | None = None) -> list[Webhook]:
+    """All webhooks, or those of `client`, by client and age."""
+    wanted = _with_failures().order_by(webhooks.c.client, webhooks.c.created_at, webhooks.c.id)
+    if client is not None:
+        wanted = wanted.where(webhooks.c.client == client)
+    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
+    return [webhook(row) for row in rows]
+
+
+async def find(ledger: Ledger, id: UUID, client: str | None = None) -> Webhook:
+    """One webhook, if it is `client`'s. Raises UnknownWebhook."""
+    wanted = _with_failures().where(*_own(id, client))
+    return _known(await ledger.read(lambda connection: connection.execute(wanted).one_or_none()), id)
+
+
+async def delete(ledger: Ledger, id: UUID, client: str | None = None) -> None:
+    """End a webhook, and what it was still to be told. Raises UnknownWebhook."""
+
+    def work(connection: sa.Connection) -> bool:
+        found = connection.execute(sa.delete(webhooks).where(*_own(id, client))).rowcount > 0
+        if found:
+            _forget_events(connection, id)
+        return found
+
+    if not await ledger.write(work):
+        raise _unknown(id)
+
+
+async def rotate(
+    ledger: Ledger, secret_key: bytes, id: UUID, client: str | None = None, overlap: timedelta = OVERLAP
+) -> Webhook:
+    """Give a webhook a new secret, made of `secret_key`; the one before counts `overlap` longer. Raises
+    UnknownWebhook and OtherKey."""
+    changed = (
+        sa.update(webhooks)
+        .where(*_own(id, client))
+        .values(generation=webhooks.c.generation + 1, overlap_until=now() + overlap)
+        .returning(*webhooks.c)
+    )
+
+    def work(connection: sa.Connection) -> Any:
+        require_key(connection, secret_key)
+        return connection.execute(changed).one_or_none()
+
+    return _known(await ledger.write(work), id)
+
+
+async def mark_gone(ledger: Ledger, id: UUID) -> None:
+    """It answered 410 Gone: tell it nothing any more, what was waiting included."""
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(sa.update(webhooks).where(webhooks.c.id == id).values(gone_at=now()))
+        _forget_events(connection, id)
+
+    await ledger.write(work)
+
+
+def webhook(row: Any) -> Webhook:
+    """A row of the table as what it stands for."""
+    found = Webhook(**{column.name: getattr(row, column.name) for column in webhooks.c})
+    failing = getattr(row, "failing_since", None)
+    return replace(found, states=row.states.strip(",").split(","), failing_since=failing)
+
+
+def _with_failures() -> sa.Select[Any]:
+    """Each webhook, and since when it fails: a look at what it waits for, three days of it at most."""
+    told_in_vain = (webhook_events.c.webhook_id == webhooks.c.id, webhook_events.c.tries > 0)
+    since = sa.select(sa.func.min(webhook_events.c.at)).where(*told_in_vain).scalar_subquery()
+    return sa.select(webhooks, since.label("failing_since"))
+
+
+def _row(made: Webhook) -> dict[str, Any]:
+    row = {column.name: getattr(made, column.name) for column in webhooks.c}
+    return {**row, "states": f",{','.join(made.states)},"}
+
+
+def _own(id: UUID, client: str | None) -> list[sa.ColumnElement[bool]]:
+    return [webhooks.c.id == id] + ([] if client is None else [webhooks.c.client == client])
+
+
+def _forget_events(connection: sa.Connection, id: UUID) -> None:
+    connection.execute(sa.delete(webhook_events).where(webhook_events.c.webhook_id == id))
+
+
+def _known(row: Any, id: UUID) -> Webhook:
+    if row is None:
+        raise _unknown(id)
+    return webhook(row)
+
+
+def _unknown(id: UUID) -> UnknownWebhook:
+    return UnknownWebhook(f"there is no webhook {id}; `waypost webhooks list` shows them")

@@ -1,0 +1,23 @@
+"""Addresses are masked for logs, lists and Prefect."""
+
+from __future__ import annotations
+
+import re
+
+
+def mask(address: str) -> str:
+    """`address` as shown to people who need not know it: `p***t@northwind.example`, `+49***12`."""
+    local, at, domain = address.rpartition("@")
+    if not at:
+        return f"{address[:3]}***{address[-2:]}" if len(address) > 6 else "***"
+    local = local.strip('"')
+    shown = f"{local[0]}***{local[-1]}" if len(local) > 2 else "***"
+    return f"{shown}@{domain}"
+
+
+_ADDRESS = re.compile(r"(?:\"[^\s@<>\"]+\"|[^\s@<>\"'(),;:]+)@[^\s@<>\"'(),;:]+")
+
+
+def mask_in(text: str) -> str:
+    """`text` with every address in it masked: providers repeat them in their words."""
+    return _ADDRESS.sub(lambda found: mask(found.group()), text)

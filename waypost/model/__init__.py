@@ -1,0 +1,1 @@
+"""Values: frozen, without IO and without policy."""

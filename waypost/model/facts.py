@@ -1,0 +1,101 @@
+"""Field types for a type's facts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticKnownError
+
+from waypost.model.plain_numbers import PlainNumbers
+
+MOST_IN_A_LINK = 2083  # pydantic's own limit for HttpUrl
+
+
+# Text that may stand in a header or a message's first line: no line break, no other control.
+LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+Line = Annotated[str, Field(max_length=200, pattern=LINE_PATTERN)]
+
+
+# Text of that kind that is there: a letter after blanks, which are those of Unicode.
+TEXT_PATTERN = (
+    r"^[ \xa0\u1680\u2000-\u200a\u202f\u205f\u3000]*"
+    r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+    r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+)
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("blank")
+    return value
+
+
+Text = Annotated[
+    Line,
+    Field(min_length=1),
+    AfterValidator(_not_blank),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200, "pattern": TEXT_PATTERN}),
+]
+
+
+# A moment with its offset. The pattern lets Prefect refuse anything else when a run is created.
+_DATE = r"(19[7-9]\d|2[01]\d{2}|2200)-\d{2}-\d{2}"
+_MOMENT = rf"^{_DATE}[Tt ]" r"\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2})$"
+
+
+def _within_reach(value: datetime) -> datetime:
+    """Both databases and every time zone can hold it, and adding a deadline to it."""
+    if not 1970 <= value.year <= 2200:
+        raise ValueError("a moment lies between the years 1970 and 2200")
+    return value
+
+
+def _written_out(value: object) -> object:
+    """Seconds since 1970 are no moment with an offset, though pydantic would take them."""
+    if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
+        return value
+    raise PydanticKnownError("datetime_parsing", {"error": "not written out"})
+
+
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written_out),
+    AfterValidator(_within_reach),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _MOMENT}, mode="validation"),
+]
+
+
+def _readable_again(url: HttpUrl) -> HttpUrl:
+    """The ledger keeps an address percent-encoded, and a run reads that: it has to be an address too."""
+    try:
+        HttpUrl(str(url))
+    except ValidationError:
+        raise ValueError(
+            f"over the {MOST_IN_A_LINK:,} characters that a web address may have once it is percent-encoded"
+        ) from None
+    return url
+
+
+# A web address. Templates get it as plain text.
+Link = Annotated[HttpUrl, AfterValidator(_readable_again), PlainSerializer(str, return_type=str)]
+
+
+class Facts(PlainNumbers, BaseModel):
+    """The facts a type needs. Unknown fields are refused, a number is no boolean and has no underscores, and
+    errors never repeat the input."""
+
+    # JSON has neither infinity nor NaN: accepted, they would be null when read again.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)

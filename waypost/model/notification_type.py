@@ -1,0 +1,208 @@
+"""What a notification type declares about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from uuid import UUID
+
+from pydantic import (
+    BaseModel,
+)
+
+from waypost.mail.attachment import Attachment
+from waypost.model.facts import Facts
+from waypost.model.priority import Priority
+
+if TYPE_CHECKING:
+    from waypost.model.notification import Notification
+
+
+BATCH_SIZE = 500  # a run costs about 0.1 s whatever it does, and this many orders take a few seconds
+
+# A service that makes an invoice takes seconds, a network that swallows packets takes for ever; and a code,
+# whose deadline is minutes away, waits that long for its neighbour.
+PREPARATION = timedelta(seconds=30)
+
+
+class Category(StrEnum):
+    """Why people receive a type; decides what they may turn off and what goes first."""
+
+    SECURITY = "security"
+    TRANSACTIONAL = "transactional"
+    ALERT = "alert"
+    DIGEST = "digest"
+
+
+_LANES = {
+    Category.SECURITY: Priority.URGENT,
+    Category.ALERT: Priority.URGENT,
+    Category.TRANSACTIONAL: Priority.NORMAL,
+    Category.DIGEST: Priority.BULK,
+}
+
+
+class Doubt(StrEnum):
+    """What becomes of a notification when nobody knows whether its provider took it."""
+
+    RESEND = "resend"  # once, with the same Message-ID; a second time a person decides
+    HOLD = "hold"  # a person decides
+    DROP = "drop"  # not sent again: missing is better than twice
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long a type keeps trying.
+
+    connect: seconds to wait before each further try of a channel that will not open. These are
+        Prefect task retries, seen as AwaitingRetry in its UI.
+    first, factor, longest: a notification a provider deferred comes back after
+        `first * factor ** (tries - 1)`, at most `longest`, with jitter, until its deadline.
+    """
+
+    connect: tuple[float, ...] = (1.0, 3.0)
+    first: timedelta = timedelta(seconds=30)
+    factor: float = 2.0
+    longest: timedelta = timedelta(hours=1)
+
+
+class Condition(NamedTuple):
+    """What a request says of the thing that its group is about."""
+
+    status: str = ""
+    level: int = 0
+
+    def is_news_after(self, before: Condition) -> bool:
+        """Whether it is sent by itself after the group's last notification: with another status always, and
+        with a higher level. A lower level may wait."""
+        return self.status != before.status or self.level > before.level
+
+
+NOTHING_SAID = Condition()
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Repeats with the same key inside `window` of the first are one notification with a count, unless they
+    are news.
+
+    key: what makes two requests the same, from the facts; without the status and the level.
+    status: a word, such as firing or resolved: a request with another word than the last is news.
+    level: a number, such as a severity: a request with a higher number than the last is news.
+    """
+
+    key: Callable[[Any], str]
+    window: timedelta
+    status: Callable[[Any], str] = lambda _: ""
+    level: Callable[[Any], int] = lambda _: 0
+
+    def condition(self, facts: Any) -> Condition:
+        """What a request with these facts says."""
+        return Condition(self.status(facts), self.level(facts))
+
+
+Attacher = Callable[[Any], Awaitable[Sequence[Attachment]]]
+
+
+class MintContext(Protocol):
+    """What a minter may use. secret_key: the installation's."""
+
+    @property
+    def secret_key(self) -> bytes: ...
+
+    async def keep_codes(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Keep the hashes of codes before any message carries them."""
+        ...
+
+
+Minter = Callable[[MintContext, Sequence["Notification"]], Awaitable[Mapping[UUID, Mapping[str, Any]]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationType:
+    """One type of notification.
+
+    name: kebab-case; also its template folder, its flow and its deployment `<name>/waypost`.
+    route: channel kinds in order of preference, for example `("email", "sms")`; `email:ses` is the provider
+        of that name alone.
+    deadline: from accept; what has not gone out by then is expired, never sent.
+    grouping: how repeats become one notification, if they do.
+    request: the shape of its requests, when it offers more than Request[facts] does.
+    cron: when its deployment is scheduled, until it is changed in the Prefect UI: `"0 8 * * *"`, or a
+        function that returns such a text.
+    priority: its lane; unset, the category's: codes and alerts are urgent, digests are bulk.
+    batch_size: how many notifications a run carries at most: all their messages are in memory at once.
+    runs_at_once: how many Prefect runs of it, of one priority, a worker has in flight at most; what is
+        accepted meanwhile is the next run, so a flood becomes a few large ones.
+    when_in_doubt: what to do when a provider may or may not have taken it.
+    reply_to: a template with the type's facts: `Support <support@shop.example>`.
+    list_unsubscribe: a template of https and mailto addresses, separated by blanks; empty, a mail has none.
+    one_click: its https address unsubscribes by the POST of RFC 8058, without a page.
+    attachments: makes a mail's files and inline images of its facts; what it raises fails that notification.
+    finished: the mail that its facts are (RFC 5322), where its author finished it: it goes out as it is, in
+        no template, and only from whom the settings allow.
+    mint: makes secrets (a code, a link) for the templates just before rendering, so that they are
+        never facts, parameters or ledger rows. The `channels` of its notifications are set.
+    minted: the names of what `mint` makes, so that a template's names can be checked.
+    preparation: how long `attachments`, and `mint`, may take for one notification; it fails then.
+    """
+
+    name: str
+    facts: type[Facts]
+    category: Category
+    route: tuple[str, ...]
+    deadline: timedelta
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    request: type[BaseModel] | None = None
+    grouping: Grouping | None = None
+    cron: str | Callable[[], str] | None = None
+    mint: Minter | None = None
+    minted: tuple[str, ...] = ()
+    reply_to: str = ""
+    list_unsubscribe: str = ""
+    one_click: bool = False
+    attachments: Attacher | None = None
+    preparation: timedelta = PREPARATION
+    finished: Callable[[Any], bytes] | None = None
+    priority: Priority | None = None
+    batch_size: int = BATCH_SIZE
+    runs_at_once: int = 2
+    when_in_doubt: Doubt = Doubt.RESEND
+
+    def __post_init__(self) -> None:
+        """Raises TypeError for a route that is one text: without its comma `("email")` would be walked
+        letter by letter; for a cron that is no text; for one_click without anything to unsubscribe by."""
+        if isinstance(self.route, str):
+            raise TypeError(f'the route of {self.name} is a text; write ("{self.route}",) with a comma')
+        if not (self.cron is None or isinstance(self.cron, str) or callable(self.cron)):
+            raise TypeError(f"the cron of {self.name} is no text such as '0 8 * * *'")
+        if self.one_click and not self.list_unsubscribe:
+            raise TypeError(f"{self.name} has one_click without list_unsubscribe")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The channel kinds of its route, each once."""
+        return _kinds(tuple(self.route))
+
+    @property
+    def schedule(self) -> str | None:
+        """The cron expression, if it has one. Raises what a function given as `cron` raises."""
+        return self.cron() if callable(self.cron) else self.cron
+
+    def kinds_of(self, chosen: Collection[str] | None) -> tuple[str, ...]:
+        """Those of them that a request's choice leaves; all, where it made none."""
+        return self.kinds if chosen is None else tuple(kind for kind in self.kinds if kind in chosen)
+
+    @property
+    def lane(self) -> Priority:
+        """The priority of its notifications, unless a request names another."""
+        return self.priority or _LANES[self.category]
+
+
+@lru_cache(256)
+def _kinds(route: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word.partition(":")[0] for word in route))

@@ -1,0 +1,53 @@
+"""A provider as the settings, or a block in Prefect, name it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+
+from waypost.model.priority import Priority
+
+ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+Weight = Annotated[int, Field(ge=1, le=1000)]
+PerSecond = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
+Connections = Annotated[int, Field(ge=1, le=100)]
+
+
+class Provider(BaseModel):
+    """Where messages go, and on what terms.
+
+    url: smtp://, smtps://, maildir://, webhook+https:// or any of Apprise's.
+    kind: the route word it serves. Default: what its URL says; an Apprise URL serves any but "email".
+    weight: its share of first tries among the providers of its kind that have one (3 and 1: three of four
+    go to the first). Without, providers are tried in the order they are named.
+    rate: messages a second, over all workers. lanes: the priorities it takes; default all.
+    connections: how many of a mail server are open at most, whatever its URL says.
+    secrets: whsec_... keys a webhook is signed with. allow_private: whether a webhook may go to an address
+    of a private network.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: SecretStr
+    kind: Kind | None = None
+    weight: Weight | None = None
+    rate: PerSecond | None = None
+    connections: Connections | None = None
+    lanes: frozenset[Priority] = frozenset(Priority)
+    secrets: tuple[SecretStr, ...] = ()
+    allow_private: bool = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not self.lanes:
+            raise ValueError("lanes is empty: name at least one of urgent, normal and bulk, or leave it out")
+        if self.secrets and not self.url.get_secret_value().startswith("webhook+"):
+            raise ValueError("secrets sign webhooks, and the url names none")
+        if self.connections and not self.url.get_secret_value().lower().startswith(("smtp:", "smtps:")):
+            raise ValueError("connections are a mail server's, and the url names none")
+        return self
+
+
+PLAIN = Provider(url=SecretStr(""))

@@ -1,0 +1,83 @@
+"""What is wrong with a value, in people's words where pydantic speaks of itself."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from waypost.mail.address import PHONE_PATTERN
+from waypost.model.facts import LINE_PATTERN
+
+_MOMENT = "not a moment in ISO 8601, such as 2026-01-31T08:00:00+01:00"
+_DATE = "not a date, such as 2026-01-31"
+_NUMBER = "not a number"
+_WHOLE = "not a whole number"
+_OBJECT = "not an object with fields"
+_RECIPIENT = 'not an object with fields, such as {"id": "bob"}'
+_LINK = "not a web address, such as https://shop.example/orders/7"
+
+_FORMS = {
+    LINE_PATTERN: "not one line of text: a line break or another control character is in it",
+    PHONE_PATTERN: "not a phone number of 5 to 15 digits, such as +44 20 7946 0018",
+}
+_WORDS = {
+    "missing": "missing",
+    "extra_forbidden": "no such field",
+    "string_type": "not text",
+    "string_too_short": "shorter than {min_length} characters",
+    "string_too_long": "longer than {max_length} characters",
+    "string_pattern_mismatch": "not of the form {pattern}",
+    "bool_type": "neither true nor false",
+    "bool_parsing": "neither true nor false",
+    "literal_error": "not one of {expected}",
+    "enum": "not one of {expected}",
+    "greater_than": "has to be more than {gt}",
+    "greater_than_equal": "less than {ge}",
+    "less_than": "has to be less than {lt}",
+    "less_than_equal": "more than {le}",
+    "too_short": "fewer than {min_length} {units}",
+    "too_long": "more than {max_length} {units}",
+    "list_type": "not a list",
+    "timezone_aware": f"without an offset: {_MOMENT.removeprefix('not ')} has one",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE),
+    **dict.fromkeys(("float_type", "float_parsing", "decimal_type", "decimal_parsing"), _NUMBER),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _OBJECT),
+    **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), _MOMENT),
+    **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing"), _DATE),
+    **dict.fromkeys(("uuid_type", "uuid_parsing"), "not an id, such as 019b76da-a800-7000-8000-000000000000"),
+    **dict.fromkeys(("url_type", "url_parsing", "url_scheme", "url_syntax_violation"), _LINK),
+}
+_FIRST_LINE = re.compile(r" line 1(?= column \d+$)")
+_HOLDERS = ("List", "Tuple", "Set", "Frozenset", "Dictionary", "Deque")  # pydantic's field_type of a limit
+
+
+def in_words(error: ErrorDetails) -> str:
+    """What is wrong, without the value itself; pydantic's own words for what is not known here."""
+    told = error.get("ctx", {})
+    units = "items" if told.get("field_type") in _HOLDERS else "characters"
+    if error["type"] in ("string_too_short", "too_short") and told.get("min_length") == 1:
+        return "empty"
+    if error["type"] == "json_invalid":
+        return f"not JSON: {_FIRST_LINE.sub('', str(told.get('error', '')))}"
+    if error["loc"][-1:] == ("recipient",) and _WORDS.get(error["type"]) == _OBJECT:
+        return _RECIPIENT
+    try:
+        return _FORMS.get(told.get("pattern", "")) or _WORDS[error["type"]].format(units=units, **told)
+    except KeyError:
+        return error["msg"].removeprefix("Value error, ")
+
+
+def explain(error: ValidationError) -> str:
+    """`data.lines.0.quantity: has to be more than 0; ...`, without any of the input."""
+    return "; ".join(
+        f"{_place(part['loc'])}: {in_words(part)}"
+        for part in error.errors(include_input=False, include_url=False)[:5]
+    )
+
+
+def _place(where: tuple[int | str, ...]) -> str:
+    """Where in a request, fit for a terminal: a field nobody knows may be called anything."""
+    named = ".".join(str(part) for part in where)[:100]
+    return "".join(letter if letter.isprintable() else "?" for letter in named) or "request"

@@ -1,0 +1,139 @@
+"""Bodies posted to one address, each signed by Standard Webhooks.
+
+It speaks HTTP/1.1 through httpcore: unlike httpx it lets the address be checked that a connection goes to,
+and it logs no URL. Redirects are not followed, and no proxy is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any, cast
+
+import httpcore
+
+from waypost.net.guarded_connect import CONNECT_SECONDS, Guarded
+from waypost.net.webhook_signature import checked, signature
+from waypost.net.webhook_url import Hook, admits
+from waypost.system.clock import now
+
+IDLE_SECONDS = 3.0  # below what servers keep a connection for (5 s is common): they seldom close one in use
+WORDS_SECONDS = 2.0  # how long they are waited for: the status has said it already
+
+FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
+
+
+class SignedPosts:
+    """Where bodies go, and the open connections to it. `secrets` are keys of 24 to 64 bytes; each body is
+    signed with all of them."""
+
+    def __init__(
+        self,
+        hook: Hook,
+        secrets: Sequence[bytes],
+        *,
+        allow_private: bool,
+        connections: Callable[[], int],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        """allow_private: whether `hook` may lead to this machine or a private network. connections: open at
+        most, asked at the first body. tls: whom to trust, where `hook` is https.
+
+        Raises ValueError, without repeating an address or a secret.
+        """
+        self.guard = Guarded(admits(hook, allow_private))
+        self._hook = hook
+        self._url = httpcore.URL(scheme=hook.scheme, host=hook.host, port=hook.port, target=hook.target)
+        self._secrets = [checked(secret) for secret in secrets]
+        self._most = connections
+        self._tls = tls
+        self._pool: httpcore.AsyncConnectionPool | None = None
+
+    @asynccontextmanager
+    async def post(
+        self, id: str, body: bytes, follow: Callable[[str], None] | None = None
+    ) -> AsyncGenerator[httpcore.Response]:
+        """The answer to one body, its own still to be read. id: the header `webhook-id`. follow: told how
+        far it is, in httpcore's words; what it raises ends the attempt.
+
+        Raises one of FAILURES.
+        """
+        async with self._connections().stream(
+            "POST",
+            self._url,
+            headers=self._headers(id, body),
+            content=body,
+            extensions={"trace": _followed_by(follow), "timeout": {"connect": CONNECT_SECONDS}},
+        ) as response:
+            yield response
+
+    def _headers(self, id: str, body: bytes) -> list[tuple[str, str]]:
+        timestamp = int(now().timestamp())
+        return [
+            ("host", self._hook.authority),
+            ("user-agent", "Waypost"),
+            ("content-type", "application/json"),
+            ("webhook-id", id),
+            ("webhook-timestamp", str(timestamp)),
+            ("webhook-signature", signature(self._secrets, id, timestamp, body)),
+        ]
+
+    def _connections(self) -> httpcore.AsyncConnectionPool:
+        if self._pool is None:
+            self._pool = httpcore.AsyncConnectionPool(
+                ssl_context=self._tls,
+                max_connections=self._most(),
+                keepalive_expiry=IDLE_SECONDS,
+                network_backend=self.guard,
+            )
+        return self._pool
+
+    async def close(self) -> None:
+        """Let go of the open connections."""
+        pool, self._pool = self._pool, None
+        with suppress(OSError, *FAILURES):
+            if pool is not None:
+                await pool.aclose()
+
+
+def trusted(ca: str | None = None) -> ssl.SSLContext:
+    """The system's certificate authorities, or those of the file `ca`. Raises OSError when it cannot be
+    read."""
+    return ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca)
+
+
+def _followed_by(follow: Callable[[str], None] | None) -> Any:
+    """What httpcore tells its progress to."""
+    streams: list[httpcore.AsyncNetworkStream] = []
+
+    async def told(event: str, info: Mapping[str, Any]) -> None:
+        match event:
+            case "connection.connect_tcp.complete":
+                streams.append(info["return_value"])
+            case "connection.start_tls.failed":
+                await streams[-1].aclose()  # httpcore forgets it when the handshake is cut off
+            case _ if follow is not None:
+                follow(event)
+            case _:
+                pass
+
+    return told
+
+
+async def first_bytes(response: httpcore.Response) -> bytes:
+    """The beginning of the answer's body. Whatever becomes of the rest, the status stands."""
+    read = b""
+    try:
+        async with asyncio.timeout(WORDS_SECONDS), aclosing(cast(Any, response.aiter_stream())) as pieces:
+            async for piece in pieces:
+                read += piece
+                if len(read) >= WORDS_READ:
+                    break
+    except (TimeoutError, *FAILURES):
+        pass
+    return read[:WORDS_READ]
+
+
+WORDS_READ = 1024  # bytes of a body

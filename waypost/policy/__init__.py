@@ -1,0 +1,1 @@
+"""Pure decisions over values: a decision is returned, never raised."""

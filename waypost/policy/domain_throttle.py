@@ -1,0 +1,107 @@
+"""How fast each recipient domain takes mail from us: a pure, adaptive pace.
+
+A domain that defers is offered half as much, and nothing for as long as it named, within reason; each message
+it takes then lets the pace grow back slowly. Domains that never defer are not kept.
+
+Urgent messages are spaced from each other alone, never from the other lanes, which leave them the next slot.
+During a pause that a message of another lane caused, one urgent message probes the domain: if it is taken the
+pause is over, and if it is deferred the pause holds for urgent messages too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.model.priority import Priority
+
+SHORTEST = 0.05  # seconds between two messages to a domain, once it has deferred
+LONGEST = 60.0
+LONGEST_PAUSE = (
+    600.0  # however long a server names: the message waits so long, others of the domain ask again
+)
+GROWTH = 0.9  # what is left of the pause after each message taken
+SLOW_DOWN = frozenset({421, 450, 451, 452, 454})  # RFC 5321, section 4.2.3; 454: RFC 3207, RFC 4954
+MOST_DOMAINS = 10_000
+
+
+PROBE = 15.0  # seconds until another urgent message may probe, when nothing is heard of the first
+
+
+@dataclass(slots=True)
+class _Domain:
+    """next_at: when the next message may go. urgent_at: when the next urgent one may. paused_until: the end
+    of the pause that the domain asked for."""
+
+    interval: float = 0.0
+    next_at: float = 0.0
+    urgent_at: float = 0.0
+    paused_until: float = 0.0
+
+
+@dataclass(slots=True)
+class DomainThrottle:
+    """One provider's pace towards every domain. Every moment is a steady clock's seconds."""
+
+    _domains: dict[str, _Domain] = field(default_factory=dict[str, _Domain])
+
+    def next_allowed_at(self, domain: str, priority: Priority = Priority.NORMAL) -> float:
+        """From when the next message of a lane may go to `domain`; 0 for one that never deferred."""
+        known = self._domains.get(domain)
+        if known is None:
+            return 0.0
+        return known.urgent_at if priority is Priority.URGENT else known.next_at
+
+    def record_send(self, domain: str, moment: float, priority: Priority = Priority.NORMAL) -> None:
+        """A message goes to it now."""
+        known = self._domains.get(domain)
+        if known is None:
+            return
+        if priority is not Priority.URGENT:
+            known.next_at = max(known.next_at, moment + known.interval)
+            return
+        probes = moment < known.paused_until
+        known.urgent_at = moment + (max(known.interval, PROBE) if probes else known.interval)
+        known.next_at = max(known.next_at, moment + 2 * known.interval)  # the slot before is for urgent ones
+
+    def record_outcome(
+        self, domain: str, outcome: Outcome, moment: float, priority: Priority = Priority.NORMAL
+    ) -> None:
+        """Slow down for a domain that defers, or go a little faster."""
+        urgent = priority is Priority.URGENT
+        if is_throttling_us(outcome):
+            known = self._kept(domain)
+            known.interval = min(max(known.interval * 2, SHORTEST), LONGEST)
+            pause = min(outcome.wait.total_seconds(), LONGEST_PAUSE) if outcome.wait else known.interval
+            known.paused_until = max(known.paused_until, moment + pause)
+            known.next_at = max(known.next_at, known.paused_until)
+            if urgent:
+                known.urgent_at = known.paused_until
+        elif outcome.verdict is Verdict.ACCEPTED and (known := self._domains.get(domain)):
+            known.interval *= GROWTH
+            if urgent and moment < known.paused_until:
+                known.paused_until = moment
+                known.next_at = known.urgent_at = moment + known.interval
+            if known.interval < SHORTEST / 2:
+                del self._domains[domain]
+
+    def _kept(self, domain: str) -> _Domain:
+        if domain not in self._domains and len(self._domains) >= MOST_DOMAINS:
+            del self._domains[next(iter(self._domains))]
+        return self._domains.setdefault(domain, _Domain())
+
+
+def is_throttling_us(outcome: Outcome) -> bool:
+    """Whether a deferral is the server's, and about how much it is sent: not about a recipient (RFC 3463
+    gives 4.1 and 4.2 to addresses and mailboxes), and not a greylist, which defers each recipient's first."""
+    return (
+        outcome.verdict is Verdict.DEFERRED
+        and outcome.code in SLOW_DOWN
+        and outcome.phase is not Phase.CONNECT
+        and not (outcome.enhanced or "").startswith(("4.1.", "4.2."))
+        and not _GREYLIST.search(outcome.words)
+    )
+
+
+_GREYLIST = re.compile(r"gr[ea]y-?list", re.I)

@@ -1,0 +1,101 @@
+"""What happens next: pure decisions over values. No IO, no Prefect, no exceptions.
+
+After an UNKNOWN no other provider is ever tried: the first provider may have delivered.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from waypost.model.notification_type import Doubt, RetryPolicy
+from waypost.model.outcome import Outcome, Verdict
+from waypost.model.states import State
+
+DOUBTS_ALLOWED = 1  # an attempt in doubt is resent once with the same Message-ID, then a person decides
+NO_OTHER = "no other provider is tried, because an earlier attempt may have been delivered"
+GRID = 10  # a wait ends on a multiple of its tenth: what was deferred together comes back as one batch
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The state a notification moves to. `due` is when a deferred one comes back; `refused` lets
+    the next step of its route try."""
+
+    state: State
+    reason: str = ""
+    due: datetime | None = None
+    falls_back: bool = False
+
+
+def backoff(retry: RetryPolicy, tries: int, jitter: float) -> timedelta:
+    """How long to wait after `tries` tries (at least 1); `jitter` in [0, 1) adds up to a quarter.
+
+    Jitter keeps runs that were deferred together from coming back together.
+    """
+    wait = retry.first.total_seconds() * retry.factor ** min(tries - 1, 30)
+    return timedelta(seconds=min(wait, retry.longest.total_seconds()) * (1 + jitter / 4))
+
+
+def due_after(wait: timedelta, now: datetime) -> datetime:
+    """`wait` from `now`, and up to a tenth of it more."""
+    grid = wait.total_seconds() / GRID
+    if grid <= 0:
+        return now
+    return datetime.fromtimestamp(math.ceil((now + wait).timestamp() / grid) * grid, UTC)
+
+
+def after(
+    outcome: Outcome,
+    *,
+    retry: RetryPolicy,
+    doubt: Doubt,
+    tries: int,
+    in_doubt: int,
+    expires_at: datetime,
+    now: datetime,
+    jitter: float,
+) -> Decision:
+    """What an outcome makes of a notification.
+
+    tries: attempts made so far, this one included. in_doubt: earlier attempts that ended UNKNOWN.
+    """
+    said = str(outcome)
+    match outcome.verdict:
+        case Verdict.ACCEPTED:
+            return Decision(State.SENT)
+        case Verdict.REFUSED if in_doubt:
+            return Decision(State.FAILED, f"{said}; {NO_OTHER}")
+        case Verdict.REFUSED:
+            return Decision(State.FAILED, said, falls_back=True)
+        case Verdict.UNKNOWN:
+            wait = max(backoff(retry, tries, jitter), outcome.wait or timedelta())
+            return doubtful(said, doubt, in_doubt, due_after(wait, now), expires_at)
+        case Verdict.DEFERRED:
+            wait = outcome.wait or backoff(retry, tries, jitter)
+            due = due_after(wait, now)
+            return defer(said, due=due, expires_at=expires_at, now=now, in_doubt=in_doubt)
+
+
+def doubtful(said: str, doubt: Doubt, before: int, due: datetime, expires_at: datetime) -> Decision:
+    """What becomes of a notification that a provider may or may not have taken, after `before`
+    earlier such attempts."""
+    if doubt is Doubt.DROP:
+        return Decision(State.FAILED, f"in doubt, and dropped as its type says: {said}")
+    if doubt is Doubt.HOLD or before >= DOUBTS_ALLOWED:
+        return Decision(State.HELD, f"in doubt, a person decides: {said}")
+    if due >= expires_at:
+        return Decision(State.EXPIRED, f"in doubt, and too late to send once more: {said}")
+    return Decision(State.DEFERRED, said, due=due)
+
+
+def defer(reason: str, *, due: datetime, expires_at: datetime, now: datetime, in_doubt: int = 0) -> Decision:
+    """Come back at `due`. When the deadline is sooner, the next step of the route may try at once, except
+    with a notification that this provider may have delivered."""
+    if now >= expires_at:
+        return Decision(State.EXPIRED, f"deadline passed before it could go: {reason}")
+    if due >= expires_at:
+        left = f"; {NO_OTHER}" if in_doubt else ""
+        return Decision(State.FAILED, f"no time left to try again: {reason}{left}", falls_back=not in_doubt)
+    return Decision(State.DEFERRED, reason, due=due)

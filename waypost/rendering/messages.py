@@ -1,0 +1,168 @@
+"""From a notification to the messages that carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from waypost.mail.allowed_senders import NOT_ALLOWED, Senders
+from waypost.mail.attachment import Attachment, AttachmentError
+from waypost.mail.build import NOTHING_MORE, Extras, Sender, build
+from waypost.mail.dkim import Signer, signed
+from waypost.mail.headers import HeaderError
+from waypost.mail.raw_message import MailError, parse
+from waypost.mail.relay import passed_on
+from waypost.model.facts import Facts
+from waypost.model.notification import Message, Notification, Rendered
+from waypost.model.notification_type import NotificationType
+from waypost.model.validation_messages import explain
+from waypost.rendering.templates import TemplateError, Templates, Words, render, render_line
+from waypost.system.clock import now
+from waypost.system.isolation import isolated
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """What messages of one type are made with. senders: whom a mail that its author composed may be from.
+    served: the kinds of the type's route that have a provider."""
+
+    templates: Templates
+    sender: Sender
+    signature: str
+    signers: Sequence[Signer]
+    senders: Senders
+    served: Collection[str]
+
+
+def render_one(
+    renderer: Renderer,
+    type: NotificationType,
+    notification: Notification,
+    private: Mapping[str, Any] = {},
+    files: Sequence[Attachment] = (),
+) -> Rendered:
+    """The messages of one notification, or why there are none. Raises ItemFailed.
+
+    private: values for the templates that are in no facts (a code, a link); its texts are kept out of what
+    providers say. files: that go with the mail.
+    """
+    person = notification.recipient
+    kinds = type.kinds_of(notification.channels)
+    reached = {kind: address for kind in kinds if (address := person.address(kind))}
+    if not reached:
+        return Rendered(notification, error=f"the recipient has no address for {_either(kinds)}")
+    wanted = {kind: address for kind, address in reached.items() if kind in renderer.served}
+    try:
+        with isolated("reading its facts", ValidationError, item=notification.id):
+            facts = type.facts.model_validate(notification.data)
+        if type.finished is not None:
+            mail = _passed_on(renderer, notification, reached["email"], type.finished(facts))
+            return Rendered(notification, {"email": mail} if "email" in wanted else {})
+        found = renderer.templates.find(type.name, person.locale)
+        context = _context(renderer, notification, facts, private)
+        words = render(found, context, mail="email" in wanted, short=bool(wanted.keys() - {"email"}))
+        extras = _extras(renderer, type, context, files) if "email" in wanted else NOTHING_MORE
+        minted = tuple(value for value in private.values() if isinstance(value, str))
+        messages = {
+            kind: _message(renderer, notification, kind, address, words, extras, minted)
+            for kind, address in wanted.items()
+        }
+    except ValidationError as error:
+        return Rendered(notification, error=f"its facts no longer fit the type: {explain(error)}")
+    except (TemplateError, HeaderError, AttachmentError, MailError) as error:
+        return Rendered(notification, error=str(error))
+    return Rendered(notification, messages)
+
+
+# Beside the type's facts and what is minted; the attributes of those that have some.
+IN_EVERY_TEMPLATE: Mapping[str, Collection[str] | None] = {
+    "count": None,
+    "recipient": ("name", "locale", "timezone"),
+    "sender": ("name", "signature"),
+}
+
+
+def _context(
+    renderer: Renderer, notification: Notification, facts: Facts, private: Mapping[str, Any]
+) -> dict[str, Any]:
+    person = notification.recipient
+    return {
+        **facts.model_dump(),
+        **private,
+        "count": notification.count,
+        "recipient": {"name": person.name, "locale": person.locale, "timezone": person.timezone},
+        "sender": {
+            "name": renderer.sender.display or renderer.sender.address,
+            "signature": renderer.signature,
+        },
+    }
+
+
+def _extras(
+    renderer: Renderer, type: NotificationType, context: Mapping[str, Any], files: Sequence[Attachment]
+) -> Extras:
+    if not (type.reply_to or type.list_unsubscribe or files):
+        return NOTHING_MORE
+    reply_to, unsubscribe = (
+        render_line(part, renderer.templates.line(source), context)
+        for part, source in (("reply_to", type.reply_to), ("list_unsubscribe", type.list_unsubscribe))
+    )
+    return Extras(reply_to, unsubscribe, type.one_click and bool(unsubscribe), files)
+
+
+def _message(
+    renderer: Renderer,
+    notification: Notification,
+    kind: str,
+    address: str,
+    words: Words,
+    extras: Extras,
+    private: tuple[str, ...],
+) -> Message:
+    mail = kind == "email"
+    with isolated("encoding", HeaderError, AttachmentError, item=notification.id):
+        content = _mail(renderer, notification, address, words, extras) if mail else words.short.encode()
+    return Message(notification, kind, address, words.subject, content, private)
+
+
+def _mail(
+    renderer: Renderer, notification: Notification, address: str, words: Words, extras: Extras
+) -> bytes:
+    """The wire format, signed."""
+    date = now()
+    content = build(
+        id=notification.id,
+        sender=renderer.sender,
+        to=address,
+        to_name=notification.recipient.name,
+        subject=words.subject,
+        plain=words.plain,
+        html=words.html,
+        date=date,
+        extras=extras,
+    )
+    return _signed(renderer, notification, content, date)
+
+
+def _passed_on(renderer: Renderer, notification: Notification, address: str, finished: bytes) -> Message:
+    """A mail that its author finished. Raises MailError, also for an author the settings do not allow, as
+    they are now."""
+    mail = parse(finished)
+    if not renderer.senders.allow(mail.authors):
+        raise MailError(NOT_ALLOWED)
+    content = passed_on(mail, notification.id, renderer.sender, notification.accepted_at)
+    wire = _signed(renderer, notification, content, now())
+    return Message(notification, "email", address, mail.subject, wire, composed=True)
+
+
+def _signed(renderer: Renderer, notification: Notification, content: bytes, date: datetime) -> bytes:
+    with isolated("signing", item=notification.id):
+        return signed(content, renderer.signers, date)
+
+
+def _either(route: tuple[str, ...]) -> str:
+    return " or ".join(route)

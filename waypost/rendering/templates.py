@@ -1,0 +1,262 @@
+"""Templates: found by type and locale, MJML compiled when loaded, rendered in a sandbox.
+
+The sandbox guards code, not data, so a context holds plain values only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from mjml import mjml2html  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+
+from waypost.rendering import filters
+from waypost.rendering.constant_folding import put_in_place
+
+PARTS = ("subject.txt", "body.mjml", "body.txt", "short.txt")
+LARGEST = 2_000_000  # characters; more than any mail should be, less than a runaway loop makes
+FALLBACK_LOCALE = "en"
+RARE = 1.2  # how much longer HTML may become by character references
+
+
+# A no-break space alone would push a text message out of the compact GSM alphabet.
+_PLAIN_SPACES = {0xA0: " ", 0x202F: " "}
+
+
+class TemplateError(ValueError):
+    """A template is missing, broken, or wants a variable that is not there. Fit for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSet:
+    """The compiled templates of one type in one language."""
+
+    lang: str
+    subject: jinja2.Template
+    plain: jinja2.Template
+    html: jinja2.Template
+    short: jinja2.Template
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What people read, rendered."""
+
+    subject: str
+    plain: str
+    html: str
+    short: str
+
+
+class Templates:
+    """A folder of `<type>/<locale>/{subject.txt,body.mjml,body.txt,short.txt}`.
+
+    Each set is compiled when first asked for and kept.
+    """
+
+    def __init__(self, folder: Path, default_locale: str = FALLBACK_LOCALE) -> None:
+        self._folder = folder
+        self._default_locale = default_locale
+        self._sets: dict[tuple[str, str], TemplateSet] = {}
+        self._html = _environment(autoescape=True)
+        self._text = _environment(autoescape=False)
+        self._lines: dict[str, jinja2.Template] = {}
+
+    def find(self, type: str, locale: str) -> TemplateSet:
+        """The set of `type` in the nearest language there is: pt-BR, then pt, then the default.
+
+        Raises TemplateError naming the type and the languages tried.
+        """
+        tried = chain(locale, self._default_locale)
+        for lang in tried:
+            if (type, lang) in self._sets:
+                return self._sets[type, lang]
+            if (self._folder / type / lang).is_dir():
+                found = self._sets[type, lang] = self._load(type, lang)
+                return found
+        raise TemplateError(
+            f"no templates for {type} in {', '.join(tried)}: add templates/{type}/{tried[-1]}/"
+        )
+
+    def languages(self, type: str) -> list[str]:
+        """Those in which there are templates of `type`."""
+        folder = self._folder / type
+        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+    def sources(self, type: str, lang: str, name: str) -> tuple[str, str]:
+        """A part as it is written, and as it is rendered: MJML compiled, with what it includes. Raises
+        TemplateError."""
+        source = self._read(type, lang, name)
+        return source, self._html_of(source) if name.endswith(".mjml") else source
+
+    def syntax(self, source: str) -> nodes.Template:
+        """The syntax tree of a template."""
+        return self._text.parse(source)
+
+    def _read(self, type: str, lang: str, name: str) -> str:
+        try:
+            return (self._folder / type / lang / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise TemplateError(f"templates/{type}/{lang}/{name}: {error.strerror}") from None
+
+    def line(self, source: str) -> jinja2.Template:
+        """A template of one line, as a type's declaration holds it. Raises TemplateError."""
+        if source not in self._lines:
+            try:
+                self._lines[source] = self._text.from_string(source)
+            except jinja2.TemplateSyntaxError as error:
+                raise TemplateError(f"{error.message} (in a template of the type's declaration)") from None
+        return self._lines[source]
+
+    def _load(self, type: str, lang: str) -> TemplateSet:
+        return TemplateSet(
+            lang=lang,
+            subject=self._compile(self._text, type, lang, "subject.txt"),
+            plain=self._compile(self._text, type, lang, "body.txt"),
+            html=self._compile(self._html, type, lang, "body.mjml"),
+            short=self._compile(self._text, type, lang, "short.txt"),
+        )
+
+    def _compile(self, environment: jinja2.Environment, type: str, lang: str, name: str) -> jinja2.Template:
+        where = f"templates/{type}/{lang}/{name}"
+        source = self._read(type, lang, name)
+        try:
+            environment.parse(source)  # first, so that an error names a line of this very file
+            if name.endswith(".mjml"):
+                source = self._html_of(source)
+            code = environment.compile(put_in_place(environment.parse(source)))
+            # A dict, not the chain of dicts that Jinja makes: all of it is copied for every part of a mail.
+            return jinja2.Template.from_code(environment, code, dict(environment.globals))
+        except jinja2.TemplateSyntaxError as error:
+            raise TemplateError(f"{where}, line {error.lineno}: {error.message}") from None
+        except Exception as error:  # the MJML compiler raises bare exceptions
+            raise TemplateError(f"{where}: {error}") from None
+
+    def _html_of(self, source: str) -> str:
+        """MJML compiled. Fonts are never fetched from elsewhere: a mail asks nobody for anything."""
+        not_taken: list[str] = []
+
+        def include(path: str) -> str:
+            try:
+                return self._included(path)
+            except (OSError, TemplateError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                not_taken.append(f"{path}: {reason}")
+                raise
+
+        try:
+            return _in_short_lines(str(mjml2html(source, include_loader=include, fonts={})))
+        except Exception as error:
+            # The compiler says where in its own words, but not why.
+            raise TemplateError(not_taken[0] if not_taken else str(error)) from None
+
+    def _included(self, path: str) -> str:
+        included = (self._folder / path).resolve()
+        if not included.is_relative_to(self._folder.resolve()):
+            raise TemplateError("an include stays inside the templates folder")
+        return included.read_text(encoding="utf-8")
+
+
+def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True, short: bool = True) -> Words:
+    """The parts of `found` with `context`; those of a mail, the short text, or both.
+
+    Raises TemplateError naming part and variable.
+    """
+    values = {**context, "lang": found.lang}
+    subject = _render("subject.txt", found.subject, values).strip()
+    return Words(
+        subject=subject,
+        plain=_render("body.txt", found.plain, values).strip() + "\n" if mail else "",
+        # The page's title; where a fact is called so, the fact.
+        html=_plain_letters(_render("body.mjml", found.html, {"subject": subject, **values})) if mail else "",
+        short=_render("short.txt", found.short, values).strip().translate(_PLAIN_SPACES) if short else "",
+    )
+
+
+def _in_short_lines(html: str) -> str:
+    """Between two attributes any white space will do, and the compiler writes lines of thousands of
+    characters: short ones (RFC 5322, section 2.1.1) go as they stand, and building a mail takes half."""
+    return html.replace(' style="', '\nstyle="')
+
+
+def _plain_letters(html: str) -> str:
+    """HTML in ASCII alone, where what is beyond is rare: character references read the same and need no
+    transfer encoding. Only in style sheets and scripts they would not."""
+    if html.isascii():
+        return html
+    plain = html.encode("ascii", "xmlcharrefreplace")
+    if len(plain) > len(html) * RARE or not all(raw.isascii() for raw in _raw(html)):
+        return html
+    return plain.decode()
+
+
+def _raw(html: str) -> Iterator[str]:
+    """What stands in style sheets and scripts; one that is not closed in small letters goes to the end."""
+    at = 0
+    while found := _RAW.search(html, at):
+        end = html.find(f"</{found[1].lower()}", found.end())
+        yield html[found.end() : end if end >= 0 else None]
+        at = end if end >= 0 else len(html)
+
+
+_RAW = re.compile(r"<([sS][tT][yY][lL][eE]|[sS][cC][rR][iI][pP][tT])\b")  # three times as fast as re.I
+
+
+def render_line(part: str, template: jinja2.Template, context: Mapping[str, Any]) -> str:
+    """A header's value. Raises TemplateError naming part and variable."""
+    return _render(part, template, context).strip()
+
+
+def _render(part: str, template: jinja2.Template, values: Mapping[str, Any]) -> str:
+    try:
+        text = template.render(values)
+    except jinja2.UndefinedError as error:
+        raise TemplateError(f"{part}: {error.message}") from None
+    except Exception as error:
+        raise TemplateError(f"{part}: {type(error).__name__} while rendering") from None
+    if len(text) > LARGEST:
+        raise TemplateError(f"{part}: {len(text)} characters, more than the {LARGEST} a mail may have")
+    return text
+
+
+@lru_cache(1000)
+def chain(locale: str, default: str) -> tuple[str, ...]:
+    """Where to look for `locale`, nearest first, without repeats."""
+
+    def links() -> Iterator[str]:
+        yield locale
+        yield locale.partition("-")[0]
+        yield default
+        yield default.partition("-")[0]
+        yield FALLBACK_LOCALE
+
+    return tuple(dict.fromkeys(links()))
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Facts are dicts, and `line.total` is looked up in them first: Jinja asks the object for an attribute
+    of that name, and its AttributeError costs more than the rest of an expression."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]  # pyright: ignore[reportUnknownVariableType]
+        return super().getattr(obj, attribute)
+
+
+def _environment(*, autoescape: bool) -> jinja2.Environment:
+    environment = _Sandbox(
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=not autoescape,
+        lstrip_blocks=not autoescape,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(filters.FILTERS)  # pyright: ignore[reportUnknownMemberType]
+    return environment

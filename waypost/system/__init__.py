@@ -1,0 +1,1 @@
+"""The clock, ids, tasks and processes."""

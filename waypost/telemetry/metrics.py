@@ -1,0 +1,45 @@
+"""The Prometheus registry, and every metric in it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter(
+    "waypost_gateway_requests", "Requests answered", ["method", "route", "status"], registry=REGISTRY
+)
+SECONDS = Histogram(
+    "waypost_gateway_request_seconds",
+    "How long they took",
+    ["route"],
+    registry=REGISTRY,
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+TAKEN = Counter(
+    "waypost_gateway_notifications", "Requests by what became of them", ["type", "outcome"], registry=REGISTRY
+)
+MAILS = Counter(
+    "waypost_gateway_mails", "Mails submitted by SMTP, by the code they were answered with", ["code"],
+    registry=REGISTRY,
+)  # fmt: skip
+POSTS = Counter("waypost_gateway_webhook_posts", "Events posted to webhooks", ["outcome"], registry=REGISTRY)
+
+
+def count(method: str, route: str, status: int, seconds: float | None = None) -> None:
+    """Count an answer, and how long it took where that is known."""
+    requests, times = _counters(_method(method), route, status)
+    requests.inc()
+    if seconds is not None:
+        times.observe(seconds)
+
+
+@lru_cache(1000)
+def _counters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Of one kind of answer: to find them by their labels takes longer than to count."""
+    return REQUESTS.labels(method, route, status), SECONDS.labels(route)
+
+
+def _method(method: str) -> str:
+    return method if method in ("GET", "POST", "PUT", "DELETE") else "other"

@@ -1,0 +1,1 @@
+"""Codes and links that prove an address."""
