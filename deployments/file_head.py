@@ -17,6 +17,8 @@ _MARKS = {  # UTF-32's begins with UTF-16's, and is looked for first
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 _SEPARATORS = b",;\t|"
+_BROKEN_UP = "JSON with line breaks inside an object (`jq -c .` writes each object on a line)"
+_CUT_OFF = "cut off: it ends inside its first object"
 
 
 class NotJsonl(ValueError):
@@ -26,19 +28,19 @@ class NotJsonl(ValueError):
 def check_first(line: bytes) -> None:
     """Raise NotJsonl unless `line`, the first that is not blank and without UTF-8's mark, begins a file of
     objects, each on a line. An object that is wrong in itself is its line's fault, and passes."""
-    if told := _seems(line.strip()):
+    if told := _seems(line.strip(), ended=line.endswith(b"\n")):
         raise NotJsonl(f"the file seems to be {told}; {WANTED}. Nothing was accepted")
 
 
-def _seems(line: bytes) -> str:
-    """What the file is instead; empty for JSONL."""
+def _seems(line: bytes, *, ended: bool) -> str:
+    """What the file is instead; empty for JSONL. ended: the line has its line break; the last line of a
+    file may have none."""
     if encoding := _other_encoding(line):
         return f"text in {encoding}"
     if b"\0" in line or not _is_text(line):
         return "binary, or text in another encoding than UTF-8"
     if line.startswith(b"{"):
-        unfinished = "JSON with line breaks inside an object (`jq -c .` writes each object on a line)"
-        return unfinished if _ends_early(line) else ""
+        return (_BROKEN_UP if ended else _CUT_OFF) if _ends_early(line) else ""
     if line.startswith(b"["):
         return "a JSON array (`jq -c '.[]'` writes its items as lines)"
     if line.startswith(b"<"):

@@ -11,6 +11,7 @@ from deployments.doctor.ledger import ledger_findings
 from deployments.doctor.prefect import prefect_findings
 from deployments.doctor.providers import provider_findings, signing_finding, template_findings
 from deployments.registry import registered
+from waypost.config.secret_key import UNSHARED, is_unshared
 from waypost.config.settings import Settings, unknown
 
 
@@ -33,13 +34,9 @@ def _settings(settings: Settings) -> Finding:
     if odd := unknown(os.environ):
         advice = "unset it, or write it as docs/settings.md does"
         return Finding("settings", ok=False, found=f"{home}; {'; '.join(odd)}", advice=advice)
-    if settings.database_url is not None and settings.secret_key is None:
-        return Finding(
-            "settings",
-            ok=False,
-            found=f"{home}; the ledger is shared but the key of codes and links is this machine's own",
-            advice="set WAYPOST_SECRET_KEY to the same long random text wherever Waypost runs",
-        )
+    if is_unshared(settings):
+        found, _, advice = UNSHARED.partition(": ")
+        return Finding("settings", ok=False, found=f"{home}; {found}", advice=advice)
     return Finding("settings", ok=True, found=home)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 
 from deployments.doctor.finding import Finding
@@ -40,7 +40,7 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
         waiting = await stats.open_count(ledger)
         held = await held_types(ledger)
         overdue = await _overdue(ledger)
-        lost = await stats.lapsed(ledger, now() - TAKEN_BACK)
+        lost = await stats.lapsed(ledger, now() + ledger.lease / 2)
         silent = await stats.silent(ledger, now() - SILENT)
         suspected = await suspects.suspects(ledger)
     except LedgerUnreachable as error:
@@ -94,7 +94,23 @@ def _late(lanes: Sequence[Lane]) -> list[Finding]:
 
 
 def _lost(lost: Mapping[str, datetime]) -> list[Finding]:
-    """lost: whose leases have lapsed, and when the first did."""
+    """lost: the owners who have not renewed their leases for half a lease or longer, and when the first
+    lease ends."""
+    expected_back = now() - TAKEN_BACK
+    abandoned = {owner: at for owner, at in lost.items() if at < expected_back}
+    return [*_silent_owners(lost.keys() - abandoned.keys(), lost), *_abandoned(abandoned)]
+
+
+def _silent_owners(owners: Set[str], lost: Mapping[str, datetime]) -> list[Finding]:
+    if not owners:
+        return []
+    told = "; ".join(f"{owner}, lease until {lost[owner]:%H:%M:%S} UTC" for owner in sorted(owners))
+    found = f"in the hands of a process that gives no sign of life: {told}"
+    advice = "any worker takes it back after that moment; start `waypost up` or `waypost worker` if none runs"
+    return [Finding("lost work", ok=True, found=found, advice=advice)]
+
+
+def _abandoned(lost: Mapping[str, datetime]) -> list[Finding]:
     if not lost:
         return []
     told = "; ".join(f"{owner} since {at:%Y-%m-%d %H:%M:%S} UTC" for owner, at in sorted(lost.items()))
@@ -102,7 +118,7 @@ def _lost(lost: Mapping[str, datetime]) -> list[Finding]:
         "start `waypost up`, `waypost worker` or `waypost dispatch`: each takes back the work of the types "
         "whose files it has"
     )
-    found = f"in the hands of who gives no sign of life, and nobody takes it back: {told}"
+    found = f"in the hands of a process that gives no sign of life, and nobody takes it back: {told}"
     return [Finding("lost work", ok=False, found=found, advice=advice)]
 
 

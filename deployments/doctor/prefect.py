@@ -20,6 +20,7 @@ from deployments.paused_lanes import stopped
 from deployments.prefect_api import ANSWERS_WITHIN, WrongApi, api_url, check
 from deployments.registry import Registered, registered
 from deployments.resident_worker.worker import ResidentWorker
+from waypost.config.instance import unfinished
 from waypost.config.settings import Settings
 from waypost.net.no_answer import no_answer
 
@@ -27,7 +28,8 @@ from waypost.net.no_answer import no_answer
 async def prefect_findings(settings: Settings) -> list[Finding]:
     if not get_current_settings().api.url:
         advice = "start `waypost up`, or set PREFECT_API_URL to your server"
-        return [Finding("prefect", ok=False, found="no Prefect API is set", advice=advice)]
+        found = "; ".join(filter(None, ("no Prefect API is set", unfinished(settings.home))))
+        return [Finding("prefect", ok=False, found=found, advice=advice)]
     try:
         async with asyncio.timeout(ANSWERS_WITHIN), get_client() as client:
             await check(client)

@@ -49,9 +49,12 @@ def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[s
         return Finding("worker", ok=False, found=found, advice=advice)
     for one in online:
         if newer := newer_than(one.created, written):
-            found = f"{one.name} was started before {newer} was written, and goes by what was there then"
+            found = f"{one.name} was started before the last change of {newer}, and uses what was there then"
             return Finding(
-                "worker", ok=False, found=found, advice="start it again (`waypost up`, if it is of that)"
+                "worker",
+                ok=False,
+                found=found,
+                advice="restart it: `waypost worker`, or `waypost up`, which deploys too",
             )
     return Finding("worker", ok=True, found="; ".join(map(_seen, online)))
 
@@ -85,8 +88,8 @@ def dispatcher_finding(pool: WorkPool, seen: Presence | None, written: Mapping[s
         found = f"none starts runs for {pool.name}: workers of type {pool.type} do not do that themselves"
         return Finding("dispatcher", ok=False, found=found, advice="start `waypost dispatch`")
     if newer := newer_than(seen.since, written):
-        found = f"{seen.owner} was started before {newer} was written, and goes by what was there then"
-        return Finding("dispatcher", ok=False, found=found, advice="start that `waypost dispatch` again")
+        found = f"{seen.owner} was started before the last change of {newer}, and uses what was there then"
+        return Finding("dispatcher", ok=False, found=found, advice="restart that `waypost dispatch`")
     return Finding("dispatcher", ok=True, found=seen.owner)
 
 

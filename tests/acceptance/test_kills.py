@@ -100,6 +100,13 @@ def test_a_killed_worker_is_said_to_be_gone_and_what_it_held_to_be_in_nobodys_ha
         gone = eventually(lambda: None if (found := doctor("worker"))["ok"] else found)
         assert time.monotonic() - killed_at < 45
         assert f"-{worker.process.pid}, last seen" in gone["found"]
-        assert hands["owner"] in eventually(lambda: doctor("lost work"), 120)["found"]
+        silent = eventually(lambda: doctor("lost work"), 120)
+        assert hands["owner"] in silent["found"]
+        assert "1 more may be in doubt" in site.command("list", "--in-doubt").stderr
+
+        def abandoned():
+            return (found := doctor("lost work")) and not found["ok"] and found
+
+        assert hands["owner"] in eventually(abandoned, 120)["found"]
         assert told("explain", one["id"])["hands"]["lapsed"]
         assert "the reaper of any worker takes it back" in site.command("explain", one["id"]).stdout

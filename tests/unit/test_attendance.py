@@ -36,7 +36,7 @@ def seen(seconds, **more):
     [
         (pool(), [], "start `waypost worker` (or `waypost up`)"),
         (pool("process"), [], "start one with `prefect worker start --pool pool`"),
-        (pool(), [worker(now() - HOUR)], "start it again"),
+        (pool(), [worker(now() - HOUR)], "restart it"),
         (pool(), [worker()], ""),
         (pool("ecs:push"), [], ""),
     ],
@@ -67,7 +67,7 @@ def test_a_worker_older_than_a_type_is_named_with_its_file():
     )
     assert (
         found.found
-        == "resident-host-1 was started before flows/new.py was written, and goes by what was there then"
+        == "resident-host-1 was started before the last change of flows/new.py, and uses what was there then"
     )
 
 
@@ -76,7 +76,7 @@ def test_a_worker_older_than_a_type_is_named_with_its_file():
     [
         (None, "start `waypost dispatch`"),
         ((HOUR, HOUR / 2), "start `waypost dispatch`"),
-        ((HOUR, 0 * HOUR), "start that `waypost dispatch` again"),
+        ((HOUR, 0 * HOUR), "restart that `waypost dispatch`"),
         ((0 * HOUR, 0 * HOUR), ""),
     ],
 )

@@ -28,6 +28,7 @@ GOOD = order("A-1")
         (json.dumps([GOOD] * 3, indent=0).encode(), "a JSON array"),
         (json.dumps(GOOD, indent=2).encode(), "JSON with line breaks inside an object"),
         (b'{"recipient": {\n"id": "ada"}}', "JSON with line breaks"),
+        (json.dumps(GOOD).encode()[:-9], "cut off: it ends inside its first object"),
         (b'\xef\xbb\xbf{\n"recipient": {}}', "JSON with line breaks"),
         (json.dumps(GOOD).encode("utf-16"), "text in UTF-16"),
         (json.dumps(GOOD).encode("utf-16-le"), "text in UTF-16"),

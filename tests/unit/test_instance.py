@@ -38,3 +38,17 @@ def test_the_development_mailbox_is_no_provider_where_settings_name_who_takes_ma
     assert [channel.name for channel in providers(full)][: len(first)] == first
     mailboxes = [u for u in (full.smtp_url, full.fallback_url) if u and "127.0.0.1" in u.get_secret_value()]
     assert bool(mailboxes) is (first[0] == "smtp")
+
+
+def test_a_home_tells_of_an_up_that_starts_and_of_an_up_that_was_killed(tmp_path):
+    here = instance.Place(pid=4711, api="http://127.0.0.1:4201/api", embedded=True)
+    assert instance.unfinished(tmp_path) == ""
+    with instance.only_one(tmp_path):
+        assert instance.unfinished(tmp_path) == "`waypost up` is starting here"
+        with instance.published(tmp_path, here):
+            assert instance.unfinished(tmp_path) == ""
+    assert instance.unfinished(tmp_path) == ""
+    (tmp_path / instance.FILE).write_text(here.model_dump_json())
+    assert "(pid 4711) ended here without stopping" in instance.unfinished(tmp_path)
+    with instance.only_one(tmp_path):
+        assert instance.find(tmp_path) is None, "what a killed process served is not found"

@@ -16,6 +16,8 @@ from waypost.cli.paused_lanes import stopped_lanes, waits_for_a_run
 from waypost.config.settings import Settings
 from waypost.ledger import connect_checked
 from waypost.ledger.operations.search import Entry, Filter, Page, find
+from waypost.ledger.operations.stats import on_the_wire_of
+from waypost.system.clock import now
 
 WAITS_LONG = timedelta(seconds=10)  # so that a list of what is just going out stays quick
 
@@ -37,21 +39,30 @@ def list_notifications(
     """List notifications, the newest first. Addresses are masked, times are UTC."""
     wanted = filters.chosen(state, type, provider, since, until, reason, in_doubt)
     settings = Settings()
-    page = asyncio.run(_find(settings, wanted, after, limit))
+    page, unsettled = asyncio.run(_find(settings, wanted, after, limit))
     if not page.notifications:
         filters.nothing_found(wanted)
     if as_json:
         print_json(page)
     elif page.notifications:
         _tell(page)
+    if unsettled:
+        err.print(
+            f"{unsettled} more may be in doubt: on the wire of a process that gives no sign of life. They "
+            "are listed once a worker takes them back, after the lease; `waypost doctor` names the process",
+            soft_wrap=True,
+        )
     if any(waits_for_a_run(one.state, one.due_at, WAITS_LONG) for one in page.notifications):
         for why in dict.fromkeys(stopped_lanes(settings).values()):
             err.print(f"[red]stopped:[/] {escape(why)}", soft_wrap=True)
 
 
-async def _find(settings: Settings, wanted: Filter, after: UUID | None, limit: int) -> Page:
+async def _find(settings: Settings, wanted: Filter, after: UUID | None, limit: int) -> tuple[Page, int]:
+    """The page, and how many notifications more will be in doubt, where that is asked."""
     async with connect_checked(settings) as ledger:
-        return await find(ledger, wanted, after, limit)
+        page = await find(ledger, wanted, after, limit)
+        asked = wanted == Filter(in_doubt=True)
+        return page, await on_the_wire_of(ledger, now() + ledger.lease / 2) if asked else 0
 
 
 def _tell(page: Page) -> None:

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from waypost.cli.output import err
+from waypost.config.secret_key import UNSHARED, is_unshared
 from waypost.config.settings import Settings, unknown
 
 
@@ -67,12 +68,14 @@ def warn_of_settings() -> None:
 
 
 def warn(settings: Settings) -> None:
-    """Say what is wrong and stops nothing: files of flows/ that are left out while the types of the others
-    go out, templates and routes with which some of these will fail."""
+    """Say what is wrong and stops nothing: a key that other machines do not have, files of flows/ that are
+    left out while the types of the others go out, templates and routes with which some of these will fail."""
     from deployments.doctor.types import route_faults, template_faults
     from deployments.registry import broken
     from waypost.delivery.channel_factory import providers
 
+    if is_unshared(settings):
+        err.print(f"[red]wrong:[/] {UNSHARED}", soft_wrap=True)
     for fault in broken():
         err.print(f"[red]left out:[/] {escape(fault)}", soft_wrap=True)
     for fault in (*template_faults(settings), *route_faults(providers(settings))):

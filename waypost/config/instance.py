@@ -64,6 +64,21 @@ def find(home: Path) -> Place | None:
     return None
 
 
+def unfinished(home: Path) -> str:
+    """What `waypost up` does in `home` where `find` finds none: that it is starting, or was killed. Empty
+    where it stopped as it should, or never ran."""
+    path = home / FILE
+    try:
+        with (home / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        pid = Place.model_validate_json(path.read_bytes()).pid
+    except BlockingIOError:
+        return "" if path.exists() else "`waypost up` is starting here"
+    except (OSError, ValidationError):
+        return ""
+    return f"`waypost up` (pid {pid}) ended here without stopping: it was killed, or the machine was"
+
+
 @contextmanager
 def published(home: Path, here: Place) -> Generator[None]:
     """Let other commands find `here` for the length of the block."""
@@ -87,6 +102,7 @@ def only_one(home: Path) -> Generator[None]:
             other = find(home)
             who = f" (pid {other.pid})" if other else ""
             raise AlreadyRunning(f"another `waypost up`{who} uses {home}") from None
+        (home / FILE).unlink(missing_ok=True)  # of a process that was killed: its servers are gone
         yield
 
 

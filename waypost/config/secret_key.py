@@ -31,6 +31,17 @@ def secret_key(settings: Settings) -> bytes:
     return path.read_bytes()
 
 
+UNSHARED = (
+    "the ledger is shared but the key of codes and links is this machine's own: set WAYPOST_SECRET_KEY to "
+    "the same long random text wherever Waypost runs"
+)
+
+
+def is_unshared(settings: Settings) -> bool:
+    """Whether other processes may use the ledger, and would make keys of their own."""
+    return settings.database_url is not None and settings.secret_key is None
+
+
 def known_key(settings: Settings) -> bytes | None:
     """The same; None where it is still to be made."""
     if settings.secret_key is not None:

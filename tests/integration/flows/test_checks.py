@@ -116,12 +116,18 @@ async def test_work_that_nobody_takes_back_is_told_with_who_had_it(bench):
     await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
 
     async def lost():
-        return [found.found for found in await examine(bench.runtime.settings) if found.what == "lost work"]
+        found = [found for found in await examine(bench.runtime.settings) if found.what == "lost work"]
+        return [(one.ok, one.found) for one in found]
 
     assert await lost() == []
+    soon = now() + ledger.lease / 3
+    await change(ledger, batches, owner="host:1", leased_until=soon)
+    silent = f"in the hands of a process that gives no sign of life: host:1, lease until {soon:%H:%M:%S} UTC"
+    assert await lost() == [(True, silent)]
     await change(ledger, batches, owner="host:1", leased_until=now() - timedelta(minutes=1))
-    [told] = await lost()
+    [(ok, told)] = await lost()
     assert "nobody takes it back: host:1 since 20" in told
+    assert not ok
 
 
 async def test_a_run_that_writes_no_outcome_is_told_though_it_lives(bench):

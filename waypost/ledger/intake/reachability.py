@@ -52,5 +52,6 @@ def lacking(candidate: Candidate) -> tuple[str, ...]:
 def _why(lacks: Sequence[str]) -> str:
     field = f"recipient.{lacks[0]}" if len(lacks) == 1 else "recipient"
     return (
-        f"{field}: give {' or '.join(lacks)}: none is known of this recipient, and no channel can do without"
+        f"{field}: give {' or '.join(lacks)}: the recipient has none on record, and every channel of this "
+        "notification needs it"
     )

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.tables import attempts, batches, notifications
+from waypost.ledger.database.tables import IN_HAND, attempts, batches, notifications
 from waypost.mail.address import reaches_somebody
 from waypost.mail.masking import mask, mask_in
 from waypost.model.priority import Priority
@@ -85,13 +85,27 @@ async def in_hand(ledger: Ledger, type: str) -> int:
 
 
 async def lapsed(ledger: Ledger, before: datetime) -> dict[str, datetime]:
-    """Whose batches have leases that lapsed before a moment and nobody took back, and when the first did."""
+    """The owners of the open batches whose leases end before a moment, and when the first does. A moment to
+    come finds the owners who have not renewed their leases for a while."""
     wanted = (
         sa.select(batches.c.owner, sa.func.min(batches.c.leased_until, type_=batches.c.leased_until.type))
         .where(sa.text("ended_at IS NULL"), batches.c.leased_until < before)
         .group_by(batches.c.owner)
     )
     return dict(await ledger.read(lambda connection: connection.execute(wanted).tuples().all()))
+
+
+async def on_the_wire_of(ledger: Ledger, before: datetime) -> int:
+    """How many notifications an attempt is being made for in batches whose leases end before a moment: where
+    the owner is dead, they are in doubt as soon as the lease lapses and a worker takes the batch back."""
+    wanted = (
+        sa.select(sa.func.count())
+        .select_from(notifications)
+        .join(batches, batches.c.id == notifications.c.batch_id)
+        .where(IN_HAND, notifications.c.state == State.SENDING, sa.text("batches.ended_at IS NULL"))
+        .where(batches.c.leased_until < before)
+    )
+    return await ledger.read(lambda connection: connection.scalar(wanted) or 0)
 
 
 @dataclass(frozen=True, slots=True)

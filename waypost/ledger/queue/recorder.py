@@ -230,7 +230,8 @@ def _move(connection: sa.Connection, state: State, members: list[AttemptFinished
             "reason": reason,
             "step": step,
             "suspicion": 0,
-            "finished_at": group[0].finished_at if state in TERMINAL else None,
+            # The latest: no notification ends before the attempt that sent it began.
+            "finished_at": max(finish.finished_at for finish in group) if state in TERMINAL else None,
         }
         if due is not None:
             values["due_at"] = due
