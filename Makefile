@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Files at a time of what waits for processes and clients, the longest first; the others mind the clock, and leave it half idle.
 JOBS ?= 3
-PATIENT := tests/acceptance/test_kills.py tests/acceptance tests/integration/gateway tests/integration/simulation
+PATIENT := tests/acceptance/test_kills.py tests/integration/simulation tests/acceptance tests/integration/gateway
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 

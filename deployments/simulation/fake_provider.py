@@ -55,7 +55,7 @@ class WatchedPlaces(PrioritySemaphore):
         self._blame = blame
         self._waits: list[_Wait] = []
 
-    async def take(self, priority: Priority = Priority.NORMAL) -> None:
+    async def acquire(self, priority: Priority = Priority.NORMAL) -> None:
         wait = _Wait(priority)
         self._waits.append(wait)
         try:

@@ -92,7 +92,7 @@ def test_a_killed_worker_is_said_to_be_gone_and_what_it_held_to_be_in_nobodys_ha
         site.accept("alert", [alert(to="gone")])
         eventually(lambda: "sending" in site.states())
         [one] = told("list")["notifications"]
-        hands = told("explain", one["id"])["hands"]
+        hands = told("explain", one["id"])["lease"]
         assert (hands["owner"].rpartition(":")[2], hands["lapsed"]) == (str(worker.process.pid), False)
         assert doctor("worker")["ok"]
         worker.kill()
@@ -108,5 +108,5 @@ def test_a_killed_worker_is_said_to_be_gone_and_what_it_held_to_be_in_nobodys_ha
             return (found := doctor("lost work")) and not found["ok"] and found
 
         assert hands["owner"] in eventually(abandoned, 120)["found"]
-        assert told("explain", one["id"])["hands"]["lapsed"]
+        assert told("explain", one["id"])["lease"]["lapsed"]
         assert "the reaper of any worker takes it back" in site.command("explain", one["id"]).stdout

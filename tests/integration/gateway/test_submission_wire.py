@@ -262,7 +262,7 @@ async def test_more_sessions_than_there_may_be_are_for_later(post, key, monkeypa
 
 async def test_more_mails_than_there_is_room_for_are_for_later(ledger):
     patience = Patience(room=0.2)
-    async with posting(ledger, patience=patience, room=asyncio.Semaphore(1)) as post:
+    async with posting(ledger, patience=patience, memory=asyncio.Semaphore(1)) as post:
         text = await post.key()
         reader, writer = await asyncio.open_connection("127.0.0.1", post.port)
         writer.write(b"".join(until_data(text)))
