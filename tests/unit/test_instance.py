@@ -1,5 +1,7 @@
 """What a running `waypost up` serves, where the settings leave it open."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -41,14 +43,18 @@ def test_the_development_mailbox_is_no_provider_where_settings_name_who_takes_ma
 
 
 def test_a_home_tells_of_an_up_that_starts_and_of_an_up_that_was_killed(tmp_path):
-    here = instance.Place(pid=4711, api="http://127.0.0.1:4201/api", embedded=True)
+    here = instance.Place(pid=os.getpid(), api="http://127.0.0.1:4201/api", embedded=True)
     assert instance.unfinished(tmp_path) == ""
     with instance.only_one(tmp_path):
         assert instance.unfinished(tmp_path) == "`waypost up` is starting here"
         with instance.published(tmp_path, here):
             assert instance.unfinished(tmp_path) == ""
     assert instance.unfinished(tmp_path) == ""
-    (tmp_path / instance.FILE).write_text(here.model_dump_json())
-    assert "(pid 4711) ended here without stopping" in instance.unfinished(tmp_path)
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    left = here.model_copy(update={"pid": killed.pid})
+    (tmp_path / instance.FILE).write_text(left.model_dump_json())
+    assert f"(pid {killed.pid}) ended here without stopping" in instance.unfinished(tmp_path)
     with instance.only_one(tmp_path):
         assert instance.find(tmp_path) is None, "what a killed process served is not found"
+        assert instance.unfinished(tmp_path) == "`waypost up` is starting here"

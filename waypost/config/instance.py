@@ -58,7 +58,8 @@ def find(home: Path) -> Place | None:
         with (home / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return found  # it holds the lock, so it lives: its pid alone may be another's by now
+        # The lock alone may be of an `up` that is starting, the pid alone of a later process.
+        return found if found and _lives(found.pid) else None
     except (OSError, ValidationError):
         return None
     return None
@@ -73,10 +74,20 @@ def unfinished(home: Path) -> str:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         pid = Place.model_validate_json(path.read_bytes()).pid
     except BlockingIOError:
-        return "" if path.exists() else "`waypost up` is starting here"
+        return "" if find(home) else "`waypost up` is starting here"
     except (OSError, ValidationError):
         return ""
     return f"`waypost up` (pid {pid}) ended here without stopping: it was killed, or the machine was"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 @contextmanager
@@ -102,7 +113,6 @@ def only_one(home: Path) -> Generator[None]:
             other = find(home)
             who = f" (pid {other.pid})" if other else ""
             raise AlreadyRunning(f"another `waypost up`{who} uses {home}") from None
-        (home / FILE).unlink(missing_ok=True)  # of a process that was killed: its servers are gone
         yield
 
 

@@ -51,6 +51,7 @@ class Slot:
         self._in_a_row += 1
         of_it = self._priority is Priority.URGENT or self._in_a_row >= IN_A_ROW
         if self._places.wanted(self._priority, by_others_of_it=of_it):
+            self._in_a_row = 0
             await self.leave()
             await self.take()
 

@@ -19,6 +19,8 @@ from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import (
     ENDED,
+    IN_HAND,
+    NOT_IN_HAND,
     attempts,
     batches,
     events,
@@ -100,11 +102,18 @@ def _recipients_after(
 
 
 def _without_notification() -> sa.ColumnElement[bool]:
-    """In two looks at an index, which answers no question for a client or none."""
-    theirs, table = notifications.c.recipient_key == recipients.c.key, notifications.c
-    of_client = sa.exists().where(table.client == recipients.c.client, theirs)
-    of_none = sa.exists().where(table.client.is_(None), theirs)
-    return sa.and_(~of_client, sa.or_(recipients.c.client != "", ~of_none))
+    """In two looks at an index, which answers no question for a client or none and has no claimed rows, and
+    in the list of those."""
+    table = notifications.c
+    theirs = table.recipient_key == recipients.c.key, NOT_IN_HAND
+    of_client = sa.exists().where(table.client == recipients.c.client, *theirs)
+    of_none = sa.exists().where(table.client.is_(None), *theirs)
+    claimed = sa.select(sa.func.coalesce(table.client, ""), table.recipient_key).where(IN_HAND)
+    return sa.and_(
+        ~of_client,
+        sa.or_(recipients.c.client != "", ~of_none),
+        sa.tuple_(recipients.c.client, recipients.c.key).not_in(claimed),
+    )
 
 
 def _delete_recipients(unused: Sequence[Who], before: datetime, connection: sa.Connection) -> None:

@@ -18,6 +18,7 @@ from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import (
     IN_HAND,
     ITS_RECIPIENT,
+    NOT_IN_HAND,
     TROUBLE,
     attempts,
     notifications,
@@ -118,6 +119,10 @@ def parameters(filter: Filter) -> dict[str, Any]:
 
 def _looks(states: tuple[State, ...], given: frozenset[str]) -> list[list[sa.ColumnElement[bool]]]:
     conditions = _conditions(given)
+    if "recipient" in given and not states:
+        return [[NOT_IN_HAND, *conditions], [IN_HAND, *conditions]]  # their index has no claimed rows
+    if "recipient" in given:
+        return [[*in_state(state), *conditions] for state in dict.fromkeys(states)]
     if "client" in given and len(states) > 1:
         return [[notifications.c.state.in_(states), *conditions]]
     return [[*in_state(state), *conditions] for state in dict.fromkeys(states)] or [conditions]

@@ -154,12 +154,12 @@ def _reserve(
         fresh = [row for row in fresh if damaged_rows.is_plausible_count(row.tries)]
     if not fresh:
         return len(rows), None
-    first = fresh[0]
-    alike = [row.id for row in fresh if (row.tries, row.suspicion) == (first.tries, first.suspicion)]
-    ids = alike[: together(first.suspicion, limit)]
+    tries, suspicion = fresh[0].tries, fresh[0].suspicion
+    alike = [row.id for row in fresh if row.tries == tries and row.suspicion == suspicion]
+    ids = alike[: together(suspicion, limit)]
     batch = open_batch(connection, ledger, type, priority, len(ids))
     _claim(connection, ids, batch)
-    return len(rows), Claim(batch, type, priority, len(ids), first.tries + 1, first.suspicion)
+    return len(rows), Claim(batch, type, priority, len(ids), tries + 1, suspicion)
 
 
 def _due(type: str, priority: str, moment: datetime) -> sa.Select[Any]:

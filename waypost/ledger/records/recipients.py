@@ -11,7 +11,14 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.tables import JsonOrNull, notifications, recipients, verifications
+from waypost.ledger.database.tables import (
+    IN_HAND,
+    NOT_IN_HAND,
+    JsonOrNull,
+    notifications,
+    recipients,
+    verifications,
+)
 from waypost.model.request import FIELDS, Recipient
 from waypost.model.states import State
 from waypost.system.clock import now
@@ -88,10 +95,11 @@ def is_address(key: str) -> bool:
 
 
 def notifications_of(client: str, key: str) -> sa.ColumnElement[bool]:
-    """Whether a notification is for that recipient; in a form that its index answers."""
+    """Whether a notification is for that recipient; in a form that two indexes answer."""
     table = notifications.c
     whose = table.client == client if client else table.client.is_(None)
-    return sa.and_(whose, table.recipient_key == key)
+    theirs = sa.and_(whose, table.recipient_key == key)
+    return sa.or_(sa.and_(theirs, NOT_IN_HAND), sa.and_(IN_HAND, theirs))
 
 
 def rows_of(connection: sa.Connection, wanted: Collection[Who]) -> dict[Who, Any]:
