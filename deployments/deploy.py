@@ -1,4 +1,4 @@
-"""Types become deployments of Prefect."""
+"""Creates Prefect deployments for the notification types."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def unscheduled() -> list[str]:
     for one in registered().values():
         try:
             _schedules(one.type)
-        # A function of the file may raise anything; Prefect's own words fill a page.
+        # A function of the file may raise anything; Prefect's own message fills a page.
         except (Exception, SystemExit):
             also = "; the digest's is WAYPOST_DIGEST_CRON" if one.type.name == "digest" else ""
             faults.append(
@@ -34,10 +34,10 @@ def unscheduled() -> list[str]:
 
 
 async def deploy(client: PrefectClient, work_pool: str) -> dict[str, UUID]:
-    """Create or bring up to date the work pool, a deployment per type, and the block type that providers are
-    kept as; answers the deployments' ids.
+    """Create or update the work pool, a deployment per type, and the block type that providers are kept as;
+    returns the deployments' ids.
 
-    Schedules are set only when a deployment is new: afterwards they are the Prefect UI's to edit.
+    Schedules are set only when a deployment is new: afterwards they are edited in the Prefect UI.
     """
     await _ensure_work_pool(client, work_pool)
     await _ensure_queues(client, work_pool)
@@ -56,7 +56,7 @@ async def _ensure_work_pool(client: PrefectClient, name: str) -> None:
 
 
 async def _ensure_queues(client: PrefectClient, work_pool: str) -> None:
-    """A queue a lane, so that every kind of worker takes what is urgent first."""
+    """Create a queue per lane, so that every kind of worker takes urgent runs first."""
     known = {queue.name for queue in await client.read_work_queues(work_pool_name=work_pool)}
     for priority in Priority:
         if priority not in known:
@@ -67,7 +67,7 @@ async def _ensure_queues(client: PrefectClient, work_pool: str) -> None:
 
 
 def described(work_pool: str, one: Registered) -> dict[str, Any]:
-    """What a deployment is to say of its type, beside its schedule."""
+    """The fields of a type's deployment, without its schedule."""
     return {
         "description": (one.flow.description or "").strip(),
         "entrypoint": one.entrypoint,
@@ -95,6 +95,6 @@ async def _deploy_one(client: PrefectClient, work_pool: str, one: Registered) ->
 
 
 def _schedules(type: NotificationType) -> list[DeploymentScheduleCreate]:
-    """Raises ValueError for an invalid cron expression, and what a function given as `cron` raises."""
+    """Raises ValueError for an invalid cron expression, and whatever a function given as `cron` raises."""
     cron = type.schedule
     return [] if cron is None else [DeploymentScheduleCreate(schedule=CronSchedule(cron=cron), active=True)]

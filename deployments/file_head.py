@@ -1,4 +1,4 @@
-"""What a file of requests seems to be by its first line, so that a file of another kind is refused whole."""
+"""Detects by its first line what kind a file of requests is, so that only JSONL is accepted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from waypost.gateway.http.body import ONE
 from waypost.gateway.json_limits import over_limit
 
 WANTED = "send wants JSONL: one JSON object a line, in UTF-8"
-_MARKS = {  # UTF-32's begins with UTF-16's, and is looked for first
+_MARKS = {  # UTF-32's mark begins with UTF-16's, so it is tried first
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
@@ -26,15 +26,15 @@ class NotJsonl(ValueError):
 
 
 def check_first(line: bytes) -> None:
-    """Raise NotJsonl unless `line`, the first that is not blank and without UTF-8's mark, begins a file of
-    objects, each on a line. An object that is wrong in itself is its line's fault, and passes."""
+    """Raise NotJsonl unless `line` begins a JSONL file. line: the first line that is not blank, without
+    UTF-8's byte order mark. An invalid object passes: it is later rejected as a line."""
     if told := _seems(line.strip(), ended=line.endswith(b"\n")):
         raise NotJsonl(f"the file seems to be {told}; {WANTED}. Nothing was accepted")
 
 
 def _seems(line: bytes, *, ended: bool) -> str:
-    """What the file is instead; empty for JSONL. ended: the line has its line break; the last line of a
-    file may have none."""
+    """What the file seems to be instead; empty for JSONL. ended: the line has its line break; the last line
+    of a file may have none."""
     if encoding := _other_encoding(line):
         return f"text in {encoding}"
     if b"\0" in line or not _is_text(line):
@@ -60,7 +60,7 @@ def _other_encoding(line: bytes) -> str:
 
 
 def _is_text(line: bytes) -> bool:
-    """Whether it is UTF-8. The last character of a line that is cut at the limit may be half."""
+    """Whether the line is UTF-8 text. The last character of a line cut at the limit may be incomplete."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(line)
     except UnicodeDecodeError:
@@ -69,7 +69,8 @@ def _is_text(line: bytes) -> bool:
 
 
 def _ends_early(line: bytes) -> bool:
-    """Whether an object begins in the line and does not end there. One over a limit is refused as a line."""
+    """Whether an object begins in the line and does not end there. False for a line over a limit, which is
+    rejected as a line."""
     if len(line) > ONE or over_limit(line):
         return False
     try:

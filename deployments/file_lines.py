@@ -1,4 +1,4 @@
-"""The lines of a file, with a limit on what is read of each."""
+"""Reads the lines of a file, with a limit on the bytes read of each."""
 
 from __future__ import annotations
 

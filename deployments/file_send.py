@@ -1,4 +1,4 @@
-"""Requests from a file: accepted into the ledger 500 at a time; the workers' dispatchers do the rest."""
+"""Accepts the requests of a file into the ledger, 500 at a time; the workers' dispatchers do the rest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from waypost.policy import acceptance
 from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed, isolated
 
-# A notification in one of these has ended, or waits for something that is not a run.
+# A notification in one of these states has ended, or waits for something that is not a run.
 SETTLED = frozenset({*TERMINAL, State.DEFERRED, State.HELD})
 BOM = b"\xef\xbb\xbf"
 
@@ -44,8 +44,8 @@ class Rejection:
 
 @dataclass(slots=True)
 class FileSend:
-    """What became of a file. `states` is as of the last look, or else of when it was accepted; `lines` leaves
-    empty ones out; `held` is whether the type was found held."""
+    """The result of sending a file. states: as of the last look at the ledger, or else of acceptance. lines:
+    without empty ones. held: whether the type was found held."""
 
     type: str
     lines: int = 0
@@ -67,7 +67,7 @@ class FileSend:
 
     @property
     def good(self) -> bool:
-        """Every line accepted now or before, and none that failed or expired."""
+        """Whether every line was accepted, now or before, and none failed or expired."""
         bad = (State.FAILED, State.EXPIRED)
         failed = self.repeated_in_vain or any(self.states[state] for state in bad)
         return not (self.rejections or self.trouble or failed)
@@ -89,7 +89,7 @@ class FileSend:
         }
 
     def summary_rows(self) -> list[tuple[str, int]]:
-        """For the table of totals: what came in, then what became of it."""
+        """For the table of totals: the requests, then their states."""
         rows = [("requests read", self.lines), ("accepted", self.accepted)]
         if self.repeated:
             rows.append(("accepted before, not sent again", self.repeated))
@@ -109,7 +109,7 @@ async def submit(
     lines: Iterable[bytes],
     on_progress: Callable[[int], None] = lambda count: None,
 ) -> FileSend:
-    """Accept the requests of `lines`. They are durable when this returns, also where no worker runs. Raises
+    """Accept the requests of `lines`. They are durable when this returns, even if no worker runs. Raises
     NotJsonl, before anything is accepted, for a file that does not begin with a line of JSON."""
     sent = FileSend(one.type.name)
     chunk: list[tuple[int, AnyRequest]] = []
@@ -136,7 +136,7 @@ async def submit(
 
 
 def read(one: Registered, line: bytes) -> AnyRequest | str:
-    """The request that a line is, or what is wrong with it. Its limits are those of a request over HTTP."""
+    """The request in a line, or what is wrong with it. The limits are those of a request over HTTP."""
     if len(line) > ONE:
         return f"the line is longer than {ONE:,} bytes, which is the limit for a request"
     if reason := over_limit(line):
@@ -185,7 +185,7 @@ def _count(sent: FileSend, numbers: list[int], receipts: list[Receipt | ItemFail
 async def watch(
     ledger: Ledger, sent: FileSend, work_pool: str, every: float = 0.3, gateway: str | None = None
 ) -> AsyncGenerator[int]:
-    """Look at the ledger until all that was accepted has settled, or `trouble` says why it does not go on;
+    """Watch the ledger until all accepted notifications have settled, or `trouble` says why they do not;
     yields how many have settled. gateway: the URL of a running gateway, which may know why."""
     hindrance = Hindrance(ledger, work_pool, sent.type, sent.intakes, gateway)
     while not sent.trouble:

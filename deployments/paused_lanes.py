@@ -1,4 +1,4 @@
-"""Lanes that somebody stopped in Prefect: a paused work pool or work queue, or a concurrency limit of 0."""
+"""Lanes that are stopped in Prefect: a paused work pool or work queue, or a concurrency limit of 0."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from waypost.model.priority import Priority
 
 logger = logging.getLogger("waypost.prefect")
 
-Stopped = Mapping[Priority, str]  # why, and what starts the lane again, by lane
+Stopped = Mapping[Priority, str]  # by lane: why it is stopped, and the command that starts it again
 
 
 async def look(client: PrefectClient, work_pool: str) -> Stopped:
-    """The lanes that are stopped. Raises the client's errors; ObjectNotFound where there is no such pool."""
+    """The lanes that are stopped. Raises the client's errors; ObjectNotFound if the pool does not exist."""
     pool = await client.read_work_pool(work_pool)
     return stopped(pool, await client.read_work_queues(work_pool_name=work_pool))
 
 
 def stopped(pool: WorkPool, queues: Sequence[WorkQueue]) -> Stopped:
-    """The lanes whose runs no worker is given."""
+    """The lanes whose runs Prefect gives to no worker."""
     if why := _why(pool, f"the work pool {pool.name}", f"prefect work-pool {{}} {pool.name}"):
         return dict.fromkeys(Priority, why)
     named = {queue.name: queue for queue in queues}
@@ -45,7 +45,7 @@ def _why(one: WorkPool | WorkQueue, where: str, command: str) -> str:
 
 
 class Notices:
-    """Logs once which lanes are stopped, and once when they go on. Knows what was seen last."""
+    """Logs once which lanes are stopped, and once when they go on. Remembers the last state seen."""
 
     def __init__(self) -> None:
         self._seen: Stopped = {}

@@ -1,4 +1,4 @@
-"""The Prefect API that commands speak to."""
+"""The Prefect API that commands use: its client, its address and its check."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from prefect.settings import (
 
 from waypost.config.environment import by_proxy, without_login
 
-WRONG = (401, 403, 404, 405)  # what a server answers that is none of Prefect's, or does not know us
-# Seconds that the API has for an answer, whatever it is asked. Of two limits the shorter would call away what
-# the longer calls slow.
+WRONG = (401, 403, 404, 405)  # responses of a server that is not Prefect, or does not know us
+# Seconds within which the API must answer any request. With two limits, the shorter would report an outage
+# where the longer only sees a slow API.
 ANSWERS_WITHIN = 10.0
 WHERE_UP_WOULD_BE = "http://127.0.0.1:4200/api"
 # A Prefect server closes a connection that is idle for 5 s, and Prefect's client keeps it for 25 s. A request
@@ -33,21 +33,21 @@ def within_the_limit() -> AbstractContextManager[object]:
 
 
 def prefect_client() -> PrefectClient:
-    """Prefect's client for the API its settings name, or else for where `waypost up` would be:
-    left to itself it starts a temporary server, on which nothing is deployed."""
+    """Prefect's client for the API its settings name, or else for the address of `waypost up`:
+    without one it would start a temporary server, on which nothing is deployed."""
     if get_current_settings().api.url:
         return get_client(httpx_settings={"limits": LIMITS})
     return PrefectClient(WHERE_UP_WOULD_BE, httpx_settings={"limits": LIMITS})
 
 
 def api_url() -> str:
-    """Where that API is, without a name and a password, and by which proxy it is asked."""
+    """The URL of that API without user name and password, and the proxy on the way to it."""
     shown = without_login(get_current_settings().api.url or WHERE_UP_WOULD_BE)
     return f"{shown}{by_proxy(shown)}"
 
 
 async def prefect_answers() -> bool:
-    """Whether the API answers, and well."""
+    """Whether the API answers that it is healthy."""
     try:
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             async with asyncio.timeout(ANSWERS_WITHIN), prefect_client() as client:
@@ -60,13 +60,13 @@ _TELLING = (httpx.HTTPStatusError, httpx.UnsupportedProtocol, httpx.InvalidURL, 
 
 
 class WrongApi(RuntimeError):
-    """What answers is no Prefect API for us. Says what was answered, and what to do."""
+    """The server is not a Prefect API that we can use. Says what it answered, and what to do."""
 
 
 async def check(client: PrefectClient) -> None:
-    """Raises WrongApi, or the client's errors when nothing answers or what answers is not well."""
+    """Raises WrongApi, or the client's errors when the API does not answer or is not healthy."""
     try:
-        await client.read_work_pools(limit=1)  # its database too must answer
+        await client.read_work_pools(limit=1)  # needs the server's database too
         await client.raise_for_api_version_mismatch_once()
     except _TELLING as error:
         if wrong := _wrong(error):
@@ -84,7 +84,7 @@ def _wrong(error: Exception) -> str:
             return "is no address of a server"
         case ValueError():
             return "answers as no Prefect API does"
-        case RuntimeError() if error.__cause__ is None:  # else it could not be asked for its version
+        case RuntimeError() if error.__cause__ is None:  # else its version could not be read
             return f"is of another version ({error})"
         case _:
             return ""

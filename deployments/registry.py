@@ -1,4 +1,4 @@
-"""The types in flows/, found, and their deployments on a Prefect server."""
+"""Finds the types in flows/ and names their deployments on a Prefect server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class UnknownType(LookupError):
 
 
 class NotAskedFor(ValueError):
-    """A type that Waypost composes by itself: no request can ask for it. Says what can be asked for."""
+    """A type that Waypost composes itself, which no request can name. Says which types can be requested."""
 
 
 class BrokenType(RuntimeError):
@@ -49,7 +49,7 @@ class Registered:
 
     @property
     def file(self) -> str:
-        """Where it is declared: `flows/alert.py`."""
+        """The file that declares it: `flows/alert.py`."""
         return _file(self.entrypoint.rpartition(".")[0])
 
     @property
@@ -70,7 +70,7 @@ def registered() -> dict[str, Registered]:
 
 def broken() -> list[str]:
     """A sentence for each file in flows/ that cannot be used: which, why, and what to do. The types of the
-    other files are not harmed by it."""
+    other files stay usable."""
     return _found()[1]
 
 
@@ -91,7 +91,7 @@ def _found() -> tuple[dict[str, Registered], list[str]]:
                 made.append(one)
         except BrokenType as error:
             faults.append(str(error))
-    # Of two with one name nobody knows which is meant: neither is sent until somebody says.
+    # Two types with one name are ambiguous: neither is usable until one is renamed.
     count = Counter(one.type.name for one in made)
     for name in (name for name in count if count[name] > 1):
         files = " and ".join(one.file for one in made if one.type.name == name)
@@ -135,7 +135,7 @@ def _file(module: str) -> str:
 
 
 def _why(error: BaseException, file: str) -> str:
-    """What went wrong, and in which line."""
+    """The error, and the line of `file` that raised it."""
     if isinstance(error, SyntaxError):
         elsewhere = "" if (error.filename or "").endswith(file) else f" of {error.filename}"
         return f"a syntax error in line {error.lineno}{elsewhere} ({error.msg})"
@@ -146,7 +146,7 @@ def _why(error: BaseException, file: str) -> str:
 
 
 def find(name: str) -> Registered:
-    """The type called `name`. Raises UnknownType listing those there are, and what could not be read."""
+    """The type called `name`. Raises UnknownType, which lists the known types and the unusable files."""
     try:
         return registered()[name]
     except KeyError:
@@ -156,8 +156,8 @@ def find(name: str) -> Registered:
 
 
 def requestable(name: str) -> Registered:
-    """The type called `name`, of which a request can be made. Raises UnknownType, or NotAskedFor for a type
-    that is composed of what waits."""
+    """The type called `name`, if a request may name it. Raises UnknownType, or NotAskedFor for a type that
+    Waypost composes of waiting requests."""
     one = find(name)
     offered = {
         key: other for key, other in registered().items() if other.type.category is not Category.DIGEST

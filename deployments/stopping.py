@@ -1,4 +1,4 @@
-"""How a process of ours stops: within ten seconds, as Docker kills what takes longer."""
+"""How a Waypost process stops: within ten seconds, because Docker then kills it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from waypost.ledger import Ledger, NotRecorded
 from waypost.ledger.queue.return_claims import return_batches
 
 HURRY_SECONDS = 0.5  # for a call to Prefect that is under way
-GRACE_SECONDS = 2.5  # for runs and direct deliveries, to end by themselves
-LAST_SECONDS = 3.5  # for them once cancelled: what is on the wire is heard (LAST_WORD_SECONDS) and recorded
-LEDGER_SECONDS = 5.0  # from the stop on for a ledger that is away, as outcomes may be unwritten
-SENDS_SECONDS = 0.1  # how often it is looked whether something is on the wire
+GRACE_SECONDS = 2.5  # for runs and direct deliveries to end on their own
+LAST_SECONDS = 3.5  # once they are cancelled: to read due responses (LAST_WORD_SECONDS) and record them
+LEDGER_SECONDS = 5.0  # from the stop on, for a ledger that is away: outcomes may be unwritten
+SENDS_SECONDS = 0.1  # how often `sends` is checked
 COURTESY_SECONDS = 1.0  # for telling Prefect, each time
-FLUSH_SECONDS = 2.0  # for what Prefect's threads hold back, while Prefect answers
+FLUSH_SECONDS = 2.0  # for what Prefect's threads still buffer, while Prefect answers
 
 
 async def see_off(tasks: Collection[asyncio.Task[Any]], sends: Callable[[], bool] = lambda: True) -> None:
-    """Let `tasks` end, then cancel them. When nothing is on the wire any more, or that has taken too long,
-    what they still tell Prefect is cut off by a second cancellation. Returns when all have ended.
+    """Let `tasks` end, then cancel them. Once no message is on the wire, or LAST_SECONDS have passed, they
+    may still tell Prefect for COURTESY_SECONDS, then are cancelled again. Returns when all have ended.
 
-    sends: whether something is on the wire.
+    sends: whether a message is on the wire.
     """
     clock = asyncio.get_running_loop().time
     left = await _wait(tasks, GRACE_SECONDS)
@@ -39,7 +39,7 @@ async def see_off(tasks: Collection[asyncio.Task[Any]], sends: Callable[[], bool
 
 
 async def _wait(tasks: Collection[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:
-    """Those of `tasks` that have not ended after so many seconds."""
+    """The tasks that have not ended after `seconds`."""
     return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()
 
 
@@ -52,8 +52,8 @@ def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
 async def in_hand(
     runtime: Runtime, stopping: Callable[[], bool] = lambda: True
 ) -> AsyncGenerator[list[UUID]]:
-    """Hold what a run takes up in the block: the batches yielded. If the block is cancelled because the
-    process is stopping, what was not sent is free at once; otherwise it is free when its lease has lapsed."""
+    """Hold the batches that a run takes up in the block, and yield them. If the block is cancelled because
+    the process is stopping, unsent notifications are free at once; otherwise when the lease has lapsed."""
     with runtime.leases.over_a_run() as held:
         try:
             yield held
@@ -65,6 +65,6 @@ async def in_hand(
 
 
 async def give_up_in_time(ledger: Ledger, stop: asyncio.Event) -> None:
-    """After `stop`, wait for a ledger that is away no longer than a stop may take."""
+    """After `stop`, wait for a ledger that is away for LEDGER_SECONDS at most."""
     await stop.wait()
     asyncio.get_running_loop().call_later(LEDGER_SECONDS, ledger.give_up)

@@ -12,7 +12,7 @@ from waypost import Category, Facts, NotificationType, Report, Request, parse_ra
 
 
 def _to_pass_on(mime: str) -> str:
-    """Without what no reader is to see, so that the ledger does not keep it either."""
+    """The mail without the headers that no reader is to see, so that the ledger does not keep them either."""
     try:
         mail = parse_raw_message(mime.encode("latin-1"))
     except UnicodeEncodeError:

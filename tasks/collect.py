@@ -1,4 +1,4 @@
-"""Collect: bundle what was held for a digest into one notification a recipient."""
+"""Collect: bundle the notifications held for a digest into one notification a recipient."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from waypost.ledger.queue import digests
 
 
 async def collect(digest: NotificationType, of: str, compose: digests.Compose) -> UUID:
-    """Answers the batch that the digests are claimed under, for `lookup`.
+    """Returns the batch that the digests are claimed under, for `lookup`.
 
-    of: the type whose held notifications are bundled. compose: one recipient's items as the facts
-    of a digest.
+    of: the type whose held notifications are bundled. compose: turns one recipient's items into the
+    facts of a digest.
     """
     return await step(_collect, _Window(digest, of, compose), task_run_name=f"collect {of}")
 

@@ -24,10 +24,10 @@ class ProviderDown(SafeError):
 
 
 async def deliver(messages: Batch[Rendered]) -> Batch[Delivery]:
-    """Each message offered once to the first provider that reaches its recipient.
+    """Offer each message once to the first provider that reaches its recipient.
 
-    A provider that will not open is tried again by the type's retry policy, each try a Prefect
-    task retry; after the last one what it was meant to take is deferred.
+    A provider that does not open is tried again by the type's retry policy, each try a Prefect
+    task retry. After the last retry, its deliveries are deferred.
     """
     waits = list(messages.type.retry.connect)
     started = [Delivery(rendered, Where.CLAIMED) for rendered in messages]
@@ -42,14 +42,14 @@ async def deliver(messages: Batch[Rendered]) -> Batch[Delivery]:
 
 
 def _nothing_was_sent(_task: object, _run: object, state: State[Any]) -> bool:
-    """Only a provider that would not open is tried again here. After anything else some messages may
-    be out: their notifications come back through the ledger, where they are counted as in doubt."""
+    """Retry only if a provider would not open. After any other failure some messages may have been sent:
+    their notifications come back through the ledger, where they are counted as in doubt."""
     return isinstance(state.data, ProviderDown)
 
 
 @task(name="deliver", cache_policy=NO_CACHE)
 async def _deliver(deliveries: Batch[Delivery], retries: int) -> Batch[Delivery]:
-    # What one try achieved is kept in `deliveries`, so that the next takes up only the rest.
+    # `deliveries` keeps the results of one try, so that the next try sends only the rest.
     dispatch = await dispatch_of(deliveries)
     deliveries.items = await dispatch.prepare(deliveries.items)
     waiting = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
@@ -64,7 +64,7 @@ async def _deliver(deliveries: Batch[Delivery], retries: int) -> Batch[Delivery]
 
 
 def _tell_passed_over(dispatch: DeliveryRun) -> None:
-    """A success over another provider is still a provider that does not work."""
+    """Log each provider that was passed over: it does not work, even if another provider does."""
     for (first, then), count in dispatch.passed_over.items():
         state = dispatch.outcomes.router.provider_state(first).describe()
         run_logger().warning("%d went through %s, as %s", count, then, state)

@@ -1,4 +1,4 @@
-"""Fallback: what one provider definitely refused goes to the next step of its route."""
+"""Fallback: a message that one provider definitely refused goes to the next step of its route."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def _fallback(outcomes: Batch[Delivery]) -> Batch[Delivery]:
 
 
 def _tell(before: Batch[Delivery], after: list[Delivery]) -> None:
-    """A success through fallback is still a provider that refused: say so in the run's log."""
+    """Log each provider that refused, even if the fallback succeeded."""
     refused = {delivery.notification.id: delivery.provider for delivery in before if delivery.refused}
     rescued = Counter(
         (refused[delivery.notification.id], delivery.provider)

@@ -1,4 +1,4 @@
-"""What a run's code raised, as Prefect may show it: the kind of the exception and the place, not its text."""
+"""Errors of a run's code, as Prefect may show them: the kind of exception and the place, not its text."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class SafeError(Exception):
 
 
 class CodeFailed(SafeError):
-    """A step, or a flow between its steps, has failed. kind: of the exception. blames: whether a notification
-    of the run may be the cause, and neither the ledger nor Prefect is."""
+    """A step, or a flow between its steps, has failed. kind: the exception's class. blames: whether a
+    notification of the run may be the cause, and neither the ledger nor Prefect is."""
 
     def __init__(self, name: str, error: BaseException) -> None:
         self.kind = type(error).__name__
@@ -36,8 +36,8 @@ class CodeFailed(SafeError):
 
 
 def blames(error: Exception) -> bool:
-    """Whether a notification of the run may be the cause of what its step raised. What is raised outside the
-    step's own code is Prefect's."""
+    """Whether a notification of the run may be the cause of its step's error. OS, HTTP and Prefect errors
+    raised outside the step's own code are Prefect's."""
     if isinstance(error, CodeFailed):
         return error.blames
     return not isinstance(error, (OSError, httpx.HTTPError, PrefectException))
@@ -80,17 +80,17 @@ def guarded_flow(flow: Flow[..., Any]) -> Flow[..., Any]:
     made = copy(flow)
     if iscoroutinefunction(flow.fn):
         made.fn = guarded(flow.fn, flow.name)
-        # Annotations that are texts are looked up where the flow was written.
+        # String annotations are resolved in the module where the flow was written.
         made.validate_parameters = flow.validate_parameters
     return made
 
 
 def _asked_prefect(error: BaseException) -> bool:
-    """Whether it is the failure of a request to the Prefect API."""
+    """Whether a request to the Prefect API has failed."""
     if not isinstance(error, httpx.HTTPError):
         return False
     try:
         asked = str(error.request.url)
-    except RuntimeError:  # of no request
+    except RuntimeError:  # the error has no request
         return False
     return asked.startswith(get_current_settings().api.url or "http://ephemeral-prefect")

@@ -1,4 +1,4 @@
-"""Lookup: accept what the run was given, then take what is this run's to send."""
+"""Lookup: accept the requests that the run was given, then take the notifications that it is to send."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def lookup(
     """The notifications of this run, with recipient, locale and addresses.
 
     With `requests`: those, accepted first. With `batch`: those claimed under it for this run. With
-    neither: whatever of the type is due and in nobody's hands.
+    neither: notifications of the type that are due and not claimed, one batch at most.
     """
     return await step(_lookup, Batch(type, batch or new_id(), list(requests)), batch is not None)
 
@@ -56,7 +56,7 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
         runtime.leases.hold_for_run(batch)
     if taken.reason:
         run_logger().warning("%s", taken.reason)
-    # A batch that is another run's is not this one's to end.
+    # A batch that another run holds must not be ended by this run.
     return Batch(asked.type, new_id() if taken.refused else batch, taken.notifications)
 
 
@@ -81,7 +81,7 @@ def _keyed(requests: Sequence[Request[Any]]) -> list[Request[Any]]:
 
 
 def _tell(receipts: Sequence[Receipt | ItemFailed]) -> None:
-    """Say in the run's log what was not accepted anew, a line per kind."""
+    """Log the requests that were not newly accepted, a line per kind."""
     told: dict[str, list[str]] = {}
     for index, receipt in enumerate(receipts):
         if isinstance(receipt, ItemFailed):

@@ -22,12 +22,12 @@ from waypost.system import clock
 from waypost.system.isolation import ItemFailed, isolated
 from waypost.verification.minting import minted
 
-SLICE_SECONDS = 0.002  # of work at a stretch, in each of ten runs: what others send waits behind it
+SLICE_SECONDS = 0.002  # of work without a pause, in each of ten runs: other runs' sends wait for it
 
 
 async def render(notifications: Batch[Notification]) -> Batch[Rendered]:
-    """Messages for every channel on the type's route that reaches the recipient. What cannot be
-    rendered carries its reason and harms nothing else."""
+    """Messages for every channel on the type's route that reaches the recipient. A notification that
+    cannot be rendered carries the reason and does not affect the others."""
     return await step(render_batch, notifications)
 
 

@@ -25,8 +25,8 @@ ROWS_SHOWN = 500
 
 
 async def report(outcomes: Batch[Delivery]) -> Report:
-    """Count what became of every notification, and end the batch. The task is named after it, so that
-    the run's graph says it; the artifact lists each with its address masked."""
+    """Count the outcomes of all notifications, and end the batch. The task's name holds the counts, so
+    that the run's graph shows them. The artifact lists each notification with its address masked."""
     states = [delivery.state for delivery in outcomes]
     made = Report.of(outcomes.type.name, outcomes.id, states, again=sum(map(_again, outcomes)))
     return await step(_report, outcomes, made, task_run_name=f"report: {made}")
@@ -47,7 +47,7 @@ async def _report(outcomes: Batch[Delivery], made: Report) -> Report:
 
 
 async def _show(outcomes: Batch[Delivery], made: Report) -> None:
-    """The ledger has it all: a table that Prefect does not take fails nothing."""
+    """Show the outcomes in Prefect. A table that Prefect does not take fails nothing: the ledger has all."""
     try:
         with isolated("showing the outcomes", httpx.HTTPError, PrefectException, item=outcomes):
             await acreate_table_artifact(
@@ -62,12 +62,12 @@ async def _show(outcomes: Batch[Delivery], made: Report) -> None:
 
 
 def _again(delivery: Delivery) -> bool:
-    """Whether it was sent, and may have come before: what became of an earlier attempt nobody knows."""
+    """Whether the notification was sent, and an earlier attempt in doubt may have delivered it before."""
     return delivery.state is State.SENT and delivery.notification.in_doubt > 0
 
 
 def _worst_first(outcomes: Batch[Delivery]) -> list[Delivery]:
-    """What somebody may have to look at comes first, what was simply sent last."""
+    """Sent deliveries last: the others may need a person's attention."""
     return sorted(outcomes, key=lambda delivery: delivery.state == "sent")
 
 
@@ -90,8 +90,8 @@ def _row(delivery: Delivery) -> dict[str, str]:
 
 
 def _as_is(text: str) -> str:
-    """`text` so that the UI, which renders cells as markdown, shows it letter for letter: a provider's
-    words are anybody's words."""
+    """`text` as code, so that the UI, which renders cells as markdown, shows it letter for letter: a
+    provider's words are not trusted."""
     return f"`{text.replace('`', chr(39))}`" if text else ""
 
 

@@ -1,7 +1,7 @@
-"""The Prefect run a task is part of, or that there is none.
+"""The Prefect run that a task is part of, if any.
 
-A worker delivers what is urgent by the very same flows when Prefect does not answer: inside
-`without_prefect` each step is the task's own function, called.
+When Prefect does not answer, a worker delivers urgent notifications by the same flows: inside
+`without_prefect`, each step calls the task's own function.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _alone: ContextVar[bool] = ContextVar("without_prefect", default=False)
 
 @contextmanager
 def without_prefect() -> Generator[None]:
-    """Steps taken in this context know no Prefect."""
+    """Steps taken in this context do not use Prefect."""
     token = _alone.set(True)
     try:
         yield
@@ -41,17 +41,17 @@ def without_prefect_active() -> bool:
 
 
 async def step(task: Task[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Take one step of a flow: as a task of its run, with `options` such as its name, or as it is. When it
-    fails, the notifications of its batch, which is the first of `arguments`, are free at once.
+    """Run one step of a flow: as a task of its run, with `options` such as its name, or without Prefect. If
+    its code fails, the notifications of its batch, the first of `arguments`, are free at once.
 
-    Raises CodeFailed for whatever its code raises, and what Prefect raises."""
+    Raises CodeFailed for an exception of its code, SafeError as it is, and the errors of Prefect."""
     task = guarded_task(task)
     try:
         if without_prefect_active():
             return await task.fn(*arguments)
         return await (task.with_options(**options) if options else task)(*arguments)
     except Exception as error:
-        # Where the ledger or Prefect did not do its part, the batch is taken back when its lease has lapsed.
+        # If the ledger or Prefect failed, the batch is taken back when its lease has lapsed.
         if isinstance(arguments[0], Batch) and blames(error):
             batch = cast(Batch[Any], arguments[0])
             await _give_back(batch.id, batch.type, kind(error), run_logger())
@@ -59,8 +59,8 @@ async def step(task: Task[..., Any], *arguments: Any, **options: Any) -> Any:
 
 
 async def give_back_all(batches: Sequence[UUID], of: NotificationType, failed: Exception) -> None:
-    """Free at once what the flow of a type held when its own code failed, unless the ledger or Prefect did
-    not do its part. Never raises."""
+    """Free at once the `batches` of a flow whose own code failed, unless the cause is the ledger or Prefect.
+    Never raises."""
     for batch in batches if blames(failed) else ():
         await _give_back(batch, of, kind(failed), logging.getLogger("waypost.run"))
 
@@ -77,7 +77,7 @@ async def _give_back(batch: UUID, of: NotificationType, kind: str, logger: Any) 
 
 
 def run_logger() -> Any:
-    """The run's log, which Prefect shows; without Prefect the process's."""
+    """The run's logger, which Prefect shows; without Prefect, a logger of the process."""
     return logging.getLogger("waypost.run") if without_prefect_active() else get_run_logger()
 
 

@@ -1,4 +1,4 @@
-"""From words to the wire: `python -m benchmarks.delivery [--only PART]... [--json FILE]`."""
+"""Building, signing and sending: `python -m benchmarks.delivery [--only PART]... [--json FILE]`."""
 
 from benchmarks.harness.program import main
 

@@ -1,10 +1,10 @@
-"""Prebuilt orders to one sink: through Waypost's pool, and through aiosmtplib as it comes.
+"""Prebuilt orders to one sink: through Waypost's pool, and through plain aiosmtplib clients.
 
-aiosmtplib as it comes: as many of its clients kept open, each calling `sendmail` with one message after
-the other. Both sides run on the same event loop, uvloop, over as many connections, with the same bytes to
-the same sink, in turns; the ratio is the median of the rounds', as the machine's speed drifts. aiosmtplib on
-asyncio's own loop, which is what a program has that does nothing about it, is measured beside it. A sink that
-shares our cores holds the faster side back: the processor time a message costs each side is printed too.
+The aiosmtplib side keeps as many clients open, each calling `sendmail` with one message after the other.
+Both sides run on uvloop, over as many connections, with the same bytes to the same sink, in turns; the ratio
+is the median of the rounds' ratios, because the machine's speed drifts. aiosmtplib on asyncio's default loop
+is measured too. A sink that shares our cores slows the faster side: the processor time per message of each
+side is printed too.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from waypost.model.outcome import Verdict
 
 CONNECTIONS = 16
 ROUNDS = 5
-REPEATS = 8  # 830 messages alone are over too soon to be timed
+REPEATS = 8  # 830 messages alone end too soon to be timed
 SENDER = "no-reply@waypost.example"
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Messages a second, and microseconds of this process's own time a message."""
+    """Messages a second, and microseconds of this process's own time per message."""
 
     rate: float
     own: float
@@ -72,7 +72,7 @@ async def measure() -> Measured:
 
 
 def _ratio(paces: dict[str, list[Pace]], side: str) -> float:
-    """How many times as fast as `side` the pool was, round by round."""
+    """How many times as fast as `side` the pool was: the median of the rounds."""
     pairs = zip(paces["Waypost's pool, uvloop"], paces[side], strict=True)
     return statistics.median(ours.rate / other.rate for ours, other in pairs)
 
@@ -119,7 +119,7 @@ async def _aiosmtplib(sink: FastSink, messages: Sequence[Message]) -> Pace:
 
 
 async def _on_asyncio(sink: FastSink, messages: Sequence[Message]) -> Pace:
-    """The same in a loop of asyncio's own, in a thread while this one waits."""
+    """Run `_aiosmtplib` on asyncio's default loop, in a thread, while this loop waits."""
     done: Future[Pace] = Future()
 
     def run() -> None:
@@ -131,7 +131,7 @@ async def _on_asyncio(sink: FastSink, messages: Sequence[Message]) -> Pace:
 
 
 async def _timed(slot: Callable[[Sequence[Message]], Awaitable[None]], messages: Sequence[Message]) -> Pace:
-    """Each connection takes its share, one after the other."""
+    """Let each connection send its share, one message after the other."""
     repeated = list(messages) * REPEATS
     began, own = perf_counter(), process_time()
     await asyncio.gather(*(slot(repeated[number::CONNECTIONS]) for number in range(CONNECTIONS)))

@@ -1,7 +1,7 @@
 """Signing mails of an order's size (DKIM, RSA-2048): ours beside dkimpy.
 
 Both sign the same mails with the same key, relaxed/relaxed, over the same headers, in turn, one process,
-one thread. dkimpy then verifies one of each side.
+one thread. dkimpy first verifies a signature of each side.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from waypost.mail.dkim import COVERED, OVERSIGNED, Signer, signed
 
 DOMAIN, SELECTOR = "northwind.example", "bench"
 ROUNDS = 5
-SECONDS = 1.0  # a side, a round
+SECONDS = 1.0  # per side and round
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -81,7 +81,7 @@ def _stock(pem: bytes) -> Callable[[bytes], bytes]:
 
 
 def _hold(raw: bytes, signer: Signer, sides: tuple[Callable[[bytes], bytes], ...]) -> None:
-    """Raises NotMeasured for a side whose signature is not good."""
+    """Raises NotMeasured for a side whose signature is not valid."""
     for side in sides:
         if not dkim.verify(side(raw), dnsfunc=lambda *_, **__: signer.record.encode()):
             raise NotMeasured("a signature does not hold")

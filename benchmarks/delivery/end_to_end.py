@@ -1,9 +1,9 @@
-"""The whole road of a batch of 5,000 orders, beside nodemailer's pool that only builds and sends them.
+"""A batch of 5,000 orders from claim to outcome, beside nodemailer's pool that only builds and sends them.
 
-Ours is the flow itself in one process, against a real Prefect server: the batch is taken up, each order
+Our side is the flow itself in one process, against a real Prefect server: the batch is taken up, each order
 looked up, rendered in its language, built, given an attempt in the ledger, sent and its outcome written.
-nodemailer is given what the templates made of the same orders, and builds and sends that. Same sink, same
-number of connections, in turns; the ratio is the median of the rounds'.
+nodemailer gets the same orders as rendered by the templates, and builds and sends them. Same sink, same
+number of connections, in turns; the ratio is the median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PEER = ROOT / "benchmarks" / "nodemailer"
 
 
 async def measure() -> Measured:
-    """Three rounds of PostgreSQL, SQLite and nodemailer in turn, after one that warms up the machine."""
+    """Three rounds of PostgreSQL, SQLite and nodemailer in turn."""
     with servers.new_home() as home:
         peer = await _installed(home)
         mails = _mails(home)
@@ -79,7 +79,7 @@ async def _theirs(peer: Path, mails: Path, sink: FastSink) -> float:
 
 
 async def _installed(home: Path) -> Path:
-    """nodemailer as its lock says, in a folder of its own. Raises NotMeasured without node and npm."""
+    """Install nodemailer from its lock file in a folder. Raises NotMeasured without node and npm."""
     if not (shutil.which("node") and shutil.which("npm")):
         raise NotMeasured("the peer needs node and npm")
     folder = home / "nodemailer"
@@ -91,7 +91,7 @@ async def _installed(home: Path) -> Path:
 
 
 def _mails(home: Path) -> Path:
-    """What nodemailer is to build: each order's addresses, subject and both bodies."""
+    """The input of nodemailer: each order's addresses, subject and both bodies."""
     file = home / "mails.jsonl"
     with file.open("w") as lines:
         for one in sample_mails.letters(sample_orders.COUNT):

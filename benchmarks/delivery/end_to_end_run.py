@@ -1,7 +1,7 @@
 """One run over one large batch: `python -m benchmarks.delivery.end_to_end_run SERIES ORDERS`.
 
 Its settings are in the environment.
-Prints the seconds from the flow's call to its report, everything it does to the ledger and Prefect included.
+Prints the seconds from the flow's call to its report, including all work on the ledger and in Prefect.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from waypost.system.process import freeze_gc
 
 
 async def main() -> None:
-    """A batch that warms up the templates and connections, then the large one."""
+    """Run a batch that warms up the templates and connections, then the large one."""
     settings, orders = Settings(), int(sys.argv[2])
     ledger = open_ledger(settings.ledger_url)
     await ledger.upgrade()
@@ -40,7 +40,7 @@ async def main() -> None:
 
 
 async def _batch(runtime: Runtime, name: str, number: int) -> UUID:
-    """That many orders accepted and claimed as one."""
+    """Accept `number` orders and claim them as one batch."""
     await sample_ledgers.fill(runtime.ledger, sample_ledgers.lines(f"{name}-{sys.argv[1]}"), number)
     claim = await claims.reserve(runtime.ledger, TYPE.name, TYPE.lane, limit=number)
     sample_ledgers.required(runtime.ledger, claim)

@@ -1,10 +1,10 @@
 """Memory of a worker during 100,000 messages: does it stay flat after the first 10,000?
 
 A real worker beside a real Prefect server sends to smtp-sink, over connections that are each renewed after
-1,000 messages. Orders are accepted 500 at a time while it sends, never more than 5,000 ahead of it: as a
-shop's own system hands over a long mailing, and so that batches are as full as they become. What is
-resident of the worker's process is read every second; the growth is that of the greatest after 10,000 were
-sent over what it was then.
+1,000 messages. Orders are accepted 500 at a time while it sends, never more than 5,000 ahead of it: this is
+how a shop hands over a long mailing, and it keeps the batches full. The resident memory of the worker's
+process is read every second. The growth is from the memory after 10,000 messages to the greatest after
+that.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was resident of the process when so many had been sent."""
+    """The resident memory of the process in bytes when `sent` messages had been sent."""
 
     seconds: float
     sent: int
@@ -49,7 +49,7 @@ class Sample:
 
 
 async def measure() -> Measured:
-    """On the embedded default, whose worker is `waypost up` itself, and with everything on PostgreSQL."""
+    """Measure on the embedded default, whose worker is `waypost up` itself, and with all on PostgreSQL."""
     growths: dict[str, float] = {}
     figures: dict[str, list[dict[str, float]]] = {}
     for kind, server in servers.BY_DATABASE.items():
@@ -63,7 +63,7 @@ async def measure() -> Measured:
 
 
 def _told(kind: str, samples: list[Sample]) -> float:
-    """Print what was seen; answers the growth in percent."""
+    """Print the samples; returns the growth in percent."""
     after = [sample for sample in samples if sample.sent >= WARM_AFTER]
     warm, most, last = after[0], max(after, key=lambda sample: sample.rss), after[-1]
     growth = (most.rss / warm.rss - 1) * 100
@@ -82,7 +82,7 @@ async def _sink() -> AsyncGenerator[str]:
 
 
 async def _watched(running: Running) -> list[Sample]:
-    """A look every second until all have been sent. Raises NotMeasured when no more are."""
+    """A sample every second until all have been sent. Raises NotMeasured when sending stalls."""
     ledger = open_ledger(with_async_driver(running.ledger_url))
     source, accepted = sample_ledgers.lines("memory"), 0
     began = moved_at = time.monotonic()
@@ -111,7 +111,7 @@ async def _sent(ledger: Ledger) -> int:
 
 
 def _resident(running: Running) -> int:
-    """Bytes of the worker that are in memory. Raises NotMeasured when it has ended."""
+    """The worker's resident memory in bytes. Raises NotMeasured when the worker has ended."""
     pages = int(Path(f"/proc/{running.pid}/statm").read_text().split()[1])
     if not pages:  # ended, and not yet waited for
         raise NotMeasured(f"the worker has ended; its log ends with:\n{running.last_words}")

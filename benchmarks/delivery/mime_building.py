@@ -1,6 +1,6 @@
 """Building mails of an order's size: ours beside the standard library's default policy.
 
-Both make two-part messages of the same words under the same headers, in turn, one process, one thread.
+Both build two-part messages with the same text and headers, in turn, one process, one thread.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from waypost.mail.build import Sender, build, message_id
 
 SENDER = Sender.parse("Northwind Traders <orders@northwind.example>")
 ROUNDS = 5
-SECONDS = 1.0  # a side, a round
+SECONDS = 1.0  # per side and round
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _said(one: Round) -> Round:
 
 
 def ours(one: Letter) -> bytes:
-    """As a run builds it."""
+    """The mail as a run builds it."""
     return build(
         id=one.id, sender=SENDER, to=one.to, to_name=one.to_name, subject=one.subject,
         plain=one.plain, html=one.html, date=one.date,
@@ -64,7 +64,7 @@ def ours(one: Letter) -> bytes:
 
 
 def stock(one: Letter) -> bytes:
-    """As the standard library's documentation shows it."""
+    """The mail as the standard library's documentation builds it."""
     message = EmailMessage(policy=policy.SMTP)
     message["From"] = Address(SENDER.display, addr_spec=SENDER.address)
     message["To"] = Address(one.to_name, addr_spec=one.to)
@@ -78,7 +78,7 @@ def stock(one: Letter) -> bytes:
 
 
 def _same(one: Letter) -> None:
-    """Raises NotMeasured when the two sides do not say the same."""
+    """Raises NotMeasured when the two sides build different mails."""
     sides = [email.message_from_bytes(raw, policy=policy.default) for raw in (ours(one), stock(one))]
     said = [
         [str(side[name]) for name in ("From", "To", "Subject", "Date", "Message-ID")]

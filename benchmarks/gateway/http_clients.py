@@ -1,8 +1,8 @@
-"""Clients that post orders as fast as they are answered: `PORT CLIENTS ITEMS SECONDS`.
+"""Clients that post orders as fast as they get responses: `PORT CLIENTS ITEMS SECONDS`.
 
 The key is in WAYPOST_KEY. Prints JSON: notifications a second and the milliseconds a post took. HTTP is
-written by hand here: a library's client takes longer over a request than the gateway, and shares the
-machine with it.
+written by hand here: a client library spends longer on a request than the gateway, and shares the machine
+with it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WARM_UP = 1.0
 
 
 class Clients:
-    """What they all found."""
+    """All clients of a measurement, and their results."""
 
     def __init__(self, port: int, items: int, seconds: float) -> None:
         self._port = port
@@ -38,7 +38,7 @@ class Clients:
         self.said = ""
 
     async def one(self) -> None:
-        """Post, wait for the answer, post again."""
+        """Post, wait for the response, post again."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         while (began := time.perf_counter()) < self._ends:
             writer.write(self._request(next(self._numbers)))
@@ -71,7 +71,7 @@ def _accepted(head: bytes, body: bytes, items: int) -> bool:
 
 
 def _bodies(items: int) -> list[bytes]:
-    """The orders of the sample, as posts of so many."""
+    """The orders of the sample, as the bodies of posts of `items` each."""
     orders = [{"type": "order-confirmation", **one} for one in sample_orders.requests("-")]
     for order in orders:
         del order["idempotency_key"]
@@ -84,7 +84,7 @@ def _bodies(items: int) -> list[bytes]:
 
 
 async def main(port: int, clients: int, items: int, seconds: float) -> None:
-    """Let them run, and print what they found."""
+    """Run the clients, and print their results."""
     made = Clients(port, items, seconds)
     await asyncio.gather(*(made.one() for _ in range(clients)))
     ordered = sorted(made.took) or [float("nan")]

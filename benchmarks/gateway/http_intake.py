@@ -1,8 +1,8 @@
 """Durable intake over HTTP: one gateway process, its clients in another on the same machine.
 
-Every order is one of its own, its key checked and its data validated, and is answered once it is durable;
-single posts have an Idempotency-Key each. Clients speak HTTP/1.1 over connections they keep, written out
-beforehand: what the clients cost is not the gateway's.
+For every order the gateway checks the key, validates the data, and responds once the order is durable.
+Single posts have an Idempotency-Key each. Clients speak HTTP/1.1 over kept connections, with requests
+prepared beforehand: the clients' cost is not the gateway's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BATCH_CLIENTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A gateway that listens, and a key for it."""
+    """The port of a gateway, and a key for it."""
 
     port: int
     key: str
@@ -68,7 +68,7 @@ def _tell(name: str, found: dict[str, dict[str, float]]) -> None:
 
 
 async def load(door: Door, clients: int, items: int) -> dict[str, float]:
-    """Let so many clients post for SECONDS. Raises NotMeasured when a post is not accepted."""
+    """Let `clients` post for SECONDS. Raises NotMeasured when a post is not accepted."""
     say(f"{clients} clients, {items} a post, {SECONDS} s")
     arguments = [str(door.port), str(clients), str(items), str(SECONDS)]
     out = await run_to_end(python("benchmarks.gateway.http_clients", *arguments), {"WAYPOST_KEY": door.key})
@@ -80,7 +80,7 @@ async def load(door: Door, clients: int, items: int) -> dict[str, float]:
 
 @asynccontextmanager
 async def gateway(database: str, **settings: str) -> AsyncGenerator[Door]:
-    """`waypost gateway`, on SQLite where no database is named."""
+    """Run `waypost gateway`, on SQLite if no database is named."""
     with servers.new_home() as home, ExitStack() as stack:
         named = {"WAYPOST_DATABASE_URL": database} if database else {}
         env = environment(home, **named, **settings)

@@ -1,7 +1,7 @@
-"""Posts beside a client that lists: what lists of one client's long history cost everybody's posts.
+"""Posts beside a client that lists: what listing one client's long history costs the posts of all clients.
 
 One gateway on PostgreSQL, whose ledger has 300,000 notifications of one client. Posts are measured alone and
-with that client's lists by recipient beside them, in turns.
+beside that client's lists by recipient, in turns.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LISTS_PER_SECOND = 10
 
 
 async def measure() -> Measured:
-    """Medians of rounds in turns."""
+    """The medians of the rounds."""
     alone: list[float] = []
     beside: list[float] = []
     listed: list[float] = []
@@ -77,7 +77,7 @@ async def _give_to_the_client(ledger: Ledger) -> None:
 
 
 async def _list(door: Door, listed: list[float]) -> None:
-    """Ask for a recipient's notifications so many times a second; note the milliseconds of each."""
+    """List a recipient's notifications LISTS_PER_SECOND times a second; add the milliseconds of each list."""
     headers = {"authorization": f"Bearer {door.key}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{door.port}", headers=headers) as client:
         for number in range(10**9):

@@ -1,8 +1,8 @@
 """Twenty posts a second through the gateway, from POST to the SMTP server's 250, everything on this machine.
 
-The clock of each runs from before its POST until the sink has read the end of DATA. Beside it stands
-Prefect's own `flow.serve()` with a run per notification, asked for one after the other: it never gets
-through twenty a second.
+The clock of each runs from before its POST until the sink has read the end of DATA. For comparison,
+Prefect's own `flow.serve()` gets a run per notification, one after the other: it never reaches twenty a
+second.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ HERE = "postgresql://postgres@127.0.0.1:5432/postgres"
 async def fresh(*names: str) -> AsyncGenerator[list[str]]:
     """An empty database per name; yields their URLs. WAYPOST_TEST_POSTGRES_URL names the server.
 
-    Raises NotMeasured when there is none.
+    Raises NotMeasured when the server does not answer.
     """
     url = os.environ.get("WAYPOST_TEST_POSTGRES_URL", HERE)
     try:

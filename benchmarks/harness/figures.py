@@ -1,4 +1,4 @@
-"""What a part of the benchmark answers: figures, and bars they are held against."""
+"""The results of a benchmark's part: figures, and the bars that they must meet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class NotMeasured(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A figure and what is asked of it. A value of nan meets nothing."""
+    """A figure and the value it must meet. A figure of nan meets no bar."""
 
     name: str
     value: float
@@ -43,7 +43,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Where a series of seconds lies."""
+    """The spread of a series of seconds."""
 
     count: int
     p50: float

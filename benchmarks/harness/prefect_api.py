@@ -1,4 +1,4 @@
-"""The Prefect API as any client reaches it. Nothing is retried in silence: 503s are counted."""
+"""A plain HTTP client of the Prefect API. Retried 503 responses are counted."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class PrefectApi:
         await self._http.aclose()
 
     async def knows(self, deployment: str) -> bool:
-        """Whether that deployment is there."""
+        """Whether the deployment exists."""
         return (await self._http.get(f"deployments/name/{deployment}")).is_success
 
     async def deployment_id(self, deployment: str) -> str:
         return (await self._ask("GET", f"deployments/name/{deployment}"))["id"]
 
     async def trigger(self, deployment_id: str, request: dict[str, Any]) -> str:
-        """Create a run for one inline request: what create_flow_run_from_deployment posts."""
+        """Create a run for one inline request, with the body that create_flow_run_from_deployment posts."""
         body = {"state": {"type": "SCHEDULED"}, "parameters": {"requests": [request]}}
         return (await self._ask("POST", f"deployments/{deployment_id}/create_flow_run", body))["id"]
 
     async def ended(self, ids: Sequence[str]) -> list[Run]:
-        """Those runs once all of them have ended."""
+        """The runs, once all of them have ended."""
         async with asyncio.timeout(SETTLES_WITHIN):
             while True:
                 runs = await self._runs(ids)

@@ -1,4 +1,4 @@
-"""Processes the benchmark starts, each stopped by its pid however the block ends."""
+"""Starts processes for the benchmarks, and stops each by its pid however the block ends."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ STOPS_WITHIN = 30.0
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
-    """The environment of a process that knows of `home` and of nothing set on this machine.
+    """The environment of a process with `home` and without the settings of this machine.
 
-    Prefect's client says at level DEBUG, and only there, that it was answered 503 and waits: that
-    one logger is turned up, for the count of 503s.
+    Prefect's client logs a 503 response and its wait at level DEBUG only: that logger is turned up,
+    so that 503s can be counted.
     """
     ours = ("PREFECT_", "WAYPOST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
@@ -43,7 +43,7 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """The command line of a module run by this very Python."""
+    """The command line that runs a module with this Python."""
     return [sys.executable, "-m", module, *arguments]
 
 
@@ -58,7 +58,7 @@ def running(command: Sequence[str], env: Mapping[str, str], log: Path) -> Genera
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the benchmark alone, which stops things in order
+            start_new_session=True,  # Ctrl-C reaches only the benchmark, which stops processes in order
         )
     try:
         yield process
@@ -67,7 +67,7 @@ def running(command: Sequence[str], env: Mapping[str, str], log: Path) -> Genera
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End it with SIGTERM, then whatever is left of its own process group."""
+    """End the process with SIGTERM, then kill the rest of its process group."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOPS_WITHIN)
@@ -77,7 +77,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 async def run_to_end(command: Sequence[str], env: Mapping[str, str]) -> str:
-    """Run `command` and answer its standard output. Raises NotMeasured with its error output."""
+    """Run `command` and return its standard output. Raises NotMeasured with its error output."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT,
@@ -100,7 +100,8 @@ async def run_to_end(command: Sequence[str], env: Mapping[str, str]) -> str:
 async def until(
     done: Callable[[], Awaitable[bool]], process: subprocess.Popen[bytes], what: str, log: Path
 ) -> None:
-    """Wait until `done`. Raises NotMeasured with the end of the log when the process ends before."""
+    """Wait until `done`. Raises NotMeasured with the end of the log when the process ends first, or after
+    STARTS_WITHIN."""
     deadline = time.monotonic() + STARTS_WITHIN
     while time.monotonic() < deadline and process.poll() is None:
         if await done():
@@ -111,7 +112,7 @@ async def until(
 
 @asynccontextmanager
 async def answering(url: str) -> AsyncGenerator[Callable[[], Awaitable[bool]]]:
-    """A question for `until`: does `url` answer 200?"""
+    """A condition for `until`: whether `url` answers with success."""
     async with httpx.AsyncClient(timeout=2) as client:
 
         async def answers() -> bool:
@@ -124,7 +125,7 @@ async def answering(url: str) -> AsyncGenerator[Callable[[], Awaitable[bool]]]:
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """A port that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,7 +1,7 @@
-"""What every benchmark program does: measure its parts, print the machine, the figures and the bars.
+"""The main program of every benchmark: measures its parts, prints the machine, the figures and the bars.
 
-Every part starts what it measures in a temporary folder, on free ports, and stops it again. Figures
-go to standard output, progress to standard error; a line per bar comes last. Exit status 0 when
+Every part starts its processes in a temporary folder, on free ports, and stops them again. Figures
+go to standard output, progress to standard error; a line per bar comes last. The exit status is 0 when
 everything was measured, whatever the figures.
 """
 
@@ -28,7 +28,7 @@ from benchmarks.harness.progress import say
 
 
 def main(name: str, about: str, parts: Sequence[str]) -> None:
-    """Measure what was asked for: `python -m benchmarks.NAME [--only PART]... [--json FILE]`."""
+    """Measure the parts asked for: `python -m benchmarks.NAME [--only PART]... [--json FILE]`."""
     options = _options(name, about, parts)
     here = machine.describe()
     print("  ".join(f"{name} {value}" for name, value in here.items()), flush=True)
@@ -56,7 +56,7 @@ def _options(name: str, about: str, parts: Sequence[str]) -> argparse.Namespace:
 
 
 def _forget_settings(home: Path) -> None:
-    """Nothing set on this machine takes part, and Prefect keeps its own files out of our user's home."""
+    """Remove the settings of this machine, and keep Prefect's files out of the user's home."""
     for name in list(os.environ):
         if name.startswith(("PREFECT_", "WAYPOST_")) and not name.startswith("WAYPOST_TEST_"):
             del os.environ[name]

@@ -1,4 +1,4 @@
-"""What is being done, on standard error; figures go to standard output."""
+"""Prints progress on standard error; figures go to standard output."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import sys
 
 
 def say(line: str) -> None:
-    """One line, at once."""
+    """Print a line at once."""
     print(f"  {line}", file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
-"""A mail server that says when it took each mail: `python -m benchmarks.harness.recording_sink`.
+"""A mail server that reports when it took each mail: `python -m benchmarks.harness.recording_sink`.
 
-A process of its own, so that no other work delays what it notes. Its first line of output is its
-port; then comes a line of JSON a mail: to whom, which, and time.time() at the end of DATA.
+It runs in its own process, so that no other work delays its reports. Its first line of output is its
+port; then comes a line of JSON per mail: recipient, Message-ID, and time.time() at the end of DATA.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from waypost.system.child_process import stop_with_parent
 
 
 class Noting:
-    """aiosmtpd's handler: takes everything, keeps nothing."""
+    """aiosmtpd's handler: takes every mail, and keeps none."""
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
         taken_at = time.time()

@@ -24,7 +24,7 @@ BATCH = 500
 
 @asynccontextmanager
 async def empty(kind: str) -> AsyncGenerator[Ledger]:
-    """A ledger of that kind with its tables and nothing in them. Raises NotMeasured."""
+    """A ledger of that kind with empty tables. Raises NotMeasured."""
     if kind == "SQLite":
         with servers.new_home() as home:
             async with _opened(f"sqlite:///{home / 'ledger.db'}") as ledger:
@@ -39,14 +39,14 @@ async def _opened(url: str) -> AsyncGenerator[Ledger]:
     ledger = open_ledger(with_async_driver(url))
     try:
         await ledger.upgrade()
-        freeze_gc()  # as every long-lived process of ours does
+        freeze_gc()  # as every long-lived Waypost process does
         yield ledger
     finally:
         await ledger.close()
 
 
 def lines(series: str = "buyer") -> Iterator[bytes]:
-    """Orders without end, as the lines of a file, each with a recipient and a key of its own that no other
+    """Endless orders, as the lines of a file, each with a recipient and a key of its own that no other
     series has."""
     rows = [orjson.loads(line) for line in sample_orders.source().read_bytes().splitlines()]
     for number in count():
@@ -62,7 +62,7 @@ def lines(series: str = "buyer") -> Iterator[bytes]:
 
 
 async def fill(ledger: Ledger, source: Iterator[bytes], number: int) -> None:
-    """Accept that many orders."""
+    """Accept `number` orders."""
     while number > 0:
         requests = read(source, min(number, BATCH))
         await accept.accept(ledger, TYPE, requests)
@@ -76,6 +76,6 @@ def read(source: Iterator[bytes], number: int) -> list[AnyRequest]:
 
 
 def required(ledger: Ledger, found: object) -> None:
-    """Raises NotMeasured when there was nothing where something had to be."""
+    """Raises NotMeasured when `found` is empty."""
     if not found:
         raise NotMeasured(f"nothing to claim on {'PostgreSQL' if ledger.is_postgres else 'SQLite'}")

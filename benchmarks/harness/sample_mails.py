@@ -1,4 +1,4 @@
-"""The real order confirmations, as what a mail is built of."""
+"""The sample order confirmations, as the parts from which a mail is built."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Whom a mail is for and what it says. `raw` is the mail as a run makes it."""
+    """The recipient and the contents of a mail. raw: the mail as a run builds it."""
 
     id: UUID
     to: str
@@ -32,7 +32,7 @@ class Letter:
 
 
 def letters(count: int) -> list[Letter]:
-    """So many orders, rendered as a run renders them and read back by the standard library."""
+    """`count` orders, rendered as a run renders them and read back by the standard library."""
     with servers.new_home() as home:
         made = [one.messages["email"] for one in sample_orders.rendered(home, count)]
     return [_letter(one.notification.id, one.content) for one in made]
@@ -53,8 +53,8 @@ def _as_rendered(text: str) -> str:
 
 
 def rate(of: Callable[[T], object], items: Sequence[T], seconds: float) -> float:
-    """How many a second of this process's own time, over rounds of `items` for at least so long: what
-    else the machine does takes no part."""
+    """Calls of `of` per second of this process's own time, over rounds of `items` for at least `seconds`.
+    Other work on the machine does not count."""
     began, done = process_time(), 0
     while process_time() - began < seconds:
         for item in items:

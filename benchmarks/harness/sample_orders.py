@@ -1,4 +1,4 @@
-"""Real orders: requests to send, and messages rendered of them."""
+"""Sample orders: requests to send, and messages rendered from them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def source() -> Path:
 
 
 def requests(series: str) -> Iterator[dict[str, Any]]:
-    """830 requests, none the same as one of another `series`."""
+    """830 requests, all different from those of another `series`."""
     lines = source().read_bytes().splitlines()
     for number, line in enumerate(islice(cycle(lines), COUNT)):
         request = orjson.loads(line)
@@ -40,14 +40,14 @@ def requests(series: str) -> Iterator[dict[str, Any]]:
 
 
 def to_somebody_new(address: str) -> dict[str, Any]:
-    """A request for one order, to an address that tells its mail from all others."""
+    """A request for one order, to an address that identifies its mail."""
     request = next(requests(address))
     request["recipient"] = {**request["recipient"], "id": address, "email": address}
     return request
 
 
 def one_per_language(series: str) -> list[dict[str, Any]]:
-    """A request for each language there is, so that every template has been compiled."""
+    """A request for each language of the orders, so that a run compiles every template."""
     languages = {request["recipient"]["locale"]: request for request in requests(series)}
     return list(languages.values())
 

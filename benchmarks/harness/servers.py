@@ -1,4 +1,4 @@
-"""The three ways to run the same flows that are measured beside each other."""
+"""The three ways to run the same flows, which the benchmarks compare."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ STOCK = "order-confirmation/stock"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A Prefect API with something that runs `deployment`, in the process `pid`; its log tells of retried
-    answers."""
+    """A Prefect API, and the process `pid` that runs `deployment`; the log of that process shows retried
+    responses."""
 
     api: str
     deployment: str
@@ -34,7 +34,7 @@ class Running:
 
     @property
     def last_words(self) -> str:
-        """The end of its log, for when it does not do what it should."""
+        """The end of its log, for error messages."""
         return self.log.read_text()[-2000:]
 
 
@@ -82,7 +82,7 @@ async def on_postgres(smtp_url: str) -> AsyncGenerator[Running]:
             yield Running(api, RESIDENT, home, log, worker.pid, ledger_url)
 
 
-# The whole of Waypost, by what its ledger is kept in.
+# A whole Waypost installation, by the database of its ledger.
 BY_DATABASE: dict[str, Callable[[str], AbstractAsyncContextManager[Running]]] = {
     "SQLite": embedded,
     "PostgreSQL": on_postgres,
@@ -91,8 +91,8 @@ BY_DATABASE: dict[str, Callable[[str], AbstractAsyncContextManager[Running]]] = 
 
 @asynccontextmanager
 async def stock(smtp_url: str) -> AsyncGenerator[Running]:
-    """The same flow under Prefect's own `flow.serve()`, on the same tuned server as `embedded`: only
-    what runs the flow differs, and the stock side has the better server of the two."""
+    """The same flow under Prefect's own `flow.serve()`, on the same tuned server as `embedded`: only the
+    process that runs the flow differs, and the stock side has a better server than Prefect's own."""
     with new_home() as home:
         async with server_alone(home) as api:
             await _upgrade(home)
@@ -106,7 +106,7 @@ async def stock(smtp_url: str) -> AsyncGenerator[Running]:
 
 @asynccontextmanager
 async def server_alone(home: Path) -> AsyncGenerator[str]:
-    """The embedded Prefect server with nothing that runs flows; yields its API's URL."""
+    """The embedded Prefect server without a worker; yields its API's URL."""
     async with embedded_server.running(home, "127.0.0.1", free_port()) as api:
         yield api
 

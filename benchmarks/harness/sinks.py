@@ -1,4 +1,4 @@
-"""Where the mail goes: a sink that notes when each mail came, and a fast one for rates."""
+"""Mail servers that take the mail: a sink that records when each mail came, and a fast one for rates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SMTP_SINK = "/usr/sbin/smtp-sink"
 
 
 class Arrivals:
-    """The sink of recording_sink.py, seen from here: ask it when a mail to an address was taken."""
+    """The reports of recording_sink.py: when a mail to an address was taken."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -41,7 +41,7 @@ class Arrivals:
         return self.mails.total() - len(self.mails)
 
     async def listen(self, lines: asyncio.StreamReader) -> None:
-        """Take down what the sink says until it ends."""
+        """Record the sink's reports until it ends."""
         async for line in lines:
             note = json.loads(line)
             self.mails[note["to"]] += 1
@@ -55,7 +55,7 @@ class Arrivals:
 
 @asynccontextmanager
 async def arrivals() -> AsyncGenerator[Arrivals]:
-    """A sink that notes the moment of every mail."""
+    """A sink that records the moment of every mail."""
     process = await asyncio.create_subprocess_exec(
         *python("benchmarks.harness.recording_sink"),
         stdin=subprocess.PIPE,
@@ -76,7 +76,7 @@ async def arrivals() -> AsyncGenerator[Arrivals]:
 
 @dataclass(frozen=True, slots=True)
 class FastSink:
-    """A sink for rates, and what it is."""
+    """A sink for rates, with its name and address."""
 
     name: str
     host: str
@@ -88,7 +88,7 @@ class FastSink:
 
 @asynccontextmanager
 async def fast(folder: Path) -> AsyncGenerator[FastSink]:
-    """Postfix's smtp-sink where it is installed, else Waypost's own development mailbox."""
+    """Postfix's smtp-sink if it is installed, else Waypost's own development mailbox."""
     host, port = "127.0.0.1", free_port()
     async with AsyncExitStack() as stack:
         if found := shutil.which("smtp-sink") or shutil.which(SMTP_SINK):

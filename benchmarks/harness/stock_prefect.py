@@ -1,4 +1,4 @@
-"""The stock side: the very flow of flows/order_confirmation.py under `flow.serve()`, default settings."""
+"""The stock side: the flow of flows/order_confirmation.py under `flow.serve()`, with default settings."""
 
 from flows.order_confirmation import order_confirmation
 

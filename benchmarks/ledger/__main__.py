@@ -1,6 +1,6 @@
 """The ledger's loop: `python -m benchmarks.ledger [--only PART]... [--json FILE]`.
 
-What kills and restarts do to it is counted by `make chaos`.
+`make chaos` measures the effects of kills and restarts.
 """
 
 from benchmarks.harness.program import main

@@ -1,7 +1,7 @@
-"""Accepting: orders validated and made durable, 500 a transaction, by one process with two clients, so
-that one validates while the database writes the other's.
+"""Accepting: orders validated and made durable, 500 a transaction, by one process with two clients: one
+validates while the database writes the orders of the other.
 
-The clock runs over validation of the JSON line and the transaction; the lines are made beforehand.
+The clock covers the validation of the JSON line and the transaction; the lines are made beforehand.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A process that accepts an order at a time, as patient as the gateway: `LEDGER_URL SECONDS`.
+"""A process that accepts one order at a time, with the gateway's patience: `LEDGER_URL SECONDS`.
 
-Prints JSON: how many were accepted and refused, and the milliseconds of the slowest.
+Prints JSON: how many orders were accepted and refused, and the milliseconds of the slowest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from waypost.ledger.intake import accept
 
 
 async def main(url: str, seconds: float) -> None:
-    """Accept until so many seconds have passed."""
+    """Accept orders until `seconds` have passed."""
     ledger = open_ledger(url, patience=PATIENCE)
     source = sample_ledgers.lines("beside")
     accepted = refused = 0

@@ -1,7 +1,7 @@
-"""A flood: 10,000 requests accepted one by one, as fast as can be, become few Prefect runs.
+"""A flood: 10,000 requests, accepted one by one as fast as possible, become few Prefect runs.
 
-A worker runs beside (the embedded default, then everything on PostgreSQL) and sends while they come in.
-Beside it stock `flow.serve()` on the embedded server, with a run each for 50, scaled to 10,000 on paper.
+Meanwhile a worker (the embedded default, then everything on PostgreSQL) sends the requests. For comparison,
+stock `flow.serve()` on the embedded server gets a run each for 50 requests, scaled to 10,000 by arithmetic.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ENDS_WITHIN = 240.0
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """What came of it. Seconds from before the first request."""
+    """The result of a flood. Seconds are from before the first request."""
 
     runs: int
     sent: int
@@ -103,7 +103,7 @@ async def _client(ledger: Ledger, lines: Iterator[bytes]) -> None:
 
 
 async def _until_ended(ledger: Ledger) -> int:
-    """How many were sent once all have ended."""
+    """How many were sent, once all are or ENDS_WITHIN has passed."""
     counted = sa.select(sa.func.count()).where(notifications.c.state == State.SENT)
     until = time.monotonic() + ENDS_WITHIN
     sent = 0

@@ -1,8 +1,8 @@
 """A million rows in the ledger: does claiming, or explaining, get slower?
 
-Two ledgers, alike but for a million sent notifications with an attempt each in one of them, are asked the
-same in turn, so that a machine that is busy for a while is busy for both: to claim a batch of 500 orders
-and take it up, and to explain one notification.
+Two ledgers are alike, but one has a million more sent notifications with an attempt each. Both do the same
+work in turn, so that other load on the machine affects both: claim a batch of 500 orders and take it up,
+and explain one notification.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ async def _some_ids(ledger: Ledger) -> list[UUID]:
 
 
 async def _in_turn(first: tuple[Ledger, Work], second: tuple[Ledger, Work], times: int) -> list[float]:
-    """Medians in milliseconds, the first tenth not counted."""
+    """The medians in milliseconds, without the first tenth."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(times):
         for (ledger, work), found in zip((first, second), seconds, strict=True):
@@ -79,7 +79,7 @@ async def _in_turn(first: tuple[Ledger, Work], second: tuple[Ledger, Work], time
 
 
 async def _claim(ledger: Ledger) -> None:
-    """Claim a batch, and give it back so that the next finds as much."""
+    """Claim a batch, and return it so that the next claim finds as much."""
     claim = await claims.reserve(ledger, TYPE.name, TYPE.lane)
     sample_ledgers.required(ledger, claim)
     assert claim is not None
@@ -97,7 +97,7 @@ def _explaining(ids: list[UUID]) -> Work:
 
 
 async def grow(ledger: Ledger, rows: int) -> None:
-    """So many copies of what is there, sent, with an attempt each, written by the database itself."""
+    """Add `rows` sent copies of a notification, with an attempt each, written by the database itself."""
     some = await ledger.read(lambda connection: connection.scalar(sa.select(notifications.c.id).limit(1)))
     assert some is not None
     numbers, id = (_POSTGRES if ledger.is_postgres else _SQLITE).values()

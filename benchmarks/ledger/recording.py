@@ -1,8 +1,8 @@
-"""Claiming, recording and finishing: what the ledger costs a notification on its way out.
+"""Claiming, recording and finishing: what the ledger costs per notification that is sent.
 
-A batch of 500 orders is claimed and taken up, each gets an attempt before the wire and an outcome after
-it, and the batch ends; nothing is rendered or sent. The recorder is asked for each notification by itself,
-as connections ask it.
+A batch of 500 orders is claimed and taken up, each order gets an attempt and then an outcome, and the batch
+ends; nothing is rendered or sent. The recorder is called for each notification separately, as connections
+call it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TAKEN = Outcome(Verdict.ACCEPTED, Phase.DOT, code=250, enhanced="2.0.0", words="
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Milliseconds a notification."""
+    """Milliseconds per notification."""
 
     claim: float
     begin: float
@@ -89,7 +89,7 @@ async def _one(ledger: Ledger) -> Cost:
 
 
 async def _all(writing: Iterable[asyncio.Future[int]]) -> None:
-    """Wait as connections do, each for its own."""
+    """Wait for each write, as connections do."""
     for one in list(writing):
         await one
 

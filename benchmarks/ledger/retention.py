@@ -1,7 +1,7 @@
-"""Retention on SQLite: half a million old notifications leave the ledger while another process accepts.
+"""Retention on SQLite: half a million old notifications are deleted while another process accepts orders.
 
 SQLite has one writer. Retention's transactions are timed from their beginning to their commit; the other
-process accepts an order at a time and waits five seconds for the file, as the gateway does.
+process accepts one order at a time and waits five seconds for the file, as the gateway does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BESIDE_SECONDS = 20
 
 
 async def measure() -> Measured:
-    """SQLite alone: on PostgreSQL a deletion keeps no other writer waiting."""
+    """Measure SQLite only: on PostgreSQL a deletion does not block other writers."""
     async with sample_ledgers.empty("SQLite") as ledger:
         if not isinstance(ledger, SqliteLedger):
             raise NotMeasured("not a ledger in a file")
@@ -66,7 +66,7 @@ async def _fill(ledger: Ledger) -> None:
 
 
 class Timed(SqliteLedger):
-    """The same file, with the seconds that each of its writes held the one writer."""
+    """The same ledger, which records how many seconds each write held the one writer."""
 
     def __init__(self, ledger: SqliteLedger) -> None:
         super().__init__(ledger.engine, ledger.lease)

@@ -1,7 +1,7 @@
 """Twenty requests a second, from accept to the SMTP server's 250, everything on this machine.
 
-The clock of each runs from before it is accepted into the ledger until the sink has read the end of DATA;
-nobody but the dispatcher starts the runs.
+The clock of each request runs from before it is accepted into the ledger until the sink has read the end of
+DATA; only the dispatcher starts runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PATIENCE = 60.0
 
 
 async def measure() -> Measured:
-    """Both databases; what comes in the first five seconds is not counted."""
+    """Measure both databases; requests of the first five seconds are not counted."""
     bars: list[Bar] = []
     figures: dict[str, list[float]] = {}
     for kind, server in servers.BY_DATABASE.items():
@@ -44,7 +44,7 @@ async def measure() -> Measured:
 
 
 def told(name: str, what: str, kind: str, seconds: list[float]) -> list[Bar]:
-    """Print a sorted series; its bars."""
+    """Print a sorted series; returns its bars."""
     median, p99 = seconds[len(seconds) // 2], seconds[int(len(seconds) * 0.99)]
     spread = f"median {median:.3f} s   p99 {p99:.3f} s   max {seconds[-1]:.3f} s   (n={len(seconds)})"
     print(f"{what}: {spread}")
@@ -63,7 +63,7 @@ async def _run(running: Running, sink: Arrivals) -> list[float]:
 
 
 async def trips(ask: Callable[[str], Awaitable[None]], sink: Arrivals) -> list[float]:
-    """The seconds from before `ask`, which has a mail sent to an address, until that was taken."""
+    """The seconds from before `ask`, which has a mail sent to an address, until the mail was taken."""
     began = time.time()
     asked: list[asyncio.Task[tuple[float, float]]] = []
     while (passed := time.time() - began) < SECONDS:

@@ -1,8 +1,8 @@
 """Thirty triggers at once on the embedded default.
 
-Rate: runs by the seconds from before the first request to the API until the sink has read the last
-mail. 503s: those the trigger's own client is answered, and those the worker's client logs that it
-was answered and waits for; on SQLite each costs seconds.
+Rate: runs divided by the seconds from before the first request to the API until the sink has read the
+last mail. 503s: the responses to the trigger's own client, and those that the worker's client logs and
+retries; on SQLite each costs seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RETRIED = re.compile(r"retryable\s+status\s+code\s+503")
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """What came of the triggers; `seconds` until the last mail."""
+    """The result of the triggers; `seconds` until the last mail."""
 
     seconds: float
     states: Counter[str]

@@ -1,4 +1,4 @@
-"""From a trigger through the Prefect API to the mail in the SMTP server's hands, nothing else going on.
+"""From a trigger through the Prefect API to the mail at the SMTP server, with no other work.
 
 A trigger is one order confirmation, its order inline in the run's parameters. The clock runs from
 before the request to the API until the sink has read the end of DATA. The next trigger waits for the
@@ -40,8 +40,8 @@ class Trip:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One way to run the flow. poll: the seconds between two looks for work, spread over by the
-    waits between triggers."""
+    """One way to run the flow. poll: the seconds between two polls for work, over which the waits
+    between triggers are spread."""
 
     name: str
     server: Server
@@ -55,7 +55,7 @@ STOCK = Side("stock flow.serve()", servers.stock, STOCK_TRIGGERS, 10.0)
 
 
 async def measure() -> Measured:
-    """Three sides after each other; the bars are medians."""
+    """Measure the three sides one after the other; the bars are medians."""
     trips: dict[str, list[Trip]] = {}
     for side in (EMBEDDED, POSTGRES, STOCK):
         try:

@@ -1,7 +1,7 @@
 """What Prefect alone costs a run: `python -m benchmarks.trigger.noop_flow HOME`, with PREFECT_API_URL set.
 
-A flow of five tasks that do nothing but hand on 500 rendered orders, once in the Batch that our tasks
-pass and once in a plain list. Prints the seconds of each run as JSON, warm-up left out.
+A flow of five tasks that only hand on 500 rendered orders, once in the Batch that our tasks pass and
+once in a plain list. Prints the seconds of each run as JSON, without the warm-up.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ RUNS = 5
 
 @task(cache_policy=NO_CACHE)
 async def hand_on(value: Any) -> Any:
-    """Does nothing."""
+    """Return `value`."""
     return value
 
 
 async def main() -> None:
-    """The two sides in turn, so that neither has the quieter time."""
+    """Measure the two sides in turn, so that both meet the same load on the machine."""
     orders = sample_orders.rendered(Path(sys.argv[1]), SIZE)
     carriers = {"batch": Batch(TYPE, uuid7(), orders), "list": orders}
     seconds: dict[str, list[float]] = {name: [] for name in carriers}

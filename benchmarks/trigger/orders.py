@@ -1,7 +1,7 @@
-"""Orders sent as `waypost send` does, 830 of them, beside the bare wire.
+"""830 orders, sent as `waypost send` does, beside the bare wire.
 
-Whole road: accepted into the ledger, rendered, sent and recorded by runs of the embedded default's
-worker; the rate is orders by the time its runs took, as Prefect recorded it. Bare wire: the same
+Whole road: the runs of the embedded default's worker render, send and record orders accepted into the
+ledger; the rate is orders divided by the time of the runs, as Prefect recorded it. Bare wire: the same
 messages, rendered beforehand, through the same class of connection pool with as many connections to
 the same sink, on uvloop too, with no ledger and no Prefect. Each round measures both.
 """
@@ -36,7 +36,7 @@ from waypost.model.states import State
 
 CONNECTIONS = 32
 ROUNDS = 3
-PREBUILT_REPEATS = 5  # 830 messages alone are over too soon to be timed
+PREBUILT_REPEATS = 5  # 830 messages alone end too soon to be timed
 SETTLES_WITHIN = 120.0
 
 
@@ -111,7 +111,7 @@ async def _send(server: Running, ledger: Ledger, requests: Sequence[dict[str, ob
 
 
 def _covered(runs: Sequence[Run]) -> float:
-    """Seconds in which at least one of the runs ran."""
+    """The seconds during which at least one run was in progress."""
     seconds = until = 0.0
     for began, ended in sorted((run.started or 0.0, run.ended or 0.0) for run in runs):
         seconds += max(0.0, ended - max(began, until))
@@ -120,7 +120,7 @@ def _covered(runs: Sequence[Run]) -> float:
 
 
 async def _over_the_wire(url: str, messages: Sequence[Message]) -> float:
-    """Messages a second through the channel alone, each of its slots one after the other."""
+    """Messages a second through the channel alone; each slot sends one message after the other."""
     channel = SmtpChannel("smtp", parse(url), "no-reply@waypost.example")
     waiting = iter(list(messages) * PREBUILT_REPEATS)
 

@@ -1,7 +1,7 @@
 """What Prefect costs a run of 500 rendered orders: a flow of five tasks that do nothing.
 
 Run in one process against the embedded server (noop_flow.py); the seconds are those of the whole
-flow, its creation and states on the server included. Beside it the same with a plain list, which
+flow, including its creation and states on the server. The same is measured with a plain list, which
 Prefect walks item by item.
 """
 
@@ -16,7 +16,7 @@ from benchmarks.harness.progress import say
 
 
 async def measure() -> Measured:
-    """Median of five after a warm-up."""
+    """The median of five runs after a warm-up."""
     say("overhead: starting the embedded Prefect server")
     with servers.new_home() as home:
         async with servers.server_alone(home) as api:

@@ -1,8 +1,8 @@
-"""The dispatcher, in every worker: what is accepted and due becomes Prefect runs.
+"""The dispatcher, which every worker runs: it starts Prefect runs for accepted notifications that are due.
 
-A run starts as soon as something is due and a slot is free; what arrives until its first line runs along
-with it, what arrives later is the next batch (group commit), so batches grow only under load. Urgent lanes
-go first and keep a slot to themselves.
+A run starts as soon as a notification is due and a slot is free. Notifications that arrive before its first
+line runs join its batch, later ones form the next batch (group commit): batches grow only under load. Urgent
+lanes go first and have a slot reserved.
 """
 
 from __future__ import annotations
@@ -36,34 +36,33 @@ from waypost.policy.suspicion import together
 from waypost.system.clock import now
 from waypost.system.waiting import wait_for_first
 
-LOOK_SECONDS = 5.0  # how long to sleep at most: notices can be lost, and clocks differ a little
+LOOK_SECONDS = 5.0  # the longest sleep: notices can be lost, and clocks differ a little
 SHORTEST_SECONDS = 0.02
-TOGETHER_SECONDS = 0.01  # what comes one by one, as fast as can be, is looked at together
-AWAY_SECONDS = 0.5  # how often a Prefect API that does not answer is asked again
-# Seconds that what is urgent waits for Prefect, whatever Prefect does: sent without it, it is out within ten.
+TOGETHER_SECONDS = 0.01  # the pause after a wake-up, so that one turn handles notices in quick succession
+AWAY_SECONDS = 0.5  # the pause before a Prefect API that does not answer is asked again
+# Seconds an urgent notification waits for Prefect, then it is sent without: it is out within ten seconds.
 URGENT_AFTER = 7.0
-URGENT_LOOK_SECONDS = 0.5  # how often that is looked at while Prefect keeps a turn waiting
-GIVEN_BACK_AFTER = (
-    5.0  # seconds of outage after which what is not urgent is left to workers that reach Prefect
-)
+URGENT_LOOK_SECONDS = 0.5  # how often urgent batches are checked while a turn waits for Prefect
+# Seconds of outage after which batches that are not urgent are left to workers that reach Prefect.
+GIVEN_BACK_AFTER = 5.0
 ASK_SECONDS = 5.0  # how often Prefect is asked about runs that are not in this process
 
 logger = logging.getLogger("waypost.dispatcher")
 
 
 class Worker(Protocol):
-    """What runs the runs, if this process does that too."""
+    """Runs flow runs in this process, if the process does that too."""
 
     def lanes(self) -> Mapping[UUID, Priority]:
-        """The flow runs in hand, by id, with the lane of each."""
+        """The flow runs in progress here, by id, with the lane of each."""
         ...
 
 
 @dataclass(slots=True)
 class Dispatcher:
-    """slots: runs in flight at most. deliver: takes a batch's steps without Prefect. is_stopped:
-    whether a person stopped a lane in Prefect, as far as is known. starts_within: the
-    seconds a worker may take from having a run to running its code."""
+    """slots: the most runs in flight. deliver: takes a batch's steps without Prefect. is_stopped:
+    whether a person had stopped a lane in Prefect when Prefect last answered. starts_within: the
+    seconds a worker may take from getting a run to running its code."""
 
     ledger: Ledger
     types: Mapping[str, NotificationType]
@@ -82,12 +81,11 @@ class Dispatcher:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
-        """Something may be due, or a run has ended: look at once."""
+        """Take a turn at once: a notification may be due, or a run has ended."""
         self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Dispatch until `stop`. What goes wrong is logged and tried again: nothing is lost by it,
-        only late."""
+        """Dispatch until `stop`. Errors are logged and the turn is retried: nothing is lost, only late."""
         async with watching(self.ledger, self.wake):
             while not stop.is_set():
                 self._woken.clear()
@@ -97,11 +95,12 @@ class Dispatcher:
         await self._leave()
 
     async def _look(self) -> float:
-        """A turn, and what is urgent beside it, however long Prefect takes to answer."""
+        """Take a turn, and meanwhile send urgent batches without Prefect if it is slow. Returns the seconds
+        until the next turn."""
         turn = asyncio.create_task(self.tick())
         try:
             while not (await asyncio.wait([turn], timeout=URGENT_LOOK_SECONDS))[0]:
-                with suppress(Exception):  # the turn meets it too, and it is logged below
+                with suppress(Exception):  # the turn meets the same error, which is logged below
                     await self._send_urgent_without_prefect()
             return turn.result()
         except PrefectAway:
@@ -113,7 +112,7 @@ class Dispatcher:
             turn.cancel()
 
     async def _leave(self) -> None:
-        """End direct deliveries as a worker ends its runs. What no run has taken up, nor will, is free."""
+        """End direct deliveries as a worker ends its runs. Return the batches that no run will take up."""
         await see_off([one.direct for one in self._in_flight.values() if one.direct])
         here = self.worker.lanes()
         left = [
@@ -125,8 +124,8 @@ class Dispatcher:
             await return_batches(self.ledger, left, untaken=True)
 
     async def tick(self) -> float:
-        """One look: land what has ended, start what is due. Answers for how many seconds nothing more
-        will be, unless somebody wakes it."""
+        """Take one turn: forget the batches that have ended, start those that are due. Returns the seconds
+        until the next turn, unless it is woken earlier."""
         untaken = await self._collect_ended()
         if self.outage.is_down and not await self._is_back():
             if self.outage.duration >= GIVEN_BACK_AFTER:
@@ -148,8 +147,8 @@ class Dispatcher:
         return True
 
     async def _collect_ended(self) -> set[UUID]:
-        """Forget the batches that have ended, and those whose run can do nothing for them any more.
-        Answers those that no run has taken up."""
+        """Forget the batches that have ended, and those whose run is over. Returns the open batches that no
+        run has taken up."""
         if not self._in_flight:
             return set()
         here = self.worker.lanes()
@@ -175,7 +174,7 @@ class Dispatcher:
         return {id for id, found in still_open.items() if not found.taken}
 
     async def _ask_prefect(self, still_open: Mapping[UUID, batches.Progress]) -> None:
-        """Runs that other processes have, or nobody yet: has Prefect ended them, or lost them?"""
+        """Ask Prefect about runs outside this process, and handle those that are over, lost or overdue."""
         moment = self.steady()
         elsewhere = {
             flight.run: flight
@@ -198,14 +197,14 @@ class Dispatcher:
                 await self._run_is_over(flight, taken=known is None or known.taken)
 
     def _is_overdue(self, flight: InFlightBatch, progress: Progress) -> bool:
-        """A run that a worker has taken, and that has not taken up its batch in all that time: the worker
-        died in between. What is taken up has a lease to tell that by."""
+        """Whether a worker took the run and has not taken up its batch in the time allowed: the worker died
+        in between. Once the batch is taken up, its lease shows that."""
         allowed = self.starts_within if progress is Progress.STARTING else self.ledger.lease.total_seconds()
         return flight.held and self.steady() - flight.begun_at > allowed
 
     async def _run_is_over(self, flight: InFlightBatch, *, taken: bool) -> None:
-        """The run has ended and its batch has not. Never taken up: its work is free. Taken up: something
-        may be on the wire, so that the lease must lapse first."""
+        """Handle a run that ended before its batch. If no run took the batch up, its work is free. Otherwise
+        a message may be on the wire, so the lease must lapse first."""
         if not taken:
             self._set_back(flight.claim)
             await batches.end(self.ledger, flight.claim.id, BatchResult.LOST)
@@ -224,7 +223,7 @@ class Dispatcher:
             self.leases.let_go(flight.claim.id)
 
     async def _give_back(self, untaken: Collection[UUID]) -> None:
-        """Leave to other workers, who may reach Prefect, what is not urgent and no run has taken up."""
+        """Return the batches not urgent and not taken up, for other workers that may reach Prefect."""
         left = [
             one
             for one in self._in_flight.values()
@@ -235,7 +234,7 @@ class Dispatcher:
             self._forget(flight)
 
     async def _send_urgent_without_prefect(self) -> None:
-        """What is urgent and has waited long enough for Prefect goes without it."""
+        """Send urgent batches without Prefect once they have waited for it for URGENT_AFTER seconds."""
         lanes = await self._lanes()
         for lane in lanes:
             since = self._since.get((lane.type, lane.priority))
@@ -251,7 +250,7 @@ class Dispatcher:
                 self._send_directly(flight)
 
     def _urgent(self) -> list[InFlightBatch]:
-        """What is urgent and, as far as is known, in no run's hands."""
+        """The urgent batches that, as far as is known, no run has taken up; none in a stopped lane."""
         return [
             one
             for one in self._in_flight.values()
@@ -260,8 +259,8 @@ class Dispatcher:
         ]  # fmt: skip
 
     def _waits(self, flight: InFlightBatch) -> float:
-        """For how many seconds a batch has waited for Prefect: for its run to be made, or to begin here. A
-        run that no worker takes waits for a worker."""
+        """Seconds that a batch has waited for Prefect: for its run to be created, or to begin here. A run
+        that no worker takes waits for a worker: then only the outage counts."""
         begins = flight.run is None or flight.run in self.worker.lanes()
         return self._waited(flight.since) if begins else self.outage.duration
 
@@ -269,7 +268,7 @@ class Dispatcher:
         return max(self.outage.duration, self.steady() - since)
 
     async def _lanes(self) -> list[Lane]:
-        """The lanes in which something waits. Notes since when what is urgent waits for Prefect alone."""
+        """The lanes with waiting notifications. Records since when urgent lanes wait for Prefect alone."""
         lanes = await claims.lanes(self.ledger, self.types)
         waiting = (
             (lane.type, lane.priority)
@@ -305,7 +304,7 @@ class Dispatcher:
             self.wake()
 
     async def _ask_for_runs(self, flights: Sequence[InFlightBatch]) -> None:
-        """All at once: an API that answers slowly keeps one waiting as long as many."""
+        """Ask for all runs at once: a slow API then takes as long for many as for one."""
         asked = [self._ask_for_run(one) for one in flights if one.direct is None]
         for answer in await asyncio.gather(*asked, return_exceptions=True):
             if isinstance(answer, BaseException):
@@ -321,8 +320,8 @@ class Dispatcher:
         await batches.given_run(self.ledger, flight.claim.id, flight.run)
 
     async def _handle_refusal(self, flight: InFlightBatch, error: Refused) -> None:
-        """Prefect answers, and will not have a run of this type: no other type waits for that. What is
-        urgent goes directly, the rest waits for somebody to mend it."""
+        """Handle Prefect's refusal of a run of this type, without delay for other types. Urgent batches are
+        sent directly; others are retried after growing waits, until the cause is fixed."""
         logger.error("Prefect takes no run of %s: %s", flight.claim.type, error)
         if flight.claim.priority is Priority.URGENT:
             self._send_directly(flight)
@@ -330,8 +329,8 @@ class Dispatcher:
             await self._run_is_over(flight, taken=False)
 
     async def _start_due(self) -> float:
-        """Claim and start what is due, a batch a lane in turn, as far as there is room. Answers in how
-        many seconds something more is due."""
+        """Claim and start what is due, one batch per lane in turn, while there is room. Returns the seconds
+        until more is due."""
         while True:
             lanes = await self._lanes()
             waiting = [lane for lane in lanes if self._has_room(lane)]
@@ -345,7 +344,7 @@ class Dispatcher:
                 return min(max(pause, SHORTEST_SECONDS), longest)
 
     async def _claim(self, lane: Lane) -> InFlightBatch | None:
-        """None when somebody else was quicker, or an earlier lane took the room."""
+        """Claim a batch; None if another dispatcher was quicker or an earlier lane took the room."""
         if not self._has_room(lane):
             return None
         claim = await self._reserve(lane)

@@ -1,6 +1,6 @@
-"""Being seen: a dispatcher that is no worker says where Prefect keeps variables that it lives.
+"""The heartbeat of a dispatcher that is not a worker, kept in a Prefect variable.
 
-As a worker of its pool it would make Prefect call the pool ready while nothing runs its runs.
+Registered as a worker, the dispatcher would make Prefect show the pool as ready while no worker takes runs.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from waypost.ledger.queue.batches import OWNER
 from waypost.system.clock import now
 
 BEAT_SECONDS = 15.0
-GONE_AFTER = timedelta(seconds=60)  # without a sign of life
+GONE_AFTER = timedelta(seconds=60)  # without a heartbeat
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """The dispatcher of a pool that was last seen: its host and pid, and since when it runs."""
+    """The dispatcher of a pool that was seen last: its host and pid, its start and its last heartbeat."""
 
     owner: str
     since: datetime
@@ -43,14 +43,14 @@ class Presence:
 
 @asynccontextmanager
 async def announce(work_pool: str) -> AsyncGenerator[None]:
-    """Let others see for the length of the block that this process dispatches for the pool."""
+    """Send heartbeats during the block, which show that this process dispatches for the pool."""
     async with prefect_client() as client:
         beating = asyncio.create_task(_beat(client, work_pool, now()))
         try:
             yield
         finally:
             beating.cancel()
-            # It is not seen for long anyway: an API that does not answer is not asked twice.
+            # The heartbeat expires anyway, so a failed request is not retried.
             with (
                 suppress(httpx.HTTPError, PrefectException, TimeoutError),
                 temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
@@ -60,13 +60,13 @@ async def announce(work_pool: str) -> AsyncGenerator[None]:
 
 
 async def last_seen(client: PrefectClient, work_pool: str) -> Presence | None:
-    """Who dispatched for the pool last, if anybody did and has not said farewell."""
+    """The last dispatcher of the pool; None if there was none, or if it has signed off."""
     variable = await client.read_variable_by_name(_name(work_pool))
     value: Any = variable and variable.value
     try:
         return Presence(value["owner"], _moment(value["since"]), _moment(value["seen"]))
     except (TypeError, KeyError, ValueError):
-        return None  # variables are anybody's to edit
+        return None  # anyone can edit a variable
 
 
 def _moment(text: str) -> datetime:
@@ -79,7 +79,7 @@ def _name(work_pool: str) -> str:
 
 async def _beat(client: PrefectClient, work_pool: str, since: datetime) -> None:
     while True:
-        with suppress(httpx.HTTPError, PrefectException):  # the dispatcher says that Prefect is away
+        with suppress(httpx.HTTPError, PrefectException):  # the dispatcher logs that Prefect is away
             await _say(client, _name(work_pool), since)
         await asyncio.sleep(BEAT_SECONDS)
 

@@ -1,4 +1,4 @@
-"""What a dispatcher knows of the batches it has claimed, and of lanes whose runs come to nothing."""
+"""A dispatcher's records of the batches it has claimed, and of lanes whose runs fail to start."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from uuid import UUID
 from waypost.ledger.queue.claims import Claim
 from waypost.model.priority import Priority
 
-SOONEST_SECONDS, LATEST_SECONDS = 0.5, 60.0  # waits after runs that could not be made, or ended unbegun
-LASTING_SECONDS = 1.0  # a run that has been sending for so long gets another beside it
+SOONEST_SECONDS, LATEST_SECONDS = 0.5, 60.0  # waits after runs that were not created, or ended unbegun
+LASTING_SECONDS = 1.0  # after a run has been sending this long, its lane may start another
 
 LaneKey = tuple[str, Priority]
 
 
 @dataclass(slots=True)
 class InFlightBatch:
-    """A batch this dispatcher claimed. It keeps the lease until a run has taken the batch up: from then on
-    that run's process does, so that its death is noticed. size: what it holds, which grows until then to
-    `most`. since: when it could first have had a run (steady seconds)."""
+    """A batch this dispatcher claimed. The dispatcher keeps the lease until a run takes the batch up; then
+    that run's process does, so that its death is noticed. size: notifications in the batch, which grows to
+    `most` until then. since: when the batch could first have had a run (steady seconds)."""
 
     claim: Claim
     size: int
@@ -34,7 +34,7 @@ class InFlightBatch:
     taken_at: float = 0.0
 
     def is_quick(self, moment: float) -> bool:
-        """What is due in its lane does better to wait for it: it takes that along, or ends in a moment."""
+        """Whether due notifications of its lane should wait for it: it takes them along, or ends soon."""
         if self.direct is not None or self.size >= self.most:
             return False
         return self.held or moment - self.taken_at < LASTING_SECONDS
@@ -42,7 +42,7 @@ class InFlightBatch:
 
 @dataclass(slots=True)
 class LaneBackoff:
-    """A lane whose runs come to nothing. The first is made again at once, the next after growing waits."""
+    """The backoff of a lane whose runs fail to start: a retry at once, later retries after growing waits."""
 
     until: float = 0.0
     wait: float = 0.0

@@ -1,4 +1,4 @@
-"""Whether the Prefect API answers, as everybody in a worker who asks it has seen."""
+"""Tracks whether the Prefect API answers, from all the requests that a worker makes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger("waypost.prefect")
 
 
 class PrefectOutage:
-    """Since when Prefect has not answered. One answer ends it; what begins and ends is logged once."""
+    """Since when Prefect has not answered. One response ends it; its start and end are logged once."""
 
     def __init__(
         self,
@@ -22,14 +22,14 @@ class PrefectOutage:
         stop: asyncio.Event | None = None,
         api: str = "",
     ) -> None:
-        """stop: set when the process is to end. api: where it was to answer, told when it does not."""
+        """stop: set when the process is to end. api: the API's URL, logged when the API does not answer."""
         self._stop = stop
         self._api = api
         self._steady = steady
         self._since: float | None = None
 
     def failed(self, error: BaseException, waited: float = 0.0) -> None:
-        """Somebody got no answer, and had waited for it so many seconds."""
+        """Record that a request got no response. waited: seconds it had waited for one."""
         if self._since is None:
             self._since = self._steady() - waited
             where = f" at {self._api}" if self._api else ""
@@ -38,25 +38,25 @@ class PrefectOutage:
             )
 
     def answered(self) -> None:
-        """Somebody got an answer."""
+        """Record that a request got a response."""
         if self._since is not None:
             self._since = None
             logger.warning("the Prefect API answers again")
 
     @property
     def is_down(self) -> bool:
-        """Whether there is one."""
+        """Whether there is an outage."""
         return self._since is not None
 
     @property
     def duration(self) -> float:
-        """For how many seconds; 0 when there is none."""
+        """Seconds since the outage began; 0 when there is none."""
         return 0.0 if self._since is None else self._steady() - self._since
 
     @asynccontextmanager
     async def until_stopped(self) -> AsyncGenerator[None]:
-        """Wait for Prefect in the block as long as its requests may take, and hardly any longer once the
-        process is to end. Raises TimeoutError."""
+        """Let requests in the block take their time; once the process is to end, cut them off after
+        HURRY_SECONDS. Raises TimeoutError."""
         async with asyncio.timeout(None) as limit:
             hurrying = asyncio.create_task(self._hurry(limit))
             try:

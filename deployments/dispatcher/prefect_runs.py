@@ -1,4 +1,4 @@
-"""Prefect's runs as the dispatcher and the teller of truth see them: started, looked at, corrected.
+"""Creates, reads and corrects Prefect runs for the dispatcher and the reconciler.
 
 A run is given a batch id and nothing else, so that Prefect never sees an address.
 """
@@ -38,20 +38,20 @@ from deployments.resident_worker.provider_blocks import ProviderBlocks
 from waypost.ledger.queue.claims import Claim
 
 DIRECT = "without-prefect"
-LOST = (400, 404)  # how a deployment without its work pool, and one that is not there, are answered
-# What of 400 to 499 speaks of the server's or our own state, and not of what was asked.
+LOST = (400, 404)  # the responses for a deployment without its work pool, and for a missing deployment
+# Responses from 400 to 499 that are about the server's or our own state, not about the request.
 AWAY = (401, 403, 407, 408, 425, 429)
 
 logger = logging.getLogger("waypost.prefect")
 
 
 class PrefectRuns:
-    """The runs of one Prefect server, by an open client of Prefect's and without its long waits."""
+    """The runs of one Prefect server, over an open Prefect client and without its long retries."""
 
     def __init__(
         self, client: PrefectClient, work_pool: str, outage: PrefectOutage, taker: LocalRunner | None = None
     ) -> None:
-        """taker: takes what is created here at once, if it can; what it cannot waits in the work pool."""
+        """taker: takes runs created here at once, if it can; other runs wait in the work pool."""
         self._taker = taker
         self._client = client
         self._work_pool = work_pool
@@ -63,8 +63,8 @@ class PrefectRuns:
     async def start(self, claim: Claim) -> UUID:
         """Create the run for a batch, in the queue of its priority.
 
-        What is taken here is created Pending: no other worker is offered it, and two calls to the API (a
-        tenth of a second) are saved.
+        A run that this process takes is created Pending: Prefect offers it to no other worker, and two calls
+        to the API (a tenth of a second) are saved.
         """
         async with self._asking() as client:
             mine = Pending(message=f"Taken by {self._taker.name}") if self._taker else None
@@ -79,8 +79,8 @@ class PrefectRuns:
                 work_queue_name=str(claim.priority),
                 state=to_state_create(mine if mine and ours else Scheduled()),
             )
-        # It may have been created before, and the answer lost: what it is, and not what it was to be, says
-        # whose it is.
+        # An earlier call may have created the run and lost the response: the run's actual state says
+        # whose run it is.
         if self._taker and mine and _is(mine, run.state):
             if self._taker.may_take(claim.priority):
                 self._taker.take(run, claim.priority)
@@ -89,15 +89,15 @@ class PrefectRuns:
         return run.id
 
     async def _is_taken_here(self, client: PrefectClient, claim: Claim) -> bool:
-        """Whether a run is taken here from the start. What a concurrency limit of its deployment governs is
-        for Prefect to hand out."""
+        """Whether this process takes the run from the start. If its deployment has a concurrency limit,
+        Prefect assigns it."""
         if self._taker is None or not self._taker.may_take(claim.priority):
             return False
         return await self._deployment(client, claim.type) not in self._limited
 
     async def _create(self, client: PrefectClient, type: str, **described: Any) -> FlowRun:
-        """A run of the type's deployment. Deployments that the server does not know (it is new, or lost
-        its database), or whose work pool it lost, are made again."""
+        """Create a run of the type's deployment. Deploys again if the server does not know the deployment (it
+        is new, or lost its database) or lost its work pool."""
         known = self._deployments
         try:
             return await _created(client, await self._deployment(client, type), described)
@@ -105,7 +105,7 @@ class PrefectRuns:
             if not _is_lost(error):
                 raise
         async with self._deploying:
-            if self._deployments is known:  # else another who misses its deployment has made them all
+            if self._deployments is known:  # else another call has deployed them all
                 self._deployments = await deploy.deploy(client, self._work_pool)
         return await _created(client, await self._deployment(client, type), described)
 
@@ -116,7 +116,7 @@ class PrefectRuns:
         return self._deployments[type]
 
     async def progress(self, ids: Sequence[UUID]) -> dict[UUID, Progress]:
-        """How far each run has come; one that is missing Prefect does not know."""
+        """How far each run has come; runs unknown to Prefect are left out."""
         if not ids:
             return {}
         async with self._asking() as client:
@@ -125,8 +125,8 @@ class PrefectRuns:
         return {run.id: _progress(run.state) for run in runs}
 
     async def runs_of_batches(self, batches: Sequence[UUID]) -> dict[UUID, UUID]:
-        """The runs that were created for these batches, by batch: its process may have died before it
-        could note which."""
+        """The runs that were created for these batches, by batch. The creating process may have died before
+        it recorded them."""
         if not batches:
             return {}
         keys = {str(batch): batch for batch in batches}
@@ -136,12 +136,12 @@ class PrefectRuns:
         return {keys[run.idempotency_key]: run.id for run in runs if run.idempotency_key in keys}
 
     async def crashed(self, id: UUID, message: str) -> None:
-        """Show the run as Crashed, if it is shown as anything but ended."""
+        """Show the run as Crashed, unless it is shown as ended."""
         await self._correct(id, Crashed(message=message))
 
     async def completed(self, id: UUID, message: str, at: datetime, *, direct: bool = False) -> None:
-        """Show the run as Completed, if it is shown as anything but ended. direct: its work was done
-        without Prefect, and its tags say so."""
+        """Show the run as Completed, unless it is shown as ended. direct: its work was done without
+        Prefect, and its tags say so."""
         await self._correct(id, Completed(message=message, timestamp=at))
         if direct:
             async with self._asking() as client:
@@ -149,7 +149,7 @@ class PrefectRuns:
                 await client.update_flow_run(id, tags=sorted({*run.tags, DIRECT}))
 
     async def reschedule(self, id: UUID) -> None:
-        """Let the run start once more: its worker was lost before anything of it was accepted."""
+        """Let the run start once more: its worker was lost before it accepted any of the requests."""
         await self._correct(id, Scheduled(message="Its worker did not begin it; it starts again."))
 
     async def _correct(self, id: UUID, state: State[Any]) -> None:
@@ -162,7 +162,7 @@ class PrefectRuns:
                 await client.set_flow_run_state(id, state, force=True)
 
     async def record_completed(self, type: str, batch: UUID, message: str, at: datetime) -> UUID:
-        """A run, Completed from the start, for what was delivered while Prefect did not answer."""
+        """Create a run for a batch sent while Prefect did not answer, and show it as Completed."""
         async with self._asking() as client:
             run = await self._create(
                 client,
@@ -177,9 +177,9 @@ class PrefectRuns:
         return run.id
 
     async def ensure_deployed(self) -> None:
-        """Make the deployments again when the server knows none of them (it is new, or has lost its
-        database, and schedules with it), or their work pool was deleted under them. One that somebody
-        deleted stays deleted. Notes which have a concurrency limit."""
+        """Deploy again when the server knows none of the deployments (it is new, or has lost its database,
+        and the schedules with it), or when their work pool was deleted. A single deployment that a person
+        deleted stays deleted. Records which deployments have a concurrency limit."""
         async with self._asking() as client:
             wanted = DeploymentFilter(name=DeploymentFilterName(any_=[registry.DEPLOYMENT]))
             found = await client.read_deployments(deployment_filter=wanted)
@@ -191,7 +191,7 @@ class PrefectRuns:
             self._limited = {one.id for one in found if one.global_concurrency_limit is not None}
 
     async def look_at_blocks(self, blocks: ProviderBlocks) -> None:
-        """Take up the providers that are kept as blocks, as they are now."""
+        """Load the providers that are kept as blocks, as they are now."""
         async with self._asking() as client:
             await blocks.look(client)
 
@@ -201,13 +201,13 @@ class PrefectRuns:
             notices.tell(await look(client, self._work_pool))
 
     async def probe(self) -> None:
-        """Ask whether it answers."""
+        """Ask whether Prefect answers."""
         async with self._asking() as client:
-            await client.read_work_pools(limit=1)  # its database too must answer
+            await client.read_work_pools(limit=1)  # needs the server's database too
 
     @asynccontextmanager
     async def _asking(self) -> AsyncGenerator[PrefectClient]:
-        """A client that is not asked twice: who asks here looks again soon anyway."""
+        """The client without retries: every caller asks again soon. Raises Refused or PrefectAway."""
         began = time.monotonic()
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
@@ -224,8 +224,8 @@ class PrefectRuns:
 
 
 async def _created(client: PrefectClient, deployment: UUID, described: dict[str, Any]) -> FlowRun:
-    """PrefectClient.create_flow_run_from_deployment, but that the parameter, which is ours, is not held
-    against the flow's schema: for a large one that takes the server as long as all the rest."""
+    """As PrefectClient.create_flow_run_from_deployment, but the server does not validate our parameter
+    against the flow's schema: for a large schema, that takes it as long as all the rest."""
     wanted = DeploymentFlowRunCreate(enforce_parameter_schema=False, **described)
     answer = await client.request(
         "POST",
@@ -249,7 +249,7 @@ def _progress(state: State[Any] | None) -> Progress:
 
 
 def _is_lost(error: Exception) -> bool:
-    """Prefect's client has its own error for what is not there, and not everywhere."""
+    """Whether an object is missing; only some calls of Prefect's client raise ObjectNotFound for that."""
     return isinstance(error, ObjectNotFound) or (
         isinstance(error, httpx.HTTPStatusError) and error.response.status_code in LOST
     )

@@ -1,5 +1,4 @@
-"""Telling Prefect the truth: a run whose worker died, or that was done without Prefect, is shown as what
-became of it."""
+"""Corrects in Prefect the state of runs whose worker died, or whose batch was sent without Prefect."""
 
 from __future__ import annotations
 
@@ -15,13 +14,13 @@ from waypost.ledger.queue.batches import BatchResult, UnreportedBatch
 from waypost.system.clock import now
 
 logger = logging.getLogger("waypost.prefect")
-GRACE = timedelta(seconds=5)  # a run says itself how it ended, a moment after its batch has
+GRACE = timedelta(seconds=5)  # a run reports its own end, a moment after its batch has ended
 AT_ONCE = 50
 
 
 async def tell(ledger: Ledger, runs: PrefectRuns) -> int:
-    """Look at the batches that have ended and correct what Prefect shows of their runs; answers how many
-    were looked at. Raises PrefectAway, and then they are looked at another time."""
+    """Correct in Prefect the runs of batches that have ended; returns how many batches were examined.
+    Raises PrefectAway; a later call then examines the batches again."""
     untold = await _with_runs(runs, await batches.unreported(ledger, now() - GRACE, AT_ONCE))
     ids = [one.flow_run_id for one in untold if one.flow_run_id]
     known = await runs.progress(ids)
@@ -36,7 +35,7 @@ async def tell(ledger: Ledger, runs: PrefectRuns) -> int:
 
 
 async def _try_to_correct(runs: PrefectRuns, one: UnreportedBatch) -> None:
-    """One try a batch: a run that was deleted, or whose type is gone, keeps the truth of no other back."""
+    """Try each batch once: a run that was deleted, or whose type is gone, must not block the others."""
     try:
         await _correct(runs, one)
     except PrefectAway:
@@ -46,7 +45,7 @@ async def _try_to_correct(runs: PrefectRuns, one: UnreportedBatch) -> None:
 
 
 async def _with_runs(runs: PrefectRuns, untold: list[UnreportedBatch]) -> list[UnreportedBatch]:
-    """The batches with the runs that were made for them, of which the ledger may not have heard."""
+    """The batches with the runs that were created for them, which the ledger may not have recorded."""
     made = await runs.runs_of_batches([one.id for one in untold if one.flow_run_id is None])
     return [replace(one, flow_run_id=made.get(one.id, one.flow_run_id)) for one in untold]
 

@@ -1,4 +1,4 @@
-"""What the dispatcher asks of whatever starts runs."""
+"""The interfaces by which the dispatcher starts runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from waypost.model.priority import Priority
 class Progress(Enum):
     """How far a run has come."""
 
-    WAITING = auto()  # nobody has taken it
+    WAITING = auto()  # no worker has it
     STARTING = auto()  # a worker has it, its code does not run yet
     RUNNING = auto()
     ENDED = auto()
@@ -27,35 +27,35 @@ class PrefectAway(RuntimeError):
 
 
 class Refused(RuntimeError):
-    """Prefect answers, and will not have what was asked. Says why, in its words."""
+    """Prefect answers and refuses the request. The text is Prefect's reason."""
 
 
 class Runs(Protocol):
-    """What is asked of Prefect. Every call raises PrefectAway when it does not answer, and Refused when it
-    does and will not."""
+    """The requests to Prefect. Every call raises PrefectAway when Prefect does not answer, and Refused when
+    it refuses the request."""
 
     async def start(self, claim: Claim) -> UUID:
-        """Create the run that will take the batch up. Creating it again answers the same run."""
+        """Create the run that will take the batch up. Creating it again returns the same run."""
         ...
 
     async def progress(self, ids: Sequence[UUID]) -> dict[UUID, Progress]:
-        """How far each run has come; one that is missing Prefect does not know."""
+        """How far each run has come; runs unknown to Prefect are left out."""
         ...
 
     async def probe(self) -> None:
-        """Ask whether it answers."""
+        """Ask whether Prefect answers."""
         ...
 
 
 class LocalRunner(Protocol):
-    """What takes runs in this process."""
+    """Takes runs in this process."""
 
     name: str
 
     def may_take(self, lane: Priority) -> bool:
-        """Whether a run of that lane can be begun here and now."""
+        """Whether a run of that lane can begin here now."""
         ...
 
     def take(self, run: FlowRun, lane: Priority) -> None:
-        """Begin a run that was created in our hands."""
+        """Begin a run that was created for this process."""
         ...

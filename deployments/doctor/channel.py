@@ -21,7 +21,7 @@ _ADVICE = {
 
 
 async def channel_finding(channel: Channel) -> Finding:
-    """Whether a provider takes messages, as far as can be seen without sending any. Closes it."""
+    """Whether a provider takes messages, as far as can be seen without sending any. Closes the channel."""
     try:
         await channel.open()
         return await _opened(channel)
@@ -33,7 +33,7 @@ async def channel_finding(channel: Channel) -> Finding:
 
 
 async def _opened(channel: Channel) -> Finding:
-    """What is known of a channel that opened. Raises ChannelUnavailable."""
+    """The finding for a channel that opened. Raises ChannelUnavailable."""
     if isinstance(channel, Unprobed):
         found = f"{channel.checked}; no more was tried, as that would send a message"
         return Finding(channel.name, ok=True, found=found)

@@ -16,7 +16,7 @@ from waypost.config.settings import Settings, unknown
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    """Every check, in the order in which trouble is best mended."""
+    """Run every check, in the order in which faults are best fixed."""
     return [
         _settings(settings),
         _types(),

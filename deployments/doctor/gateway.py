@@ -1,4 +1,4 @@
-"""The checks behind `waypost doctor` of the gateway, its keys and who issues its tokens."""
+"""The checks behind `waypost doctor` of the gateway, its API keys, its webhooks and its token issuer."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ SEE_UP = "see what `waypost up` says, or start it again"
 
 
 async def examine_gateway(settings: Settings) -> list[Finding]:
-    """What is known of the gateway of a running `waypost up`, and of the issuer that is set: nothing where
-    there is neither."""
+    """Findings on the gateway of a running `waypost up`, on failing webhooks and on the token issuer that is
+    set; empty if there are none of these."""
     here = instance.find(settings.home)
     findings = [] if here is None or here.gateway is None else [await answering(here.gateway)]
     if findings:
@@ -43,7 +43,7 @@ async def answering(url: str) -> Finding:
 
 
 def ready_finding(url: str, answer: httpx.Response) -> Finding:
-    """What the gateway at `url` answered: its own words, and its own advice where it gives any."""
+    """The finding for the response of the gateway at `url`, with the gateway's own advice if it gives any."""
     if answer.is_success:
         return Finding("gateway", ok=True, found=f"{url} is ready")
     happened, _, advice = gateway_readiness.detail(answer).partition(": ")
@@ -56,7 +56,7 @@ async def _keys(settings: Settings) -> list[Finding]:
         async with connect_checked(settings) as ledger:
             return [keys_finding(len(await api_keys.active_keys(ledger)))]
     except (SQLAlchemyError, OSError, LedgerBehind, LedgerUnreachable):
-        return []  # that is a finding of the ledger's already
+        return []  # the ledger's check reports this
 
 
 async def _webhooks(settings: Settings) -> list[Finding]:
@@ -68,7 +68,7 @@ async def _webhooks(settings: Settings) -> list[Finding]:
 
 
 def webhooks_finding(found: Sequence[Webhook]) -> list[Finding]:
-    """Those that are told in vain; their URLs may hold secrets, and are left out."""
+    """The webhooks whose deliveries fail. Their URLs may hold secrets, and are left out."""
     failing = [one for one in found if one.failing_since and not one.gone_at]
     if not failing:
         return []
@@ -80,7 +80,7 @@ def webhooks_finding(found: Sequence[Webhook]) -> list[Finding]:
 
 
 def keys_finding(count: int) -> Finding:
-    """Whether applications can come in."""
+    """How many API keys applications can use."""
     if count:
         return Finding("keys", ok=True, found=f"{count} API key{'s work' if count > 1 else ' works'}")
     advice = "`waypost keys create my-app` makes one for an application"

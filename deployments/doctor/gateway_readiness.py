@@ -1,4 +1,4 @@
-"""What a running gateway says of itself under /readyz."""
+"""Reads the state of a running gateway from /readyz."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ ANSWERS_WITHIN = 5.0
 
 
 async def ask(url: str) -> httpx.Response:
-    """The answer of the gateway at `url`. Raises httpx.HTTPError."""
+    """The response of the gateway at `url`. Raises httpx.HTTPError."""
     async with httpx.AsyncClient(timeout=ANSWERS_WITHIN) as client:
         return await client.get(f"{url}/readyz")
 
 
 def detail(answer: httpx.Response) -> str:
-    """What is wrong and what to do; empty where the answer does not say."""
+    """What is wrong and what to do; empty if the response does not say."""
     said = _said(answer).get("detail")
     return said if isinstance(said, str) else ""
 
 
 async def ledger_trouble(url: str) -> str:
-    """Why the gateway at `url` cannot use its ledger; empty where it can, or does not say."""
+    """Why the gateway at `url` cannot use its ledger; empty if it can, or does not say."""
     try:
         answer = await ask(url)
     except httpx.HTTPError:
@@ -32,7 +32,7 @@ async def ledger_trouble(url: str) -> str:
 
 
 def _said(answer: httpx.Response) -> Mapping[str, Any]:
-    """The fields of the answer; none where another program listens there, whose answer is no object."""
+    """The fields of the response; none if it is not an object, because another program listens there."""
     try:
         found: object = answer.json()
     except ValueError:

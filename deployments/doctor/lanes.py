@@ -7,6 +7,6 @@ from deployments.paused_lanes import Stopped
 
 
 def lane_findings(found: Stopped) -> list[Finding]:
-    """A finding a reason why lanes are stopped."""
+    """One finding for each reason why lanes are stopped."""
     told = (why.partition("; ") for why in dict.fromkeys(found.values()))
     return [Finding("lanes", ok=False, found=what, advice=advice) for what, _, advice in told]

@@ -22,9 +22,9 @@ from waypost.ledger.queue.suspects import Suspect
 from waypost.ledger.records import installation
 from waypost.system.clock import now
 
-TAKEN_BACK = timedelta(seconds=30)  # how long a lapsed lease may stay so where a worker runs
-SILENT = timedelta(minutes=5)  # how long a run may hold a batch and begin and end no attempt
-OVERDUE = timedelta(seconds=60)  # what is due for longer, and in nobody's hands, nobody starts runs for
+TAKEN_BACK = timedelta(seconds=30)  # how long a lease may stay lapsed while a worker runs
+SILENT = timedelta(minutes=5)  # how long a run may hold a batch without beginning or ending an attempt
+OVERDUE = timedelta(seconds=60)  # no dispatcher starts runs for notifications due for longer and not claimed
 
 
 async def ledger_findings(settings: Settings) -> list[Finding]:
@@ -75,7 +75,7 @@ def _key(same: bool) -> list[Finding]:
 
 
 async def _overdue(ledger: Ledger) -> list[Lane]:
-    """The lanes in which something is due for long and of whose type nobody has anything in hand."""
+    """The lanes with notifications that are overdue, and of whose type no notification is claimed."""
     before = now() - OVERDUE
     late = [lane for lane in await claims.lanes(ledger, registered()) if lane.due_at < before]
     return [lane for lane in late if not await stats.in_hand(ledger, lane.type)]
@@ -94,8 +94,8 @@ def _late(lanes: Sequence[Lane]) -> list[Finding]:
 
 
 def _lost(lost: Mapping[str, datetime]) -> list[Finding]:
-    """lost: the owners who have not renewed their leases for half a lease or longer, and when the first
-    lease ends."""
+    """lost: the owners that have not renewed their leases for half a lease or longer, and when the first
+    lease of each ends."""
     expected_back = now() - TAKEN_BACK
     abandoned = {owner: at for owner, at in lost.items() if at < expected_back}
     return [*_silent_owners(lost.keys() - abandoned.keys(), lost), *_abandoned(abandoned)]
@@ -147,7 +147,7 @@ def _suspected(count: int, worst: Sequence[Suspect]) -> list[Finding]:
 
 
 def _held(held: Sequence[Hold]) -> list[Finding]:
-    """A person wanted it so, and may have forgotten."""
+    """The types that a person holds, and may have forgotten."""
     if not held:
         return []
     told = "; ".join(

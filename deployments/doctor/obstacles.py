@@ -1,4 +1,4 @@
-"""Why what `waypost send` accepted does not go on: looked for when nothing has moved for a while."""
+"""Finds why the notifications that `waypost send` accepted do not go on, after a while without change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from waypost.ledger.operations import stats
 from waypost.ledger.queue import holds
 
 STUCK_AFTER = 15.0  # seconds without a change until Prefect is asked why
-LOOK_SECONDS = 5.0  # how often it is asked then
+LOOK_SECONDS = 5.0  # how often Prefect is asked then
 SAFE = "What was accepted is safe in the ledger"
 AWAY = (
     f"the Prefect API does not answer, so that nothing is started. {SAFE}, and goes out once it answers: "
@@ -33,7 +33,7 @@ AWAY = (
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What Prefect shows of a work pool: the lanes that are stopped, and the workers that ever were."""
+    """What Prefect shows of a work pool: the stopped lanes, and all workers that ever joined it."""
 
     stopped: Stopped
     workers: Sequence[Worker]
@@ -41,7 +41,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Hindrance:
-    """Looks for what keeps notifications of `type` in `intakes` from going on. Tell it of every change.
+    """Finds what keeps notifications of `type` in `intakes` from going on. Call `moved` at every change.
 
     gateway: the URL of the gateway of a running `waypost up`, if there is one.
     """
@@ -55,11 +55,11 @@ class Hindrance:
     _looked_at: float = 0.0
 
     def moved(self) -> None:
-        """Something has changed just now."""
+        """Record that a notification has just changed."""
         self._moved_at = time.monotonic()
 
     async def find(self) -> str:
-        """What happened and what to do; empty while it may go on."""
+        """What the obstacle is and what to do; empty while the notifications may go on."""
         for held in await holds.held_types(self.ledger):
             if held.type == self.type:
                 why = held.reason or "no reason given"
@@ -84,7 +84,7 @@ class Hindrance:
             return ""
         idle = time.monotonic() - self._moved_at
         if any(map(lives, seen.workers)) and idle <= STUCK_AFTER + self.ledger.lease.total_seconds():
-            return ""  # what a lost worker had in hand comes back after its lease
+            return ""  # the batches of a lost worker come back after their leases
         return nobody(self.work_pool, seen.workers, idle)
 
 
@@ -102,7 +102,7 @@ async def look(work_pool: str) -> Seen | None:
 
 
 def nobody(work_pool: str, workers: Sequence[Worker], idle: float) -> str:
-    """That no worker takes it up, with what is seen of workers."""
+    """The text for work that no worker takes up or moves, with what Prefect shows of the workers."""
     living = [worker.name for worker in workers if lives(worker)]
     if living:
         return (

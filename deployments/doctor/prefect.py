@@ -90,6 +90,6 @@ async def examine_pool(client: PrefectClient, name: str, templates: Path) -> lis
         return [*lanes, worker_finding(pool, workers, written)]
     return [
         *lanes,
-        worker_finding(pool, workers, {}),  # it reads the types anew for each run
+        worker_finding(pool, workers, {}),  # such a worker reads the types anew for each run
         dispatcher_finding(pool, await heartbeat.last_seen(client, name), written),
     ]

@@ -31,7 +31,7 @@ def template_findings(settings: Settings) -> Finding:
 
 
 def signing_finding(settings: Settings) -> Finding:
-    """Whether the keys that sign mails can be used, and the names their public halves belong under."""
+    """Whether the keys that sign mails can be used, and the DNS names for their public halves."""
     try:
         found = dkim_signers(settings)
     except KeyUnusable as error:
@@ -66,7 +66,7 @@ async def provider_findings(settings: Settings) -> list[Finding]:
 
 
 async def _blocks(beside: ProviderSet) -> list[Finding]:
-    """What is wrong with the providers that Prefect keeps; the others are `beside`'s then."""
+    """The faults of the providers that Prefect keeps; adds the other ones to `beside`."""
     if not get_current_settings().api.url:
         return []
     try:
@@ -74,7 +74,7 @@ async def _blocks(beside: ProviderSet) -> list[Finding]:
             await check(client)
             faults = beside.replace_with(await blocks.read(client))
     except (httpx.HTTPError, PrefectException, TimeoutError, WrongApi):
-        return []  # that Prefect does not answer, or another does, is a finding already
+        return []  # Prefect's own check reports this
     except blocks.Unreadable as error:
         advice = "give PREFECT_API_KEY the right to read blocks, or see the Prefect server's log"
         return [Finding("blocks", ok=False, found=str(error), advice=advice)]

@@ -1,4 +1,4 @@
-"""What `waypost doctor --domain` looks at: the records by which others judge our mails."""
+"""The checks behind `waypost doctor --domain`: the DNS records by which receivers judge our mails."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from waypost.mail.dkim import Signer
 from waypost.net.dns import DnsSilent, Lookup
 
 SEE = "docs/deliverability.md shows the record"
-_SHORTEST_RSA = 128  # bytes; less is no key of 1024 bits
+_SHORTEST_RSA = 128  # bytes; a shorter value cannot be a key of 1024 bits
 
 
 async def examine_domain(settings: Settings, lookup: Lookup) -> list[Finding]:
-    """SPF, DKIM and DMARC of the sender's domain. One finding alone when DNS gives no answer.
+    """SPF, DKIM and DMARC of the sender's domain. A single finding when DNS gives no answer.
 
     Raises KeyUnusable for keys that cannot be read.
     """
@@ -46,7 +46,7 @@ _UNSIGNED = Finding(
 
 
 def spf_finding(domain: str, records: Sequence[str]) -> Finding:
-    """RFC 7208: one record, which does not let everybody through."""
+    """RFC 7208: one record, which does not allow every sender."""
     found = [one for one in records if one.lower().split(" ")[0] == "v=spf1"]
     if len(found) != 1:
         told = f"{domain} has {len(found)} SPF records" if found else f"{domain} has no SPF record"
@@ -77,7 +77,7 @@ def dkim_finding(signer: Signer, records: Sequence[str]) -> Finding:
 
 
 def _same(published: dict[str, str], ours: dict[str, str]) -> bool:
-    """Whether it is one key; an RSA key may be published with what says that it is one, or without."""
+    """Whether both are the same key; an RSA key may be published with or without its algorithm header."""
     if published.get("k", "rsa") != ours["k"]:
         return False
     try:
@@ -89,7 +89,7 @@ def _same(published: dict[str, str], ours: dict[str, str]) -> bool:
 
 
 def _unaligned(domain: str, signers: Sequence[Signer]) -> Iterator[Finding]:
-    """RFC 7489, section 3.1.1. Without a list of public suffixes: one is the other's parent, or it is not."""
+    """RFC 7489, section 3.1.1. Without a list of public suffixes, one domain must be within the other."""
     for one in signers:
         if not (_within(domain, one.domain) or _within(one.domain, domain)):
             found = f"{one.domain} signs for {domain}, which DMARC does not count"
@@ -101,7 +101,7 @@ def _within(domain: str, parent: str) -> bool:
 
 
 async def _dmarc(domain: str, lookup: Lookup) -> Finding:
-    """The record of the domain, or of the nearest above it that has one."""
+    """The record of the domain, or of its nearest parent that has one."""
     labels = domain.split(".")
     for above in (".".join(labels[at:]) for at in range(len(labels) - 1)):
         if found := [one for one in await lookup(f"_dmarc.{above}") if _tags(one).get("v") == "DMARC1"]:

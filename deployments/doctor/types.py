@@ -1,4 +1,4 @@
-"""What is wrong with types that can be used: their templates and their routes, told with the file."""
+"""The checks of the templates and routes of types that can be used; each fault names its file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def template_faults(settings: Settings) -> list[str]:
 
 
 def route_faults(available: Sequence[Channel]) -> list[str]:
-    """A sentence for each word of a type's route that none of the providers there are, and no usual kind of
-    provider, serves."""
+    """A sentence for each word of a type's route that is served neither by an available provider nor by a
+    usual kind of provider."""
     return [
         f"{one.file}: the route names {word}"
         for one in registered().values()

@@ -1,4 +1,4 @@
-"""Who works on a pool, as `waypost doctor` sees it: workers and dispatchers that live, and what they know."""
+"""The checks of a pool's workers and dispatcher: whether they live, and run the present files."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from deployments.registry import registered
 from deployments.resident_worker.worker import ResidentWorker
 from waypost.system.clock import now
 
-PREFECTS_OWN = 30  # seconds between the signs of life of a worker that names no other
+PREFECTS_OWN = 30  # seconds between the heartbeats of a worker that names no other interval
 LATE = timedelta(seconds=5)
 LATELY = timedelta(days=1)
 
 
 def written_at(templates: Path) -> dict[str, datetime]:
-    """When what a worker reads once was written last: the file of each type, each folder of templates."""
+    """When each source that a worker reads only once was last written: type files and template folders."""
     sources = {one.file: [Path(inspect.getfile(one.flow.fn))] for one in registered().values()}
     for folder in templates.iterdir() if templates.is_dir() else ():
         sources[f"{templates.name}/{folder.name}"] = [path for path in folder.rglob("*") if path.is_file()]
@@ -33,8 +33,8 @@ def _last_written(paths: Sequence[Path]) -> datetime:
 
 
 def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[str, datetime]) -> Finding:
-    """Whether somebody takes the pool's runs. workers: those that ever did. written: when the files were
-    that they read once, when they start."""
+    """Whether a worker takes the pool's runs. workers: all that ever did. written: when the files that
+    workers read only at their start were last written."""
     if pool.is_push_pool or pool.is_managed_pool:
         return Finding("worker", ok=True, found=f"Prefect itself runs what is in {pool.name}")
     resident = pool.type == ResidentWorker.type
@@ -60,8 +60,8 @@ def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[s
 
 
 def lives(worker: Worker) -> bool:
-    """Whether it gave a sign of life within the time of two. Prefect calls it online for that of three, and
-    for half a minute more until it looks."""
+    """Whether the last heartbeat is no older than two intervals. Prefect calls the worker online for three,
+    and for up to half a minute more until it looks."""
     if worker.last_heartbeat_time is None:
         return worker.status == "ONLINE"
     interval = timedelta(seconds=worker.heartbeat_interval_seconds or PREFECTS_OWN)
@@ -76,14 +76,14 @@ def _seen(worker: Worker) -> str:
 
 
 def last_seen(workers: Sequence[Worker]) -> str:
-    """The one that was there last, if one was today: a worker that is killed says no farewell."""
+    """The worker seen last, if within a day: a killed worker does not sign off."""
     known = [(one.last_heartbeat_time, _seen(one)) for one in workers if one.last_heartbeat_time]
     at, seen = max(known, default=(None, ""))
     return f"; {seen}" if at and now() - at < LATELY else ""
 
 
 def dispatcher_finding(pool: WorkPool, seen: Presence | None, written: Mapping[str, datetime]) -> Finding:
-    """Whether somebody starts runs for a pool whose workers do not do that themselves."""
+    """Whether a dispatcher starts runs for a pool whose workers do not do that themselves."""
     if seen is None or not seen.lives:
         found = f"none starts runs for {pool.name}: workers of type {pool.type} do not do that themselves"
         return Finding("dispatcher", ok=False, found=found, advice="start `waypost dispatch`")

@@ -1,7 +1,7 @@
-"""What Prefect still holds back when a process ends.
+"""Sends what Prefect still buffers when a process ends.
 
-Logs and task states are sent in groups by threads of Prefect's own. Left to its exit handlers they
-go out after the embedded server has stopped, and the process hangs a minute retrying. Prefect has a
+Prefect's own threads send logs and task states in groups. Its exit handlers would send the rest only
+after the embedded server has stopped, and the process would hang a minute retrying. Prefect has a
 public flush for logs only; `drain_all` of its events worker is not documented. A test stops
 `waypost up` after a run and fails when it takes long or loses the last task's state.
 """
@@ -18,8 +18,8 @@ from waypost.system.process import leave_threads_behind
 
 
 async def flush_prefect(within: float = 5.0) -> None:
-    """Send what is held back, for so many seconds at most; the server may be gone already. What is held back
-    then is lost: it waits for Prefect up to ten times as long for each event."""
+    """Send the buffered logs and events, for `within` seconds at most; the server may be gone already. The
+    rest is then lost: Prefect would wait up to ten times as long for each event."""
     try:
         async with asyncio.timeout(within):
             await APILogHandler.aflush()

@@ -1,4 +1,4 @@
-"""The gateway: HTTP and SMTP over one ledger, until it is told to stop."""
+"""Runs the gateway, HTTP and SMTP over one ledger, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from waypost.ledger import connect_checked
 from waypost.ledger.records import installation
 from waypost.system.process import freeze_gc
 
-PATIENCE = timedelta(seconds=5)  # whoever posts is told by then, in good time before giving up
+PATIENCE = timedelta(seconds=5)  # a client has its response by then, well before it gives up
 
 
 async def serve(
@@ -31,8 +31,8 @@ async def serve(
     ready: Callable[[ListenAddress, int, Sequence[str]], None],
     mail: Sequence[MailListens] = (),
 ) -> None:
-    """Accept notifications until `stop`. `ready` is told where, how many API keys work, and the URLs where
-    mails are submitted. mail: where SMTP is spoken besides.
+    """Accept notifications until `stop`. `ready` is called with the address, the number of working API keys
+    and the URLs of SMTP submission. mail: the addresses for SMTP submission.
 
     Raises waypost.gateway.listen.UnprotectedGateway and PortTaken."""
     tokens, https = accepted_tokens(settings), where.certificate is not None

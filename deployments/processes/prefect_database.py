@@ -15,7 +15,7 @@ class OneWriter(AioSqliteConfiguration):
     """Prefect's configuration for SQLite, with a queue for transactions that write.
 
     Prefect begins each transaction as a reader. When two of them go on to write, SQLite fails the second at
-    once, as waiting could not help (SQLITE_BUSY_SNAPSHOT): Prefect answers 503 and its client sleeps 2 s.
+    once, because waiting could not help (SQLITE_BUSY_SNAPSHOT): Prefect answers 503, its client sleeps 2 s.
     Here a transaction waits for its turn and begins as a writer. Sessions without a transaction read
     meanwhile (write-ahead log).
     """
@@ -45,7 +45,7 @@ class OneWriter(AioSqliteConfiguration):
 
 
 async def _begin_as_writer(session: AsyncSession) -> None:
-    """The mode is for this BEGIN alone: a session opened before the commit would wait for its own writer."""
+    """Set the mode for this BEGIN only: a session opened before the commit would wait for its own writer."""
     mode = SQLITE_BEGIN_MODE.set("IMMEDIATE")
     try:
         await session.connection()

@@ -1,8 +1,8 @@
-"""Which web pages may speak to the embedded Prefect server: those of its own origins.
+"""Restricts the embedded Prefect server to web pages of its own origins.
 
-CORS alone does not protect it: the browser hides the answer from a page of another origin, but the server has
-done by then what was asked. A page that has its own name resolve to 127.0.0.1 (DNS rebinding) is of the same
-origin for the browser; its Host header gives it away.
+CORS alone does not protect it: the browser hides the response from a page of another origin, but the server
+has already executed the request. If a page makes its own name resolve to 127.0.0.1 (DNS rebinding), the
+browser sees the same origin; the Host header reveals the page.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ ANY = "*"
 
 
 def guarded(app: ASGIApp, host: str, origins: Sequence[str]) -> ASGIApp:
-    """`app`, for requests to `host`, localhost and the hosts of `origins` alone, and from pages of `origins`
-    alone. `*` among the origins lets everything in."""
+    """`app`, restricted to requests for `host`, localhost and the hosts of `origins`, and from pages of
+    `origins`. `*` among the origins allows every request."""
     if ANY in origins:
         return app
     hosts = {host, "localhost", *(name for origin in origins if (name := urlsplit(origin).hostname))}
@@ -28,7 +28,7 @@ def guarded(app: ASGIApp, host: str, origins: Sequence[str]) -> ASGIApp:
 
 
 class OwnOrigins:
-    """Answers 403 to what a browser sends for a page of another origin (RFC 6454, section 7). Programs send
+    """Answers 403 to a browser's requests for a page of another origin (RFC 6454, section 7). Programs send
     no Origin header."""
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """The embedded Prefect server: one process on SQLite, tuned so that it keeps up.
 
-Run as a module it is that process.
+Run as a module, this file is that process.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ FOR_A_SERVER = (
 
 
 def database_url(home: Path) -> str:
-    """Where the server keeps its runs, as SQLAlchemy's URL."""
+    """The SQLAlchemy URL of the database in which the server keeps its runs."""
     return sqlite_url(home / FILE, "sqlite+aiosqlite")
 
 
 def rename_former(home: Path) -> None:
-    """Give the file of an earlier version its present name. Call it while no server runs.
+    """Rename the database file of an earlier version. Call this while no server runs.
 
-    The file itself comes last: after a crash in between, the next start does the rest.
+    The database file itself comes last: after a crash in between, the next start does the rest.
     """
     if (home / FILE).exists() or not (home / FORMER).exists():
         return
@@ -48,8 +48,8 @@ def rename_former(home: Path) -> None:
 
 
 def environment(home: Path, host: str, port: int) -> dict[str, str]:
-    """The environment of the embedded server: its own home, tuned recording, nothing phoned home, and beside
-    that the user's own settings for a Prefect server, which go first."""
+    """The environment of the embedded server: its own home, tuned recording, no analytics, and the user's
+    own settings for a Prefect server, which take precedence over the tuning."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     chosen = {name: value for name, value in os.environ.items() if name.startswith(FOR_A_SERVER)}
     return {
@@ -68,11 +68,11 @@ def _tuned(home: Path) -> dict[str, str]:
     return {
         "PREFECT_API_DATABASE_CONNECTION_URL": database_url(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        # Rows are written in groups: one at a time is what stalls SQLite.
+        # Rows are written in groups: writing them one at a time stalls SQLite.
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
-        # One run leaves some 80 kB; Prefect keeps runs for ever unless told to clean up.
+        # One run leaves about 80 kB; Prefect keeps runs forever unless it is set to clean up.
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 24 * 3600),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P7D",

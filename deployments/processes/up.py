@@ -1,4 +1,4 @@
-"""Everything on one machine: Prefect server, development mailbox, ledger, worker."""
+"""Starts what `waypost up` needs on one machine: the ledger, the Prefect server, the development mailbox."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from waypost.system import child_process
 
 
 class PortTaken(RuntimeError):
-    """Something else listens where we were to listen. Says where, and which option moves us."""
+    """Another program listens on our port. Says on which, and which option changes ours."""
 
 
 class ServerMissing(RuntimeError):
-    """The Prefect server that is set does not answer."""
+    """The Prefect server in the settings does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where to listen; 0 finds a free port. submission: of SMTP submission; None for none."""
+    """Ports to listen on; 0 picks a free one. submission: for SMTP submission; None for no submission."""
 
     prefect: int = 4200
     smtp: int = 2525
@@ -44,15 +44,15 @@ class Ports:
 async def servers(
     settings: Settings, ports: Ports, say: Callable[[str], None], host: str = "127.0.0.1"
 ) -> AsyncGenerator[tuple[Settings, Place]]:
-    """Start what the settings leave to us, yield settings that point at it, stop it afterwards.
+    """Start the servers that the settings do not name, yield settings that name them, stop them afterwards.
 
-    An existing Prefect server (PREFECT_API_URL) and who takes mail by the settings are used as they are.
+    An existing Prefect server (PREFECT_API_URL) and the mail providers in the settings are used as they are.
     Raises PortTaken, waypost.system.child_process.ChildFailed.
     """
     home = prepare_home(settings)
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.only_one(home))
-        if ports.gateway:  # it listens last of all, and what is in its way is better told at once
+        if ports.gateway:  # the gateway listens last, but a taken port is better reported at once
             _free(host, ports.gateway, "--gateway-port", "gateway")
         if ports.submission:
             _free(host, ports.submission, "--submission-port", "gateway's SMTP")
@@ -95,7 +95,7 @@ async def _answers(api: str) -> None:
 
 
 async def _open_ledger(settings: Settings) -> None:
-    """Bring it to this version. Raises OtherKey: a wrong key is better told before anything is started."""
+    """Upgrade the ledger to this version. Raises OtherKey, before anything is started with a wrong key."""
     async with connect(settings) as ledger:
         await ledger.upgrade()
         await installation.check_key(ledger, secret_key(settings))

@@ -1,4 +1,4 @@
-"""Sending without Prefect: a type's own flow, its steps called instead of orchestrated."""
+"""Sends a batch without Prefect: calls the steps of the type's own flow directly."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from waypost.ledger.queue.claims import Claim
 
 
 async def deliver(claim: Claim) -> None:
-    """Take the steps of the batch's type in this process. The batch ends as sent directly, which is what
-    Prefect is told once it answers."""
+    """Take the steps of the batch's type in this process. The batch ends as sent directly, and Prefect is
+    told so once it answers."""
     runtime = await Runtime.current()
     found = find(claim.type)
     async with in_hand(runtime) as held:

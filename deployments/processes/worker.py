@@ -1,4 +1,4 @@
-"""A worker process: what dispatches, runs, reclaims and tells, until it is told to stop."""
+"""A worker process: dispatches, runs and reclaims batches, and corrects Prefect, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ HEARTBEAT_SECONDS = 15.0
 TELL_SECONDS = 5.0
 STARTS_WITHIN = 300.0  # seconds that infrastructure of other workers (a container, a pod) may take to start
 RETENTION_SECONDS = 3600.0
-EXPIRY_SECONDS = 60.0  # how often what waits for a digest past its deadline is ended
-POLLING_SHARE = 5.0  # times as long as a look for runs took is waited before the next
-LISTENING_SECONDS = 2.0  # how often Prefect is asked for runs while it tells of new ones by itself
+EXPIRY_SECONDS = 60.0  # how often items that wait for a digest past their deadline are ended
+POLLING_SHARE = 5.0  # the least pause after a poll, as a multiple of the poll's duration
+LISTENING_SECONDS = 2.0  # how often Prefect is polled while its event stream tells of new runs
 MOST_REST_SECONDS = 1.0
-AWAY_SECONDS = 1.0  # how often a Prefect API that does not answer is asked for runs
+AWAY_SECONDS = 1.0  # how often a Prefect API that does not answer is polled
 
 logger = logging.getLogger("waypost.worker")
 
@@ -59,11 +59,11 @@ async def serve(
     ready: Callable[[], None] = lambda: None,
     limit: int | None = None,
 ) -> None:
-    """Dispatch, and take and run the pool's runs, until `stop`. `ready` is called when the first poll
-    worked.
+    """Dispatch, and take and run the pool's runs, until `stop`. `ready` is called after the first
+    successful poll.
 
-    The Prefect API being away is waited out, from the start or later; the ledger decides what is sent.
-    Raises WrongApi for one that answers and is not ours.
+    An outage of the Prefect API is waited out, at the start or later; the ledger decides what is sent.
+    Raises WrongApi for an API that answers and is not one we can use.
     """
     with within_the_limit():
         await _serve(settings, stop, ready, limit)
@@ -95,7 +95,7 @@ async def _serve(
             stop,
             worker,
         )
-        # Left in turn: the worker's runs end while the dispatcher, told by `stop`, ends what it does.
+        # The worker exits first: its runs end while the dispatcher, which watches `stop`, ends its own work.
         async with dispatching as dispatcher, worker:
             await _connect(worker.client, outage, blocks, stop, worker.sync_with_backend)
             _warn_of_stranded(runtime)
@@ -119,7 +119,7 @@ async def dispatch(
     limit: int | None = None,
 ) -> None:
     """Dispatch until `stop`, for a work pool whose runs other Prefect workers take. `ready` is called when
-    Prefect has answered; its being away is waited out. Raises WrongApi, as `serve` does."""
+    Prefect has answered; an outage is waited out. Raises WrongApi, as `serve` does."""
     with within_the_limit():
         await _dispatch(settings, stop, ready, limit)
 
@@ -143,7 +143,7 @@ async def _dispatch(
 
 
 class OtherWorkers:
-    """No run is in this process."""
+    """Stands in for a worker in a process that runs no flow runs."""
 
     def lanes(self) -> Mapping[UUID, Priority]:
         return {}
@@ -161,7 +161,7 @@ async def _dispatching(
     stop: asyncio.Event,
     taker: LocalRunner | None = None,
 ) -> AsyncGenerator[Dispatcher]:
-    """What every worker does beside running runs, for the length of the block and until `stop`."""
+    """Run the dispatcher and the periodic tasks of every worker, until `stop` or the end of the block."""
     ledger = runtime.ledger
     types = {name: one.type for name, one in registered().items()}
     freeze_gc()
@@ -190,7 +190,7 @@ async def _dispatching(
             asyncio.create_task(_every(EXPIRY_SECONDS, lambda: digests.expire(ledger), stop)),
             asyncio.create_task(_every(HEARTBEAT_SECONDS, lambda: runs.look_at_blocks(blocks), stop)),
         ]
-        if taker is None:  # a resident worker sees them with its heartbeat
+        if taker is None:  # a resident worker reads the lanes with its heartbeat
             look_at_lanes = lambda: runs.look_at_lanes(notices)  # noqa: E731
             tasks.append(asyncio.create_task(_every(HEARTBEAT_SECONDS, look_at_lanes, stop)))
         if (days := runtime.settings.retention_days) is not None:
@@ -240,8 +240,8 @@ async def _connect(
     stop: asyncio.Event,
     join: Callable[[], Awaitable[object]] | None = None,
 ) -> None:
-    """Know every provider, and `join` the pool's workers, as soon as Prefect answers, or stop waiting for
-    that. Raises WrongApi."""
+    """Wait until Prefect answers or `stop`; when it answers, load the providers kept as blocks and `join`
+    the pool's workers. Raises WrongApi."""
     while not stop.is_set():
         began = time.monotonic()
         try:
@@ -253,7 +253,7 @@ async def _connect(
                         await join()
         except WrongApi:
             raise
-        except Exception as error:  # what answers nonsense now and then is one that does not answer
+        except Exception as error:  # an API that answers nonsense counts as one that does not answer
             outage.failed(error, time.monotonic() - began)
             await wait_for(stop, AWAY_SECONDS)
         else:
@@ -277,7 +277,7 @@ async def _poll(
         try:
             async with outage.until_stopped():
                 await worker.get_and_submit_flow_runs()
-            # A server that is busy is not asked so often, whoever wakes us, that the asking keeps it busy.
+            # Whatever wakes the worker, it must not poll a busy server so often that polling keeps it busy.
             rest = min(POLLING_SHARE * (time.monotonic() - began), MOST_REST_SECONDS)
             wait = max(seconds, LISTENING_SECONDS) if listening.on else seconds
             if asks:
@@ -285,7 +285,7 @@ async def _poll(
             if not told:
                 ready()
                 told = True
-        except Exception as error:  # an API that answers nonsense is one that does not answer
+        except Exception as error:  # an API that answers nonsense counts as not answering
             outage.failed(error, time.monotonic() - began)
             rest = wait = AWAY_SECONDS
         await wait_for(stop, rest)
@@ -305,13 +305,13 @@ async def _heartbeat(worker: ResidentWorker, stop: asyncio.Event) -> None:
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
-    """Do `work` now and then until `stop`. What goes wrong is logged and tried again."""
+    """Do `work` every `seconds` until `stop`. Errors are logged and the work is retried."""
     while not stop.is_set():
         pause = seconds
         try:
             await work()
         except PrefectAway:
-            pause = min(seconds, AWAY_SECONDS)  # said once, by whoever noticed first
+            pause = min(seconds, AWAY_SECONDS)  # PrefectOutage has logged it
         except Exception as error:  # asyncpg's connect errors have no common class
             log_failure(logger, "housekeeping did not work; trying again", error)
         await wait_for(stop, pause)

@@ -1,4 +1,4 @@
-"""The providers that Prefect keeps as blocks, taken up by a worker again and again."""
+"""Loads the providers that Prefect keeps as blocks into a worker, again and again."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ logger = logging.getLogger("waypost.providers")
 
 
 class ProviderBlocks:
-    """Those of one worker. What is wrong with one is logged once, until it is wrong in another way.
+    """The block providers of one worker. A fault of a provider is logged once, until it changes.
 
-    Until Prefect has answered the worker has the providers of its settings; what only another could take
-    waits in the ledger.
+    Until Prefect has answered, the worker has only the providers of its settings; notifications that need
+    another provider wait in the ledger.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -24,8 +24,8 @@ class ProviderBlocks:
         self._said: set[str] = set()
 
     async def look(self, client: PrefectClient) -> None:
-        """Take them up as they are now, and close what nobody needs any more. Raises the client's errors when
-        Prefect does not answer."""
+        """Load the providers as they are now, and close those no longer needed. Raises the client's errors
+        when Prefect does not answer."""
         try:
             faults = self._runtime.offer(await read(client))
         except Unreadable as error:

@@ -1,6 +1,6 @@
-"""Hearing of new runs from Prefect's stream of events, so that it need not be asked for them all the time.
+"""Learns of new runs from Prefect's event stream, so that the worker can poll less often.
 
-An idle worker that asks seven times a second costs itself and an embedded server a tenth of a core each.
+An idle worker that polls seven times a second costs itself and an embedded server a tenth of a core each.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
 
 AGAIN_SECONDS = 1.0
-# A state of the type Scheduled says by its name why. Whatever is not named here is found by the next look.
+# The names of states of type Scheduled. The next poll finds a run whose state is not named here.
 WANTED = ["prefect.flow-run.Scheduled", "prefect.flow-run.AwaitingRetry", "prefect.flow-run.Late"]
 
 
 class RunEvents:
-    """Calls `wake` whenever a run, of whatever pool, may wait for a worker. `on` while it hears anything."""
+    """Calls `wake` whenever a run of any pool may wait for a worker. `on` while the stream is open."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.on = False
         self._wake = wake
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Listen until `stop`; what goes wrong is tried again, and meanwhile Prefect must be asked."""
+        """Listen until `stop`. After an error it reconnects; until then the worker must poll."""
         listening = asyncio.create_task(self._for_ever())
         await stop.wait()
         listening.cancel()

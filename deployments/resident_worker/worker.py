@@ -1,8 +1,8 @@
 """The resident worker: runs the pool's flow runs inside its own event loop.
 
-Prefect's own ways start a process per run and ask for work every 10 s: 9 s to the first line of
+Prefect's own workers start a process per run and poll every 10 s: 9 s to the first line of
 code. Here templates stay compiled and connections open, and a run starts within a fraction of a
-second. Only `BaseWorker`'s public surface is used, and fewer API calls a run than it makes itself.
+second. It uses only `BaseWorker`'s public API, and fewer API calls per run than `BaseWorker` does.
 """
 
 from __future__ import annotations
@@ -61,19 +61,19 @@ from waypost.policy.lanes import free_slots
 from waypost.system.clock import now
 from waypost.system.outage import is_outage
 
-SLOTS = 10  # runs at once, unless told otherwise
-PATIENCE = 2  # how often a run's own call to the API is repeated: 2 s, then 4 s later
-CANCELLATION_SECONDS = 1.0  # how often Prefect is asked whether somebody cancelled runs that last longer
-LEDGER_AWAY_SECONDS = 2.0  # how long a run that brings requests keeps its place before it is looked at again
+SLOTS = 10  # runs at once, by default
+PATIENCE = 2  # retries of a run's own API call: after 2 s, then 4 s
+CANCELLATION_SECONDS = 1.0  # how often Prefect is asked for cancellations, of runs that last longer than this
+LEDGER_AWAY_SECONDS = 2.0  # how long a run with its own requests keeps its slot before it is tried again
 
 
 class LedgerAway(RuntimeError):
-    """The ledger does not answer. Says by which error."""
+    """The ledger does not answer. Names the error."""
 
 
 @dataclass(frozen=True, slots=True)
 class InHand:
-    """A run that is being run here, in which lane and since when (steady seconds)."""
+    """A run in progress here, with its lane and its start (steady seconds)."""
 
     task: asyncio.Task[None]
     lane: Priority
@@ -100,7 +100,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         on_end: Callable[[], None] = lambda: None,
         **options: Any,
     ) -> None:
-        """limit: runs at once. on_end: called whenever a run is over and its place free."""
+        """limit: the most runs at once. on_end: called whenever a run is over and its slot free."""
         super().__init__(work_pool_name, name=name, **options)
         self._pool = work_pool_name
         self.slots = limit or SLOTS
@@ -117,9 +117,9 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         self._shared = AsyncExitStack()
 
     async def setup(self) -> None:
-        """Asks Prefect nothing: it may be away. The first heartbeat makes this a worker of the pool.
+        """Set up without calling Prefect, which may be away. The first heartbeat adds the worker to the pool.
 
-        Runs share the API clients: each client that a run makes itself costs it 30 ms before it begins.
+        Runs share the API clients: each client of its own would delay a run by 30 ms.
         """
         await super().setup()
         with temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}):
@@ -127,17 +127,17 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             self._shared.enter_context(SyncClientContext.get_or_create())
 
     def lanes(self) -> dict[UUID, Priority]:
-        """The flow runs in hand, by id, with the lane of each."""
+        """The flow runs in progress, by id, with the lane of each."""
         return {id: run.lane for id, run in self._runs.items()}
 
     @property
     def full(self) -> bool:
-        """Whether there is no place for another run."""
+        """Whether all slots are taken."""
         return len(self._runs) >= self.slots
 
     def may_take(self, lane: Priority) -> bool:
-        """Whether a run that is made in this process can be begun at once: there is room, and neither the
-        pool nor the lane's queue is paused or limited, as far as the last heartbeat saw."""
+        """Whether a run created by this process can begin at once: a slot is free, and the last heartbeat
+        found neither the pool nor the lane's queue paused or limited."""
         if (
             self._stopping
             or lane not in self._free_queues
@@ -147,15 +147,15 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         return not self.work_pool.is_paused and self.work_pool.concurrency_limit is None
 
     def take(self, run: FlowRun, lane: Priority) -> None:
-        """Begin a run that was created Pending, in our hands."""
+        """Begin a run that was created Pending for this worker."""
         if run.id not in self._runs:
             self._start(run, lane, ours=True)
 
     async def sync_with_backend(self) -> None:
-        """The heartbeat: BaseWorker's, and which queues are free. It waits for no API that does not answer:
-        the next comes soon, and a minute of trying again would hold up the process's end."""
+        """Send BaseWorker's heartbeat, and read which queues are free. A request is not retried: the next
+        heartbeat comes soon, and a minute of retries would delay the process's end."""
         if not self.is_setup:
-            return  # BaseWorker has one of its own while it is set up
+            return  # BaseWorker.setup calls this too, when Prefect may be away
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             await super().sync_with_backend()
             queues = await self.client.read_work_queues(work_pool_name=self._pool)
@@ -165,8 +165,8 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         }
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
-        """Start what is scheduled, the most urgent first, as far as there is room; cancel what was
-        cancelled. Raises httpx errors when the API does not answer, without waiting for it."""
+        """Start scheduled runs, the most urgent first, while slots are free; cancel the runs cancelled in
+        Prefect. Raises httpx errors when the API does not answer, without retries."""
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             await self._cancel_what_was_cancelled()
             if self.full:
@@ -176,7 +176,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
                     work_pool_name=self._pool, scheduled_before=now()
                 )
             except ObjectNotFound:
-                return []  # the pool is made by the next heartbeat
+                return []  # the next heartbeat creates the pool
         fresh = [one.flow_run for one in scheduled if one.flow_run.id not in self._runs]
         started: list[FlowRun] = []
         for flow_run in sorted(fresh, key=lambda one: lane_of(one).rank):
@@ -193,7 +193,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
 
     def _ended(self, id: UUID) -> None:
         if self.full:
-            self.woken.set()  # others may have been waiting for the place
+            self.woken.set()  # other runs may be waiting for the slot
         self._runs.pop(id, None)
         self._on_end()
 
@@ -203,22 +203,22 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         configuration: BaseJobConfiguration | None = None,
         task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> ResidentResult:
-        """Run a flow run here, in this loop. Its state, whatever it becomes, is on the server."""
+        """Run a flow run in this event loop. Its final state is on the server."""
         if task_status is not None:
             task_status.started(0)
         await self._run_to_its_end(flow_run, await self._flow(flow_run))
         return ResidentResult(identifier=str(flow_run.id), status_code=0)
 
     async def _run_to_its_end(self, flow_run: FlowRun, found: Flow[..., Any]) -> Any:
-        """The state that the run ends in."""
-        # Of a run with a deployment Prefect's engine observes in a thread whether it is suspended, and holds
-        # our event loop until that thread has had its answers: four of a slow Prefect's. We suspend no run.
+        """Run the flow; returns its final state."""
+        # For a run with a deployment, Prefect's engine watches for suspension in a thread, and blocks our
+        # event loop until that thread has its four responses, however slow Prefect is. We suspend no run.
         run = flow_run.model_copy(update={"deployment_id": None})
         return await run_flow_async(found, flow_run=run, parameters=flow_run.parameters, return_type="state")
 
     async def teardown(self, *exc_info: Any) -> None:
-        """Let runs in flight finish for a while; what does not is cancelled and shown as Crashed.
-        Its notifications are free at once and go out with another run."""
+        """Let runs in flight finish for a while; then the rest are cancelled and shown as Crashed.
+        Their notifications are free at once and go out with another run."""
         self._stopping = True
         if self._runs:
             runtime = await Runtime.current()
@@ -232,7 +232,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
                     await super().teardown(*exc_info)
 
     async def _say_farewell(self) -> None:
-        # It is a courtesy: `waypost doctor` should not count the departed.
+        # A courtesy: `waypost doctor` should not count a worker that has stopped.
         with suppress(httpx.HTTPError, TimeoutError):
             async with asyncio.timeout(COURTESY_SECONDS):
                 await self.client.request(
@@ -242,7 +242,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
                 )
 
     async def _begin(self, flow_run: FlowRun, ours: bool) -> None:
-        """Make the run ours, if it is not, then run it. Of two workers only one gets Pending accepted."""
+        """Make the run ours, if it is not, then run it. Prefect accepts Pending from one worker only."""
         logger = self.get_flow_run_logger(flow_run)
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: PATIENCE}):
@@ -253,18 +253,18 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         except asyncio.CancelledError:
             raise
         except LedgerAway as error:
-            # It stays scheduled, and is found again by a later look.
+            # The run stays scheduled, and a later poll finds it again.
             if not self._ledger_away:
                 self._ledger_away = True
                 logger.warning("The run waits for the ledger: %s", error)
             await asyncio.sleep(LEDGER_AWAY_SECONDS)
         except (httpx.HTTPError, ObjectNotFound) as error:
-            # What of it was done is in the ledger, which tells Prefect once it answers.
+            # The ledger has what was done, and the reconciler tells Prefect once it answers.
             logging.getLogger("waypost.worker").warning(
                 "Prefect did not answer in the middle of run %s (%s)", flow_run.id, type(error).__name__
             )
         except Exception as error:
-            # The flow could not be loaded: say so where people look.
+            # The flow could not be loaded: say so in the run's log and state.
             logger.exception("This run could not be started")
             message = f"The worker could not start it: {type(error).__name__}"
             with suppress(Exception):
@@ -275,15 +275,15 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         return answer.status is SetStateStatus.ACCEPT
 
     async def _announce(self, flow_run: FlowRun) -> UUID | None:
-        """A batch for a run that brings its own requests, before the run is ours: should this process die
-        before they are accepted, whoever finds the batch lets the run start again. Whoever does not get
-        the run leaves the batch: it may be the winner's too. Raises LedgerAway."""
+        """Open a batch for a run that brings its own requests, before the run is ours. If this process dies
+        before the requests are accepted, the worker that finds the batch restarts the run. A worker that
+        does not get the run leaves the batch, which may be the winner's too. Raises LedgerAway."""
         if flow_run.parameters.get("batch") is not None:
             return None
         try:
             type = declared(await self._flow(flow_run))
         except Exception:
-            return None  # it is said when the run is ours
+            return None  # the error is logged once the run is ours
         if type is None:
             return None
         try:
@@ -294,8 +294,8 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             raise
 
     async def _hold_and_run(self, flow_run: FlowRun, announced: UUID | None) -> None:
-        """Let go of what the run held and carried, however it ends. What the end of this process cut short
-        goes to another."""
+        """Run the flow, then release its batches and their contents, however it ends. If this process's
+        stop cut the run short, its batches go to another run."""
         runtime = await Runtime.current()
         async with in_hand(runtime, lambda: self._stopping) as held:
             with emptied_after_the_run():
@@ -340,7 +340,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
                 self._cancelling[flow_run.id] = asyncio.create_task(self._cancel(flow_run.id))
 
     async def _cancel(self, id: UUID) -> None:
-        """Wait for the message on the wire, and only then say Cancelled."""
+        """Cancel the run's task, wait for the message on the wire, and only then set Cancelled."""
         run = self._runs.get(id)
         if run is not None:
             run.task.cancel()
@@ -352,7 +352,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
 
 
 def _loaded(entrypoint: str) -> Flow[..., Any]:
-    """Raises RuntimeError for a file that ends the process when it is loaded."""
+    """Load the flow. Raises RuntimeError for a file that calls sys.exit when it is loaded."""
     try:
         return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
     except SystemExit:
@@ -360,8 +360,8 @@ def _loaded(entrypoint: str) -> Flow[..., Any]:
 
 
 def _keeping_no_result(flow: Flow[..., Any]) -> Flow[..., Any]:
-    """`flow`, which says whether and where results are kept. Else Prefect's engine asks the server before
-    each run, and holds our event loop until it answers."""
+    """`flow`, with results off and their storage set. Otherwise Prefect's engine asks the server before each
+    run, and blocks our event loop until it answers."""
     return flow.with_options(persist_result=False, result_storage=PREFECT_LOCAL_STORAGE_PATH.value())
 
 

@@ -1,4 +1,4 @@
-"""Everybody outside: clients who accept, people who type runs into Prefect or hold a type, a schedule."""
+"""The actors outside: clients that submit requests, people who start runs or hold a type, a schedule."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from waypost.ledger.intake import accept
 from waypost.ledger.queue import holds
 
 ARRIVE_WITHIN = 30.0  # seconds
-FLOOD = 10  # more than a provider takes at once, by far
+FLOOD = 10  # far more than a provider takes at once
 OFTEN = (CODE, CODE, RECEIPT, NEWSLETTER)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request that somebody was told is accepted, or that is in a Prefect run.
+    """One request that was accepted, or that is in a Prefect run.
 
-    ready: from when on it could go, in seconds; None when nobody can say.
+    ready: the second from which it could be sent; None when that is unknown.
     """
 
     key: str
@@ -36,7 +36,7 @@ class Asked:
 
 
 class Actors:
-    """What it does is drawn from the seed; `asked` is what it may count on."""
+    """The actors; their actions are drawn from the seed. asked: the requests that must not be lost."""
 
     def __init__(self, random: Random, around: World, client: Process) -> None:
         self.asked: list[Asked] = []
@@ -48,11 +48,11 @@ class Actors:
         self._some_is_on_its_way = asyncio.Event()
 
     async def act(self) -> None:
-        """Ask for everything, and meddle."""
+        """Submit all requests, and hold a type meanwhile."""
         await asyncio.gather(self._ask(), self._hold())
 
     async def schedule(self) -> None:
-        """Let a digest be made now and then, for ever."""
+        """Start a digest's run now and then, forever."""
         while self._digests:
             await asyncio.sleep(self._random.uniform(8, 20))
             if self._around.weather.prefect_answers():
@@ -71,7 +71,7 @@ class Actors:
                 await self._accept(type, requests)
 
     async def _flood(self, name: str) -> None:
-        """Many newsletters in two waves, receipts, and in their midst a code."""
+        """Submit many newsletters in two waves, then receipts and a code."""
         await self._accept(NEWSLETTER, self._requests(NEWSLETTER, f"{name}-flood", FLOOD))
         await asyncio.sleep(self._random.uniform(0.1, 1.0))
         await self._accept(NEWSLETTER, self._requests(NEWSLETTER, f"{name}-wave", 2))
@@ -82,7 +82,7 @@ class Actors:
         return [self._request(f"{name}-{number}", type) for number in range(many)]
 
     async def _accept(self, type: NotificationType, requests: Sequence[NoteRequest]) -> None:
-        """A client asks again under the same idempotency keys until it has an answer."""
+        """Submit as a client does: again with the same idempotency keys until there is a response."""
         while True:
             try:
                 await accept.accept(self._ledger, type, requests)
@@ -93,7 +93,7 @@ class Actors:
         self._around.wake()
 
     async def _type(self, type: NotificationType, requests: Sequence[NoteRequest]) -> None:
-        """Somebody types requests into a run, once Prefect answers."""
+        """Start a run with requests, as a person in Prefect's UI does, once Prefect answers."""
         await asyncio.sleep(lasting(self._around.weather.prefect_down, self._around.time()))
         self._around.server.typed(type.name, requests)
         self._note(type, requests, None)
@@ -121,7 +121,7 @@ class Actors:
         )
 
     async def _hold(self) -> None:
-        """A person holds a type when some of it is on its way, and lets it go again."""
+        """Hold a type, as a person does, when some of its requests are on their way, and release it later."""
         if self._held is None:
             return
         with suppress(TimeoutError):

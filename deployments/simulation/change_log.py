@@ -1,7 +1,7 @@
-"""What the ledger went through, change by change, and which change it should not have made.
+"""Logs the changes of the ledger, and which of them are illegal.
 
-The database itself reports each change, within the transaction that makes it, whatever statement that
-was; and it keeps what retention deletes, for whoever judges in the end.
+The database itself reports each change, within the transaction that makes it, whatever the statement; and
+it keeps the rows that retention deletes, for the checks at the end.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _REPORTED = {
 
 
 class ChangeLog:
-    """One simulation's. time: seconds since it began, by no process's clock.
+    """The log of one simulation. time: seconds since it began, by no process's clock.
 
-    ended: when each notification last did. deleted: how many seconds later retention took it; 0 when it
+    ended: when each notification last ended. deleted: how many seconds later retention deleted it; 0 when it
     had not ended. holds: when each type was held.
     """
 
@@ -53,11 +53,11 @@ class ChangeLog:
         raw.create_function("noted", -1, lambda *what: self._noted.append(what))
 
     def rolled_back(self) -> None:
-        """Nothing of it has happened."""
+        """Discard the changes of the transaction."""
         self._noted.clear()
 
     def committed(self) -> None:
-        """What the transaction changed is so from now on."""
+        """Log the changes of the transaction."""
         for what in self._noted:
             match what:
                 case ("moved", id, type, was, became):
@@ -85,7 +85,7 @@ class ChangeLog:
 
 
 def prepare(connection: sa.Connection) -> None:
-    """Let a database with the ledger's tables report to a Journal."""
+    """Make a database with the ledger's tables report to a ChangeLog."""
     _shadows.create_all(connection)
     for table, gone in _gone.items():
         columns = ", ".join(f"OLD.{column.name}" for column in table.columns)
@@ -100,5 +100,5 @@ def prepare(connection: sa.Connection) -> None:
 
 
 def all_of(table: sa.Table) -> sa.CompoundSelect[Any]:
-    """Every row there ever was, also what retention deleted."""
+    """Every row there ever was, including those that retention deleted."""
     return sa.union_all(sa.select(table), sa.select(_gone[table]))

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Database:
-    """What all processes of a simulation share; it survives each of them."""
+    """The database that all processes of a simulation share; it survives each of them."""
 
     def __init__(self, time: Callable[[], float]) -> None:
         self._connection = _engine().connect()
@@ -31,8 +31,8 @@ class Database:
         self.journal = ChangeLog(raw, time)
 
     def transact(self, work: Work[T], writes: bool) -> T:
-        """Run `work`, what it writes as one transaction, and note what it changed."""
-        # SQLite is told itself: SQLAlchemy's own transactions cost as much as what is done in them.
+        """Run `work`, its writes as one transaction, and log what it changed."""
+        # BEGIN and COMMIT go to SQLite directly: SQLAlchemy's own transactions cost as much as the work.
         if not writes:
             return work(self._connection)
         self._raw.execute("BEGIN")
@@ -47,17 +47,17 @@ class Database:
         return answer
 
     def rows(self, query: sa.Select[Any] | sa.CompoundSelect[Any]) -> list[sa.Row[Any]]:
-        """What `query` finds, unseen by anybody in the simulation."""
+        """The rows that `query` finds; the read takes no step in the simulation."""
         return self.transact(lambda connection: list(connection.execute(query).all()), writes=False)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
         self._connection.close()
 
 
 @cache
 def _engine() -> sa.Engine:
-    """One for all simulations, so that what SQLAlchemy compiled for one serves all that follow; each
+    """One engine for all simulations, so that they share the statements that SQLAlchemy compiled; each
     connection is a database of its own."""
     return sa.create_engine("sqlite://", creator=_fresh, poolclass=NullPool, **OPTIONS)
 
@@ -71,7 +71,7 @@ def _fresh() -> sqlite3.Connection:
 
 @cache
 def _empty() -> bytes:
-    """A database with the ledger's tables and nothing in them, made once."""
+    """A database with the ledger's tables, all empty, created once."""
     raw = sqlite3.connect(":memory:")
     with sa.create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool).begin() as connection:
         metadata.create_all(connection)

@@ -1,4 +1,4 @@
-"""A Prefect by script: keeps runs, goes away and comes back, and lets runs crash, stray and double."""
+"""A scripted Prefect: keeps runs, has outages, lets runs crash, and gives a run to two workers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from waypost.system.ids import new_id
 
 @dataclass(slots=True)
 class Run:
-    """A run as the server knows it: of a batch, or with the requests it brings, or (without either) of a
-    digest. taker: the process in whose hands it was created."""
+    """A run as the server knows it: of a batch, or with requests of its own, or (without either) of a
+    digest. taker: the process for which it was created Pending."""
 
     id: UUID
     type: str
@@ -34,7 +34,7 @@ class Run:
 
 
 class FakePrefect:
-    """What all processes share."""
+    """The server that all processes share."""
 
     def __init__(self, weather: Faults) -> None:
         self.weather = weather
@@ -42,18 +42,18 @@ class FakePrefect:
         self._by_batch: dict[UUID, Run] = {}
 
     def create(self, claim: Claim, taker: Process | None) -> Run:
-        """The run of a batch, Pending in the hands of `taker` or waiting for one; asked again, the same."""
+        """The run of a batch, Pending for `taker` or waiting for a worker; another call returns the same."""
         if claim.id not in self._by_batch:
             run = self._by_batch[claim.id] = self._keep(Run(new_id(), claim.type, claim.priority, claim))
             run.taker = taker
             if taker is not None:
                 run.progress = Progress.STARTING
             if self.weather.goes_astray():
-                run.progress = Progress.ENDED  # somebody cancelled it, or marked it crashed
+                run.progress = Progress.ENDED  # a person cancelled it, or marked it crashed
         return self._by_batch[claim.id]
 
     def typed(self, type: str, requests: Sequence[NoteRequest] = ()) -> Run:
-        """A run without a batch: somebody typed its requests into Prefect, or a schedule made it."""
+        """Create a run without a batch, as a person who types requests into Prefect does, or a schedule."""
         return self._keep(Run(new_id(), type, TYPES[type].lane, requests=requests))
 
     def _keep(self, run: Run) -> Run:
@@ -61,12 +61,12 @@ class FakePrefect:
         return run
 
     def waiting(self) -> list[Run]:
-        """What is scheduled, the most urgent first."""
+        """The scheduled runs, the most urgent first."""
         found = [run for run in self.runs.values() if run.progress is Progress.WAITING]
         return sorted(found, key=lambda run: run.lane.rank)
 
     def give(self, run: Run) -> bool:
-        """Whether the run is now the asker's: it is given once, or now and then twice."""
+        """Whether the caller gets the run: it is given once, or now and then twice."""
         given = run.progress is Progress.WAITING
         if given and not self.weather.goes_astray():
             run.progress = Progress.STARTING
@@ -83,19 +83,19 @@ class FakePrefect:
 
 
 class FakeRunner(Protocol):
-    """What of a process takes runs and runs them."""
+    """The part of a process that takes runs and runs them."""
 
     def may_take(self, lane: Priority) -> bool:
-        """Whether a run of that lane can be begun here and now."""
+        """Whether a run of that lane can begin here now."""
         ...
 
     def take(self, run: Run) -> None:
-        """Begin a run that was created in our hands."""
+        """Begin a run that was created for this process."""
         ...
 
 
 class FakePrefectApi:
-    """The way of one process to the server. Every call raises PrefectAway when it does not answer."""
+    """One process's line to the server. Every call raises PrefectAway when the server does not answer."""
 
     def __init__(self, server: FakePrefect, process: Process, outage: PrefectOutage) -> None:
         self.server = server
@@ -113,7 +113,7 @@ class FakePrefectApi:
 
 
 class GatedRuns:
-    """The server as one process's dispatcher and teller see it (PrefectRuns in deployments/dispatcher)."""
+    """The server as one process's dispatcher and reconciler see it (PrefectRuns of the dispatcher)."""
 
     def __init__(self, line: FakePrefectApi, taker: FakeRunner, custody: Ownership) -> None:
         self._line = line

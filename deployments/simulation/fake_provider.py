@@ -1,4 +1,4 @@
-"""A provider by script: takes, refuses, defers, stalls, or drops the line before or after the final dot."""
+"""A scripted provider: takes, refuses, defers, stalls, or drops the connection around the final dot."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ REPLIES = (
 )
 
 
-# Which lane goes first, written down anew: what is judged is not asked.
+# The order of the lanes, repeated here so that the check does not depend on the code it checks.
 ORDER = (Priority.URGENT, Priority.NORMAL, Priority.BULK)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """One message in a mailbox. late: by how many seconds its MAIL FROM came after its deadline."""
+    """One message in a mailbox. late: seconds from its deadline to its MAIL FROM; 0 if in time."""
 
     id: UUID
     text: str
@@ -47,8 +47,8 @@ class _Wait:
 
 
 class WatchedPlaces(PrioritySemaphore):
-    """Places that count for everybody who waits for one how many of a later lane go first. Each place may
-    be busy with one, no more."""
+    """A semaphore that counts, for each waiter, how many messages of a later lane go first. There may be
+    one per place, no more."""
 
     def __init__(self, most: int, blame: Callable[[str], None]) -> None:
         super().__init__(most)
@@ -64,7 +64,7 @@ class WatchedPlaces(PrioritySemaphore):
             self._waits.remove(wait)
 
     def begins(self, priority: Priority) -> None:
-        """A message of that lane goes."""
+        """Record that a message of that lane is sent."""
         for wait in self._waits:
             if ORDER.index(priority) > ORDER.index(wait.priority):
                 wait.passed += 1
@@ -73,7 +73,7 @@ class WatchedPlaces(PrioritySemaphore):
 
 
 class ScriptedProvider:
-    """One process's way to a provider. `mailbox` is the provider's own, and survives the process."""
+    """One process's channel to a provider. `mailbox` is the provider's own, and survives the process."""
 
     kind = "sms"
 
@@ -105,7 +105,7 @@ class ScriptedProvider:
         random = self._weather.random
         await asyncio.sleep(random.uniform(0, 2 * self._weather.pace))
         if self._weather.happens(self._weather.bad_replies / 3):
-            await asyncio.sleep(random.uniform(1.0, 20.0))  # slow, and its lease must be kept meanwhile
+            await asyncio.sleep(random.uniform(1.0, 20.0))  # slow: the lease must be kept meanwhile
         await self._process.step(f"is about to say MAIL FROM to {self.name}")
         if message.notification.expired:
             return classify.too_late()
@@ -123,7 +123,7 @@ class ScriptedProvider:
         if which == len(REPLIES):
             return classify.lost(Phase.DATA, "connection lost")
         if which == len(REPLIES) + 1:
-            return classify.lost(Phase.DOT, "connection lost")  # and it was never taken
+            return classify.lost(Phase.DOT, "connection lost")  # and the message was never taken
         return await self._take(message, late, answers=False)
 
     async def _take(self, message: Message, late: float, *, answers: bool) -> Outcome:

@@ -1,4 +1,4 @@
-"""What goes wrong in a simulation, and when: drawn from its seed."""
+"""The faults of a simulation and their times, drawn from its seed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
 
-CALM_AFTER = 60.0  # seconds; from then on nothing goes wrong any more, and everything must come to an end
-RECOVERY_SECONDS = (
-    20.0  # a death, a lease that lapses, a reaper's look, a dispatcher's: then all is as before
-)
+CALM_AFTER = 60.0  # seconds; from then on there are no more faults, and every notification must end
+# Seconds for a death, the lapse of a lease, the reaper's turn and the dispatcher's: then all has recovered.
+RECOVERY_SECONDS = 20.0
 
 Spell = tuple[float, float]
 T = TypeVar("T")
@@ -20,7 +19,7 @@ T = TypeVar("T")
 class Faults:
     """The faults of one seed. A fault that lasts is an interval of seconds.
 
-    disturbances: for how long after each fault that does not last nobody is to blame for being slow.
+    disturbances: the intervals after faults that do not last, in which slowness is excused.
     """
 
     random: Random
@@ -30,16 +29,16 @@ class Faults:
     ledger_down: list[Spell] = field(default_factory=list[Spell])
     prefect_down: list[Spell] = field(default_factory=list[Spell])
     provider_down: list[Spell] = field(default_factory=list[Spell])
-    bad_replies: float = 0.0  # the share of messages a provider does not simply take
+    bad_replies: float = 0.0  # the share of messages that a provider does not simply take
     runs_astray: float = 0.0  # the share of Prefect's runs that crash, or are given to two workers
-    pace: float = 0.05  # seconds a message takes, give or take as much
+    pace: float = 0.05  # seconds a message takes on average: from 0 to twice as many
     limited: bool = False  # whether Prefect, not a dispatcher, says which worker has a run
     jumps: float = 0.0  # seconds by which a process's wall clock may be wrong
     disturbances: list[Spell] = field(default_factory=list[Spell])
 
     @classmethod
     def drawn(cls, random: Random, time: Callable[[], float]) -> Faults:
-        """In most seeds most respects are calm, so that faults are seen alone as well as together."""
+        """Draw the faults. Most seeds have few kinds, so that faults occur alone as well as together."""
         stormy = random.choice((0.1, 0.3, 0.7))
 
         def share(*one_of: float) -> float:
@@ -69,11 +68,11 @@ class Faults:
 
     @property
     def calm(self) -> bool:
-        """Whether the storm is over."""
+        """Whether the time of faults is over."""
         return self.time() >= CALM_AFTER
 
     def disturb(self) -> None:
-        """Something just went wrong that takes a while to get over."""
+        """Record a fault, just now, that takes RECOVERY_SECONDS to recover from."""
         self.disturbances.append((self.time(), self.time() + RECOVERY_SECONDS))
 
     def ledger_answers(self) -> None:
@@ -94,18 +93,18 @@ class Faults:
         return not within(self.provider_down, self.time())
 
     def goes_astray(self) -> bool:
-        """Whether Prefect does with a run what it should not, or a person in its UI."""
+        """Whether Prefect, or a person in its UI, now does the wrong thing with a run."""
         if astray := self.happens(self.runs_astray / 2):
             self.disturb()
         return astray
 
     def shuffled(self, names: Iterable[T]) -> list[T]:
-        """In another order than before; in their own once it is calm."""
+        """The names in a random order; in their own order once it is calm."""
         some = list(names)
         return some if self.calm else self.random.sample(some, len(some))
 
     def happens(self, chance: float) -> bool:
-        """Whether a fault of that chance comes now; none does once it is calm."""
+        """Whether a fault of that chance happens now; none does once it is calm."""
         return not self.calm and chance > 0 and self.random.random() < chance
 
 
@@ -124,7 +123,7 @@ def lasting(spells: list[Spell], moment: float) -> float:
 
 
 def longer(spells: list[Spell], seconds: float) -> list[Spell]:
-    """Each of `spells`, and so many seconds more."""
+    """Each of `spells`, longer by `seconds`."""
     return [(begins, ends + seconds) for begins, ends in spells]
 
 

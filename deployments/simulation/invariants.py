@@ -1,6 +1,6 @@
-"""Holding what became of everything against what is promised, a promise a function.
+"""Checks the result of a simulation against what Waypost promises, with a function per promise.
 
-Nothing here asks the code that is judged: what is true is known from outside it.
+Nothing here uses the code under test: the facts come from outside it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from waypost.ledger.database.tables import attempts, idempotency_keys, notificat
 from waypost.model.outcome import Verdict as Answer
 from waypost.model.states import TERMINAL, State
 
-TOLERANCE = 0.5  # seconds a clock reading and the wire may lie apart
-WRITTEN_WITHIN = 2.0  # seconds from an end to when the ledger has it, besides those in which it is down
+TOLERANCE = 0.5  # seconds that a clock reading and the wire may lie apart
+WRITTEN_WITHIN = 2.0  # seconds from an end until it is in the ledger, without those of outages
 PROMPT_SECONDS = 2.5  # a worker asks Prefect for runs every second
-OUTAGE_SECONDS = 12.0  # after 10 of them what is urgent goes without Prefect, once that is noticed
+OUTAGE_SECONDS = 12.0  # urgent notifications go without Prefect after 10 of them, once that is noticed
 SENT_IN_DOUBT = {Doubt.RESEND: 2, Doubt.HOLD: 1, Doubt.DROP: 1}  # attempts without an answer, at most
 
 
 def judge(found: SimulationResult, around: World, asked: Sequence[Asked]) -> None:
-    """Write into `found` what came of the simulation, and all that is wrong with it."""
+    """Write the figures of the simulation, and every broken promise, into `found`."""
     rows = {row.id: row for row in around.database.rows(all_of(notifications))}
     tries = _attempts(around)
     delivered = [one for mailbox in around.mailboxes.values() for one in mailbox]
@@ -80,7 +80,7 @@ def _attempts(around: World) -> defaultdict[UUID, list[sa.Row[Any]]]:
 
 
 def _ids(around: World, asked: Sequence[Asked]) -> Ids:
-    """What each request became; None when nobody knows it."""
+    """The notification of each request; None when the ledger does not know it."""
     known = {row.key: row.notification_id for row in around.database.rows(all_of(idempotency_keys))}
     return {one: known.get(one.key) for one in asked}
 
@@ -108,8 +108,8 @@ def _nowhere(rows: Rows, times: Counter[UUID]) -> list[str]:
 
 
 def _after_a_doubt(row: sa.Row[Any], tries: Sequence[sa.Row[Any]]) -> list[str]:
-    """After an UNKNOWN, no later attempt uses another provider, and there are no more of them than the type
-    allows."""
+    """After an UNKNOWN, no later attempt uses another provider, and a type's attempts end after as many
+    UNKNOWN as it allows."""
     wrong: list[str] = []
     in_doubt = 0
     doubted = None
@@ -129,8 +129,8 @@ def _after_a_doubt(row: sa.Row[Any], tries: Sequence[sa.Row[Any]]) -> list[str]:
 
 
 def _deleted_early(around: World) -> list[str]:
-    """Retention takes what ended long enough ago, by clocks that may be wrong. What ends while the ledger is
-    down is there, and seen here, only afterwards."""
+    """Retention deletes what ended long enough ago, by clocks that may be wrong. An end while the ledger is
+    down is written, and seen here, only afterwards."""
     down = sum(ends - begins for begins, ends in around.weather.ledger_down)
     kept = (around.retention_days or 0.0) * 86400
     allowed = kept - 2 * around.weather.jumps - WRITTEN_WITHIN - down
@@ -147,7 +147,7 @@ def _late(delivered: Sequence[Delivered], around: World) -> list[str]:
 
 
 def _kept_waiting(ids: Ids, around: World) -> list[str]:
-    """What is urgent waits for nothing that is not broken or of its own kind."""
+    """Urgent notifications wait only for faults, and for other urgent notifications."""
     if around.weather.jumps:
         return []
     excused = _excuses(around)

@@ -1,4 +1,4 @@
-"""Who really has what in hand, whatever the ledger and its leases say."""
+"""Which process really has which batch, whatever the ledger and its leases say."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from waypost.model.priority import Priority
 
 
 class Ownership:
-    """first: when a run first had each notification. urgent: when runs had what is urgent in hand."""
+    """first: when a run first had each notification. urgent: when runs had urgent notifications."""
 
     def __init__(self, time: Callable[[], float]) -> None:
         self.first: dict[UUID, float] = {}
@@ -30,12 +30,12 @@ class Ownership:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody delivers anything."""
+        """Whether no delivery is going on."""
         return self._at_work == 0
 
     @contextmanager
     def at_work(self) -> Generator[None]:
-        """Somebody delivers, or tries to."""
+        """A delivery goes on until the end of the block."""
         self._at_work += 1
         try:
             yield
@@ -59,7 +59,7 @@ class Ownership:
                 self.urgent.append((began, self._time()))
 
     def holder(self, batch: UUID, *, taken: bool) -> Process | None:
-        """Who lives and has the batch. taken: a run has taken it up, so that its dispatcher does not keep
-        it any more."""
+        """The living process that has the batch, if any. taken: a run has taken it up, so that its
+        dispatcher no longer keeps it."""
         found = (self._taken if taken else self._asked).get(batch)
         return None if found is None or found.dead else found

@@ -1,7 +1,7 @@
 """A simulated process: its tasks, its clock, and the gate where it can be killed.
 
-Killed, it does nothing more to the world: what its `finally` blocks try is refused at the gate, so it is
-as if it had stopped where it stood.
+A killed process has no more effect on the world: the gate refuses what its `finally` blocks try, as if the
+process had stopped on the spot.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Killed(BaseException):
-    """The process is gone. No `except Exception` may stop this."""
+    """The process is gone. No `except Exception` may catch this."""
 
 
 class Fate:
@@ -45,16 +45,17 @@ class Process:
         self.skew = 0.0
         self._fate = fate
         self._say = say
-        self._tasks: dict[asyncio.Task[Any], None] = {}  # in their order, as a set would not have them
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # in their order, which a set would lose
         self.trouble: list[str] = []
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
-        """The task is this process's, and ends with it."""
+        """Make the task one of this process, with which it ends."""
         self._tasks[task] = None
         task.add_done_callback(self._has_ended)
 
     async def step(self, what: str) -> None:
-        """About to touch the world, or having just touched it. Others may act first; it may end here."""
+        """Pass the gate, just before or after an effect on the world. Other tasks may run first; the process
+        may die here."""
         if not self.dead:
             await asyncio.sleep(0)
         if self.dead:
@@ -66,24 +67,24 @@ class Process:
         self._say(f"{self.name} {what}")
 
     def kill(self) -> None:
-        """End it, with everything it was doing."""
+        """End the process and all its tasks."""
         self.dead = True
         for task in list(self._tasks):
             task.cancel()
 
     async def gone(self) -> None:
-        """Wait until nothing of a killed process is left."""
+        """Wait until all tasks of a killed process have ended."""
         while self._tasks:
             await asyncio.wait(list(self._tasks))
 
     def _has_ended(self, task: asyncio.Task[Any]) -> None:
         del self._tasks[task]
         if not task.cancelled():
-            task.exception()  # being killed is nothing that asyncio should complain of
+            task.exception()  # retrieved, so that asyncio does not log the kill
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Do `work` beside the rest. What it fails of is kept as trouble: no fault of the simulation's own
-        may pass for a fault of its weather."""
+        """Do `work` in a task of its own. Its error is kept as trouble: a fault of the simulation's code must
+        not pass for a simulated fault."""
         asyncio.get_running_loop().create_task(work).add_done_callback(self._look_for_trouble)
 
     def _look_for_trouble(self, task: asyncio.Task[Any]) -> None:

@@ -1,4 +1,4 @@
-"""What came of a seed, in figures and in words."""
+"""The result of a seed, in figures and in words."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class SimulationResult:
-    """The lists say what is wrong, a line each; empty, all is well.
+    """The lists say what is wrong, a line each; all are empty for a good seed.
 
-    lost: not in the ledger, stuck, or said to be sent and nowhere. unexplained: delivered twice without an
-    UNKNOWN for it. late: sent after its deadline, or urgent and kept waiting. illegal: whatever else is
-    never to happen.
+    lost: not in the ledger, stuck, or recorded as sent but never delivered. unexplained: delivered twice
+    without an UNKNOWN for it. late: sent after its deadline, or urgent and kept waiting. illegal: whatever
+    else must never happen.
     """
 
     seed: int
@@ -31,5 +31,5 @@ class SimulationResult:
 
     @property
     def good(self) -> bool:
-        """Nothing lost, late or illegal, and every duplicate explained by an UNKNOWN."""
+        """Whether nothing is lost, late or illegal, and an UNKNOWN explains every duplicate."""
         return not (self.lost or self.unexplained or self.late or self.illegal)

@@ -1,4 +1,4 @@
-"""Many seeds, on every processor, and what came of them together."""
+"""Runs many seeds on every processor, and adds up their results."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Totals:
     bad: list[SimulationResult] = field(default_factory=list[SimulationResult])
 
     def add(self, one: SimulationResult) -> None:
-        """Count a seed in."""
+        """Add the result of a seed."""
         self.seeds += 1
         self.accepted += one.accepted
         self.delivered += one.delivered
@@ -55,7 +55,7 @@ class Totals:
 
 
 def replay(seed: int, at_step: int | None = None) -> SimulationResult:
-    """One seed with every step it takes in `trace`."""
+    """Run one seed, with every step it takes in `trace`."""
     with _quiet(), tempfile.TemporaryDirectory(prefix="waypost-simulation-") as home:
         settings, templates = prepare(Path(home))
         return simulate(seed, settings, templates, at_step=at_step, trace=True)
@@ -67,8 +67,8 @@ def run(seeds: Sequence[int], jobs: int, on_progress: Callable[[Totals], None]) 
 
 
 def kill_at_every_step(seed: int, jobs: int, on_progress: Callable[[Totals], None]) -> Totals:
-    """The same requests as often as they take steps, with a process killed at another step each time and
-    nothing else going wrong."""
+    """Run the same requests once for each of their steps, with a process killed at that step and no other
+    fault."""
     steps = replay(seed, at_step=0).steps
     return _spread([(seed, step) for step in range(1, steps + 1)], jobs, on_progress)
 
@@ -103,11 +103,11 @@ def _some(wanted: Iterable[tuple[int, int | None]]) -> list[SimulationResult]:
 
 @cache
 def _prepared() -> tuple[Settings, Templates]:
-    # Kept for the life of the processor's process, which is the campaign's.
+    # Kept as long as this pool process lives, which is as long as the campaign.
     folder = tempfile.TemporaryDirectory(prefix="waypost-simulation-")
     _folders.append(folder)
     prepared = prepare(Path(folder.name))
-    freeze_gc()  # walking what is loaded again and again takes the garbage collector a third of the time
+    freeze_gc()  # else the garbage collector scans what is loaded, for a third of the time
     return prepared
 
 
@@ -116,7 +116,7 @@ _folders: list[tempfile.TemporaryDirectory[str]] = []
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Faults by the thousand are what is wanted here: nobody need hear of each."""
+    """Turn logging off: the simulation makes thousands of faults on purpose."""
     logging.disable(logging.CRITICAL)
     try:
         yield

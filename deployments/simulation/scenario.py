@@ -1,4 +1,4 @@
-"""One seed: what is asked for, what goes wrong, and what came of it."""
+"""Runs one seed: its requests, its faults and the check of its result."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from waypost.model.states import TERMINAL, State
 from waypost.rendering.templates import Templates
 from waypost.system import clock, ids
 
-ENDS_WITHIN = 1200.0  # seconds after which what has not come to an end is stuck
+ENDS_WITHIN = 1200.0  # seconds after which a notification that has not ended is stuck
 RESTART_SECONDS = 2.0
 LOOK_SECONDS = 3.0
-LOOK_AT_THE_CLOCK_SECONDS = 0.0005  # work takes no time here: so that it pauses, looking at the clock does
+LOOK_AT_THE_CLOCK_SECONDS = 0.0005  # work takes no time here, so each look at the clock takes some
 RETENTION_DAYS = 30 / 86400  # half a minute
 
 
@@ -39,7 +39,7 @@ def simulate(
 ) -> SimulationResult:
     """Run one seed to its end. at_step: kill a process at exactly that step, and nothing else goes wrong.
 
-    The same arguments give the same verdict and the same trace, on every machine.
+    The same arguments give the same result and the same trace, on every machine.
     """
     verdict = SimulationResult(seed)
     numbers = count(1)
@@ -124,7 +124,7 @@ class _Scenario:
             await asyncio.sleep(RESTART_SECONDS * self._random.random())
 
     async def _until_all_has_ended(self) -> None:
-        """Nothing is open, and nobody is about to send anything that he should not."""
+        """Wait until nothing is open in the ledger or in Prefect, and no delivery is going on."""
         while _time() < ENDS_WITHIN and (self._unended() or not self._around.idle):
             await asyncio.sleep(LOOK_SECONDS)
             if self._weather.calm:
@@ -132,11 +132,11 @@ class _Scenario:
         self._verdict.seconds = _time()
 
     def _unended(self) -> bool:
-        """Whether anything waits, is in hand, or waits for its digest."""
+        """Whether a notification waits, is claimed, or waits for its digest."""
         return any(self._around.database.rows(look) for look in _OPEN)
 
 
-# The items of a digest end with it, and what is in doubt waits for a person.
+# The items of a digest end with it, and a notification in doubt waits for a person.
 _OPEN = (
     sa.select(notifications.c.id)
     .where(

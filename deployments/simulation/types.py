@@ -1,4 +1,4 @@
-"""The types a simulation sends, one a lane, each with another answer to a doubt, and a digest."""
+"""The types that a simulation sends: one per lane, each with another `when_in_doubt`, and a digest."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ Having = Callable[[Batch[Notification]], AbstractContextManager[None]]
 
 
 async def take_steps(type: NotificationType, batch: UUID, having: Having) -> Report:
-    """The body of every shipped flow; `having` what its run took up, until it has ended."""
+    """The body of every shipped flow. having: a context that lasts while the run has its notifications."""
     notifications = await lookup(type, batch=batch)
     with having(notifications):
         messages = await render(notifications)

@@ -1,4 +1,4 @@
-"""An event loop in which waiting takes no time: asleep, its clock jumps to whoever wakes next."""
+"""An event loop in which waiting takes no time: when all tasks sleep, its clock jumps to the next wake-up."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import selectors
 from typing import Any
 
-# What every turn of the loop takes. asyncio wakes sleepers up to a clock's tick early: if turns took no time,
-# who sleeps until an exact moment could wake just before it, for ever.
+# The time that every turn of the loop takes. asyncio wakes sleepers up to a clock's tick early: if turns took
+# no time, a task that sleeps until an exact moment could wake just before it, forever.
 TURN_SECONDS = 1e-6
 
 
 class Stuck(RuntimeError):
-    """Everybody waits, and nobody for the clock: a deadlock."""
+    """All tasks wait, and none of them for the clock: a deadlock."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -29,7 +29,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """asyncio's own loop; only its clock is another."""
+    """asyncio's own loop with another clock."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()

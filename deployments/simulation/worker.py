@@ -1,4 +1,4 @@
-"""A simulated worker: the real dispatcher, reaper, teller, leases and steps over scripted surroundings."""
+"""A simulated worker: the real dispatcher, reaper, reconciler, leases and steps in a scripted world."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PRUNE_SECONDS = 12.0
 
 
 class Worker:
-    """What of a process takes runs and runs them, as the resident worker does."""
+    """The part of a process that takes runs and runs them, as the resident worker does."""
 
     def __init__(self, around: World, process: Process, runtime: Runtime) -> None:
         self.around = around
@@ -65,7 +65,7 @@ class Worker:
         self._start(run, ours=True)
 
     def begin(self) -> None:
-        """Dispatch, and keep house beside it."""
+        """Start the dispatcher and the periodic tasks."""
         ledger, time = self.runtime.ledger, self.around.time
         dispatcher = Dispatcher(
             ledger=ledger,
@@ -85,7 +85,7 @@ class Worker:
         self.process.spawn(dispatcher.run(asyncio.Event()))
         reaper = Reaper(ledger, TYPES, time)
         self._every(REAP_SECONDS, lambda: self._reap(reaper))
-        # The teller asks for PrefectRuns and uses of it what GatedRuns has.
+        # The reconciler asks for PrefectRuns, and uses only what GatedRuns has too.
         self._every(TELL_SECONDS, lambda: reconciler.tell(ledger, cast(PrefectRuns, self._runs)))
         if (days := self.around.retention_days) is not None:
             self._every(PRUNE_SECONDS, lambda: retention.prune(ledger, days))
@@ -104,7 +104,7 @@ class Worker:
             self.around.judge_reclaimed(found.batch)
 
     async def look(self) -> None:
-        """Take what is scheduled, as far as there is room."""
+        """Take scheduled runs, as far as there is room."""
         with suppress(PrefectAway):
             server = await self._line.ask("looks for runs")
             for run in server.waiting():
@@ -143,7 +143,7 @@ class Worker:
         run.progress = Progress.ENDED
 
     async def _batch(self, run: Run) -> UUID:
-        """What the first task of a flow does when it is given no batch."""
+        """The batch of the run; without one, opened as the first task of a flow does."""
         ledger = self.runtime.ledger
         if run.claim is not None:
             return run.claim.id
@@ -164,7 +164,7 @@ class Worker:
 
 
 async def work(process: Process, around: World) -> None:
-    """Be a worker until killed. Every time it is another order its providers have: settings are changed."""
+    """Be a worker until killed. Each start shuffles its providers, as a change of settings may."""
     ledger = GatedLedger(around.database, process, around.weather, LEASE)
     channels: list[Channel] = [
         ScriptedProvider(name, process, around.weather, mailbox, around.late, around.journal.illegal.append)

@@ -1,4 +1,4 @@
-"""What every process of a simulation shares: the world around it, and its one true time."""
+"""The world that all processes of a simulation share, and its one true time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEASE = timedelta(seconds=6)
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """time: seconds since the simulation began. listeners: who is woken when something was accepted."""
+    """time: seconds since the simulation began. listeners: processes to wake when requests were accepted."""
 
     time: Callable[[], float]
     weather: Faults
@@ -50,7 +50,7 @@ class World:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody delivers anything, nor Prefect believes it."""
+        """Whether no delivery is going on, and Prefect shows no open run."""
         return self.custody.idle and not self.server.open
 
     @property
@@ -59,7 +59,7 @@ class World:
         return BEGAN + timedelta(seconds=self.time())
 
     def by_the_clock_of(self, process: Process | None) -> datetime:
-        """What a process's wall clock says."""
+        """The time by a process's wall clock."""
         return self.now + timedelta(seconds=process.skew if process else 0.0)
 
     def late(self, message: Message) -> float:
@@ -67,7 +67,7 @@ class World:
         return max(0.0, (self.now - message.notification.expires_at).total_seconds())
 
     def jumped(self, skew: float) -> float:
-        """The error of a process's clock from now on: now and then another than `skew`."""
+        """The error of a process's clock from now on: `skew`, or now and then another."""
         weather = self.weather
         if weather.happens(weather.jumps / 400):
             return weather.random.uniform(-weather.jumps, weather.jumps)
@@ -82,8 +82,8 @@ class World:
                 wake()
 
     def judge_reclaimed(self, batch: UUID) -> None:
-        """A reaper took the batch back: was it from a process that lives and has it? An outage of the ledger
-        excuses nothing: time in which nobody could write counts for nobody."""
+        """Record an illegal change if a reaper took the batch from a living process that has it. An outage of
+        the ledger is no excuse: time in which no process could write counts against no lease."""
         [row] = self.database.rows(sa.select(batches.c.taken_at).where(batches.c.id == batch))
         holder = self.custody.holder(batch, taken=row.taken_at is not None)
         if holder is not None:

@@ -1,1 +1,1 @@
-"""Providers as a flow meets them: blocks, circuit events and rate limits."""
+"""Providers in Prefect: blocks, circuit events and rate limits."""

@@ -1,4 +1,4 @@
-"""The providers that Prefect keeps as blocks."""
+"""Reads the providers that Prefect keeps as blocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from waypost.delivery.runtime import Runtime
 
 
 class Unreadable(RuntimeError):
-    """Prefect answers, and does not give out its blocks."""
+    """Prefect answers, but refuses to return its blocks."""
 
     def __init__(self, status: int) -> None:
         super().__init__(
@@ -25,8 +25,8 @@ class Unreadable(RuntimeError):
 
 
 async def read(client: PrefectClient) -> dict[str, dict[str, Any]]:
-    """The terms of each, secrets included, by name, the oldest first: a new one comes after those there
-    are. Raises Unreadable, and the client's errors when it does not answer."""
+    """The terms of each provider block, secrets included, by name, oldest first: a new block comes last.
+    Raises Unreadable, and the client's errors when Prefect does not answer."""
     try:
         found = await client.read_block_documents_by_type(
             WaypostProvider.get_block_type_slug(), include_secrets=True
@@ -45,8 +45,8 @@ def told(name: str, fault: str) -> str:
 
 
 async def current_runtime() -> Runtime:
-    """This process's runtime, with every provider. In a worker they are known; a run in a process of its own
-    asks Prefect first, and raises if it does not answer: what it was to send goes out again."""
+    """This process's runtime, with every provider. A worker knows them already. A run in a process of its own
+    reads them from Prefect first, and raises if Prefect does not answer: its notifications go out later."""
     runtime = await Runtime.current()
     if runtime.by_itself and not without_prefect_active():
         async with get_client() as client:

@@ -1,4 +1,4 @@
-"""The circuit of a provider opens or closes: an event of Prefect's, in its UI and for automations."""
+"""Emits a Prefect event when a provider's circuit opens or closes, for the UI and for automations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from waypost.policy.circuit_breaker import CircuitState
 
 
 def tell(state: ProviderState) -> None:
-    """Emit `waypost.provider.circuit-opened` or `waypost.provider.circuit-closed`, and why."""
+    """Emit `waypost.provider.circuit-opened` or `waypost.provider.circuit-closed`, with the reason."""
     if without_prefect_active():
         return
     closed = state.breaker.state is CircuitState.CLOSED

@@ -77,7 +77,7 @@ class WaypostProvider(Block):
 
 
 def terms(form: Mapping[str, Any]) -> dict[str, Any]:
-    """What a saved form says, as WAYPOST_PROVIDERS would; what was left empty is not said."""
+    """A saved form as terms of WAYPOST_PROVIDERS, without the fields that were left empty."""
     said = {name: form.get(name) for name in WaypostProvider.model_fields}
     filled = {name: value for name, value in said.items() if value not in (None, "", [])}
     if isinstance(secrets := filled.get("secrets"), str):

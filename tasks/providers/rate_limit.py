@@ -1,7 +1,7 @@
-"""A provider's rate as Prefect shows it: a global concurrency limit with slot decay, and how full it is.
+"""Shows a provider's rate in Prefect: as a global concurrency limit with slot decay, and how full it is.
 
-The ledger counts: it is there whenever anything is sent, and is one for workers that Prefect answers and for
-those that it does not. So nothing waits for Prefect here, and what Prefect does not take is not shown.
+The ledger counts: it is there whenever a message is sent, and all workers share it, with or without Prefect.
+So nothing waits for Prefect here, and a number that Prefect does not take is not shown.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def limit_name(provider: str) -> str:
 
 
 class Shown:
-    """One provider's rate, for as long as the process: as the settings say, whatever the limit was before."""
+    """Shows one provider's rate while the process lives. The settings' rate replaces an older limit."""
 
     def __init__(self, provider: str, rate: RateLimiter) -> None:
         self._name = limit_name(provider)
@@ -42,7 +42,7 @@ class Shown:
         self._is_set = False
 
     def draw(self, count: int) -> None:
-        """Show that so many go, unless Prefect has not yet answered the last time."""
+        """Show that `count` messages go, unless Prefect has not yet answered the previous call."""
         if not without_prefect_active() and (self._telling is None or self._telling.done()):
             self._telling = asyncio.create_task(self._tell(count))
 

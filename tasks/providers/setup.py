@@ -1,4 +1,4 @@
-"""A run's way through its route, with what Prefect adds to it."""
+"""Creates the DeliveryRun of a batch, and connects its providers to Prefect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from waypost.model.notification import Delivery
 
 
 async def dispatch_of(deliveries: Batch[Delivery]) -> DeliveryRun:
-    """The batch's way through its route. Prefect shows the rates of providers, and which do not work."""
+    """The DeliveryRun of a batch. Prefect shows the rates of its providers, and which do not work."""
     runtime = await current_runtime()
     for channel in runtime.channels:
         standing = runtime.provider_state(channel.name)

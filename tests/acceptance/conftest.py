@@ -14,7 +14,7 @@ from support.processes import Up, start
 
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """For the tests that leave it standing."""
+    """A `waypost up` for tests that do not stop it."""
     started = start(tmp_path_factory.mktemp("acceptance") / "home")
     yield started
     assert started.stop() == 0
@@ -22,14 +22,14 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 @pytest.fixture(scope="session")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """For workers of work pools of their own."""
+    """A Prefect server for workers of other work pools."""
     with prefect_server(tmp_path_factory.mktemp("prefect")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[postgres.Cluster]:
-    """PostgreSQL that may be restarted. CI fails without it, elsewhere tests skip."""
+    """PostgreSQL that tests may restart. Without it CI fails; elsewhere the tests are skipped."""
     if lacking := postgres.missing():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
     with postgres.cluster() as started:

@@ -1,4 +1,4 @@
-"""The commands, as a user types them: what is good works, what is bad is told."""
+"""The commands, as a user types them: valid input works, and errors are reported."""
 
 from __future__ import annotations
 

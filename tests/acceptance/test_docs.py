@@ -1,4 +1,4 @@
-"""The documents say what is true: their commands run, their files exist, their type works."""
+"""The documents are correct: their commands run, their files exist, their type works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gateway of `waypost up`, as an application's developer meets it: a key, a post, the mail."""
+"""The gateway of `waypost up`, as an application's developer uses it: a key, a post, the mail."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def door(up: Up) -> Iterator[httpx.Client]:
 
 
 def made(up: Up, client: str, *options: str) -> str:
-    """A key, as `KEY=$(waypost keys create ...)` has it."""
+    """A new key, as `KEY=$(waypost keys create ...)` gets it."""
     done = up.run("keys", "create", client, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -67,7 +67,7 @@ def test_a_key_that_is_wrong_or_expired_is_refused_alike(up, door):
     new = json.loads(rotated.stdout)
     assert door.get("/v1/types", headers=bearer(new["key"])).status_code == 200
     assert new["client"] == "harbour"
-    assert new["expires_at"] is not None  # a key that was to be brief is not followed by one for ever
+    assert new["expires_at"] is not None  # the successor of a key that expires expires too
 
 
 def test_what_the_command_line_knows_is_what_the_gateway_accepted(up, door):

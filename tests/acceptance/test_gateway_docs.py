@@ -1,4 +1,4 @@
-"""What the pages of the gateway show is run as it is shown, against `waypost up`."""
+"""Runs the examples on the gateway's pages as they are shown, against `waypost up`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def manager(up) -> str:
 
 
 def run(up, *command: str, **others: str) -> str:
-    """What a command of the page prints. The gateway of these tests has a port of its own."""
+    """The output of a command of the page, run against the port of these tests' gateway."""
     ours = [part.replace("http://127.0.0.1:8080", up.here.gateway) for part in command]
     path = f"{Path(sys.executable).parent}:{environment(up.home)['PATH']}"
     done = subprocess.run(

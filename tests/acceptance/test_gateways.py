@@ -47,7 +47,7 @@ def test_two_gateways_and_two_workers_on_one_ledger_send_each_post_once(prefect,
 
 
 async def _post_everywhere(urls: list[str], key: str) -> list[str]:
-    """Each post to both gateways at once under one key; the ids both answered."""
+    """Send each post to both gateways at once under one key; returns the ids from both."""
     async with httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}, timeout=60) as client:
         room = asyncio.Semaphore(16)
 

@@ -1,4 +1,4 @@
-"""The operator's commands, as typed, on a ledger that nobody works on."""
+"""The operator's commands, as typed, on a ledger without workers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def home(made: Path, tmp_path: Path) -> Path:
-    """A copy of it for one test."""
+    """A home with a copy of the ledger `made`, for one test."""
     copy = tmp_path / "home"
     copy.mkdir()
     with sqlite3.connect(made) as source, sqlite3.connect(copy / "ledger.db") as target:
@@ -236,7 +236,7 @@ def test_a_retry_waits_for_another_process_to_finish_its_claim(run, home):
 
 
 def _has_open(process, name):
-    """Whether it has come as far as the ledger: how long a start takes is the machine's affair."""
+    """Whether the process has opened the file: the time that its start takes depends on the machine."""
     files = Path(f"/proc/{process.pid}/fd").iterdir()
     return any(name in os.readlink(file) for file in files if file.is_symlink())
 

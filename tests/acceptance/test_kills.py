@@ -1,4 +1,4 @@
-"""Workers die, as processes do, while they send."""
+"""Workers are killed while they send."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.processes import eventually
 from support.requests import alert, order
 
 KILLS = 10  # half on each database; `make chaos` kills two hundred
-WITHIN = 60.0  # seconds in which a dead worker's work is back
+WITHIN = 60.0  # seconds until a dead worker's batches are reclaimed
 
 
 @pytest.mark.timeout(1200)  # a slow machine takes a minute a kill

@@ -1,4 +1,4 @@
-"""Starting, stopping, dying, and going on."""
+"""Processes start, stop, are killed, and start again."""
 
 from __future__ import annotations
 

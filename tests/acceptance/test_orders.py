@@ -1,4 +1,4 @@
-"""Real orders, end to end: every one accepted, sent once, right to the last accent."""
+"""Real orders, end to end: each is accepted, sent once, and correct to the last accent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLES = ROOT / "waypost" / "demo" / "orders.jsonl"
 
 
 def exact_total(order: dict) -> Decimal:
-    """Computed from the file alone."""
+    """The total, computed only from the file."""
     lines = (
         Decimal(line["unit_price"]) * line["quantity"] * (1 - Decimal(line["discount"]))
         for line in order["lines"]
@@ -27,7 +27,7 @@ def exact_total(order: dict) -> Decimal:
 
 @pytest.fixture(scope="module")
 def orders(up):
-    """The file's requests by key, and the mails they became by order."""
+    """The file's requests, and the mails sent for them by order."""
     file = NORTHWIND if NORTHWIND.exists() else SAMPLES
     requests = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     done, summary = up.send("order-confirmation", file=file)

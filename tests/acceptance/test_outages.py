@@ -1,4 +1,4 @@
-"""What Waypost stands on goes away and comes back: PostgreSQL, Prefect, Prefect's memory, the disk."""
+"""Outages of what Waypost depends on: PostgreSQL, Prefect, Prefect's database, the disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chaos.servers import Sink, mail_sink, prefect_server
 from support.processes import eventually
 from support.requests import alert, order
 
-FULL = 4096  # bytes a file may have: less than SQLite needs to write one page
+FULL = 4096  # the most bytes in a file: less than SQLite needs to write one page
 
 
 def signup(to):
@@ -55,7 +55,7 @@ def test_postgresql_away_for_longer_than_a_lease_loses_and_repeats_nothing_of_tw
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """A worker with a Prefect server that may be taken away from it."""
+    """A worker with a Prefect server that tests may stop."""
     folder = tmp_path_factory.mktemp("outages")
     with (
         prefect_server(folder) as server,
@@ -130,7 +130,7 @@ def test_a_worker_started_while_prefect_is_away_sends_what_is_urgent_and_joins_i
 
 @contextmanager
 def answering_nobody():
-    """Where connections are taken, and nothing is ever said."""
+    """The URL of a server that accepts connections and never responds."""
     with socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(100)
@@ -160,7 +160,7 @@ def test_a_mail_server_that_hangs_keeps_no_worker_from_leaving_and_what_it_has_i
         worker = site.worker().ready()
         site.accept("order-confirmation", [order(f"hanging-{number}") for number in range(9)])
         eventually(lambda: site.query("SELECT count(*) FROM attempts")[0][0] == 2, 40)
-        time.sleep(1)  # until each has said its final dot
+        time.sleep(1)  # until each attempt has sent its final dot
         began_at = time.monotonic()
         worker.process.terminate()
         worker.process.wait(30)
@@ -262,7 +262,7 @@ def test_a_disk_that_is_full_stops_the_sending_until_there_is_room(prefect, tmp_
 
 
 def assert_nothing_goes(sink, start):
-    """Once what was on the wire has arrived."""
+    """Fail if a mail arrives after those that were on the wire."""
     time.sleep(1)
     before = sink.to(start)
     time.sleep(4)

@@ -1,4 +1,4 @@
-"""What must never reach Prefect: codes, links, addresses, facts. Its database and logs are searched."""
+"""Codes, links, addresses and facts must never reach Prefect: its database and logs are searched."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CANARIES = {
 
 @pytest.fixture(scope="module")
 def searched(up):
-    """Send what holds canaries every way that fails or works; answer all Prefect knows, as text."""
+    """Send requests with canaries in every way that fails or works; returns all that Prefect has, as text."""
     bad = order("Z-1", email=ADDRESS, phone=CANARIES["phone"], name=CANARIES["name"])
     bad["data"]["lines"][0]["product"] = CANARIES["product"]
     bad["data"]["ship_to"]["address"] = CANARIES["street"]

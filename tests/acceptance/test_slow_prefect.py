@@ -1,5 +1,5 @@
-"""A Prefect server that is slow, hangs or is gone: what is urgent does not wait for it, and the rest goes
-while it is merely slow."""
+"""A Prefect server that is slow, hangs or is gone: urgent notifications do not wait for it, and the others
+are sent while it is only slow."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from chaos.servers import mail_sink, prefect_server
 from support.processes import eventually
 from support.requests import alert, order
 
-URGENT, ORDERS = 6, 60  # a case's, so that both providers take some of what is urgent
+URGENT, ORDERS = 6, 60  # of each case, so that both providers take some urgent notifications
 URGENT_WITHIN = 10.0  # seconds, as docs/reliability.md promises
 
 
 @pytest.fixture(scope="module")
 def way(tmp_path_factory):
-    """An installation whose worker reaches Prefect over a line, and that line. Half of its mails go by a
-    provider with a rate."""
+    """An installation whose worker reaches Prefect over a line, and that line. Half of its mails go through a
+    provider with a rate limit."""
     folder = tmp_path_factory.mktemp("slow")
     with prefect_server(folder) as server, mail_sink(folder) as sink, line(server.port) as laid:
         providers = {

@@ -1,4 +1,4 @@
-"""A worker told to stop stops within ten seconds, whatever is away; what it had in hand is free at once."""
+"""A worker stops within ten seconds, whatever server is away; its claimed notifications are free at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DOCKER_KILLS_AFTER = 10.0
 def test_a_worker_that_sends_stops_within_ten_seconds(
     prefect, cluster, tmp_path, capsys, prefect_is, mail_takes, ledger_is
 ):
-    """Runs, and where Prefect is away direct deliveries, are under way."""
+    """The worker has runs in progress, and direct deliveries if Prefect is away."""
     database = urlsplit(cluster.database())
     with ExitStack() as stack:
         to_prefect = stack.enter_context(line(prefect.port))

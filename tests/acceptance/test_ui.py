@@ -21,7 +21,7 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def browse(tmp_path_factory):
-    """What a page says once its scripts have run, as text."""
+    """Reads the text of a page after its scripts have run."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         if os.environ.get("CI"):
@@ -41,7 +41,7 @@ def browse(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(up):
-    """One run with a mail that went out and one that was refused everywhere."""
+    """A run with one mail that was sent, and one that every provider refused."""
     _, summary = up.send(
         "order-confirmation", order("U-1", email="visible@a.example"), order("U-2", email="refused@a.example")
     )

@@ -1,4 +1,4 @@
-"""Dispatching alone, for a work pool whose runs others take: `python -m chaos.dispatching`."""
+"""A dispatcher only, for a work pool whose runs other workers take: `python -m chaos.dispatching`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from waypost.system.process import run_until_signalled
 
 
 async def main(stop: asyncio.Event) -> None:
-    """Until SIGTERM."""
+    """Dispatch until SIGTERM."""
     await dispatch(Settings(), stop, lambda: print("dispatching", flush=True))
 
 

@@ -1,5 +1,5 @@
-"""Gateways killed with -9 while applications post to them: what was answered 202 is in the ledger, and a post
-that was made again under its key is there once.
+"""Kills gateways with -9 while applications post to them: every post answered with 202 is in the ledger, and
+a post retried under its key is there once.
 
 `python -m chaos.gateways` (with `tests/` on the path) kills 200, half on each database; a test kills fewer.
 """
@@ -37,7 +37,7 @@ LISTENS = "gateway at "
 
 @dataclass(frozen=True)
 class Totals:
-    """What came of a campaign. again: posts made more than once. missing: answered 202, and no row."""
+    """The result of a campaign. again: posts made more than once. missing: answered 202, and no row."""
 
     kills: int
     answered: int
@@ -55,7 +55,7 @@ class Totals:
 
 @dataclass
 class Door:
-    """Whichever gateway is alive, and what the applications were answered, by key."""
+    """The gateway that is alive, and the ids that the applications got, by key."""
 
     environment: dict[str, str]
     home: Path
@@ -65,14 +65,14 @@ class Door:
     _started: list[Worker] = field(default_factory=list)
 
     def spare(self) -> Worker:
-        """One that has still to begin."""
+        """A gateway process that has not begun yet."""
         log = self.home / f"gateway-{len(self._started)}.log"
         command = [sys.executable, "-m", "chaos.spare"]
         self._started.append(Worker(launch(command, self.environment, log), log))
         return self._started[-1]
 
     async def open(self, spare: Worker) -> Worker:
-        """Let it begin; where it listens is where the applications go from now on."""
+        """Let `spare` begin; from now on the applications post to its address."""
         spare.begin("gateway --port 0")
         await asyncio.to_thread(spare.until, LISTENS)
         self.url = spare.log.read_text().partition(LISTENS)[2].split(";")[0]
@@ -111,7 +111,7 @@ async def campaign(door: Door, key: str, kills: int, chance: random.Random) -> T
 
 
 async def _application(door: Door, key: str, number: int, stop: asyncio.Event) -> None:
-    """Post one order after the other; one that got no answer is posted again under its key."""
+    """Post one order after the other; without a response, post the same order again under its key."""
     headers = {"authorization": f"Bearer {key}"}
     async with httpx.AsyncClient(headers=headers, timeout=10) as client:
         count = 0
@@ -153,7 +153,7 @@ async def _ids(environment: dict[str, str]) -> set[str]:
 def run(
     home: Path, database: str | None, kills: int, seed: int, say: Callable[[str], None] = lambda _: None
 ) -> Totals:
-    """A campaign on a ledger of its own."""
+    """Run a campaign on a ledger of its own."""
     home.mkdir(parents=True, exist_ok=True)
     named = {"WAYPOST_DATABASE_URL": database} if database else {}
     environment = processes.environment(home, PREFECT_API_URL="http://127.0.0.1:9/api", **named)
@@ -175,13 +175,13 @@ def _command(environment: dict[str, str], *arguments: str) -> str:
 
 
 def check(totals: Totals) -> None:
-    """What is promised."""
+    """Fail unless every promise is kept."""
     assert totals.missing == 0, totals
     assert totals.rows == totals.answered, totals
 
 
 def main(kills: int) -> None:
-    """Half of the kills on each database; prints the totals and fails unless every promise is kept."""
+    """Make half of the kills on each database; print the totals and fail unless every promise is kept."""
     seed = random.randrange(10**9)
     print(f"{kills} gateways to kill, seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="waypost-gateways-") as folder, postgres.cluster() as cluster:

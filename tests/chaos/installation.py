@@ -1,4 +1,4 @@
-"""One Waypost under test: a ledger, the servers it is told of, and its commands and workers."""
+"""A Waypost installation under test: a ledger, the servers around it, its commands and its workers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ENDED = {"sent", "failed", "expired", "held", "cancelled", "suppressed"}
 
 @dataclass
 class Installation:
-    """settings: what every command is told beside, for example `WAYPOST_LEASE_SECONDS`; empty, unset."""
+    """settings: more environment of every command, such as `WAYPOST_LEASE_SECONDS`; an empty value unsets."""
 
     home: Path
     prefect: PrefectServer
@@ -44,7 +44,7 @@ class Installation:
     _started: list[Worker] = field(default_factory=list)
 
     def install(self) -> Installation:
-        """Make its ledger, and tell Prefect of it."""
+        """Create its ledger, and deploy to Prefect."""
         self.home.mkdir(parents=True, exist_ok=True)
         asyncio.run(self._install())
         return self
@@ -85,7 +85,7 @@ class Installation:
         return self.command("send", type, "--from", str(file), *options)
 
     def accept(self, type: str, requests: Iterable[dict[str, Any]]) -> int:
-        """By the same road as `waypost send`, without the start of a process; how many."""
+        """Accept as `waypost send` does, without the start of a process; returns how many were accepted."""
         return asyncio.run(self._accept(type, list(_lines(requests))))
 
     async def _accept(self, type: str, lines: list[bytes]) -> int:
@@ -104,11 +104,11 @@ class Installation:
         return started
 
     def spare(self, where: str = "") -> Worker:
-        """A worker that waits for its turn; see spare.py."""
+        """A worker process that has not begun yet; see spare.py."""
         return self.start("chaos.spare", *([where] if where else []))
 
     def start(self, module: str, *arguments: str) -> Worker:
-        """A module of ours or Prefect's as a process beside the workers, ended with the installation."""
+        """Run a module of Waypost or Prefect as a process beside the workers; the installation ends it."""
         log = self.home / f"process-{len(self._started)}.log"
         process = launch([sys.executable, "-m", module, *arguments], self.environment, log)
         started = Worker(process, log)
@@ -116,7 +116,7 @@ class Installation:
         return started
 
     def stop(self) -> None:
-        """End what was started, the well and the ill."""
+        """End all processes that still run."""
         for one in self._started:
             if one.process.poll() is None:
                 end(one.process)
@@ -142,7 +142,7 @@ class Installation:
         return dict(list(self.query("SELECT state, count(*) FROM notifications GROUP BY state")))
 
     def until_ended(self, seconds: float = 120.0) -> dict[str, int]:
-        """The states once every notification has come to an end, or waits for a person."""
+        """The states, once every notification has ended or waits for a person."""
 
         def ended() -> dict[str, int] | None:
             found = self.states()
@@ -157,7 +157,7 @@ class Installation:
         return "\n".join(f"{one.log.name}: {one.log.read_text()[-2000:]}" for one in self._started[-3:])
 
     def books(self) -> Books:
-        """The ledger held against what the mail server noted."""
+        """Compare the ledger with the mail server's log."""
         rows = self.query("SELECT id, state, in_doubt FROM notifications")
         return audit([(UUID(str(row[0])).hex, row[1], row[2]) for row in rows], self.sink.copies())
 
@@ -170,13 +170,13 @@ class Worker:
     log: Path
 
     def begin(self, command: str = "worker") -> None:
-        """A spare's turn has come."""
+        """Let a spare process run `command`."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{command}\n".encode())
         self.process.stdin.flush()
 
     def until(self, said: str, seconds: float = 60.0) -> Worker:
-        """Wait until it has said so."""
+        """Wait until its log has the text `said`."""
 
         def told() -> bool:
             text = self.log.read_text()
@@ -187,7 +187,7 @@ class Worker:
         return self
 
     def ready(self) -> Worker:
-        """Wait until it takes runs."""
+        """Wait until the worker takes runs."""
         return self.until("taking runs of the pool")
 
     def kill(self) -> None:
@@ -199,7 +199,7 @@ class Worker:
 @dataclass(frozen=True)
 class Books:
     """accepted: rows of the ledger. lost: neither arrived nor held for a person. twice: copies beyond
-    the first. unexplained: more copies than attempts in doubt allow, and mails nobody accepted."""
+    the first. unexplained: more copies than attempts in doubt allow, and mails without a row."""
 
     accepted: int
     states: dict[str, int]
@@ -226,7 +226,7 @@ def audit(rows: Sequence[tuple[str, str, int]], copies: Counter[str]) -> Books:
 def installation(
     home: Path, prefect: PrefectServer, sink: Sink, database: str | None = None, **more: Any
 ) -> Generator[Installation]:
-    """One for the length of the block."""
+    """An installation that lasts as long as the block."""
     made = Installation(home, prefect, sink, database, **more)
     try:
         yield made.install()

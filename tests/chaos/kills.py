@@ -1,5 +1,5 @@
-"""Workers killed with -9 while they send, again and again: nothing is lost, and twice goes only what was
-in doubt.
+"""Kills workers with -9 while they send, again and again: nothing is lost, and only messages in doubt are
+sent twice.
 
 `python -m chaos.kills` (with `tests/` on the path) kills 200; a test kills fewer.
 """
@@ -27,12 +27,12 @@ from waypost.ledger.queue.reaper import LOST
 
 MESSAGES = 1000
 CONNECTIONS = 8
-LAST_CHANCE = 0.95  # of a round's messages: a kill falls before these have arrived
+LAST_CHANCE = 0.95  # the share of a round's messages before whose arrival a kill falls
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What came of a campaign. most: doubtful at one kill. gone: accepted, and no row of the ledger."""
+    """The result of a campaign. most: most doubtful at one kill. gone: accepted, and no row in the ledger."""
 
     kills: int
     books: Books
@@ -81,7 +81,7 @@ def _accept(site: Installation, number: int) -> int:
 
 
 def _wait_for_a_moment(site: Installation, working: Worker, number: int, chance: random.Random) -> None:
-    """Any moment between this round's first message and its last."""
+    """Wait for a random moment between this round's first and last message."""
     arrived = chance.randrange(1, int(MESSAGES * LAST_CHANCE))
     deadline = time.monotonic() + 120
     while site.sink.to(f"k{number}-") < arrived:
@@ -91,7 +91,7 @@ def _wait_for_a_moment(site: Installation, working: Worker, number: int, chance:
 
 
 def doubtful_by_kill(site: Installation, killed_at: list[float]) -> Counter[int]:
-    """How many attempts each kill left in doubt: those begun since the kill before."""
+    """How many attempts each kill left in doubt: those begun since the previous kill."""
     rows = site.query(f"SELECT started_at FROM attempts WHERE words = '{LOST}'")
     started = [_moment(row[0]) for row in rows]
     return Counter(sum(at < moment for at in killed_at) for moment in started)
@@ -103,7 +103,7 @@ def _moment(value: datetime | str) -> float:
 
 
 def main(kills: int) -> None:
-    """Prints the totals of both databases and fails unless every promise is kept."""
+    """Print the totals of both databases, and fail unless every promise is kept."""
     seed = random.randrange(10**9)
     print(f"{kills} kills, seed {seed}", flush=True)
     with (
@@ -124,14 +124,14 @@ def side_by_side(
     seed: int,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Totals]:
-    """Half of the kills on each database, at once: a campaign mostly waits for its workers."""
+    """Make half of the kills on each database, at once: a campaign mostly waits for its workers."""
 
     def on(name: str, site: Installation) -> Totals:
         return campaign(site, kills // 2, random.Random(seed), lambda line: say(f"{name}: {line}"))
 
     databases = {"sqlite": None, "postgresql": cluster.database()}
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
-        # One after the other: migrations keep what they work on in globals.
+        # One after the other: migrations keep their state in globals.
         sites = {
             name: stack.enter_context(installed(folder / name, prefect, database, name))
             for name, database in databases.items()
@@ -142,7 +142,7 @@ def side_by_side(
 
 @contextmanager
 def installed(home: Path, prefect: PrefectServer, database: str | None, pool: str) -> Generator[Installation]:
-    """What a campaign runs on."""
+    """The installation on which a campaign runs."""
     settings = {"WAYPOST_LEASE_SECONDS": "2", "WAYPOST_WORK_POOL": pool}
     with (
         mail_sink(home) as sink,
@@ -152,7 +152,7 @@ def installed(home: Path, prefect: PrefectServer, database: str | None, pool: st
 
 
 def check(totals: Totals) -> None:
-    """What is promised."""
+    """Fail unless every promise is kept."""
     books = totals.books
     assert totals.gone == books.lost == books.unexplained == 0, totals
     assert books.states.keys() <= {"sent", "held"}, books.states

@@ -1,4 +1,4 @@
-"""A TCP line to a server, which may be slow, fall silent, or be taken away."""
+"""A TCP proxy to a server, which may be slow, fall silent, or refuse connections."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ HOST = "127.0.0.1"
 
 
 class Weather(Enum):
-    """What becomes of the bytes."""
+    """What happens to the bytes."""
 
     FAIR = auto()
-    SILENT = auto()  # connections are taken, and nothing comes through
-    GONE = auto()  # connections are refused, and those there were are lost
+    SILENT = auto()  # connections are accepted, and no bytes pass
+    GONE = auto()  # new connections are refused, and open ones are lost
 
 
 class Line:
-    """delay: seconds that whatever is asked takes to arrive. Runs in a thread of its own."""
+    """Runs in a thread of its own. delay: seconds that requests take to arrive."""
 
     def __init__(self, port: int) -> None:
         self._to = port
@@ -34,7 +34,7 @@ class Line:
         self._call(self._listen())
 
     def be(self, weather: Weather) -> None:
-        """Change it, for connections there are too."""
+        """Change the weather, for open connections too."""
         self._call(self._become(weather))
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class Line:
             )
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, asks: bool) -> None:
-        """Each piece arrives `delay` after it came, whatever came before it."""
+        """Copy the bytes; each piece arrives `delay` seconds later, whatever came before it."""
         with suppress(OSError):
             while data := await source.read(65536):
                 self._loop.call_later(self.delay if asks else 0.0, self._pass_on, sink, data)
@@ -88,7 +88,7 @@ class Line:
 
 @contextmanager
 def line(port: int) -> Generator[Line]:
-    """A line to a port of this machine, for the length of the block."""
+    """A line to a port of this machine that lasts as long as the block."""
     made = Line(port)
     try:
         yield made

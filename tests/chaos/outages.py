@@ -29,7 +29,7 @@ CONNECTIONS = 2  # of each worker
 
 @dataclass(frozen=True)
 class Plan:
-    """outage, lease and answer are seconds; answer is what the mail server takes for each message."""
+    """outage, lease and answer are seconds; answer is the time that the mail server takes per message."""
 
     messages: int = 1000
     outages: int = 5
@@ -40,7 +40,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Totals:
-    """What came of it. taken_back: batches that a reaper took from a worker; both workers lived."""
+    """The result. taken_back: batches that a reaper took from a worker, though both workers lived."""
 
     plan: Plan
     outages: int
@@ -57,7 +57,7 @@ class Totals:
         )
 
     def bars(self) -> list[Bar]:
-        """One for each promise."""
+        """One bar for each promise."""
         books = self.books
         return [
             Bar("outages", self.outages, "==", self.plan.outages),
@@ -76,7 +76,7 @@ def campaign(
     chance: random.Random,
     say: Callable[[str], None] = lambda _: None,
 ) -> Totals:
-    """Send over two workers; stop PostgreSQL each time another share of the messages has arrived."""
+    """Send with two workers; stop PostgreSQL each time another share of the messages has arrived."""
     began = time.monotonic()
     site.accept("alert", (alert(to=f"o-{n}") for n in range(plan.messages)))
     workers = [site.worker() for _ in range(2)]
@@ -101,7 +101,7 @@ def _taken_back(workers: list[Worker]) -> int:
 
 
 def check(totals: Totals) -> None:
-    """What is promised."""
+    """Fail unless every promise is kept."""
     assert all(bar.met for bar in totals.bars()), "\n".join(map(str, totals.bars()))
     assert totals.books.unexplained == 0, totals
 
@@ -110,7 +110,7 @@ def check(totals: Totals) -> None:
 def installed(
     home: Path, prefect: PrefectServer, cluster: postgres.Cluster, plan: Plan
 ) -> Iterator[Installation]:
-    """What a campaign runs on."""
+    """The installation on which a campaign runs."""
     settings = {"WAYPOST_LEASE_SECONDS": str(plan.lease)}
     with (
         mail_sink(home, plan.answer) as sink,
@@ -122,7 +122,7 @@ def installed(
 
 
 def main(arguments: list[str]) -> None:
-    """Prints the totals and a bar for each promise; fails unless every promise is kept."""
+    """Print the totals and a bar for each promise; fail unless every promise is kept."""
     plan = _plan(arguments)
     seed = random.randrange(10**9)
     print(f"{plan}, seed {seed}", flush=True)

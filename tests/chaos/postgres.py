@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster of our own, which may be restarted as often as a test likes."""
+"""A PostgreSQL cluster of our own, which a test may restart as often as it likes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _numbers = count(1)
 
 
 def missing() -> str:
-    """Why there can be no cluster, or nothing."""
+    """Why there can be no cluster; empty if there can be one."""
     return "" if _found("initdb") and _found("pg_ctl") else "PostgreSQL's initdb and pg_ctl are not installed"
 
 
 class Cluster:
-    """Databases by URL, on one port however often it is started."""
+    """A cluster with databases by URL; it keeps its port however often it is started."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -38,7 +38,7 @@ class Cluster:
             self._port: int = probe.getsockname()[1]
 
     def create(self) -> None:
-        """Its files, owned by whoever may run it."""
+        """Create its files, owned by the user that runs the server."""
         if os.geteuid() == 0:
             shutil.chown(self._folder, "postgres")
         _run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "--no-instructions")
@@ -48,7 +48,7 @@ class Cluster:
         self._control("start", "-l", str(self._folder / "server.log"), "-o", options)
 
     def restart(self, mode: str = "fast") -> None:
-        """Away and back. fast: sessions are cut off; immediate: as if it had crashed."""
+        """Stop the server and start it. fast: sessions are cut off; immediate: as after a crash."""
         self.stop(mode)
         self.start()
 
@@ -59,13 +59,13 @@ class Cluster:
         _run("pg_ctl", "-w", "-t", "60", "-D", str(self._data), *arguments)
 
     def database(self) -> str:
-        """The URL of a new, empty one."""
+        """The URL of a new, empty database."""
         name = f"ledger_{next(_numbers)}"
         self.execute(f"CREATE DATABASE {name}")
         return self._url(name)
 
     def execute(self, *statements: str) -> None:
-        """Run them as the superuser, outside every ledger."""
+        """Run the statements as the superuser, outside every ledger."""
 
         async def work() -> Any:
             connection = await asyncpg.connect(self._url("postgres"))
@@ -81,7 +81,7 @@ class Cluster:
 
 @contextmanager
 def cluster() -> Generator[Cluster]:
-    """One that runs for the length of the block. Its folder is not below one that only we may enter."""
+    """A cluster that runs as long as the block. Its folder is not below one that only we may enter."""
     folder = Path(tempfile.mkdtemp(prefix="waypost-postgres-"))
     made = Cluster(folder)
     try:
@@ -100,7 +100,7 @@ def _run(program: str, *arguments: str) -> None:
         [*_as_postgres(), found, *arguments],
         cwd="/",
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,  # a pipe would be the server's too, and never end
+        stdout=subprocess.DEVNULL,  # the server would keep a pipe open forever
         stderr=subprocess.DEVNULL,
     )
     assert done.returncode == 0, f"{program} {' '.join(arguments)} failed"
@@ -112,7 +112,7 @@ def _found(program: str) -> str | None:
 
 
 def _as_postgres() -> list[str]:
-    """PostgreSQL refuses to be run by root."""
+    """The command's prefix for root, whom PostgreSQL refuses as its user."""
     if os.geteuid() != 0:
         return []
     pwd.getpwnam("postgres")

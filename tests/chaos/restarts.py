@@ -1,4 +1,4 @@
-"""PostgreSQL restarted under a worker that sends: nothing is lost, nothing goes twice.
+"""Restarts PostgreSQL while a worker sends: nothing is lost, nothing is sent twice.
 
 `python -m chaos.restarts` (with `tests/` on the path) restarts it every 5-40 s through 1,000 sends; a test
 does so in less time.
@@ -24,7 +24,7 @@ MESSAGES = 1000
 
 @dataclass(frozen=True)
 class Totals:
-    """What came of it. seconds: from the first restart's wait to the last mail."""
+    """The result. seconds: from the wait for the first restart to the last mail."""
 
     restarts: int
     books: Books
@@ -41,8 +41,8 @@ class Totals:
 def campaign(
     site: Installation, cluster: postgres.Cluster, every: tuple[float, float], chance: random.Random
 ) -> Totals:
-    """Restart it every so many seconds (from, to) until 1,000 notifications have gone out. The second
-    time it goes as if it had crashed."""
+    """Restart PostgreSQL, with a random pause of `every` seconds (from, to), until 1,000 notifications have
+    gone out. The second restart is as after a crash."""
     site.accept("alert", (alert(to=f"p-{n}") for n in range(MESSAGES)))
     site.worker()
     began, restarts = time.monotonic(), 0
@@ -58,13 +58,13 @@ def campaign(
 
 
 def check(totals: Totals) -> None:
-    """What is promised."""
+    """Fail unless every promise is kept."""
     assert totals.books.states == {"sent": MESSAGES}, totals.books
     assert totals.books.lost == totals.books.twice == totals.books.unexplained == 0, totals
 
 
 def main(seconds: float) -> None:
-    """A thousand sends that take so long, over two connections."""
+    """Run a campaign of a thousand sends that take `seconds`, over two connections."""
     connections = 2
     seed = random.randrange(10**9)
     print(f"PostgreSQL restarted every 5-40 s, seed {seed}", flush=True)

@@ -1,4 +1,4 @@
-"""The servers around Waypost, each a process that a test may stop, start again, or rob of its data."""
+"""The servers around Waypost: processes that a test may stop and start, and whose data it may delete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
 def launch(command: list[str], env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a process of ours; it ends with us where it watches its standard input."""
+    """Start a process; it ends with us if it watches its standard input."""
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
@@ -35,7 +35,7 @@ def launch(command: list[str], env: Mapping[str, str], log: Path) -> subprocess.
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and kill -9 when that is not heard."""
+    """Send SIGTERM, and kill -9 if the process has not ended in 30 s."""
     process.terminate()
     try:
         process.wait(30)
@@ -45,7 +45,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 class PrefectServer:
-    """The embedded Prefect server, on one port and home however often it is started."""
+    """The embedded Prefect server; it keeps its port and home however often it is started."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -70,26 +70,26 @@ class PrefectServer:
             return False
 
     def stop(self) -> None:
-        """Gone, but for its data."""
+        """Stop it; its data stays."""
         if self._process is not None:
             end(self._process)
             self._process = None
 
     def lose_database(self) -> None:
-        """Its data too."""
+        """Delete its data."""
         for file in self.home.glob("*.db*"):
             if file.name.startswith("prefect"):
                 file.unlink()
 
     def knows(self, type: str) -> bool:
-        """Whether there is a deployment of the type."""
+        """Whether it has a deployment of the type."""
         return httpx.get(f"{self.api}/deployments/name/{type}/waypost", timeout=30).is_success
 
     def run(self, id: Any) -> dict[str, Any]:
         return httpx.get(f"{self.api}/flow_runs/{id}", timeout=30).raise_for_status().json()
 
     def runs(self, *tags: str, name: str = "") -> list[dict[str, Any]]:
-        """The latest 200 runs with all of those tags and a name that holds `name`."""
+        """The latest 200 runs with all of the tags and with `name` in their name."""
         chosen: dict[str, Any] = {"tags": {"all_": list(tags)}} if tags else {}
         if name:
             chosen["name"] = {"like_": name}
@@ -97,21 +97,21 @@ class PrefectServer:
         return httpx.post(f"{self.api}/flow_runs/filter", json=wanted, timeout=30).raise_for_status().json()
 
     def ask_for(self, type: str, requests: list[dict[str, Any]]) -> str:
-        """A run that brings its own requests, as any client may ask for; its id."""
+        """Create a run that brings its own requests, as any client may; returns its id."""
         found = httpx.get(f"{self.api}/deployments/name/{type}/waypost", timeout=30).raise_for_status().json()
         url = f"{self.api}/deployments/{found['id']}/create_flow_run"
         asked = httpx.post(url, json={"parameters": {"requests": requests}}, timeout=30)
         return asked.raise_for_status().json()["id"]
 
     def set_state(self, id: Any, type: str) -> None:
-        """As a button in the UI does."""
+        """Set a run's state, as a button in the UI does."""
         url = f"{self.api}/flow_runs/{id}/set_state"
         httpx.post(url, json={"state": {"type": type}}, timeout=30).raise_for_status()
 
 
 @contextmanager
 def prefect_server(home: Path) -> Generator[PrefectServer]:
-    """One that runs for the length of the block."""
+    """A server that runs as long as the block."""
     server = PrefectServer(home)
     server.start()
     try:
@@ -121,20 +121,20 @@ def prefect_server(home: Path) -> Generator[PrefectServer]:
 
 
 class Sink:
-    """The mail server of sink.py, and what it has noted."""
+    """The mail server of sink.py, and its log."""
 
     def __init__(self, port: int, log: Path) -> None:
         self._port = port
         self._log = log
         self._read = 0
         self._notes: list[tuple[float, str, str]] = []
-        self._counted: dict[str, tuple[int, int]] = {}  # by start of address: notes looked at, and found
+        self._counted: dict[str, tuple[int, int]] = {}  # by start of address: notes read, and matches
 
     def url(self, connections: int = 8) -> str:
         return f"smtp://{HOST}:{self._port}?connections={connections}"
 
     def notes(self) -> list[tuple[float, str, str]]:
-        """When, to whom, and of which notification (its id in hexadecimal), oldest first."""
+        """The time, the recipient and the notification (its id in hexadecimal) of each mail, oldest first."""
         with self._log.open("rb") as log:
             log.seek(self._read)
             fresh = log.read()
@@ -146,7 +146,7 @@ class Sink:
         return self._notes
 
     def to(self, start: str) -> int:
-        """Mails to addresses that start so."""
+        """The number of mails to addresses that begin with `start`."""
         notes = self.notes()
         checked, found = self._counted.get(start, (0, 0))
         found += sum(note[1].startswith(start) for note in islice(notes, checked, None))
@@ -154,13 +154,13 @@ class Sink:
         return found
 
     def copies(self, start: str = "") -> Counter[str]:
-        """How often each notification came, of those to addresses that start so."""
+        """How often each notification came, among those to addresses that begin with `start`."""
         return Counter(id for _, to, id in self.notes() if to.startswith(start))
 
 
 @contextmanager
 def mail_sink(folder: Path, seconds: float = 0.0) -> Generator[Sink]:
-    """A sink whose every answer waits so many seconds, with the mail taken."""
+    """A sink that takes each mail, and responds `seconds` later."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "mails.log"
     log.touch()

@@ -1,7 +1,7 @@
-"""A mail server that takes everything and notes each mail before it says so.
+"""A mail server that takes every mail, and logs it before it responds.
 
-`python sink.py LOG [SECONDS]`: its first line of output is its port. A line of LOG a mail, written before
-the 250: when, to whom, which Message-ID. SECONDS: how long the 250 then waits, in which the mail is taken
+`python sink.py LOG [SECONDS]`: its first line of output is its port. LOG gets a line per mail, written
+before the 250: time, recipient, Message-ID. SECONDS: the delay of the 250, during which the mail is taken
 and its sender does not know.
 """
 
@@ -28,7 +28,7 @@ ANSWERS = {
 
 
 class Session(asyncio.Protocol):
-    """One connection. Its client waits for every answer, so that nothing is pipelined."""
+    """One connection. Its client waits for every response: no command is pipelined."""
 
     def __init__(self, log: int, wait: float) -> None:
         self._log = log
@@ -68,7 +68,7 @@ class Session(asyncio.Protocol):
 
 
 async def main(log: Path, wait: float) -> None:
-    """Take mail until the parent is gone."""
+    """Take mail until the parent process has ended."""
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     server = await asyncio.get_running_loop().create_server(lambda: Session(file, wait), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)

@@ -1,8 +1,8 @@
-"""`waypost worker`, or another command, with its imports done, waiting for a line on its standard input that
-names it.
+"""A process with its imports done that waits for a command, such as `worker`, on its standard input, and then
+runs it.
 
-A campaign keeps one ready, so that a kill costs no start. `python -m chaos.spare WHERE` makes it one that is
-lost (kill -9) at an exact place: with its first run Pending, or with that run begun.
+A campaign keeps one ready, so that a kill does not wait for a start. `python -m chaos.spare WHERE` makes the
+process die (kill -9) at an exact place: with its first run Pending, or with that run begun.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from waypost.cli import main
 
 
 async def die(*_: Any, **__: Any) -> Any:
-    """Be gone."""
+    """Kill this process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def prepare(where: str) -> None:
-    """Import what runs need, and be lost at `where`."""
+    """Import what runs need, and arrange the death at `where`."""
     registered()
     match where:
         case "pending":

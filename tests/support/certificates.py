@@ -1,4 +1,4 @@
-"""Certificates that sign themselves, made for a test."""
+"""Self-signed certificates for tests."""
 
 from __future__ import annotations
 

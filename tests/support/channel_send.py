@@ -1,4 +1,4 @@
-"""Sending as a run does: with a place taken first."""
+"""Sends as a run does, with a place taken first."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Texts that are easy to write and may be dear to read: repeated, they fill any size."""
+"""Texts that are easy to write and may be costly to read: repeated, they fill any size."""
 
 from __future__ import annotations
 
-# As they stand between the quotes of a JSON text.
+# Texts between the quotes of a JSON string.
 IN_JSON = (
     "a", "a.", "-", "@", "a@a.example,", "(", "<a>", "{{", "[", "%41", '\\"', "\\u0000", "\\ud83d\\ude00",
     "\\ud800", "\u00e9", "\u0301", "=?utf-8?q?=41?= ", "=?", "\\r\\nA: a", "https://a.example/", "xn--a.",
@@ -25,7 +25,7 @@ IN_A_PATH = (
     "+",
     "a@a.a,",
 )
-# As they stand in a header of a request, and of a mail.
+# Texts in a header of a request, and of a mail.
 IN_A_HEAD = (
     "a", "a,", "a ", ";a=a", ".", "-", "0", ":", "@", "(", "()", "<a>", '"', "\\", "%41", "%2F", "%", "/",
     "a=a&", "state=sent&", "=?utf-8?q?=41?= ", "=?", "wp_", "eyJ", "+",
@@ -33,5 +33,5 @@ IN_A_HEAD = (
 
 
 def filled(shape: str, size: int) -> str:
-    """`shape` again and again, up to `size` characters; never a piece of it."""
+    """`shape` repeated up to `size` characters, always whole."""
     return shape * max(1, size // len(shape))

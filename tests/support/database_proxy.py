@@ -1,4 +1,4 @@
-"""What lies between a ledger and its PostgreSQL server, for tests of a bad one."""
+"""A proxy between a ledger and its PostgreSQL server, for tests of bad connections."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sqlalchemy.engine import make_url
 
 @asynccontextmanager
 async def laid(make: Callable[[tuple[str, int]], Any], server: str) -> AsyncIterator[Any]:
-    """The line that `make` makes to the host and port of `server`, a URL: its `carry` is given whoever
-    connects, its `url` is what to connect to, and it is closed with the block."""
+    """The proxy that `make` creates for the host and port of `server`, a URL. Its `carry` gets each
+    connection, its `url` is the URL to connect to, and it is closed at the end of the block."""
     url = make_url(server)
     made = make((url.host or "127.0.0.1", url.port or 5432))
     async with await asyncio.start_server(made.carry, "127.0.0.1") as listening:

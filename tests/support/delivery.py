@@ -1,4 +1,4 @@
-"""What a worker would do to a notification, without one: taken up, attempted, answered."""
+"""Does a worker's part without one: takes notifications up, attempts them, records outcomes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TAKEN = Outcome(Verdict.ACCEPTED, Phase.DOT, 250, "2.0.0", "queued for ada@a.exa
 
 
 async def taken_up(ledger: Ledger, type: str) -> tuple[UUID, list[Notification]]:
-    """A batch of what is due in the type's own lane."""
+    """Take up a batch of the notifications that are due in the type's own lane."""
     claim = await claims.reserve(ledger, type, registered()[type].type.lane)
     assert claim is not None
     return claim.id, (await claims.take_up(ledger, type, claim.id)).notifications
 
 
 async def delivered(ledger: Ledger, type: str) -> list[UUID]:
-    """Whatever of a type is due, sent at the first attempt."""
+    """Send all due notifications of a type at the first attempt; returns their ids."""
     batch, taken = await taken_up(ledger, type)
     for one in taken:
         await send(ledger, batch, one.id)
@@ -33,7 +33,7 @@ async def delivered(ledger: Ledger, type: str) -> list[UUID]:
 
 
 async def send(ledger: Ledger, batch: UUID, id: UUID) -> None:
-    """Send one of a batch by mail."""
+    """Record that a notification of a batch was sent by mail."""
     recorder, begin = Recorder(ledger), AttemptStarted(id, batch, "email", "primary", None)
     await recorder.begin(begin)
     await recorder.finish(AttemptFinished(id, batch, Decision(State.SENT), 0, begin.id, TAKEN))

@@ -1,4 +1,4 @@
-"""What a dispatcher's tests accept, and the runs that came of it."""
+"""For tests of the dispatcher: accepts requests, and reads the runs that resulted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from waypost.model.receipt import Receipt
 
 
 async def accepted(bench: Any, type: str, *asked: dict[str, Any]) -> list[Receipt]:
-    """Requests of a type, as JSON, accepted into the bench's ledger."""
+    """Accept requests of a type, as JSON, into the bench's ledger."""
     adapter = find(type).request
     return await accept.accept(
         bench.runtime.ledger, find(type).type, [adapter.validate_python(one) for one in asked]

@@ -1,4 +1,4 @@
-"""A run's steps over what is due, taken without Prefect."""
+"""Takes a run's steps for due notifications, without Prefect."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ async def _send(notifications: Batch[Notification]) -> Sequence[Delivery]:
 
 
 async def within(runtime: Runtime, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns, done in a task that has this runtime. The test itself must not adopt it: its
-    context is the context of the tests after it."""
+    """Run `work` in a task that has this runtime. The test itself must not adopt the runtime: later tests
+    share its context."""
 
     async def adopting() -> T:
         runtime.adopt()

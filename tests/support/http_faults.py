@@ -1,4 +1,4 @@
-"""What stands between a client and the gateway, and behaves badly once."""
+"""A proxy between a client and the gateway that misbehaves in given ways."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ PASS, LOSE, DROP, REFUSE = "pass", "lose", "drop", "refuse"  # or a status to an
 
 
 class Front:
-    """Passes requests on to `url`. One behaviour a request, in their order, then it passes all:
-    lose: passed on, and its answer thrown away; drop: not passed on, the connection closed; a number: that
-    status, as a proxy answers it. requests: those that came, whole."""
+    """Passes requests on to `url`. Each request gets the next of `behaviours`; later ones are passed on.
+    lose: pass on, and discard the response; drop: close the connection; a number: respond with that
+    status, as a proxy does. requests: the requests received, whole."""
 
     def __init__(self, url: str, behaviours: Sequence[str | int], headers: str = "") -> None:
         self.requests: list[bytes] = []
@@ -50,7 +50,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
 
 @asynccontextmanager
 async def front(url: str, *behaviours: str | int, headers: str = "") -> AsyncIterator[tuple[str, Front]]:
-    """Where it listens, and itself."""
+    """Yields its URL, and the Front itself."""
     made = Front(url, behaviours, headers)
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     async with server:

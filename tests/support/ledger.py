@@ -1,4 +1,4 @@
-"""A small type, requests for it, and a look at the rows: what the ledger's tests speak in."""
+"""The vocabulary of the ledger's tests: a small type, requests for it, and reads of the rows."""
 
 from __future__ import annotations
 
@@ -72,36 +72,36 @@ def ask(text: str = "hello", to: str = "ada", **more: Any) -> AnyRequest:
 async def accepted(
     ledger: Ledger, count: int = 1, intake_id: UUID | None = None, **more: Any
 ) -> list[Receipt]:
-    """`count` notes accepted, each to a recipient of its own."""
+    """Accept `count` notes, each to a recipient of its own."""
     requests = [ask(to=f"r{number}", **more) for number in range(count)]
     return await accept.accept(ledger, NOTE, requests, intake_id)
 
 
 async def reserved(ledger: Ledger, type: str = "note", **more: Any) -> claims.Claim | None:
-    """What is due of a type's normal lane, set aside for a run."""
+    """Claim what is due in a type's normal lane."""
     return await claims.reserve(ledger, type, Priority.NORMAL, **more)
 
 
 async def claimed(ledger: Ledger, count: int = 1) -> tuple[UUID, list[Notification]]:
-    """`count` notes in the hands of a run."""
+    """Accept `count` notes, and take them up in a batch."""
     await accepted(ledger, count)
     return await taken(ledger)
 
 
 async def taken(ledger: Ledger) -> tuple[UUID, list[Notification]]:
-    """What is due, in the hands of a run."""
+    """Claim the due notes, and take them up; returns the batch and the notes."""
     claim = await reserved(ledger)
     assert claim is not None
     return claim.id, (await claims.take_up(ledger, "note", claim.id)).notifications
 
 
 def compose(items: Sequence[HeldItem], until: datetime) -> dict[str, Any]:
-    """What a digest of notes says."""
+    """The facts of a digest of notes."""
     return {"text": ",".join(item.data["text"] for item in items)}
 
 
 async def bundled(ledger: Ledger, *texts: str) -> UUID:
-    """A note of each text, all in one digest; answers the batch that digest is claimed under."""
+    """Accept a note of each text, and put all in one digest; returns the digest's batch."""
     await accept.accept(ledger, NOTE, [ask(text, digest=True) for text in texts])
     batch, _ = await bundle(ledger, DIGEST, "note", compose)
     return batch
@@ -121,7 +121,7 @@ async def attempt_rows(ledger: Ledger) -> list[Any]:
 async def change(
     ledger: Ledger, table: sa.Table = notifications, *where: sa.ColumnElement[bool], **values: Any
 ) -> None:
-    """Set columns of every row (where `where`): how these tests let time pass."""
+    """Set columns of every row (where `where`), as these tests do to let time pass."""
     changed = sa.update(table).where(*where).values(**values)
     await ledger.write(lambda connection: connection.execute(changed))
 
@@ -132,7 +132,7 @@ async def run_sql(ledger: Ledger, text: str) -> None:
 
 
 def after_the_next_statement(ledger: Ledger, work: Callable[[Ledger], Awaitable[object]]) -> None:
-    """Right after the next statement of `ledger`, on PostgreSQL, another process does `work`, to its end."""
+    """Right after the next statement of `ledger`, on PostgreSQL, run `work` to its end in another thread."""
 
     async def elsewhere() -> None:
         other = open_ledger(ledger.engine.url.render_as_string(hide_password=False))
@@ -147,7 +147,7 @@ def after_the_next_statement(ledger: Ledger, work: Callable[[Ledger], Awaitable[
 
 
 async def until_one_waits_for_a_lock(ledger: Ledger) -> None:
-    """On PostgreSQL: until a transaction of this database waits for another."""
+    """On PostgreSQL: wait until a transaction of this database waits for another."""
     waiting = sa.text(
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -157,7 +157,7 @@ async def until_one_waits_for_a_lock(ledger: Ledger) -> None:
 
 
 async def lost(ledger: Ledger, types: Mapping[str, NotificationType] | None = None) -> list[Reclaimed]:
-    """Let every lease lapse and a reaper take back what it held."""
+    """Let every lease lapse, and a reaper reclaim the batches."""
     await change(ledger, batches, leased_until=LONG_AGO)
     found = [
         await reclaim(ledger, Lapsed(row.id, LONG_AGO), types or {"note": NOTE, "digest": DIGEST})

@@ -27,7 +27,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 class Client:
-    """Raw requests over one connection, made anew whenever it ended."""
+    """Sends raw requests over one connection, and reconnects when the connection has ended."""
 
     def __init__(self, url: str, key: str) -> None:
         self._place = tuple(url.removeprefix("http://").split(":"))
@@ -37,7 +37,7 @@ class Client:
     def request(
         self, method: str, path: str, body: bytes = b"", *headers: str, key: str | None = None
     ) -> bytes:
-        """The bytes of a request; key: in the place of the one that works."""
+        """The bytes of a request. key: sent instead of the valid key."""
         head = [
             f"{method.upper()} {path} HTTP/1.1",
             "Host: a",
@@ -48,7 +48,7 @@ class Client:
         return "\r\n".join([*head, "", ""]).encode() + body
 
     def ask(self, request: bytes, answers: int = 1) -> bytes:
-        """What is answered, up to the end of so many answers or of the connection."""
+        """The bytes received, up to the end of `answers` responses or of the connection."""
         if self._open is None:
             self._open = socket.create_connection(self._place, timeout=30)
         heard = b""
@@ -65,7 +65,7 @@ class Client:
         return heard
 
     def flood(self, requests: bytes) -> bytes:
-        """What is answered to requests that are sent in one go, up to the end of their connection."""
+        """The bytes received for requests that are sent at once, up to the end of their connection."""
         heard = b""
         with socket.create_connection(self._place, timeout=30) as client, suppress(ConnectionError):
             client.sendall(requests)
@@ -110,7 +110,7 @@ class Measured:
 
 @asynccontextmanager
 async def over(file: Any, site_over: Any, issuer: LittleIssuer):
-    """A gateway over a ledger in `file`, and the text of a key."""
+    """A gateway over a ledger in `file`; yields its URL and the text of a key."""
     ledger = open_ledger(with_async_driver(f"sqlite:///{file}"))
     async with site_over(ledger, tokens=Tokens(Issuer(issuer.url), AUDIENCE)) as site:
         yield site.url, await site.key()
@@ -119,7 +119,7 @@ async def over(file: Any, site_over: Any, issuer: LittleIssuer):
 
 @contextmanager
 def measured(site_over: Any, database: str) -> Iterator[Measured]:
-    """A gateway over the SQLite file that `database` is the URL of."""
+    """A gateway over the SQLite file of the URL `database`."""
     with Loop() as loop:
         issuer = loop.enter(issuing())
         url, key = loop.enter(over(database.removeprefix("sqlite:///"), site_over, issuer))

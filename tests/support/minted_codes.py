@@ -1,4 +1,4 @@
-"""Codes as a worker makes and sends them: minted when a run has the notification, then attempted."""
+"""Makes and sends codes as a worker does: minted when a run has the notification, then attempted."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ Minted = Mapping[str, Any]
 
 
 def key_of(ledger: Ledger) -> bytes:
-    """The key that the codes of these tests are made with."""
+    """The secret key from which the codes of these tests are made."""
     return Runtime(Settings(), ledger, []).secret_key
 
 
 async def asked(ledger: Ledger, recipient: Recipient = ADA, type: Any = CODED) -> None:
-    """A code is asked for, and waits."""
+    """Request a code, which then waits."""
     await accept(ledger, type, [ask(recipient=recipient)])
 
 
 async def attempted(
     ledger: Ledger, *verdicts: Verdict | None, kinds: tuple[str, ...] = ("email",), type: Any = CODED
 ) -> Minted:
-    """What waits is rendered and goes out over `kinds`, one after the other, each answered with its verdict;
-    None, not answered yet. What its messages carry."""
+    """Send the waiting code over `kinds`, one after the other, each with its verdict; None: no response yet.
+    Returns the minted facts of its messages."""
     batch, [one] = await taken(ledger)
     one.data["verify_url"] = "https://app.example/verify?from=mail"
     made = await minted(Runtime(Settings(), ledger, []), type, [one])
@@ -72,11 +72,11 @@ async def _attempt(
 
 
 async def sent(ledger: Ledger, recipient: Recipient = ADA) -> Minted:
-    """A code is asked for, and sent."""
+    """Request a code, and send it."""
     await asked(ledger, recipient)
     return await attempted(ledger)
 
 
 def another(code: str, *more: str) -> str:
-    """A code that is none of these."""
+    """A code that differs from all of these."""
     return next(other for n in range(9) if (other := f"{(int(code) + n) % 10**6:06}") not in (code, *more))

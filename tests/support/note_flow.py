@@ -23,7 +23,7 @@ TYPE = NotificationType(
 
 @flow(name="exiting-note")
 async def exiting_note(requests: list[Request[Note]] = [], batch: UUID | None = None) -> Report:
-    """Its own code, between two steps, is no better than some types'."""
+    """A flow whose own code, between two steps, calls for the process to exit."""
     await lookup(TYPE, requests, batch)
     raise SystemExit("hunter2")
 

@@ -32,7 +32,7 @@ def make_key(alg: str, kid: str) -> RSAKey | ECKey | OKPKey:
 
 
 class LittleIssuer:
-    """url: its own. keys: those it publishes, by kid. asked: how often each of its documents was."""
+    """url: its own. keys: those it publishes, by kid. asked: requests for each of its documents."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -42,7 +42,7 @@ class LittleIssuer:
         self.asked: Counter[str] = Counter()
 
     def claims(self, **changed: Any) -> dict[str, Any]:
-        """What a good token says; None leaves one out."""
+        """The claims of a valid token; a value of None leaves a claim out."""
         moment = int(time.time())
         usual = {
             "iss": self.about["issuer"],
@@ -56,7 +56,7 @@ class LittleIssuer:
         return {name: value for name, value in {**usual, **changed}.items() if value is not None}
 
     def token(self, kid: str = "one", alg: str = "ES256", key: Any = None, **changed: Any) -> str:
-        """A token of it; header: more of its header, or other."""
+        """A token of this issuer. header: added or changed header fields."""
         header = {"alg": alg, "kid": kid, "typ": "at+jwt", **changed.pop("header", {})}
         shown = {name: value for name, value in header.items() if value is not None}
         return jwt.encode(shown, self.claims(**changed), key or self.keys[kid], [alg], default_type=None)
@@ -80,7 +80,7 @@ class LittleIssuer:
 
 @asynccontextmanager
 async def issuing(port: int = 0) -> AsyncIterator[LittleIssuer]:
-    """An issuer that runs for the length of the block."""
+    """An issuer that runs as long as the block."""
     waiting: list[LittleIssuer] = []
     server = await asyncio.start_server(lambda *ends: waiting[0].answer(*ends), "127.0.0.1", port)
     waiting.append(LittleIssuer(server.sockets[0].getsockname()[1]))
@@ -98,7 +98,7 @@ class LittleProxy:
 
 @asynccontextmanager
 async def proxying(issuer: LittleIssuer, pair: Pair) -> AsyncIterator[LittleProxy]:
-    """A proxy that leads every CONNECT to `issuer`, which then speaks TLS as `pair` says."""
+    """A proxy that connects every CONNECT to `issuer`, which then speaks TLS with the certificate `pair`."""
     proxy, tls = LittleProxy(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(pair.certificate, pair.key)
 

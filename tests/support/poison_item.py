@@ -1,4 +1,4 @@
-"""One item that raises what nobody foresaw, at a step of choice, among items that are good."""
+"""An item that raises an unforeseen error, at a chosen step, among good items."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from waypost.delivery.runtime import Runtime
 from waypost.ledger import Ledger
 
 BAD = "the poison"
-SECRET = "hunter2"  # what exceptions say here, and nothing may repeat
+SECRET = "hunter2"  # the text of the exceptions here, which no output may repeat
 
 
 def trips(text: object, error: type[Exception] = RecursionError) -> None:
-    """Raise `error` where `text` is, or holds, the bad item's."""
+    """Raise `error` if `text` is, or contains, the bad item's text."""
     if BAD in str(text):
         raise error(SECRET)
 
@@ -37,7 +37,7 @@ async def _raises(error: BaseException) -> None:
     raise error
 
 
-# What a type's code for one item may do, by the word that the item's failure has for it.
+# What a type's code may do for one item, by the word that names it in the item's failure.
 DEEDS: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
     "FileNotFoundError": lambda: _raises(FileNotFoundError(2, SECRET, f"/{SECRET}")),
     "ConnectionRefusedError": lambda: _raises(ConnectionRefusedError(SECRET)),
@@ -76,7 +76,7 @@ def attaching(deed: str) -> Any:
 
 
 class Tripping(Note):
-    """Facts that are accepted, and cannot be read once `armed`."""
+    """Facts that are accepted, and that cannot be read once `armed`."""
 
     armed: ClassVar[bool] = False
 
@@ -107,7 +107,7 @@ class Key:
 
 
 class Rotten(bytes):
-    """A message's content that nothing can be done with."""
+    """A message's content on which every operation fails."""
 
     def _trips(self, *_: object) -> Any:
         trips(BAD)
@@ -128,7 +128,7 @@ async def mint(_runtime: Runtime, notifications: Any) -> dict[Any, dict[str, str
 
 
 async def mint_what_cannot_be_encoded(_runtime: Runtime, notifications: Any) -> dict[Any, dict[str, str]]:
-    """Half a surrogate pair: no encoding has it."""
+    """Mint half a surrogate pair, which has no encoding."""
     return {one.id: {"text": f"{one.data['text']}\ud800"} for one in notifications if BAD in one.data["text"]}
 
 
@@ -141,7 +141,7 @@ GROUPING = Grouping(key=tripping_group, window=timedelta(minutes=5))
 
 
 async def refuse_rows(ledger: Ledger, when: str, table: str, condition: str = "1 = 1") -> None:
-    """Let the ledger (on SQLite) take no row of the bad item's: `when` is INSERT or UPDATE."""
+    """Make the ledger (on SQLite) refuse rows of the bad item. when: INSERT or UPDATE."""
     owner = "NEW.id" if table == "notifications" else "NEW.notification_id"
     data = "NEW.data" if table == "notifications" else f"(SELECT data FROM notifications WHERE id = {owner})"
     await run_sql(

@@ -25,7 +25,7 @@ Run = subprocess.CompletedProcess[str]
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """A shell in which nothing of Waypost or Prefect is set but the home."""
+    """An environment without settings of Waypost or Prefect, except the home and `more`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("WAYPOST_", "PREFECT_"))}
     return {
         **kept,
@@ -73,7 +73,7 @@ class Up:
 
     @property
     def submission(self) -> str:
-        """Where it takes mails by SMTP, as it said at its start."""
+        """The address of its SMTP submission, from its log."""
         log = (self.home / "up.log").read_text()
         return re.findall(r"mail is submitted at smtp://(\S+)", log)[-1]
 
@@ -83,7 +83,7 @@ class Up:
         return self.here.mailbox.folder
 
     def mails(self, to: str | None = None) -> list[EmailMessage]:
-        """What the development mailbox kept, oldest first."""
+        """The mails in the development mailbox, oldest first."""
         kept = [
             message_from_bytes(p.read_bytes(), policy=policy.default)
             for p in sorted(self.folder.glob("*.eml"))
@@ -91,7 +91,7 @@ class Up:
         return [mail for mail in kept if to is None or to in str(mail["To"])]
 
     def trigger(self, type: str, **parameters: Any) -> httpx.Response:
-        """Plain HTTP to the Prefect API, as any client may."""
+        """Create a run with plain HTTP to the Prefect API, as any client may."""
         one = httpx.get(f"{self.here.api}/deployments/name/{type}/waypost").raise_for_status().json()
         url = f"{self.here.api}/deployments/{one['id']}/create_flow_run"
         return httpx.post(url, json={"parameters": parameters}, timeout=30)
@@ -111,7 +111,7 @@ class Up:
 
 
 def eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """What `look` answers once it is something."""
+    """The result of `look`, once it is true. Raises AssertionError after `seconds`."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found = look()
@@ -122,7 +122,7 @@ def eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:
 
 
 def start(home: Path, **more: str) -> Up:
-    """Start `waypost up` on free ports and wait until it is."""
+    """Start `waypost up` on free ports, and wait until it is up."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / "up.log").open("ab") as log:
         process = subprocess.Popen(

@@ -1,16 +1,16 @@
-"""What a mail server may do instead of what is asked of it; each is given its session."""
+"""Faults of a mail server; each function gets the server's session."""
 
 import asyncio
 
 
 async def drop(session):
-    """Hang up without a word."""
+    """Abort the connection without a reply."""
     session.transport.abort()
     await asyncio.sleep(60)
 
 
 async def hang_up(session):
-    """Hang up in order."""
+    """Close the connection in order, without a reply."""
     session.transport.close()
     await asyncio.sleep(60)
 
@@ -20,7 +20,7 @@ async def silence(_session):
 
 
 def saying(*lines, then=None):
-    """Say `lines` as they stand, then do `then`."""
+    """Write `lines` as they are, then do `then`."""
 
     async def bend(session):
         for line in lines:
@@ -33,7 +33,7 @@ def saying(*lines, then=None):
 
 
 def once(bend):
-    """Be bent the first time, good from then on."""
+    """Misbehave the first time only."""
     left = [bend]
 
     async def bent_once(session):
@@ -49,7 +49,7 @@ def once(bend):
 
 
 def waiting_for_a_message(reply, heard):
-    """Answer DATA 354 whatever came before, note what follows up to its dot, then say `reply`."""
+    """Answer DATA with 354 in any case, record what follows up to its dot, then reply `reply`."""
 
     async def bend(session):
         await session.push("354 go on")
@@ -65,13 +65,13 @@ def waiting_for_a_message(reply, heard):
 
 
 async def deaf(session):
-    """Lose what came behind a command, as a server does that empties its buffer."""
+    """Lose what came after a command, as a server that empties its buffer does."""
     await asyncio.sleep(0.01)
     session._reader._buffer.clear()
 
 
 async def offended(session):
-    """Hang up on whoever does not wait for an answer."""
+    """Abort the connection of a client that does not wait for a reply."""
     await asyncio.sleep(0.01)
     if session._reader._buffer:
         await drop(session)

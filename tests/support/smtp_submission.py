@@ -1,4 +1,4 @@
-"""SMTP submission that listens on a free port, and foreign clients for it: smtplib, and bare sockets."""
+"""SMTP submission on a free port, and independent clients for it: smtplib, and bare sockets."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Post:
 
     @contextmanager
     def client(self, key: str | None, user: str = "shop") -> Iterator[smtplib.SMTP]:
-        """smtplib over STARTTLS where there is a certificate, logged in with `key`."""
+        """smtplib, over TLS if there is a certificate, logged in with `key`."""
         with self._connected() as opened:
             if self.trusts is not None and not self.implicit:
                 opened.starttls(context=self.trusts)
@@ -72,7 +72,7 @@ class Post:
         return smtplib.SMTP("127.0.0.1", self.port, timeout=20)
 
     async def submit(self, key: str, mail: EmailMessage | bytes, *to: str, sender: str = SENDER):
-        """(code, text) of the answer that counts."""
+        """(code, text) of the first refusal, or else of the reply to the message."""
         return await asyncio.to_thread(self._submit, key, mail, to or ("ada@a.example",), sender)
 
     def _submit(self, key, mail, to, sender):
@@ -92,8 +92,8 @@ class Post:
             return code, said.decode()
 
     async def talk(self, *parts: bytes, seconds: float = 10) -> bytes:
-        """Everything that is answered to `parts` until the connection ends; each waits for an answer to the
-        one before."""
+        """All replies to `parts` until the connection ends; each part waits for a reply to the part
+        before."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         heard = await reader.read(4096)
         try:
@@ -120,8 +120,8 @@ def plain(key: str) -> bytes:
 async def posting(
     ledger: Ledger, files: Pair | None = None, implicit: bool = False, **options: object
 ) -> AsyncIterator[Post]:
-    """Submission over `ledger` for the length of the block; without a certificate and its key in the
-    clear."""
+    """Submission over `ledger` as long as the block lasts; in the clear without a certificate and its
+    key."""
     certificate = tls_context(files.certificate, files.key) if files else None
     senders = allowed_senders(Settings(submission_senders=str(options.pop("senders", ""))))
     types = options.pop("types", registered())

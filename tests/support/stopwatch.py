@@ -1,8 +1,8 @@
-"""Does cost grow as size does? A stopwatch of processor time, and the longest hold of an event loop.
+"""Checks that cost grows no faster than size: measures processor time, and the longest hold of an event loop.
 
 Processor time, not the clock's: other programs on the machine change it little. An input is first tried at
-its limit; where that costs less than FLOOR nothing is judged. Else it is tried at a quarter and at half of it
-too, some times each, and the least of each size counts.
+its limit; if that costs less than FLOOR, it passes. Else it is tried at a quarter and at half of the limit
+too, several times each, and the least cost of each size counts.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ import uvloop
 T = TypeVar("T")
 
 LONGEST_HOLD = 0.050  # seconds of work between two turns of the loop, at the speed of REFERENCE
-REFERENCE = 0.0025  # seconds that the yardstick takes on the machine that the limits are for
+REFERENCE = 0.0025  # seconds that the yardstick takes on the machine for which the limits are set
 FLOOR = 0.004  # seconds
-SLACK = 1.5  # memory that no cache holds makes four times the size more than four times the work
+SLACK = 1.5  # beyond the caches, four times the size takes more than four times the work
 TRIES = 4
 _TICK = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """seconds: of the processor. held: the longest stretch of them between two turns of the loop."""
+    """seconds: processor time. held: the longest stretch of it between two turns of the loop."""
 
     seconds: float
     held: float
 
 
-Act = Callable[[int], Spent]  # for an input of so many bytes, or items
+Act = Callable[[int], Spent]  # called with the size of the input, in bytes or items
 
 
 class TooDear(AssertionError):
-    """Inputs that cost more than they may. Says which, at which size, and how much."""
+    """Inputs cost more than they may. Says which, at which size, and how much."""
 
 
 def judge(cases: Iterable[tuple[str, Act, int]]) -> None:
@@ -70,7 +70,7 @@ def _fault(name: str, act: Act, limit: int) -> str | None:
 
 
 def _grows_with_size(seconds: list[float], times: float) -> bool:
-    """Over two doublings together: each alone is small enough to be noise."""
+    """Compares over two doublings together: a single one is small enough to be noise."""
     return seconds[-1] <= seconds[0] * 4 * SLACK + FLOOR * times
 
 
@@ -79,12 +79,12 @@ def _less(one: Spent, other: Spent | None) -> Spent:
 
 
 def slowness() -> float:
-    """How many times as long as on the reference machine the same work takes here and now; 1 at least."""
+    """How many times as long as on the reference machine the same work takes here now; 1 at least."""
     return max(1.0, min(_yardstick() for _ in range(3)) / REFERENCE)
 
 
 def _yardstick() -> float:
-    """Some arithmetic, and objects all over the memory."""
+    """The processor seconds of some arithmetic, and of objects spread over the memory."""
     began, text = time.thread_time(), b"a" * 64
     for _ in range(2_000):
         text = sha256(text).hexdigest().encode()
@@ -96,7 +96,7 @@ _MANY = json.dumps([{"a": [number, str(number)]} for number in range(3_000)])
 
 
 def spent(work: Callable[[], object]) -> Spent:
-    """What work costs that does not let go of its thread."""
+    """The cost of work that does not leave its thread."""
     began = time.thread_time()
     work()
     seconds = time.thread_time() - began
@@ -122,19 +122,19 @@ class Loop:
         gc.unfreeze()
 
     def enter(self, opened: AbstractAsyncContextManager[T]) -> T:
-        """Enter it in the loop, until the loop ends."""
+        """Enter the context in the loop, until the loop ends."""
         return self.run(self._stack.enter_async_context(opened))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def settle(self) -> None:
-        """As a gateway's process does (waypost/system/process.py): no collection walks over what stays."""
+        """Freeze lasting objects out of garbage collection, as a gateway does (waypost/system/process.py)."""
         gc.collect()
         gc.freeze()
 
     def spent(self, work: Callable[[], object]) -> Spent:
-        """What `work`, done in the thread that asks, makes all others do."""
+        """The cost in all other threads of `work`, which runs in the calling thread."""
         self.run(self._begin())
         mine, all_of_us = time.thread_time(), time.process_time()
         work()

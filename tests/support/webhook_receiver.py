@@ -22,7 +22,7 @@ def answer(status: int, *headers: str, body: bytes = b"no") -> bytes:
 
 @dataclass
 class Post:
-    """One request: headers in small letters."""
+    """One request, with header names in lower case."""
 
     headers: dict[str, str]
     body: bytes
@@ -36,12 +36,12 @@ class Post:
         return json.loads(self.body)
 
     def verified(self, secret: str) -> Any:
-        """What an independent library makes of it. Raises WebhookVerificationError."""
+        """The body as verified by an independent library. Raises WebhookVerificationError."""
         return Webhook(secret).verify(self.body, self.headers)
 
 
 class Endpoint:
-    """Listens on loopback. `says`: its answer, or what it does with a connection."""
+    """Listens on loopback. says: its response, or what it does with a connection."""
 
     def __init__(self) -> None:
         self.says: Says = OK
@@ -55,7 +55,7 @@ class Endpoint:
         return f"http://127.0.0.1:{self.port}/hook?for=shop"
 
     async def arrived(self, count: int = 1, seconds: float = 10.0) -> list[Post]:
-        """The posts, once there are so many."""
+        """The posts, once there are `count`."""
         async with asyncio.timeout(seconds):
             while len(self.posts) < count:
                 await asyncio.sleep(0.02)
@@ -93,7 +93,7 @@ class Endpoint:
 
 
 async def hangs(_: asyncio.StreamWriter) -> None:
-    """Says nothing."""
+    """Never responds."""
     await asyncio.Event().wait()
 
 

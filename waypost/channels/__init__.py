@@ -1,1 +1,1 @@
-"""Ways out: a channel opens, sends and closes. One contract, whatever the wire."""
+"""Channels: one contract (open, send, close) for every kind of provider."""

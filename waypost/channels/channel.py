@@ -25,14 +25,14 @@ class ChannelUnavailable(Exception):
 
 
 class ChannelSilent(ChannelUnavailable):
-    """The channel did not say in time whether it would open."""
+    """The provider did not respond in time."""
 
 
 class Channel(Protocol):
     """One provider.
 
-    name: as reports and the ledger call it. kind: the route word it serves ("email", "sms", ...).
-    places: how many messages it takes at once. Whoever sends has taken one.
+    name: used by reports and the ledger. kind: the route word it serves ("email", "sms", ...).
+    places: a permit for each message that it takes at once. A caller of `send` holds one permit.
     """
 
     name: str
@@ -40,55 +40,55 @@ class Channel(Protocol):
     places: PrioritySemaphore
 
     async def open(self) -> None:
-        """Make sure it can take a message. Raises ChannelUnavailable."""
+        """Make sure the channel can take a message. Raises ChannelUnavailable."""
         ...
 
     async def send(self, message: Message) -> Outcome:
-        """Offer one message and answer what came of it; one past its deadline is not offered.
+        """Offer one message and return its outcome. A message past its deadline is not offered.
 
-        Raises ChannelUnavailable when nothing was sent because it would not open.
+        Raises ChannelUnavailable when nothing was sent because the channel would not open.
         """
         ...
 
     def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
-        """End early what `tasks` are sending: what is not on the wire whole answers DEFERRED at once, and
-        never will be; what is, is waited for a few seconds more and is UNKNOWN then. Never raises."""
+        """End the sends of `tasks` early. A message not yet fully on the wire is DEFERRED at once and never
+        sent. Any other has a few seconds more for its response, then is UNKNOWN. Never raises."""
         ...
 
     async def close(self) -> None:
-        """Let go of everything. Never raises."""
+        """Release all resources. Never raises."""
         ...
 
 
 @runtime_checkable
 class ReceivesLateAnswers(Protocol):
-    """A channel that waits for an answer when the attempt is over."""
+    """A channel that still waits for a response after the attempt has ended."""
 
     def owed(self, id: UUID) -> asyncio.Future[Outcome | None] | None:
-        """The answer to come to a notification whose attempt ended UNKNOWN, if it is waited for; it is None
-        when no answer came. Closing the channel cancels it."""
+        """The response still awaited for a notification whose attempt ended UNKNOWN, or None. The future's
+        result is None when no response came. Closing the channel cancels it."""
         ...
 
 
 @runtime_checkable
 class KnowsItsName(Protocol):
-    """A channel that tells its provider who we are.
+    """A channel that introduces itself to its provider.
 
-    calls_itself: as what; None for this machine's address.
+    calls_itself: the name it gives; None for this machine's address.
     """
 
     calls_itself: str | None
 
     async def refusal_of_us(self) -> Outcome | None:
-        """What it answers if it takes nothing from us. Sends no message. Raises ChannelUnavailable."""
+        """The provider's refusal if it takes nothing from us. Sends no message. Raises ChannelUnavailable."""
         ...
 
 
 @runtime_checkable
 class Unprobed(Protocol):
-    """A channel that has nothing to open: only a message shows whether it takes any.
+    """A channel that has nothing to open: only a message shows whether it works.
 
-    checked: what is known to be right of it without one.
+    checked: what has been verified without a message.
     """
 
     checked: str

@@ -1,4 +1,4 @@
-"""The twin that keeps everything in memory: for tests of flows, and for trying things out."""
+"""An in-memory channel: for tests of flows, and for trying things out."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ACCEPTED = Outcome(Verdict.ACCEPTED, Phase.DOT, code=250, words="kept in memory"
 
 
 class MemoryChannel(RedactedChannel):
-    """Keeps what it accepts in `sent`, in order. `answer` decides; `down` makes it not open, and
-    `opens_at` only when it was asked that many times."""
+    """Keeps accepted messages in `sent`, in order. `answer` decides each outcome. `down`: it does not
+    open. `opens_at`: the number of the call that opens it; earlier calls fail."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class MemoryChannel(RedactedChannel):
             raise ChannelUnavailable(self.name, "it is down")
 
     async def _send(self, message: Message) -> Outcome:
-        """Whatever `answer` says; kept when that is ACCEPTED."""
+        """Return the outcome of `answer`, and keep the message if it is ACCEPTED."""
         if self.down:
             raise ChannelUnavailable(self.name, "it is down")
         if message.notification.expired:
@@ -53,7 +53,7 @@ class MemoryChannel(RedactedChannel):
         return outcome
 
     def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
-        """Nothing takes it any time."""
+        """Sending takes no time: there is nothing to end."""
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -1,4 +1,4 @@
-"""A provider's places: one message each at a time, shared by every run of a process."""
+"""A semaphore for a provider's connections, shared by every run of a process."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from waypost.model.priority import Priority
 
 
 class PrioritySemaphore:
-    """As many as the provider has connections. Whoever waits for one gets it by priority, then in turn; the
-    last one (of two or more) is only ever given to what is urgent.
+    """A semaphore that grants permits by priority, then first come, first served.
 
-    A place is kept from before an attempt is recorded until its outcome is: at most one message a place
-    is ever in doubt.
+    most: permits, one per connection of the provider. The last permit (of two or more) is reserved for urgent
+    work. Hold a permit from before an attempt is recorded until its outcome is: then at most one message per
+    permit is in doubt.
     """
 
     def __init__(self, most: int) -> None:
@@ -24,21 +24,21 @@ class PrioritySemaphore:
         self._turns = count()
 
     def most_for(self, priority: Priority) -> int:
-        """How many of them `priority` can have at once."""
+        """How many permits `priority` can have at once."""
         return self.most - self._kept_from(priority.rank)
 
     def _kept_from(self, rank: int) -> int:
         return 1 if rank > Priority.URGENT.rank and self.most > 1 else 0
 
     def try_acquire(self, priority: Priority) -> bool:
-        """Take one if there is one."""
+        """Take a permit if one is free for `priority`."""
         if self._free <= self._kept_from(priority.rank):
             return False
         self._free -= 1
         return True
 
     async def acquire(self, priority: Priority = Priority.NORMAL) -> None:
-        """Wait for a place."""
+        """Wait for a permit."""
         if self.try_acquire(priority):
             return
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -51,7 +51,7 @@ class PrioritySemaphore:
             raise
 
     def release(self) -> None:
-        """Hand the place to whoever is next and may have it."""
+        """Release a permit, to the next waiter that may have it."""
         self._free += 1
         while self._waiting and self._free > self._kept_from(self._waiting[0][0]):
             _, _, next_one = heapq.heappop(self._waiting)
@@ -61,10 +61,10 @@ class PrioritySemaphore:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody has one."""
+        """Whether no permit is held."""
         return self._free == self.most
 
     def wanted(self, priority: Priority, *, by_others_of_it: bool = True) -> bool:
-        """Whether somebody more urgent waits for one, or somebody just as urgent."""
+        """Whether a more urgent waiter is in line, or, by `by_others_of_it`, an equally urgent one."""
         least = priority.rank if by_others_of_it else priority.rank - 1
         return any(rank <= least and not given.done() for rank, _, given in self._waiting)

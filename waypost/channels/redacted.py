@@ -1,4 +1,4 @@
-"""What a provider says, without the secrets that it may repeat."""
+"""Removes the secrets that a provider's words may repeat."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from waypost.policy.redaction import Redaction, links_in, without
 from waypost.system.time_slices import Slices
 
 _PHONE_TAIL = 4
-_LONGEST = 4000  # characters of a secret that are looked for: words have 500 (classify.WORDS_KEPT)
-_SUBSCRIBER = 8  # digits that tell a number within its country
+_LONGEST = 4000  # characters of a secret that are searched for: words have 500 (classify.WORDS_KEPT)
+_SUBSCRIBER = 8  # digits that identify a number within its country
 _SLICE_SECONDS = 0.005
 
 
 class RedactedChannel(ABC):
-    """What every channel has in common: no answer and no failure leaves it with a secret in its words.
+    """The base class of channels: no outcome and no error leaves it with a secret in its words.
 
-    The secrets are the provider's credentials, whatever was minted for the message (codes, links, tokens),
-    the links in its facts, and the recipient's phone number; of a mail that its author composed, every link
-    and code that the provider quotes from it (waypost/mail/quotes.py). Email addresses are masked where they
-    are shown. Everything that keeps a provider's words has them from here: the ledger, logs, Prefect,
-    webhooks, the circuit breaker.
+    The secrets are the provider's credentials, the values minted for the message (codes, links, tokens), the
+    links in its facts, and the recipient's phone number. For a mail that its author composed, every link and
+    code that the provider quotes from it is a secret too (waypost/mail/quotes.py). Email addresses are masked
+    where they are shown. Everything that keeps a provider's words gets them from here: the ledger, logs,
+    Prefect, webhooks, the circuit breaker.
     """
 
     def __init__(self, name: str, credentials: Iterable[str] = ()) -> None:
-        """credentials: what the provider knows Waypost by: passwords, tokens, secrets."""
+        """credentials: the passwords, tokens and secrets by which the provider identifies Waypost."""
         self.name = name
         self._redaction = Redaction(credentials)
 
@@ -57,11 +57,11 @@ class RedactedChannel(ABC):
 
     @abstractmethod
     async def _open(self) -> None:
-        """`open`, with secrets still in what it raises."""
+        """Like `open`, but its errors may hold secrets."""
 
     @abstractmethod
     async def _send(self, message: Message) -> Outcome:
-        """`send`, with secrets still in what it answers or raises."""
+        """Like `send`, but its outcomes and errors may hold secrets."""
 
     @contextmanager
     def _without_credentials(self) -> Generator[None]:
@@ -79,8 +79,8 @@ class RedactedChannel(ABC):
 
 
 async def _without_quotes(words: str, message: Message, accepted: bool) -> str:
-    """`words` without the secrets that they quote of a mail that its author composed. An acceptance
-    keeps only the queue's id, so no mail is read for it; for other outcomes the mail is read in slices."""
+    """`words` without the secrets that they quote from a mail that its author composed. An acceptance keeps
+    only the queue's id, so the mail is not read. For other outcomes the mail is read in slices."""
     found = quotes.suspects(words)
     if accepted:
         quoted = quotes.without_queue_id(found, words)
@@ -92,7 +92,7 @@ async def _without_quotes(words: str, message: Message, accepted: bool) -> str:
 
 
 async def _quoted(found: list[quotes.Suspect], message: Message) -> list[quotes.Suspect]:
-    """Those of the suspects that stand in the mail."""
+    """The suspects that occur in the mail."""
     left, quoted, slices = found, list[quotes.Suspect](), Slices(_SLICE_SECONDS)
     for reading in quotes.readings(message.content, message.title) if found else ():
         here = [one for one in left if one.stands_in(reading)]
@@ -105,17 +105,17 @@ async def _quoted(found: list[quotes.Suspect], message: Message) -> list[quotes.
 
 
 def _links_of_facts(words: str, message: Message) -> Iterable[str]:
-    """The links in the facts, where `words` may quote them. A composed mail is a fact, compared before."""
+    """The links in the facts, if `words` may quote them. A composed mail is a fact, and compared before."""
     wanted = not message.composed and ("/" in words or "%" in words)
     return _links(message.notification.data) if wanted else ()
 
 
 def _quoted_phone(words: str, message: Message) -> Iterator[str]:
-    """The recipient's phone number, if its last digits are in `words`: no more is made of most words."""
+    """The recipient's phone number, if its last digits are in `words`: most words need no more work."""
     phone = _digits(message.notification.recipient.phone or "")
     if len(phone) >= _PHONE_TAIL and phone[-_PHONE_TAIL:] in _digits(words):
         yield phone
-        yield phone[-_SUBSCRIBER:]  # a provider may write it without the country
+        yield phone[-_SUBSCRIBER:]  # a provider may omit the country code
 
 
 def _digits(text: str) -> str:
@@ -123,7 +123,7 @@ def _digits(text: str) -> str:
 
 
 def _links(facts: object) -> Iterator[str]:
-    """The web addresses among `facts`, however deep. One that a product made may be as good as a password."""
+    """The web addresses in `facts`, at any depth. A product's link may be as good as a password."""
     match facts:
         case str():
             yield from links_in(facts)

@@ -1,4 +1,4 @@
-"""A provider that is there no more, in its place on the routes until the process ends."""
+"""Stands in for a removed provider on the routes, until the process ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from waypost.model.notification import Message
 
 
 class RemovedChannel:
-    """Never opens, and says why."""
+    """A channel that never opens; its error says why."""
 
     def __init__(self, name: str, kind: str, why: str) -> None:
         self.name = name

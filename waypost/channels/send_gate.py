@@ -1,4 +1,4 @@
-"""One message on its way to whoever takes it: whether it may still be called off."""
+"""Decides whether a message that is being sent may still be cancelled."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from threading import Lock
 from waypost.model.outcome import Outcome, Phase
 from waypost.policy import classify
 
-LAST_WORD_SECONDS = 3.0  # how long an answer is waited for once the sender is to stop
+LAST_WORD_SECONDS = 3.0  # how long a response is awaited after the sender is stopped
 
 
 class SendGate:
-    """Settles, once, whether the message is handed over or called off; the one that hands it over may be a
-    thread.
+    """Decides, once, whether a message is handed over or cancelled. A thread may hand it over.
 
-    limit: the deadline around the attempt. phase: how far it is before it is handed over. outcome: set as
-    soon as an answer settles it.
+    limit: the time limit of the attempt. phase: its phase before the message is handed over. outcome: set
+    as soon as a response settles it.
     """
 
     def __init__(self) -> None:
@@ -27,19 +26,19 @@ class SendGate:
         self._begun = self._off = self._stopped = False
 
     def commit(self) -> bool:
-        """Ask for leave, just before the message goes out whole. False: it was called off."""
+        """Call this just before the message goes out in full. False: it was cancelled and must not go."""
         with self._lock:
             self._begun = not self._off
             return self._begun
 
     def cancel(self) -> bool:
-        """Whether it was not handed over, and now never will be."""
+        """Cancel the message if it was not handed over. Returns whether it is cancelled."""
         with self._lock:
             self._off = not self._begun
             return self._off
 
     def stop(self) -> None:
-        """Before it is handed over: end the attempt now. After: wait a little for the answer."""
+        """Before the message is handed over: end the attempt now. After: wait a little for the response."""
         limit = self.limit
         if limit is None or limit.expired():
             return
@@ -48,8 +47,8 @@ class SendGate:
         limit.reschedule(min(soonest, limit.when() or soonest))
 
     def cut_off(self, words: str) -> Outcome:
-        """The outcome of an attempt that ended early: the answer where there was one, else for the reason
-        `words`, or as stopped."""
+        """The outcome of an attempt that ended early: the response's if there was one, else lost for the
+        reason `words`, or stopped."""
         if self.outcome is not None:
             return self.outcome
         phase = self._reached()
@@ -58,7 +57,7 @@ class SendGate:
         return classify.lost(phase, words)
 
     def broken(self, words: str) -> Outcome:
-        """The outcome of an attempt that a mistake of ours ended: the answer where there was one."""
+        """The outcome of an attempt that an error of ours ended: the response's if there was one."""
         return self.outcome or classify.broken(self._reached(), words)
 
     def _reached(self) -> Phase:

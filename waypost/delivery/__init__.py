@@ -1,1 +1,1 @@
-"""One batch is sent along its route."""
+"""Sends one batch along its route."""

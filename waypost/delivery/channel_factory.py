@@ -1,4 +1,4 @@
-"""The providers that the settings name, made of their URLs."""
+"""Creates the providers that the settings name, from their URLs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from waypost.mail.example_domains import is_example
 from waypost.model.provider import Provider
 from waypost.net.hosts import is_loopback
 
-OF_THE_SETTINGS = ("smtp", "smtp-backup", "apprise")  # names of what has a setting of its own
+OF_THE_SETTINGS = ("smtp", "smtp-backup", "apprise")  # names of the providers with a setting of their own
 
 
 def providers(settings: Settings) -> list[Channel]:
@@ -36,7 +36,7 @@ def providers(settings: Settings) -> list[Channel]:
 
 
 def _named(settings: Settings) -> Iterator[tuple[str, str, Provider]]:
-    """Each provider with the setting it is from and its name."""
+    """Each provider, after its setting and its name."""
     plain: tuple[tuple[str, SecretStr | None], ...] = (
         ("WAYPOST_SMTP_URL", settings.smtp_url),
         ("WAYPOST_SMTP_BACKUP_URL", settings.smtp_backup_url),
@@ -53,7 +53,7 @@ def made(name: str, provider: Provider, settings: Settings) -> Channel:
     """The provider, ready to be opened. Raises ValueError, never repeating its URL or a secret."""
     url, seconds = provider.url.get_secret_value(), settings.attempt_seconds
     scheme = url.partition(":")[0].lower()
-    # Imported where they are asked for: Apprise takes a second.
+    # Imported only when needed: importing Apprise takes a second.
     if name in ("smtp", "smtp-backup") or scheme in ("smtp", "smtps"):
         return _smtp(name, provider, url, settings)
     if scheme == "maildir":

@@ -1,4 +1,4 @@
-"""Answers that come when their attempt is already written down as UNKNOWN: each settles the doubt."""
+"""Late answers: responses that arrive after their attempt was recorded as UNKNOWN, and settle the doubt."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ logger = logging.getLogger("waypost.channels")
 
 
 class LateAnswers:
-    """Those that this process waits for. When it ends none is waited for: what is in doubt is then sent once
-    more, or what its type says."""
+    """The late answers that this process waits for. When the process ends, waiting ends: a notification in
+    doubt is then sent once more, or handled as its type says."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -28,7 +28,7 @@ class LateAnswers:
         conclude: Callable[[Outcome], AttemptFinished],
         provider: str,
     ) -> None:
-        """Write what `conclude` makes of `answer`, if a definite one comes."""
+        """Record the result of `conclude` if a definite `answer` comes."""
         task = asyncio.create_task(self._settle(answer, conclude, provider))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -49,6 +49,6 @@ class LateAnswers:
             logger.warning("%s answered late, and the ledger did not take it: the doubt stays", provider)
 
     def close(self) -> None:
-        """Wait for no more."""
+        """Stop waiting."""
         for task in list(self._tasks):
             task.cancel()

@@ -1,4 +1,4 @@
-"""What becomes of each notification of a run, and what of it is written."""
+"""Decides what happens to each notification of a run, and records it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from waypost.system.clock import now
 
 @dataclass(slots=True)
 class OutcomeHandler:
-    """One run's. flow_run_id: written with each attempt, so that the ledger points back to the Prefect UI."""
+    """One run's outcomes. flow_run_id: written with each attempt, as the ledger's link to the Prefect UI."""
 
     router: Router
     batch: UUID
     flow_run_id: UUID | None = None
-    _jitter: float = field(default_factory=random, init=False)  # one a run: what it defers stays together
+    _jitter: float = field(default_factory=random, init=False)  # one per run: its deferrals stay together
     _digest: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self._digest = self.router.type.category is Category.DIGEST
 
     def start_attempt(self, delivery: Delivery) -> AttemptStarted:
-        """Its next attempt, over the step it is at."""
+        """The delivery's next attempt, at its current step."""
         kind, channel = self.router.step(delivery)
         return AttemptStarted(
             notification_id=delivery.notification.id,
@@ -47,7 +47,7 @@ class OutcomeHandler:
     def finish_attempt(
         self, delivery: Delivery, begin: AttemptStarted, number: int, outcome: Outcome
     ) -> tuple[Delivery, AttemptFinished]:
-        """What the outcome of an attempt makes of the delivery, and what of it is to be written."""
+        """The delivery after the outcome of an attempt, and the record to write."""
         notification = delivery.notification
         decision = retry.after(
             outcome,
@@ -86,7 +86,7 @@ class OutcomeHandler:
         begin: AttemptStarted | None = None,
         outcome: Outcome | None = None,
     ) -> AttemptFinished:
-        """The decision to be written, and the attempt that led to it, if any."""
+        """The record of a decision, with the attempt that led to it, if any."""
         return AttemptFinished(
             notification_id=delivery.notification.id,
             batch=self.batch,
@@ -98,14 +98,14 @@ class OutcomeHandler:
         )
 
     def defer(self, delivery: Delivery, reason: str) -> Decision:
-        """To come back by the type's retry policy."""
+        """The decision to defer the delivery by the type's retry policy."""
         notification, moment = delivery.notification, now()
         wait = retry.backoff(self.router.type.retry, notification.tries + 1, self._jitter)
         return deferred(delivery, reason, retry.due_after(wait, moment), moment)
 
     async def settle(self, decided: Sequence[tuple[Delivery, Decision]]) -> list[Delivery]:
-        """Write decisions that needed no attempt. What moves on to the next step of its route is still
-        this run's: nothing of it is written yet."""
+        """Write decisions that needed no attempt. A delivery that moves on to the next step of its route
+        stays with this run: nothing is written for it yet."""
         settled: list[Delivery] = []
         finishes: list[AttemptFinished] = []
         for delivery, decision in decided:
@@ -124,7 +124,7 @@ class OutcomeHandler:
 
 
 def _comes_back_at(delivery: Delivery, outcome: Outcome | None) -> int:
-    """The step at which it is tried again: where it is, or the first of those that refused us."""
+    """The step of the next try: the current step, or the first of the steps that refused us in a row."""
     last = outcome or delivery.outcome
     if last is None or not last.about_us or delivery.notification.in_doubt:
         return delivery.step
@@ -132,7 +132,7 @@ def _comes_back_at(delivery: Delivery, outcome: Outcome | None) -> int:
 
 
 def deferred(delivery: Delivery, reason: str, due: datetime, moment: datetime) -> Decision:
-    """To come back when it is due, if its deadline leaves the time."""
+    """The decision to defer the delivery until `due`, if its deadline leaves the time."""
     notification = delivery.notification
     return retry.defer(
         reason, due=due, expires_at=notification.expires_at, now=moment, in_doubt=notification.in_doubt

@@ -1,4 +1,4 @@
-"""Providers beside those of the settings, which come, change and go while a process runs."""
+"""Providers besides those of the settings, added, changed and removed while a process runs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _NAME: TypeAdapter[str] = TypeAdapter(ProviderName)
 
 
 class ProviderInUse(NamedTuple):
-    """A provider as it was asked for, and made. Without terms it is gone, and only keeps its place."""
+    """A provider's terms and its channel. Without terms the provider is removed, and only keeps its place."""
 
     terms: Provider | None
     channel: Channel
 
 
 class RouteUse(Protocol):
-    """A run under way, as far as it uses providers."""
+    """A run under way, as a user of channels."""
 
     def goes_over(self, channel: Channel) -> bool:
         """Whether a message of the run may still be offered to `channel`."""
@@ -33,14 +33,14 @@ class RouteUse(Protocol):
 
 
 class ProviderSet:
-    """Whatever a worker was told of besides its settings, in the order in which it was told of.
+    """Providers added at run time, oldest first.
 
-    left: the channels of what has changed or gone since, in which messages may still be under way. Whoever
-    closes them takes them by `let_go`.
+    left: the channels of providers that were changed or removed since; messages may still be under way in
+    them. `let_go` hands them over to be closed.
     """
 
     def __init__(self, settings: Settings, taken: Collection[str]) -> None:
-        """taken: the names that are the settings'."""
+        """taken: the names of the settings' own providers."""
         self._settings = settings
         self._taken = {*taken, *OF_THE_SETTINGS}
         self._ones: dict[str, ProviderInUse] = {}
@@ -55,8 +55,8 @@ class ProviderSet:
         return {name: one.terms for name, one in self._ones.items() if one.terms is not None}
 
     def replace_with(self, named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-        """Take up providers by their names and terms, each as it is now. One that is wrong harms no other,
-        and goes on as it was if it was well before. Answers what is wrong, by name, without any secret."""
+        """Replace the set by `named`, the terms by name. A faulty provider does not affect the others, and
+        keeps its previous terms if it had any. Returns the faults by name, without any secret."""
         faults: dict[str, str] = {}
         for name, terms in named.items():
             try:
@@ -68,7 +68,7 @@ class ProviderSet:
         return faults
 
     def let_go(self, unused: Callable[[Channel], bool]) -> list[Channel]:
-        """Those of `left` that send nothing and that `unused` says no run needs: the caller closes them."""
+        """Remove and return the channels of `left` that are idle and `unused`: the caller closes them."""
         gone = [channel for channel in self.left if channel.places.idle and unused(channel)]
         self.left = [channel for channel in self.left if channel not in gone]
         return gone
@@ -87,7 +87,7 @@ class ProviderSet:
         self._ones[name] = now
 
     def _leave(self, name: str) -> None:
-        """Steps are counted: a run that has begun must find as many as before."""
+        """Remove a provider but keep its place: a run that has begun must find as many steps as before."""
         terms, channel = self._ones[name]
         if terms is not None:
             self.left.append(channel)

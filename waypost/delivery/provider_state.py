@@ -1,4 +1,4 @@
-"""How a provider stands with this process: its circuit, its pace and its rate."""
+"""The state of a provider in this process: its circuit, its throttle and its rate limit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = logging.getLogger("waypost.providers")
 
 @dataclass(slots=True)
 class ProviderState:
-    """One provider's. Says in the log when its circuit opens or closes, and to `on_change`."""
+    """The state of one provider. Logs when its circuit opens or closes, and calls `on_change`."""
 
     name: str
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
@@ -37,15 +37,15 @@ class ProviderState:
         return self.breaker.is_open(_moment())
 
     def record_failure(self, why: str) -> None:
-        """It would not open."""
+        """Record that the provider would not open."""
         before = self.breaker.state
         self.breaker.record_failure(why, _moment())
         self._tell(before)
 
     @contextmanager
     def offering(self) -> Generator[None]:
-        """Around what was admitted: if it ends and nothing was told of it, for whatever reason, the probe it
-        may have been is left to the next who asks."""
+        """Wraps an offer that `allows` admitted. If the offer was the probe and ends without a recorded
+        result, for whatever reason, the next caller of `allows` probes."""
         probe = self.breaker.state is CircuitState.PROBING
         try:
             yield
@@ -54,7 +54,7 @@ class ProviderState:
                 self.breaker.release_probe()
 
     def record_outcome(self, domain: str, outcome: Outcome, priority: Priority = Priority.NORMAL) -> None:
-        """It said something of a message to `domain`, of a lane."""
+        """Record the outcome of a message to `domain` in the lane `priority`."""
         before, moment = self.breaker.state, _moment()
         self.breaker.record_outcome(outcome, moment)
         if not outcome.about_us:
@@ -62,7 +62,7 @@ class ProviderState:
         self._tell(before)
 
     def describe(self) -> str:
-        """Its circuit in words, without the addresses a provider repeats in its own."""
+        """Its circuit in words, with the addresses that a provider repeats masked."""
         return f"the circuit of {self.name} is {mask_in(self.breaker.describe(_moment()))}"
 
     def _tell(self, before: str) -> None:

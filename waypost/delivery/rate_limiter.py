@@ -1,4 +1,4 @@
-"""A provider's rate limit, with a share kept for what is urgent."""
+"""A provider's rate limit, with a share reserved for urgent messages."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ KEPT_FOR_URGENT = 0.1
 
 
 class RateLimiter:
-    """Messages a second, drawn a chunk of about a second's worth at a time: of a chunk, a tenth (at least
-    one message, where it holds several) goes to nobody but urgent messages.
+    """Messages a second, drawn in chunks of about one second's worth. A tenth of each chunk (at least one
+    message, if it holds several) is reserved for urgent messages.
 
-    acquire: waits until so many may go, never asked for more than `chunk`. What was asked for is waited for
-    even when nobody waits any more, as it is counted already. on_draw: told of each chunk once it may go.
+    acquire: waits until that many messages may go, `chunk` at most. A draw that has started is completed even
+    if its waiter is cancelled: the limit has already counted it. on_draw: called with each draw's size.
     """
 
     def __init__(self, per_second: float, acquire: Acquire) -> None:
@@ -29,17 +29,17 @@ class RateLimiter:
         self._left = 0
         self._acquire = acquire
         self._drawing: asyncio.Task[None] | None = None
-        self._line = PrioritySemaphore(1)  # whoever is in it draws
+        self._line = PrioritySemaphore(1)  # its holder draws
 
     def try_acquire(self, priority: Priority) -> bool:
-        """Take one if it needs no waiting."""
+        """Take a permit for one message, if that needs no waiting."""
         if self._left <= (0 if priority is Priority.URGENT else self._kept):
             return False
         self._left -= 1
         return True
 
     async def acquire(self, priority: Priority) -> None:
-        """Wait until one more message may go, by priority and then in turn. Raises what `acquire` raises."""
+        """Wait until one more message may go, by priority, then in turn. Raises the errors of `acquire`."""
         while not self.try_acquire(priority):
             await self._line.acquire(priority)
             try:
@@ -63,6 +63,6 @@ class RateLimiter:
 
 
 def _look_at(drawing: asyncio.Task[None]) -> None:
-    """Its error is raised to those who wait for it; asyncio need not complain where nobody does."""
+    """Retrieve the error, which waiting callers get raised, so that asyncio does not log it if none waits."""
     if not drawing.cancelled():
         drawing.exception()

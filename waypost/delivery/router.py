@@ -1,4 +1,4 @@
-"""The way of a run's notifications: which provider each goes to next."""
+"""Chooses the provider that each notification of a run goes to next."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from waypost.policy.routing import in_turn, steps, why_unreached
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Router:
-    """The steps there are for notifications of one type and priority, by their number."""
+    """The numbered steps for notifications of one type and priority."""
 
     runtime: Runtime
     type: NotificationType
@@ -40,25 +40,25 @@ class Router:
         return any(one is channel for _, one in self._route)
 
     def of(self, rendered: Rendered) -> Sequence[Step]:
-        """The route as this notification takes it."""
+        """The steps in the order that this notification takes them."""
         return in_turn(self._route, self._weights, rendered.notification.id)
 
     def step(self, delivery: Delivery) -> Step:
-        """Where it is now."""
+        """The delivery's current step."""
         return self.of(delivery.rendered)[delivery.step]
 
     def first(self, rendered: Rendered, number: int = 0) -> int | None:
-        """The next step at or after `number` that this recipient can be reached by, or None."""
+        """The first step at or after `number` that reaches this recipient, or None."""
         way = self.of(rendered)
         return next((n for n in range(number, len(way)) if way[n][0] in rendered.messages), None)
 
     def following(self, delivery: Delivery) -> int | None:
-        """The step after the one it is at, or None."""
+        """The next step after the current one that reaches the recipient, or None."""
         return self.first(delivery.rendered, delivery.step + 1)
 
     def elsewhere(self, delivery: Delivery) -> bool:
-        """Whether another provider of the same kind comes next, for what this one would not take from us. Not
-        for what is in doubt, which stays with its provider."""
+        """Whether the next step is another provider of the same kind, for a delivery whose provider refused
+        us. False for a delivery in doubt, which stays with its provider."""
         following = None if delivery.notification.in_doubt else self.following(delivery)
         if following is None:
             return False
@@ -66,8 +66,8 @@ class Router:
         return way[following][0] == way[delivery.step][0]
 
     def first_open(self, rendered: Rendered, number: int) -> int | None:
-        """Like `first`, but a provider whose circuit is open is passed over for another of its kind: nothing
-        was sent through it. What is in doubt stays with the provider that may have taken it."""
+        """Like `first`, but skips a provider whose circuit is open for another of its kind: nothing was sent
+        through it. A delivery in doubt stays with the provider that may have taken it."""
         first = self.first(rendered, number)
         if first is None or rendered.notification.in_doubt:
             return first
@@ -76,7 +76,7 @@ class Router:
         return next((n for n in same if not self.provider_state(way[n][1].name).is_open()), first)
 
     def begins(self, delivery: Delivery, provider: str | None) -> int | None:
-        """Where it goes first: through `provider`, if one is given, and else what its route says."""
+        """The delivery's first step: at `provider` if given, otherwise by its route. None if it has none."""
         rendered = delivery.rendered
         if provider is None:
             return self.first_open(rendered, delivery.notification.step)
@@ -84,7 +84,7 @@ class Router:
         return next((n for n, (kind, one) in way if one.name == provider and kind in rendered.messages), None)
 
     def why_none(self, delivery: Delivery, provider: str | None) -> str:
-        """Why there is no such step."""
+        """The reason why `begins` found no step."""
         if provider is not None:
             return f"{provider} may have taken it, and is no provider of {self.type.name} now"
         address = delivery.notification.recipient.address

@@ -1,4 +1,4 @@
-"""Sending what was rendered through the steps of its route, and recording it."""
+"""Sends a batch of rendered messages along the steps of their route, and records the outcomes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from waypost.policy.retry import Decision
 
 @dataclass(slots=True)
 class DeliveryRun:
-    """One run's way through its route. passed_over: how many went over another provider than their first, by
-    the names of both, because that one's circuit was open."""
+    """One run of a batch along its route. passed_over: how many messages were sent through another provider
+    because their first provider's circuit was open, by the names of both (first, used)."""
 
     outcomes: OutcomeHandler
     passed_over: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]], init=False)
@@ -30,7 +30,7 @@ class DeliveryRun:
 
     @classmethod
     def of(cls, runtime: Runtime, deliveries: Batch[Delivery], flow_run_id: UUID | None) -> DeliveryRun:
-        """The way of a batch, whose members are all of one priority."""
+        """The run of a batch. All members of a batch have the same priority."""
         first = next(iter(deliveries), None)
         priority = first.notification.priority if first else deliveries.type.lane
         return cls(OutcomeHandler(Router(runtime, deliveries.type, priority), deliveries.id, flow_run_id))
@@ -40,7 +40,8 @@ class DeliveryRun:
         return self.outcomes.router
 
     async def prepare(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        """Give each its step; what could not be rendered, or cannot be reached, fails here."""
+        """Give each delivery its first step. A delivery that could not be rendered fails. A delivery whose
+        rendering was put off, or for which there is no provider, is deferred."""
         ready: list[Delivery] = []
         hopeless: list[tuple[Delivery, Decision]] = []
         doubted = await self._may_have_taken(deliveries)
@@ -53,7 +54,7 @@ class DeliveryRun:
             elif delivery.rendered.deferred_until:
                 hopeless.append((delivery, self.outcomes.defer(delivery, delivery.rendered.deferred_until)))
             elif (step := self._router.begins(delivery, provider)) is None:
-                # A setting that is missing is no reason to lose anything: it waits for one.
+                # A missing setting must not lose a notification: it waits for the setting.
                 why = self._router.why_none(delivery, provider)
                 hopeless.append((delivery, self.outcomes.defer(delivery, why)))
             else:
@@ -62,13 +63,13 @@ class DeliveryRun:
 
     async def _may_have_taken(self, deliveries: Sequence[Delivery]) -> dict[UUID, str]:
         """The provider that may have delivered each notification in doubt: only that provider may be tried
-        again. The ledger is asked, because a step's number means another provider once their order or weights
-        change."""
+        again. It is read from the ledger, because a step's number means another provider once the order or
+        weights of providers change."""
         ids = [one.notification.id for one in deliveries if one.notification.in_doubt]
         return await status.providers_in_doubt(self._router.runtime.ledger, ids) if ids else {}
 
     def advance(self, delivery: Delivery) -> Delivery:
-        """A refused delivery at the next step of its route; it has one, or it were not refused."""
+        """A refused delivery, moved to the next step of its route. Only deliveries with one are refused."""
         step = self._router.following(delivery)
         if step is None:
             return replace(delivery, refused=False)
@@ -76,15 +77,15 @@ class DeliveryRun:
         return replace(delivery, step=step, refused=False, last_no=delivery.last_no if ours else step)
 
     async def defer(self, deliveries: Sequence[Delivery], reason: str) -> list[Delivery]:
-        """Put off what a provider that would not open was meant to take: together, so that it comes
-        back as one batch. What has no time left for that provider is refused by it."""
+        """Defer the deliveries of a provider that would not open: together, so that they come back as
+        one batch. A delivery with no time left for that provider counts as refused by it."""
         return await self.outcomes.settle([(one, self.outcomes.defer(one, reason)) for one in deliveries])
 
     async def send(self, deliveries: Sequence[Delivery]) -> tuple[list[Delivery], str | None]:
         """Try each delivery's own step once.
 
-        Answers the deliveries moved on, and the reason if a provider would not open: those waiting
-        for it are then still CLAIMED, and nothing of theirs was sent.
+        Returns the deliveries that moved on, and the reason if a provider would not open. The deliveries
+        waiting for that provider are then still CLAIMED, and none of them was sent.
         """
         results: list[Delivery] = []
         unavailable: list[str] = []
@@ -98,7 +99,7 @@ class DeliveryRun:
         return results, "; ".join(dict.fromkeys(unavailable)) or None
 
     async def _send_each(self, deliveries: Sequence[Delivery]) -> tuple[list[Delivery], list[str]]:
-        """Each over its own step's provider, one provider after the other."""
+        """Send each delivery through its own step's provider, one provider after the other."""
         by_step: dict[tuple[int, str], list[Delivery]] = {}
         for delivery in deliveries:
             by_step.setdefault((delivery.step, self._router.step(delivery)[1].name), []).append(delivery)
@@ -112,7 +113,7 @@ class DeliveryRun:
         return results, reasons
 
     def _rerouted(self, tried: Sequence[Delivery], moved: Sequence[Delivery]) -> list[Delivery]:
-        """What was not sent because its provider's circuit has opened, and another of its kind may take."""
+        """The deliveries not sent because their provider's circuit has opened, at another provider's step."""
         done = {one.notification.id for one in moved}
         left = (one for one in tried if one.notification.id not in done)
         elsewhere = ((one, self._router.first_open(one.rendered, one.step)) for one in left)
@@ -128,6 +129,6 @@ class DeliveryRun:
 
 
 def updated(items: Sequence[Delivery], *changes: Sequence[Delivery]) -> list[Delivery]:
-    """`items` in their order, each as the latest of `changes` has it."""
+    """`items` in their order, each replaced by its latest version in `changes`."""
     latest = {change.notification.id: change for some in changes for change in some}
     return [latest.get(item.notification.id, item) for item in items]

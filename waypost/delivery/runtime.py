@@ -1,4 +1,4 @@
-"""What a process that sends keeps open: ledger, recorder, templates, providers, key."""
+"""The objects that a sending process keeps open: ledger, recorder, templates, providers, secret key."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from waypost.rendering.templates import Templates
 class Runtime:
     """Shared by every run in this process; tasks find it with `Runtime.current`.
 
-    A resident worker opens one for its life. Under any other Prefect worker, where each run is a
-    process, the first task opens it and the process's end closes it.
+    A resident worker opens one and keeps it until it stops. Under any other Prefect worker, each run is a
+    process: its first task opens the runtime, and the end of the process closes it.
     """
 
     _by_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime]] = WeakKeyDictionary()
-    # Several in one loop, each in a context of its own: workers of a simulation.
+    # Simulated workers: several runtimes in one event loop, each in its own context.
     _own: ClassVar[ContextVar[Runtime | None]] = ContextVar("runtime", default=None)
 
     def __init__(
@@ -54,7 +54,7 @@ class Runtime:
         self.late = LateAnswers(self.recorder)
         self.leases = Leases(ledger)
         self.channels = channels
-        self.by_itself = False  # opened by whoever needed it first: no worker keeps it up to date
+        self.by_itself = False  # opened by the first call of `current`: no worker keeps it up to date
         self._as_set = settings
         self._of_settings = channels
         self._beside = ProviderSet(settings, {channel.name for channel in channels})
@@ -85,7 +85,7 @@ class Runtime:
 
     @classmethod
     async def current(cls) -> Runtime:
-        """This context's runtime, or this loop's, opened from the environment when nobody has."""
+        """The runtime of this context, or of this event loop; opens one from the environment if needed."""
         if own := cls._own.get():
             return own
         loop = asyncio.get_running_loop()
@@ -104,8 +104,8 @@ class Runtime:
 
     @classmethod
     async def _made(cls, settings: Settings, channels: list[Channel]) -> Runtime:
-        """A runtime over a ledger of this version. The schema is checked before a secret key is made, which
-        shows from then on that there was a ledger. Raises LedgerBehind, LedgerMissing."""
+        """A runtime over a ledger of this version. The schema is checked before a secret key is created,
+        because the key is later taken as proof of a ledger. Raises LedgerBehind, LedgerMissing."""
         ledger = ledger_of(settings)
         try:
             await ledger.check_schema()
@@ -115,8 +115,8 @@ class Runtime:
             raise
 
     def offer(self, named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-        """Have these providers, and no others, beside those of the settings; see ProviderSet.replace_with.
-        A run that is under way keeps the providers it began with. Returns what is wrong, by name."""
+        """Use these providers, and no others, besides those of the settings; see ProviderSet.replace_with.
+        A run that is under way keeps the providers it began with. Returns the faults by provider name."""
         faults = self._beside.replace_with(named)
         before = self.settings.providers
         terms = {**self._as_set.providers, **self._beside.terms}
@@ -127,14 +127,14 @@ class Runtime:
         return faults
 
     async def let_go(self) -> None:
-        """Close the channels of providers that were changed or deleted, once no run goes over them. Never
+        """Close the channels of providers that were changed or deleted, once no run uses them. Never
         raises."""
         ways = list(self.ways)
         unused = self._beside.let_go(lambda channel: not any(way.goes_over(channel) for way in ways))
         await asyncio.gather(*(channel.close() for channel in unused))
 
     def provider_state(self, provider: str) -> ProviderState:
-        """How that provider stands with this process."""
+        """This process's state of a provider: its circuit, throttle and rate limit."""
         if provider not in self._standings:
             per_second = self.settings.providers.get(provider, PLAIN).rate
             rate = None
@@ -144,13 +144,13 @@ class Runtime:
         return self._standings[provider]
 
     def renderer(self, type: NotificationType) -> Renderer:
-        """What messages of `type` are made with now."""
+        """A renderer for messages of `type`, with the present settings and providers."""
         served = {kind for kind, _ in steps(type.route, self.channels)}
         senders = allowed_senders(self.settings)
         return Renderer(self.templates, self.sender, self.settings.signature, self.signers, senders, served)
 
     async def keep_codes(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Keep the hashes of codes, before any message carries them. Raises OtherKey."""
+        """Store the hashes of codes, before any message carries the codes. Raises OtherKey."""
         await verification_codes.remember(self.ledger, self.secret_key, rows)
 
     @property
@@ -159,12 +159,12 @@ class Runtime:
         return not all(one.places.idle for one in (*self.channels, *self._beside.left))
 
     def adopt(self) -> None:
-        """Be the runtime of the present task until its end, and of the tasks it starts. A task that adopts a
-        runtime must be the runtime's own: a caller that goes on would keep it."""
+        """Make this the runtime of the present task until its end, and of the tasks it starts. Call it only
+        in a task that is the runtime's own: any other task would keep the runtime afterwards."""
         self._own.set(self)
 
     async def close(self) -> None:
-        """Write what is queued, then let go of providers and ledger. No late answer is waited for."""
+        """Write the queued records, then close providers and ledger. Does not wait for late answers."""
         self.late.close()
         await self.recorder.close()
         await self.leases.close()

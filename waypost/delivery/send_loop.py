@@ -1,4 +1,4 @@
-"""Sending over one provider: a message at a time a place, each written down before and after."""
+"""Sends through one provider: one message at a time per permit, recorded before and after each attempt."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from waypost.policy.retry import Decision
 from waypost.system.clock import now
 from waypost.system.isolation import ItemFailed, isolated
 
-PATIENCE = 2.0  # seconds a run waits for a domain's pace; what waits longer comes back as a run of its own
+PATIENCE = 2.0  # seconds a run waits for a throttled domain; deliveries that must wait longer are deferred
 _TOO_LATE = Decision(State.EXPIRED, "deadline passed before it could go")
 _NOT_OURS = "no longer this run's to send: cancelled, held, or with another run"
 
@@ -33,10 +33,10 @@ _NOT_OURS = "no longer this run's to send: cancelled, held, or with another run"
 async def send_over(
     step: Step, members: Sequence[Delivery], outcomes: OutcomeHandler, stop: asyncio.Event
 ) -> tuple[list[Delivery], str | None]:
-    """Offer each of `members` once over their step's provider. Returns those moved on, and the reason if the
-    provider takes no more: nothing was sent of what it was not offered.
+    """Offer each of `members` once to their step's provider. Returns the deliveries that moved on, and the
+    reason if the provider takes no more: the other deliveries were not sent.
 
-    stop: ends what has not left. It is set here too when this is cancelled.
+    stop: once set, no further message is sent. This call sets it when it is cancelled or cannot record.
     """
     kind, channel = step
     state = outcomes.router.provider_state(channel.name)
@@ -47,10 +47,10 @@ async def send_over(
 
 
 async def _not_open(channel: Channel, state: ProviderState) -> str | None:
-    """Why the provider takes nothing now, if so."""
+    """The reason why the provider takes no messages now, or None."""
     if not state.allows():
         return state.describe()
-    with state.offering():  # if this is the probe, it succeeds with the first message
+    with state.offering():  # opening does not settle a probe: the first message does
         try:
             await channel.open()
         except ChannelUnavailable as error:
@@ -61,8 +61,8 @@ async def _not_open(channel: Channel, state: ProviderState) -> str | None:
 
 @dataclass(slots=True)
 class SendLoop:
-    """What waits for a provider's places, and what has come of it so far. lost: the deliveries that turned
-    out to be no longer this run's."""
+    """Sends a run's deliveries through one provider. moved: the deliveries that are done. lost: the
+    deliveries that turned out to be no longer this run's."""
 
     channel: Channel
     state: ProviderState
@@ -81,13 +81,13 @@ class SendLoop:
         return self.outcomes.router.priority
 
     async def run(self, count: int) -> tuple[list[Delivery], str | None]:
-        """Over as many places as the lane may have."""
+        """Send with as many permits as the lane may have."""
         places = min(self.channel.places.most_for(self.priority), count)
         slots = [asyncio.create_task(self._one_place()) for _ in range(places)]
         try:
             await asyncio.wait(slots)
         except asyncio.CancelledError:
-            # What is on the wire whole is still heard and recorded; nothing more is taken.
+            # Responses to messages that are fully on the wire are still recorded; no other message is sent.
             self.stop.set()
             self.channel.cut_short(slots)
             await asyncio.wait(slots)
@@ -98,8 +98,8 @@ class SendLoop:
         return moved, next((reason for slot in slots if (reason := slot.result())), None)
 
     async def _one_place(self) -> str | None:
-        """One message after the other over one place, which is given up to others between messages
-        once the outcome is written. How one ended and that the next begins is one write."""
+        """Send one message after the other with one permit. Between messages, once the outcome is written,
+        others may take the permit. The end of one attempt and the start of the next are one write."""
         slot = Slot(self.channel.places, self.priority, self.runtime.recorder, self.stop)
         try:
             await slot.take()
@@ -107,7 +107,7 @@ class SendLoop:
                 if reason := await self._send_or_expire(slot, delivery):
                     return reason
         except NotRecorded:
-            self.stop.set()  # nobody sends on what cannot be recorded
+            self.stop.set()  # no message is sent that cannot be recorded
             slot.ended = None
             raise
         finally:
@@ -115,7 +115,7 @@ class SendLoop:
         return None
 
     async def _send_or_expire(self, slot: Slot, delivery: Delivery) -> str | None:
-        """Returns why the provider takes no more, if so."""
+        """Returns the reason if the provider takes no more."""
         if delivery.notification.expired:
             self.moved += await self.outcomes.settle([(delivery, _TOO_LATE)])
             return None
@@ -128,7 +128,7 @@ class SendLoop:
         return reason
 
     async def _attempt(self, slot: Slot, delivery: Delivery) -> str | None:
-        """Offer one message, if it is still this run's. Returns why the provider takes no more, if so."""
+        """Offer one message, if it is still this run's. Returns the reason if the provider takes no more."""
         started = self.outcomes.start_attempt(delivery)
         with self.state.offering():
             number = await self._write_start(slot, delivery, started)
@@ -149,7 +149,7 @@ class SendLoop:
         return None
 
     async def _write_start(self, slot: Slot, delivery: Delivery, started: AttemptStarted) -> int:
-        """The attempt's number, written down before anything is sent; 0 when it may not be made."""
+        """Record the attempt before anything is sent. Returns its number, or 0 if it must not be made."""
         try:
             number = await slot.begin(started)
         except ItemFailed as failed:
@@ -166,7 +166,7 @@ class SendLoop:
         slot.ended = self.outcomes.finish(delivery, Decision(State.CLAIMED), started, outcome)
 
     def _listen_on(self, delivery: Delivery, begin: AttemptStarted, number: int) -> None:
-        """Let an answer that comes when the attempt is written down settle it."""
+        """Let a response that arrives after the attempt was recorded settle the attempt."""
         if not isinstance(self.channel, ReceivesLateAnswers):
             return
         answer = self.channel.owed(delivery.notification.id)
@@ -180,8 +180,8 @@ class SendLoop:
         self.runtime.late.expect(answer, conclude, self.channel.name)
 
     async def _next(self, slot: Slot) -> Delivery | None:
-        """The next that may go now: short pauses a domain or the provider's rate asks for are waited
-        out, with the place given up."""
+        """The next delivery that may go now. Waits out short pauses of a domain's throttle or the provider's
+        rate limit, with the permit released."""
         clock, rate = asyncio.get_running_loop().time, self.state.rate_limiter
         while not self.stop.is_set():
             delivery, at = self.queue.next(clock()), self.queue.next_at()
@@ -196,17 +196,17 @@ class SendLoop:
         return None
 
     async def _offer(self, message: Message) -> Outcome:
-        """Send it, unless the run was told to stop while its attempt was written down."""
+        """Send `message`, unless the run was stopped while the attempt was being recorded."""
         if self.stop.is_set():
             return classify.lost(Phase.CONNECT, "stopped")
         try:
             with isolated("sending", ChannelUnavailable, NotRecorded, item=message.notification.id):
                 return await self.channel.send(message)
         except ItemFailed as failed:
-            return classify.broken(Phase.DOT, str(failed))  # how far it was only the channel knows
+            return classify.broken(Phase.DOT, str(failed))  # only the channel knows how far it got
 
     async def _whereabouts(self) -> list[Delivery]:
-        """What turned out to be no longer this run's, as it stands now."""
+        """The deliveries that are no longer this run's, with their present state."""
         if not self.lost:
             return []
         states = await status.states(self.runtime.ledger, [one.notification.id for one in self.lost])
@@ -216,7 +216,7 @@ class SendLoop:
         ]
 
     async def _slowed_down(self) -> list[Delivery]:
-        """What a domain asked to have later is put off until then, without an attempt."""
+        """Defer the deliveries whose domain asked us to slow down, without an attempt."""
         moment, clock = now(), asyncio.get_running_loop().time()
         decided: list[tuple[Delivery, Decision]] = []
         for at, delivery in self.queue.drain_delayed():

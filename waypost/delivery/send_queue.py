@@ -1,4 +1,4 @@
-"""What waits in line for one provider's places."""
+"""The queue of deliveries that wait for one provider."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from waypost.policy.domain_throttle import DomainThrottle
 
 
 class SendQueue:
-    """In the order they came, except that those of a domain which asked us to slow down step aside
-    until its pace allows. Every moment is a steady clock's seconds."""
+    """Deliveries in the order they came, except that those to a domain which asked us to slow down wait
+    until its throttle allows. Every moment is in seconds of a monotonic clock."""
 
     def __init__(
         self, kind: str, members: Iterable[Delivery], pace: DomainThrottle, priority: Priority
@@ -27,7 +27,7 @@ class SendQueue:
         self._turns = count()
 
     def next(self, moment: float) -> Delivery | None:
-        """Whoever may go now, or None."""
+        """The next delivery that may go now, or None."""
         while self._aside and self._aside[0][0] <= moment:
             delivery = heapq.heappop(self._aside)[2]
             if self._may_go(delivery, moment):
@@ -48,20 +48,20 @@ class SendQueue:
         return True
 
     def domain(self, delivery: Delivery) -> str:
-        """The domain a message goes to; empty for what is no mail."""
+        """The domain a mail goes to; empty for other kinds of message."""
         message = delivery.rendered.messages[self._kind]
         return message.address.rpartition("@")[2] if self._kind == "email" else ""
 
     def requeue(self, delivery: Delivery) -> None:
-        """It could not go after all, and is the first in line again."""
+        """Put a delivery that could not be sent back at the front."""
         self._fresh.appendleft(delivery)
 
     def next_at(self) -> float | None:
-        """When the first of those aside may go; None when there is none."""
+        """When the first delayed delivery may go; None if no delivery is delayed."""
         return self._aside[0][0] if self._aside else None
 
     def drain_delayed(self) -> list[tuple[float, Delivery]]:
-        """Those still aside, each with the moment it may go; they are in line no more."""
+        """Remove and return the delayed deliveries, each with the moment it may go."""
         aside, self._aside = self._aside, []
         ready_at = self._pace.next_allowed_at
         return [(max(at, ready_at(self.domain(one), self._priority)), one) for at, _, one in aside]

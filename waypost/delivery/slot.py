@@ -1,4 +1,4 @@
-"""A provider's place in a run's hands."""
+"""A provider's permit, as a run holds it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
 from waypost.ledger.queue.recorder import Recorder
 from waypost.model.priority import Priority
 
-IN_A_ROW = 10  # messages a run sends over a place while others of its lane wait for it
+IN_A_ROW = 10  # messages a run sends with a permit while others of its lane wait for it
 
 
 class Slot:
-    """One of a provider's places in a run's hands: message after message goes over it. `ended` is how the
-    last one did, written together with the next one's beginning, or before anybody else gets the place."""
+    """One of a provider's permits, which a run uses for one message after the other. `ended`: how the last
+    message ended, written together with the start of the next, or before the permit is released."""
 
     def __init__(
         self, places: PrioritySemaphore, priority: Priority, recorder: Recorder, stop: asyncio.Event
@@ -29,7 +29,7 @@ class Slot:
         self._in_a_row = 0
 
     async def take(self) -> None:
-        """Wait for a place, or until the run is to stop: then there is none."""
+        """Wait for a permit, or until the run is stopped: then no permit is held."""
         if self._places.try_acquire(self._priority):
             self._held = True
             return
@@ -46,8 +46,8 @@ class Slot:
         return number
 
     async def share(self) -> None:
-        """After a message: let whoever is more urgent go first, and after some messages whoever is as
-        urgent. Given up after each, a place takes two writes a message instead of one."""
+        """After a message, let more urgent waiters go first; after IN_A_ROW messages, or at once if urgent,
+        equally urgent waiters too. Releasing each time takes two writes a message instead of one."""
         self._in_a_row += 1
         of_it = self._priority is Priority.URGENT or self._in_a_row >= IN_A_ROW
         if self._places.wanted(self._priority, by_others_of_it=of_it):
@@ -56,7 +56,7 @@ class Slot:
             await self.take()
 
     async def release_until(self, until: Awaitable[None], within: float | None = None) -> None:
-        """Give it up until something has happened, `within` seconds at most, or the run is to stop."""
+        """Release the permit until `until` is done, `within` seconds have passed or the run is stopped."""
         happens = asyncio.ensure_future(until)
         try:
             await self.leave()
@@ -76,7 +76,7 @@ class Slot:
             one.result()
 
     async def leave(self) -> None:
-        """Write what is not written, and give it up."""
+        """Write the outcome that is not written yet, and release the permit."""
         try:
             if self.ended is not None:
                 ended, self.ended = self.ended, None

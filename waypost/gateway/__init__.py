@@ -1,1 +1,1 @@
-"""The front door: HTTP for applications, and what it answers them."""
+"""The gateway: HTTP and SMTP for applications, and webhooks that report to them."""

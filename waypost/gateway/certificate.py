@@ -1,4 +1,4 @@
-"""The certificate that the gateway shows, and its key: looked at before it listens."""
+"""Checks the gateway's TLS certificate and its key before the gateway listens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Unusable(ValueError):
 
 
 def check(certificate: Path, key: Path) -> None:
-    """Raises Unusable unless these files go together and can be served with now."""
+    """Raise Unusable unless the key matches the certificate and both can be used now."""
     first = _certificate(certificate)
     if _private_key(key) != first.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
         raise Unusable(
@@ -44,7 +44,7 @@ def _certificate(file: Path) -> x509.Certificate:
 
 
 def _private_key(file: Path) -> bytes:
-    """Its public half."""
+    """The public half of the key in `file`, as DER."""
     written = _read(file)
     try:
         found = load_pem_private_key(written, password=None)

@@ -1,4 +1,4 @@
-"""What every route of the gateway needs."""
+"""The context that the gateway's routes share."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from waypost.model.notification_type import Category
 
 @dataclass(frozen=True, slots=True)
 class GatewayContext:
-    """What every route needs. prefect: says whether Prefect answers. private_webhooks: whether a webhook may
-    lead to this machine or a private network. room: for the bodies of requests under way."""
+    """What every route needs. prefect: whether Prefect's API answers. private_webhooks: whether a webhook may
+    lead to this machine or a private network. memory: for the bodies of requests in progress."""
 
     ledger: Ledger
     types: Mapping[str, RegisteredType]
@@ -42,21 +42,21 @@ class GatewayContext:
         tokens: Callable[[str], Awaitable[Caller]] | None = None,
         private_webhooks: bool = False,
     ) -> GatewayContext:
-        """A context over `ledger`. declared: the types; digests are composed by Waypost, and cannot be asked
-        for. tokens: who a bearer token that is no API key speaks for."""
+        """A context for `ledger`. declared: the types; digests are left out, because only Waypost composes
+        them. tokens: returns the caller of a bearer token that is not an API key."""
         offered = {name: one for name, one in declared.items() if one.type.category is not Category.DIGEST}
         callers, intake = Authenticator(ledger, tokens), Intake(ledger, offered)
         return cls(ledger, offered, secret_key, callers, intake, prefect, private_webhooks)
 
     async def caller(self, request: Request) -> Caller:
-        """Whose request it is. Raises Problem."""
+        """The caller who sent `request`. Raises Problem."""
         return await self.authenticator.authenticate(request.headers.get("authorization", ""))
 
     @asynccontextmanager
     async def body(self, request: Request, caller: Caller, most: int = body.ONE) -> AsyncGenerator[bytes]:
-        """The body, of `most` bytes at most, and room in memory for it until its request is answered. Where
-        that took long, the caller's key is looked at again: it may have been revoked meanwhile. Raises
-        Problem."""
+        """The body, at most `most` bytes, with memory reserved for it until its request is answered. If
+        receiving it took long, the caller's key is checked again: it may have been revoked meanwhile.
+        Raises Problem."""
         clock = asyncio.get_running_loop().time
         began = clock()
         async with self.memory.of(caller.client, body.announced(request, most)) as held:

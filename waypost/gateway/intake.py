@@ -1,4 +1,4 @@
-"""From a body to durable notifications: validated, then accepted together with whoever comes at once."""
+"""Intake: validates requests and accepts those that arrive together in shared ledger transactions."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from waypost.system.time_slices import Slices
 from waypost.telemetry.metrics import TAKEN
 
 A_TRANSACTION = 500
-MOST_WAITING = 5000  # more than that come in faster than they can be written: better told so at once
-MOST_ITEMS = 1000  # of a batch
-SLICE_SECONDS = 0.005  # of work on a batch at a stretch
+MOST_WAITING = 5000  # queued requests; beyond that, further requests are refused at once
+MOST_ITEMS = 1000  # in a batch
+SLICE_SECONDS = 0.005  # of work on a batch before other tasks get a turn
 
 
 class RegisteredType(Protocol):
@@ -51,12 +51,12 @@ class RegisteredType(Protocol):
 
 
 class Intake:
-    """Requests on their way into the ledger."""
+    """Validates requests and writes them to the ledger."""
 
     def __init__(
         self, ledger: Ledger, types: Mapping[str, RegisteredType], senders: Senders | None = None
     ) -> None:
-        """senders: whom a mail that its author finished may be from; unset, whom the settings name."""
+        """senders: the senders allowed in a mail that its author finished; unset, those of the settings."""
         self.types = types
         self.senders = senders or allowed_senders(Settings())
         self.shapes = {name: _named(name, one) for name, one in types.items()}
@@ -67,7 +67,7 @@ class Intake:
         )
 
     def candidate(self, caller: Caller, text: bytes, key: str | None = None) -> Candidate:
-        """What `text` asks for, allowed and whole. key: the Idempotency-Key header. Raises Problem."""
+        """Parse `text`; check that `caller` may send it. key: the Idempotency-Key header. Raises Problem."""
         try:
             with isolated("reading", Problem):
                 return self._candidate(caller, text, key)
@@ -91,8 +91,8 @@ class Intake:
         return Candidate(type, request, caller.client, key)
 
     async def accept(self, candidate: Candidate) -> Receipt:
-        """Its receipt, once it is durable. Raises Problem for a conflict, a recipient whom nothing reaches,
-        or a ledger that takes nothing."""
+        """Return the receipt once the request is durable. Raises Problem for a conflict, a recipient that no
+        channel reaches, a full queue or an unavailable ledger."""
         self._have_room()
         try:
             receipt = await self._commits.add(candidate)
@@ -103,7 +103,7 @@ class Intake:
         return receipt
 
     async def accept_together(self, candidates: Sequence[Candidate]) -> list[Receipt]:
-        """The receipts of all once they are durable, or a Problem and none of them is."""
+        """Accept all candidates in one transaction, or none; return the receipts. Raises Problem."""
         if len(candidates) == 1:
             return [await self.accept(candidates[0])]
         try:
@@ -117,8 +117,8 @@ class Intake:
         return receipts
 
     async def accept_many(self, caller: Caller, text: bytes) -> list[Receipt | Problem]:
-        """A result for each item of the batch that `text` is: an item that is wrong harms no other. Raises
-        Problem for a text that is no batch, and where more comes in than can be written."""
+        """Return a result for each item of the batch `text`; an invalid item does not affect others. Raises
+        Problem if `text` is not a batch or exceeds a limit, and if the queue is full."""
         self._have_room()
         slices = Slices(SLICE_SECONDS)
         results: list[Receipt | Problem | Candidate] = []
@@ -143,7 +143,7 @@ class Intake:
         return [one if isinstance(one, Problem) else _result(next(accepted)) for one in results]
 
     def _candidate_or_problem(self, caller: Caller, item: bytes, number: int) -> Candidate | Problem:
-        """Raises Problem for an item that is no JSON, as then the batch is none."""
+        """Raises Problem for a malformed item, because then the whole batch is malformed."""
         try:
             return self.candidate(caller, body.checked(item))
         except Problem as problem:
@@ -168,9 +168,9 @@ class Intake:
             raise too_much()
 
     def _problem(self, caller: Caller, error: ValidationError) -> Problem:
-        """What is wrong, where the caller may send the type: of a type that is not its own it is told
-        nothing. Of several types, pydantic names the one it tried at the head of each path, which no caller
-        wrote."""
+        """The problem for a validation error. Raises Problem if the caller may not send the type, so that
+        the caller learns nothing about it. With several types, pydantic puts the type it tried first in each
+        path; the caller did not write that part, so it is left out."""
         errors = error.errors(include_url=False, include_input=False)
         if errors[0]["type"] in ("union_tag_invalid", "union_tag_not_found"):
             lacking = "missing: " if errors[0]["type"] == "union_tag_not_found" else "not "
@@ -185,13 +185,13 @@ class Intake:
 
 
 def any_of(shapes: Sequence[Any]) -> Any:
-    """Whichever of `shapes` the field `type` names; one alone needs no telling apart."""
+    """A union of `shapes` that the field `type` selects from; a single shape needs no discriminator."""
     together = cast(Any, Union)[tuple(shapes)]
     return Annotated[together, Field(discriminator="type")] if len(shapes) > 1 else together
 
 
 def _named(name: str, one: RegisteredType) -> type[BaseModel]:
-    """The shape of a type's requests with its name beside them, as HTTP sends them."""
+    """The shape of a type's requests with the field `type` added, as HTTP sends them."""
     field = cast(Any, (Literal[name], FieldInfo(description="The notification type.")))  # pyright: ignore[reportInvalidTypeForm]
     return create_model(f"Send{name.title().replace('-', '')}", __base__=one.shape, type=field)
 
@@ -207,7 +207,7 @@ def _result(answer: Receipt | BaseException) -> Receipt | Problem:
 
 
 def _problem(receipt: Receipt) -> Problem | None:
-    """What is wrong with a request that the ledger did not take."""
+    """The problem for a request that the ledger refused; None for any other receipt."""
     match receipt.outcome:
         case IntakeResult.CONFLICT:
             return Problem("idempotency-conflict", receipt.reason)
@@ -219,7 +219,7 @@ def _problem(receipt: Receipt) -> Problem | None:
 
 
 def _told(error: Exception) -> Exception:
-    """What the caller is told of an error that accepting raised."""
+    """The problem for an error that accepting raised; an unexpected error is returned as it is."""
     return _mistake(error) if isinstance(error, ItemFailed) else ledger_away(error) or error
 
 
@@ -228,7 +228,7 @@ def _mistake(failed: ItemFailed) -> Problem:
 
 
 def taken(candidates: Sequence[Candidate], receipts: Sequence[Receipt]) -> None:
-    """Count what was answered: accepted, repeated, grouped or in conflict."""
+    """Count the receipts by type and outcome."""
     each = Tally(
         (one.type.name, str(receipt.outcome)) for one, receipt in zip(candidates, receipts, strict=True)
     )

@@ -1,7 +1,7 @@
-"""JSON looked at as text, before anything is built of it: how much it holds, and where a batch's items end.
+"""Checks JSON as text before it is parsed: how much it holds, and where the items of a batch end.
 
-Every step takes time in proportion to the length. Quantifiers are possessive: a text is never looked at again
-from a later quote, which is the square of its length in time.
+Every step takes time proportional to the length. Quantifiers are possessive: otherwise a text would be
+scanned again from each later quote, which takes quadratic time.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator
 from waypost.system.time_slices import Slices
 
 DEEPEST = 32
-MOST_HOLDERS = 10_000  # lists and objects: each takes a hundred bytes or more once it is built
-MOST_VALUES = 10_000  # each may be wrong, and pydantic builds an error of each that is
+MOST_HOLDERS = 10_000  # lists and objects; each takes a hundred bytes or more once it is parsed
+MOST_VALUES = 10_000  # each may be invalid, and pydantic builds an error for each invalid value
 
-# A text that is not closed goes up to the end: the parser refuses it there.
+# A string that is not closed extends to the end; the parser refuses it.
 _TEXT = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?+\Z)'
 _NO_BRACKET = rb'(?:[^"\[\]{}]++|' + _TEXT + rb")*+"
 _BLANKS = rb"[ \t\r\n]*+"
@@ -24,7 +24,7 @@ _TEXTS = re.compile(_TEXT, re.DOTALL)
 _ROUND = bytes.maketrans(b"{[}]", b"(())")
 _OTHERS = bytes(set(range(256)) - set(b"{[}]"))
 
-# Up to and with the next bracket. A list or object without others in it is passed over in one go.
+# Up to and including the next bracket. A list or object without nested ones is skipped in one step.
 _STEP = re.compile(
     rb'(?:[^"\[\]{}]++|' + _TEXT + rb"|[\[{]" + _NO_BRACKET + rb"[\]}])*+([\[\]{}])?+", re.DOTALL
 )
@@ -34,7 +34,7 @@ _HEAD = re.compile(
 _SCALAR = re.compile(_TEXT + rb'|[^"\[\]{},\s]++', re.DOTALL)
 _BETWEEN = re.compile(_BLANKS + rb"([,\]])" + _BLANKS)
 _TAIL = re.compile(_BLANKS + rb"\}" + _BLANKS + rb"\Z")
-_STEPS = 500  # between two looks at the clock
+_STEPS = 500  # between two checks of the clock
 
 
 class NotBatch(ValueError):
@@ -42,7 +42,7 @@ class NotBatch(ValueError):
 
 
 class ItemTooLarge(ValueError):
-    """An item of a batch is over its limit. number: which, counted from 0."""
+    """An item of a batch is over its limit. number: its position, counted from 0."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -50,10 +50,10 @@ class ItemTooLarge(ValueError):
 
 
 def over_limit(text: bytes) -> str | None:
-    """Which limit the structure of `text` is over, if any: how deep its brackets nest, how many lists and
-    objects there are, and how many values. Brackets and commas inside strings do not count.
+    """The limit that `text` exceeds, in words; None if it exceeds none. The limits are on the depth, the
+    number of lists and objects, and the number of values. Brackets and commas inside strings do not count.
 
-    Each pass takes the innermost pairs out, without a step of Python for each byte.
+    Each pass removes the innermost pairs of brackets, without a Python step for each byte.
     """
     if text.count(b"{") + text.count(b"[") <= DEEPEST and text.count(b",") < MOST_VALUES:
         return None
@@ -71,9 +71,9 @@ def over_limit(text: bytes) -> str | None:
 
 
 async def items(text: bytes, largest: int, slices: Slices) -> AsyncIterator[bytes]:
-    """The items of a batch, each as it is written, of `largest` bytes at most.
+    """Yield the items of a batch as they are written, each of at most `largest` bytes.
 
-    An item may still be no JSON; all of them together are, where each is. Raises NotBatch or ItemTooLarge.
+    An item may be invalid JSON; the batch is valid if every item is. Raises NotBatch or ItemTooLarge.
     """
     head = _HEAD.match(text)
     if head is None:
@@ -94,7 +94,7 @@ async def items(text: bytes, largest: int, slices: Slices) -> AsyncIterator[byte
 
 
 async def _end(text: bytes, at: int, stop: int, slices: Slices) -> int:
-    """Where the value that begins at `at` ends, looked for up to `stop`; `at` where there is none."""
+    """The end of the value that begins at `at`, searched for up to `stop`; `at` if there is no value."""
     if text[at : at + 1] not in (b"{", b"["):
         scalar = _SCALAR.match(text, at, stop)
         return at if scalar is None else scalar.end()

@@ -1,4 +1,4 @@
-"""Where the gateway listens, and which keys it needs for that."""
+"""The address that the gateway listens on, and the check that it has the keys it needs there."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from waypost.ledger import Ledger
 from waypost.ledger.records import api_keys
 from waypost.net.hosts import is_loopback
 
-STOPS_WITHIN = 8  # seconds that requests under way are given at a stop
+STOPS_WITHIN = 8  # seconds for requests in progress to finish at a stop
 
 
 class UnprotectedGateway(RuntimeError):
-    """It was to listen where others reach it, and nobody has a key. Says what to do."""
+    """The gateway would listen where others can reach it, but there is no API key. Says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where it listens. certificate, key: files; with both it serves TLS itself."""
+    """Where the gateway listens. certificate, key: files; with both, the gateway serves TLS itself."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -47,4 +47,4 @@ async def check_keys(ledger: Ledger, host: str, has_tokens: bool) -> int:
 
 
 class PortTaken(RuntimeError):
-    """It cannot listen there. Says where, and which options move it."""
+    """The gateway cannot listen on an address. Says which, and which options change it."""

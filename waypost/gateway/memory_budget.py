@@ -1,7 +1,7 @@
-"""Room in memory for the bodies that clients send, counted in bytes.
+"""Limits the memory for request bodies, counted in bytes.
 
-A body is charged from before it is read until its request is answered. MOST and SHARE bound what clients with
-a key can make the gateway hold, whatever the number of their requests.
+A body is charged from before it is read until its request is answered. MOST and SHARE limit the memory that
+clients with a key can occupy, whatever the number of their requests.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections import Counter, deque
 
 from waypost.gateway.problems import Problem
 
-MOST = 32 * 1024 * 1024  # bytes of bodies, of all clients; built into requests they take up to ten times that
-SHARE = MOST // 2  # bytes of bodies of one client: another still comes in
+MOST = 32 * 1024 * 1024  # bytes of bodies of all clients; parsed requests take up to ten times as much
+SHARE = MOST // 2  # bytes of bodies of one client, so that other clients still have room
 WAITS_SECONDS = 10.0
 
 
 def too_much() -> Problem:
-    """More comes in than can be taken: try again."""
+    """The problem for an overloaded gateway: the client may retry after a second."""
     return Problem("unavailable", "more comes in than can be taken: try again", headers={"retry-after": "1"})
 
 
-Waiter = tuple[int, asyncio.Future[None]]  # bytes, and done once they are free
+Waiter = tuple[int, asyncio.Future[None]]  # bytes, and a future that is done once the body is admitted
 
 
 class MemoryBudget:
-    """Admits bodies while they fit, those of a client in the order they came. A client over its share does
-    not keep other clients waiting.
+    """Admits bodies while they fit, those of the same client in order of arrival. A client over its share
+    does not block other clients.
 
-    most, share: bytes, of all clients and of one.
+    most: bytes of all clients together. share: bytes of one client.
     """
 
     def __init__(self, most: int = MOST, share: int = SHARE) -> None:
@@ -44,8 +44,8 @@ class MemoryBudget:
         return self._total
 
     def of(self, client: str, size: int) -> Held:
-        """Room for a body of `size` bytes, for the length of an `async with`, which raises Problem where
-        there is none for too long."""
+        """Room for a body of `size` bytes, for the length of an `async with`. Entering it raises Problem if
+        no room becomes free in time."""
         return Held(self, client, size)
 
     async def take(self, client: str, size: int) -> None:
@@ -61,19 +61,19 @@ class MemoryBudget:
                 await admitted
         except BaseException as error:
             if not admitted.cancelled():
-                self.give_back(client, size)  # it was admitted in the moment it left
+                self.give_back(client, size)  # the body was admitted just as the wait ended
             if isinstance(error, TimeoutError):
                 raise too_much() from None
             raise
 
     def give_back(self, client: str, size: int) -> None:
-        """Free `size` bytes of `client`'s."""
+        """Free `size` bytes of `client`."""
         self._charge(client, -size)
         if self._waiting:
             self._admit()
 
     def _has(self, client: str, size: int) -> bool:
-        """Whether `client` has so much of its share left."""
+        """Whether `client` has `size` bytes of its share left."""
         return self._held[client] + size <= self._share
 
     def _charge(self, client: str, size: int) -> None:
@@ -83,7 +83,7 @@ class MemoryBudget:
             del self._held[client]
 
     def _admit(self) -> None:
-        """Let in those that fit. A large body that lacks room in total is next: none overtakes it."""
+        """Admit the waiting bodies that fit. If a body lacks room in the total, no other overtakes it."""
         for client, queue in list(self._waiting.items()):
             while queue and (queue[0][1].cancelled() or self._has(client, queue[0][0])):
                 size, admitted = queue[0]
@@ -98,7 +98,7 @@ class MemoryBudget:
 
 
 class Held:
-    """Room that a request has, once entered."""
+    """The room of one request, taken on entering and given back on leaving."""
 
     __slots__ = ("_client", "_room", "_size")
 
@@ -112,7 +112,7 @@ class Held:
         return self
 
     def shrink(self, size: int) -> None:
-        """Give back what the body turned out not to need."""
+        """Keep `size` bytes and give back the rest, which the body did not need."""
         self._room.give_back(self._client, self._size - size)
         self._size = size
 

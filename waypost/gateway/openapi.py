@@ -1,4 +1,4 @@
-"""The OpenAPI document: complete enough to make a client, or an attack, of it."""
+"""The OpenAPI document: complete enough to generate a client, or attacks for tests, from it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TITLES = {
 
 
 def operation_id(route: APIRoute) -> str:
-    """Such as notifications_send: what a client made of the document calls it."""
+    """The operation's name in a generated client, such as notifications_send."""
     return f"{route.tags[0]}{route.name}"
 
 
@@ -46,8 +46,8 @@ def _route(
     parameters: list[dict[str, Any]] | None = None,
     open: bool = False,
 ) -> dict[str, Any]:
-    """A route's documentation, as FastAPI's decorators take it. open: it needs no key. also: another status
-    with the same answer."""
+    """A route's documentation, as FastAPI's decorators take it. open: the route needs no key. also: another
+    status with the same response."""
     content = {"application/json": {"schema": {"$ref": _REF.format(model=answer)}}} if answer else None
     good: dict[str, Any] = {"description": "Done."} | ({"content": content} if content else {})
     needed = problems if open else (401, 429, 503, *problems)
@@ -76,7 +76,7 @@ _KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
 }
 
-# An item that is wrong is answered for itself, so that a batch may hold anything.
+# An invalid item gets an error of its own, so the schema of an item allows anything.
 _ITEM = {"anyOf": [{"$ref": _REF.format(model="Send")}, {}]}
 
 _BODY = (400, 413, 415, 422)
@@ -103,7 +103,7 @@ PROBLEM = _route("ProblemKind", 404, 422, open=True)
 
 
 def document(app: FastAPI, intake: Intake) -> dict[str, Any]:
-    """The whole document, made once."""
+    """The whole document, built on the first call."""
     if app.openapi_schema is None:
         made = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes

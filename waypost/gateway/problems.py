@@ -1,4 +1,4 @@
-"""What went wrong, as RFC 9457 problem details with a stable code; docs/gateway.md has the table."""
+"""Errors as RFC 9457 problem details with stable codes; docs/gateway.md has the table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from waypost.model.validation_messages import in_words
 
-PAGE = "/v1/problems/"  # where the gateway itself says what a code means
+PAGE = "/v1/problems/"  # the gateway's route that explains a code
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ProblemKind:
 
     @property
     def reason(self) -> str:
-        """The status in words, as its line has it."""
+        """The status in words, as in the status line."""
         return HTTPStatus(self.status).phrase
 
 
@@ -68,7 +68,7 @@ class Fault:
 
 
 class Problem(Exception):
-    """A request cannot be answered as asked. Says what to do; nothing internal is in it."""
+    """A request is refused or fails. Says what to do, and reveals nothing internal."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
-        """Its members as RFC 9457, section 3, names them; `code` and `errors` are ours."""
+        """The members of RFC 9457, section 3; `code` and `errors` are extensions."""
         found: dict[str, Any] = {
             "type": PAGE + self.kind.code,
             "title": self.kind.title,
@@ -109,13 +109,13 @@ MOST_FAULTS = 20
 
 
 def unfit(error: ValidationError) -> Problem:
-    """What pydantic found in a body. Nothing of the body is in it but the names of fields."""
+    """The problem for pydantic's errors in a body. It contains names of fields, but no values."""
     return invalid(error.errors(include_url=False, include_input=False))
 
 
 def invalid(errors: Sequence[ErrorDetails], skipped: int = 0) -> Problem:
-    """What pydantic found, without the values. skipped: leading parts of each path that are not the
-    caller's."""
+    """The problem for pydantic's errors, without the values. skipped: leading parts of each path that the
+    caller did not write."""
     faults = [
         Fault(".".join(map(str, error["loc"][skipped:])) or "body", in_words(error))
         for error in errors[:MOST_FAULTS]

@@ -1,5 +1,4 @@
-"""Whether the gateway can do what it is there for. Anybody may ask, so all who ask within a second share an
-answer."""
+"""Checks whether the gateway can work. The route needs no key, so requests within a second share a result."""
 
 from __future__ import annotations
 
@@ -12,8 +11,8 @@ from waypost.ledger.database.trouble import trouble
 from waypost.ledger.operations.write_check import write_as_a_post_does
 from waypost.ledger.records.installation import check_key
 
-LASTS = 1.0  # seconds that an answer is shared
-ANSWERS_WITHIN = 2.0  # seconds until a ledger that takes no write is called that
+LASTS = 1.0  # seconds that a result is shared
+ANSWERS_WITHIN = 2.0  # seconds until a ledger that completes no write counts as unavailable
 SILENT = f"the ledger took no write within {ANSWERS_WITHIN:.0f} s: see whether its database is busy or locked"
 NO_PREFECT = "the Prefect API does not answer: posts are accepted; start it, or check PREFECT_API_URL"
 
@@ -21,8 +20,8 @@ Question = Callable[[], Awaitable[str]]
 
 
 class Shared:
-    """A question that is asked once at a time and once a second, however many want to know. Its answer is a
-    sentence about what is wrong; empty, nothing is."""
+    """A check that runs once at a time and at most once a second, however many callers await it. Returns a
+    sentence about what is wrong, or an empty string."""
 
     def __init__(self, ask: Question) -> None:
         self._ask = ask
@@ -38,10 +37,10 @@ class Shared:
 
 
 class Readiness:
-    """What keeps the gateway from working, by its two halves."""
+    """Checks the ledger and Prefect. Each check returns what is wrong, or an empty string."""
 
     def __init__(self, ledger: Ledger, prefect: Callable[[], Awaitable[bool]], secret_key: bytes) -> None:
-        """prefect: whether its API answers. secret_key: this process's."""
+        """prefect: whether Prefect's API answers. secret_key: of this process."""
         self._ledger = ledger
         self._secret_key = secret_key
         self._prefect_answers = prefect
@@ -59,7 +58,7 @@ class Readiness:
         try:
             await write_as_a_post_does(self._ledger)
             await check_key(self._ledger, self._secret_key)
-        except Exception as error:  # whatever is wrong with it, it cannot be written
+        except Exception as error:  # any error means that the ledger cannot be written
             return trouble(error)
         return ""
 

@@ -1,4 +1,4 @@
-"""The ledger is away, or busy: what whoever asked is told."""
+"""The problems that report an unavailable or busy ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LATER = {"retry-after": "60"}
 
 
 def ledger_away(error: Exception) -> Problem | None:
-    """The problem that an error of the ledger's is, where that passes by itself; None for any other."""
+    """The problem for an error of an unavailable ledger; None for any other error."""
     if isinstance(error, CommitLost):
         return Problem(
             "unavailable",
@@ -36,7 +36,7 @@ def ledger_away(error: Exception) -> Problem | None:
 
 
 def file_lost() -> Problem:
-    """The problem of a lost file: no retry helps before a person has restored it."""
+    """The problem for a lost ledger file: no retry helps until a person has restored it."""
     return Problem(
         "unavailable",
         "the file of the ledger was deleted, replaced or damaged, and this gateway has to be started again: "

@@ -1,5 +1,5 @@
-"""What a request of the right form may still ask in vain: a moment that cannot be kept, a channel that its
-type's route does not have. Pure, but for the clock."""
+"""Finds faults in requests of valid form: a moment that cannot be kept, a channel that its type's route does
+not have. Pure, except for the clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Wrong = tuple[str, str]  # the field's path, and the reason
 
 
 def faults(request: AnyRequest, type: NotificationType) -> list[Wrong]:
-    """What is wrong with `request`; nothing of it would ever be sent."""
+    """The faults of `request`; empty if it may be accepted."""
     return _untimely(request) + _unroutable(request, type)
 
 

@@ -1,12 +1,12 @@
 """Whom a refusal is about: us, or the recipient. Pure functions from a reply to a word.
 
-A refusal about us (our name, login, sender, address, quota) would meet every message alike. So it ends no
-notification: another provider is tried, and this one later. A reply is about us only where its code or its
-words say so; anything else is about the message or its recipient, as `550 5.7.1` is by itself.
+A refusal about us (our name, login, sender, address, quota) would apply to every message alike. So it ends no
+notification: another provider is tried, and this provider later. A reply is about us only if its code or its
+words say so. Any other reply is about the message or its recipient, as is a bare `550 5.7.1`.
 
 Sources: RFC 5321 (replies), RFC 3463 and IANA's registry of enhanced codes, RFC 4954 (AUTH), RFC 7372 and
 RFC 7505 (authentication results); replies as Postfix, Exim, Exchange Online, Gmail, Amazon SES, SendGrid and
-Mailgun document or give them.
+Mailgun document or send them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ QUOTA = "our quota"
 
 
 class _Rule(NamedTuple):
-    """Words, in any case, that make a reply about `what` of ours."""
+    """Words, in upper or lower case, that make a reply about us, because of `what`."""
 
     what: str
     words: re.Pattern[str]
@@ -136,17 +136,17 @@ _WORDS = (
         r"(?:sending|your account) (?:is |has been |was )?(?:paused|suspended|disabled|deactivated)",
     ),
 )
-# What MAIL is refused with before any recipient was named; sizes and options are the message's.
+# Codes that refuse MAIL, before any recipient is named. Sizes and options are about the message.
 _NO_TO_SENDER = frozenset({521, 550, 551, 553, 554})
 _OF_THE_MESSAGE = ("5.2.", "5.3.4", "5.6.")
 _OF_THE_RECIPIENT = ("1.1", "1.2", "1.3", "1.4", "1.6", "1.10")  # RFC 3463, section 3.2; RFC 7505
 
 
 def about_us(code: int, enhanced: str | None, words: str, phase: Phase) -> str:
-    """What of ours an SMTP reply of class 4 or 5 refuses; empty when it is, or may be, about the message or
+    """What an SMTP reply of class 4 or 5 refuses about us; empty when it is, or may be, about the message or
     its recipient.
 
-    enhanced: RFC 3463, where the reply had one. words: what follows it.
+    enhanced: the reply's enhanced code (RFC 3463), if any. words: the text after it.
     """
     if code in _CODES:
         return _CODES[code]
@@ -174,9 +174,9 @@ def _by_phase(code: int, enhanced: str | None, phase: Phase) -> str:
     return SENDER if refused and not (enhanced or "").startswith(_OF_THE_MESSAGE) else ""
 
 
-# What a web API answers whatever the message is: RFC 9110, sections 15.5.2, 15.5.4 and 15.5.8.
+# Statuses that do not depend on the message: RFC 9110, sections 15.5.2, 15.5.4 and 15.5.8.
 _HTTP = frozenset({401, 403, 407})
-# 403 too: Telegram's answer for a person who does not want its bot.
+# Also 403: Telegram's response for a person who does not want its bot.
 _PERSON_SAYS_NO = re.compile(
     r"blocked by the user|user is deactivated|bot was kicked|initiate conversation|opted[ -]?out|unsubscribe",
     re.IGNORECASE,
@@ -184,6 +184,6 @@ _PERSON_SAYS_NO = re.compile(
 
 
 def credential_refused(status: int, words: str = "", *, fixed: bool = False) -> bool:
-    """Whether an HTTP status is about our credential and not about a recipient. fixed: the URL names its
-    recipient by itself, so that 404 means the URL."""
+    """Whether an HTTP status is about our credential and not about a recipient. fixed: the URL alone names
+    the recipient, so that 404 is about the URL."""
     return (status in _HTTP or (fixed and status == 404)) and not _PERSON_SAYS_NO.search(words)

@@ -1,9 +1,9 @@
-"""A circuit breaker: a provider that does not work gets nothing for a while. Pure.
+"""A circuit breaker: a provider that does not work gets no messages for a while. Pure.
 
-Closed, everything goes through. It opens after some connections in a row that failed or were answered with
-a refusal about us (our name, login, sender, address, quota), or when nearly all of the last answers were
-refusals that are not about a recipient. Once its rest is over one message probes: taken, the circuit closes;
-not, it rests twice as long.
+A closed circuit lets all messages through. It opens after some failures in a row (no connection, no answer,
+or a refusal about us: our name, login, sender, address, quota), or when nearly all of the last answers were
+refusals that are not about a recipient. When its pause is over, one message probes. If the provider fails or
+refuses in that way again, the circuit opens for twice as long; otherwise it closes.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from enum import StrEnum
 
 from waypost.model.outcome import Outcome, Phase, Verdict
 
-FAILURES = 3  # connections in a row
-WINDOW = 40  # answers looked back at
-REFUSED = 0.8  # of them
-OPEN_SECONDS = 15.0  # seconds of the first rest
+FAILURES = 3  # in a row
+WINDOW = 40  # the last answers that count
+REFUSED = 0.8  # the share of them
+OPEN_SECONDS = 15.0  # the first pause
 LONGEST_OPEN_SECONDS = 300.0
 
 
@@ -31,7 +31,7 @@ class CircuitState(StrEnum):
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """One provider's circuit. Every moment is a steady clock's seconds."""
+    """One provider's circuit. Every moment is in seconds of a monotonic clock."""
 
     state: CircuitState = CircuitState.CLOSED
     why: str = ""
@@ -41,25 +41,25 @@ class CircuitBreaker:
     _answers: deque[bool] = field(default_factory=lambda: deque[bool](maxlen=WINDOW))
 
     def allows(self, moment: float) -> bool:
-        """Whether a message may be offered now. After a rest only the first who asks may, as the probe:
-        whoever got a yes tells by `failed`, `answered` or `gave_up` what came of it."""
+        """Whether a message may be offered now. After a pause only the first caller may, as the probe. A
+        caller that got True must call `record_failure`, `record_outcome` or `release_probe` afterwards."""
         if self.state is CircuitState.OPEN and moment >= self.until:
             self.state = CircuitState.PROBING
             return True
         return self.state is CircuitState.CLOSED
 
     def is_open(self, moment: float) -> bool:
-        """Whether it takes nothing, and no probe is due either."""
+        """Whether no message may be offered, and no probe is due."""
         return self.state is CircuitState.PROBING or (self.state is CircuitState.OPEN and moment < self.until)
 
     def record_failure(self, why: str, moment: float) -> None:
-        """It would not open: nothing was sent."""
+        """Record a failure, for example that the provider would not open."""
         self._failures += 1
         if self.state is CircuitState.PROBING or self._failures >= FAILURES:
             self._open(why, moment)
 
     def record_outcome(self, outcome: Outcome, moment: float) -> None:
-        """It answered, whatever it said."""
+        """Record the outcome of a message that was offered."""
         if outcome.about_us or broke_off(outcome) or hangs(outcome):
             self.record_failure(str(outcome), moment)
             return
@@ -74,7 +74,7 @@ class CircuitBreaker:
             self._open(f"{sum(self._answers)} of its last {WINDOW} answers were refusals ({outcome})", moment)
 
     def release_probe(self) -> None:
-        """The probe was not made after all; the next who asks makes it."""
+        """The probe was not made; the next caller of `allows` makes it."""
         if self.state is CircuitState.PROBING:
             self.state = CircuitState.OPEN
 
@@ -88,7 +88,7 @@ class CircuitBreaker:
 
     def _open(self, why: str, moment: float) -> None:
         if self.state is CircuitState.OPEN:
-            return  # others that were under way tell of the same trouble
+            return  # other messages that were under way report the same failure
         self._rest = (
             min(self._rest * 2, LONGEST_OPEN_SECONDS) if self.state is CircuitState.PROBING else OPEN_SECONDS
         )
@@ -101,18 +101,18 @@ class CircuitBreaker:
 
 
 def broke_off(outcome: Outcome) -> bool:
-    """Whether it is a connection that was lost before the message was on the wire, rather than an answer."""
+    """Whether the connection was lost before the message was on the wire, without an answer."""
     return outcome.verdict is Verdict.DEFERRED and outcome.code is None and outcome.phase is not Phase.DOT
 
 
 def hangs(outcome: Outcome) -> bool:
-    """Whether it took a message whole and does not answer, with the connection open."""
+    """Whether the provider took a whole message and does not answer, with the connection open."""
     return outcome.verdict is Verdict.UNKNOWN and outcome.wait is not None
 
 
 def blames_us(outcome: Outcome) -> bool:
-    """Whether a refusal is about the sender or the message's way, not about its recipient: RFC 3463 gives
-    5.1 (addresses) and 5.2 (mailboxes) to recipients; without such a code the phase says it."""
+    """Whether an outcome is a refusal that is not about its recipient. RFC 3463 gives 5.1 (addresses, except
+    5.1.7 and 5.1.8) and 5.2 (mailboxes) to recipients. Without an enhanced code, the phase decides."""
     if outcome.verdict is not Verdict.REFUSED:
         return False
     if outcome.enhanced:

@@ -28,9 +28,9 @@ def smtp(code: int, text: str, phase: Phase) -> Outcome:
     elif 500 <= code < 600:
         verdict = Verdict.REFUSED
     elif phase is Phase.DOT and not 400 <= code < 500:
-        verdict = Verdict.UNKNOWN  # the message was on the wire, and this is no answer to it
+        verdict = Verdict.UNKNOWN  # the message was on the wire, and this reply does not answer it
     else:
-        # 4xx, and whatever makes no sense: the message was not taken, later may be different.
+        # 4xx, and meaningless codes: the message was not taken, and a later try may succeed.
         verdict = Verdict.DEFERRED
     return _unless_about_us(
         Outcome(
@@ -45,7 +45,7 @@ def smtp(code: int, text: str, phase: Phase) -> Outcome:
 
 
 def _unless_about_us(found: Outcome) -> Outcome:
-    """A refusal of us is no refusal of the message: it may be taken later."""
+    """A refusal of us does not refuse the message, which may be taken later."""
     code = found.code or 0
     if not 400 <= code < 600 or found.verdict not in (Verdict.REFUSED, Verdict.DEFERRED):
         return found
@@ -54,8 +54,8 @@ def _unless_about_us(found: Outcome) -> Outcome:
 
 
 def _readable(text: str) -> str:
-    """What a server said, fit to be kept: PostgreSQL's text holds no NUL, and no database the lone
-    surrogates that stand for bytes that are not UTF-8. No more is read than may be kept, but for blanks."""
+    """A server's text as one line that can be stored: PostgreSQL's text type rejects NUL, and every database
+    rejects lone surrogates, which stand for bytes that are not UTF-8. Reads _WORDS_READ characters."""
     text = text[:_WORDS_READ]
     if text.isascii() and text.isprintable():
         return " ".join(text.split())
@@ -72,19 +72,19 @@ def wait_named(words: str) -> timedelta | None:
 
 
 def lost(phase: Phase, words: str) -> Outcome:
-    """The outcome of a connection lost, or an answer not come in time, at `phase`.
+    """The outcome of a lost connection, or of a response that did not come in time, at `phase`.
 
-    Before the final dot nothing was taken; after it nobody knows.
+    Before the final dot nothing was taken; after it the message may have been taken.
     """
     verdict = Verdict.UNKNOWN if phase is Phase.DOT else Verdict.DEFERRED
     return Outcome(verdict, phase, words=_readable(words)[:WORDS_KEPT])
 
 
 def broken(phase: Phase, words: str) -> Outcome:
-    """The outcome of an attempt that a mistake of ours ended at `phase`.
+    """The outcome of an attempt that an error of ours ended at `phase`.
 
-    Before the final dot nothing was taken, and the same message would meet the same mistake again; after it
-    nobody knows.
+    Before the final dot nothing was taken, and the same message would meet the same error again. After it the
+    message may have been taken.
     """
     verdict = Verdict.UNKNOWN if phase is Phase.DOT else Verdict.REFUSED
     return Outcome(verdict, phase, words=_readable(words)[:WORDS_KEPT])
@@ -96,14 +96,14 @@ def too_late() -> Outcome:
 
 
 def decided_here(outcome: Outcome) -> bool:
-    """Whether the provider had no part in it: it was too late to offer the message, or refused before the
-    provider was asked."""
+    """Whether the provider had no part in the outcome: the message was past its deadline, or refused before
+    the provider was asked."""
     return outcome == too_late() or (outcome.verdict is Verdict.REFUSED and outcome.code is None)
 
 
 def http(status: int, words: str = "", *, fixed: bool = False) -> Outcome:
-    """The outcome of an HTTP status answered by a web API. words: what it said, which is not kept here.
-    fixed: its URL is the recipient's own, so that no recipient is told from another by it."""
+    """The outcome of a web API's HTTP status. words: the response's text, which is not kept here.
+    fixed: the URL alone names the recipient, so that 404 is about the URL."""
     ours = blame.credential_refused(status, words, fixed=fixed)
     if 200 <= status < 300:
         verdict = Verdict.ACCEPTED
@@ -116,11 +116,11 @@ def http(status: int, words: str = "", *, fixed: bool = False) -> Outcome:
 
 
 _SECONDS = re.compile(r"[0-9]{1,10}\Z")
-_MOST_SECONDS = 99_999  # what replies.wait_named reads; its own limit is below that
+_MOST_SECONDS = 99_999  # the most that wait_named reads; its own limit is lower
 
 
 def outcome(status: int, headers: Iterable[tuple[bytes, bytes]], moment: datetime) -> Outcome:
-    """What a status says, with the wait it names (RFC 9110, section 10.2.3) as seen at `moment`."""
+    """The outcome of a webhook's status, with the wait it names (RFC 9110, section 10.2.3) at `moment`."""
     meant = classify.http(status, fixed=True)
     if 300 <= status < 400:
         words = f"HTTP {status}: it redirects, which is not followed; set the address it redirects to"
@@ -132,7 +132,7 @@ def outcome(status: int, headers: Iterable[tuple[bytes, bytes]], moment: datetim
 
 
 def wait(named: str, moment: datetime) -> timedelta | None:
-    """A Retry-After header's wait from `moment` on: seconds, or a date. None when it says nothing."""
+    """A Retry-After header's wait from `moment` on: seconds, or a date. None when it names no wait."""
     if _SECONDS.match(named):
         seconds = int(named)
     else:

@@ -1,11 +1,11 @@
-"""How fast each recipient domain takes mail from us: a pure, adaptive pace.
+"""An adaptive rate for each recipient domain. Pure.
 
-A domain that defers is offered half as much, and nothing for as long as it named, within reason; each message
-it takes then lets the pace grow back slowly. Domains that never defer are not kept.
+A domain that defers gets half the rate, and no mail during the wait that it named (LONGEST_PAUSE at most).
+Each message that it then takes raises the rate slowly. Domains that never defer are not stored.
 
-Urgent messages are spaced from each other alone, never from the other lanes, which leave them the next slot.
-During a pause that a message of another lane caused, one urgent message probes the domain: if it is taken the
-pause is over, and if it is deferred the pause holds for urgent messages too.
+Urgent messages are spaced only from each other, not from the other lanes, which leave them the next slot.
+During a pause caused by another lane, one urgent message probes the domain. If it is taken, the pause ends;
+if it is deferred, the pause holds for urgent messages too.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from waypost.model.priority import Priority
 
 SHORTEST = 0.05  # seconds between two messages to a domain, once it has deferred
 LONGEST = 60.0
-LONGEST_PAUSE = (
-    600.0  # however long a server names: the message waits so long, others of the domain ask again
-)
-GROWTH = 0.9  # what is left of the pause after each message taken
+LONGEST_PAUSE = 600.0  # for the domain, whatever wait a server names; the message itself waits as named
+GROWTH = 0.9  # the interval's factor after each message taken
 SLOW_DOWN = frozenset({421, 450, 451, 452, 454})  # RFC 5321, section 4.2.3; 454: RFC 3207, RFC 4954
 MOST_DOMAINS = 10_000
 
 
-PROBE = 15.0  # seconds until another urgent message may probe, when nothing is heard of the first
+PROBE = 15.0  # seconds until another urgent message may probe, if the first has no outcome
 
 
 @dataclass(slots=True)
@@ -42,19 +40,19 @@ class _Domain:
 
 @dataclass(slots=True)
 class DomainThrottle:
-    """One provider's pace towards every domain. Every moment is a steady clock's seconds."""
+    """One provider's rates for all domains. Every moment is in seconds of a monotonic clock."""
 
     _domains: dict[str, _Domain] = field(default_factory=dict[str, _Domain])
 
     def next_allowed_at(self, domain: str, priority: Priority = Priority.NORMAL) -> float:
-        """From when the next message of a lane may go to `domain`; 0 for one that never deferred."""
+        """When the next message of a lane may go to `domain`; 0 for a domain that never deferred."""
         known = self._domains.get(domain)
         if known is None:
             return 0.0
         return known.urgent_at if priority is Priority.URGENT else known.next_at
 
     def record_send(self, domain: str, moment: float, priority: Priority = Priority.NORMAL) -> None:
-        """A message goes to it now."""
+        """Record that a message goes to `domain` now."""
         known = self._domains.get(domain)
         if known is None:
             return
@@ -68,7 +66,7 @@ class DomainThrottle:
     def record_outcome(
         self, domain: str, outcome: Outcome, moment: float, priority: Priority = Priority.NORMAL
     ) -> None:
-        """Slow down for a domain that defers, or go a little faster."""
+        """Slow down for a domain that defers; speed up a little for a domain that accepts."""
         urgent = priority is Priority.URGENT
         if is_throttling_us(outcome):
             known = self._kept(domain)
@@ -93,8 +91,8 @@ class DomainThrottle:
 
 
 def is_throttling_us(outcome: Outcome) -> bool:
-    """Whether a deferral is the server's, and about how much it is sent: not about a recipient (RFC 3463
-    gives 4.1 and 4.2 to addresses and mailboxes), and not a greylist, which defers each recipient's first."""
+    """Whether a server deferred a message because of our volume: not because of a recipient (RFC 3463 gives
+    4.1 and 4.2 to addresses and mailboxes), nor by greylisting, which defers each recipient's first."""
     return (
         outcome.verdict is Verdict.DEFERRED
         and outcome.code in SLOW_DOWN

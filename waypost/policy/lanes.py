@@ -6,10 +6,10 @@ from waypost.model.priority import Priority
 
 
 def free_slots(priority: Priority, running: dict[Priority, int], slots: int) -> int:
-    """How many more runs of `priority` may start, of `slots` at once, while `running` do.
+    """How many more runs of `priority` may start, with `slots` runs at once and `running` runs now.
 
-    Later lanes leave places free for earlier ones: bulk takes at most half, and the last place (of two
-    or more) is only ever given to what is urgent.
+    Less urgent lanes leave slots free for more urgent lanes: bulk takes at most half, and the last slot
+    (of two or more) is reserved for urgent runs.
     """
     kept_free = 1 if slots > 1 else 0
     most = {Priority.URGENT: slots, Priority.NORMAL: slots - kept_free, Priority.BULK: max(1, slots // 2)}

@@ -1,4 +1,4 @@
-"""Secrets taken out of text that others wrote: a provider may repeat a code, a link or a password. Pure."""
+"""Removes secrets from a provider's text, which may repeat a code, a link or a password. Pure."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, unquote, urlsplit
 
 SHOWN_INSTEAD = "***"
-_SHORTEST = 3  # less would be found in every text
-_SHORTEST_INSIDE = 6  # what is shorter counts as a word of its own only: a user may be called `shop`
-_CUT_FROM = 200  # channels shorten what they keep, to no less than this: a secret may have been cut in two
+_SHORTEST = 3  # a shorter secret would be found in every text
+_SHORTEST_INSIDE = 6  # a shorter secret must be a whole word: a user may be called `shop`
+_CUT_FROM = 200  # channels truncate texts, to no less than this: a secret may have been cut in two
 _SHORTEST_PART = 4  # of a URL's path or query
 
 
 class Redaction:
     """Takes a fixed set of secrets out of texts.
 
-    A secret is found as it stands, percent-encoded, escaped for HTML or JSON, and inside base64 (AUTH PLAIN
-    of RFC 4616, a mail's body). Capitals, blanks, hyphens and other punctuation between its letters change
-    nothing: mail servers fold lines, and people split codes.
+    A secret is found as it is, percent-encoded, escaped for HTML or JSON, and inside base64 (AUTH PLAIN of
+    RFC 4616, a mail's body). Case is ignored, and so are blanks, hyphens and other punctuation between its
+    letters: mail servers fold lines, and people split codes.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """secrets: the values that nobody else is to read. Empty ones are ignored."""
+        """secrets: the values to hide. Empty values are ignored."""
         values = [secret for secret in dict.fromkeys(secrets) if secret]
         exact = {form for value in values for form in _written(value)}
         folded = {*map(_letters, exact), *(form for value in values for form in _in_base64(value))}
@@ -67,20 +67,20 @@ def _written(value: str) -> tuple[str, ...]:
 
 
 def _in_base64(value: str) -> Iterator[str]:
-    """The letters of what base64 makes of `value`: alone, and inside a longer text, where it begins at the
-    first, second or third byte of a group."""
+    """The letters of `value` in base64: alone, and inside a longer text, where it begins at the first, second
+    or third byte of a group."""
     raw = value.encode("utf-8", "replace")
     yield _letters(base64.b64encode(raw).decode())
     for before in range(3):
         coded = base64.b64encode(bytes(before) + raw).decode()
-        # Characters that hold bits of what stands before or behind it are not its own.
+        # Characters that hold bits of the text before or after `value` are left out.
         own = _letters(coded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6])
         if len(own) >= _SHORTEST_INSIDE:
             yield own
 
 
 def _letters(text: str) -> str:
-    """The letters and digits of `text`, capitals like small letters."""
+    """The letters and digits of `text`, without case."""
     return "".join(filter(str.isalnum, text)).casefold()
 
 
@@ -96,13 +96,13 @@ def _is_word(text: str, begin: int, end: int) -> bool:
 
 
 def _cut(letters: str, form: str) -> int:
-    """How much of the beginning of `form` stands at the end of `letters`, if that is enough to tell."""
+    """How many first characters of `form` end `letters`, if at least _SHORTEST; otherwise 0."""
     most = min(len(form) - 1, len(letters))
     return next((size for size in range(most, _SHORTEST - 1, -1) if letters.endswith(form[:size])), 0)
 
 
 def without(text: str, hidden: Iterable[tuple[int, int]]) -> str:
-    """`text` with those stretches, which may overlap, each replaced by asterisks."""
+    """`text` with the `hidden` ranges (begin, end), which may overlap, replaced by asterisks."""
     kept: list[str] = []
     at = 0
     for begin, end in sorted(hidden):
@@ -116,7 +116,7 @@ def without(text: str, hidden: Iterable[tuple[int, int]]) -> str:
 
 def parts_of(url: str) -> list[str]:
     """Everything in `url` that may be a token: user and password, host, the pieces of its path and of its
-    query, as written and decoded. Placeholders such as `{phone}` are none."""
+    query, as written and decoded. Placeholders such as `{phone}` are left out."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -15,13 +15,13 @@ from waypost.model.states import State
 
 DOUBTS_ALLOWED = 1  # an attempt in doubt is resent once with the same Message-ID, then a person decides
 NO_OTHER = "no other provider is tried, because an earlier attempt may have been delivered"
-GRID = 10  # a wait ends on a multiple of its tenth: what was deferred together comes back as one batch
+GRID = 10  # a wait ends on a multiple of its tenth, so that deferrals made together come back as one batch
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The state a notification moves to. `due` is when a deferred one comes back; `refused` lets
-    the next step of its route try."""
+    """The state a notification moves to. `due` is when a deferred notification comes back; `falls_back`
+    lets the next step of its route try."""
 
     state: State
     reason: str = ""
@@ -39,7 +39,7 @@ def backoff(retry: RetryPolicy, tries: int, jitter: float) -> timedelta:
 
 
 def due_after(wait: timedelta, now: datetime) -> datetime:
-    """`wait` from `now`, and up to a tenth of it more."""
+    """The moment `wait` after `now`, or later by up to a tenth of `wait`."""
     grid = wait.total_seconds() / GRID
     if grid <= 0:
         return now
@@ -57,7 +57,7 @@ def after(
     now: datetime,
     jitter: float,
 ) -> Decision:
-    """What an outcome makes of a notification.
+    """The decision that follows from the outcome of an attempt.
 
     tries: attempts made so far, this one included. in_doubt: earlier attempts that ended UNKNOWN.
     """
@@ -79,7 +79,7 @@ def after(
 
 
 def doubtful(said: str, doubt: Doubt, before: int, due: datetime, expires_at: datetime) -> Decision:
-    """What becomes of a notification that a provider may or may not have taken, after `before`
+    """The decision for a notification that a provider may or may not have taken, after `before`
     earlier such attempts."""
     if doubt is Doubt.DROP:
         return Decision(State.FAILED, f"in doubt, and dropped as its type says: {said}")
@@ -91,8 +91,8 @@ def doubtful(said: str, doubt: Doubt, before: int, due: datetime, expires_at: da
 
 
 def defer(reason: str, *, due: datetime, expires_at: datetime, now: datetime, in_doubt: int = 0) -> Decision:
-    """Come back at `due`. When the deadline is sooner, the next step of the route may try at once, except
-    with a notification that this provider may have delivered."""
+    """Defer until `due`. If the deadline is sooner, the next step of the route may try at once, except for a
+    notification that this provider may have delivered."""
     if now >= expires_at:
         return Decision(State.EXPIRED, f"deadline passed before it could go: {reason}")
     if due >= expires_at:

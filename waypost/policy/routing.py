@@ -1,4 +1,4 @@
-"""The steps a type's route takes through the providers there are."""
+"""Turns a type's route into steps through the available providers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 
 class Routable(Protocol):
-    """What a route names: a provider by its name, or all providers of its kind."""
+    """A provider, as a route names it: by its name, or as one of all providers of its kind."""
 
     @property
     def name(self) -> str: ...
@@ -20,14 +20,14 @@ class Routable(Protocol):
 
 R = TypeVar("R", bound=Routable)
 
-KINDS = ("email", "sms", "chat", "push", "webhook")  # those that need no provider to name them
+KINDS = ("email", "sms", "chat", "push", "webhook")  # kinds that a route may name without a provider
 
 
 def steps(route: Sequence[str], available: Sequence[R]) -> list[tuple[str, R]]:
-    """The ways a type's route offers, in order: every provider of each kind it names, or the one that it
-    names too (`email:ses`).
+    """The steps of a route, in order: for each kind, every provider of that kind, or only the provider that
+    the route names (`email:ses`).
 
-    An Apprise URL (kind "*") serves any kind but mail, once.
+    An Apprise URL (kind "*") serves any kind except email, and is used once.
     """
     taken: list[tuple[str, R]] = []
     for word in route:
@@ -40,7 +40,7 @@ def steps(route: Sequence[str], available: Sequence[R]) -> list[tuple[str, R]]:
 
 
 def unknown_words(route: Sequence[str], available: Sequence[Routable]) -> list[str]:
-    """Of a route, each kind that is neither usual nor a provider's, and each provider that there is not."""
+    """The faults of a route: each kind neither in KINDS nor of a provider, and each unknown provider."""
     found: list[str] = []
     for word in route:
         kind, _, name = word.partition(":")
@@ -52,9 +52,9 @@ def unknown_words(route: Sequence[str], available: Sequence[Routable]) -> list[s
 
 
 def in_turn(found: Sequence[tuple[str, R]], weights: Mapping[str, int], id: UUID) -> Sequence[tuple[str, R]]:
-    """The steps as the notification `id` takes them: where providers of a kind have weights, each comes
-    first for its share of notifications, and for the same ones whenever it is asked (weighted rendezvous
-    hashing), so that a step's number means the same provider at every attempt."""
+    """The steps in the order that the notification `id` takes them. Of a kind's providers with weights, each
+    comes first for its share of notifications. The order is the same for the same `id`, providers and weights
+    (weighted rendezvous hashing), so that a step's number means the same provider at every attempt."""
     if len(weights) < 2:
         return found
     weighted: dict[str, list[tuple[str, R]]] = {}
@@ -71,14 +71,14 @@ def in_turn(found: Sequence[tuple[str, R]], weights: Mapping[str, int], id: UUID
 
 
 def _draw(weight: int, name: str, id: UUID) -> float:
-    """An exponential draw of rate `weight`: of several, each is the smallest as often as its weight says."""
+    """An exponential draw of rate `weight`: each provider's is the smallest in proportion to its weight."""
     drawn = int.from_bytes(blake2b(name.encode(), digest_size=8, key=id.bytes).digest())
     return -math.log((drawn + 1) / (2**64 + 1)) / weight
 
 
 def why_unreached(route: Sequence[str], reached: Sequence[str], served: Sequence[str]) -> str:
-    """Why a recipient who has an address for the kinds `reached` cannot be sent to while only the kinds
-    `served` have a provider, and what would change that."""
+    """Why no step reaches a recipient, and how to fix that. reached: the kinds that the recipient has an
+    address for. served: the kinds that have a provider."""
     lacking = [kind for kind in route if kind not in reached]
     unserved = [kind for kind in route if kind in reached and kind not in served]
     if not unserved:

@@ -1,8 +1,8 @@
-"""Which notification ends its runs: pure decisions. No IO.
+"""Finds the notification that makes its runs end early: pure decisions. No IO.
 
-A run that ends before it came to some of its notifications casts suspicion on all of these. They go out
-again in smaller batches, until the guilty one is alone. It fails only by runs that failed while their process
-lived: a process that dies takes the innocent batches of its other runs along.
+A run that ends before it reached some of its notifications raises the suspicion of all of these. They go out
+again in smaller batches, until the guilty notification is alone. It fails only because of runs that failed
+while their process lived: a process that dies also ends the innocent batches of its other runs.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ _AFTER_FAILURE_ALONE = 30.0  # seconds, four times as long after each
 
 
 def together(suspicion: int, most: int) -> int:
-    """How many of such a suspicion go into a batch, which holds `most` of those under none."""
+    """How many notifications of this suspicion go into a batch that holds `most` without suspicion."""
     return max(1, most >> suspicion)
 
 
 def after_a_death(suspicion: int) -> int:
-    """The suspicion of a notification that its run had not come to when the process died."""
+    """The suspicion of a notification that its run had not reached when the process died."""
     return max(suspicion, min(suspicion + 1, ALONE))
 
 
 def after_a_failure(suspicion: int, size: int, most: int) -> int:
-    """The suspicion of a notification that its run had not come to when the run failed.
+    """The suspicion of a notification that its run had not reached when the run failed.
 
-    size: what its batch held; the next holds half of that at most. most: the type's batch size.
+    size: the size of its batch; the next batch has half of that at most. most: the type's batch size.
     """
     if size == 1:
         return max(suspicion, ALONE) + 1
@@ -53,9 +53,9 @@ def guilty(suspicion: int) -> bool:
 
 
 def pause_after_a_death(suspicion: int, jitter: float) -> timedelta:
-    """How long it waits. None after the first: nearly all are kills and deploys.
+    """How long the notification waits. Not at all after the first death: nearly all are kills and deploys.
 
-    jitter: in [0, 1), one a batch; it makes the pause up to twice as long, so that a guilty batch and
+    jitter: in [0, 1), one per batch; it makes the pause up to twice as long, so that a guilty batch and
     innocent ones that died with it come back at different times.
     """
     seconds = _AFTER_DEATH * (2 ** (min(suspicion, ALONE) - 1) - 1)
@@ -63,6 +63,6 @@ def pause_after_a_death(suspicion: int, jitter: float) -> timedelta:
 
 
 def pause_after_a_failure(suspicion: int) -> timedelta:
-    """How long it waits; none for a notification that fails."""
+    """How long the notification waits. Not for a guilty notification, which fails instead."""
     alone = failures_alone(suspicion)
     return timedelta(seconds=_AFTER_FAILURE_ALONE * 4 ** (alone - 1) if alone else _AFTER_SHARED_FAILURE)

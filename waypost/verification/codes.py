@@ -38,11 +38,11 @@ MINTED = ("code", "link", "token", "minutes")
 async def mint(
     context: MintContext, notifications: Sequence[Notification]
 ) -> Mapping[UUID, Mapping[str, Any]]:
-    """`code`, `link`, its `token` and `minutes` for each; the hashes of codes are in the ledger first.
-    Nothing is kept where a link cannot be made. Raises OtherKey.
+    """`code`, `link`, its `token` and `minutes` for each notification. The hashes of the codes are stored in
+    the ledger first; none is stored if a link cannot be made. Raises OtherKey.
 
-    A notification rendered again for the same addresses has the same code: whichever of its messages
-    arrives, the code is right. The message rendered last promises the lifetime.
+    A notification rendered again for the same addresses has the same code, so that the code is right in
+    whichever of its messages arrives. The lifetime of the code counts from the last rendering.
     """
     made: dict[UUID, Mapping[str, Any]] = {}
     rows: list[dict[str, Any]] = []
@@ -96,15 +96,15 @@ def _minted(secret_key: bytes, notification: Notification, places: Places) -> Ma
 
 
 def code_for(secret_key: bytes, id: UUID, places: Places) -> str:
-    """The code of the notification `id` at `places`. Other addresses, another code: the code that went to
-    the old ones proves nothing about the new."""
+    """The code of the notification `id` at `places`. Other addresses have another code: the code sent to the
+    old addresses proves nothing about the new ones."""
     bound = "\n".join(f"{kind} {address}" for kind, address in sorted(places.items()))
     digest = hmac.digest(secret_key, b"verification code" + id.bytes + bound.encode(), sha256)
     return f"{int.from_bytes(digest) % 10**DIGITS:0{DIGITS}}"
 
 
 def code_hash(secret_key: bytes, id: UUID, code: str) -> bytes:
-    """Keyed and bound to its notification: six digits alone could be tried out in a moment."""
+    """A hash that is keyed and bound to its notification: six digits alone could be tried out in a moment."""
     return hmac.digest(secret_key, id.bytes + code.encode(), sha256)
 
 
@@ -116,8 +116,8 @@ def with_token(page: str, token: str) -> str:
 
 
 def digits_of(text: str) -> str | None:
-    """The code that `text` is as people type or paste it: digits of any script, with blanks and hyphens.
-    None when it cannot be a code."""
+    """The code in `text` as people type or paste it: digits of any script, with blanks and hyphens. None when
+    `text` cannot be a code."""
     digits = "".join(cleaned(text).replace("-", " ").split())
     return digits if _CODE.fullmatch(digits) else None
 
@@ -125,8 +125,8 @@ def digits_of(text: str) -> str | None:
 async def verify(
     ledger: Ledger, secret_key: bytes, recipient: str, code: str, client: str | None = None
 ) -> Checked:
-    """Check `code` for `recipient` (id or address). Five wrong tries end it; it works once. What cannot be a
-    code is WRONG by any key and counts as no try. client: whose code it has to be. Raises OtherKey."""
+    """Check `code` for `recipient` (id or address). A code works once; five wrong tries end it. Text that
+    cannot be a code is WRONG by any key and is not counted. client: the code's client. Raises OtherKey."""
     digits = digits_of(code)
     if digits is None:
         return Checked.WRONG
@@ -136,17 +136,17 @@ async def verify(
 
 
 async def verify_link(ledger: Ledger, secret_key: bytes, token: str, client: str | None = None) -> Checked:
-    """Check the `token` of a link. A link and its code are one: either works, once. Raises OtherKey."""
+    """Check the `token` of a link. Of a link and its code, only the first used works. Raises OtherKey."""
     match _read(secret_key, token):
         case Checked() as found:
-            await check_key(ledger, secret_key)  # the signature may be right by the ledger's key
+            await check_key(ledger, secret_key)  # the signature may be valid by the ledger's key
             return found
         case id, begins:
             return await verification_codes.check_link(ledger, secret_key, id, begins, client)
 
 
 def _read(secret_key: bytes, token: str) -> Checked | tuple[UUID, bytes]:
-    """The notification that a token names and how the hash of its code begins, or why it names none."""
+    """The notification id and the first bytes of the code's hash in a token, or why the token has none."""
     try:
         named = _signer(secret_key).loads(token, max_age=int(LIFETIME.total_seconds()))
         return UUID(named[:32]), bytes.fromhex(named[32:])

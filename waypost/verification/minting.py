@@ -23,10 +23,10 @@ NO_KEY = "minting waits for a worker with the ledger's secret key"
 async def minted(
     context: MintContext, type: NotificationType, notifications: Sequence[Notification]
 ) -> Minted:
-    """What the type mints for each notification, or why that failed: ItemFailed, or PutOff. All are minted at
-    once; where one makes that fail, halves are, until it is alone; where it takes too long, each by itself.
-    The minter is given notifications whose `channels` are set. All are put off where the ledger's key was
-    changed since this process began. Raises what says that the ledger is away."""
+    """What the type mints for each notification, or why that failed: ItemFailed, or PutOff. All are minted in
+    one call. If it fails, each half is tried, until the guilty notification is alone; if it takes too long,
+    each notification is minted alone. The minter gets notifications whose `channels` are set. All are put off
+    if the ledger's key was changed since this process began. Raises the errors of an unreachable ledger."""
     if type.mint is None:
         return {}
     minting = _Minting(context, type.mint, Preparing("minting", type.preparation))
@@ -39,7 +39,7 @@ async def minted(
 
 
 class _Minting:
-    """One run's."""
+    """Minting for one run."""
 
     def __init__(self, context: MintContext, mint: Minter, preparing: Preparing[Any]) -> None:
         self._context = context

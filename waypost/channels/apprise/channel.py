@@ -1,8 +1,8 @@
 """SMS, chat, push and webhooks through Apprise: one URL names one of its hundred services.
 
-Apprise answers yes or no; what the service said is only in its log. So the log of the sending
-thread is read: a status there makes a no definite, a connection refused means nothing was sent, and
-anything else is UNKNOWN.
+Apprise returns only success or failure; the service's response is only in Apprise's log. So the log of the
+sending thread is parsed: a status there makes a failure definite, a refused connection means that nothing was
+sent, and any other failure is UNKNOWN.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NOT_OPENED = re.compile(
 
 
 class AppriseChannel(RedactedChannel):
-    """One Apprise URL. `{phone}`, `{email}` and `{id}` in it stand for the recipient's."""
+    """One Apprise URL. `{phone}`, `{email}` and `{id}` in it are replaced by the recipient's."""
 
     checked = "its URL has the form that Apprise wants"
 
@@ -90,12 +90,12 @@ class AppriseChannel(RedactedChannel):
             self._limits.pop(task, None)
 
     def _fits(self, service: Any) -> bool:
-        """Whether the recipient is a target of `service`, where the URL names them. A service that does not
-        take the target it is given may text its own number, or everybody, instead."""
+        """Whether the recipient is a target of `service`, if the URL has placeholders. A service that rejects
+        its target may text its own number, or everybody, instead."""
         return not self._personal or _targets(service) not in ([], self._without_target or [])
 
     def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
-        """A thread cannot be ended, and how far it is nobody knows: its answer is waited for a little."""
+        """A thread cannot be ended, and its progress is unknown: wait a little for its result."""
         soon = asyncio.get_running_loop().time() + LAST_WORD_SECONDS
         for task in tasks:
             limit = self._limits.pop(task, None)
@@ -107,7 +107,7 @@ class AppriseChannel(RedactedChannel):
 
 
 def _filled(url: str, *, phone: str | None, email: str | None, id: str) -> str | None:
-    """`url` with the recipient's own in it, or None when one would lead to another page."""
+    """`url` with the recipient's values filled in, or None if one is missing or would change the path."""
     dialled = re.sub(r"[^0-9+]", "", phone or "")
     for name, value in (("{phone}", dialled), ("{email}", email or ""), ("{id}", id)):
         if name in url and ("/" in value or "\\" in value or value in ("", ".", "..")):
@@ -117,7 +117,7 @@ def _filled(url: str, *, phone: str | None, email: str | None, id: str) -> str |
 
 
 def _unfit(url: str, person: ResolvedRecipient) -> str:
-    """Why `url` does not lead to a recipient."""
+    """The reason why `url` does not reach a recipient."""
     known = {"phone": person.phone, "email": person.email}
     if lacks := [field for field, value in known.items() if f"{{{field}}}" in url and not value]:
         return f"give {' and '.join(lacks)}: none is known of this recipient, and this service's URL needs it"
@@ -161,10 +161,10 @@ def _notify(name: str, service: Any, title: str, body: str, personal: bool) -> O
 
 
 class _ThreadLog:
-    """What Apprise says in this thread of the answer, while the block runs.
+    """Reads what Apprise logs about the response in this thread, while the block runs.
 
-    Its log repeats the message too, which may say anything: only its warnings are believed about a
-    status, and only its line about the socket about the connection. Nothing of it is kept.
+    The log also repeats the message, which may hold any text. So a status is read only from warnings, and a
+    connection failure only from the line about the socket. Nothing of the log is kept.
     """
 
     def __init__(self) -> None:
@@ -191,7 +191,7 @@ _READING = threading.local()
 
 
 def _kept_here(record: logging.LogRecord) -> bool:
-    """Apprise's lines hold URLs and addresses: who waits for an answer reads them, no handler ever does."""
+    """Apprise's log lines hold URLs and addresses: only the sending thread reads them, no handler does."""
     log: _ThreadLog | None = getattr(_READING, "log", None)
     if log is not None:
         log.read(record)

@@ -1,7 +1,7 @@
-"""A short text on its way through Apprise: it is read as it was written, and puts no markup into a chat.
+"""Escapes a short text for Apprise: the text is shown as it was written, and adds no markup to a chat.
 
-Apprise escapes text for services that read HTML. It has nothing for Markdown: services that can take plain
-text are given that, and for those that render Markdown whatever they are told, it is escaped here.
+Apprise escapes text for services that read HTML, but not for Markdown. Services that accept plain text get
+plain text. For services that always render Markdown, the text is escaped here.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from apprise import NotifyFormat, conversion
 
 _CONVERSION: Any = conversion  # it has no types
 _HTML_ONLY = "NotifyTelegram"  # its plain text too goes out as HTML, unescaped
-# CommonMark, section 2.4: a backslash before punctuation makes it a letter.
+# CommonMark, section 2.4: a backslash before punctuation makes it literal.
 _BACKSLASHED = {
     "NotifyDiscord", "NotifyFluxer", "NotifyGuilded", "NotifyMattermost", "NotifyMSTeams", "NotifyReddit",
     "NotifyRevolt", "NotifyTwist", "NotifyWorkflows", "NotifyZulip",
 }  # fmt: skip
-# These know no escape, or not for all of their markup: what cannot be seen comes between a mark and its word.
+# These have no escape for some of their markup: an invisible character separates a mark from its word.
 _BROKEN = {"NotifyEvolution", "NotifyGoogleChat", "NotifyRocketChat", "NotifyWhatsApp"}
 
 _MARKS = re.compile(r"[\\`*_~|\[\]<>#]|^ *[-+](?= )", re.MULTILINE)
@@ -44,8 +44,8 @@ def _converted(wanted: NotifyFormat, text: str) -> str:
 
 
 def spoken(service: Any, format: NotifyFormat) -> NotifyFormat:
-    """The format to speak with a service of a class that would speak `format`: never Markdown, which Apprise
-    does not escape."""
+    """The format to use for a service class whose own format is `format`: never Markdown, which Apprise does
+    not escape."""
     if service.__name__ == _HTML_ONLY:
         return NotifyFormat.HTML
     return NotifyFormat.TEXT if format == NotifyFormat.MARKDOWN else format
@@ -64,7 +64,7 @@ def escaping(service: Any) -> Callable[[str], str]:
 
 
 def _outside_links(text: str, change: Callable[[re.Match[str]], str]) -> str:
-    """A link stays whole: a service shows it as it stands."""
+    """Apply `change` to marks outside links: a service shows a link as it is."""
     pieces = _LINK.split(text)
     pieces[::2] = [_TO_ALL.sub(f"@{_UNSEEN}", _MARKS.sub(change, piece)) for piece in pieces[::2]]
     return "".join(pieces)

@@ -1,4 +1,4 @@
-"""Mail into a Maildir: each message a file that any mail reader on this machine can open."""
+"""Writes mail into a Maildir: each message is a file that any mail reader on this machine can open."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ T = TypeVar("T")
 
 
 class MaildirChannel(RedactedChannel):
-    """A Maildir of this machine. The folder is made when it is missing; the one it lies in is not.
+    """A Maildir of this machine. A missing folder is created; its parent folder is not.
 
-    What touches the disk runs in threads of the channel's own: a file system that hangs keeps nothing
-    else waiting.
+    Disk access runs in threads of the channel's own, so that a file system that hangs blocks nothing else.
     """
 
     kind = "email"
 
     def __init__(self, name: str, folder: Path, attempt_seconds: float = 60.0, places: int = 4) -> None:
-        """folder: an absolute path. places: files that are written at once."""
+        """folder: an absolute path. places: how many files are written at once."""
         super().__init__(name)
         self.places = PrioritySemaphore(places)
         self._folder = MaildirFolder(name, folder)
@@ -41,7 +40,7 @@ class MaildirChannel(RedactedChannel):
         self._threads: ThreadPoolExecutor | None = None
 
     async def _open(self) -> None:
-        """Make the folder where it is missing. Raises ChannelUnavailable when it cannot be written to."""
+        """Create the folder if it is missing. Raises ChannelUnavailable when it cannot be written to."""
         try:
             async with asyncio.timeout(self._attempt_seconds):
                 await self._in_thread(self._folder.prepare)
@@ -67,13 +66,13 @@ class MaildirChannel(RedactedChannel):
             self._under_way.pop(task, None)
 
     def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
-        """A file that was not moved into the folder yet never will be."""
+        """End the sends. A file that was not moved into the folder yet never will be."""
         for task in tasks:
             if handover := self._under_way.get(task):
                 handover.stop()
 
     async def close(self) -> None:
-        """Nobody waits for a thread that hangs."""
+        """Does not wait for a thread that hangs."""
         if self._threads is not None:
             self._threads.shutdown(wait=False)
             self._threads = None

@@ -1,4 +1,4 @@
-"""A Maildir on disk: written beside, synced, then moved in (https://cr.yp.to/proto/maildir.html)."""
+"""A Maildir on disk: mail is written to tmp/, synced, moved to new/ (https://cr.yp.to/proto/maildir.html)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _numbers = count(1)
 class MaildirFolder:
     """One Maildir. Every method waits for the disk: call them in a thread.
 
-    What a crash leaves in tmp/ mail readers remove after 36 hours, as the format says.
+    Files that a crash leaves in tmp/ are removed by mail readers after 36 hours, as the format says.
     """
 
     def __init__(self, channel: str, folder: Path) -> None:
@@ -34,7 +34,7 @@ class MaildirFolder:
         self._folder = folder
 
     def prepare(self) -> None:
-        """Make what is missing of it, for its owner alone. Raises ChannelUnavailable."""
+        """Create the folders that are missing, for their owner alone. Raises ChannelUnavailable."""
         try:
             for place in (self._folder, *(self._folder / part for part in ("tmp", "new", "cur"))):
                 _make(place)
@@ -44,7 +44,7 @@ class MaildirFolder:
             raise self.unavailable("no permission to write, or read-only")
 
     def deliver(self, message: Message, handover: SendGate) -> Outcome:
-        """Write `message` beside the folder's mails, then move it among them with leave of `handover`.
+        """Write `message` to tmp/, then move it to new/ if `handover` allows.
 
         Raises ChannelUnavailable when the folder cannot be used: nothing was delivered.
         """
@@ -57,7 +57,7 @@ class MaildirFolder:
         name = _name(notification.id)
         part = self._folder / "tmp" / name
         try:
-            _write(part, message.content.replace(b"\r\n", b"\n"))  # as every file of this machine ends lines
+            _write(part, message.content.replace(b"\r\n", b"\n"))  # as files on this machine end lines
         except OSError as error:
             return self._not_taken(error)
         if not handover.commit():
@@ -69,14 +69,14 @@ class MaildirFolder:
         try:
             os.rename(part, whole)
         except OSError as error:
-            if not os.path.lexists(part):  # over a network a move may be made and its answer lost
+            if not os.path.lexists(part):  # on a network file system, the response to a move may be lost
                 return classify.lost(Phase.DOT, f"the move into the folder failed ({_reason(error)})")
             _remove(part)
             return self._not_taken(error)
         return self._settle(_TAKEN)
 
     def _settle(self, words: str) -> Outcome:
-        """The mail can be read; what is left is that it outlives a power cut."""
+        """The mail can be read. Sync the folder, so that the mail survives a power cut."""
         try:
             _sync_folder(self._folder / "new")
         except OSError as error:
@@ -93,15 +93,15 @@ class MaildirFolder:
         try:
             return any(str(id) in name for part in ("new", "cur") for name in os.listdir(self._folder / part))
         except OSError:
-            return False  # a second copy does less harm than none
+            return False  # a duplicate does less harm than a lost mail
 
     def unavailable(self, reason: str) -> ChannelUnavailable:
-        """What is raised when it cannot be used; the folder's name is left out."""
+        """The error for a folder that cannot be used. The folder's name is left out."""
         return ChannelUnavailable(self._channel, f"its folder cannot be used ({reason})")
 
 
 def _name(id: UUID) -> str:
-    """A name no other file has, with the notification's id in it: `seconds.unique.host`."""
+    """A unique file name that holds the notification's id: `seconds.unique.host`."""
     moment = now()
     host = socket.gethostname().replace("/", r"\057").replace(":", r"\072")
     unique = f"M{moment.microsecond}P{os.getpid()}Q{next(_numbers)}I{id}"
@@ -111,7 +111,7 @@ def _name(id: UUID) -> str:
 def _make(folder: Path) -> None:
     if folder.is_dir():
         return
-    with suppress(FileExistsError):  # another process may make it too; a file in its place shows below
+    with suppress(FileExistsError):  # another process may create it; a file in its place is noticed below
         os.mkdir(folder, 0o700)
         _sync_folder(folder.parent)
     if not folder.is_dir():
@@ -119,7 +119,7 @@ def _make(folder: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file of its owner's alone down to the disk. Raises OSError; then there is none."""
+    """Write and sync a file that only its owner can read. Raises OSError; then no file is left."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(path, flags, 0o600)
     try:
@@ -133,7 +133,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Raises OSError, but not where the file system has no such thing."""
+    """Raises OSError, but not if the file system cannot sync folders."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""One attempt while it lasts: how far it is, what came of it, and how it is ended early."""
+"""The state of one attempt: its phase, its outcome, and how it is ended early."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from waypost.policy import classify
 
 @dataclass(slots=True)
 class Attempt:
-    """limit: the deadline around all of it. outcome: set as soon as the server's answer settles it. owed: the
-    connection and the dialogue of a message that the server has whole and had not answered by the limit."""
+    """limit: the time limit of the attempt. outcome: set as soon as the server's reply settles it. owed: the
+    connection and dialogue of a message that the server has in full and had not answered by the limit."""
 
     limit: asyncio.Timeout | None = None
     outcome: Outcome | None = None
@@ -25,7 +25,7 @@ class Attempt:
     _dialogue: Dialogue | None = None
 
     def begin(self, wire: SmtpConnection | None, dialogue: Dialogue | None = None) -> None:
-        """Speak over `wire`, or be without one until there is another."""
+        """Use `wire` from now on; None until another connection is open."""
         self._wire, self._dialogue, self.outcome = wire, dialogue, None
 
     @property
@@ -34,12 +34,12 @@ class Attempt:
 
     @property
     def broke_off(self) -> bool:
-        """Whether it ended, by none of our doing, while the envelope was still to be answered."""
+        """Whether the attempt ended before the envelope was answered, and was not stopped by us."""
         in_envelope = self._dialogue is not None and self._dialogue.in_envelope
         return in_envelope and self.outcome is None and not self.stopped
 
     def cut_off(self, words: str) -> Outcome:
-        """The outcome of what was cut off: the server's answer where it had come, else none."""
+        """The outcome of an attempt that was cut off: the server's reply if it had come, else lost."""
         if answer := self.outcome or (self._dialogue and self._dialogue.late):
             return answer
         if self.stopped:
@@ -47,8 +47,8 @@ class Attempt:
         return classify.lost(self.phase, words)
 
     def leave_owed(self, wire: SmtpConnection, dialogue: Dialogue) -> bool:
-        """Whether the server owes an answer that is to be waited for: it has the message, and the limit is
-        what ended the attempt."""
+        """Whether the server owes a reply to wait for: it has the message, and the limit ended the attempt.
+        Sets `owed` if so."""
         answered = self.outcome or dialogue.late
         expired = self.limit is not None and self.limit.expired()
         if self.stopped or answered or not expired or dialogue.phase is not Phase.DOT or not wire.open:
@@ -57,8 +57,8 @@ class Attempt:
         return True
 
     def stop(self) -> None:
-        """Before the final dot: end it now, and see to it that the dot never leaves. After it: wait a
-        little for the answer."""
+        """Before the final dot: end the attempt now, and make sure that the dot is never sent. After it:
+        wait a little for the reply."""
         limit = self.limit
         if limit is None or limit.expired():
             return

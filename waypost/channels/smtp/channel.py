@@ -27,15 +27,15 @@ from waypost.model.priority import Priority
 from waypost.policy import classify
 from waypost.system.isolation import ItemFailed, isolated
 
-PLAIN_SECONDS = 3600.0  # how long a server that did not take a pipelined envelope is offered none
+PLAIN_SECONDS = 3600.0  # how long pipelining is off for a server that mishandled it
 
 logger = logging.getLogger("waypost.channels")
 
 
 class SmtpChannel(RedactedChannel):
-    """A mail server. At most `server.connections` are open; each takes message after message.
+    """A mail server. At most `server.connections` are open; each takes one message after the other.
 
-    calls_itself: the name it says in EHLO; None for the address of this machine.
+    calls_itself: the name sent in EHLO; None for the address of this machine.
     """
 
     kind = "email"
@@ -69,8 +69,8 @@ class SmtpChannel(RedactedChannel):
     async def _send(self, message: Message) -> Outcome:
         """Offer one message, with one limit around the whole attempt.
 
-        Where nothing was sent it is tried over another connection once: when the server had closed a kept
-        one meanwhile, and when it turns out not to understand pipelining, which is then left out.
+        If nothing was sent, it is tried again over another connection: once if the server had closed a pooled
+        connection, and once without pipelining if the server does not understand it.
         """
         attempt = Attempt()
         task = asyncio.current_task()
@@ -87,8 +87,8 @@ class SmtpChannel(RedactedChannel):
             self._attempts.pop(task, None)
 
     def _listen_on(self, attempt: Attempt, message: Message) -> Outcome:
-        """What the attempt's limit makes of it. An answer that the server owes is waited for until ten
-        minutes after the final dot, and the message is not sent again before."""
+        """The outcome of an attempt that reached its limit. A reply that the server owes is awaited until ten
+        minutes after the final dot, and the message is not sent again before then."""
         found = attempt.cut_off(f"no answer within {self._attempt_seconds:g} s")
         if attempt.owed is None:
             return found
@@ -113,7 +113,7 @@ class SmtpChannel(RedactedChannel):
         return await self._without_secrets(heard, message)
 
     def owed(self, id: UUID) -> asyncio.Future[Outcome | None] | None:
-        """See Listening.owed."""
+        """See ReceivesLateAnswers.owed."""
         return self._owed.of(id)
 
     async def _offer(self, attempt: Attempt, message: Message) -> Outcome:
@@ -128,9 +128,9 @@ class SmtpChannel(RedactedChannel):
         return outcome
 
     async def _converse(self, attempt: Attempt, wire: SmtpConnection, message: Message) -> Outcome | None:
-        """One dialogue. The connection goes back to the pool when it can take another message, and is
-        closed otherwise; what becomes of it then changes nothing about the outcome. None when the server
-        lost track of a pipelined envelope: nothing was sent, and another try is not pipelined."""
+        """One dialogue. Afterwards the connection goes back to the pool if it can take another message, waits
+        for an owed reply, or is closed; this does not change the outcome. None when the server lost track of
+        a pipelined envelope: nothing was sent, and the next try is not pipelined."""
         at_once = wire.pipelining and self._pipelines()
         dialogue = Dialogue(wire, at_once=at_once)
         attempt.begin(wire, dialogue)
@@ -148,7 +148,7 @@ class SmtpChannel(RedactedChannel):
             self._doubt_pipelining()
             return None
         finally:
-            # One that was idle may simply be gone, and one that took an envelope whole knows how to.
+            # An idle connection may simply be gone, and a proven one is known to support pipelining.
             if at_once and attempt.broke_off and not (wire.proven or wire.kept):
                 self._doubt_pipelining()
             if kept:
@@ -171,7 +171,7 @@ class SmtpChannel(RedactedChannel):
         )
 
     def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
-        """What is before its final dot ends at once, and its dot never leaves."""
+        """End messages before their final dot at once: their dot is never sent."""
         for task in tasks:
             if attempt := self._attempts.get(task):
                 attempt.stop()
@@ -180,8 +180,8 @@ class SmtpChannel(RedactedChannel):
         return await connect(self.name, self._server, self._tls, self.calls_itself)
 
     async def refusal_of_us(self) -> Outcome | None:
-        """What the server answers if it takes no mail from us. No message is sent: a mail from the sender to
-        the sender is begun and taken back. None when that is taken, or the answer is about the recipient.
+        """The server's refusal if it takes no mail from us. No message is sent: a mail from the sender to the
+        sender is begun and reset. None when the server accepts it, or refuses it because of the recipient.
         Raises ChannelUnavailable."""
         with self._without_credentials():
             found = await self._inquire()
@@ -198,13 +198,13 @@ class SmtpChannel(RedactedChannel):
             wire.abort()
 
     async def close(self) -> None:
-        """Say QUIT on what is open, to all at once, and wait for no answer that is owed."""
+        """Send QUIT on all open connections at once, without waiting for owed replies."""
         await self._owed.close()
         await self._pool.close()
 
 
 def _was_gone(outcome: Outcome) -> bool:
-    """Whether a kept connection turned out to be of no use before the envelope was begun: lost, or
-    the server took its leave (421)."""
+    """Whether a pooled connection turned out to be unusable before the envelope was begun: lost, or
+    closed by the server (421)."""
     before = outcome.phase in (Phase.CONNECT, Phase.MAIL)
     return before and (outcome.words == "connection lost" or outcome.code == 421)

@@ -23,7 +23,7 @@ CONNECT_SECONDS = 15.0
 
 
 def tls_context(server: SmtpServer) -> ssl.SSLContext | None:
-    """What checks the server's certificate and name; None where TLS is off."""
+    """The TLS context that checks the server's certificate and name; None if TLS is off."""
     if server.tls == "off":
         return None
     return ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=server.ca)
@@ -34,7 +34,7 @@ async def connect(
 ) -> SmtpConnection:
     """A connection that can take a message. Raises ChannelUnavailable; then nothing is left open.
 
-    name: to say in EHLO; None for the address of this machine.
+    name: sent in EHLO; None for the address of this machine.
     """
     client = SMTP(
         hostname=server.host,

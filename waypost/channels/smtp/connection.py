@@ -1,8 +1,8 @@
 """One open connection to a mail server: commands out, replies in, each matched to its command.
 
-aiosmtplib connects, greets, encrypts and logs in; its protocol then hears one reply at a time and
-throws away what comes beside it, so commands cannot be pipelined over it. From there on the transport
-is ours, by asyncio's own `set_protocol`, and nothing of aiosmtplib is used any more.
+aiosmtplib connects, greets, encrypts and logs in. Its protocol reads one reply at a time and discards any
+other, so commands cannot be pipelined over it. After the login, this class takes over the transport by
+asyncio's `set_protocol`, and aiosmtplib is no longer used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOST_LINES = 500
 
 
 class ConnectionLost(Exception):
-    """The connection is of no more use: closed, out of step, or not speaking SMTP. Says which."""
+    """The connection is unusable: closed, out of step, or not speaking SMTP. The text says which."""
 
 
 class Reply(NamedTuple):
@@ -33,13 +33,13 @@ class Reply(NamedTuple):
 class SmtpConnection(asyncio.Protocol):
     """A connection whose server has answered EHLO.
 
-    utf8, eight_bit, pipelining: whether it offers them. taken: messages it was given. kept: whether it was
-    left idle. proven: whether it has once answered a whole envelope that went out in one piece. surplus: the
-    reply that came to no command, if one did; the connection is lost by it.
+    utf8, eight_bit, pipelining: whether the server offers them. taken: messages sent over it. kept: whether
+    it was idle in the pool. proven: whether the server has answered a whole pipelined envelope. surplus: a
+    reply that belongs to no command, if one came; the connection is then lost.
     """
 
     def __init__(self, client: SMTP) -> None:
-        """Take over `client`'s connection. Raises WireLost when that is closed already."""
+        """Take over `client`'s connection. Raises ConnectionLost when that is closed already."""
         protocol = client.protocol
         if protocol is None or protocol.transport is None or protocol.transport.is_closing():
             raise ConnectionLost("connection lost")
@@ -59,22 +59,22 @@ class SmtpConnection(asyncio.Protocol):
         self._holding = False
         self._transport = cast(asyncio.Transport, protocol.transport)
         self._transport.set_protocol(self)
-        # So that pause_writing tells that something has not left yet, and resume_writing that all has.
+        # pause_writing is then called when some bytes have not left yet, resume_writing when all have.
         self._transport.set_write_buffer_limits(high=1, low=0)
 
     @property
     def unsent(self) -> bool:
-        """Whether some of what was written has not left this process, or never did."""
+        """Whether some of the bytes written have not left this process, or never did."""
         return self._holding
 
     @property
     def outstanding(self) -> int:
-        """Replies that were asked for and not read yet."""
+        """The number of replies that are due and not read yet."""
         return self._expected + len(self._unread)
 
     @property
     def heard(self) -> Reply | None:
-        """The reply that is there and nobody has taken."""
+        """The next reply that has arrived and is not read yet, or None."""
         return self._unread[0] if self._unread else None
 
     @property
@@ -88,7 +88,7 @@ class SmtpConnection(asyncio.Protocol):
         return self._lost is None and not self.outstanding and not self._buffer and not self._lines
 
     def ask(self, commands: bytes, replies: int = 1) -> None:
-        """Write one or more commands, to which so many replies are due. Raises WireLost."""
+        """Write one or more commands, to which `replies` replies are due. Raises ConnectionLost."""
         if not self._expected and (self._buffer or self._lines):
             self._lose("a reply to no command")
         if self._lost is not None:
@@ -97,7 +97,7 @@ class SmtpConnection(asyncio.Protocol):
         self._transport.write(commands)
 
     async def reply(self) -> Reply:
-        """The next reply, in the order of the commands. Raises WireLost when none will come."""
+        """The next reply, in the order of the commands. Raises ConnectionLost when none will come."""
         if not self._unread:
             if self._lost is not None:
                 raise ConnectionLost(self._lost)
@@ -106,7 +106,7 @@ class SmtpConnection(asyncio.Protocol):
         return self._unread.popleft()
 
     def abort(self) -> None:
-        """Close at once: what has not left yet never will."""
+        """Close at once. Bytes that have not left yet are discarded."""
         self._lose("connection lost")
 
     def data_received(self, data: bytes) -> None:
@@ -145,7 +145,7 @@ class SmtpConnection(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _lose(self, why: str) -> None:
-        """What was heard before may still be read."""
+        """Close the connection. Replies that have arrived can still be read."""
         if self._lost is None:
             self._lost = why
             self._transport.abort()

@@ -1,4 +1,4 @@
-"""One message over one open connection, with its phase known at every moment."""
+"""Sends one message over an open connection; its phase is known at every moment."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from waypost.model.outcome import Outcome, Phase
 from waypost.policy import classify
 
 SETTLE_SECONDS = 2.0
-_DISORDER = (500, 502, 503)  # "what?", "not here" and "not now"
+_DISORDER = (500, 502, 503)  # command unrecognized, not implemented, out of sequence
 _MANNERS = re.compile("pipelin|synchroni[sz]ation", re.IGNORECASE)
 # Controls, blanks and angle brackets would end a path (RFC 5321, section 4.1.2) or a command; half of a
-# surrogate pair cannot be written at all. Addresses are checked long before: this is the last door.
+# surrogate pair cannot be encoded. Addresses are checked long before: this is the last check.
 _NOT_IN_A_PATH = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]|^$")
-_ENVELOPE = ((Phase.MAIL, 2), (Phase.RCPT, 2), (Phase.DATA, 3))  # with the kind of reply that is a yes
+_ENVELOPE = ((Phase.MAIL, 2), (Phase.RCPT, 2), (Phase.DATA, 3))  # with the class of a positive reply
 
 
 class NotPipelining(Exception):
-    """The server lost track of an envelope that came in one piece: what it refused is not the message."""
+    """The server lost track of a pipelined envelope: its refusal is not about the message."""
 
 
 class Dialogue:
     """MAIL, RCPT, DATA and the message.
 
-    at_once: whether the envelope goes out in one piece (RFC 2920), or command by command. late: the answer
-    to the message, where that was there already when the dialogue was cut off. dotted_at: when the final dot
-    was written, by the loop's clock.
+    at_once: whether the envelope is pipelined (RFC 2920), or sent command by command. late: the reply to the
+    message, if it had arrived when the dialogue was cut off. dotted_at: when the final dot was written, by
+    the loop's clock.
     """
 
     def __init__(self, wire: SmtpConnection, *, at_once: bool = False) -> None:
@@ -39,17 +39,17 @@ class Dialogue:
 
     @property
     def phase(self) -> Phase:
-        """How far it came, also when it was cut off. It is at the final dot when that left this process."""
+        """How far the dialogue got, also when cut off. DOT only once the final dot has left this process."""
         return Phase.DATA if self._phase is Phase.DOT and self._wire.unsent else self._phase
 
     @property
     def in_envelope(self) -> bool:
-        """Whether a reply to MAIL, RCPT or DATA is what it waits for."""
+        """Whether it waits for a reply to MAIL, RCPT or DATA."""
         return self._phase not in (Phase.CONNECT, Phase.DOT)
 
     async def speak(self, sender: str, recipient: str, message: bytes) -> Outcome:
-        """Offer `message` (lines ended by CRLF). Raises WireLost when it is cut off, NotPipelining before
-        anything was sent."""
+        """Offer `message` (lines ended by CRLF). Raises ConnectionLost when it is cut off, NotPipelining
+        before the message was sent."""
         for address, wrong in ((recipient, "5.1.3"), (sender, "5.1.7")):
             if _NOT_IN_A_PATH.search(address):
                 words = f"{wrong} this address cannot stand in an SMTP command"
@@ -58,7 +58,7 @@ class Dialogue:
         if utf8 and not self._wire.utf8:
             return classify.smtp(553, "5.6.7 this server does not take non-ASCII addresses", Phase.RCPT)
         option = b" SMTPUTF8" if utf8 else b""
-        if self._wire.eight_bit and not message.isascii():  # RFC 6152: a mail that somebody else finished
+        if self._wire.eight_bit and not message.isascii():  # RFC 6152: a mail that its author finished
             option += b" BODY=8BITMIME"
         commands = (
             b"MAIL FROM:<%b>%b\r\n" % (sender.encode(), option),
@@ -69,8 +69,8 @@ class Dialogue:
         return refusal or await self._body(message)
 
     async def inquire(self, sender: str) -> Outcome | None:
-        """Begin a mail from `sender` to itself and take it back: the refusal, if that is about us. Raises
-        WireLost."""
+        """Begin a mail from `sender` to itself and reset it. Returns the refusal, if it is about us. Raises
+        ConnectionLost."""
         commands = (b"MAIL FROM:<%b>\r\n" % sender.encode(), b"RCPT TO:<%b>\r\n" % sender.encode())
         for command, phase in zip(commands, (Phase.MAIL, Phase.RCPT), strict=True):
             self._wire.ask(command)
@@ -83,7 +83,7 @@ class Dialogue:
         return None
 
     async def _envelope(self, commands: tuple[bytes, bytes, bytes]) -> Outcome | None:
-        """Every reply is looked at in turn (RFC 2920, section 3.1): the first no is the outcome."""
+        """Check every reply in turn (RFC 2920, section 3.1): the first refusal is the outcome."""
         if self._at_once:
             self._wire.ask(b"".join(commands), len(commands))
         for command, (phase, yes) in zip(commands, _ENVELOPE, strict=True):
@@ -101,32 +101,31 @@ class Dialogue:
         if self._at_once:
             self._wire.proven = True
         early = self._wire.surplus
-        if early is not None and early.code >= 400:  # it did not wait for the message to refuse it
+        if early is not None and early.code >= 400:  # the server refused before the message
             return classify.smtp(early.code, early.text, self._phase)
         self._wire.ask(stuffed(message))
         self._phase, self.dotted_at = Phase.DOT, asyncio.get_running_loop().time()
         try:
             return self._meaning(await self._wire.reply())
         except asyncio.CancelledError:
-            # Time that passed while this process was held up is over before what came in it is heard.
+            # If this process was held up, a reply may have arrived in time and not been read yet.
             await asyncio.sleep(0)
             if reply := self._wire.heard:
                 self.late = self._meaning(reply)
             raise
 
     async def hear_out(self) -> Outcome:
-        """The answer to the message, after `speak` was cut off waiting for it. Raises WireLost."""
+        """The reply to the message, after `speak` was cut off waiting for it. Raises ConnectionLost."""
         return self._meaning(await self._wire.reply())
 
     def _meaning(self, reply: Reply) -> Outcome:
         return classify.smtp(reply.code, reply.text, self.phase)
 
     async def settle(self, outcome: Outcome) -> bool:
-        """Whether the connection can take another message: what is still to be answered is heard first, and
-        a refused envelope forgotten. What becomes of that changes nothing about the outcome, so it
-        never raises."""
+        """Whether the connection can take another message. Outstanding replies are read first, and a refused
+        envelope is reset. This does not change the outcome, so it never raises."""
         if outcome.code is None or not 200 <= outcome.code < 600 or outcome.code == 421:
-            return False  # no answer, none that makes sense, or a farewell
+            return False  # no reply, a meaningless one, or 421: the server closes
         if outcome.phase is Phase.DOT or self._wire.unsent:  # or answered in the middle of the message
             return self._wire.in_step and not self._wire.unsent
         try:
@@ -145,8 +144,8 @@ class Dialogue:
         return (await self._wire.reply()).code // 100 == 2
 
     async def _take_back(self, refused: Phase) -> bool:
-        """The server waits for a message that nobody is to get: a lone dot ends it. Where the recipient
-        was taken it would be delivered, empty; that connection is closed instead."""
+        """The server waits for a message that must not be sent: a lone dot ends it. If the recipient was
+        accepted, an empty mail would be delivered; that connection is closed instead."""
         if refused is not Phase.RCPT:
             return False
         self._wire.ask(b".\r\n")

@@ -1,4 +1,4 @@
-"""What Waypost calls itself in EHLO (RFC 5321, section 4.1.1.1): a full domain name, or an address literal.
+"""The name Waypost sends in EHLO (RFC 5321, section 4.1.1.1): a full domain name, or an address literal.
 
 Servers refuse `localhost`, a container's id and other names without a dot, some of them only at RCPT. So the
 default is the domain of the sender, and never the name of this machine.
@@ -26,19 +26,19 @@ def checked(name: str) -> str:
 
 
 def of_sender(address: str) -> str | None:
-    """The name that a sender's address gives; None when its domain is not a full name."""
+    """The domain of a sender's address; None when it is not a full domain name."""
     domain = address.rpartition("@")[2]
     return domain if _is_full(domain) else None
 
 
 def literal(address: str) -> str:
-    """An IP address as EHLO wants it (RFC 5321, section 4.1.3)."""
+    """The address literal of an IP address (RFC 5321, section 4.1.3)."""
     found = ipaddress.ip_address(address.partition("%")[0])
     return f"[IPv6:{found}]" if found.version == 6 else f"[{found}]"
 
 
 async def literal_towards(host: str, port: int) -> str:
-    """The literal of the address that this machine has towards `host`. Sends nothing. Raises OSError."""
+    """The literal of this machine's address on the route to `host`. Sends nothing. Raises OSError."""
     loop = asyncio.get_running_loop()
     (family, kind, _, _, where), *_ = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     with socket.socket(family, kind) as probe:  # connecting a datagram socket only chooses a route

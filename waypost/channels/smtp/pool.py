@@ -1,4 +1,4 @@
-"""Connections that stay open between messages, for as long as they are of use."""
+"""A pool of connections that stay open between messages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ QUIT_SECONDS = 1.0
 
 
 class Pool:
-    """As many as were needed at once; whoever takes one gets the one used last, so that those nobody
-    needs any more grow old. There are never more than whoever sends has places.
+    """As many connections as were needed at once. `take` returns the connection used last, so that those
+    no longer needed age out. There are never more connections than the channel has permits.
 
     messages: how many a connection takes before it is replaced. idle_seconds: how long it is kept unused.
     """
@@ -21,12 +21,12 @@ class Pool:
     def __init__(self, messages: int, idle_seconds: float) -> None:
         self._messages = messages
         self._idle_seconds = idle_seconds
-        self._kept: deque[tuple[float, SmtpConnection]] = deque()  # since when; the oldest first
+        self._kept: deque[tuple[float, SmtpConnection]] = deque()  # (kept since, connection), oldest first
         self._leaving: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self) -> SmtpConnection | None:
-        """An open connection, or None: then one is to be made."""
+        """An open connection, or None: then the caller opens one."""
         while self._kept:
             _, wire = self._kept.pop()
             if wire.in_step:
@@ -35,7 +35,7 @@ class Pool:
         return None
 
     def keep(self, wire: SmtpConnection) -> None:
-        """Keep `wire` for the next message, unless it had its share."""
+        """Keep `wire` for the next message, unless it has taken its share of messages."""
         if wire.taken >= self._messages:
             self._dismiss(wire)
             return
@@ -46,7 +46,7 @@ class Pool:
             self._timer = loop.call_later(self._idle_seconds, self._sweep)
 
     def _sweep(self) -> None:
-        """Dismiss what was unused for too long, and look again when the next may be."""
+        """Close connections that were unused for too long, and schedule the next sweep."""
         loop = asyncio.get_running_loop()
         self._timer = None
         while self._kept and self._kept[0][0] + self._idle_seconds <= loop.time():
@@ -55,13 +55,13 @@ class Pool:
             self._timer = loop.call_at(self._kept[0][0] + self._idle_seconds, self._sweep)
 
     def _dismiss(self, wire: SmtpConnection) -> None:
-        """Nobody waits for the farewell."""
+        """Send QUIT and close, in the background."""
         leaving = asyncio.create_task(_quit(wire))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
     async def close(self) -> None:
-        """Say QUIT on what is open, to all at once. Never raises."""
+        """Send QUIT on all open connections at once. Never raises."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

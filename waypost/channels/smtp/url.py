@@ -1,4 +1,4 @@
-"""`smtp://user:password@host:587?connections=8` taken apart."""
+"""Parses URLs of mail servers, such as `smtp://user:password@host:587?connections=8`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class SmtpServer:
 
     tls: "implicit" (smtps), "starttls" (required, never optional) or "off" (loopback, or asked for).
     ca: a file of certificate authorities to trust instead of the system's.
-    connections: open at most. messages: what each takes before it is replaced. idle_seconds: how long one
-    stays open unused. pipelining: whether to use it where the server offers it (RFC 2920).
-    helo: what Waypost calls itself in EHLO; None for the sender's domain.
+    connections: open at most. messages: how many each takes before it is replaced. idle_seconds: how long
+    each stays open unused. pipelining: whether to use it where the server offers it (RFC 2920).
+    helo: the name Waypost sends in EHLO; None for the sender's domain.
     """
 
     host: str
@@ -37,7 +37,7 @@ class SmtpServer:
 
     @property
     def credentials(self) -> list[str]:
-        """User and password, and the answer of AUTH PLAIN that holds both (RFC 4616)."""
+        """User, password, and the AUTH PLAIN response that holds both (RFC 4616)."""
         found = [one for one in (self.username, self.password) if one]
         plain = f"\0{self.username}\0{self.password}".encode("utf-8", "replace")
         return [*found, base64.b64encode(plain).decode()] if len(found) == 2 else found

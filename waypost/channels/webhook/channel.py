@@ -1,11 +1,11 @@
-"""Messages posted to a product's own address, signed by Standard Webhooks.
+"""Posts messages to a product's own URL, signed as in Standard Webhooks.
 
     {"type": "order-shipped", "timestamp": "2026-11-25T09:00:00Z", "data": {"id": "0199...",
      "recipient": "ada", "address": "ada", "title": "...", "text": "...", "expires_at": "..."}}
 
-`timestamp` is when the notification was accepted. `data.id` is the header `webhook-id` too, the same at every
-attempt: whoever takes one twice can tell. `recipient` is the id the product gave; `address` is where the
-message's kind reaches them.
+`timestamp` is when the notification was accepted. `data.id` is also the header `webhook-id`, the same at
+every attempt, so that the receiver can detect duplicates. `recipient` is the id the product gave; `address`
+is the recipient's address for the message's kind.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from waypost.system.isolation import ItemFailed, isolated
 
 
 class _CalledOff(Exception):
-    """The message must not go out any more."""
+    """The message was cancelled before it went out."""
 
 
 class WebhookChannel(RedactedChannel):
-    """One address. `secrets` are keys of 24 to 64 bytes; each message is signed with all of them."""
+    """One URL. `secrets` are keys of 24 to 64 bytes; each message is signed with all of them."""
 
     checked = "its URL and secrets have the form they must have"
 
@@ -54,8 +54,8 @@ class WebhookChannel(RedactedChannel):
         connections: int = 4,
         ca: str | None = None,
     ) -> None:
-        """allow_private: whether `hook` may lead to this machine or a private network. connections: open at
-        most. ca: a file of certificate authorities to trust instead of the system's.
+        """allow_private: whether `hook` may lead to this machine or a private network. connections: the most
+        open at once. ca: a file of certificate authorities to trust instead of the system's.
 
         Raises ValueError, without repeating an address or a secret; OSError when `ca` cannot be read.
         """
@@ -77,7 +77,7 @@ class WebhookChannel(RedactedChannel):
         self._under_way: dict[asyncio.Task[Any] | None, SendGate] = {}
 
     async def _open(self) -> None:
-        """Nothing to find out: the first message opens a connection."""
+        """Nothing to open: the first message opens a connection."""
 
     async def _send(self, message: Message) -> Outcome:
         """Post one message, with one limit around the whole attempt.
@@ -113,13 +113,13 @@ class WebhookChannel(RedactedChannel):
         return response_text.with_words(found, said, response_text.telling(text))
 
     def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
-        """End what was not posted yet; wait a little for the answer to what was."""
+        """End the posts that were not sent yet; wait a little for the responses to the others."""
         for task in tasks:
             if handover := self._under_way.get(task):
                 handover.stop()
 
     async def close(self) -> None:
-        """Let go of the open connections."""
+        """Close the open connections."""
         await self._posts.close()
 
 
@@ -148,8 +148,8 @@ def _written(moment: datetime) -> str:
 
 
 def _followed_by(handover: SendGate) -> Callable[[str], None]:
-    """What a post's progress is told to. A server that has only the head of a request has no message yet:
-    the body's first byte is the last moment to call it off."""
+    """A callback for a post's progress. A server that has only the head of a request has no message yet:
+    the post can be cancelled until the first byte of the body."""
 
     def follow(event: str) -> None:
         match event:

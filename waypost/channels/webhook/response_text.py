@@ -1,4 +1,4 @@
-"""What a web service's answer to a webhook means: pure functions from status, headers and body."""
+"""The text of a web service's response to a webhook, readable and without the message's secrets. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHORTEST_TELLING = 3
 
 
 def with_words(found: Outcome, body: bytes, hidden: Iterable[str]) -> Outcome:
-    """`found` with what the service said, when that was a no in text; `hidden` is left out of it."""
+    """`found` with the service's text, without `hidden`; unchanged for acceptances and redirects."""
     if found.verdict is Verdict.ACCEPTED or (found.code or 0) // 100 == 3:
         return found
     said = _readable(body)
@@ -25,8 +25,8 @@ def with_words(found: Outcome, body: bytes, hidden: Iterable[str]) -> Outcome:
 
 
 def telling(text: str) -> list[str]:
-    """What of a message is for its recipient alone (codes, numbers, links), the longest first: a service
-    may repeat it in its answer."""
+    """The words of a message that are for its recipient alone (codes, numbers, links), the longest first: a
+    service may repeat them in its response."""
     found = {
         part
         for word in text.split()
@@ -37,8 +37,8 @@ def telling(text: str) -> list[str]:
 
 
 def _readable(body: bytes) -> str:
-    """The body as one line, or nothing when it is not text. Of one that was cut the last word is left out:
-    half a secret would not be known for one."""
+    """The body as one line, or nothing when it is not text. A truncated body loses its last word: half a
+    secret would not be recognized."""
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(body)
     except UnicodeDecodeError:

@@ -20,16 +20,16 @@ from waypost.gateway.problems import Problem
 LONGEST = 16 * 1024  # characters
 LEEWAY_SECONDS = 30
 
-# Signatures by a private key alone: never `none`, never HMAC, for which a public key would be the secret.
+# Only signatures by a private key: never `none`, never HMAC, whose secret would be a public key.
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"),
     *("Ed25519", "EdDSA"),
 )
-# RFC 9068, section 4, and plain JWT, which most issuers write; not the like of logout+jwt.
+# RFC 9068, section 4, and plain JWT, which most issuers write; other types, such as logout+jwt, are refused.
 _KINDS = ("jwt", "at+jwt", "application/at+jwt")
 _NAMES = ("client_id", "azp", "sub")
 
-# That EdDSA has a newer name (RFC 9864) is nothing the gateway's log should say of others' tokens.
+# EdDSA has a newer name (RFC 9864); the gateway does not warn about the old name in others' tokens.
 warnings.filterwarnings("ignore", message="EdDSA is deprecated", category=SecurityWarning)
 
 
@@ -37,19 +37,19 @@ class _Registry(JWSRegistry):
     max_header_length = 4096  # bytes: some issuers put a certificate's thumbprints there
 
 
-# Headers that nobody registered are the issuer's own affair; what it calls critical must be understood.
+# Unregistered headers are allowed; headers that the issuer marks as critical must be understood.
 _REGISTRY = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
 
 
 def accepted_tokens(settings: Settings) -> Tokens | None:
-    """Those of the issuer that `settings` name, if they name one."""
+    """The check for tokens of the issuer that `settings` name; None if they name no issuer."""
     if settings.oidc_issuer is None or settings.oidc_audience is None:
         return None
     return Tokens(Issuer(settings.oidc_issuer), settings.oidc_audience, settings.oidc_rate)
 
 
 class Tokens:
-    """Says who a token speaks for: called with its text, it answers a Caller or raises Problem.
+    """Checks tokens: called with the text of a token, returns its Caller or raises Problem.
 
     rate: requests a second that each client may make.
     """
@@ -90,7 +90,7 @@ class Tokens:
             raise _refused("the token is not signed by the issuer that is trusted here") from None
 
     def _check(self, claims: dict[str, Any]) -> None:
-        """Raise Problem unless it is of this issuer, for us, and of now (RFC 7519, section 4.1)."""
+        """Raise Problem unless issuer, audience and times are valid (RFC 7519, section 4.1)."""
         rules = jwt.JWTClaimsRegistry(
             leeway=LEEWAY_SECONDS,
             iss={"essential": True, "value": self.issuer.url},
@@ -106,9 +106,9 @@ class Tokens:
 
 
 def caller(claims: Mapping[str, Any]) -> Caller:
-    """Who claims that were checked speak for, and what they let it do. Raises Problem.
+    """The caller that checked claims identify, with its scopes. Raises Problem.
 
-    The client is named by client_id (RFC 9068), azp or sub, the first there is, in small letters.
+    The client's name is the first of client_id (RFC 9068), azp and sub that is present, in lower case.
     """
     named = next((claims[name] for name in _NAMES if claims.get(name)), "")
     client = named.lower() if isinstance(named, str) and named.isascii() else ""
@@ -125,7 +125,7 @@ def caller(claims: Mapping[str, Any]) -> Caller:
 
 
 def _scopes(claims: Mapping[str, Any]) -> list[str]:
-    """In `scope`, between spaces (RFC 8693, section 4.2), or in `scp`, so or as a list."""
+    """From `scope`, separated by spaces (RFC 8693, section 4.2), or from `scp`; both may also be a list."""
     found = claims.get("scope") or claims.get("scp")
     if isinstance(found, str):
         return [one for one in found.split(" ") if one]

@@ -1,4 +1,4 @@
-"""API keys as text: `wp_<id>_<secret>`. Pure: nothing here knows a database."""
+"""API keys as text: `wp_<id>_<secret>`. Pure: no database access."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 @dataclass(frozen=True, slots=True)
 class Minted:
-    """A key just made. text: shown once, and kept nowhere."""
+    """A new key. text: shown once and never stored."""
 
     id: str
     text: str = field(repr=False)
@@ -33,13 +33,13 @@ def mint() -> Minted:
 
 
 def parse_key(text: str) -> tuple[str, str] | None:
-    """The id and the secret, or None for what is no key."""
+    """The id and the secret; None if `text` is not a key."""
     found = _KEY.match(text)
     return (found["id"], found["secret"]) if found else None
 
 
 def hashed(secret: str) -> bytes:
-    """One SHA-256: 256 random bits are not guessed, however fast the hash."""
+    """A single SHA-256: 256 random bits cannot be guessed, however fast the hash is."""
     return sha256(secret.encode()).digest()
 
 
@@ -48,17 +48,17 @@ def matches(secret: str, secret_hash: bytes) -> bool:
 
 
 def is_client(text: str) -> bool:
-    """Whether an application may be called that."""
+    """Whether `text` is a valid name for an application."""
     return _CLIENT.match(text) is not None
 
 
 def is_scope(text: str) -> bool:
-    """Whether there is such a scope; whether there is its type is not asked."""
+    """Whether `text` is a valid scope; whether its type exists is not checked."""
     return _SCOPE.match(text) is not None
 
 
 def checked_scopes(scopes: Iterable[str]) -> list[str]:
-    """`scopes` without repeats, in order. Raises ValueError naming one that there is not."""
+    """`scopes` without repeats, in order. Raises ValueError for an invalid scope, or if there are none."""
     found = list(dict.fromkeys(scopes))
     for scope in found:
         if not is_scope(scope):
@@ -72,8 +72,8 @@ def checked_scopes(scopes: Iterable[str]) -> list[str]:
 
 
 def allows(scopes: Iterable[str], action: str, type: str | None = None) -> bool:
-    """Whether `scopes` let a caller do `action` to notifications of `type`; None is whatever type there is,
-    which a scope for one type alone does not cover."""
+    """Whether `scopes` permit `action` on notifications of `type`. None stands for every type; a scope for
+    a single type does not cover it."""
     return any(scope == action or (type is not None and scope == f"{action}:{type}") for scope in scopes)
 
 

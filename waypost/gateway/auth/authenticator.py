@@ -1,4 +1,4 @@
-"""Who calls: an API key looked up, or a token checked, and what it may do."""
+"""Authenticates callers by API key or access token, and checks their scopes and rate limits."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from waypost.ledger.records import api_keys
 from waypost.ledger.records.api_keys import ApiKey
 from waypost.system.clock import now
 
-LOOKED_AGAIN_SECONDS = 0.5  # a key that was revoked opens nothing a second later
-UNKNOWN_SECONDS = 0.05  # for a key not seen yet: it may be new, or guesses that must cost little
+LOOKED_AGAIN_SECONDS = 0.5  # between reads of the keys: a revoked key stops working within a second
+UNKNOWN_SECONDS = 0.05  # between reads for unknown keys: a key may be new, or a guess that must cost little
 
 logger = logging.getLogger("waypost.gateway")
 
@@ -29,7 +29,7 @@ _CHALLENGE = {"www-authenticate": 'Bearer realm="waypost"'}
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An application. key: what its requests are counted by."""
+    """An application. key: the id under which its requests are counted."""
 
     client: str
     scopes: tuple[str, ...]
@@ -37,14 +37,14 @@ class Caller:
     rate: int | None = None
 
     def require(self, action: str, type: str | None = None) -> None:
-        """Raise Problem unless it may do `action` to what is of `type`."""
+        """Raise Problem unless the caller may do `action` on notifications of `type`."""
         if keys.allows(self.scopes, action, type):
             return
         of = f" for the type {type}" if type else ""
         raise Problem("forbidden", f"this needs the scope {action}{of}; the key has {', '.join(self.scopes)}")
 
     def require_any(self, action: str) -> list[str] | None:
-        """Raise Problem unless it may do `action` to some type; the types it is limited to, None for all."""
+        """Raise Problem unless the caller may do `action` on some type. Returns these types; None for all."""
         types = keys.types_of(self.scopes, action)
         if types == []:
             self.require(action)
@@ -52,10 +52,10 @@ class Caller:
 
 
 class Authenticator:
-    """Every key that works, read again from the ledger twice a second while there are requests, and for one
-    that was made since.
+    """Caches the active keys. While requests arrive, they are read from the ledger twice a second, and sooner
+    for an unknown key, which may be new.
 
-    tokens: who a bearer token that is no key speaks for, if the settings name an issuer of such.
+    tokens: returns the caller of a bearer token that is not a key, if the settings name an issuer.
     """
 
     def __init__(self, ledger: Ledger, tokens: Callable[[str], Awaitable[Caller]] | None = None) -> None:
@@ -67,14 +67,14 @@ class Authenticator:
         self._buckets: dict[str, Bucket] = {}
 
     async def authenticate(self, authorization: str) -> Caller:
-        """Who an Authorization header speaks for; it is counted. Raises Problem: one text for whatever is
-        wrong with a key, so that none can be guessed at."""
+        """The caller of an Authorization header; counts the request. Raises Problem. Its text is the same for
+        all faults of a key, so that it does not help to guess keys."""
         caller = await self.verify(authorization)
         self.charge(caller)
         return caller
 
     async def verify(self, authorization: str) -> Caller:
-        """The same for a request that was counted before."""
+        """Like `authenticate`, but does not count the request."""
         scheme, _, text = authorization.partition(" ")
         if scheme.lower() != "bearer" or not text:
             raise Problem(
@@ -105,12 +105,12 @@ class Authenticator:
             await self._read()
         while id not in self._keys and self._read_at < came:
             await asyncio.sleep(self._read_at + UNKNOWN_SECONDS - clock())
-            if self._read_at < came:  # else another who waited has read them
+            if self._read_at < came:  # else another waiting caller has read them
                 await self._read()
         return self._keys.get(id)
 
     async def _read(self) -> None:
-        """Once for all who wait for it; who waits does not end it for the others."""
+        """Share one read among all waiting callers; cancelling one of them does not cancel the read."""
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_all())
         await asyncio.shield(self._reading)
@@ -121,14 +121,14 @@ class Authenticator:
             self._keys = await api_keys.active_keys(self._ledger)
             self._read_at = at
         except Exception as error:  # each driver has errors of its own
-            # A key that may have been revoked by now opens nothing.
+            # Refuse the cached keys too: they may have been revoked by now.
             log_failure(logger, "the keys cannot be read", error)
             raise _no_ledger(error) from None
         finally:
             self._reading = None
 
     def charge(self, caller: Caller) -> None:
-        """Count a request of `caller`'s. Raises Problem for one too many."""
+        """Count a request of `caller`. Raises Problem if it exceeds the caller's rate limit."""
         if caller.rate is None:
             return
         bucket = self._buckets.setdefault(caller.key, Bucket(caller.rate))

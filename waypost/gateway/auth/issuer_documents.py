@@ -1,4 +1,4 @@
-"""JSON documents of an issuer of tokens, fetched from where they may be."""
+"""Fetches JSON documents of a token issuer, from allowed addresses only."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutExcep
 
 
 class Unusable(ValueError):
-    """The issuer answered, and not with what an issuer answers. Says what is wrong."""
+    """The issuer's response cannot be used. Says what is wrong."""
 
 
 async def document(url: str, admits: Admits, tls: ssl.SSLContext) -> dict[str, Any]:
-    """The JSON object at `url`, whose host may have the addresses that `admits` says. Redirects are not
-    followed. The proxy that the environment names for `url` is asked, if it names one.
+    """Fetch the JSON object at `url`; `admits` decides which addresses its host may have. Redirects are not
+    followed. If the environment names a proxy for `url`, the request uses it.
 
     Raises Unusable, one of FAILURES, httpx.InvalidURL or ValueError.
     """
-    place = httpx.URL(url)  # which makes A-labels of its host
+    place = httpx.URL(url)  # encodes its host as A-labels
     async with (
         _connections(place, admits, tls) as connections,
         connections.stream(
@@ -77,6 +77,6 @@ async def _connections(
 
 
 def _proxy(place: httpx.URL) -> str | None:
-    """The proxy that the environment names. It looks the host up; http is for this machine alone."""
+    """The proxy in the environment, which resolves the host. None for http, which stays on this machine."""
     found = proxy(str(place)) if place.scheme == "https" else None
     return found[1] if found else None

@@ -1,4 +1,4 @@
-"""What of a JSON Web Key Set (RFC 7517) can be trusted to verify tokens with. Pure."""
+"""Selects the keys of a JSON Web Key Set (RFC 7517) that may verify tokens. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ SigningKey = RSAKey | ECKey | OKPKey
 MOST = 100
 RSA_BITS = 2048  # RFC 7518, section 3.3
 
-# No "oct": a secret shared with an issuer is not published by it, and a public key is no secret.
+# No "oct": an issuer does not publish a shared secret, and a published key is not secret.
 _KINDS: dict[object, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 
 
 def signing_keys(document: Mapping[str, Any]) -> list[SigningKey]:
-    """Its keys that verify signatures, `MOST` at most. What is not understood is left out (RFC 7517,
-    section 5), and so is a key whose private half is there for everybody to sign with."""
+    """The keys that verify signatures, among the first `MOST`. Keys of an unknown form are left out (RFC
+    7517, section 5), and so are keys with a published private half, because anyone could sign with them."""
     listed: object = document.get("keys")
     if not isinstance(listed, list):
         return []

@@ -1,4 +1,4 @@
-"""The keys that an OpenID Connect issuer signs its tokens with, fetched and kept."""
+"""Fetches and caches the signing keys of an OpenID Connect issuer."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from waypost.net.hosts import is_secure
 from waypost.net.no_answer import no_answer
 
 FRESH_SECONDS = 3600.0
-STALE_SECONDS = 86_400.0  # an issuer that is away for longer may have withdrawn a key that was stolen
-AGAIN_SECONDS = 30.0  # tokens that name keys which nobody has do not make us ask more often
-AWAY_SECONDS = 5.0  # after which an issuer that did not answer is asked again
+STALE_SECONDS = 86_400.0  # in a longer outage, the issuer may have withdrawn a stolen key
+AGAIN_SECONDS = 30.0  # between fetches, even if tokens name unknown keys
+AWAY_SECONDS = 5.0  # between a failed fetch and the next
 ANSWERS_WITHIN = 5.0
-PATIENCE_SECONDS = 1.0  # how long a request waits for newer keys where there are some
+PATIENCE_SECONDS = 1.0  # how long a request waits for newer keys if there are cached keys
 
 logger = logging.getLogger("waypost.gateway")
 
 
 class IssuerAway(RuntimeError):
-    """It does not answer, and no key of its is known. seconds: after which it is asked again."""
+    """The issuer does not answer, and no usable key of it is cached. seconds: until the next fetch."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__("the issuer of tokens does not answer as it should")
@@ -38,25 +38,25 @@ class IssuerAway(RuntimeError):
 
 
 class Issuer:
-    """url: the issuer's. clock: seconds of a steady clock.
+    """url: of the issuer. clock: seconds of a monotonic clock.
 
-    Keys are fetched when first asked for, an hour later, and when a token names one that is not known yet;
-    one fetch serves all who wait. While the issuer is away those known are used, for a day at most.
+    Keys are fetched on first use, after an hour, and when a token names an unknown key. Concurrent requests
+    share one fetch. While the issuer does not answer, the cached keys are used for at most a day.
     """
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.url = url  # as its own document writes it, once that is known: tokens name it so
+        self.url = url  # after a fetch, as the issuer's document writes it: tokens use that form
         self._clock = clock
         self._keys: list[SigningKey] = []
         self._fetched_at = -math.inf
         self._next_at = -math.inf
         self._fetching: asyncio.Task[None] | None = None
         self._tls = httpx.create_ssl_context()
-        self.trouble = ""  # what was wrong at the last fetch; empty when nothing was
+        self.trouble = ""  # the error of the last fetch; empty if it succeeded
 
     async def key(self, id: str | None) -> SigningKey | None:
-        """The key of that id, which may be left out where there is one alone; None when the issuer has none
-        such. Raises IssuerAway."""
+        """The key with that id; None if the issuer has no such key. `id` may be None if the issuer has only
+        one key. Raises IssuerAway."""
         if self._age() > FRESH_SECONDS:
             await self.refresh()
         if self._age() > STALE_SECONDS:
@@ -68,7 +68,7 @@ class Issuer:
         return found
 
     async def refresh(self) -> None:
-        """Fetch the keys, unless they were just now. Who waits for a fetch does not end it for others."""
+        """Fetch the keys, unless that was just done. Cancelling a caller does not cancel the fetch."""
         if self._fetching is None:
             if self._clock() < self._next_at:
                 return
@@ -101,8 +101,8 @@ class Issuer:
             self._fetching = None
 
     async def _fetch_keys(self) -> None:
-        """The settings name the issuer, so it may be on a private network. Where its document says its keys
-        are may be on one only if the issuer is."""
+        """The settings name the issuer, so it may be on a private network. The URL of its keys, which its
+        document names, may be on a private network only if the issuer is."""
         admits, private = admitting(private=True), False
 
         def noted(address: Address) -> bool:
@@ -116,15 +116,15 @@ class Issuer:
 
 
 def described_at(issuer: str) -> str:
-    """Where the document about an issuer is: OpenID Connect Discovery 1.0, section 4, appends the path to the
-    issuer's. RFC 8414, section 5, names this form beside its own, which puts it before the issuer's path."""
+    """The URL of an issuer's metadata. OpenID Connect Discovery 1.0, section 4, appends the path to the
+    issuer's. RFC 8414, section 5, also allows this form; its own form inserts it before the issuer's path."""
     return issuer.rstrip("/") + "/.well-known/openid-configuration"
 
 
 def _checked(about: dict[str, Any], issuer: str) -> tuple[str, str]:
-    """The issuer as it writes itself, and where its keys are (OpenID Connect Discovery 1.0, section 4.3).
+    """The issuer's URL as its document writes it, and its keys' (OpenID Connect Discovery 1.0, section 4.3).
 
-    A slash at the end, which is easily left out of a setting, is its own affair."""
+    A slash at the end may differ, because it is easily left out of a setting."""
     named = about.get("issuer")
     if not isinstance(named, str) or named.rstrip("/") != issuer.rstrip("/"):
         raise Unusable("its document is of another issuer: WAYPOST_OIDC_ISSUER is not as it writes itself")

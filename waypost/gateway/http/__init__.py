@@ -1,1 +1,1 @@
-"""Requests are read and responses are written."""
+"""Reads HTTP requests and builds responses."""

@@ -12,12 +12,12 @@ from waypost.gateway.problems import Problem
 
 ONE = 256 * 1024  # bytes: facts of one notification are a few kilobytes
 MANY = 4 * 1024 * 1024
-DROPPED = 1024 * 1024  # bytes too many that are still read: who writes all of it before reading is answered
+DROPPED = 1024 * 1024  # excess bytes that are still read, for clients that write everything before they read
 
 
 def announced(request: Request, most: int) -> int:
-    """How many bytes the body has at most, as its head says: `most` where it does not. Raises Problem for a
-    body that is no JSON or too long."""
+    """The size of the body in bytes, from Content-Length; `most` without it. Raises Problem for a body that
+    is too long, encoded or not JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem("unsupported-media-type", "send JSON, with Content-Type: application/json")
@@ -31,9 +31,9 @@ def announced(request: Request, most: int) -> int:
 
 
 async def read(request: Request, most: int) -> bytes:
-    """The body, of `most` bytes at most. Raises Problem.
+    """The body, at most `most` bytes. Raises Problem or ClientDisconnect.
 
-    Most come in one piece, which the framework's own stream takes twice as long over."""
+    Most bodies come in one piece, for which the framework's own stream takes twice as long."""
     parts: list[bytes] = []
     size, more = 0, True
     while more:
@@ -52,13 +52,13 @@ async def read(request: Request, most: int) -> bytes:
 
 
 def too_large(most: int, ends: bool = False) -> Problem:
-    """ends: the connection too, as far more is coming than anybody reads."""
+    """ends: also close the connection, because far more data is coming than is read."""
     headers = {"connection": "close"} if ends else None
     return Problem("too-large", f"the body may have {most:,} bytes at most", headers=headers)
 
 
 def checked(body: bytes) -> bytes:
-    """`body`, if a parser can build what it holds within limits. Raises Problem."""
+    """`body`, if its structure is within the limits. Raises Problem."""
     if reason := over_limit(body):
         raise Problem("malformed", reason)
     return body

@@ -1,4 +1,4 @@
-"""What a list is asked with, in the query of its URL."""
+"""The query parameters of a list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_LISTED = 200
 
 
 class _LeftOut:
-    """A query has no null: what is not asked for is left out."""
+    """Removes null from a parameter's schema: a query leaves the parameter out instead."""
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -35,8 +35,8 @@ _Moment = Annotated[Moment | None, _LeftOut()]
 
 
 class Listing(BaseModel):
-    """state: any of these. since, until: accepted at or after, and before. after: the `next` of the page
-    before."""
+    """state: any of these. since: accepted at or after it. until: accepted before it. after: the `next` of
+    the previous page."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -50,7 +50,7 @@ class Listing(BaseModel):
     after: Annotated[UUID | None, _LeftOut()] = None
 
     def of(self, client: str) -> Filter:
-        """As the ledger is asked, for one client."""
+        """The ledger's filter for the notifications of `client`."""
         return Filter(
             states=tuple(self.state),
             type=self.type,
@@ -63,7 +63,7 @@ class Listing(BaseModel):
 
 
 def each_once(request: Request, *several: str) -> None:
-    """Raise Problem where the query says a thing twice that is asked once: one of both would be ignored."""
+    """Raise Problem if a parameter not in `several` is repeated: one of its values would be ignored."""
     query = request.query_params
     for name in query:
         if name not in several and len(query.getlist(name)) > 1:

@@ -1,4 +1,4 @@
-"""What a recipient has to look like, told more exactly than its model's own schema can."""
+"""JSON Schemas of a recipient, more exact than the schema that its model generates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATH_ID: Schema = {
     "pattern": TEXT_PATTERN,
     "not": {"pattern": "^([Mm][Aa][Ii][Ll][Tt][Oo]|[Tt][Ee][Ll]):|\ufffd"},
 }
-# Who is read and forgotten: also a recipient without an id, by the URL of an address.
+# A recipient to read or delete: also one without an id, by the URL of its address.
 PATH_WHO: Schema = {
     "anyOf": [PATH_ID, {"type": "string", "format": "address-url"}],  # mailto:ada@shop.example, tel:+4930123
 }
@@ -25,14 +25,14 @@ _FORMATS = {"locale": "locale", "timezone": "iana-time-zone"}  # de or pt-BR; Eu
 
 
 def whole(recipient: Schema) -> Schema:
-    """The schema of a recipient that a notification names: an id, an email or a phone is there."""
+    """The schema of a notification's recipient: it needs an id, an email or a phone."""
     fields = _fields(recipient)
     fields["id"]["anyOf"][0]["not"] = PATH_ID["not"]
     return {"description": recipient["description"], **_with_one_of(fields, "id", "email", "phone")}
 
 
 def without_id(recipient: Schema) -> Schema:
-    """The schema of what is kept of one whose id the path has: something is there."""
+    """The schema of a recipient whose id is in the path: it needs at least one other field."""
     fields = {name: one for name, one in _fields(recipient).items() if name != "id"}
     return _with_one_of(fields, *fields)
 
@@ -44,13 +44,13 @@ def _fields(recipient: Schema) -> dict[str, Schema]:
     }
     for name, format in _FORMATS.items():
         fields[name]["anyOf"][0]["format"] = format
-    # It lets Prefect refuse most that is no address; the format says it whole.
+    # The pattern lets Prefect refuse most invalid addresses; the format covers all of them.
     del fields["email"]["anyOf"][0]["pattern"]
     return fields
 
 
 def _with_one_of(fields: dict[str, Schema], *names: str) -> Schema:
-    """An object of `fields`, at least one of `names` among them and not null."""
+    """An object of `fields` in which at least one of `names` is present and not null."""
     return {
         "anyOf": [
             {

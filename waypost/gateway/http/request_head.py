@@ -1,4 +1,4 @@
-"""What holds for the head of every request, whatever its route."""
+"""Checks the head of every request, whatever its route."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.v]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0
 
 
 class Head:
-    """Refuses a request whose Host or Expect has no meaning, and answers HEAD as GET: the server leaves the
-    body out (RFC 9110, section 9.3.2)."""
+    """Refuses a request with an invalid Host or Expect, and handles HEAD as GET: the server omits the body
+    (RFC 9110, section 9.3.2)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What the gateway answers, as JSON. Addresses leave it masked."""
+"""The gateway's JSON responses."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None
 
 
 def accepted(receipt: Receipt) -> dict[str, Any]:
-    """The first answer to a request and every later one to the same: its id, and the state it began in."""
+    """The response to a request and to each repeat of it: its id and its first state."""
     return {"id": str(receipt.id), "state": str(receipt.first_state)}
 
 
 def notification(found: Explanation) -> dict[str, Any]:
-    """All that its client may know of one."""
+    """Everything that a client may know about its notification, with addresses masked."""
     return {
         "id": str(found.id),
         "type": found.type,
@@ -58,7 +58,7 @@ def _attempt(one: Attempt) -> dict[str, Any]:
 
 
 def page(found: Page) -> dict[str, Any]:
-    """next: the cursor to ask for more with; null when there is no more."""
+    """next: the cursor of the next page; null on the last page."""
     return {
         "notifications": [_entry(one) for one in found.notifications],
         "next": None if found.next is None else str(found.next),

@@ -1,4 +1,4 @@
-"""What a check of a code or link is asked with."""
+"""The request bodies that check a code or a link."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ class LinkCheck(_Check):
 
 
 def asked(sent: Any) -> CodeCheck | LinkCheck:
-    """Which of both `sent` is. Raises ValidationError."""
+    """Parse `sent` as the check of a link or of a code. Raises ValidationError."""
     by_link = isinstance(sent, dict) and "token" in cast("dict[str, Any]", sent)
     return (LinkCheck if by_link else CodeCheck).model_validate(sent)

@@ -1,4 +1,4 @@
-"""What a webhook is made of, and whether it may be."""
+"""The request body that creates a webhook, and the check of its URL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Told = Literal["sent", "deferred", "held", "suppressed", "expired", "failed", "c
 
 
 class NewWebhook(BaseModel):
-    """url: https, where states are told. states: which; left out, those that end a notification."""
+    """url: https, receives events. states: those to report; default: those that end a notification."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -22,8 +22,8 @@ class NewWebhook(BaseModel):
 
 
 def check_place(url: str, allow_private: bool) -> None:
-    """Raise ValueError, never repeating it, unless `url` is one a webhook may have. Where its name leads is
-    looked at when something is told."""
+    """Raise ValueError, without repeating `url`, unless a webhook may have it. The addresses of its host are
+    checked when an event is posted."""
     hook = parse(url, prefix="")
     if hook.scheme == "http" and not allow_private:
         raise ValueError("a webhook's URL begins with https://")

@@ -1,4 +1,4 @@
-"""Whether it is alive, whether it can work, and its counts."""
+"""Routes for liveness, readiness, metrics and the meaning of error codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def router(door: GatewayContext) -> APIRouter:
-    """The routes for whoever watches over it."""
+    """The routes for monitoring, and for the meaning of error codes."""
     routes = APIRouter(tags=["health"])
     readiness = Readiness(door.ledger, door.prefect, door.secret_key)
 

@@ -1,4 +1,4 @@
-"""Notifications: accepted, looked up, listed, withdrawn."""
+"""Routes that accept, show, list and cancel notifications."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from waypost.system.keyed_semaphore import KeyedSemaphore
 if TYPE_CHECKING:
     from waypost.gateway.context import GatewayContext
 
-LISTS_AT_ONCE = 2  # of a client: one may look through all that it ever sent, and others' posts go on
+LISTS_AT_ONCE = 2  # per client: a list may scan all that the client ever sent; others must not wait for it
 _KEY = re.compile("[!-~]{1,200}")
 
 
@@ -75,7 +75,7 @@ def router(door: GatewayContext) -> APIRouter:
 
     @routes.post("/{id:uuid}/cancel", **openapi.CANCEL)
     async def _cancel(request: Request, id: UUID) -> Response:
-        """Withdraw what has not gone. To what was withdrawn before it answers the same."""
+        """Cancel a notification that was not sent yet. Cancelling it again gets the same response."""
         caller = await door.caller(request)
         found = await _own(door, caller, id, "manage")
         if found.state != State.CANCELLED:
@@ -91,7 +91,7 @@ def router(door: GatewayContext) -> APIRouter:
 
 
 def _key(request: Request) -> str | None:
-    """The Idempotency-Key header. Raises Problem for one that cannot be kept, and for more than one."""
+    """The Idempotency-Key header. Raises Problem for an invalid key, and for more than one."""
     keys = request.headers.getlist("idempotency-key")
     if not keys:
         return None
@@ -103,7 +103,7 @@ def _key(request: Request) -> str | None:
 
 
 def _accepted(receipt: Receipt) -> Response:
-    """A repeat gets the first answer word by word; a header alone says that it is one."""
+    """A repeat gets the first response word for word; only a header marks it as a repeat."""
     headers = {"location": f"/v1/notifications/{receipt.id}"}
     if receipt.outcome is IntakeResult.REPEATED:
         headers["idempotency-replayed"] = "true"
@@ -111,14 +111,14 @@ def _accepted(receipt: Receipt) -> Response:
 
 
 def _result(one: Receipt | Problem) -> dict[str, Any]:
-    """An item's own status beside what the single route would have answered."""
+    """An item's status, with the body that the single route would have returned."""
     if isinstance(one, Problem):
         return {"status": one.kind.status, "error": one.body()}
     return {"status": 202, **responses.accepted(one)}
 
 
 async def _own(door: GatewayContext, caller: Caller, id: UUID, action: str) -> Explanation:
-    """One of the caller's own; another's is no other than one there never was. Raises Problem."""
+    """The caller's notification. Raises Problem; another client's notification is treated as unknown."""
     caller.require_any(action)
     found = await explain(door.ledger, id)
     if found is None or found.client != caller.client:

@@ -1,4 +1,4 @@
-"""Recipients: who an id is, each client's own."""
+"""Routes for the recipients that each client has stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from waypost.gateway.context import GatewayContext
 
 
-# Any path: an id may hold a slash, written so or as %2F.
+# Any path: an id may contain a slash, as it is or as %2F.
 _PATH = "/{id:path}"
 _Id = Annotated[str, WithJsonSchema(PATH_ID)]
 _Who = Annotated[str, WithJsonSchema(PATH_WHO)]
@@ -32,7 +32,7 @@ def router(door: GatewayContext) -> APIRouter:
 
     @routes.put(_PATH, **openapi.PUT_RECIPIENT)
     async def _put(request: Request, id: _Id) -> Response:
-        """Keep exactly this of a recipient: what is left out is unknown from now on."""
+        """Replace all that is known of a recipient: fields that are left out become unknown."""
         caller = await door.caller(request)
         caller.require("manage")
         async with door.body(request, caller) as sent:
@@ -41,7 +41,7 @@ def router(door: GatewayContext) -> APIRouter:
 
     @routes.get(_PATH, **openapi.GET_RECIPIENT)
     async def _get(request: Request, id: _Who) -> Response:
-        """What is known of a recipient, addresses in full: it is told to keys that may manage them alone."""
+        """All that is known of a recipient, with addresses in full. Needs a key with the scope `manage`."""
         caller = await door.caller(request)
         caller.require("manage")
         found = await recipients.get(door.ledger, _key(id), caller.client)
@@ -87,7 +87,7 @@ def _key(id: str) -> str:
 
 
 def _id(id: str) -> str:
-    """An id as a path has it. Raises Problem for what no recipient can have."""
+    """The key for an id in a path. Raises Problem for an invalid id."""
     if "\ufffd" in id:
         raise Problem("invalid", "id: not UTF-8", [Fault("id", "not UTF-8 in percent encoding")])
     try:

@@ -1,4 +1,4 @@
-"""The types there are, each with the JSON Schema of its data."""
+"""The route that lists the types, each with the JSON Schema of its data."""
 
 from __future__ import annotations
 

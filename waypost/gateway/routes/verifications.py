@@ -1,4 +1,4 @@
-"""Codes and links: does it prove the address?"""
+"""The route that checks a code or a link that verifies an address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhooks: where a client wants to hear what becomes of its notifications."""
+"""Routes for a client's webhooks, which receive the states of its notifications."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def router(door: GatewayContext) -> APIRouter:
 
     @routes.post("", status_code=201, **openapi.CREATE_WEBHOOK)
     async def _create(request: Request) -> Response:
-        """Tell this client at a URL what becomes of its notifications, signed with the secret answered."""
+        """Report the states of this client's notifications to a URL, signed with the returned secret."""
         caller = await _caller(door, request)
         async with door.body(request, caller) as sent:
             asked = _asked(body.parsed(sent), door.private_webhooks)
@@ -55,7 +55,7 @@ def router(door: GatewayContext) -> APIRouter:
 
     @routes.delete("/{id:uuid}", status_code=204, **openapi.DELETE_WEBHOOK)
     async def _delete(request: Request, id: UUID) -> Response:
-        """End a webhook. What it was still to be told is forgotten."""
+        """Delete a webhook, with the events that it has not received yet."""
         client = (await _caller(door, request)).client
         try:
             await webhooks.delete(door.ledger, id, client)
@@ -65,7 +65,7 @@ def router(door: GatewayContext) -> APIRouter:
 
     @routes.post("/{id:uuid}/rotate", **openapi.ROTATE_WEBHOOK)
     async def _rotate(request: Request, id: UUID) -> Response:
-        """Make a new secret. For 24 hours what is told is signed with the one before too."""
+        """Make a new secret. For 24 hours, events are also signed with the previous secret."""
         client = (await _caller(door, request)).client
         try:
             rotated = await webhooks.rotate(door.ledger, door.secret_key, id, client)
@@ -77,7 +77,7 @@ def router(door: GatewayContext) -> APIRouter:
 
 
 def told(webhook: Webhook) -> dict[str, Any]:
-    """All of a webhook but its secret."""
+    """All fields of a webhook except its secret."""
     return {
         "id": str(webhook.id),
         "url": webhook.url,

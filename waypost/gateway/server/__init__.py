@@ -1,1 +1,1 @@
-"""The application, and the server under it."""
+"""The HTTP application and its server."""

@@ -1,4 +1,4 @@
-"""Which methods a path has. RFC 9110, section 15.5.6: whoever asks with another is told them in Allow."""
+"""The methods of a path, which a 405 response lists in Allow (RFC 9110, section 15.5.6)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from starlette.types import Scope
 
 
 def allowed(routers: Iterable[APIRouter], scope: Scope) -> str:
-    """Every method of the path of `scope`, as Allow lists them; empty for a path there is not.
+    """Every method of the path of `scope`, as Allow lists them; empty for an unknown path.
 
-    A router by itself names those of one route alone, though several may share a path.
+    A router names only the methods of one route, though several routes may share a path.
     """
     routes = (route for router in routers for route in router.routes if isinstance(route, Route))
     methods = {
@@ -22,5 +22,5 @@ def allowed(routers: Iterable[APIRouter], scope: Scope) -> str:
         for method in route.methods or ()
     }
     if "GET" in methods:
-        methods.add("HEAD")  # RFC 9110, section 9.1: GET and HEAD are what every server offers
+        methods.add("HEAD")  # RFC 9110, section 9.1: every server must support GET and HEAD
     return ", ".join(sorted(methods))

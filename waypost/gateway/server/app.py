@@ -1,4 +1,4 @@
-"""The HTTP gateway put together: one function a route, each in a file named for what it is about."""
+"""Builds the HTTP application: its routes, middleware and error handlers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PARTS = (notifications, types, recipients, verifications, webhooks, health)
 
 
 def gateway(door: GatewayContext, https: bool = False) -> FastAPI:
-    """The application. https: it serves TLS itself, and browsers are to remember it (RFC 6797)."""
+    """The application. https: the gateway serves TLS itself and tells browsers to require it (RFC 6797)."""
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncGenerator[None]:
@@ -38,10 +38,10 @@ def gateway(door: GatewayContext, https: bool = False) -> FastAPI:
         version="1",
         description="Notifications: accepted durably, delivered as Prefect flows.",
         lifespan=life,
-        docs_url=None,  # its page takes its scripts from elsewhere
+        docs_url=None,  # its page loads scripts from other hosts
         redoc_url=None,
         openapi_url="/v1/openapi.json",
-        redirect_slashes=False,  # a path means itself; a redirect would name whatever the Host header says
+        redirect_slashes=False,  # a redirect would name whatever host the Host header contains
         generate_unique_id_function=openapi.operation_id,
     )
     routers = [part.router(door) for part in _PARTS]
@@ -56,7 +56,7 @@ def gateway(door: GatewayContext, https: bool = False) -> FastAPI:
 
 
 def _answer_errors(app: FastAPI, routers: list[APIRouter]) -> None:
-    """Every error is a problem; metrics_middleware.py answers what nobody foresaw."""
+    """Answer every error with a problem; metrics_middleware.py answers unexpected errors."""
 
     async def problem(_request: Request, error: Exception) -> Response:
         return cast(Problem, error).response()

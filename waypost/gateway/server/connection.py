@@ -1,4 +1,4 @@
-"""A client's HTTP connection, within limits: the server we stand on has none for what is no body."""
+"""A client's HTTP connection, with the limits that uvicorn lacks outside of bodies."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from waypost.gateway.problems import Problem
 from waypost.telemetry import metrics
 
-LONGEST = 64 * 1024  # bytes of a head, or of trailers, beside what came with the first of them
+LONGEST = 64 * 1024  # bytes of a head or of trailers, not counting the data that came with their first byte
 LONGEST_ADDRESS = LONGEST - 1  # the parser counts in 16 bits
-MOST_OWED = 64  # answers: a client that sends more requests together is answered so many, and asks again
-REQUEST_SECONDS = 60.0  # for a request to be whole, and for the first to begin
-ANSWER_SECONDS = 60.0  # for a client to take what lies in its way
+MOST_OWED = 64  # pipelined requests; a client that sends more must send the rest again
+REQUEST_SECONDS = 60.0  # for a request to arrive completely, and for the first request to begin
+ANSWER_SECONDS = 60.0  # for a client to read on once its write buffer is full
 LINGERS_SECONDS = 1.0
-MOST_WANTED = 65_536  # descriptors
-KEPT_BACK = 256  # descriptors for what the process opens besides: the ledger, mail servers, webhooks
+MOST_WANTED = 65_536  # file descriptors
+KEPT_BACK = 256  # file descriptors for everything else: the ledger, mail servers, webhooks
 TOLD_EVERY_SECONDS = 60.0
 
 logger = logging.getLogger("waypost.gateway")
@@ -36,12 +36,12 @@ _SLOW = Problem("too-slow", f"a request is to be whole within {REQUEST_SECONDS:g
 
 @cache
 def most() -> int:
-    """How many connections there may be at once: as many as the process may have open, less what it needs
-    itself. What this system lets it have is taken first."""
+    """The maximum number of connections: the file descriptors that the process may open, minus those that it
+    needs itself. The process first increases its limit as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_WANTED if hard == resource.RLIM_INFINITY else min(hard, MOST_WANTED)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):  # some systems have a limit of their own below the hard one
+        with suppress(ValueError, OSError):  # some systems have another limit below the hard limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
     had = MOST_WANTED if soft == resource.RLIM_INFINITY else min(soft, MOST_WANTED)
@@ -49,27 +49,27 @@ def most() -> int:
 
 
 class TooManyOwed(Exception):
-    """A client sent more requests than it may have answers to come (RFC 9112, section 9.3.2)."""
+    """A client sent more pipelined requests than it may have outstanding (RFC 9112, section 9.3.2)."""
 
 
 class Connection(HttpToolsProtocol):
-    """Refuses what goes on for too long (a head or trailers: RFC 6585, section 5), what does not come to its
-    end, and what is no HTTP. Trailers are read and dropped (RFC 9110, section 6.5.1): nothing here is told
-    in one, and a header that somebody checks must not come in behind its back.
+    """Refuses heads or trailers that are too long (RFC 6585, section 5), requests that do not arrive in time,
+    and data that is not HTTP. Trailers are read and dropped (RFC 9110, section 6.5.1): no route uses them,
+    and a trailer must not add a header after the headers were checked.
 
-    What is refused is told only where nothing else is owed: answers are told apart by their order alone, and
-    a refusal in another's place would say that what was accepted was not. So the answers to what came before
-    go first, and then the connection ends.
+    A refusal is sent only if no response is outstanding. Clients match responses to requests by order alone,
+    so a refusal in the place of another response would say that an accepted request was refused. Otherwise
+    the outstanding responses are sent, and then the connection is closed without the refusal.
     """
 
-    _told_at = -math.inf  # that there are too many
+    _told_at = -math.inf  # when too many connections were last logged
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)  # pyright: ignore[reportArgumentType]
         self._in_head = self._in_message = False
-        self._deaf = False  # nothing more is taken; what is owed is answered
-        self._since = 0  # bytes since anything was made of them
-        self._owed = 0  # answers to requests whose heads came
+        self._deaf = False  # input is ignored; outstanding responses are still sent
+        self._since = 0  # bytes since the parser last completed a part
+        self._owed = 0  # outstanding responses to requests whose heads are complete
         self._late: TimerHandle | None = None
         self._unread: TimerHandle | None = None
 
@@ -88,7 +88,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client takes nothing for now; what is for it lies in memory, and not for ever."""
+        """The client stopped reading, and its data stays in memory: abort after ANSWER_SECONDS."""
         super().pause_writing()
         if self._unread is None:
             self._unread = self.loop.call_later(ANSWER_SECONDS, self.transport.abort)
@@ -103,8 +103,8 @@ class Connection(HttpToolsProtocol):
             self._unread = None
 
     def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Who has asked and ends its own side still hears the answers (RFC 9112, section 9.6); TLS has no
-        such half."""
+        """A client that closes its sending side still gets its responses (RFC 9112, section 9.6); TLS has no
+        half-close."""
         hears = bool(self._owed) and not self._in_message and self.scheme == "http"
         self._deaf = self._deaf or hears
         return hears
@@ -120,7 +120,7 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if not self._in_head and self._since > LONGEST:
             self._refuse(_HEAD_TOO_LONG)
-        elif self._in_message or not self._owed:  # most come whole, and need no clock
+        elif self._in_message or not self._owed:  # most requests arrive whole and need no timer
             self._expect_the_rest()
 
     def on_message_begin(self) -> None:
@@ -132,18 +132,18 @@ class Connection(HttpToolsProtocol):
         self._since = 0
         upgrade = self.parser is not None and self.parser.should_upgrade()
         if upgrade and _BODY & {name for name, _ in self.headers}:
-            self._refuse(_NO_OTHER)  # the parser takes what follows for the other protocol
+            self._refuse(_NO_OTHER)  # the parser takes the body for data of the other protocol
             return
         if len(self.url) > LONGEST_ADDRESS:
             self._refuse(_HEAD_TOO_LONG)
             return
         if self._owed >= MOST_OWED:
             self._deaf = True
-            raise TooManyOwed  # so that the parser makes nothing of the rest
-        super().on_headers_complete()  # raises for an address that is none: its request is still in its head
+            raise TooManyOwed  # so that the parser ignores the rest
+        super().on_headers_complete()  # raises for an invalid address, while `_in_head` is still true
         self._in_head = False
         self._owed += 1
-        self.headers = []  # where trailers go, which nobody reads
+        self.headers = []  # trailers are added here and never read
 
     def on_body(self, body: bytes) -> None:
         self._since = 0
@@ -188,11 +188,11 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, why: Problem) -> None:
-        """Take nothing more, and end it once all that is owed was answered."""
+        """Ignore further input, and close the connection after all outstanding responses."""
         self._deaf = True
         self._expect_nothing()
         had_an_answer = False
-        if self._in_message and not self._in_head:  # what is refused is a body: its request is not to be had
+        if self._in_message and not self._in_head:  # the body is refused, so its request never completes
             had_an_answer = self.cycle.response_started
             if not self.cycle.response_complete:
                 self._drop_the_last()
@@ -203,16 +203,16 @@ class Connection(HttpToolsProtocol):
         self._end()
 
     def _end(self) -> None:
-        """What is still sent is read and dropped for a moment: closed with something unread, a connection is
-        reset, and the last answer may be lost by it."""
+        """Drop further input for LINGERS_SECONDS, then close. Closing with unread input resets the
+        connection, and the client may lose the last response."""
         self.loop.call_later(LINGERS_SECONDS, self.transport.close)
 
     def _drop_the_last(self) -> None:
         self._owed -= 1
         if self.pipeline:
-            self.pipeline.popleft()  # it waited for its turn
+            self.pipeline.popleft()  # its handler had not started yet
         else:
-            self.cycle.disconnected = True  # as one that has left: what it says is not heard
+            self.cycle.disconnected = True  # as if the client had left: the response is discarded
             self.cycle.message_event.set()
 
     def _tell(self, why: Problem) -> None:

@@ -1,4 +1,4 @@
-"""The gateway as a server: where it may listen, and listening until told to stop."""
+"""Runs the HTTP server of the gateway until it is stopped."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from waypost.gateway import certificate as tls
 from waypost.gateway.listen import STOPS_WITHIN, ListenAddress, PortTaken
 from waypost.gateway.server.connection import Connection
 
-KEPT_OPEN = 75  # seconds without a request: closed sooner, it may be just when a client takes it up again
+KEPT_OPEN = 75  # seconds without a request; a shorter time risks closing just as a client sends the next
 
 
 class Unfinished(RuntimeError):
-    """It did not stop as it should. Says where the error is."""
+    """The gateway failed while it stopped. Says where the error is logged."""
 
 
 async def listen(
     app: Any, where: ListenAddress, stop: asyncio.Event, ready: Callable[[ListenAddress], None]
 ) -> None:
-    """Serve `app` until `stop`; what is under way is finished. `ready` is told where, the port found.
+    """Serve `app` until `stop`; requests in progress are finished. Calls `ready` with the actual address.
 
     Raises PortTaken, and Unfinished when the application failed to stop.
     """
     config = uvicorn.Config(
         app,
         http=Connection,
-        ws="none",  # a wish to speak WebSocket is one that nobody has to grant (RFC 9110, section 7.8)
+        ws="none",  # a server may ignore a request to upgrade to WebSocket (RFC 9110, section 7.8)
         ssl_certfile=where.certificate,
         ssl_keyfile=where.key,
         ssl_ciphers=tls.CIPHERS,
-        log_config=None,  # logging is the process's own: uvicorn's would close the handlers there are
-        access_log=False,  # paths hold ids of recipients; /metrics counts
-        log_level="error",  # what a stranger sends that is no HTTP would be a warning
+        log_config=None,  # the process configures logging; uvicorn's config would close its handlers
+        access_log=False,  # paths contain ids of recipients; /metrics has counts
+        log_level="error",  # otherwise any invalid HTTP from a stranger logs a warning
         server_header=False,
-        proxy_headers=False,  # nothing here goes by who a header says it comes from
+        proxy_headers=False,  # the gateway never uses a client address from a header
         timeout_keep_alive=KEPT_OPEN,
         timeout_graceful_shutdown=STOPS_WITHIN,
         lifespan="on",
@@ -54,7 +54,7 @@ async def listen(
         stopped.cancel()
         server.should_exit = True
         await serving
-        if server.lifespan.should_exit:  # uvicorn logs what failed, and returns as if nothing had
+        if server.lifespan.should_exit:  # uvicorn logs the failure and returns normally
             raise Unfinished(
                 "the gateway failed while it stopped; the error is logged above. What it answered"
                 " 202 or 250 to is in the ledger"
@@ -73,7 +73,7 @@ def _socket(where: ListenAddress) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens; signals are our process's own."""
+    """Calls `ready` once it listens; leaves signals to the process."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)

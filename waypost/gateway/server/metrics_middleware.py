@@ -1,4 +1,4 @@
-"""Counts of what the gateway answered, and the header that keeps browsers to TLS."""
+"""Counts responses, answers unexpected errors and adds the HSTS header."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from waypost.telemetry.metrics import count
 
 logger = logging.getLogger("waypost.gateway")
 
-_CLIENT_LEFT = 499  # nobody hears it; nginx counts them so
+_CLIENT_LEFT = 499  # never sent; nginx counts these requests the same way
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 class MetricsMiddleware:
-    """By the route's own path, not the caller's: there are only so many of those."""
+    """Counts by the route's path, not by the request's: the number of routes is limited."""
 
     def __init__(self, app: ASGIApp, https: bool = False) -> None:
         self._app = app
@@ -55,7 +55,7 @@ class MetricsMiddleware:
 
 
 def _problem(error: Exception) -> Problem:
-    """What nobody answered for. Only its kind is told to anybody: what it says may hold addresses."""
+    """The problem for an unexpected error. Only its class is logged: its text may contain addresses."""
     if away := ledger_away(error):
         outages.tell(error)
         return away

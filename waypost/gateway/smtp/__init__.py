@@ -1,1 +1,1 @@
-"""SMTP submission: mails of applications that speak nothing else become notifications."""
+"""SMTP submission: mails of applications that only speak SMTP become notifications."""

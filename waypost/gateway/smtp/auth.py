@@ -1,6 +1,6 @@
-"""AUTH (RFC 4954) with an API key: the mechanisms PLAIN (RFC 4616) and LOGIN, and whose the key is.
+"""AUTH (RFC 4954) with an API key: the mechanisms PLAIN (RFC 4616) and LOGIN.
 
-The password is the key, wp_<id>_<secret>; the user name may be anything, as nothing but the key counts.
+The password is the key, wp_<id>_<secret>; the user name is ignored.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ REFUSED = "535 5.7.8 no such key: the password has to be a working API key, wp_<
 AWAY = "454 4.7.0 keys cannot be looked up for the moment: try again"
 
 Login = tuple[str, str]  # a key's id and its secret
-Ask = Callable[[str], Awaitable[str]]  # sends a challenge, answers the client's line
+Ask = Callable[[str], Awaitable[str]]  # sends a challenge, returns the client's line
 
 
 class NotAuthenticated(Exception):
-    """Its text is the reply. refused: whether it was a key that does not work."""
+    """Authentication failed. The text is the reply. refused: whether the key is not a working key."""
 
     def __init__(self, reply: str, refused: bool = False) -> None:
         super().__init__(reply)
@@ -31,7 +31,7 @@ class NotAuthenticated(Exception):
 
 
 async def login(mechanism: str, initial: str | None, ask: Ask) -> Login:
-    """The key that a client comes with. initial: what it sent with AUTH itself. Raises NotAuthenticated."""
+    """The key that the client sends. initial: the response sent with AUTH itself. Raises NotAuthenticated."""
     if mechanism == "PLAIN":
         parts = _decoded(initial if initial is not None else await ask("")).split("\0")
         password = parts[2] if len(parts) == 3 else ""
@@ -45,7 +45,7 @@ async def login(mechanism: str, initial: str | None, ask: Ask) -> Login:
 
 
 async def caller_of(callers: Authenticator, login: Login) -> Caller:
-    """Whose key it is, as the ledger knows it now. Raises NotAuthenticated."""
+    """The caller that owns the key, as the ledger has it now. Raises NotAuthenticated."""
     try:
         return await callers.by_key(*login)
     except Problem as problem:
@@ -58,7 +58,7 @@ def _decoded(line: str) -> str:
     if line == "*":
         raise NotAuthenticated("501 5.7.0 given up, as you asked")
     try:
-        # A lone = stands for an empty answer (RFC 4954, section 4).
+        # A lone = stands for an empty response (RFC 4954, section 4).
         return b64decode("" if line == "=" else line, validate=True).decode()
     except (binascii.Error, ValueError):
         raise NotAuthenticated("501 5.5.2 that is not base64") from None

@@ -1,7 +1,7 @@
-"""A client's connection as lines, each ended by CRLF and by nothing else.
+"""A client's connection, read as lines that end only in CRLF.
 
-RFC 5321, section 2.3.8: a CR or an LF alone ends no line. A server that takes one for an end, and passes on
-what the next server takes for another, lets mails be smuggled in between; here it ends the connection.
+RFC 5321, section 2.3.8: a CR or an LF alone does not end a line. If two servers in a row disagree about this,
+a client can smuggle mails past the first one. Here, a lone CR or LF ends the connection.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, cast
 
 HANDSHAKE_SECONDS = 20
 LINGERS_SECONDS = 1.0
-_READ_AHEAD = 128 * 1024  # bytes a client may send before it is read
-_UNREAD = 64 * 1024  # bytes of answers a client may leave unread
-_STUFFING = 64 * 1024  # bytes of doubled dots that do not count
+_READ_AHEAD = 128 * 1024  # bytes buffered before reading is paused
+_UNREAD = 64 * 1024  # bytes of replies a client may leave unread
+_STUFFING = 64 * 1024  # bytes of doubled dots that do not count as part of the mail
 
-_LONGEST_ANSWER = 500  # with its end at most the 512 of RFC 5321, section 4.5.3.1.5
+_LONGEST_ANSWER = 500  # bytes; with CRLF within the 512 of RFC 5321, section 4.5.3.1.5
 
 _UNSHOWABLE = re.compile(r"[^ -~]")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
@@ -38,9 +38,9 @@ class LineTooLong(Exception):
 
 
 class SubmissionConnection(asyncio.Protocol):
-    """One connection. What came is handed out in its order, a fault in it only where it stands.
+    """One connection. Received data is returned in order; a fault is raised after the data before it.
 
-    serve: speaks with the client; it is started when there is one.
+    serve: runs the session; started when a client connects.
     """
 
     def __init__(self, serve: Callable[[SubmissionConnection], Coroutine[Any, Any, None]]) -> None:
@@ -82,13 +82,13 @@ class SubmissionConnection(asyncio.Protocol):
         self.fail(Gone())
 
     def fail(self, error: Exception) -> None:
-        """Let `error` be raised to whoever reads on past what has come so far."""
+        """Raise `error` in the reader once it has read all data received so far."""
         if self._fault is None or isinstance(error, Gone):
             self._fault = error
         self._wake()
 
     def say(self, *lines: str) -> None:
-        """Answer; several lines are one reply, none is none (RFC 5321, section 4.2.1): `250 2.0.0 ok`."""
+        """Send `lines` as one reply (RFC 5321, section 4.2.1), if any, such as `250 2.0.0 ok`."""
         if not lines or self._transport is None or self._transport.is_closing():
             return
         *first, last = (_UNSHOWABLE.sub("?", line)[:_LONGEST_ANSWER] for line in lines)
@@ -98,7 +98,7 @@ class SubmissionConnection(asyncio.Protocol):
             self._transport.abort()
 
     async def line(self, most: int) -> bytes:
-        """The next line, without its end, of `most` bytes at most. Raises Gone, BareEnding or LineTooLong."""
+        """The next line without CRLF, at most `most` bytes. Raises LineTooLong or the error of `fail`."""
         searched = 0
         while (end := self._buffer.find(b"\r\n", searched)) < 0 and len(self._buffer) <= most + 1:
             searched = max(0, len(self._buffer) - 1)
@@ -110,9 +110,9 @@ class SubmissionConnection(asyncio.Protocol):
         return line
 
     async def message(self, most: int) -> bytes | None:
-        """What comes before the line that is a lone dot, dots in front undone (RFC 5321, section 4.5.2).
-        None for more than `most` bytes, which are read to their end and kept nowhere. Raises Gone or
-        BareEnding."""
+        """The mail before the line with a lone dot, without the doubled dots (RFC 5321, section 4.5.2). None
+        for a mail of more than `most` bytes, which is read to its end and dropped. Raises the error given
+        to `fail`."""
         self._buffer[:0] = b"\r\n"  # so that a dot in the first line is found like any other
         searched, over = 0, False
         while (end := self._buffer.find(b"\r\n.\r\n", searched)) < 0:
@@ -126,8 +126,8 @@ class SubmissionConnection(asyncio.Protocol):
         return None if over or len(content) > most else content
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
-        """Speak TLS from here on. What came in the clear after the command that asked for it is forgotten
-        (RFC 3207, section 6): anybody could have put it there. Raises Gone."""
+        """Switch to TLS. Data that came in the clear after the STARTTLS command is discarded (RFC 3207,
+        section 6): an attacker could have inserted it. Raises Gone."""
         if self._transport is None or isinstance(self._fault, Gone):
             raise Gone
         self._buffer.clear()
@@ -148,15 +148,15 @@ class SubmissionConnection(asyncio.Protocol):
         self._transport, self._paused = secured, False
 
     async def close(self) -> None:
-        """Let go of the client once it has what was said. What it still sends is read and forgotten for a
-        moment: closed with something unread, a connection is reset, and the last answer may be lost by it."""
+        """Close after the last reply. Further input is read and dropped for LINGERS_SECONDS: closing with
+        unread input resets the connection, and the client may lose the last reply."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
         self._closing = True
         transport.resume_reading()
         if transport.can_write_eof():
-            with suppress(OSError):  # it was reset, and its loss is yet to be told
+            with suppress(OSError):  # it was reset; connection_lost is yet to be called
                 transport.write_eof()
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGERS_SECONDS):
@@ -187,7 +187,7 @@ class SubmissionConnection(asyncio.Protocol):
 
 
 def _first_bare(seen: bytes) -> re.Match[bytes] | None:
-    """Counting first takes a tenth of the time."""
+    """The first lone CR or LF. Counting before the search takes a tenth of the time."""
     returns = seen.count(b"\r") - seen.endswith(b"\r")
     if seen.count(b"\r\n") == returns == seen.count(b"\n"):
         return None

@@ -1,4 +1,4 @@
-"""What every session shares."""
+"""The settings and limits that all SMTP sessions share."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from waypost.gateway.auth.authenticator import Authenticator
 from waypost.gateway.intake import Intake
 from waypost.system.keyed_semaphore import KeyedSemaphore
 
-MAILS_AT_ONCE = 20  # in memory, between their first byte and their answer
+MAILS_AT_ONCE = 20  # in memory, from their first byte to their reply
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds that a client is waited for.
+    """Timeouts of a session, in seconds.
 
-    stranger: from its coming until it has shown a key. command: for the next command (RFC 5321, section
-    4.5.3.2.7). mail: for a whole mail. room: while others' mails take up the memory there is.
+    stranger: from the connection until the client has shown a key. command: for the next command (RFC 5321,
+    section 4.5.3.2.7). mail: for a whole mail. room: for memory that other mails occupy.
     """
 
     stranger: float = 60.0
@@ -29,9 +29,9 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class SubmissionContext:
-    """most: bytes a mail may have. certificate: what STARTTLS is spoken with, if it is. in_the_clear: whether
-    keys are taken without TLS, which is for trying it on this machine. shares: the mails that one key may
-    have under way, so that others come in beside one that dawdles."""
+    """most: maximum bytes of a mail. certificate: for TLS; None if TLS is not offered. in_the_clear:
+    whether keys are accepted without TLS, for trials on this machine. shares: limits the mails in progress
+    per key, so that a slow client does not block others."""
 
     intake: Intake
     authenticator: Authenticator

@@ -1,4 +1,4 @@
-"""Who may be written from and to. Pure, but for what is asked of it later: see `recipient`."""
+"""Parses and checks the addresses of an SMTP envelope. Pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pydantic import ValidationError
 from waypost.mail.allowed_senders import NOT_ALLOWED, Senders
 from waypost.model.request import Recipient
 
-MOST_RECIPIENTS = 100  # RFC 5321, section 4.5.3.1.8: the least a server has to take
-MOST_KEPT = 50_000_000  # bytes: each recipient's notification has the mail in it
+MOST_RECIPIENTS = 100  # RFC 5321, section 4.5.3.1.8: the minimum that a server must accept
+MOST_KEPT = 50_000_000  # bytes: each recipient's notification contains the mail
 REFUSED_SENDER = f"550 5.7.1 {NOT_ALLOWED}"
 
 _PATH = re.compile(r"<(?:@[^<>:]*:)?([^<>]*)>(?: +(.*))?", re.DOTALL)
 
 
 def path_and_parameters(argument: str, keyword: str) -> tuple[str, dict[str, str]] | None:
-    """`FROM:<ada@a.example> SIZE=7` as the address and the parameters, their names in capitals. A route
-    before the address is left out, as RFC 5321, appendix C, asks. None for another form."""
+    """Parse `FROM:<ada@a.example> SIZE=7` into the address and the parameters, their names in capitals. A
+    source route before the address is dropped (RFC 5321, appendix C). None for any other form."""
     if argument[: len(keyword)].upper() != keyword:
         return None
     found = _PATH.fullmatch(argument[len(keyword) :].strip(" "))
@@ -29,15 +29,15 @@ def path_and_parameters(argument: str, keyword: str) -> tuple[str, dict[str, str
 
 
 def refused_sender(senders: Senders, address: str) -> str | None:
-    """The reply to a MAIL FROM that this gateway does not send for."""
+    """The reply that refuses a sender; None if the gateway sends for it."""
     return None if address and senders.allow([address]) else REFUSED_SENDER
 
 
 def recipient(address: str) -> Recipient | str:
-    """Whom an envelope's address stands for, or the reply that refuses it.
+    """The recipient for an envelope's address, or the reply that refuses it.
 
-    This is the place for whatever decides about an address before a mail is taken: suppression lists, once
-    there are any, answer 550 5.7.1 here, so that the client hears which recipient it is.
+    Checks of an address before its mail is accepted belong here. Suppression lists, once there are any, reply
+    550 5.7.1 here, so that the client learns which recipient is refused.
     """
     try:
         return Recipient(email=address)
@@ -46,5 +46,5 @@ def recipient(address: str) -> Recipient | str:
 
 
 def too_much(size: int, recipients: int) -> bool:
-    """Whether a mail of `size` bytes is too much to be kept for so many."""
+    """Whether a mail of `size` bytes, kept once per recipient, takes more than MOST_KEPT."""
     return size * recipients > MOST_KEPT

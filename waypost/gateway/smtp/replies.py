@@ -1,4 +1,4 @@
-"""What the gateway says in SMTP: codes of RFC 5321, with the enhanced ones of RFC 3463."""
+"""SMTP replies: codes of RFC 5321, with the enhanced codes of RFC 3463."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _OF_A_PROBLEM = {
 
 
 def of(problem: Problem) -> str:
-    """The reply to what HTTP would have answered `problem`; it names the field that is wrong."""
-    if problem.kind.code == "idempotency-conflict":  # SMTP's word for the key is another
+    """The SMTP reply for `problem`; it names the field that is wrong."""
+    if problem.kind.code == "idempotency-conflict":  # in SMTP the key is the Message-ID
         return f"{MALFORMED} Message-ID: used before for another mail to the same recipient"
     return f"{_OF_A_PROBLEM.get(problem.kind.code, MALFORMED)} {problem.detail}"
 

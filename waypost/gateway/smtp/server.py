@@ -1,4 +1,4 @@
-"""Listening for submissions: where, for how many at a time, and until when."""
+"""The SMTP server: listens for submissions and limits the number of sessions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_SESSIONS = 200
 
 @dataclass(frozen=True, slots=True)
 class SubmissionAddress:
-    """Where SMTP is spoken. implicit_tls: from the first byte (RFC 8314, section 3.3) and not by STARTTLS."""
+    """Where SMTP is served. implicit_tls: TLS from the first byte (RFC 8314, section 3.3), no STARTTLS."""
 
     host: str
     port: int
@@ -40,7 +40,7 @@ class SubmissionAddress:
 
 
 def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """What a server shows; TLS 1.2 at least (RFC 8997)."""
+    """The TLS context of a server; TLS 1.2 at least (RFC 8997)."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(tls.CIPHERS)
@@ -56,8 +56,8 @@ async def submissions(
     wanted: Sequence[SubmissionAddress],
     stop: asyncio.Event,
 ) -> AsyncGenerator[list[SubmissionAddress]]:
-    """The same for every one of `wanted`, into the gateway's own intake; in the clear, where HTTP has no
-    certificate to lend. Yields where each is. Raises PortTaken."""
+    """Listen on every address of `wanted`, with the gateway's intake and the certificate of `http`. Without
+    a certificate, keys are accepted in the clear. Yields the actual addresses. Raises PortTaken."""
     context = tls_context(http.certificate, http.key) if http.certificate and http.key else None
     most = int(settings.submission_megabytes * MEGABYTE)
     site = SubmissionContext(door.intake, door.authenticator, most, context, in_the_clear=context is None)
@@ -69,8 +69,8 @@ async def submissions(
 async def listening(
     site: SubmissionContext, where: SubmissionAddress, stop: asyncio.Event
 ) -> AsyncGenerator[SubmissionAddress]:
-    """Take submissions for the length of the block, or until `stop`; what is under way then is answered.
-    Yields where, the port found. Raises PortTaken."""
+    """Accept submissions for the length of the block, or until `stop`; commands received by then are still
+    answered. Yields the address with the actual port. Raises PortTaken."""
     sessions = _Sessions(site, where.implicit_tls)
     server = await _server(sessions, site, where)
     found = replace(where, port=server.sockets[0].getsockname()[1])
@@ -106,8 +106,8 @@ async def _until(stop: asyncio.Event, server: asyncio.Server, sessions: _Session
 
 
 class _Sessions:
-    """Those there are. Where there are as many as may be, the oldest that has shown no key gives way; where
-    all have, one too many is told to come again."""
+    """The open sessions. At the limit, the oldest session without a key is ended to make room. If every
+    session has a key, the new client is told to try again."""
 
     def __init__(self, site: SubmissionContext, secure: bool) -> None:
         self._site = site
@@ -131,7 +131,7 @@ class _Sessions:
     def _has_room(self) -> bool:
         if len(self._running) < MOST_SESSIONS:
             return True
-        # Some that gave way may not have ended yet.
+        # Sessions that gave way may not have ended yet.
         stranger = next((one for one in self._running if one.is_strange), None)
         if stranger is None or len(self._running) >= 2 * MOST_SESSIONS:
             return False
@@ -139,7 +139,7 @@ class _Sessions:
         return True
 
     async def stop(self) -> None:
-        """Ask all to end; those that do not in time are cut off."""
+        """Ask all sessions to end; abort those that do not end in time."""
         for session in self._running:
             session.stop()
         try:

@@ -1,4 +1,4 @@
-"""One client's session: its commands in turn, each with its answer (RFC 5321; RFC 6409 for submission)."""
+"""One client's session: its commands and their replies (RFC 5321; RFC 6409 for submission)."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ logger = logging.getLogger("waypost.gateway.smtp")
 
 NAME = "waypost"
 MOST_IN_A_COMMAND = 2000  # bytes: RFC 5321 has 512, and an option may be longer
-MOST_FAULTS = 20  # commands that are none, until the client is left alone
+MOST_FAULTS = 20  # unknown or invalid commands (replies 50x) before the session ends
 MOST_WITHOUT_KEY = 100  # commands of a client that has shown no key
-SLICE_SECONDS = 0.005  # commands that come together are answered for so long before others have their turn
-MOST_REFUSED = 3  # keys that do not work, likewise
+SLICE_SECONDS = 0.005  # of work on pipelined commands before other sessions get a turn
+MOST_REFUSED = 3  # keys that do not work before the session ends
 
 Command = Callable[[str], Awaitable[list[str]]]
 
 
 class Session:
-    """Speaks with one client until one of the two has enough. secure: whether nobody can listen."""
+    """A session with one client, until either side ends it. secure: whether the connection uses TLS."""
 
     def __init__(self, wire: SubmissionConnection, site: SubmissionContext, secure: bool) -> None:
         self._wire = wire
         self._site = site
         self._secure = secure
         self._greeted = self._gave_way = False
-        self._mails: Transaction | None = None  # there is one once a key has been shown
+        self._mails: Transaction | None = None  # set once the client has shown a key
         self._faults = self._refused = self._without_key = 0
         self._began = asyncio.get_running_loop().time()
         self._commands: dict[str, Command] = {
@@ -44,7 +44,7 @@ class Session:
         }  # fmt: skip
 
     async def run(self) -> None:
-        """From the greeting to the end of the connection. Never raises for what the client does."""
+        """Run from the greeting to the end of the connection. Nothing that the client does raises."""
         try:
             self._wire.say(f"220 {NAME} ESMTP")
             slices = Slices(SLICE_SECONDS)
@@ -62,28 +62,28 @@ class Session:
         except Gone:
             pass
         except Exception as error:
-            # Only its kind is told to anybody: what it says may hold addresses.
+            # Only the error's class is logged: its text may contain addresses.
             logger.error("SMTP submission made a mistake: %s", type(error).__name__)
             self._wire.say("421 4.3.0 the gateway made a mistake; its log names it")
         finally:
             await self._wire.close()
 
     def stop(self) -> None:
-        """Let what is under way be answered, and take nothing more."""
+        """Answer the commands received so far, then end the session."""
         self._wire.fail(Farewell("421 4.3.2 the gateway is stopping: try again in a moment"))
 
     @property
     def is_strange(self) -> bool:
-        """Whether it has shown no key, and was not asked to leave for that."""
+        """Whether the client has shown no key and was not yet asked to give way."""
         return self._mails is None and not self._gave_way
 
     def give_way(self) -> None:
-        """End, for another that may have a key."""
+        """End the session, to make room for a client that may have a key."""
         self._gave_way = True
         self._wire.fail(Farewell("421 4.3.2 too many sessions: try again in a moment, and show a key soon"))
 
     async def _line(self) -> str:
-        """The client's next line; whoever has shown no key has less time in all."""
+        """The client's next line. A client without a key has less time, counted from the connection."""
         patience = self._site.patience
         seconds = patience.command
         if self._mails is None:
@@ -154,7 +154,7 @@ class Session:
             return ["503 5.5.1 TLS is spoken already" if self._secure else "502 5.5.1 there is no TLS here"]
         self._wire.say("220 2.0.0 go ahead")
         await self._wire.start_tls(self._site.certificate)
-        # RFC 3207, section 4.2: what was said so far may have been anybody's.
+        # RFC 3207, section 4.2: an attacker may have sent what came before TLS.
         self._secure, self._greeted, self._mails = True, False, None
         return []
 

@@ -1,4 +1,4 @@
-"""From a mail and its envelope to notifications: one a recipient, all of them durable or none."""
+"""Turns a mail and its envelope into notifications: one per recipient, accepted all or none."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from waypost.model.receipt import Receipt
 from waypost.model.request import Recipient
 from waypost.system.isolation import ItemFailed, isolated
 
-WHOLE = "message"  # the type of what is passed on as it is
+WHOLE = "message"  # the type of mails that are passed on as they are
 TYPE, DATA = "X-Waypost-Type", "X-Waypost-Data"
-IN_A_THREAD = 16_000  # bytes: more may take so long to read, part by part, that others notice
+IN_A_THREAD = 16_000  # bytes: parsing a larger mail, part by part, would delay other requests
 
 
 @dataclass(slots=True)
 class Envelope:
-    """size: as the client foretold it, in bytes; 0 where it did not. recipients: by what the ledger knows
-    each by, in the order they were named."""
+    """size: in bytes, as the client declared it; 0 if it did not. recipients: by their key in the ledger, in
+    the order the client named them."""
 
     size: int = 0
     recipients: dict[str, Recipient] = field(default_factory=dict[str, Recipient])
 
 
 async def take(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes) -> list[Receipt]:
-    """A receipt for each recipient, in their order. Raises Problem, and then nothing was accepted."""
+    """Accept the mail for all recipients or none; return a receipt for each, in order. Raises Problem."""
     if policy.too_much(len(mail), len(envelope.recipients)):
         raise Problem("too-large", "too large for so many recipients at once: submit it for a few at a time")
     try:
@@ -54,7 +54,7 @@ async def take(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes) 
 
 
 def _candidates(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes) -> list[Candidate]:
-    """The first is looked at in full; the others differ from it in nothing but their recipient."""
+    """Only the first is validated; the others differ only in their recipient and idempotency key."""
     found = _parsed(intake, mail)
     recipients = list(envelope.recipients.values())
     asked = {**_asked(found), "recipient": recipients[0].model_dump(exclude_none=True)}
@@ -83,8 +83,8 @@ def _parsed(intake: Intake, mail: bytes) -> FinishedMail:
 
 
 def _asked(mail: FinishedMail) -> Mapping[str, Any]:
-    """The type and the facts that a mail names, or else itself. A field of ours that is none would else
-    have no effect, and what was to be facts be sent as it is."""
+    """The type and the facts that the mail's headers name, or else the mail itself. Raises Problem for an
+    unknown X-Waypost header: ignoring a misspelled one could send the facts as a plain mail."""
     ours = {TYPE.lower().encode(), DATA.lower().encode()}
     if any(name.startswith(b"x-waypost-") and name not in ours for name, _ in mail.fields):
         raise _wrong("X-Waypost-*", f"there are {TYPE} and {DATA} alone")
@@ -111,8 +111,8 @@ def _wrong(header: str, reason: str) -> Problem:
 
 
 def _key(sent_id: str, recipient: Recipient) -> str | None:
-    """What a mail is known by when it comes again: its Message-ID and whom it is for. Without the former
-    nobody can tell."""
+    """The idempotency key of a mail, from its Message-ID and its recipient. None without a Message-ID: a
+    repeat cannot be recognized then."""
     if not sent_id:
         return None
     return "smtp:" + sha256(f"{sent_id}\0{recipient.key}".encode()).hexdigest()

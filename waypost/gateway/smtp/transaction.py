@@ -1,4 +1,4 @@
-"""A mail transaction: MAIL, RCPT and DATA (RFC 5321, section 3.3), and the one answer that counts."""
+"""Mail transactions: MAIL, RCPT and DATA (RFC 5321, section 3.3), with their replies."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from waypost.gateway.smtp.replies import OK, Farewell
 from waypost.gateway.smtp.submission import Envelope, take
 from waypost.telemetry.metrics import MAILS
 
-MOST_MAILS = 1000  # in one session: whoever has more comes again, and others get their turn
+MOST_MAILS = 1000  # in one session; a client with more reconnects, so that others get a turn
 
 _PARAMETERS = {"SIZE", "BODY", "AUTH"}
 
 
 class Transaction:
-    """One after the other, for the key that the client has shown."""
+    """The transactions of a session, one after the other, with the key that the client has shown."""
 
     def __init__(self, wire: SubmissionConnection, site: SubmissionContext, login: Login) -> None:
         self._wire = wire
@@ -36,7 +36,7 @@ class Transaction:
         self._caller = self._envelope = None
 
     async def begin(self, argument: str) -> str:
-        """The reply to MAIL. The key is looked at again: it may have been revoked since."""
+        """The reply to MAIL. The key is checked again: it may have been revoked since. Raises Farewell."""
         if self._envelope is not None:
             return "503 5.5.1 one mail at a time: DATA or RSET first"
         found = policy.path_and_parameters(argument, "FROM:")
@@ -61,7 +61,7 @@ class Transaction:
         return OK
 
     async def _who(self) -> Caller:
-        """Whose key was shown, if it still works. Raises Farewell."""
+        """The caller of the key. Raises Farewell if the key no longer works or cannot be looked up."""
         try:
             return await auth.caller_of(self._site.authenticator, self._login)
         except NotAuthenticated as no:
@@ -81,7 +81,7 @@ class Transaction:
         return f"552 5.3.4 a mail may have {self._site.most:,} bytes at most"
 
     def add(self, argument: str) -> str:
-        """The reply to RCPT. Who is named twice is one recipient."""
+        """The reply to RCPT. A recipient that is named twice counts once."""
         if self._envelope is None:
             return "503 5.5.1 MAIL first"
         found = policy.path_and_parameters(argument, "TO:")
@@ -101,8 +101,8 @@ class Transaction:
         return OK
 
     async def take(self, argument: str) -> list[str]:
-        """The reply to DATA and the mail after it: a line a recipient with the id of its notification, once
-        all of them are durable; or else one line, and there is none."""
+        """The reply to DATA and the mail after it. Once all notifications are durable, it has a line for each
+        recipient with the notification's id; otherwise it is a single line with the error."""
         envelope, caller = self._envelope, self._caller
         if envelope is None or caller is None or not envelope.recipients:
             return ["503 5.5.1 MAIL and RCPT first"]
@@ -123,14 +123,14 @@ class Transaction:
             mail = await self._wire.message(self._site.most)
         if mail is None:
             return [self._too_large()]
-        await self._who()  # a mail may take minutes, and the key may have been revoked in them
+        await self._who()  # receiving a mail may take minutes; the key may have been revoked meanwhile
         receipts = await take(self._site.intake, caller, envelope, mail)
         return [f"250 2.0.0 accepted as {receipt.id}" for receipt in receipts]
 
     @asynccontextmanager
     async def _room(self, caller: Caller):
-        """Room in memory for a mail, of which one key has a share. Raises Problem when there is none for too
-        long."""
+        """Room in memory for a mail; each key has a share of it. Raises Problem if none becomes free in
+        time."""
         async with AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(self._site.patience.room):

@@ -1,4 +1,4 @@
-"""Tells one webhook what it waits for, a batch after the other, until nothing is left or it fails."""
+"""Posts the due events of one webhook, batch by batch, until none is left or the webhook fails."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ A_BATCH = 100
 A_TURN = 10  # batches
 BEGINS_WITHIN = 20.0  # seconds after a claim in which a post may begin
 LEASE = timedelta(seconds=BEGINS_WITHIN + POST_SECONDS + 10)
-LONGEST_QUIET = timedelta(minutes=10)  # of a webhook, whatever its answer asks for one event
+LONGEST_QUIET = timedelta(minutes=10)  # pause of a webhook, even if a response asks for more
 GONE = 410
 logger = logging.getLogger("waypost.webhooks")
 
 
 @dataclass(slots=True)
 class EndpointState:
-    """How a webhook has done of late. Moments are a steady clock's."""
+    """The recent health of a webhook. Moments are of a monotonic clock."""
 
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     quiet_until: float = 0.0
 
     def rests(self, moment: float) -> bool:
-        """Whether it gets nothing for now."""
+        """Whether the webhook gets no posts for now."""
         return moment < self.quiet_until or self.breaker.is_open(moment)
 
     def fails(self, moment: float) -> bool:
-        """Whether what is left of a batch had better wait."""
+        """Whether the rest of a batch should wait."""
         return moment < self.quiet_until or self.breaker.state is CircuitState.OPEN
 
 
 @dataclass(frozen=True, slots=True)
 class CourierContext:
-    """What every courier needs."""
+    """The dependencies that all couriers share."""
 
     ledger: Ledger
     secret_key: bytes = field(repr=False)
@@ -60,7 +60,7 @@ class CourierContext:
 
 
 class Courier:
-    """One webhook's, for as long as it has something to tell."""
+    """Posts the events of one webhook while events are due."""
 
     def __init__(self, office: CourierContext, id: UUID, standing: EndpointState) -> None:
         self._office = office
@@ -71,7 +71,7 @@ class Courier:
         self._posting: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
-        """Until nothing is due, the webhook fails, it is told to stop, or others are to have a turn."""
+        """Run until nothing is due, the webhook fails, `stop` is called, or A_TURN batches are done."""
         try:
             for _ in range(A_TURN):
                 claim = await self._claim()
@@ -82,7 +82,7 @@ class Courier:
             self._standing.breaker.release_probe()
 
     async def _claim(self) -> Claim | None:
-        """What is to be told next: one event to see whether a webhook that failed works again."""
+        """Claim the next events: only one if the webhook failed, to probe whether it works again."""
         if self._stopping or self._gone or self._standing.rests(_clock()):
             return None
         probes = self._standing.breaker.state is not CircuitState.CLOSED
@@ -96,13 +96,13 @@ class Courier:
         self._stopping = True
 
     def cut_short(self) -> None:
-        """End the posts under way: what is told twice has the same `webhook-id`."""
+        """Cancel the posts in progress. An event that is posted twice has the same `webhook-id`."""
         self._stopping = True
         for task in self._posting:
             task.cancel()
 
     async def _deliver(self, claim: Claim) -> None:
-        """Tell all of a claim, and settle it in one transaction."""
+        """Post the events of a claim, and settle it in one transaction."""
         try:
             office = self._office
             posts = posts_to(claim.webhook, office.secret_key, office.allow_private, office.tls)
@@ -133,7 +133,7 @@ class Courier:
         until: float,
         outcomes: dict[int, Outcome],
     ) -> None:
-        """One event after the other, as long as it makes sense."""
+        """Post events from `queue` until it is empty, `until` is past, or the courier or webhook stops."""
         while _clock() < until and not (self._stopping or self._gone or self._standing.fails(_clock())):
             event = next(queue, None)
             if event is None:
@@ -141,14 +141,14 @@ class Courier:
             try:
                 with isolated("telling a webhook", item=event.notification_id):
                     outcome = await post(posts, claim.webhook, event)
-            except ItemFailed as failed:  # it says nothing about the webhook
+            except ItemFailed as failed:  # the failure says nothing about the webhook
                 outcomes[event.id] = classify.lost(Phase.CONNECT, str(failed))
                 continue
             outcomes[event.id] = outcome
             self._note(claim, outcome)
 
     def _note(self, claim: Claim, outcome: Outcome) -> None:
-        """What an answer says of the webhook itself."""
+        """Update the metrics and the webhook's health from an outcome."""
         breaker, before = self._standing.breaker, self._standing.breaker.state
         if outcome.verdict is Verdict.ACCEPTED:
             POSTS.labels("told").inc()
@@ -187,7 +187,7 @@ class Courier:
 
 
 def _fate(claim: Claim, event: Event, outcome: Outcome | None) -> Again | None:
-    """When an event is to be told again; None when it was, or never will be."""
+    """When to post an event again; None if it was delivered or is given up."""
     if outcome is None:
         return released(event)
     if outcome.verdict is Verdict.ACCEPTED:

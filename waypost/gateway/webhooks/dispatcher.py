@@ -1,4 +1,4 @@
-"""Webhooks told of what happened while a gateway runs: a courier for each that has something due."""
+"""Delivers webhook events while a gateway runs: one courier per webhook with due events."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from waypost.ledger.records import webhook_outbox
 from waypost.net.signed_http import trusted
 from waypost.system.waiting import wait_for
 
-LOOKS_SECONDS = 1.0  # at the latest: what was put off comes due without a notice
-PAUSE_SECONDS = 0.02  # between two looks, however many notices come
+LOOKS_SECONDS = 1.0  # between two looks at most: deferred events come due without a notice
+PAUSE_SECONDS = 0.02  # between two looks at least, however many notices come
 AFTER_MISTAKE_SECONDS = 5.0
 FORGETS_SECONDS = 600.0
 MOST_COURIERS = 64
-FINISH_SECONDS = 2.0  # what is under way at a stop has so long
+FINISH_SECONDS = 2.0  # for posts in progress to finish at a stop
 SETTLE_SECONDS = 2.0
 MISTAKE = "webhooks are told with a mistake"
 
@@ -32,8 +32,8 @@ logger = logging.getLogger("waypost.webhooks")
 
 @asynccontextmanager
 async def delivering(ledger: Ledger, secret_key: bytes, allow_private: bool = False) -> AsyncGenerator[None]:
-    """Tell webhooks what is due to them while the block runs. allow_private: whether they may lead to this
-    machine or a private network. Several processes may do so over one ledger."""
+    """Deliver due events to webhooks while the block runs. allow_private: whether webhooks may lead to this
+    machine or a private network. Several processes may deliver from one ledger."""
     desk = WebhookDispatcher(CourierContext(ledger, secret_key, allow_private, trusted()))
     looking = asyncio.create_task(desk.look_always())
     try:
@@ -46,7 +46,7 @@ async def delivering(ledger: Ledger, secret_key: bytes, allow_private: bool = Fa
 
 
 class WebhookDispatcher:
-    """Who is told by which courier."""
+    """Starts a courier for each webhook with due events, and keeps each webhook's health."""
 
     def __init__(self, office: CourierContext) -> None:
         self._office = office
@@ -61,7 +61,7 @@ class WebhookDispatcher:
                 self._woken.clear()
                 try:
                     await self._look()
-                except Exception as error:  # a ledger that is away comes back; nothing may end this
+                except Exception as error:  # an unavailable ledger comes back; no error may end this loop
                     log_failure(logger, MISTAKE, error)
                     await asyncio.sleep(LOOKS_SECONDS)
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -73,7 +73,7 @@ class WebhookDispatcher:
             self._forgot_at = moment
             await self._forget(moment)
         waiting = await webhook_outbox.waiting(self._office.ledger)
-        random.shuffle(waiting)  # where there are more than couriers, all have their turns
+        random.shuffle(waiting)  # if there are more webhooks than couriers, all get a turn
         for id in waiting:
             if len(self._couriers) >= MOST_COURIERS:
                 return
@@ -97,7 +97,7 @@ class WebhookDispatcher:
         self._woken.set()
 
     async def _forget(self, moment: float) -> None:
-        """What is too old to be told, and how webhooks did that have been quiet since."""
+        """Delete events that are too old, and the health of webhooks whose last pause ended long ago."""
         for id, count in (await webhook_outbox.forget(self._office.ledger)).items():
             logger.warning("webhook %s was not told of %d events: they are too old by now", id, count)
         self._standings = {
@@ -107,7 +107,7 @@ class WebhookDispatcher:
         }
 
     async def close(self) -> None:
-        """Finish what is under way, within limits. What is cut short is told again after a restart."""
+        """Finish the posts in progress, within limits. Posts cut short are repeated after a restart."""
         couriers = dict(self._couriers)
         for courier, _ in couriers.values():
             courier.stop()
@@ -122,5 +122,5 @@ class WebhookDispatcher:
 
 
 async def _wait(tasks: list[asyncio.Task[None]], seconds: float) -> set[asyncio.Task[None]]:
-    """Those that have not ended after so many seconds."""
+    """The tasks that have not ended after `seconds`."""
     return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()

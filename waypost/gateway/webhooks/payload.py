@@ -1,4 +1,4 @@
-"""What a webhook is told of one event: the same at every attempt. Pure.
+"""The id and the body of a webhook event: the same at every attempt. Pure.
 
 {"type": "notification.sent", "timestamp": "2026-11-25T09:00:00.123456Z",
  "data": {"id": "0199...", "type": "order-confirmation", "state": "sent", "reason": "", "tags": ["spring"]}}
@@ -16,8 +16,8 @@ from waypost.mail.masking import mask_in
 
 
 def event_id(webhook: UUID, event: Event) -> str:
-    """The header `webhook-id`. Made of all that an event is: its row's number alone may come again, in a
-    table that was emptied or a database that was restored."""
+    """The header `webhook-id`, derived from the event's content too: the row's number alone may be reused
+    in a table that was emptied or a database that was restored."""
     said = f"{event.id}:{event.notification_id}:{event.state}:{event.at.astimezone(UTC).isoformat()}"
     return f"evt_{uuid5(webhook, said).hex}"
 

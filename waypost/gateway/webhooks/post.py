@@ -1,4 +1,4 @@
-"""One event told: posted, and what the answer means."""
+"""Posts one event and classifies the response."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from waypost.net.webhook_url import parse
 from waypost.policy import classify
 from waypost.system.clock import now
 
-POST_SECONDS = 15.0  # from finding the address to the answer's status
-IN_FLIGHT = 8  # to one webhook at a time
+POST_SECONDS = 15.0  # from resolving the host to the response's status
+IN_FLIGHT = 8  # posts to one webhook at a time
 
 
 def posts_to(webhook: Webhook, secret_key: bytes, allow_private: bool, tls: ssl.SSLContext) -> SignedPosts:
-    """Where a webhook's events go. Raises ValueError, without the URL, when it may not go there now: the
-    setting that allowed it is another."""
+    """The sender of a webhook's events. Raises ValueError, without the URL, if the URL is no longer allowed
+    because the setting that allowed it has changed."""
     return SignedPosts(
         parse(webhook.url, prefix=""),
         keys(secret_key, webhook, now()),
@@ -35,7 +35,7 @@ def posts_to(webhook: Webhook, secret_key: bytes, allow_private: bool, tls: ssl.
 
 
 async def post(posts: SignedPosts, webhook: Webhook, event: Event) -> Outcome:
-    """What came of telling `event`. Of the answer's body a kilobyte is read, to go on with the connection."""
+    """Post `event`. Up to a kilobyte of the response's body is read, so that the connection can be reused."""
     found: Outcome | None = None
     try:
         async with (

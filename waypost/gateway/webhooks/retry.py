@@ -1,4 +1,4 @@
-"""When an event is told again, and whether: pure decisions over moments."""
+"""Decides whether and when an event is posted again. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DELAYS = (
     timedelta(hours=6),
     timedelta(hours=12),
 )
-SPREAD = 0.1  # so that what failed together does not come back together
+SPREAD = 0.1  # so that events that failed together are not retried together
 
 
 def again(event: Event, wait: timedelta | None, moment: datetime, chance: float) -> Again | None:
-    """When `event`, told in vain at `moment`, is told again; None when it would be too old by then. wait:
-    what the answer asked for. chance: 0 to 1."""
+    """When to post `event` again after a failure at `moment`; None if it would be too old by then. wait: the
+    delay that the response asked for. chance: 0 to 1."""
     usual = DELAYS[min(event.tries, len(DELAYS) - 1)] * (1 + SPREAD * chance)
     due_at = moment + max(usual, wait or usual)
     return None if due_at > event.at + LIFETIME else Again(event.id, due_at, event.tries + 1)

@@ -1,4 +1,4 @@
-"""The secrets webhooks are signed with: made of Waypost's own key each time, and kept nowhere. Pure."""
+"""The secrets that sign webhook posts: derived from Waypost's own key each time, never stored. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from waypost.net.webhook_signature import written
 
 
 def key(secret_key: bytes, id: UUID, generation: int) -> bytes:
-    """The 32 bytes of a webhook's secret, after so many rotations."""
+    """The 32 bytes of a webhook's secret after `generation` rotations."""
     return hmac.digest(secret_key, f"webhook:{id}:{generation}".encode(), "sha256")
 
 
@@ -21,5 +21,5 @@ def secret(secret_key: bytes, webhook: Webhook) -> str:
 
 
 def keys(secret_key: bytes, webhook: Webhook, moment: datetime) -> list[bytes]:
-    """What a body is signed with at `moment`."""
+    """The keys that sign a body at `moment`."""
     return [key(secret_key, webhook.id, generation) for generation in webhook.generations(moment)]

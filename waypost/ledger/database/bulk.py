@@ -1,5 +1,5 @@
-"""Many rows or values in one statement and few bound values: `id IN (?, ?, ...)` with 500 of them costs
-more to write out than the query takes, and a statement a row more than the rows do."""
+"""Statements over many rows with few bound values: rendering `id IN (?, ?, ...)` with 500 values takes longer
+than the query, and one statement per row takes longer than the rows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 
-FEW = 16  # rows for which no column is looked at
-LONG = 64 * 1024  # bytes of a value: to write it out takes longer than another statement
-A_STATEMENT = 4 * 1024 * 1024  # bytes of values that are written out at a stretch: some ten milliseconds
+FEW = 16  # rows; with fewer, equal columns are not looked for
+LONG = 64 * 1024  # bytes of a value; encoding a longer one takes longer than another statement
+A_STATEMENT = 4 * 1024 * 1024  # bytes of values encoded without a pause: about ten milliseconds
 
 
 class _AsIs(sa.types.UserDefinedType[Any]):
-    """A PostgreSQL type whose values the driver is handed as they are: SQLAlchemy's own arrays look at
+    """A PostgreSQL type whose values are passed to the driver unchanged: SQLAlchemy's own arrays process
     every element."""
 
     cache_ok = True
@@ -49,9 +49,9 @@ class _Ids(sa.TypeDecorator[Any]):
 
 class _InIds(sa.ColumnElement[bool]):
     inherit_cache = True
-    # Not Boolean: for that SQLAlchemy writes `... = 1` on SQLite, and no index is used.
+    # Not Boolean: SQLAlchemy would write `... = 1` on SQLite, and no index would be used.
     type: Any = sa.types.NULLTYPE
-    # So that SQLAlchemy keeps the compiled statement: what tells one such condition from another.
+    # What tells one such condition from another, so that SQLAlchemy can cache the compiled statement.
     _traverse_internals: ClassVar[Any] = [
         ("column", sa.sql.visitors.InternalTraversal.dp_clauseelement),
         ("values", sa.sql.visitors.InternalTraversal.dp_clauseelement),
@@ -77,7 +77,7 @@ def _in_json(element: _InIds, compiler: Any, **options: Any) -> str:  # pyright:
 def in_ids(
     column: sa.ColumnElement[UUID] | sa.Column[UUID], ids: Sequence[UUID] | str
 ) -> sa.ColumnElement[bool]:
-    """Whether `column` is one of `ids`: many, or the name of the parameter that will hold them."""
+    """Whether `column` is one of `ids`, which are values or the name of the parameter that will hold them."""
     if isinstance(ids, str):
         return _InIds(column, sa.bindparam(ids, type_=_Ids()))
     return _InIds(column, sa.bindparam(None, ids, type_=_Ids(), unique=True))
@@ -98,10 +98,10 @@ def insert_many(
     on_conflict: Conflict | None = None,
     returning: tuple[sa.Column[Any], ...] = (),
 ) -> Sequence[sa.Row[Any]]:
-    """Insert `rows`, which all have the same keys; answers `returning` of each that was inserted.
+    """Insert `rows`, which all have the same keys. Returns the columns `returning` of each inserted row.
 
-    on_conflict: adds a dialect's ON CONFLICT to the statement; the same function each time, as what it
-    made is kept.
+    on_conflict: adds a dialect's ON CONFLICT to the statement; pass the same function each time, as the
+    statement is cached by it.
     """
     if not rows:
         return []
@@ -110,7 +110,7 @@ def insert_many(
         return [
             row for some in _slices(rows) for row in _insert(connection, table, some, on_conflict, returning)
         ]
-    if returning:  # of many rows only the construct answers anything
+    if returning:  # for many rows, only the construct returns anything
         statement = _construct(table, on_conflict).returning(*returning)
         found = connection.execute(statement, list(rows))
     else:
@@ -133,8 +133,8 @@ def _insert(
 
 
 def _slices(rows: Sequence[Mapping[str, Any]]) -> list[Sequence[Mapping[str, Any]]]:
-    """The rows of each statement. The driver holds the event loop while it writes one out, and lets go
-    between two. A long value has a statement of its own, for all rows beside each other that have it."""
+    """The rows of each statement. The driver blocks the event loop while it encodes a statement, but not
+    between two. A long value has a statement of its own, with all adjacent rows that share the value."""
     names = [name for name, value in rows[0].items() if isinstance(value, bytes)]
     ends = list(accumulate(sum(len(row[name]) for name in names) for row in rows))
     if ends[-1] <= A_STATEMENT:
@@ -153,8 +153,8 @@ def update_many(
     rows: Sequence[Mapping[str, Any]],
     *conditions: sa.ColumnElement[bool],
 ) -> int:
-    """Set the columns of each row that is found by its `id`, where `conditions` (the same objects each
-    time, as the statement is kept) hold. Answers how many rows changed."""
+    """Set the columns of each row, found by its `id`, where `conditions` hold. Pass the same condition
+    objects each time, as the statement is cached by them. Returns how many rows changed."""
     if not rows:
         return 0
     alike = _alike(connection, rows)
@@ -167,9 +167,9 @@ def update_many(
 
 
 def _alike(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """The columns that are the same in all rows: PostgreSQL is sent one value of each, as the driver takes
-    about a microsecond to write out an element. Of few rows none, so that they share a statement, but for
-    long values, as of a mail to several recipients: to write one out for each would hold the event loop."""
+    """The columns with one value in all rows: PostgreSQL is sent that value once, as the driver takes about a
+    microsecond to encode an element. With few rows there are none, so that these share a statement, except
+    long values, as of a mail to several recipients: encoding one per row would block the event loop."""
     if connection.dialect.name != "postgresql":
         return frozenset()
     first = rows[0]
@@ -194,9 +194,9 @@ def _construct(table: sa.Table, on_conflict: Conflict | None) -> Any:
 def _statement(
     dialect: sa.Dialect, table: sa.Table, names: tuple[str, ...], on_conflict: Conflict | None
 ) -> tuple[str, dict[str, Writer | None]]:
-    """The INSERT as SQLite reads it, and what writes out the values of each column, in the statement's order.
-    When SQLAlchemy executes a construct, it looks at each value of each row, which takes longer than SQLite
-    does; and it keeps no compiled form of a construct with ON CONFLICT."""
+    """The INSERT for SQLite, and the converter of each column's values, in the statement's order. When
+    SQLAlchemy executes a construct, it processes each value of each row, which takes longer than SQLite
+    does, and it does not cache the compiled form of a construct with ON CONFLICT."""
     parameters = {name: sa.bindparam(name, type_=table.c[name].type) for name in names}
     compiled = _construct(table, on_conflict).values(parameters).compile(dialect=dialect)
     ordered: list[str] = compiled.positiontup
@@ -223,8 +223,8 @@ def _insertion(
     on_conflict: Conflict | None,
     returning: tuple[sa.Column[Any], ...],
 ) -> Any:
-    """The statement, which takes many times longer to write than to run. PostgreSQL is given an array a
-    column, which takes it half the time that a statement a row does."""
+    """The statement, cached, as building it takes many times longer than running it. PostgreSQL gets one
+    array per column, which takes half the time of one statement per row."""
     given = sa.select(*_unnested(table, names, alike).c)
     if on_conflict is None:
         return _returning(sa.insert(table).from_select(list(names), given), returning)
@@ -239,8 +239,8 @@ def _returning(statement: Any, returning: tuple[sa.Column[Any], ...]) -> Any:
 def _written_out(
     statement: postgresql.Insert, table: sa.Table, names: tuple[str, ...], alike: frozenset[str]
 ) -> sa.TextClause:
-    """An INSERT with ON CONFLICT as text: of the construct SQLAlchemy keeps no compiled form, and a single
-    request waited milliseconds for it to be compiled anew."""
+    """An INSERT with ON CONFLICT as text: SQLAlchemy does not cache the compiled construct, and compiling it
+    again took milliseconds of a single request."""
     text = str(statement.compile(dialect=postgresql.dialect(paramstyle="named")))
     return sa.text(text).bindparams(*(_parameter(table, name, alike) for name in names))
 
@@ -265,8 +265,8 @@ def _update(
 
 
 def _unnested(table: sa.Table, names: tuple[str, ...], alike: frozenset[str]) -> sa.Subquery:
-    """The rows as a table of one array a column, each a parameter `_name`, and one value of each column
-    that is `alike` in all of them; JSON travels as bytes, which the driver takes as they are."""
+    """The rows as a table: one array per column, each a parameter `_name`, and a single value of each column
+    that is `alike` in all rows. JSON is sent as bytes, which the driver does not convert."""
     differing = [name for name in names if name not in alike]
     arrays = [_cast(table, name, alike) for name in differing]
     columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in differing]
@@ -295,7 +295,7 @@ def _parameter(table: sa.Table, name: str, alike: frozenset[str]) -> sa.BindPara
 
 
 def _columns(table: sa.Table, rows: Sequence[Mapping[str, Any]], alike: frozenset[str]) -> dict[str, Any]:
-    """The parameters: a list a column, or the one value of those that are alike."""
+    """The parameters: a list per column, or the single value of a column that is alike."""
     columns = {name: _array(table.c[name], rows[:1] if name in alike else rows) for name in rows[0]}
     return {f"_{name}": values[0] if name in alike else values for name, values in columns.items()}
 
@@ -305,7 +305,7 @@ def as_json(value: Any) -> str:
 
 
 def _json_bytes(value: Any) -> bytes:
-    """Bytes are JSON already: facts are written out once, where their hash is taken."""
+    """Bytes are JSON already: facts are serialized once, where their hash is computed."""
     return value if isinstance(value, bytes) else orjson.dumps(value)
 
 
@@ -318,7 +318,7 @@ def _array(column: sa.Column[Any], rows: Sequence[Mapping[str, Any]]) -> list[An
 
 
 def _element(column: sa.Column[Any]) -> str:
-    """The type of the array's elements; every moment has its zone, so the driver takes it as it is."""
+    """The type of the array's elements; every moment has a time zone, so the driver needs no conversion."""
     match column.type:
         case sa.JSON():
             return "BYTEA"

@@ -1,4 +1,4 @@
-"""What failed in a loop that goes on: an outage of the ledger, or a mistake."""
+"""Logs failures in a loop that goes on: an outage of the ledger, or a bug."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from waypost.system.outage import is_outage
 
 
 def log_failure(logger: logging.Logger, what: str, error: BaseException) -> None:
-    """Log an outage as all loops do, else `what` with the kind of `error`, whose text may hold addresses."""
+    """Log an outage by `outages`, else `what` with the class of `error`: its text may hold addresses."""
     if is_outage(error):
         outages.tell(error)
     else:

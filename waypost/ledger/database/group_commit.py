@@ -1,4 +1,4 @@
-"""Group commit: what comes in while one transaction commits is the next one."""
+"""Group commit: the items that come in while one transaction commits are the next transaction."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Queued = list[tuple[I, asyncio.Future[A]]]
 class GroupCommit(Generic[I, A]):
     """Many callers, few transactions: eight connections cost one commit, not eight. Starts on first use.
 
-    What it answers are futures, not coroutines: an item costs no task of its own to be written.
+    `add` returns a future, not a coroutine: writing an item needs no task of its own.
 
-    store: writes items in one transaction; an answer each, in order.
-    alone: whether an error is some item's own fault, so that each is to be tried by itself.
-    told: the error that those who wait are given.
-    most: items a transaction takes.
+    store: writes items in one transaction; returns one answer per item, in order.
+    alone: whether an error may be the fault of one item, so that each item is tried alone.
+    told: maps an error to the error that the waiting callers get.
+    most: the maximum of items in a transaction; None for no limit.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class GroupCommit(Generic[I, A]):
                 queued, self._queue = self._queue[: self._most], self._queue[self._most or len(self._queue) :]
                 await self._write(queued)
         except BaseException as error:
-            # Whoever came while this was being ended must not wait for ever.
+            # Callers that came while this task was being cancelled must not wait forever.
             self._fail(self._queue, error)
             self._queue = []
             raise

@@ -43,23 +43,23 @@ class LedgerBehind(RuntimeError):
 
 
 class NotRecorded(Outage, RuntimeError):
-    """The ledger could not be written. What was sent is in the provider's hands, nothing more is."""
+    """The ledger could not be written. Messages already sent are with the provider; no more are sent."""
 
 
 class CommitLost(Outage, RuntimeError):
-    """The connection was lost while a transaction was committed: nobody knows whether it was. See
+    """The connection was lost during a commit: it is unknown whether the transaction was committed. See
     commit_recovery.py."""
 
 
 class FileLostWithCommit(CommitLost, FileReplaced):
-    """The ledger's file was lost while a transaction was committed. Nobody knows whether it was before a
-    person has put the file back: until then no other try is of use."""
+    """The ledger's file was lost during a commit. It is unknown whether the transaction was committed until a
+    person has put the file back; until then, retrying is useless."""
 
 
 class Ledger(ABC):
     """A database with the ledger's tables. Open it with `open_ledger`.
 
-    lease: how long a batch is its holder's without a sign of life.
+    lease: how long a batch stays with its holder without a heartbeat.
     """
 
     def __init__(self, lease: timedelta, is_postgres: bool) -> None:
@@ -70,27 +70,27 @@ class Ledger(ABC):
 
     @abstractmethod
     async def read(self, work: Work[T]) -> T:
-        """What `work` answers from one moment of the ledger; it changes nothing."""
+        """Run `work`, which changes nothing, in one transaction. Returns its result."""
 
     async def browse(self, work: Work[T]) -> T:
-        """Like `read`, for what may look through a large part of the ledger: only BROWSERS do that at once,
-        so that all other reads and writes go by."""
+        """Like `read`, for work that may scan a large part of the ledger: at most BROWSERS of these run at
+        once, so that they do not hold up other reads and writes."""
         return await self.read(work)
 
     @abstractmethod
     async def write(self, work: Work[T]) -> T:
         """Run `work` as one transaction: all of it is durable when this returns, or none of it. `work` is
-        called again when the database undid it for another's sake, or lost it before its commit."""
+        called again when the database rolled it back in favour of another, or lost it before its commit."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
 
     async def write_until_durable(self, work: Work[T]) -> T:
-        """Like `write`, and again until the database takes it: what is down, read-only or full is waited
-        out. `work` must be harmless to repeat, as a commit whose answer was lost is repeated too.
+        """Like `write`, but retries until `work` is durable, while the database is down, read-only or full.
+        `work` must be safe to repeat, as a commit whose response was lost is repeated too.
 
-        Raises NotRecorded when waiting was given up, and what `work` itself did wrong.
+        Raises NotRecorded when waiting was given up, and errors that are the fault of `work`.
         """
         with asking():
             return await self._until_taken(work)
@@ -113,8 +113,8 @@ class Ledger(ABC):
             wait = min(wait * 2, 1.0)
 
     def give_up(self) -> None:
-        """Stop waiting for a database that does not come back: `persist` raises from now on, and nothing
-        waits for an answer longer than a moment."""
+        """Stop waiting for a database that does not come back: `write_until_durable` raises from now on, and
+        no call waits longer than a moment for a response."""
         self.given_up = True
 
     def _note(self, error: Exception) -> None:
@@ -125,12 +125,12 @@ class Ledger(ABC):
                 logger.error("nothing is sent until the ledger can be written")
 
     def insert(self, table: sa.Table) -> Any:
-        """INSERT with ON CONFLICT, which SQLAlchemy keeps in each dialect of its own."""
+        """An INSERT that supports ON CONFLICT: SQLAlchemy has one for each dialect."""
         return postgresql.insert(table) if self.is_postgres else sqlite.insert(table)
 
     async def check_schema(self) -> None:
-        """Raise LedgerBehind unless the schema is this version's, LedgerUnreachable where a server does not
-        let us ask it, LedgerMissing where SQLite's file is not there."""
+        """Raise LedgerBehind unless the schema is this version's, LedgerUnreachable where a server
+        refuses the query, LedgerMissing where SQLite's file does not exist."""
         found = await self.read(self._revision)
         if found != migrate.head():
             raise LedgerBehind(
@@ -157,8 +157,8 @@ class Ledger(ABC):
 
 @contextmanager
 def leaving() -> Generator[None]:
-    """Around a transaction: mark an error that is the database's trouble as an outage, where it leaves the
-    ledger. Errors of the same kinds that other code raises are not marked."""
+    """Around a transaction: mark an error that the database caused as an outage, when it leaves the ledger.
+    Errors of the same classes that other code raises are not marked."""
     try:
         with asking():
             yield
@@ -169,12 +169,12 @@ def leaving() -> Generator[None]:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether what a transaction raised may be the database's trouble (down, full, read-only, busy) and pass
-    by itself, and not the fault of what was to be written. For code inside a transaction; see `is_outage`."""
+    """Whether the database may have caused a transaction's error (down, full, read-only, busy), so that it
+    can pass, and not the data to be written. For code inside a transaction; see `is_outage`."""
     if isinstance(error, (IntegrityError, DataError, OtherKey)):
         return False
     if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(("22", "23", "54")):
-        # Data the database will never take: classes 22 and 23 of the SQL standard, and PostgreSQL's 54.
+        # Data that the database will never store: classes 22 and 23 of the SQL standard, and PostgreSQL's 54.
         return False
     if isinstance(error, SQLAlchemyError):
         return isinstance(error, (DBAPIError, PoolTimeout))

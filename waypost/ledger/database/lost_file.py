@@ -1,7 +1,7 @@
-"""A SQLite ledger whose file is not there, or is empty: a new ledger, or the old ledger lost.
+"""A SQLite ledger whose file does not exist or is empty: the ledger is new, or the old one was lost.
 
-Only `waypost db upgrade` and `waypost up` make the file. Where the home shows that Waypost ran before, only
-the first does: an empty ledger in the place of a lost ledger looks as if nothing had ever been sent.
+Only `waypost db upgrade` and `waypost up` make the file. If the home shows that Waypost ran before, only the
+first does: an empty ledger in place of a lost one would look as if nothing had ever been sent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from waypost.ledger.database.unreachable import LedgerUnreachable
 
 TRACES = ("secret.key", "running.json", "prefect.db")  # under home; each is made after the ledger's file
-# SQLite would play a write-ahead log that was left there into a backup, and damage it.
+# SQLite would apply a leftover write-ahead log to a restored backup, and damage it.
 RESTORE = (
     "stop every process of Waypost, then put the file back, or delete its -wal and -shm files and restore a "
     "backup. Only to begin anew, with an empty ledger and without the history, run `waypost db upgrade`"
@@ -26,7 +26,7 @@ MAKE = (
 
 
 class LedgerMissing(LedgerUnreachable):
-    """The ledger's file is not there, and was not made by looking for it."""
+    """The ledger's file does not exist, and opening the ledger did not create it."""
 
 
 def file_of(url: sa.URL) -> Path | None:
@@ -40,13 +40,13 @@ def file_of(url: sa.URL) -> Path | None:
 
 
 def trace(home: Path | None) -> Path | None:
-    """What shows that Waypost ran in `home` before."""
+    """A file which shows that Waypost ran in `home` before; None without one."""
     found = (home / name for name in TRACES) if home else ()
     return next((path for path in found if path.exists()), None)
 
 
 def missing(file: Path, shows: Path | None) -> LedgerMissing:
-    """The error of a file that is not there. shows: the trace of an earlier run."""
+    """The error for a file that does not exist. shows: the trace of an earlier run."""
     if shows is None:
         return LedgerMissing(f"there is no ledger yet at {file}", MAKE)
     return LedgerMissing(
@@ -55,7 +55,7 @@ def missing(file: Path, shows: Path | None) -> LedgerMissing:
 
 
 def emptied(file: Path, shows: Path) -> LedgerMissing:
-    """The error of a file without tables in a home where Waypost ran before."""
+    """The error for a file without tables in a home where Waypost ran before."""
     return LedgerMissing(
         f"the ledger's file {file} is empty, but {shows} shows that Waypost ran here", RESTORE
     )

@@ -1,7 +1,7 @@
 """Alembic, run from code: the migrations ship inside the package.
 
-It is imported only to migrate: every command asks whether the schema is this version's, and a seventh of what
-a short one takes would go into that import.
+Alembic is imported only to migrate: every command checks the schema's version, and the import would take a
+seventh of the time of a short command.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Noticing new work at once and for next to nothing: LISTEN and NOTIFY on PostgreSQL, a look at a
-counter that SQLite keeps in memory."""
+"""Noticing new work at once and at little cost: LISTEN and NOTIFY on PostgreSQL, polling a counter in memory
+on SQLite."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from waypost.system.waiting import wait_for
 
 CHANNEL = "waypost"
 _NOTIFY = sa.text(f"NOTIFY {CHANNEL}")
-WEBHOOKS = "waypost_webhooks"  # told by the trigger that makes their events
-GLANCE_SECONDS = 0.05  # how often SQLite's counter is looked at: some 20 microseconds a look
+WEBHOOKS = "waypost_webhooks"  # notified by the trigger that makes webhook events
+GLANCE_SECONDS = 0.05  # between two looks at SQLite's counter, about 20 microseconds each
 RETRY_SECONDS = 1.0
-ASK_SECONDS = 15.0  # how often a connection that listens is asked whether it lives
+ASK_SECONDS = 15.0  # between two checks of a listening connection
 
 logger = logging.getLogger("waypost.ledger")
 
@@ -39,9 +39,9 @@ def announce_work(connection: sa.Connection) -> None:
 
 @asynccontextmanager
 async def watching(ledger: Ledger, wake: Callable[[], None], channel: str = CHANNEL) -> AsyncGenerator[None]:
-    """Call `wake` whenever the ledger may hold new work, while the block runs. It may be called for
-    nothing, and a database that is away for a while may make it late: so look now and then anyway.
-    channel: what PostgreSQL is to tell of."""
+    """Call `wake` whenever the ledger may hold new work, while the block runs. It may be called without
+    new work, and late after an outage of the database: so poll now and then, too.
+    channel: the PostgreSQL channel to listen on."""
     match ledger:
         case PostgresLedger():
             watch = _listen(ledger, wake, channel)
@@ -60,7 +60,7 @@ async def watching(ledger: Ledger, wake: Callable[[], None], channel: str = CHAN
 
 
 async def _listen(ledger: PostgresLedger, wake: Callable[[], None], channel: str) -> None:
-    """A connection of its own, opened again when it is lost."""
+    """Listen on a separate connection, and reconnect when it is lost."""
 
     away = False
     while True:
@@ -73,9 +73,9 @@ async def _listen(ledger: PostgresLedger, wake: Callable[[], None], channel: str
                 try:
                     await _until_lost(raw, wake, channel)
                 finally:
-                    await connection.invalidate()  # a lost one must not be given out again
+                    await connection.invalidate()  # the pool must not reuse a lost connection
         except Exception as error:  # asyncpg's connect errors have no common class
-            if not away:  # each second until it answers
+            if not away:  # logged once, as each second is a retry
                 outages.tell(error)
                 logger.warning("new work is found late until the ledger answers")
             away = True
@@ -94,7 +94,7 @@ async def _until_lost(raw: Any, wake: Callable[[], None], channel: str) -> None:
     raw.add_termination_listener(on_end)
     await raw.execute(HERE)
     await raw.add_listener(channel, on_notice)
-    wake()  # for what came while nobody listened
+    wake()  # for notices sent before this connection listened
     try:
         while not await wait_for(lost, ASK_SECONDS):
             await _ask(raw)
@@ -105,7 +105,7 @@ async def _until_lost(raw: Any, wake: Callable[[], None], channel: str) -> None:
 
 
 async def _ask(raw: Any) -> None:
-    """A connection that only listens would never find out that the network has swallowed it."""
+    """Check the connection: one that only listens would never notice that the network dropped it."""
     try:
         async with asyncio.timeout(ANSWERS_WITHIN):
             await raw.execute("SELECT 1")
@@ -115,7 +115,7 @@ async def _ask(raw: Any) -> None:
 
 
 async def _glance(ledger: SqliteLedger, wake: Callable[[], None]) -> None:
-    """A connection of its own, opened again when it cannot be asked any more."""
+    """Poll on a separate connection, and reconnect when it fails."""
     away = False
 
     def answered() -> None:

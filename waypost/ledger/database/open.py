@@ -33,11 +33,11 @@ def open_ledger(
 ) -> Ledger:
     """The ledger at `url` (an SQLAlchemy URL). Connects on first use; only `upgrade` makes a SQLite file.
 
-    patience: how long work may wait for a lock or a connection until it fails, as where somebody waits for an
-    answer; unset, 30 s for what has no end of its own.
-    home: the folder whose files show that there was a ledger before: `upgrade` makes no file then.
+    patience: how long work may wait for a lock or a connection before it fails, for callers that owe a quick
+    response; unset, 30 s for SQLite's writer and for a pooled connection, no limit for PostgreSQL's locks.
+    home: the folder whose files show that there was a ledger before; `upgrade` then makes no file.
 
-    Raises ValueError, which never repeats a password, when it cannot be read as one.
+    Raises ValueError, whose text never holds a password, when `url` cannot be parsed.
     """
     if not url.startswith("sqlite"):
         place, named = postgres_url.read(url)
@@ -53,7 +53,7 @@ def open_ledger(
 
 
 def ledger_of(settings: Settings, patience: timedelta | None = None) -> Ledger:
-    """The ledger that `settings` name; see `open_ledger`. Its use raises LedgerMissing where it was lost."""
+    """The ledger that `settings` name; see `open_ledger`. Using it raises LedgerMissing if it was lost."""
     return open_ledger(settings.ledger_url, settings.lease, patience, settings.home)
 
 
@@ -69,7 +69,7 @@ async def connect(settings: Settings, patience: timedelta | None = None) -> Asyn
 
 @asynccontextmanager
 async def connect_checked(settings: Settings, patience: timedelta | None = None) -> AsyncGenerator[Ledger]:
-    """Like `opened`, once its schema is known to be this version's. Raises LedgerBehind, LedgerMissing."""
+    """Like `connect`, after checking that the schema is this version's. Raises what `check_schema` raises."""
     async with connect(settings, patience) as ledger:
         await ledger.check_schema()
         yield ledger

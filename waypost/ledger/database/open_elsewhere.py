@@ -1,7 +1,7 @@
-"""Which other processes have the ledger open, busy or idle: for changes that none of them may live through.
+"""Finds other processes that have the ledger open, busy or idle: for changes that require them stopped.
 
-A process that runs for long watches the ledger for news over a connection of its own. On PostgreSQL that
-connection holds an advisory lock. On SQLite any connection keeps others from having the file alone.
+A long-running process watches the ledger for new work over a connection of its own. On PostgreSQL that
+connection holds an advisory lock. On SQLite any connection keeps others from locking the file exclusively.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from waypost.ledger.database.lock_numbers import OPEN
 from waypost.ledger.database.lost_file import file_of
 from waypost.ledger.database.sqlite import SqliteLedger
 
-PASSING_SECONDS = 2.0  # a command that only passes by is waited for
+PASSING_SECONDS = 2.0  # a short command is waited for
 
 # With the number of a table: a database may hold several ledgers, each in a schema of its own.
 HERE = f"SELECT pg_advisory_lock_shared({OPEN}, to_regclass('installation')::oid::int)"
@@ -31,7 +31,7 @@ _HOLDERS = sa.text(
 
 
 async def open_elsewhere(ledger: Ledger) -> list[str]:
-    """Where other processes have `ledger` open: hosts. Nothing else may use `ledger` meanwhile."""
+    """The hosts of other processes that have `ledger` open. This process may not use `ledger` meanwhile."""
     if isinstance(ledger, SqliteLedger):
         return await asyncio.to_thread(_on_this_machine, ledger)
     return await ledger.read(lambda connection: list(connection.scalars(_HOLDERS)))

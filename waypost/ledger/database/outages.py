@@ -1,4 +1,4 @@
-"""Outages of the ledger in the log: in words, and seldom. Many loops meet an outage many times a minute."""
+"""Logs each outage of the ledger at most once a minute: many loops meet it many times a minute."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ logger = logging.getLogger("waypost.ledger")
 
 
 class Outages:
-    """What this process logged of outages. steady: a clock that is never set back, in seconds."""
+    """The outages that this process logged. steady: a monotonic clock, in seconds."""
 
     def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
         self._steady = steady
         self.forget()
 
     def forget(self) -> None:
-        """Begin as a new process does."""
-        self.lost = ""  # what happened to the ledger's file, and what to do; empty while nothing did
+        """Reset to the state of a new process."""
+        self.lost = ""  # what happened to the ledger's file, and what to do; empty while the file is not lost
         self._said_at: dict[str, float] = {}
 
     def tell(self, error: BaseException) -> None:
-        """Log what `error` means and what to do: a lost file once, as it stays lost; anything else once a
-        minute, and another key as an error, as it does not pass by itself."""
+        """Log what `error` means and what to do. A lost file is logged once, as it stays lost; any other
+        outage once a minute. OtherKey is logged as an error, as it does not pass automatically."""
         said = trouble(error)
         if isinstance(error, FileReplaced):
             self._tell_of_loss(said)

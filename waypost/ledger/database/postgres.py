@@ -22,7 +22,7 @@ from waypost.ledger.database.watchdog import PARTING_SECONDS, ConnectionWatchdog
 RETRYABLE_SQLSTATES = (
     "40001",
     "40P01",
-)  # PostgreSQL undid one of several transactions so that the others go on
+)  # PostgreSQL rolled back one of several transactions so that the others go on
 RETRIES = 5
 
 
@@ -30,7 +30,7 @@ class PostgresLedger(Ledger):
     """A ledger that many workers share."""
 
     def __init__(self, engine: AsyncEngine, lease: timedelta, named: Mapping[str, Any]) -> None:
-        """named: what the URL names for asyncpg.connect."""
+        """named: the arguments for asyncpg.connect from the URL."""
         super().__init__(lease, is_postgres=True)
         self.engine = engine
         self._watch = ConnectionWatchdog(engine.url, named, is_over=lambda: self.given_up)
@@ -65,7 +65,7 @@ class PostgresLedger(Ledger):
             return await self._until_it_passes(work)
 
     async def _until_it_passes(self, work: Work[T]) -> T:
-        """Whoever is sent back for others to pass waits a little, by chance: or all would meet again."""
+        """Retry a transaction rolled back for others, after a random pause that avoids another collision."""
         for times in range(RETRIES):
             try:
                 return await self._on_a_live_connection(work)
@@ -76,8 +76,8 @@ class PostgresLedger(Ledger):
         return await self._on_a_live_connection(work)
 
     async def _on_a_live_connection(self, work: Work[T]) -> T:
-        """A pooled connection may have been lost while it lay there (asking each first would cost more
-        than what is asked of it): what it had not begun to commit is done over once, on a new one."""
+        """A pooled connection may have been lost while idle (checking each one first would cost more than the
+        work). A transaction that had not begun to commit is retried once, on a new connection."""
         for tries in (1, 2):
             committing = False
             try:
@@ -87,7 +87,7 @@ class PostgresLedger(Ledger):
                         try:
                             answer = await connection.run_sync(work)
                         except Exception:
-                            with suppress(DBAPIError):  # what `work` met is what is told
+                            with suppress(DBAPIError):  # the error of `work` is raised
                                 await transaction.rollback()
                             raise
                         committing = True
@@ -104,7 +104,7 @@ class PostgresLedger(Ledger):
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[AsyncConnection]:
-        """A connection of the pool. Giving up ends the wait for one too."""
+        """A connection of the pool. `give_up` ends the wait for it too."""
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(PARTING_SECONDS if self.given_up else None) as limit:
                 self._connecting.add(limit)
@@ -121,5 +121,5 @@ class PostgresLedger(Ledger):
             limit.reschedule(asyncio.get_running_loop().time() + PARTING_SECONDS)
 
     async def close(self) -> None:
-        # A server that was given up hears no goodbye: each connection would wait a second for its answer.
+        # No goodbye to a server that was given up: each connection would wait a second for the response.
         await self.engine.dispose(close=not self.given_up)

@@ -14,10 +14,10 @@ from sqlalchemy.exc import ArgumentError
 FILES = {"sslcert", "sslkey", "sslrootcert", "sslcrl", "passfile"}
 TLS = {"sslmode", "sslpassword", "sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version"}
 LOGIN = {"user", "password", "dbname", "service", "krbsrvname", "gsslib"}
-# asyncpg reads these itself when they stand in its DSN.
+# asyncpg reads these from its DSN.
 UNDERSTOOD = FILES | TLS | LOGIN | {"target_session_attrs", "application_name", "options"}
 WHERE = ("host", "port")  # SQLAlchemy reads these, for several servers too
-# What asyncpg does anyway. It cannot do what another value asks for.
+# The values that describe what asyncpg does anyway. It does not support other values.
 ONLY_AS = {
     "channel_binding": ("disable", "prefer"),
     "gssencmode": ("disable", "prefer"),
@@ -27,9 +27,9 @@ INSTEAD = {"channel_binding": "; sslmode=verify-full proves the server's identit
 
 
 def read(url: str) -> tuple[sa.URL, dict[str, Any]]:
-    """Where the database is, and what asyncpg.connect is given beside that.
+    """The URL of the database, and the other arguments for asyncpg.connect.
 
-    Raises ValueError naming a parameter that is not understood, and never its value where it may be secret.
+    Raises ValueError naming a parameter that is not supported, and never its value where it may be secret.
     """
     try:
         parsed = sa.make_url(_several_hosts(url))
@@ -40,7 +40,7 @@ def read(url: str) -> tuple[sa.URL, dict[str, Any]]:
     query = {name: value if isinstance(value, str) else value[-1] for name, value in parsed.query.items()}
     connect: dict[str, Any] = {}
     if (seconds := _number(query, "connect_timeout")) is not None:
-        connect["timeout"] = float(max(seconds, 2))  # libpq waits no shorter either
+        connect["timeout"] = float(max(seconds, 2))  # the minimum of libpq
     if (size := _number(query, "prepared_statement_cache_size")) is not None:  # SQLAlchemy's, for PgBouncer
         connect["prepared_statement_cache_size"] = size
     if mode := query.pop("ssl", None):  # asyncpg's name for it
@@ -70,7 +70,7 @@ def _several_hosts(url: str) -> str:
 
 
 def _number(query: dict[str, str], name: str) -> int | None:
-    """The parameter taken out of `query`; None without it."""
+    """Remove a number from `query` and return it; None without it."""
     text = query.pop(name, None)
     if text is not None and not text.isdecimal():
         raise ValueError(f"WAYPOST_DATABASE_URL: {name} is a whole number")

@@ -14,15 +14,15 @@ import sqlalchemy as sa
 from waypost.ledger.database.ledger import FileLostWithCommit, Ledger, T, Work, leaving
 from waypost.ledger.database.sqlite_file import FileReplaced, LedgerFile
 
-READERS = 4  # threads of SQLite
-BROWSERS = 2  # reads at once that may be long
-BROWSING_SECONDS = 20.0  # that such a read may take on SQLite; on PostgreSQL its statement_timeout tells
-STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, some milliseconds, between two looks at the clock
+READERS = 4  # reader threads
+BROWSERS = 2  # long reads at once
+BROWSING_SECONDS = 20.0  # limit of a long read on SQLite; PostgreSQL has its statement_timeout
+STEPS_BETWEEN_LOOKS = 100_000  # SQLite instructions between two looks at the clock: some milliseconds
 
 
 class SqliteLedger(Ledger):
-    """A ledger in a file. SQLite has one writer: waiting for it in a queue costs nothing, waiting in
-    SQLite is a sleep and a retry."""
+    """A ledger in a file. SQLite has one writer: waiting for it in a queue costs nothing, while waiting in
+    SQLite means sleeping and retrying."""
 
     def __init__(self, engine: sa.Engine, lease: timedelta, home: Path | None = None) -> None:
         super().__init__(lease, is_postgres=False)
@@ -85,7 +85,7 @@ class SqliteLedger(Ledger):
 
 
 def within(seconds: float, connection: sa.Connection, work: Work[T]) -> T:
-    """What `work` answers over a connection to SQLite. Raises OperationalError when it takes longer."""
+    """Run `work` over a connection to SQLite. Raises OperationalError when it takes longer than `seconds`."""
     raw: Any = connection.connection.driver_connection
     ends = time.monotonic() + seconds
     raw.set_progress_handler(lambda: time.monotonic() > ends, STEPS_BETWEEN_LOOKS)

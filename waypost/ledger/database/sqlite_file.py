@@ -1,8 +1,8 @@
-"""Whether the file that SQLite has open is still the file at its path, and whole.
+"""Checks that the file that SQLite has open is still the file at its path, and whole.
 
-A file that was deleted or replaced goes on taking commits, which nobody will ever read. SQLite looks for that
-only without a write-ahead log. Here the path is asked with stat alone: to open and close the file would drop
-SQLite's locks on it (POSIX: a process loses its locks on a file with the first of its descriptors it closes).
+SQLite goes on committing to a file that was deleted or replaced, and no process reads those commits. It
+checks for that only without a write-ahead log. The path is checked with stat only: opening and closing the
+file would drop SQLite's locks on it (POSIX: closing one descriptor drops all of the process's locks on it).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from waypost.ledger.database.lost_file import emptied, file_of, missing, trace
 from waypost.ledger.database.write_ahead_log import Identity, WriteAheadLog
 from waypost.system.outage import Outage
 
-LOOK_SECONDS = 1.0  # between two looks of those who only read
+LOOK_SECONDS = 1.0  # between two looks by reads
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-# The files, by what follows the ledger's path: SQLite keeps the last two for as long as the ledger is open.
+# The files, by their suffix to the ledger's path. SQLite keeps the last two while the ledger is open.
 FILES = {"": "file", "-wal": "write-ahead log (-wal)", "-shm": "index of its log (-shm)"}
 RESTART = (
     "stop every process of Waypost that uses it, put the whole ledger back where it was, or delete its -wal "
@@ -34,15 +34,15 @@ RESTART = (
 
 
 class FileReplaced(Outage, OSError):
-    """The ledger's file is not the one this process opened, or is damaged: what is written there would be
-    lost. Says what happened and what to do. A process that has found it out stays with it."""
+    """The ledger's file is not the one this process opened, or is damaged: writes to it would be
+    lost. The message says what happened and what to do. Once raised, it is raised for all further use."""
 
 
 class LedgerFile:
     """The file of one ledger, looked at before and after each commit. A ledger in memory has none.
 
     home: the folder whose files show whether there was a ledger before; None where it does not matter.
-    may_be_made: whether a file that is not there, nor was, is made by opening it.
+    may_be_made: whether opening may create the file, if there was no ledger before.
     """
 
     def __init__(self, engine: sa.Engine, home: Path | None = None) -> None:
@@ -54,7 +54,7 @@ class LedgerFile:
         self._log = WriteAheadLog()
         self._size = 0
         self._open = 0
-        # Many threads look, open and close. The garbage collector may close a connection within a look.
+        # Many threads look, open and close. The garbage collector may close a connection during a look.
         self._looking = RLock()
         self._lost: str | None = None
         self._seen_at = float("-inf")
@@ -64,7 +64,7 @@ class LedgerFile:
         event.listen(engine, "handle_error", self._on_error)
 
     def look(self) -> None:
-        """Raises FileReplaced, and OSError where the path cannot be asked."""
+        """Check the files. Raises FileReplaced, and OSError if stat fails on the path."""
         if self._lost:
             raise FileReplaced(self._lost)
         if not self._path:
@@ -78,15 +78,15 @@ class LedgerFile:
             self._seen_at = time.monotonic()
 
     def look_after_commit(self) -> None:
-        """Looks at the log alone, as a commit must not take much longer. Raises FileReplaced where the log
-        lost what it had at the look before the commit."""
+        """Check the log only, as a commit must not take much longer. Raises FileReplaced if the log lost
+        content that it had at the look before the commit."""
         with self._looking:
             if self._lost:
                 raise FileReplaced(self._lost)
             self._look_at_log(self._log.fault_since)
 
     def look_now_and_then(self) -> None:
-        """The same, where the last look was a second ago or it is lost already."""
+        """Like `look`, but only if the last look was a second ago or the file is lost already."""
         if self._lost or time.monotonic() - self._seen_at > LOOK_SECONDS:
             self.look()
 
@@ -103,7 +103,7 @@ class LedgerFile:
             self._give_up(f"the ledger's {what} was replaced by another while this process had it open")
         self._known[suffix] = identity
         if not suffix:
-            # VACUUM makes it shorter too, and rightly.
+            # VACUUM shortens the file too.
             if found.st_size < self._size and not _whole(self._path):
                 self._give_up("the ledger's file was cut short while this process had it open")
             self._size = found.st_size
@@ -118,7 +118,7 @@ class LedgerFile:
         raise FileReplaced(self._lost)
 
     def _before_opening(self, *_: Any) -> None:
-        """Or SQLite would make an empty file where a ledger was, or was looked for in vain."""
+        """Check first: SQLite would create an empty file where the ledger was lost or does not exist."""
         if self._known:
             self.look()
         elif self._named is not None and not self._named.exists():
@@ -127,7 +127,7 @@ class LedgerFile:
                 raise missing(self._named, shows)
 
     def has_no_tables(self) -> None:
-        """Raises LedgerMissing where there was a ledger before: its file was emptied, or made anew."""
+        """Raises LedgerMissing if there was a ledger before: its file was emptied or created again."""
         if self._named is not None and (shows := trace(self._home)):
             raise emptied(self._named, shows)
 
@@ -139,7 +139,7 @@ class LedgerFile:
         self.look()
 
     def _on_close(self, *_: Any) -> None:
-        """Whoever closes the ledger as the last takes the log and its index away."""
+        """Forget the log and its index after the last connection: SQLite may delete them then."""
         with self._looking:
             self._open -= 1
             if not self._open:
@@ -159,8 +159,8 @@ class LedgerFile:
 
 
 def _whole(path: str) -> bool:
-    """What a connection that has nothing in memory makes of the file. A page that is missing is seen; with
-    millions of notifications that takes seconds."""
+    """Whether a new connection, which has no cached pages, finds the file whole. It finds a missing page;
+    with millions of notifications that takes seconds."""
     try:
         with closing(sqlite3.connect(path, timeout=1)) as connection:
             made = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-GLANCE = timedelta(milliseconds=500)  # how often a wait for the writer looks whether it is over
+GLANCE = timedelta(milliseconds=500)  # how often a wait for the writer checks `is_over`
 
 
 def tune_sqlite(engine: sa.Engine, busy: timedelta, is_over: Callable[[], bool]) -> None:
-    """Durable at every commit, and never half a write that fails because another began in between.
+    """Make every commit durable, and let no write fail halfway because another one began in between.
 
-    busy: how long one waits for others. is_over: says that nothing is waited for any more.
+    busy: how long to wait for other writers. is_over: whether to stop waiting.
     """
     waits = f"PRAGMA busy_timeout={busy // timedelta(milliseconds=1)}"
 
@@ -48,8 +48,8 @@ def tune_sqlite(engine: sa.Engine, busy: timedelta, is_over: Callable[[], bool])
 
 
 def _begun(connection: sa.Connection, last: bool) -> bool:
-    """Try for a moment to become the one writer. SQLite waits in a thread, which nothing can end: so it waits
-    a little and often. last: raises that the database is busy."""
+    """Try for a moment to become the one writer. SQLite waits in a thread, which cannot be cancelled: so each
+    wait is short. last: raise the error that the database is busy."""
     try:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     except OperationalError as error:

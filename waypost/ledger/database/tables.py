@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
-    """A moment with its zone, on SQLite too (which keeps none): always stored and read as UTC."""
+    """A moment with a time zone, always stored and read as UTC, even on SQLite, which stores no zone."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -24,7 +24,7 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         kept = lru_cache(64)(write)
 
         def written(value: datetime | None) -> Any:
-            # Asked in UTC alone: where clocks are put back, two moments of a zone are equal.
+            # Cached by UTC: when clocks are set back, two moments of a zone may compare equal.
             return None if value is None else kept(value.astimezone(UTC))
 
         return written
@@ -44,11 +44,11 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 
 
 Id: sa.types.TypeEngine[UUID] = sa.Uuid()
-# JSON and not JSONB: it is only ever read whole, and JSONB is taken apart and put together again for that.
+# JSON, not JSONB: it is only read whole, and JSONB would be parsed and serialized again for that.
 Json = sa.JSON()
 JsonOrNull = sa.JSON(none_as_null=True)
 
-# Counted by the database itself, which on SQLite only an INTEGER is.
+# Numbered by the database, which SQLite does only for an INTEGER.
 Count: sa.types.TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 Seconds: sa.types.TypeEngine[float] = sa.Double()
@@ -65,7 +65,7 @@ metadata = sa.MetaData(
 recipients = sa.Table(
     "recipients",
     metadata,
-    # The application that knows them; empty for what comes without one.
+    # The client that the recipient belongs to; empty for requests without one.
     sa.Column("client", sa.Text, primary_key=True, server_default=""),
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("email", sa.Text),
@@ -76,8 +76,8 @@ recipients = sa.Table(
     sa.Column("updated_at", UtcDateTime, nullable=False),
 )
 
-# Written out in the query, as in the index: neither database uses a partial index for bound values. They
-# have no type: of a Boolean SQLAlchemy makes `... = 1` on SQLite, and no index is used.
+# Literal SQL, the same as in the index: neither database uses a partial index for bound values. They have no
+# type: for a Boolean SQLAlchemy writes `... = 1` on SQLite, and no index is used.
 WAITING: sa.ColumnElement[bool] = sa.literal_column("state IN ('accepted', 'deferred')")
 IN_HAND: sa.ColumnElement[bool] = sa.literal_column("state IN ('claimed', 'sending')")
 _NOT_IN_HAND_SQL = sa.text("state NOT IN ('claimed', 'sending')")
@@ -105,14 +105,14 @@ notifications = sa.Table(
     sa.Column("id", Id, primary_key=True),
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("priority", sa.Text, nullable=False, server_default="normal"),
-    # With its client, the recipient's. No foreign key: who is forgotten has no row any more.
+    # With client, the key of the recipient. No foreign key: a forgotten recipient has no row.
     sa.Column("recipient_key", sa.Text, nullable=False),
     sa.Column("data", Json, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     # How many requests were grouped into it.
     sa.Column("occurrences", sa.Integer, nullable=False, server_default="1"),
-    # What it was accepted with: unlike batch_id it never changes.
+    # The intake that accepted it; unlike batch_id, it never changes.
     sa.Column("intake_id", Id),
     # The batch that has it, or had it last.
     sa.Column("batch_id", Id),
@@ -120,19 +120,19 @@ notifications = sa.Table(
     sa.Column("due_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
     sa.Column("finished_at", UtcDateTime),
-    # The next step of its route, the attempts made, and those whose answer nobody knows.
+    # The next step of its route, its tries (attempts, and deferrals without one), and its attempts in doubt.
     sa.Column("step", sa.Integer, nullable=False, server_default="0"),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("in_doubt", sa.Integer, nullable=False, server_default="0"),
-    # Of ending its runs before they come to it; see suspicion.py.
+    # Suspicion of ending its runs before they get to it; see suspicion.py.
     sa.Column("suspicion", sa.SmallInteger, nullable=False, server_default="0"),
     # The digest that carries it; from then on it shares that notification's end.
     sa.Column("digest_id", Id, sa.ForeignKey("notifications.id")),
-    # The application whose API key it came with; none for what came another way.
+    # The client whose API key it came with; unset for requests without one.
     sa.Column("client", sa.Text),
-    # The kinds of its type's route that it may take, where its request chose some.
+    # The channel kinds that its request chose from its type's route, if it chose any.
     sa.Column("channels", Json),
-    # What its request itself said of the recipient: it goes there, whatever is known of the recipient then.
+    # What its request said of the recipient: it goes there, whatever is on record for the recipient then.
     # Unset where the request named an id alone; empty once the recipient was forgotten.
     sa.Column("named", JsonOrNull),
     _partial("ix_notifications_intake_id", "intake_id", where=sa.text("intake_id IS NOT NULL")),
@@ -176,8 +176,8 @@ tags = sa.Table(
     sa.Column("notification_id", Id, primary_key=True, index=True),
 )
 
-# What one run has in hand. Its lease is kept by whoever will run it, runs it or watches over it; when
-# the lease lapses the work is another's.
+# The notifications claimed for one run. The process that will run, runs or watches over a batch keeps its
+# lease; when the lease lapses, the work goes to another process.
 batches = sa.Table(
     "batches",
     metadata,
@@ -191,11 +191,11 @@ batches = sa.Table(
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("leased_until", UtcDateTime, nullable=False),
-    # When its run took it up, and by whom: a second time is refused.
+    # When its run took it up, and by which call: a second call is refused.
     sa.Column("taken_at", UtcDateTime),
     sa.Column("taken_by", Id),
     sa.Column("ended_at", UtcDateTime),
-    # How it ended: done, lost, never started; and when Prefect was told.
+    # How it ended (BatchResult), and when Prefect was told.
     sa.Column("ending", sa.Text),
     sa.Column("summary", sa.Text, nullable=False, server_default=""),
     sa.Column("told_at", UtcDateTime),
@@ -217,7 +217,7 @@ holds = sa.Table(
     sa.Column("since", UtcDateTime, nullable=False),
 )
 
-# Those that were released, for the story of what waited for that.
+# Released holds, for the timelines of notifications that waited for the release.
 released_holds = sa.Table(
     "released_holds",
     metadata,
@@ -229,7 +229,7 @@ released_holds = sa.Table(
     sa.Index(None, "type", "released_at"),
 )
 
-# What happened to a notification that no attempt tells: its run was lost, a person stepped in.
+# What happened to a notification besides attempts: its run was lost, a person stepped in.
 events = sa.Table(
     "events",
     metadata,
@@ -245,8 +245,8 @@ attempts = sa.Table(
     "attempts",
     metadata,
     sa.Column("id", Id, primary_key=True),
-    # No foreign key: it is written in the transaction that moves its notification, which the database would
-    # look up once more for each.
+    # No foreign key: the row is written in the transaction that moves its notification, and the database
+    # would look the notification up once more for each row.
     sa.Column("notification_id", Id, nullable=False, index=True),
     sa.Column("batch_id", Id),
     sa.Column("number", sa.Integer, nullable=False),
@@ -254,7 +254,7 @@ attempts = sa.Table(
     sa.Column("provider", sa.Text, nullable=False),
     sa.Column("flow_run_id", Id),
     sa.Column("started_at", UtcDateTime, nullable=False),
-    # Unset until the answer is known: an attempt without one is in doubt.
+    # Unset until the outcome is known: an attempt without one is in doubt.
     sa.Column("finished_at", UtcDateTime),
     sa.Column("verdict", sa.Text),
     sa.Column("phase", sa.Text),
@@ -271,7 +271,7 @@ installation = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
 )
 
-# Until when each provider's time is reserved, by those who send at its rate: seconds of the database's clock.
+# Until when each provider's time is reserved by processes that send there: seconds of the database's clock.
 rates = sa.Table(
     "rates",
     metadata,
@@ -282,12 +282,12 @@ rates = sa.Table(
 idempotency_keys = sa.Table(
     "idempotency_keys",
     metadata,
-    # Whose key it is: an application's, or empty for what comes without one.
+    # The client that the key belongs to; empty for requests without one.
     sa.Column("client", sa.Text, primary_key=True, server_default=""),
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("notification_id", Id, nullable=False),
     sa.Column("body_hash", sa.LargeBinary, nullable=False),
-    # What the first answer said besides the id: accepted, held or grouped.
+    # What the first response said besides the id: accepted, held or grouped.
     sa.Column("began", sa.Text, nullable=False, server_default="accepted"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Index(None, "notification_id"),
@@ -299,7 +299,7 @@ groups = sa.Table(
     sa.Column("key", sa.LargeBinary, primary_key=True),
     sa.Column("notification_id", Id, nullable=False, index=True),
     sa.Column("opened_at", UtcDateTime, nullable=False),
-    # What its notification says (notification_type.Condition): a request that says worse is news.
+    # What its notification says (notification_type.Condition): another status or a higher level is news.
     sa.Column("status", sa.Text, nullable=False, server_default=""),
     sa.Column("level", sa.Integer, nullable=False, server_default="0"),
 )
@@ -309,8 +309,8 @@ verifications = sa.Table(
     metadata,
     sa.Column("notification_id", Id, sa.ForeignKey("notifications.id"), primary_key=True),
     sa.Column("recipient_key", sa.Text, nullable=False, index=True),
-    # The kind of channel it goes over, and where it goes, folded: what it proves, whatever the recipient's
-    # address is later.
+    # The kind of channel and the folded address that the code goes to: what the code proves, whatever the
+    # recipient's address is later.
     sa.Column("channel", sa.Text, primary_key=True),
     sa.Column("address", sa.Text, primary_key=True, index=True),
     sa.Column("code_hash", sa.LargeBinary, primary_key=True),
@@ -320,7 +320,7 @@ verifications = sa.Table(
     sa.Column("used_at", UtcDateTime),
 )
 
-# What the gateway knows its callers by. The secret itself is nowhere.
+# The API keys of the gateway. The secret itself is not stored.
 api_keys = sa.Table(
     "api_keys",
     metadata,
@@ -328,32 +328,32 @@ api_keys = sa.Table(
     sa.Column("client", sa.Text, nullable=False, index=True),
     sa.Column("secret_hash", sa.LargeBinary, nullable=False),
     sa.Column("scopes", Json, nullable=False),
-    # Requests a second it may make; unset, as many as it likes.
+    # Requests per second; unset for no limit.
     sa.Column("rate", sa.Integer),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
 )
 
-# Where a client wants to hear what becomes of its notifications. Their secrets are made of Waypost's own.
+# Where clients receive the states of their notifications. Secrets are derived from Waypost's secret key.
 webhooks = sa.Table(
     "webhooks",
     metadata,
     sa.Column("id", Id, primary_key=True),
     sa.Column("client", sa.Text, nullable=False, index=True),
     sa.Column("url", sa.Text, nullable=False),
-    # ",sent,failed,": so that the trigger that makes events can ask it on both databases.
+    # ",sent,failed,": so that the trigger that makes events can search it on both databases.
     sa.Column("states", sa.Text, nullable=False),
-    # Counts rotations; the secret before is signed with too until then.
+    # Counts rotations; until overlap_until, the previous secret signs too.
     sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     sa.Column("overlap_until", UtcDateTime),
     sa.Column("created_at", UtcDateTime, nullable=False),
-    # When it answered 410 Gone: from then on it is told nothing.
+    # When it returned 410 Gone: from then on it receives nothing.
     sa.Column("gone_at", UtcDateTime),
 )
 
-# What a webhook has still to be told. A trigger on notifications makes them, in the transaction that
-# changes a state, whoever changes it. No foreign key: a webhook deleted meanwhile must not stop that.
+# Events still to be delivered. A trigger on notifications makes them, in every transaction that changes a
+# state. No foreign key: a webhook deleted meanwhile must not make that transaction fail.
 webhook_events = sa.Table(
     "webhook_events",
     metadata,
@@ -364,7 +364,7 @@ webhook_events = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
-    # When it is to be told, and until when whoever tells it has it.
+    # When it is to be delivered; while it is claimed, when the claim ends.
     sa.Column("due_at", UtcDateTime, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Index(None, "webhook_id", "due_at"),
@@ -374,10 +374,10 @@ webhook_events = sa.Table(
 
 
 def in_hand_of(batch: UUID) -> sa.ColumnElement[bool]:
-    """Whether a notification, found by its id, is in the hands of `batch`.
+    """Whether a notification, found by its id, is claimed by `batch`.
 
-    Written so that no index has it: both databases would go through all of the batch for a few ids of it,
-    which over its run is the batch's size squared.
+    Written so that no index matches: both databases would scan the whole batch for a few of its ids, which
+    over its run costs the square of the batch's size.
     """
     table = notifications.c
     return sa.and_(

@@ -1,6 +1,6 @@
-"""Reading rows that may be damaged: what can be read is, the rest is shown as it stands.
+"""Reading rows that may be damaged: readable values are converted, the others are shown as they stand.
 
-SQLite keeps whatever it is given, so a column may hold anything; one such row must not hide the others.
+SQLite stores any value in any column; a row with a wrong value must not hide the other rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from uuid import UUID
 import orjson
 import sqlalchemy as sa
 
-# A moment or id where it can be read as one, else the text that stands in its place.
+# A moment or id if the value can be read as one, else the text of the value.
 Moment = datetime | str
 Identity = UUID | str
 
@@ -26,8 +26,8 @@ def raw(*columns: sa.ColumnElement[Any]) -> list[sa.ColumnElement[Any]]:
 
 @contextmanager
 def forgiving(connection: sa.Connection) -> Generator[None]:
-    """For the length of the block, text that is not UTF-8 is read with marks in it, where SQLite would
-    fail the query."""
+    """During the block, text that is not UTF-8 is read with replacement characters; otherwise it would make a
+    query on SQLite fail."""
     if connection.dialect.name != "sqlite":
         yield
         return
@@ -40,14 +40,14 @@ def forgiving(connection: sa.Connection) -> Generator[None]:
 
 
 def text(value: Any) -> str:
-    """`value` as text; nothing is empty text."""
+    """`value` as text; empty for None."""
     if value is None:
         return ""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def moment(value: Any) -> Moment | None:
-    """`value` in UTC; SQLite's text has no zone and means UTC."""
+    """`value` in UTC, or its text when it is not a moment; SQLite's text has no zone and means UTC."""
     if value is None:
         return None
     try:
@@ -58,7 +58,7 @@ def moment(value: Any) -> Moment | None:
 
 
 def identity(value: Any) -> Identity | None:
-    """`value` as a UUID."""
+    """`value` as a UUID, or its text when it is not a UUID."""
     if value is None:
         return None
     try:
@@ -68,7 +68,7 @@ def identity(value: Any) -> Identity | None:
 
 
 def object(value: Any) -> dict[str, Any]:
-    """`value` as the JSON object that it is, or its text; empty where it is none."""
+    """The JSON object that `value` is or holds as text; empty when there is none."""
     try:
         found = orjson.loads(value) if isinstance(value, str | bytes) else value
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""What an error of the ledger's means, and what to do about it."""
+"""What an error of the ledger means, and what to do about it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SQLSTATES = {
 
 
 def trouble(error: BaseException) -> str:
-    """A sentence about an error of the ledger's: what is wrong, and what to do."""
+    """A sentence about an error of the ledger: what is wrong, and what to do."""
     original: Any = getattr(error, "orig", None) or error
     match original:
         case FileReplaced() | LedgerMissing() | OtherKey():

@@ -1,4 +1,4 @@
-"""A database that takes no connection, or cannot hold a ledger, named in a sentence with what to do."""
+"""Errors for a database that takes no connection or cannot hold a ledger; each says what to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from waypost.system.outage import Outage
 
 ADVICE = "start that server or make that database, or mend WAYPOST_DATABASE_URL"
-# What a connection that fails raises; the last, while no server of several is what the URL asks for.
+# What a failing connection raises; the last, when none of several servers is of the kind that the URL names.
 NOT_CONNECTED = (
     OSError,
     asyncpg.PostgresError,
@@ -27,8 +27,8 @@ NOT_ALLOWED = "42501"  # insufficient_privilege (PostgreSQL manual, appendix A)
 
 
 class LedgerUnreachable(Outage, ConnectionError):
-    """The ledger's database cannot be used. `found` says which, without its password, and what happened,
-    `advice` what to do; the whole says both."""
+    """The ledger's database cannot be used. found: which one, without its password, and what
+    happened. advice: what to do. The message has both."""
 
     def __init__(self, found: str, advice: str = ADVICE) -> None:
         super().__init__(f"{found}: {advice}")
@@ -37,7 +37,7 @@ class LedgerUnreachable(Outage, ConnectionError):
 
 
 class OtherKey(LedgerUnreachable):
-    """This process's secret key is not the ledger's: to this process the ledger is away."""
+    """This process's secret key is not the ledger's: the process treats the ledger as unavailable."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -50,8 +50,8 @@ class OtherKey(LedgerUnreachable):
 
 @contextmanager
 def reached(url: sa.URL) -> Generator[None]:
-    """Raises LedgerUnreachable for a connection to PostgreSQL at `url` that fails, and for a role that may
-    not do what is asked there. Other errors of statements go on as SQLAlchemy's."""
+    """Raises LedgerUnreachable when a connection to PostgreSQL at `url` fails, and when the role lacks a
+    privilege. Other errors of statements stay SQLAlchemy's."""
     try:
         yield
     except NOT_CONNECTED as error:
@@ -95,7 +95,7 @@ _MAY_CREATE = sa.text(
 
 
 def _named(url: sa.URL) -> str:
-    """Never rendered from the whole URL, whose query may hold a password too."""
+    """The database and its server. Not rendered from the whole URL, whose query may hold a password."""
     hosts = url.query.get("host", "")
     host = url.host or (hosts if isinstance(hosts, str) else ", ".join(hosts)) or "localhost"
     return f"{url.database or url.username or ''} at {host}:{url.port or 5432}".strip()

@@ -1,7 +1,7 @@
-"""PostgreSQL that goes silent: a network can swallow a connection so that neither side learns of it.
+"""Finds silent PostgreSQL connections: a network can drop a connection without either side noticing.
 
-No time limit would tell that from a migration at work, so the server is asked, by another connection,
-about what takes long.
+No time limit can tell that from a running migration, so a second connection asks the server about a
+transaction that takes long.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-SILENT_AFTER = 10.0  # seconds a transaction may take before the server is asked whether it is at it
+SILENT_AFTER = 10.0  # seconds a transaction may take before the server is asked about it
 ANSWERS_WITHIN = 5.0  # seconds to connect, and to answer that question
 FAREWELL_WITHIN = 1.0  # seconds to answer a goodbye
 PARTING_SECONDS = 0.5  # for a connection, and for a transaction, once the database was given up
@@ -27,7 +27,7 @@ logger = logging.getLogger("waypost.ledger")
 
 
 class Connection(asyncpg.Connection):  # pyright: ignore[reportUntypedBaseClass, reportMissingTypeArgument]
-    """A connection that can be left, however silent the server is."""
+    """A connection that closes quickly, however silent the server is."""
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's own
         parent: Any = super()
@@ -46,14 +46,14 @@ class Connection(asyncpg.Connection):  # pyright: ignore[reportUntypedBaseClass,
 CONNECT: dict[str, Any] = {
     "connection_class": Connection,
     "timeout": ANSWERS_WITHIN,
-    # A backend whose client is lost in the middle of a transaction holds its locks: the server ends it.
+    # Makes the server end a backend whose client was lost during a transaction: it would keep its locks.
     "server_settings": {"idle_in_transaction_session_timeout": str(int(3_000 * SILENT_AFTER))},
 }
 
 
 def with_timeouts(patience: timedelta | None, named: Mapping[str, Any]) -> dict[str, Any]:
-    """CONNECT with what the URL names, and statements that end in an error once they have waited so long for
-    a lock, or four times as long for anything."""
+    """CONNECT with the arguments from the URL. A statement fails after waiting `patience` for a lock, or
+    after running for four times as long."""
     if patience is None:
         return {**CONNECT, **named}
     wait = patience // timedelta(milliseconds=1)
@@ -61,7 +61,7 @@ def with_timeouts(patience: timedelta | None, named: Mapping[str, Any]) -> dict[
     return {**CONNECT, **named, "server_settings": {**CONNECT["server_settings"], **limits}}
 
 
-# A backend that has long waited for its client has done what was asked, and the answer was lost.
+# A backend that has long waited for its client has finished the statement, and its response was lost.
 _AT_WORK = sa.text(
     "SELECT state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'"
     " OR state_change > clock_timestamp() - make_interval(secs => :long)"
@@ -70,10 +70,10 @@ _AT_WORK = sa.text(
 
 
 class ConnectionWatchdog:
-    """Makes a silent connection a lost one.
+    """Terminates silent connections.
 
-    connect: what asyncpg.connect is given beside `url`. is_over: says that nothing is waited for any more,
-    not even a backend that is at work for ever.
+    connect: the arguments for asyncpg.connect besides `url`. is_over: whether to stop waiting, even for a
+    backend that still works.
     """
 
     def __init__(self, url: sa.URL, connect: Mapping[str, Any], is_over: Callable[[], bool]) -> None:
@@ -83,8 +83,8 @@ class ConnectionWatchdog:
 
     @contextmanager
     def over(self, connection: AsyncConnection) -> Generator[None]:
-        """Watch `connection` for the length of the block: what waits for it when it is found silent fails
-        like what loses its connection."""
+        """Watch `connection` during the block. If it is found silent, the call that waits for it fails as if
+        the connection were lost."""
         loop = asyncio.get_running_loop()
         asking: asyncio.Task[None] | None = None
 
@@ -103,7 +103,7 @@ class ConnectionWatchdog:
                 asking.cancel()
 
     def give_up(self) -> None:
-        """Cut off, a moment from now, what is under way: it fails like what loses its connection."""
+        """Terminate, a moment from now, the watched connections: their calls fail as if they were lost."""
         asyncio.get_running_loop().call_later(PARTING_SECONDS, self._cut_off, set(self._watched))
 
     def _cut_off(self, waiting: set[AsyncConnection]) -> None:
@@ -120,12 +120,12 @@ class ConnectionWatchdog:
         raw.terminate()
 
     async def _at_work(self, pid: int) -> bool:
-        """Whether the server says so of its backend `pid`; False when it says nothing."""
+        """Whether the server says that its backend `pid` still works; False when it does not respond."""
         try:
             async with asyncio.timeout(ANSWERS_WITHIN), self._aside.connect() as connection:
                 return bool(await connection.scalar(_AT_WORK, {"pid": pid, "long": SILENT_AFTER / 2}))
         except asyncpg.PostgresError:
-            return True  # it answers, if only that it has no connection to spare
+            return True  # the server responds, if only that it has no free connection
         except Exception:  # asyncpg's connect errors have no common class
             return False
 

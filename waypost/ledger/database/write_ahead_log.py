@@ -1,10 +1,10 @@
-"""Whether SQLite's write-ahead log begins and ends as its index says, and keeps what the last look saw.
+"""Checks that SQLite's write-ahead log begins and ends as its index says, and keeps what the last look saw.
 
-A log that was cut short or overwritten goes on taking commits, which are lost once its index is gone: SQLite
-does not look back. The formats are those of https://www.sqlite.org/walformat.html, and of WalIndexHdr in
-SQLite's wal.c: the index (-shm) begins with two copies of a header, which names the page's size, the last
-frame, its checksum and the log's salts; the log (-wal) begins with a header of 32 bytes, and each frame is a
-page with a header of 24 bytes before it.
+SQLite goes on committing to a log that was cut short or overwritten, and those commits are lost once its
+index is gone: SQLite does not check. The formats are those of https://www.sqlite.org/walformat.html, and of
+WalIndexHdr in SQLite's wal.c: the index (-shm) begins with two copies of a header, which names the page's
+size, the last frame, its checksum and the log's salts; the log (-wal) begins with a header of 32 bytes, and
+each frame is a page with a header of 24 bytes before it.
 
 A page's checksum takes longer to compute than a look may take. So a look compares two frames: the header of
 the last frame with the index, and the frame that was the last at the look before with its content then. The
@@ -23,10 +23,10 @@ _LOG_HEADER = struct.Struct(">I 4x I 4x 8s 2I")
 _FRAME_HEADER = 24
 _SIGNED = slice(8, 24)  # of a frame's header: the salts and the checksum
 _CHECKSUM = struct.Struct(">2I")
-_SUMMED = 24  # bytes of the log's header that its checksum is of
-_ORDERS = {0x377F0682: "<", 0x377F0683: ">"}  # of the words that checksums are made of, by the log's magic
+_SUMMED = 24  # bytes of the log's header that its checksum covers
+_ORDERS = {0x377F0682: "<", 0x377F0683: ">"}  # byte order of the words in a checksum, by the log's magic
 _WORD = 0xFFFF_FFFF
-_LARGEST_PAGE, _LARGEST_PAGE_WRITTEN = 65_536, 1  # as the index has two bytes for it
+_LARGEST_PAGE, _LARGEST_PAGE_WRITTEN = 65_536, 1  # in the two bytes of the index
 _DESCRIPTORS = "/dev/fd"  # this process's, on Linux and macOS
 _TRIES = 5  # a header that changes while it is read is read again
 
@@ -42,9 +42,9 @@ class _Seen(NamedTuple):
 
 
 class WriteAheadLog:
-    """The log of one ledger and its index, read over the descriptors that SQLite has of them. To open the
-    index here and close it again would drop SQLite's locks on it (POSIX: a process loses its locks on a file
-    with the first of its descriptors that it closes). One thread may look at a time."""
+    """The log of one ledger and its index, read over SQLite's descriptors of them. Opening and closing the
+    index here would drop SQLite's locks on it (POSIX: a process that closes one descriptor of a file loses
+    all its locks on the file). Only one thread may look at a time."""
 
     def __init__(self) -> None:
         self._index: int | None = None
@@ -60,12 +60,12 @@ class WriteAheadLog:
             wrong = self._agreed(self._index, self._log)
         except OSError:  # SQLite has just closed it
             return None
-        # SQLite may have closed either meanwhile, and its number may be another file's now.
+        # SQLite may have closed either file meanwhile, and its descriptor may be another file's now.
         return wrong if wrong and _is(self._index, index) and _is(self._log, log) else None
 
     def fault_since(self, index: Identity, log: Identity) -> str | None:
-        """The same, for less where the log still has the header and the frame that the last look saw. Frames
-        that were written since are not looked at then."""
+        """Like `fault`, but cheaper if the log still has the header and the frame that the last look saw:
+        frames written since are not checked then."""
         return None if self._is_as_seen() else self.fault(index, log)
 
     def _is_as_seen(self) -> bool:
@@ -89,7 +89,7 @@ class WriteAheadLog:
     def _compared(self, index_header: bytes, log: int) -> str | None:
         page, last, first, second, salts = _INDEX_HEADER.unpack(index_header)
         if not last:
-            return None  # all of the log is in the ledger's file: its next frame is its first
+            return None  # all of the log is in the ledger's file: the next frame will be its first
         size = _FRAME_HEADER + (_LARGEST_PAGE if page == _LARGEST_PAGE_WRITTEN else page)
         place = _LOG_HEADER.size + (last - 1) * size
         frame = os.pread(log, size, place)
@@ -141,7 +141,7 @@ def _header(index: int) -> bytes | None:
 
 @lru_cache(maxsize=1)  # each look asks for the same header, until the log begins anew
 def _begun(header: bytes) -> tuple[int, bytes] | None:
-    """The page's size and the salts, where the log's header is whole."""
+    """The page's size and the salts; None when the log's header is not whole."""
     if len(header) < _LOG_HEADER.size:
         return None
     magic, page, salts, first, second = _LOG_HEADER.unpack(header)

@@ -32,7 +32,7 @@ from waypost.system.outage import is_outage
 
 T = TypeVar("T")
 
-HELD_FOR_DIGEST = timedelta(days=7)  # what waits for a digest must outlast any sensible schedule
+HELD_FOR_DIGEST = timedelta(days=7)  # longer than any sensible schedule of a digest
 
 
 async def accept(
@@ -41,7 +41,7 @@ async def accept(
     """Accept `requests` in one transaction; the receipts are in their order. A worker starts a run for
     them as soon as they are due.
 
-    intake: a name they are all found by later.
+    intake: an id by which they can all be found later.
     """
     return await accept_all(ledger, [Candidate(type, request) for request in requests], intake)
 
@@ -64,15 +64,15 @@ async def accept_each(
 async def accept_all(
     ledger: Ledger, candidates: Sequence[Candidate], intake: UUID | None = None
 ) -> list[Receipt]:
-    """The same for requests of several types and clients."""
+    """Like `accept`, for requests of several types and clients."""
     return await accepted_for_sure(
         ledger, candidates, lambda connection: _accept(ledger, connection, candidates, intake)
     )
 
 
 async def accept_whole(ledger: Ledger, candidates: Sequence[Candidate]) -> list[Receipt]:
-    """The same, but where one is refused, or conflicts with what was sent under its key before, none is
-    accepted: the receipts then only tell which it is."""
+    """Like `accept_all`, but if one request is refused, or conflicts with an earlier request under its key,
+    none is accepted. The receipts then only tell which one it is."""
 
     def work(connection: sa.Connection) -> list[Receipt]:
         receipts = _accept(ledger, connection, candidates, None)
@@ -95,9 +95,9 @@ class _Undone(Exception):
 async def accept_for_run(
     ledger: Ledger, type: NotificationType, requests: Sequence[AnyRequest], flow_run_id: UUID | None
 ) -> tuple[UUID, list[Receipt | ItemFailed]]:
-    """Accept what a run brought along, and claim for it what is due at once (at most the type's batch; the
-    rest goes to other runs). A request that cannot be accepted fails alone. Answers its batch, for
-    `claims.take`."""
+    """Accept the requests that a run brought along, and claim those due at once for it (at most the type's
+    batch size; the rest go to other runs). A request that cannot be accepted fails alone. Returns the batch,
+    for `claims.take_up`, and the receipts."""
     asked = [_candidate(type, request) for request in requests]
     candidates = [one for one in asked if isinstance(one, Candidate)]
     fresh = new_id()
@@ -122,7 +122,7 @@ async def accept_for_run(
 
 
 def _candidate(type: NotificationType, request: AnyRequest) -> Candidate | ItemFailed:
-    """The request on its way in. A type's own grouping key may raise."""
+    """The request as a candidate. A type's own grouping key may raise."""
     try:
         with isolated("accepting"):
             return Candidate(type, request)
@@ -139,7 +139,7 @@ def _in_order(
 
 @dataclass(slots=True)
 class _Claim:
-    """The batch that takes what is due at once, and how many more it takes."""
+    """The batch for notifications due at once. room: how many more it takes."""
 
     batch: UUID
     room: int
@@ -151,8 +151,8 @@ Accepting = Callable[
 
 
 async def _or_singly(run: Callable[[Accepting], Awaitable[T]]) -> T:
-    """What `run` answers with all accepted together, or else, where one of them makes that fail, with each by
-    itself."""
+    """Run with all candidates accepted together. If that fails, and not by an outage, run again with each of
+    them accepted alone."""
     try:
         return await run(_accept)
     except Exception as error:
@@ -186,10 +186,10 @@ def _accept(
     claim: _Claim | None = None,
 ) -> list[Receipt]:
     moment = now()
-    for candidate in candidates:  # an earlier go may have been undone after it had answered them
+    for candidate in candidates:  # an earlier try may have been rolled back after it had set these
         candidate.receipt, candidate.twin, candidate.extra = None, None, 0
     answer_repeats(connection, candidates, moment)
-    if claim is None:  # what a run brought along is told what it lacks in the ledger
+    if claim is None:  # a run's own requests are not refused: the ledger shows what they lack
         refuse_unreachable(connection, candidates)
     for type in {one.type.name: one.type for one in candidates}.values():
         count_repeats(ledger, connection, type, [one for one in candidates if one.type is type], moment)
@@ -222,9 +222,9 @@ def _tags(candidate: Candidate) -> list[dict[str, Any]]:
 
 
 def _remember_recipients(connection: sa.Connection, fresh: list[Candidate], moment: datetime) -> None:
-    """Keep what the requests say of their recipients. Of a client's it only fills in what was unknown: the
-    recipient's own route, which is for keys that manage, changes what is known. What comes without a client
-    has no such route: what it says last counts."""
+    """Store what the requests say of their recipients. A client's request only fills in unknown fields: known
+    fields change by the recipients route, which is for keys that manage. Without a client there is no such
+    route, so the latest request wins."""
     known: dict[Who, dict[str, Any]] = {}
     for candidate in fresh:
         who = client, key = candidate.recipient
@@ -243,7 +243,7 @@ _NOTHING = dict.fromkeys(FIELDS)
 
 
 def _fill_in(insert: Any) -> Any:
-    """updated_at is written each time: retention goes by it, and must not take who was just named."""
+    """Always set updated_at: retention goes by it, and must not delete a recipient that was just named."""
     new, old = insert.excluded, recipients.c
     filled = {
         field: sa.case(

@@ -1,4 +1,4 @@
-"""A request on its way in: what intake, its idempotency keys and its groups speak of."""
+"""A request being accepted: the subject of intake, idempotency keys and groups."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from waypost.system.ids import new_id
 class Candidate:
     """A request and its type, its own id, and what the ledger already knows of it.
 
-    client: the application it comes from, empty where there is none. sent_key: an idempotency key that came
-    beside the request; unset, the request's own. meaning: what tells its data from other data under its key;
-    empty, the data as they are. named: what it says of its recipient. group: the key of its
-    group, if its type has groups, and condition what it says there. extra: repeats counted in it on its way
-    in. receipt: its answer, once it has one. twin: the candidate of the same transaction and key before it,
-    whose answer is its own. begins: the state it is accepted in.
+    client: the application it comes from; empty for none. sent_key: an idempotency key that came beside the
+    request; if empty, the request's own counts. meaning: the bytes that tell its data from other data under
+    its key; if empty, the data itself. named: what it says of its recipient. group: the key of its group, if
+    its type has groups. condition: what it says in its group. extra: repeats counted into it before it is
+    written. receipt: its response, once it has one. twin: an earlier candidate of the same transaction and
+    key, whose response it gets. begins: the state it is accepted in.
     """
 
     type: NotificationType
@@ -48,7 +48,7 @@ class Candidate:
             self.group = self._group_key(grouping.key(self.request.data))
             self.condition = grouping.condition(self.request.data)
         if self.key:
-            # Without tags it is what it was before there were any.
+            # Without tags, the hash is the same as before tags existed.
             left_out = {"idempotency_key", "data", *(() if self.request.tags else ("tags",))}
             rest = self.request.model_dump_json(exclude=left_out, exclude_none=True)
             parts = (self.type.name.encode(), rest.encode(), self.meaning or self.request.data_json)
@@ -60,18 +60,18 @@ class Candidate:
 
     @property
     def key(self) -> tuple[str, str] | None:
-        """Its idempotency key, which is its client's."""
+        """Its client and idempotency key; None without a key."""
         key = self.sent_key or self.request.idempotency_key
         return (self.client, key) if key else None
 
     @property
     def recipient(self) -> tuple[str, str]:
-        """Who it is for, as recipients are known: by their client and key."""
+        """The client and key of its recipient."""
         return self.client, self.request.recipient.key
 
     def _group_key(self, same: str) -> bytes:
-        """What it is a repeat by: of the same client alone, whose ids no other may see, and to the same
-        address, where it names one beside the recipient's key."""
+        """The hash that repeats share. They have the same client, as no client may see another's ids, and the
+        same address, if the request names one besides the recipient's key."""
         key = self.request.recipient.key
         addresses = [url_of(self.named[field]) for field in ("email", "phone") if field in self.named]
         named = (

@@ -1,6 +1,6 @@
-"""A commit whose answer was lost with its connection: whether it was one is looked up by what it left.
+"""Recovery of a commit whose response was lost with its connection: looks up what the commit left.
 
-Only this can say to who waits that what was sent is in the ledger, or that nothing of it is.
+Only this lookup can tell the caller whether the requests are in the ledger.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ LOOKS_EVERY_SECONDS = 0.1
 
 
 async def accepted_for_sure(ledger: Ledger, candidates: Sequence[Candidate], work: Work[T]) -> T:
-    """What `work` answers, which accepts `candidates`, in one transaction that was surely committed.
+    """Run `work`, which accepts `candidates`, in one transaction; return once it was surely committed.
 
-    Raises what `write` raises; CommitLost only where the ledger stays away for longer than is waited here, or
-    its file was lost.
+    Raises what `write` raises; CommitLost only if the ledger stays away for LOOKS_FOR_SECONDS, or its file
+    was lost.
     """
     again = repeatable(candidates, work)
     try:
@@ -43,7 +43,7 @@ async def accepted_for_sure(ledger: Ledger, candidates: Sequence[Candidate], wor
     while clock() < until:
         try:
             return await ledger.write(again)
-        except IntegrityError:  # it was being committed while it was looked for
+        except IntegrityError:  # the transaction was being committed during the lookup
             pass
         except Exception as error:
             if not is_transient(error):
@@ -53,10 +53,10 @@ async def accepted_for_sure(ledger: Ledger, candidates: Sequence[Candidate], wor
 
 
 def repeatable(candidates: Sequence[Candidate], work: Work[T]) -> Work[T]:
-    """`work`, which accepts `candidates`, for a second go: where the first is found to have been committed,
-    its answer stands. One row stands for all, which come in one transaction. Where there is none, as all were
-    counted into earlier notifications, the transaction itself is asked for; where the first go wrote
-    nothing, to do it over doubles nothing."""
+    """Make `work`, which accepts `candidates`, safe to repeat: if the last try was committed, its result is
+    returned. One new row stands for all, as they are in one transaction. Without a new row, because all were
+    counted into earlier notifications, the lookup is by the transaction's id. If the last try wrote nothing,
+    repeating it duplicates nothing."""
     first: list[tuple[T, UUID | int]] = []
 
     def again(connection: sa.Connection) -> T:
@@ -72,7 +72,7 @@ def repeatable(candidates: Sequence[Candidate], work: Work[T]) -> Work[T]:
 
 
 def _trace(connection: sa.Connection, candidates: Sequence[Candidate]) -> UUID | int | None:
-    """What this transaction can be told by: a row it made, or its id where it only counted."""
+    """What identifies this transaction: a row it made, or its id if it only counted repeats."""
     outcomes = {one.receipt.outcome: one.id for one in candidates if one.receipt is not None}
     if (new := outcomes.get(IntakeResult.ACCEPTED)) is not None:
         return new
@@ -92,7 +92,7 @@ def _was_committed(connection: sa.Connection, transaction: int) -> bool:
         with connection.begin_nested():
             status = connection.scalar(sa.text("SELECT txid_status(:id)"), {"id": transaction})
     except DBAPIError:
-        return False  # a server that took over has not heard of it
+        return False  # after a failover, the new server does not know it
     if status == "in progress":
         raise CommitLost("the transaction whose connection was lost is still being committed")
     return status == "committed"

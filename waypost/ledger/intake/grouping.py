@@ -1,4 +1,4 @@
-"""Grouping: repeats inside a window are one notification with a count, and what is news is sent by itself."""
+"""Grouping: repeats inside a window are one notification with a count; a request that is news is sent."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from waypost.model.receipt import IntakeResult, Receipt
 from waypost.model.states import TERMINAL, State
 from waypost.system.clock import now
 
-SOON = timedelta(seconds=10)  # clocks of several machines agree to this, and nobody minds it
+SOON = timedelta(seconds=10)  # clocks of several machines agree to this, and such a wait does no harm
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """An open group: the notification that its repeats are counted in, and what that says."""
+    """An open group. owner: the notification that counts its repeats. condition: what the owner says."""
 
     owner: UUID
     condition: Condition
@@ -61,8 +61,8 @@ def count_repeats(
 
 
 def _share_out(group: Group, members: Sequence[Candidate], repeats: dict[UUID, list[Candidate]]) -> Group:
-    """Sort a group's requests, in their order, into those that open it and repeats of those. Answers the
-    group as the last of them leaves it."""
+    """Sort a group's requests, in their order, into those that open it anew and repeats of those. Returns the
+    group as the last request leaves it."""
     for candidate in members:
         if candidate.id == group.owner:
             continue
@@ -81,7 +81,7 @@ def _open_groups(
     opened_before: datetime,
 ) -> dict[bytes, Group]:
     """Open each group whose window has passed, or for which its first request is news, in one atomic upsert.
-    Answers each group as it is then."""
+    Returns each group as it is then."""
     insert = ledger.insert(groups)
     anew = sa.or_(
         groups.c.opened_at <= opened_before,
@@ -118,8 +118,8 @@ def _row(key: bytes, group: Group, moment: datetime) -> dict[str, Any]:
 
 
 def _without_owner(connection: sa.Connection, owners: Mapping[bytes, UUID]) -> list[bytes]:
-    """Groups whose notification is not sent (it failed, expired, was withdrawn, or is gone), or only later:
-    the newcomer opens them anew, or its repeat would be swallowed."""
+    """Groups whose notification is not sent (it failed, expired, was cancelled, or is gone), or only later:
+    the new request opens them anew, or it would be lost as a repeat."""
     if not owners:
         return []
     telling = set(
@@ -146,8 +146,8 @@ def _write(connection: sa.Connection, reopened: Mapping[bytes, Group], moment: d
 def _count(
     connection: sa.Connection, repeats: Mapping[UUID, Sequence[Candidate]], own: Mapping[UUID, Candidate]
 ) -> None:
-    """Give each repeat its answer, and count it where it belongs: in the ledger, or in a candidate that is on
-    its way there."""
+    """Give each repeat its receipt, and count it in its owner: a notification in the ledger, or a candidate
+    of this transaction."""
     known: Counter[UUID] = Counter()
     moved: list[tuple[idempotency.Key, UUID]] = []
     for owner, same in repeats.items():

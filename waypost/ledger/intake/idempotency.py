@@ -1,4 +1,4 @@
-"""Idempotency keys: the same request again gets its first answer, whoever asks at once."""
+"""Idempotency keys: a repeated request gets the first response, even if both come in at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from waypost.ledger.intake.candidate import Candidate
 from waypost.model.receipt import IntakeResult, Receipt
 from waypost.model.states import State
 
-Key = tuple[str, str]  # a client's, and the key
+Key = tuple[str, str]  # the client, and the key
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Known:
         return Receipt(IntakeResult.REPEATED, self.id, self.state, first_state=self.began)
 
 
-KEPT = timedelta(hours=24)  # a client's keys; what comes without a client keeps its keys
+KEPT = timedelta(hours=24)  # for a client's keys; keys without a client do not expire
 
 
 def answer_repeats(connection: sa.Connection, candidates: Sequence[Candidate], moment: datetime) -> None:
-    """Give what came under a known idempotency key its first answer, or say how it conflicts; what came under
-    one key twice at once has a twin, and its answer when that has one (`answer_twins`)."""
+    """Give a request under a known idempotency key the first response, or a conflict. A request whose key
+    came before in `candidates` gets a twin, and later the twin's response (`answer_twins`)."""
     keyed = [(key, c) for c in candidates if (key := c.key)]
     # Sorted, so that two transactions take the same keys in the same order and cannot deadlock.
     first = dict(reversed(keyed))
@@ -58,7 +58,7 @@ def answer_repeats(connection: sa.Connection, candidates: Sequence[Candidate], m
 
 
 def answer_twins(candidates: Sequence[Candidate]) -> None:
-    """Give those that have a twin its answer."""
+    """Give each candidate with a twin the response of its twin."""
     for candidate in candidates:
         if candidate.twin is not None and (answer := candidate.twin.receipt) is not None:
             refused = answer.outcome is IntakeResult.REFUSED
@@ -86,11 +86,10 @@ def _row(key: Key, candidate: Candidate, moment: datetime) -> dict[str, Any]:
 def _take(
     connection: sa.Connection, rows: list[dict[str, Any]], moment: datetime
 ) -> tuple[set[Key], dict[Key, Known]]:
-    """Which keys are new and now those of `rows`, and what is known under the others.
+    """Insert the keys of `rows`. Returns those that are new, and what is known under the others.
 
-    A key that is in the way at one look and leads nowhere at the next was deleted in between with its
-    notification, or its notification is gone without it, or it is too old to be kept: it is forgotten, and
-    free.
+    A key that conflicts on insert but leads to no notification was deleted in between with its notification,
+    or its notification is gone without it, or it is too old: it is deleted, and the insert is tried again.
     """
     new: set[Key] = set()
     known: dict[Key, Known] = {}
@@ -123,7 +122,7 @@ def _forget(connection: sa.Connection, keys: list[Key], moment: datetime) -> Non
 
 
 def free(connection: sa.Connection, keys: list[Key]) -> None:
-    """Let `keys`, just taken for requests that are refused, be used again."""
+    """Delete `keys`, just taken for refused requests, so that they can be used again."""
     for mine in _by_client(keys):
         connection.execute(sa.delete(idempotency_keys).where(mine))
 
@@ -153,7 +152,7 @@ def _known(connection: sa.Connection, keys: list[Key], moment: datetime) -> dict
 
 
 def _by_client(keys: Iterable[Key]) -> list[sa.ColumnElement[bool]]:
-    """A condition a client, each one look at the index."""
+    """One condition per client, each of them one index lookup."""
     by_client: defaultdict[str, list[str]] = defaultdict(list)
     for client, key in keys:
         by_client[client].append(key)
@@ -162,7 +161,7 @@ def _by_client(keys: Iterable[Key]) -> list[sa.ColumnElement[bool]]:
 
 
 def move(connection: sa.Connection, moved: list[tuple[Key, UUID]]) -> None:
-    """Let keys lead to the notification that their request was counted in."""
+    """Point keys to the notification that their request was counted in."""
     if moved:
         table = idempotency_keys
         connection.execute(

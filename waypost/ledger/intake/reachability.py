@@ -1,7 +1,7 @@
-"""Requests that reach nobody: no channel of theirs can go where nothing is known of the recipient.
+"""Refusing requests that cannot reach their recipient: none of their channels has an address.
 
-Known at the door, with one look at the recipients of all that come in together: what names an address itself
-is not looked at.
+Checked at intake, with one lookup of the recipients of all requests that come in together. A request that
+names an address itself is not looked up.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from waypost.model.receipt import IntakeResult, Receipt
 
 
 def refuse_unreachable(connection: sa.Connection, candidates: Sequence[Candidate]) -> None:
-    """Refuse those of the open `candidates` that have no address for any of their channels, of their own or
-    known of their recipient, also by what comes in with them. Their idempotency keys are free again."""
+    """Refuse the open `candidates` that have no address for any of their channels: not in the request, not on
+    record, not in another of `candidates`. Their idempotency keys are free again."""
     fresh = [one for one in candidates if one.open]
     doubtful = [(one, lacks) for one in fresh if (lacks := lacking(one))]
     if not doubtful:
@@ -39,7 +39,7 @@ def refuse_unreachable(connection: sa.Connection, candidates: Sequence[Candidate
 
 
 def lacking(candidate: Candidate) -> tuple[str, ...]:
-    """The fields of a recipient of which it needs one and names none; empty where it can go."""
+    """The recipient fields of which the request needs one and names none; empty when any channel can go."""
     needed: list[str] = []
     for kind in candidate.type.kinds_of(candidate.request.channels):
         field = ADDRESSED_BY.get(kind)

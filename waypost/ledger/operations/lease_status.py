@@ -1,4 +1,4 @@
-"""In whose hands a notification is, and whether these still give signs of life."""
+"""Which process holds the lease of a notification, and whether it still renews the lease."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from waypost.system.clock import now
 
 @dataclass(frozen=True, slots=True)
 class LeaseStatus:
-    """Who has an open batch. owner: host and pid. taken: a run has taken it up. renewed_at: the last sign
-    of life, if the owner's leases are as long as ours. lapsed: no more came, so that a reaper takes it back.
-    """
+    """The lease of an open batch. owner: host and pid. taken: a run has taken the batch up. renewed_at: the
+    last heartbeat, if the owner's leases are as long as ours. lapsed: a reaper will reclaim the batch."""
 
     owner: str
     taken: bool
@@ -24,7 +23,7 @@ class LeaseStatus:
     lapsed: bool
 
     def __str__(self) -> str:
-        """Who, and how they are, in words."""
+        """The owner and the state of the lease, in words."""
         who = (
             f"in the hands of a run at {self.owner}" if self.taken else f"set aside for a run by {self.owner}"
         )
@@ -39,8 +38,8 @@ class LeaseStatus:
 
 
 def lease_status(batch: Any, lease: timedelta) -> LeaseStatus | None:
-    """batch: the row as it stands in the ledger; None for one that has ended, or is not there. lease: how
-    long leases are."""
+    """The lease of a batch; None when the batch has ended or does not exist. batch: its raw row. lease: the
+    length of leases."""
     if batch is None or batch.ended_at is not None:
         return None
     until = tolerant.moment(batch.leased_until)

@@ -1,7 +1,7 @@
-"""The one way out of the ledger: what ended long ago, when the settings say how long.
+"""Retention: the only deletion of notifications, once they ended longer ago than the settings say.
 
 Old rows are found outside of any write and deleted in short transactions with pauses between them, so that
-other writers get their turns, on SQLite too, which has one writer at a time.
+other writers get their turn, even on SQLite, which has one writer at a time.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from waypost.ledger.records import webhook_outbox
 from waypost.ledger.records.recipients import Who
 from waypost.system import clock
 
-FIRST, LEAST, MOST = 50, 10, 1000  # rows a transaction
-TARGET_SECONDS = 0.01  # of a transaction; a waiting writer hardly notices so little
+FIRST, LEAST, MOST = 50, 10, 1000  # rows per transaction
+TARGET_SECONDS = 0.01  # per transaction, too short for a waiting writer to notice
 
 Find = Callable[[int], sa.Select[Any]]
 
@@ -47,9 +47,9 @@ class Delete(Protocol):
 
 
 async def prune(ledger: Ledger, days: float) -> int:
-    """Delete the notifications that ended more than `days` ago, with all that belongs to them; answers how
-    many. What has not ended stays, however old. Then the recipients that have no notification left and whom
-    nobody has named or changed for `days`."""
+    """Delete the notifications that ended more than `days` ago, with all that belongs to them. Returns how
+    many. Open notifications stay, however old. Then delete the recipients that have no notification left and
+    were not named or changed for `days`."""
     before = clock.now() - timedelta(days=days)
     pruned = await _in_steps(ledger, partial(_old, before), partial(_delete, before))
     await _in_steps(ledger, partial(_told_batches, before), _delete_batches)
@@ -62,9 +62,9 @@ async def prune(ledger: Ledger, days: float) -> int:
 
 
 async def _in_steps(ledger: Ledger, find: Find, delete: Delete) -> int:
-    """Delete what `find` finds, so many rows at a time as take about TARGET_SECONDS, and rest after each
-    transaction for as long as it took. Ends when nothing is found, or when others hold all of it; answers how
-    many rows went."""
+    """Delete the rows that `find` selects, as many at a time as take about TARGET_SECONDS, and pause after
+    each transaction for as long as it took. Ends when no row is found, or when other transactions lock all of
+    them. Returns how many rows were deleted."""
     rows, gone = FIRST, 0
     while ids := await ledger.read(partial(_scalars, find(rows))):
         began = clock.monotonic()
@@ -79,7 +79,7 @@ async def _in_steps(ledger: Ledger, find: Find, delete: Delete) -> int:
 
 
 async def _prune_recipients(ledger: Ledger, before: datetime) -> None:
-    """Walk through the recipients by their key, so many at a time as are quickly deleted."""
+    """Walk through the recipients by their key, as many at a time as can be deleted quickly."""
     rows, last = FIRST, ("", "")
     while page := await ledger.read(partial(_recipients_after, last, before, rows)):
         unused = [(row.client, row.key) for row in page if row.unused]
@@ -102,8 +102,8 @@ def _recipients_after(
 
 
 def _without_notification() -> sa.ColumnElement[bool]:
-    """In two looks at an index, which answers no question for a client or none and has no claimed rows, and
-    in the list of those."""
+    """Two index lookups, as one lookup cannot match a client or NULL. PostgreSQL's index has no claimed rows:
+    these are listed."""
     table = notifications.c
     theirs = table.recipient_key == recipients.c.key, NOT_IN_HAND
     of_client = sa.exists().where(table.client == recipients.c.client, *theirs)
@@ -117,7 +117,7 @@ def _without_notification() -> sa.ColumnElement[bool]:
 
 
 def _delete_recipients(unused: Sequence[Who], before: datetime, connection: sa.Connection) -> None:
-    """Delete those of `unused` that still are: intake writes updated_at whenever it names one."""
+    """Delete those of `unused` that still are unused: a request that names one sets updated_at."""
     still = recipients.c.updated_at < before, _without_notification()
     keys: defaultdict[str, list[str]] = defaultdict(list)
     for client, key in unused:

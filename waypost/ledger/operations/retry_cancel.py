@@ -1,7 +1,7 @@
-"""A person steps in: what ended or waits is tried again, what has not gone is withdrawn.
+"""Retrying and cancelling notifications for a person.
 
-Both look first (`weigh`) and act then, a thousand notifications a transaction. A worker may move any of
-them in between: then they are left as they are, for every change names the state it changes.
+`preview` counts what would change. Retry and cancel change a thousand notifications per transaction. Every
+change names the state it changes, so a notification that a worker moves in between is left as it is.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """How many of a selection are in one state. `left` says why they would be left alone; it is empty
-    for those that would not be."""
+    """The number of selected notifications in one state. left: why they would be left unchanged; empty for
+    those that would be changed."""
 
     state: str
     count: int
@@ -45,7 +45,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What tells notifications of one state apart when a person steps in. later: it waits for its time."""
+    """What decides whether a notification can be retried or cancelled. later: its due time has not come."""
 
     state: str
     type: str
@@ -54,7 +54,7 @@ class Situation:
     later: bool = False
 
 
-# In the order they are gone through: what a worker moves on meanwhile moves along it, hardly ever back.
+# In processing order: a notification that a worker moves meanwhile moves forward in it, hardly ever back.
 RETRIED = (State.HELD, State.DEFERRED, State.EXPIRED, State.FAILED, State.CANCELLED)
 CANCELLED = (State.HELD, State.DEFERRED, State.ACCEPTED, State.CLAIMED)
 
@@ -74,7 +74,7 @@ _NOT_CANCELLED: dict[str, str] = {
 
 
 def not_retried(kind: Situation, deadlines: Deadlines) -> str:
-    """Why it is not tried again; empty when it is."""
+    """Why a notification is not retried; empty when it is."""
     if kind.state == State.ACCEPTED and kind.later:
         return "waiting for its time, which has not come"
     if kind.state not in RETRIED:
@@ -87,14 +87,14 @@ def not_retried(kind: Situation, deadlines: Deadlines) -> str:
 
 
 def not_cancelled(kind: Situation) -> str:
-    """Why it is not withdrawn; empty when it is."""
+    """Why a notification is not cancelled; empty when it is."""
     if kind.state not in CANCELLED:
         return _NOT_CANCELLED.get(kind.state, _NO_STATE)
     return "in a digest: cancel that" if kind.in_digest else ""
 
 
 async def preview(ledger: Ledger, filter: Filter, why_left: Callable[[Situation], str]) -> list[Selection]:
-    """How many `filter` means in each state, and which of them would be left alone."""
+    """How many notifications `filter` selects in each state, and which of them would be left unchanged."""
     table = notifications
     by = (
         table.c.state,
@@ -121,7 +121,7 @@ async def preview(ledger: Ledger, filter: Filter, why_left: Callable[[Situation]
 
 
 async def unknown(ledger: Ledger, ids: Sequence[UUID]) -> list[UUID]:
-    """Those of `ids` that are no notification's."""
+    """The ids among `ids` that belong to no notification."""
     wanted = sa.select(notifications.c.id).where(in_ids(notifications.c.id, ids))
     known = set(await ledger.read(lambda connection: list(connection.scalars(wanted))))
     return [id for id in ids if id not in known]
@@ -130,11 +130,11 @@ async def unknown(ledger: Ledger, ids: Sequence[UUID]) -> list[UUID]:
 async def retry(
     ledger: Ledger, filter: Filter, deadlines: Deadlines, progress: Progress = lambda done: None
 ) -> Counter[State]:
-    """Let what `filter` means start afresh: due now, from the first step of its route, with its type's
-    whole deadline. Answers how many of each state did. Attempts in doubt stay counted: the notification
-    goes through the provider that may have delivered it, and another doubt is a person's to decide.
+    """Restart the notifications that `filter` selects: due now, from the first step of the route, with the
+    type's whole deadline. Returns counts by former state. Attempts in doubt stay counted: the notification
+    goes through the provider that may have delivered it, and a person decides about another doubt.
 
-    deadlines: of every type that can be sent. What ends anew meanwhile is not tried a second time.
+    deadlines: of every type that can be sent. A notification that ends again meanwhile is not retried again.
     """
     begun = now()
     able = (
@@ -166,8 +166,8 @@ async def retry(
 async def cancel(
     ledger: Ledger, filter: Filter, progress: Progress = lambda done: None, by: str = "a person"
 ) -> Counter[State]:
-    """Withdraw what `filter` means and has not gone; the items of a digest go with it. Answers how many
-    of each state were. by: who did, for those who ask later."""
+    """Cancel the selected notifications that have not ended and are not being sent; a digest's items are
+    cancelled with it. Returns counts by former state. by: who cancelled, kept as the reason."""
 
     def withdraw(
         connection: sa.Connection, ids: Sequence[UUID], state: State, moment: datetime
@@ -180,7 +180,7 @@ async def cancel(
     return await _each(ledger, filter, CANCELLED, (), withdraw, "cancelled", progress, by)
 
 
-# Changes those that are still in a state, at a moment; answers which.
+# Changes the notifications still in a state, at a moment. Returns their ids.
 Change = Callable[[sa.Connection, Sequence[UUID], State, datetime], list[UUID]]
 
 
@@ -194,7 +194,7 @@ async def _each(
     progress: Progress,
     by: str,
 ) -> Counter[State]:
-    """Make `change` to all that `filter` means of `states`, a state after the other in the order of ids."""
+    """Apply `change` to the selected notifications in `states`, state by state, in the order of ids."""
     done: Counter[State] = Counter()
     for state in states:
         if filter.states and state not in filter.states:
@@ -227,7 +227,7 @@ def _some(
     after: UUID | None,
     able: Sequence[sa.ColumnElement[bool]],
 ) -> Sequence[sa.Row[Any]]:
-    """The next thousand, locked: none moves before the end of this transaction."""
+    """The next thousand, locked: none of them moves before this transaction ends."""
     table = notifications
     [conditions] = looks(replace(filter, states=(state,)))
     wanted = (
@@ -243,7 +243,7 @@ def _some(
 
 
 def _move(connection: sa.Connection, ids: Sequence[UUID], state: State, values: dict[str, Any]) -> list[UUID]:
-    """Change those of `ids` that are in `state` and in no digest; answers which."""
+    """Change those of `ids` that are in `state` and in no digest. Returns their ids."""
     moved = (
         sa.update(notifications)
         .where(in_ids(notifications.c.id, ids), *in_state(state), notifications.c.digest_id.is_(None))
@@ -256,7 +256,7 @@ def _move(connection: sa.Connection, ids: Sequence[UUID], state: State, values: 
 def _note(
     connection: sa.Connection, rows: Sequence[sa.Row[Any]], what: str, by: str, state: State, moment: datetime
 ) -> None:
-    """Put it on the timeline of each, with what it was before: its reason is overwritten."""
+    """Note the change on each timeline, with the old state and reason, which are overwritten."""
     noted = [
         {
             "id": new_id(),

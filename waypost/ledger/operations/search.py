@@ -1,4 +1,4 @@
-"""Finding notifications: one filter for whoever lists them and whoever acts on them."""
+"""Finding notifications: one filter for listing them and for acting on them."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from waypost.system.ids import first_id
 TROUBLED = frozenset(
     {State.DEFERRED, State.HELD, State.SUPPRESSED, State.EXPIRED, State.FAILED, State.CANCELLED}
 )
-# An id is made when a request comes in, accepted_at when the ledger takes it: up to so much later.
+# An id is made when a request comes in; the ledger sets accepted_at up to this much later.
 ACCEPTED_WITHIN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which notifications are meant: all for which every field that is set holds.
+    """Selects the notifications for which every field that is set holds.
 
-    ids: these alone. provider: an attempt went through it. since, until: accepted at or after, and
-    before. reason: text in it, in capitals or not. in_doubt: an attempt's answer is not known, so that it
-    may have arrived more than once, or not at all. client: whose API key it came with. recipient: the
-    keys that the ledger may know one by. tag: it was given.
+    ids: only these. provider: an attempt went through it. since, until: accepted at or after, and before.
+    reason: contains this text, ignoring case. in_doubt: the outcome of an attempt is unknown, so the message
+    may have arrived more than once, or not at all. client: the client whose API key the request came with.
+    recipient: the keys that the ledger may have for a recipient. tag: the request had this tag.
     """
 
     ids: tuple[UUID, ...] = ()
@@ -63,8 +63,8 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One notification in a list. `provider` is the last that was tried. What is damaged in the ledger
-    stands here as it stands there."""
+    """One notification in a list. provider: the last that was tried. Damaged values are shown as they stand
+    in the ledger."""
 
     id: Identity | None
     type: str
@@ -82,16 +82,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Notifications, the newest first; `next` is what to list after for more, or None."""
+    """Notifications, the newest first. next: the `after` of the next page; None on the last page."""
 
     notifications: list[Entry]
     next: Identity | None
 
 
 def looks(filter: Filter) -> list[list[sa.ColumnElement[bool]]]:
-    """`filter` as SQL conditions: a list a state, so that each is one look at an index that has the
-    ids of that state in order. Whatever is of a client is looked through once, for all states. The conditions
-    have parameters; `parameters` says their values."""
+    """`filter` as SQL conditions: one list per state, so that each is one lookup in an index that has the ids
+    of that state in order. With a client there is one list for all states. `parameters` gives the values of
+    the conditions' parameters."""
     return _looks(filter.states, frozenset(parameters(filter)))
 
 
@@ -129,13 +129,13 @@ def _looks(states: tuple[State, ...], given: frozenset[str]) -> list[list[sa.Col
 
 
 def in_state(state: State) -> list[sa.ColumnElement[bool]]:
-    """Whether a notification is in `state`, so that the index that has it is used."""
+    """Whether a notification is in `state`, written so that the index for that state is used."""
     same = notifications.c.state == sa.literal_column(f"'{state}'", sa.Text)
     if state in TROUBLED:
         return [TROUBLE, same]
     if state in (State.CLAIMED, State.SENDING):
         return [IN_HAND, same]
-    # Not WAITING: its index is not in the order of ids, and a million that wait would be sorted.
+    # Not WAITING: its index is not in the order of ids, so a million waiting rows would be sorted.
     return [same]
 
 
@@ -162,8 +162,8 @@ def _conditions(given: frozenset[str]) -> list[sa.ColumnElement[bool]]:
 
 
 async def find(ledger: Ledger, filter: Filter, after: UUID | None = None, limit: int = 50) -> Page:
-    """At most `limit` that `filter` means, the newest first; `after` is the id the last page ended with.
-    Addresses are masked."""
+    """At most `limit` notifications that `filter` selects, the newest first, with addresses masked. after:
+    the last id of the previous page."""
     given = parameters(filter) | ({} if after is None else {"after": after})
     wanted = _page(filter.states, frozenset(given))
 
@@ -177,13 +177,13 @@ async def find(ledger: Ledger, filter: Filter, after: UUID | None = None, limit:
 
 @lru_cache(128)
 def _page(states: tuple[State, ...], given: frozenset[str]) -> sa.Select[Any]:
-    """The statement of `find`, which takes longer to write than to run."""
+    """The statement of `find`, cached, as building it takes longer than running it."""
     return _entries(_ids(states, given))
 
 
 def _ids(states: tuple[State, ...], given: frozenset[str]) -> sa.Subquery:
-    """The newest ids of each look, and of all these the newest. Those with a tag are found by the index of
-    tags, which has their ids in order."""
+    """The newest ids of each lookup, and the newest of all these. Notifications with a tag are found by the
+    index of tags, which has their ids in order."""
     id, always, limit = notifications.c.id, [], sa.bindparam("limit", type_=sa.Integer)
     if "tag" in given:
         id = tags.c.notification_id

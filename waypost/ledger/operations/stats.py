@@ -1,4 +1,4 @@
-"""Questions to the ledger. Addresses leave it masked."""
+"""Counts and lists from the ledger, with addresses masked."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def shown(key: str, email: str | None, phone: str | None) -> str:
 
 
 def shown_of(row: Any) -> str:
-    """The recipient of a notification as people may see them, at the address that it goes to; at none where
-    that was forgotten. row: has the raw columns recipient_key and named, and the recipient's email and
+    """The recipient of a notification as people may see them, with the address that it goes to; without one
+    when it was forgotten. row: has the raw columns recipient_key and named, and the recipient's email and
     phone."""
     if was_forgotten(row):
         return shown(tolerant.text(row.recipient_key), None, None)
@@ -44,8 +44,8 @@ def shown_of(row: Any) -> str:
 
 
 def was_forgotten(row: Any) -> bool:
-    """Whether what the request of a notification said of its recipient was forgotten. row: has the raw column
-    named, which is an empty object then, and unset where the request named an id alone."""
+    """Whether the recipient's data in a notification was forgotten. row: has the raw column named, which is
+    an empty object when it was forgotten, and unset when the request named an id only."""
     return row.named is not None and tolerant.text(row.named).strip() == "{}"
 
 
@@ -55,7 +55,7 @@ async def totals(ledger: Ledger, intakes: Sequence[UUID]) -> Counter[State]:
 
 
 async def lanes_of(ledger: Ledger, intakes: Sequence[UUID]) -> list[Priority]:
-    """The lanes of what was accepted in `intakes` and waits for a run or is in one, the most urgent first."""
+    """The lanes of notifications of `intakes` that wait for a run or are in one, the most urgent first."""
     table, open = notifications, (State.ACCEPTED, State.CLAIMED, State.SENDING)
     wanted = (
         sa.select(table.c.priority).where(table.c.intake_id.in_(intakes), table.c.state.in_(open)).distinct()
@@ -65,7 +65,7 @@ async def lanes_of(ledger: Ledger, intakes: Sequence[UUID]) -> list[Priority]:
 
 
 async def runs_of(ledger: Ledger, intakes: Sequence[UUID]) -> list[UUID]:
-    """The Prefect runs that had what was accepted in `intakes`, oldest first."""
+    """The Prefect runs that had notifications accepted in `intakes`, oldest first."""
     wanted = (
         sa.select(batches.c.flow_run_id)
         .join(notifications, notifications.c.batch_id == batches.c.id)
@@ -77,7 +77,7 @@ async def runs_of(ledger: Ledger, intakes: Sequence[UUID]) -> list[UUID]:
 
 
 async def in_hand(ledger: Ledger, type: str) -> int:
-    """How many batches of `type` somebody has a live lease on."""
+    """How many open batches of `type` have a live lease."""
     wanted = sa.select(sa.func.count()).where(
         sa.text("ended_at IS NULL"), batches.c.type == type, batches.c.leased_until > now()
     )
@@ -85,8 +85,8 @@ async def in_hand(ledger: Ledger, type: str) -> int:
 
 
 async def lapsed(ledger: Ledger, before: datetime) -> dict[str, datetime]:
-    """The owners of the open batches whose leases end before a moment, and when the first does. A moment to
-    come finds the owners who have not renewed their leases for a while."""
+    """The owners of the open batches whose leases end before `before`, with the earliest end for each. A
+    future `before` finds the owners who have not renewed their leases for a while."""
     wanted = (
         sa.select(batches.c.owner, sa.func.min(batches.c.leased_until, type_=batches.c.leased_until.type))
         .where(sa.text("ended_at IS NULL"), batches.c.leased_until < before)
@@ -96,8 +96,8 @@ async def lapsed(ledger: Ledger, before: datetime) -> dict[str, datetime]:
 
 
 async def on_the_wire_of(ledger: Ledger, before: datetime) -> int:
-    """How many notifications an attempt is being made for in batches whose leases end before a moment: where
-    the owner is dead, they are in doubt as soon as the lease lapses and a worker takes the batch back."""
+    """How many notifications are being sent in open batches whose leases end before `before`. If the owner is
+    dead, they are in doubt as soon as the lease lapses and a worker reclaims the batch."""
     wanted = (
         sa.select(sa.func.count())
         .select_from(notifications)
@@ -118,8 +118,8 @@ class Silent:
 
 
 async def silent(ledger: Ledger, since: datetime) -> list[Silent]:
-    """The batches that runs took up before `since` and hold, in which no attempt has begun or ended after it;
-    the oldest first."""
+    """The batches that runs took up before `since` and still hold, and in which no attempt has begun or ended
+    since then; the oldest first."""
     held = (
         sa.select(batches.c.id, batches.c.type, batches.c.taken_at)
         .where(sa.text("ended_at IS NULL"), batches.c.taken_at < since, batches.c.leased_until > now())
@@ -143,7 +143,7 @@ async def silent(ledger: Ledger, since: datetime) -> list[Silent]:
 
 
 async def not_yet_due(ledger: Ledger, intakes: Sequence[UUID]) -> int:
-    """How many accepted in `intakes` wait for a time their request named."""
+    """How many notifications accepted in `intakes` wait for a time that their request named."""
     later = sa.and_(
         notifications.c.intake_id.in_(intakes),
         notifications.c.state == State.ACCEPTED,
@@ -176,7 +176,7 @@ async def reasons(ledger: Ledger, intakes: Sequence[UUID], most: int = 10) -> di
 
 
 async def open_count(ledger: Ledger) -> int:
-    """How many notifications have not come to an end."""
+    """How many notifications have not ended."""
     counted = await _count(ledger, notifications.c.state.not_in(TERMINAL))
     return counted.total()
 

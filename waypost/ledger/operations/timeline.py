@@ -1,4 +1,4 @@
-"""Explaining one notification: everything the ledger knows of it, in order. Addresses leave it masked."""
+"""Explaining one notification: everything the ledger knows of it, in order, with addresses masked."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from waypost.system.clock import now
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt: where, when, and the provider's own words. No verdict yet means that it is being made,
-    or in doubt."""
+    """One attempt: where, when, and the provider's own words. Without a verdict it is being made, or is in
+    doubt."""
 
     number: int | str
     channel: str
@@ -65,13 +65,13 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All there is to know of one notification, without its facts. What is damaged in the ledger stands
-    here as it stands there.
+    """Everything the ledger knows of one notification, without its facts. Damaged values are shown as they
+    stand there.
 
-    forgotten: why it will fail when its turn comes, where its recipient was forgotten; empty otherwise.
-    client: whose API key it came with; None without one. count: how many requests were grouped into it.
+    forgotten: why it will fail when its turn comes, if its recipient was forgotten; empty otherwise.
+    client: the client of its API key; None without one. count: how many requests were grouped into it.
     held_since: when its type was held; None when it is not.
-    lease: who has claimed it; None when nobody has.
+    lease: the lease under which it is claimed; None when it is not.
     """
 
     id: UUID
@@ -96,9 +96,9 @@ class Explanation:
 
 
 async def explain(ledger: Ledger, id: UUID) -> Explanation | None:
-    """The notification and its timeline, or None. What its digest went through is its own story too.
+    """The notification and its timeline, which includes that of its digest; None when the id is unknown.
 
-    Five looks at indexes, whatever the ledger holds.
+    Five index lookups: the cost does not grow with the ledger.
     """
 
     def work(connection: sa.Connection) -> Explanation | None:
@@ -182,7 +182,7 @@ _WAITS = (State.ACCEPTED, State.DEFERRED, State.HELD)
 
 
 def _forgotten(row: Any) -> str:
-    """Why a notification that waits will fail: its recipient was forgotten."""
+    """Why a waiting notification will fail, if its recipient was forgotten; else empty."""
     if row.state not in _WAITS:
         return ""
     if was_forgotten(row):
@@ -201,7 +201,7 @@ def _of(
 
 
 def _batches(own: Sequence[UUID]) -> sa.Select[Any]:
-    """Every batch that had it: the last one, and those its attempts and events name."""
+    """Every batch that had the notifications: the last one, and those that attempts and events name."""
     named = sa.union(
         sa.select(notifications.c.batch_id).where(in_ids(notifications.c.id, own)),
         sa.select(attempts.c.batch_id).where(in_ids(attempts.c.notification_id, own)),
@@ -247,8 +247,8 @@ def _tries(attempt: Attempt) -> Iterator[TimelineEntry]:
 
 
 def _answer(attempt: Attempt) -> str:
-    """What the provider said, and how far the message had come: a mail server's answers by the command they
-    were given to, others in words."""
+    """The provider's response, and how far the message had come: for a mail server as the SMTP command it
+    responded to, for others in words."""
     code, words, far = attempt.code, attempt.words, ""
     if attempt.phase and attempt.channel == "email" and code:
         far = f"at {attempt.phase}"
@@ -275,7 +275,7 @@ _FAR: Mapping[str, str] = {
 def _runs(
     taken_by: Sequence[Any], found: Explanation, made: Sequence[Attempt], noted: Sequence[TimelineEntry]
 ) -> Iterator[TimelineEntry]:
-    """The batches it was in: claimed, taken up by a run, and how that ended where nothing else says so."""
+    """The batches it was in: claimed, taken up by a run, and the end, if no other line tells it."""
     told = {one.batch for one in (*noted, *made)}
     for row in taken_by:
         where = {"batch": tolerant.identity(row.id), "run": tolerant.identity(row.flow_run_id)}
@@ -309,7 +309,7 @@ def _digest(row: Any, found: Explanation) -> Iterator[TimelineEntry]:
 
 
 def _holds(connection: sa.Connection, found: Explanation) -> Iterator[TimelineEntry]:
-    """Its type held, now or before, and released, where it waited for that."""
+    """The holds on its type, and the releases, that the notification waited for."""
     past = connection.execute(_past_holds(found)).all()
     for row in past if found.digest_id is None else ():
         released = tolerant.moment(row.released_at)
@@ -322,7 +322,7 @@ def _holds(connection: sa.Connection, found: Explanation) -> Iterator[TimelineEn
 
 
 def _past_holds(found: Explanation) -> sa.Select[Any]:
-    """Those that were in force at some time between its acceptance and its end."""
+    """The released holds that were in force at some time between its acceptance and its end."""
     table = released_holds
     wanted = sa.select(*tolerant.raw(*table.c)).where(table.c.type == found.type)
     if isinstance(found.accepted_at, datetime):
@@ -333,14 +333,14 @@ def _past_holds(found: Explanation) -> sa.Select[Any]:
 
 
 def _ended_running(found: Explanation, released: Moment | None) -> bool:
-    """Whether it was on the wire when its type was held, and ended there."""
+    """Whether it was being sent during the hold, and ended before the release."""
     ended = found.finished_at
     waited = found.state in (State.EXPIRED, State.CANCELLED)
     return not waited and isinstance(ended, datetime) and isinstance(released, datetime) and ended < released
 
 
 def _waited_since(found: Explanation, held: Moment | None) -> Moment | None:
-    """A hold may be older than what waits for it."""
+    """The start of the wait: a hold may be older than the notification."""
     if isinstance(held, datetime) and isinstance(found.accepted_at, datetime):
         return max(held, found.accepted_at)
     return held
@@ -386,8 +386,8 @@ def _in_hand(found: Explanation) -> str:
 
 
 def _when(line: TimelineEntry) -> tuple[datetime, int, str, int]:
-    """By time; of what happened at the same moment, in the order in which it can have: its beginning, then
-    a batch after the other (their ids are in the order they were made), then what is of no batch."""
+    """The sort key: by time. At the same moment: the acceptance, then batch by batch (their ids are in the
+    order they were made), then lines without a batch."""
     at = line.at if isinstance(line.at, datetime) else _LAST
     if line.what in _FIRST:
         return at, 0, "", _FIRST.index(line.what)

@@ -1,4 +1,4 @@
-"""Whether the ledger takes what a post writes."""
+"""Checks that the ledger stores what a POST writes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from waypost.model.states import State
 from waypost.system.clock import now
 from waypost.system.ids import new_id
 
-MARK = "waypost:trial"  # the type and the recipient of what is written; no type can have that name
+MARK = "waypost:trial"  # type and recipient of the trial rows; no real type can have this name
 
 
 async def write_as_a_post_does(ledger: Ledger) -> None:
-    """Write what a post writes, delete it again and commit. Raises what a post would meet."""
+    """Write what a POST writes, delete it again and commit. Raises the errors that a POST would meet."""
     await ledger.write(lambda connection: _write(connection, now()))
 
 
 def _write(connection: sa.Connection, moment: datetime) -> None:
-    """In one transaction, so that nothing of it is ever seen: no dispatcher claims it, no webhook tells of
-    it."""
+    """In one transaction, so that the rows are never visible: no dispatcher claims them, no webhook reports
+    them."""
     id, key = new_id(), f"{MARK}:{new_id()}"
     connection.execute(sa.select(api_keys.c.id).limit(1))
     connection.execute(sa.insert(recipients).values(client="", key=key, updated_at=moment))

@@ -1,4 +1,4 @@
-"""An attempt as it begins and as it ends, before it is written."""
+"""The start and the end of an attempt, before they are written."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from waypost.system.ids import new_id
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """An attempt about to be made. step: of its notification's route; should its run be lost, the
-    notification goes on from there and over no other provider."""
+    """An attempt about to be made. step: the step of the notification's route; if the run is lost, the
+    notification resumes there, with no other provider."""
 
     notification_id: UUID
     batch: UUID
@@ -31,7 +31,7 @@ class AttemptStarted:
 class AttemptFinished:
     """The state a notification moves to, and the outcome of the attempt that moved it, if any.
 
-    digest: whether it may have items, which share its end.
+    digest: whether the notification may have items, which share its end.
     """
 
     notification_id: UUID

@@ -1,7 +1,7 @@
-"""Batches: what one run has in hand, under one lease.
+"""Batches: the notifications claimed for one run, under one lease.
 
-Whoever makes a batch, runs it or watches over it holds its lease; `Leases` renews all that a process
-holds with one statement. A batch ends once.
+The process that makes a batch, runs it or watches over it holds its lease. `Leases` renews all leases of a
+process with one statement. A batch ends once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from waypost.system.clock import now
 from waypost.system.ids import new_id
 
 logger = logging.getLogger("waypost.ledger")
-RENEWALS = 4  # a lease: two may come late before a reaper that looks by the clock takes the batch
+RENEWALS = 4  # per lease: two may be late before a reaper that goes by the wall clock takes the batch
 OWNER = f"{os.uname().nodename}:{os.getpid()}"
 
 
@@ -36,15 +36,15 @@ class BatchResult(StrEnum):
     """How a batch ended."""
 
     DONE = "done"  # its run accounted for everything
-    LOST = "lost"  # its run stopped giving signs of life; what was left went on to others
-    FAILED = "failed"  # its run failed, and its process lived; what was left went on to others
-    DIRECT = "direct"  # done by a worker without Prefect, which did not answer
-    RETURNED = "returned"  # given back by a living process: it stops, or does not reach Prefect
+    LOST = "lost"  # its run sent no more heartbeats; the rest went to other runs
+    FAILED = "failed"  # its run failed, but its process lived; the rest went to other runs
+    DIRECT = "direct"  # sent by a worker without Prefect, which did not respond
+    RETURNED = "returned"  # returned by a live process that stops or cannot reach Prefect
 
 
 @dataclass(frozen=True, slots=True)
 class UnreportedBatch:
-    """An ended batch of which Prefect may not know."""
+    """An ended batch whose end Prefect may not know."""
 
     id: UUID
     type: str
@@ -66,7 +66,7 @@ def open_batch(
     flow_run_id: UUID | None = None,
     id: UUID | None = None,
 ) -> UUID:
-    """A new batch, leased from now on. Part of the caller's transaction."""
+    """Make a batch, leased from now on, in the caller's transaction. Returns its id."""
     moment, id = now(), id or new_id()
     values: dict[str, Any] = {
         "id": id,
@@ -83,9 +83,9 @@ def open_batch(
 
 
 async def open_for_run(ledger: Ledger, type: NotificationType, flow_run_id: UUID) -> UUID:
-    """A batch for a run that brings its own requests, made before it starts: should its worker be lost
-    before they are accepted, whoever finds the batch lapsed lets the run start again. Of several workers
-    who would have the run, each finds the first one's."""
+    """Make a batch for a run that brings its own requests, before the run starts. If its worker is lost
+    before they are accepted, the process that finds the lease lapsed lets the run start again. Several
+    workers that want the run get the same batch."""
 
     def work(connection: sa.Connection) -> UUID:
         known = announced(connection, flow_run_id)
@@ -95,7 +95,7 @@ async def open_for_run(ledger: Ledger, type: NotificationType, flow_run_id: UUID
 
 
 def announced(connection: sa.Connection, flow_run_id: UUID | None) -> UUID | None:
-    """The batch that waits for that run, if one does."""
+    """The open batch that waits for that run to take it up; None without one."""
     if flow_run_id is None:
         return None
     return connection.scalar(
@@ -133,11 +133,10 @@ async def given_run(ledger: Ledger, id: UUID, flow_run_id: UUID) -> None:
 async def end(
     ledger: Ledger, id: UUID, ending: BatchResult, summary: str = "", flow_run_id: UUID | None = None
 ) -> bool:
-    """End the batch; what is still claimed in it is free again. False when it had ended before, or when
-    one of its notifications is being sent: then the batch stays open, for the reaper that finds its lease
-    lapsed.
+    """End the batch and free the notifications still claimed in it. False when the batch had ended before, or
+    when one of its notifications is being sent: then it stays open until a reaper finds its lease lapsed.
 
-    flow_run_id: the run that is over, whose announced batch has served its purpose too.
+    flow_run_id: the run that has ended; the batch announced for it ends too.
     """
 
     def work(connection: sa.Connection) -> bool:
@@ -147,7 +146,7 @@ async def end(
         if mark_ended(connection, id, ending, summary) is None:
             return False
         free_claimed(connection, id)
-        # Looked for after the others are freed: an attempt that begins in between is seen.
+        # Checked after the others are freed, so that an attempt that begins in between is seen.
         left = sa.select(notifications.c.id).where(notifications.c.batch_id == id, IN_HAND)
         if connection.execute(left.limit(1)).first() is not None:
             raise _StillSending
@@ -160,7 +159,7 @@ async def end(
 
 
 class _StillSending(Exception):
-    """Undoes the end of a batch."""
+    """Rolls back the end of a batch."""
 
 
 def mark_ended(
@@ -170,8 +169,8 @@ def mark_ended(
     summary: str,
     *conditions: sa.ColumnElement[bool],
 ) -> sa.Row[Any] | None:
-    """Mark the batch ended; whoever calls this frees what is claimed in it. Answers its row; None when it
-    had ended before or `conditions` do not hold.
+    """Mark the batch ended; the caller frees the notifications claimed in it. Returns the batch's row; None
+    when it had ended before or `conditions` do not hold.
 
     Every transaction locks a batch before its notifications, so that none deadlocks.
     """
@@ -185,7 +184,7 @@ def mark_ended(
 
 
 def free_claimed(connection: sa.Connection, id: UUID) -> list[UUID]:
-    """Free what is claimed in the batch, and not begun; answers which notifications."""
+    """Free the notifications that are claimed in the batch and not being sent. Returns their ids."""
     freed = (
         sa.update(notifications)
         .where(notifications.c.batch_id == id, IN_HAND, notifications.c.state == State.CLAIMED)
@@ -208,7 +207,7 @@ _OPEN = sa.select(batches.c.id, batches.c.taken_at.is_not(None), batches.c.size)
 
 
 async def open_among(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, Progress]:
-    """Those of `ids` that have not ended."""
+    """The batches among `ids` that have not ended."""
     if not ids:
         return {}
     found = await ledger.read(lambda connection: connection.execute(_OPEN, {"ids": ids}).all())
@@ -216,7 +215,7 @@ async def open_among(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, Progress
 
 
 async def unreported(ledger: Ledger, before: datetime, limit: int = 50) -> list[UnreportedBatch]:
-    """Batches that ended before a moment and whose run Prefect may show wrongly, oldest first."""
+    """Batches that ended by `before` and whose run Prefect may show wrongly, oldest first."""
     wanted = (
         sa.select(batches)
         .where(sa.text("told_at IS NULL AND ended_at IS NOT NULL"), batches.c.ended_at <= before)
@@ -241,7 +240,7 @@ async def unreported(ledger: Ledger, before: datetime, limit: int = 50) -> list[
 
 
 async def runs_in_hand(ledger: Ledger, flow_run_ids: Sequence[UUID]) -> set[UUID]:
-    """Those runs of which a batch is open: somebody runs them, or will."""
+    """The runs that have an open batch: a worker runs them, or will."""
     wanted = sa.select(batches.c.flow_run_id).where(
         batches.c.ended_at.is_(None), in_ids(batches.c.flow_run_id, flow_run_ids)
     )
@@ -249,7 +248,7 @@ async def runs_in_hand(ledger: Ledger, flow_run_ids: Sequence[UUID]) -> set[UUID
 
 
 async def mark_reported(ledger: Ledger, ids: Sequence[UUID]) -> None:
-    """Note that Prefect shows those batches' runs as they are."""
+    """Note that Prefect shows the right state of those batches' runs."""
     if ids:
         marked = sa.update(batches).where(in_ids(batches.c.id, ids)).values(told_at=now())
         await ledger.write_until_durable(lambda connection: connection.execute(marked))

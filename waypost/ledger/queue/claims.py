@@ -1,8 +1,8 @@
-"""Handing notifications to runs, exclusively.
+"""Handing notifications to runs, each to one run only.
 
-`lanes` says what is due, `reserve` claims some of it as a batch for a run to come, `take` is that run
-taking the batch up, and what came due meanwhile along with it. A batch is taken once: of two workers
-given the same run, one sends.
+`lanes` lists the lanes with waiting notifications. `reserve` claims due notifications as a batch for a future
+run. That run calls `take_up`, which takes the batch and adds notifications that became due since. A batch is
+taken up once: if two workers get the same run, one of them sends.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ logger = logging.getLogger("waypost.ledger")
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What waits of one type and priority, and since when (or until when) the first of it does."""
+    """The waiting notifications of one type and priority. due_at: when the first of them is or was due."""
 
     type: str
     priority: Priority
@@ -58,8 +58,8 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A batch set aside for a run to come. attempt: which of its members' attempts this will be, from 1.
-    suspicion: of ending their runs, which is the same of all."""
+    """A batch claimed for a future run. attempt: the number of its members' next attempt, from 1.
+    suspicion: its members' suspicion of ending their runs; the same for all."""
 
     id: UUID
     type: str
@@ -71,7 +71,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class TakenBatch:
-    """What a run took up; `reason` says why it is nothing, or which of it could not be read."""
+    """The notifications a run took up. reason: why there are none, or how many rows could not be read."""
 
     notifications: list[Notification]
     reason: str = ""
@@ -79,10 +79,10 @@ class TakenBatch:
 
 
 async def lanes(ledger: Ledger, types: Iterable[str]) -> list[Lane]:
-    """The lanes of `types` in which something waits, due or not, the most urgent first.
+    """The lanes of `types` with waiting notifications, due or not, the most urgent first; no held types.
 
-    One look at the index a lane: it costs the same whatever the ledger holds. What waits for what is no
-    moment fails here.
+    One index lookup per lane: the cost does not grow with the ledger. A notification whose due time is not
+    a valid moment fails here.
     """
     types = tuple(types)
     await damaged_rows.reassign_unknown_lanes(ledger, types)
@@ -96,7 +96,7 @@ async def lanes(ledger: Ledger, types: Iterable[str]) -> list[Lane]:
 
 
 def _look(connection: sa.Connection, types: tuple[str, ...]) -> list[tuple[str, str, datetime | None]]:
-    """Each lane in which something waits, with what it is due at when that is a moment."""
+    """Each lane with waiting notifications, and when its first is due; None where that is not a moment."""
     is_postgres = connection.dialect.name == "postgresql"
     with tolerant.forgiving(connection):
         rows = connection.execute(_looks(types, is_postgres)).all()
@@ -109,7 +109,7 @@ def _clear(connection: sa.Connection, blind: Sequence[tuple[str, str]]) -> int:
 
 @lru_cache(16)
 def _looks(types: tuple[str, ...], is_postgres: bool) -> sa.Select[Any]:
-    """The statement of `lanes`, which takes longer to write than to run."""
+    """The statement of `lanes`, cached, as building it takes longer than running it."""
     looks = [
         sa.select(
             sa.literal(type).label("type"),
@@ -130,8 +130,8 @@ def _looks(types: tuple[str, ...], is_postgres: bool) -> sa.Select[Any]:
 
 
 async def reserve(ledger: Ledger, type: str, priority: Priority, limit: int = CLAIM_LIMIT) -> Claim | None:
-    """Claim what is due of a lane and free, the oldest first, all of the same attempt and equally suspect (a
-    suspicion makes batches smaller); None when there is nothing. What is past its deadline expires here.
+    """Claim due notifications of a lane as a batch, the oldest first; None without any. All have the same
+    attempt number and suspicion (a suspicion makes batches smaller). Those past their deadline expire here.
     """
     while True:
         seen, claim = await ledger.write(
@@ -163,7 +163,7 @@ def _reserve(
 
 
 def _due(type: str, priority: str, moment: datetime) -> sa.Select[Any]:
-    """What is due of a lane and nobody else is just claiming, the oldest first."""
+    """The due notifications of a lane that no other transaction is claiming, the oldest first."""
     table = notifications
     return (
         sa.select(table.c.id, table.c.tries, table.c.suspicion, (table.c.expires_at <= moment).label("late"))
@@ -188,7 +188,7 @@ def _claim(connection: sa.Connection, ids: Sequence[UUID], batch: UUID) -> None:
 
 
 def expire(connection: sa.Connection, ids: Sequence[UUID], moment: datetime) -> None:
-    """What is past its deadline ends; the items of a digest share its end."""
+    """Expire `ids`, which are past their deadline; the items of a digest share its end."""
     if ids:
         values = {
             "state": State.EXPIRED,
@@ -209,11 +209,11 @@ async def take_up(
     default_locale: str = "en",
     default_timezone: str = "UTC",
 ) -> TakenBatch:
-    """Take up a batch, once. What expired since it was claimed ends here; a row that cannot be read
-    fails alone. A batch that does not exist, is of another type, or was taken up before holds nothing,
-    and the reason says so; that of a type that was held meanwhile goes back to wait.
+    """Take up a batch, once. Members that expired since the claim end here; a row that cannot be read fails
+    alone. If the batch does not exist, is of another type, has ended or was taken up before, the result is
+    empty and its reason says why. If its type was held meanwhile, its members go back to waiting.
 
-    limit: the batch is filled up to so many with what has come due in its lane since it was claimed:
+    limit: fill the batch up to this size with notifications of its lane that became due since the claim:
     Prefect needs a few hundred milliseconds from a run's creation to its first line.
     """
     token = new_id()
@@ -252,7 +252,7 @@ async def take_up(
 def _take_up(
     connection: sa.Connection, ledger: Ledger, type: str, batch: UUID, token: UUID, flow_run_id: UUID | None
 ) -> str:
-    """Mark the batch taken; answers why not."""
+    """Mark the batch taken. Returns why that is refused; empty when it is not."""
     moment = now()
     values: dict[str, Any] = {
         "taken_at": moment,
@@ -285,7 +285,7 @@ def _take_up(
 
 
 def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetime) -> None:
-    """Claim into `batch` what is due now in its lane, of the same attempt as its members and as suspect."""
+    """Claim into `batch` due notifications of its lane with the same attempt number and suspicion."""
     member = (
         sa.select(
             notifications.c.type,
@@ -360,7 +360,7 @@ def _read(connection: sa.Connection, batch: UUID) -> tuple[list[sa.Row[Any]], li
 
 
 def _notification(row: Any, default_locale: str, default_timezone: str) -> Notification | None:
-    """None when the row holds what no notification can."""
+    """None when the row holds values that no notification can have."""
     (
         id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,
         channels, named, key, email, phone, name, locale, timezone,

@@ -1,6 +1,6 @@
-"""Rows that hold what no notification can: each fails alone, or is mended, and the rest goes on.
+"""Damaged rows: each fails alone, or is repaired, and the other rows go on.
 
-SQLite keeps whatever it is given, and PostgreSQL has moments that Python has not.
+SQLite stores any value in any column, and PostgreSQL has moments that Python cannot represent.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from waypost.model.priority import Priority
 from waypost.model.states import State
 from waypost.system.clock import now
 
-EARLIEST = datetime(1, 1, 2, tzinfo=UTC)  # a day from either end, so that every zone has them
+EARLIEST = datetime(1, 1, 2, tzinfo=UTC)  # a day from either end, so that they exist in every time zone
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
-MOST = 1_000_000  # tries, steps and repeats: nothing was ever counted so far
+MOST = 1_000_000  # tries, steps and repeats: no real count gets this far
 AT_ONCE = 100
 STRAYS_EVERY = 60.0  # seconds
 
 CANNOT_BE_READ = "its row in the ledger, or its recipient's, cannot be read"
 NEVER_DUE = "when it is due cannot be read"
 
-# What a driver or a column's type raises over a value that it cannot make sense of.
+# What a driver or a column's type raises for a value that it cannot convert.
 Unreadable = (ValueError, TypeError, ArithmeticError)
 
 logger = logging.getLogger("waypost.ledger")
@@ -44,7 +44,7 @@ _strays_sought: WeakKeyDictionary[Ledger, float] = WeakKeyDictionary()
 
 
 def readable_moment(column: sa.ColumnElement[Any], is_postgres: bool) -> sa.ColumnElement[Any]:
-    """A moment's column, for `moment`, so that no value makes the query fail."""
+    """The column of a moment, to be read with `moment`: no value makes the query fail."""
     if not is_postgres:
         return sa.type_coerce(column, sa.types.NullType())
     ends = (sa.literal(end, UtcDateTime) for end in (EARLIEST, LATEST))
@@ -52,13 +52,13 @@ def readable_moment(column: sa.ColumnElement[Any], is_postgres: bool) -> sa.Colu
 
 
 def moment(value: Any) -> datetime | None:
-    """What a `legible` column holds, or None when that is no moment."""
+    """The value of a `readable_moment` column; None when it is not a valid moment."""
     found = tolerant.moment(value)
     return found if isinstance(found, datetime) and EARLIEST < found < LATEST else None
 
 
 def is_plausible_count(number: Any) -> bool:
-    """Whether it is a number that was counted up to."""
+    """Whether `number` can be a real count: an int below MOST."""
     return isinstance(number, int) and number < MOST
 
 
@@ -70,7 +70,7 @@ def is_valid(
     expires_at: datetime,
     named: Any = None,
 ) -> bool:
-    """Whether a notification can hold these."""
+    """Whether a notification can have these values."""
     return (
         isinstance(data, dict)
         and (named is None or isinstance(named, dict))
@@ -86,7 +86,7 @@ _LANES = frozenset(map(str, Priority))
 
 
 def fail(connection: sa.Connection, ids: Sequence[UUID], reason: str = CANNOT_BE_READ) -> None:
-    """End them; the items of a digest share its end."""
+    """Fail `ids`; the items of a digest share its end."""
     if ids:
         logger.error("%d notifications failed: %s; the first is %s", len(ids), reason, ids[0])
         values: dict[str, Any] = {"state": State.FAILED, "reason": reason, "finished_at": now()}
@@ -95,8 +95,8 @@ def fail(connection: sa.Connection, ids: Sequence[UUID], reason: str = CANNOT_BE
 
 
 def fail_never_due(connection: sa.Connection, type: str, priority: str) -> int:
-    """Fail what is first in a lane and waits for what is no moment: nobody behind it would be seen.
-    Answers how many."""
+    """Fail the first notifications of a lane if their due time is not a valid moment: they would hide those
+    behind them. Returns how many."""
     table, is_postgres = notifications, connection.dialect.name == "postgresql"
     first = (
         sa.select(table.c.id, readable_moment(table.c.due_at, is_postgres).label("due_at"))
@@ -111,8 +111,8 @@ def fail_never_due(connection: sa.Connection, type: str, priority: str) -> int:
 
 
 async def reassign_unknown_lanes(ledger: Ledger, types: Iterable[str]) -> None:
-    """Put what waits in no lane that there is into the normal one. Looked for once a minute: nothing
-    but a damaged row, or another version of Waypost, makes any."""
+    """Move waiting notifications of unknown priority to the normal lane. Checks once a minute: only a damaged
+    row or another version of Waypost causes them."""
     moment = asyncio.get_running_loop().time()
     if moment - _strays_sought.get(ledger, -STRAYS_EVERY) < STRAYS_EVERY:
         return
@@ -129,8 +129,8 @@ def _strays(connection: sa.Connection, types: tuple[str, ...]) -> dict[UUID, str
 
 @lru_cache(16)
 def _between_lanes(types: tuple[str, ...]) -> sa.Select[Any]:
-    """Before, between and after the lanes in their index: a look costs next to nothing, where `NOT IN`
-    goes through all that waits."""
+    """The index ranges before, between and after the known lanes: looking there costs next to nothing, while
+    `NOT IN` scans all waiting notifications."""
     table, names = notifications, sorted(_LANES)
     gaps = [
         table.c.priority < names[0],

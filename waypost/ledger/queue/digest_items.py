@@ -1,4 +1,4 @@
-"""The items of a digest: what becomes of it becomes of them."""
+"""The items of a digest share its end."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _SHARED = ("state", "reason", "finished_at")
 
 
 def copy_end_to_items(connection: sa.Connection, digests: Sequence[UUID], values: Mapping[str, Any]) -> None:
-    """Give the items of `digests` the state, reason and finished_at their digest was just given. Ids that
-    are no digests' do no harm."""
+    """Give the items of `digests` the state, reason and finished_at their digest was just given. Ids of
+    other notifications have no effect."""
     if digests:
         shared = {name: values[name] for name in _SHARED}
         connection.execute(

@@ -1,4 +1,4 @@
-"""Bundling what was held for a digest: one notification a recipient, in the same transaction."""
+"""Bundling notifications held for a digest into one notification per recipient, in one transaction."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ async def bundle(
     compose: Compose,
     flow_run_id: UUID | None = None,
 ) -> tuple[UUID, int]:
-    """Turn every `of` held for a digest into one `digest` a recipient. Answers the batch the first 500
-    of them are claimed under (the rest goes to other runs), and how many were made. What is made after
-    that batch has ended, because its run was taken for lost, goes to other runs too.
+    """Bundle the `of` notifications held for a digest into one `digest` per recipient. Returns the batch that
+    claims the first 500 digests (the rest go to other runs), and how many were made. Digests made after that
+    batch has ended, because its run was considered lost, go to other runs too.
 
-    The window ends when this is called: what is accepted later waits for the next digest, so each recipient
-    gets one. The same id of two clients is two recipients, and items that name another address go there.
-    compose: makes the digest's facts (as JSON) from one recipient's items, oldest first.
-    Window and notification are one transaction per 200 recipients: a crash leaves items either held
-    or in a digest that is accepted, and two runs at once cannot both take an item. Raises ValueError for a
-    type that is no digest: its items would not share its end.
+    The window ends when this is called: notifications accepted later wait for the next digest, so each
+    recipient gets one. The same id of two clients is two recipients. Items that name another address are
+    bundled for that address. compose: makes the digest's facts (as JSON) from one recipient's items, oldest
+    first. One transaction per 200 recipients takes the items and makes the digests: a crash leaves items
+    either held or in an accepted digest, and two concurrent runs cannot both take an item. Raises ValueError
+    for a type that is not a digest: its items would not share its end.
     """
     if digest.category is not Category.DIGEST:
         raise ValueError(f"{digest.name} bundles {of}: declare it with category=Category.DIGEST")
@@ -75,7 +75,7 @@ async def bundle(
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """What one call of `bundle` takes: what was accepted, and is due, by `until`."""
+    """What one call of `bundle` takes: items that were accepted, and are due, by `until`."""
 
     digest: NotificationType
     of: str
@@ -86,7 +86,7 @@ class _Window:
 def _bundle_some(
     connection: sa.Connection, window: _Window, after: str, batch: UUID, room: int
 ) -> tuple[list[str], int]:
-    """Bundle for the next recipients whose key comes after `after`; answers their keys, in order, and how
+    """Bundle for the next recipients whose key comes after `after`. Returns their keys, in order, and how
     many digests were made."""
     moment = now()
     table = notifications
@@ -128,7 +128,7 @@ def _expire(connection: sa.Connection, moment: datetime, *waiting: sa.ColumnElem
 
 
 async def expire(ledger: Ledger) -> None:
-    """End what waits for a digest past its deadline, though no digest runs: its schedule may be paused."""
+    """Expire items held past their deadline, even if no digest runs: its schedule may be paused."""
     table = notifications
     late = sa.select(table.c.id).where(FOR_DIGEST, table.c.expires_at <= now()).limit(EXPIRED_AT_ONCE)
     while ids := await ledger.read(lambda connection: connection.scalars(late).all()):
@@ -138,7 +138,7 @@ async def expire(ledger: Ledger) -> None:
 def _composed(
     connection: sa.Connection, window: _Window, bundles: Sequence[_Bundle], moment: datetime
 ) -> list[tuple[dict[str, Any], _Bundle]]:
-    """A digest a bundle. Where composing one fails, its items fail, and no other recipient's."""
+    """One digest per bundle. If composing a digest fails, only the items of its bundle fail."""
     made: list[tuple[dict[str, Any], _Bundle]] = []
     for bundle in bundles:
         try:
@@ -155,8 +155,8 @@ def _composed(
 
 @dataclass(slots=True)
 class _Bundle:
-    """What one digest is of: the items that go to the same recipient at the same addresses, the oldest first.
-    named: what their requests said of the recipient, the last word counts."""
+    """The items of one digest: those that go to the same recipient at the same addresses, the oldest first.
+    named: what their requests said of the recipient; the latest request wins."""
 
     who: Who
     named: dict[str, str] | None = None
@@ -194,7 +194,7 @@ def _who(row: Any) -> Who:
 
 
 def _addresses(named: dict[str, str] | None, known: Any) -> tuple[str | None, ...]:
-    """Where an item goes, by which it is told from others; what was forgotten goes with nothing else."""
+    """The addresses by which items are bundled; none for an item whose recipient was forgotten."""
     if named == {}:
         return ()
     found = ((named or {}).get(name) or getattr(known, name, None) for name in ("email", "phone"))

@@ -1,4 +1,4 @@
-"""Types that a person has stopped: nothing of theirs is claimed until they are released."""
+"""Types that a person has stopped: none of their notifications is claimed until the type is released."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from waypost.system.ids import new_id
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A type that is held, since when, and why as the person said it."""
+    """A type that is held, since when, and the reason that the person gave."""
 
     type: str
     reason: str
@@ -28,8 +28,8 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What holding a type did. already: it was held before. taken_back: how many had been in the hands
-    of runs. waiting: how many wait now, due or not. sending: how many are on the wire and will end."""
+    """The result of holding a type. already: it was held before. taken_back: how many runs had claimed.
+    waiting: how many wait now, due or not. sending: how many are being sent and will end."""
 
     hold: Hold
     already: bool
@@ -40,8 +40,8 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What releasing a type did. hold: what was in force, None when it was not held. due: how many go out
-    now. waiting: how many in all, due or not."""
+    """The result of releasing a type. hold: the hold that ended; None when there was none. due: how many go
+    out now. waiting: how many wait in all, due or not."""
 
     hold: Hold | None
     due: int
@@ -49,10 +49,10 @@ class Released:
 
 
 async def hold(ledger: Ledger, type: str, reason: str = "") -> Held:
-    """Stop `type`, and take back what runs have of it and have not begun. Safe to repeat: a reason
-    replaces the one before, and it stays held since when it was.
+    """Stop `type`, and take back its notifications that runs have claimed but not begun. Safe to repeat: a
+    new reason replaces the old one, and `since` stays.
 
-    A run that claims some of it at this very moment finds the hold when it takes its batch up.
+    A batch claimed at the same moment meets the hold when its run takes it up.
     """
 
     def work(connection: sa.Connection) -> Held:
@@ -93,14 +93,14 @@ async def held_types(ledger: Ledger) -> list[Hold]:
     return [Hold(row.type, row.reason, row.since) for row in rows]
 
 
-# A run that takes up a batch looks whether its type is held, and then claims more: a hold between the two
-# would be seen by neither. SQLite has one writer at a time anyway.
+# A run that takes up a batch checks whether its type is held, and then claims more: neither would see a hold
+# made between the two. SQLite has one writer at a time anyway.
 _ALONE = sa.text(f"SELECT pg_advisory_xact_lock({HOLD}, hashtext(:type))")
 _BESIDE_OTHERS = sa.text(f"SELECT pg_advisory_xact_lock_shared({HOLD}, hashtext(:type))")
 
 
 def lock_out_holds(connection: sa.Connection, type: str) -> None:
-    """Nobody holds `type` until this transaction has ended."""
+    """Block new holds on `type` until this transaction has ended."""
     if connection.dialect.name == "postgresql":
         connection.execute(_BESIDE_OTHERS, {"type": type})
 
@@ -112,8 +112,8 @@ def active_hold(connection: sa.Connection, type: str) -> Hold | None:
 
 
 def release_claimed(connection: sa.Connection, hold: Hold, which: sa.ColumnElement[bool]) -> int:
-    """Let what is claimed, and not on the wire, wait again: its run finds it gone when it comes to it.
-    Answers how many. The items of a digest stay with it."""
+    """Let claimed notifications that are not being sent wait again: their run finds them gone when it gets to
+    them. Returns how many. The items of a digest stay with it."""
     freed = (
         sa.update(notifications)
         .where(which, IN_HAND, notifications.c.state == State.CLAIMED, notifications.c.digest_id.is_(None))

@@ -1,5 +1,5 @@
-"""Answers that come when their attempt is already UNKNOWN, because a reaper took the notification back or the
-server took its time: each settles the doubt that was left."""
+"""Late responses: they come when their attempt is already UNKNOWN, because a reaper took the notification
+back or the server was slow. Each settles the doubt."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from waypost.policy.retry import Decision
 if TYPE_CHECKING:
     from waypost.ledger.queue.attempts import AttemptFinished
 
-# What was sent was sent, also when a person or a deadline has given it up since. Another run that has it and
-# has not begun finds it gone.
+# A sent message is sent, even if the notification has expired or failed since. Another run that has claimed
+# the notification and not begun finds it gone.
 _BECOMES_SENT = (
     State.ACCEPTED, State.DEFERRED, State.CLAIMED, State.HELD, State.EXPIRED, State.FAILED
 )  # fmt: skip
-_BECOMES_OTHER = (State.DEFERRED, State.HELD)  # as a doubt leaves it
+_BECOMES_OTHER = (State.DEFERRED, State.HELD)  # the states that a doubt leaves
 
 
 def settle_doubts(
     connection: sa.Connection, finishes: Sequence[AttemptFinished], answers: Mapping[UUID, Mapping[str, Any]]
 ) -> set[UUID]:
-    """Write those of `finishes` whose attempt is marked UNKNOWN, where the notification was not begun again.
-    Answers which notifications moved.
+    """Write those of `finishes` whose attempt is marked UNKNOWN and is the last of its notification.
+    Returns the ids of the notifications that moved.
 
-    answers: by attempt, the columns of its row.
+    answers: the columns of each attempt's row, by attempt id.
     """
     late = {
         attempt: finish
@@ -52,7 +52,7 @@ def settle_doubts(
 
 
 def _in_doubt(connection: sa.Connection, late: Mapping[UUID, AttemptFinished]) -> dict[UUID, str]:
-    """Those of the attempts that are in doubt and the last of their notifications, and where these are."""
+    """The attempts that are in doubt and the last of their notifications, and the notifications' states."""
     if not late:
         return {}
     ids = [finish.notification_id for finish in late.values()]
@@ -79,7 +79,7 @@ def _is_known(answer: Mapping[str, Any]) -> bool:
 
 
 def _decision(decision: Decision) -> Decision:
-    """What was to go on in its run goes on in another."""
+    """A notification that would have gone on in its run goes on in another."""
     goes_on = decision.state in (State.SENDING, State.CLAIMED)
     return Decision(State.ACCEPTED) if goes_on else decision
 

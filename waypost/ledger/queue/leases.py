@@ -21,7 +21,7 @@ from waypost.system.waiting import wait_for
 
 
 class Leases:
-    """Everything this process holds, renewed `RENEWALS` times a lease with one statement."""
+    """The leases of this process, all renewed with one statement `RENEWALS` times per lease."""
 
     _of_run: ClassVar[ContextVar[list[UUID] | None]] = ContextVar("leases", default=None)
 
@@ -32,20 +32,20 @@ class Leases:
         self._closing = asyncio.Event()
 
     def hold(self, batch: UUID) -> None:
-        """Keep `batch` from now on; as often as it was held, it must be let go."""
+        """Renew `batch` from now on. Each call needs a `let_go`."""
         self._held[batch] = self._held.get(batch, 0) + 1
         if self._beating is None or self._beating.done():
             self._beating = asyncio.create_task(self._beat())
 
     def let_go(self, batch: UUID) -> None:
-        """Renew it no more, once everybody here who held it has let go."""
+        """Stop renewing `batch` once every holder in this process has let go."""
         left = self._held.pop(batch, 0) - 1
         if left > 0:
             self._held[batch] = left
 
     @contextmanager
     def over_a_run(self) -> Generator[list[UUID]]:
-        """Let go at the end of the block, however it ends, of what its run holds: the batches yielded."""
+        """Yield the batches that the block's run holds; let go of them at its end, however it ends."""
         held: list[UUID] = []
         token = self._of_run.set(held)
         try:
@@ -56,14 +56,14 @@ class Leases:
                 self.let_go(batch)
 
     def hold_for_run(self, batch: UUID) -> None:
-        """Keep `batch` until its run has ended: the process that runs it holds it, and nobody else, so
-        that it lapses when that process dies. Where each run is a process, to the process's end."""
+        """Renew `batch` until its run has ended. Only the process that runs it holds it, so that the lease
+        lapses when that process dies. Where each run is a process, that process holds it to its end."""
         self.hold(batch)
         if (held := self._of_run.get()) is not None:
             held.append(batch)
 
     def let_go_of_run(self, batch: UUID) -> None:
-        """The run has accounted for `batch`."""
+        """Let go of `batch`: its run has accounted for it."""
         held = self._of_run.get()
         if held is None or batch in held:
             self.let_go(batch)
@@ -71,8 +71,8 @@ class Leases:
             held.remove(batch)
 
     async def close(self) -> None:
-        """Renew nothing any more. A renewal under way is waited for: a connection is not left in the
-        middle of a statement."""
+        """Stop renewing. Waits for a renewal in progress, so that no connection is left in the middle of a
+        statement."""
         self._held.clear()
         self._closing.set()
         if self._beating is not None:
@@ -100,6 +100,6 @@ _RENEWED = (
 
 
 async def renew(ledger: Ledger, ids: Sequence[UUID]) -> None:
-    """Those of `ids` that are open are this process's for another lease."""
+    """Renew the leases of the open batches among `ids`."""
     given = {"ids": ids, "until": now() + ledger.lease}
     await ledger.write(lambda connection: connection.execute(_RENEWED, given))

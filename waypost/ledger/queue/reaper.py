@@ -1,4 +1,4 @@
-"""Bringing back what a lost run held: in every worker, once."""
+"""The reaper, one in every worker: frees the notifications of lost runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from waypost.policy.retry import Decision, doubtful
 from waypost.system.clock import now
 
 LOST = "the worker was lost between sending and recording"
-LOOKS = 8  # a lease, or more
+LOOKS = 8  # per lease, at least
 logger = logging.getLogger("waypost.ledger")
 
 _UNENDED = sa.select(batches.c.id, batches.c.leased_until, batches.c.type).where(sa.text("ended_at IS NULL"))
@@ -52,7 +52,7 @@ class Lapsed:
 
 @dataclass(frozen=True, slots=True)
 class Reclaimed:
-    """What came back from a lost run: free again, and in doubt."""
+    """The batch of a lost run, and how many of its notifications are free again and in doubt."""
 
     batch: UUID
     type: str
@@ -63,11 +63,11 @@ class Reclaimed:
 class Reaper:
     """Finds lost runs by their leases, without trusting any clock alone.
 
-    A lease that has lapsed by the wall clock is believed once it was not renewed for half a lease by this
-    process's own steady clock: an owner that lives renews it twice in that time, so a clock that jumped
-    forward takes nothing from any owner. A lease that was not renewed for a whole lease is believed whatever
-    the wall clock says, so a clock that jumped back keeps nothing from other workers. Only time in which this
-    process could write to the ledger counts: no owner can renew a lease while the ledger is away.
+    A lease that has lapsed by the wall clock counts as lapsed once it was not renewed for half its length by
+    this process's monotonic clock. A live owner renews it twice in that time, so a clock that jumps forward
+    takes no batch from its owner. A lease not renewed for its whole length counts as lapsed whatever the wall
+    clock says, so a clock that jumps back keeps no batch from other workers. Only time in which this process
+    could write to the ledger counts: no owner can renew a lease while the ledger is unavailable.
     """
 
     def __init__(
@@ -76,17 +76,17 @@ class Reaper:
         types: Mapping[str, NotificationType],
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        """types: those this worker knows. Batches of others are left to workers that know what their types
-        say of a doubt."""
+        """types: the types this worker knows. Batches of other types are left to workers that know their
+        when_in_doubt."""
         self._ledger = ledger
         self._types = types
         self._steady = steady
         self._lease = ledger.lease.total_seconds()
-        # Two looks, and a little less: so that one that comes late takes nothing from a living owner.
+        # A little less than two looks, so that a late look takes no batch from a live owner.
         self._stillness = Stillness(longest=1.6 * self._lease / LOOKS)
 
     async def look(self) -> list[Reclaimed]:
-        """Take back what was lost since; answers what that was."""
+        """Reclaim the batches of lost runs. Returns them."""
         try:
             return await self._look()
         except Exception:
@@ -116,8 +116,8 @@ class Reaper:
 
 
 def _read(connection: sa.Connection) -> tuple[Sequence[sa.Row[Any]], list[UUID]]:
-    """The open batches; and those that have something in hand, though they are not open. What is in hand is
-    read first, so that a batch that is opened in between is in neither."""
+    """The open batches, and the batches that are not open but still have claimed notifications. The claims
+    are read first, so that a batch opened in between does not count as one of the latter."""
     holding = connection.scalars(_HOLDING).all()
     open_ones = connection.execute(_UNENDED).all()
     known = {one.id for one in open_ones}
@@ -125,9 +125,9 @@ def _read(connection: sa.Connection) -> tuple[Sequence[sa.Row[Any]], list[UUID]]
 
 
 async def reclaim(ledger: Ledger, lapsed: Lapsed, types: Mapping[str, NotificationType]) -> Reclaimed | None:
-    """End the batch as lost and free its work, unless another worker was quicker or its lease was renewed.
+    """End the batch as lost and free its work; None when another worker was quicker or its lease was renewed.
 
-    What was half sent has its attempt marked UNKNOWN; its type, one of `types`, says what becomes of it.
+    An attempt without an outcome is marked UNKNOWN; its type, one of `types`, decides what follows.
     """
 
     def work(connection: sa.Connection) -> Reclaimed | None:
@@ -148,8 +148,8 @@ async def reclaim(ledger: Ledger, lapsed: Lapsed, types: Mapping[str, Notificati
 
 
 async def give_back(ledger: Ledger, batch: UUID, type: NotificationType, kind: str) -> None:
-    """End a batch whose run has failed, in this process, and free its work. Does nothing when the batch has
-    ended. kind: of the error, for people."""
+    """End a batch whose run failed in this process, and free its work. Does nothing when the batch has ended.
+    kind: the kind of error, for people."""
 
     def work(connection: sa.Connection) -> None:
         if (ended := mark_ended(connection, batch, BatchResult.FAILED, kind)) is not None:
@@ -160,8 +160,8 @@ async def give_back(ledger: Ledger, batch: UUID, type: NotificationType, kind: s
 
 
 async def free_stranded(ledger: Ledger, batch: UUID, types: Mapping[str, NotificationType]) -> None:
-    """Free what an ended batch has in hand, if its type is one of `types`. Nothing should leave a
-    notification there; this is the net below."""
+    """Free the notifications still claimed in an ended batch, if its type is one of `types`. No code should
+    leave a notification there; this is the safety net."""
 
     def work(connection: sa.Connection) -> tuple[int, int]:
         left = _in_hand(connection, batch)
@@ -183,8 +183,8 @@ async def free_stranded(ledger: Ledger, batch: UUID, types: Mapping[str, Notific
 def _take_back(
     connection: sa.Connection, batch: UUID, left: Sequence[sa.Row[Any]], type: NotificationType
 ) -> tuple[int, int]:
-    """Free what an ended batch still has in hand, and settle what it was sending. Answers how many are free,
-    and how many in doubt."""
+    """Free the notifications still claimed in an ended batch, and settle those it was sending. Returns how
+    many are free, and how many in doubt."""
     moment = now()
     doubted, between = _open_attempts(connection, left, moment)
     _settle(connection, doubted, type.when_in_doubt, batch, moment)
@@ -193,7 +193,7 @@ def _take_back(
 
 
 def _in_hand(connection: sa.Connection, batch: UUID) -> list[sa.Row[Any]]:
-    """Locked: an outcome that is being written comes first, and is not taken for a doubt."""
+    """The claimed rows, locked: an outcome being written is committed first, and leaves no doubt."""
     wanted = sa.select(notifications).where(notifications.c.batch_id == batch, IN_HAND)
     return list(connection.execute(wanted.with_for_update()).all())
 
@@ -201,8 +201,8 @@ def _in_hand(connection: sa.Connection, batch: UUID) -> list[sa.Row[Any]]:
 def _open_attempts(
     connection: sa.Connection, in_hand: Sequence[sa.Row[Any]], moment: datetime
 ) -> tuple[list[sa.Row[Any]], list[UUID]]:
-    """Mark the attempts without an answer UNKNOWN; answers the notifications they belong to, and those
-    that were between two attempts, with nothing on the wire."""
+    """Mark the attempts without an outcome UNKNOWN. Returns the notifications they belong to, and the ids of
+    those that were between two attempts, so not being sent."""
     if not in_hand:
         return [], []
     ids = [row.id for row in in_hand]

@@ -1,7 +1,7 @@
-"""Writing down what happens on the wire, many connections to a transaction.
+"""Recording attempts and outcomes, many connections in one transaction.
 
-An attempt is a row before its message touches the wire, and has its outcome before its connection
-takes the next message. Each caller waits for its own.
+An attempt's row is written before its message is sent, and its outcome before the connection takes the next
+message. Each caller waits for its own change.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ class Recorder:
         )
 
     def begin(self, begin: AttemptStarted, after: AttemptFinished | None = None) -> asyncio.Future[int]:
-        """Make the attempt a row; its number, from 1. 0 when the notification is no longer this run's to
-        send (cancelled, or taken by another run): then nothing may be sent.
+        """Write the attempt's row. The future returns the attempt's number, from 1; 0 when this run may no
+        longer send the notification (it was cancelled, or taken by another run).
 
-        after: how the same connection's last message ended, written in the same transaction.
+        after: the outcome of the same connection's last message, written in the same transaction.
 
-        The future raises NotRecorded, and ItemFailed for an attempt that the ledger can never take.
+        The future raises NotRecorded, and ItemFailed for an attempt that the ledger can never store.
         """
         return self._commits.add((begin,) if after is None else (after, begin))
 
     def finish(self, finish: AttemptFinished) -> asyncio.Future[int]:
-        """Write an outcome. 0 when the notification had already moved on without us."""
+        """Write an outcome. The future returns 0 when this run no longer had the notification."""
         return self._commits.add((finish,))
 
     async def finish_all(self, finishes: Sequence[AttemptFinished]) -> None:
-        """Write many at once, for what was decided without touching the wire."""
+        """Write many outcomes at once, for notifications that were decided without sending."""
         await asyncio.gather(*map(self.finish, finishes))
 
     async def close(self) -> None:
@@ -65,7 +65,7 @@ class Recorder:
         await self._commits.close()
 
     async def _store(self, queued: Sequence[tuple[Change, ...]]) -> list[int]:
-        """Write what is queued, however long it takes: nobody may send another message before."""
+        """Write the queued changes, however long it takes: no connection may send another message before."""
         try:
             return await self._write(queued)
         except Exception as error:
@@ -74,9 +74,9 @@ class Recorder:
         return [await self._write_singly(queued[0])]
 
     async def _write_singly(self, changes: tuple[Change, ...]) -> int:
-        """One change a transaction, where the ledger does not take them together. An outcome that it can
-        never take is written without its words: what was sent is known to be. Raises ItemFailed for an
-        attempt that cannot be written."""
+        """Write one change per transaction, after the ledger refused them together. An outcome that cannot be
+        stored is written without the provider's words, so that the ledger knows what was sent. Raises
+        ItemFailed for an attempt that cannot be written."""
         answer = 0
         for change in changes:
             try:
@@ -84,7 +84,7 @@ class Recorder:
             except ItemFailed as failed:
                 if isinstance(change, AttemptStarted):
                     raise
-                with suppress(ItemFailed):  # it stays with its batch, whose lease lapses
+                with suppress(ItemFailed):  # the notification stays in its batch, whose lease lapses
                     answer = await self._write_one(_without_words(change, failed))
         return answer
 
@@ -106,7 +106,7 @@ class Recorder:
 
 
 def _write(connection: sa.Connection, changes: Sequence[Change], again: bool) -> dict[UUID, int]:
-    """again: it may have been committed before, with the answer lost."""
+    """again: an earlier try may have been committed, with its response lost."""
     finished = _write_finishes(
         connection, [change for change in changes if isinstance(change, AttemptFinished)]
     )
@@ -134,7 +134,7 @@ def _key(change: Change) -> UUID:
 def _write_begins(
     connection: sa.Connection, begins: Sequence[AttemptStarted], again: bool
 ) -> dict[UUID, int]:
-    """Answers each attempt's number; one that may not be made has none, or 0."""
+    """Returns each attempt's number, by its id. An attempt that may not be made is missing, or has 0."""
     if not begins:
         return {}
     known = _begun_before(connection, begins) if again else {}
@@ -164,7 +164,7 @@ def _write_begins(
 
 
 def _begun_before(connection: sa.Connection, begins: Sequence[AttemptStarted]) -> dict[UUID, int]:
-    """Those an earlier go has made, with their numbers; 0 for one whose batch was taken back meanwhile."""
+    """The numbers of attempts that an earlier try wrote; 0 where the batch was taken back meanwhile."""
     still_made = sa.and_(
         attempts.c.finished_at.is_(None), notifications.c.batch_id == attempts.c.batch_id, IN_HAND
     )
@@ -199,7 +199,7 @@ def _write_finishes(connection: sa.Connection, finishes: list[AttemptFinished]) 
     if update_many(connection, attempts, list(answers.values()), _UNANSWERED) < len(answers):
         settled = settle_doubts(connection, finishes, answers)
         finishes = [finish for finish in finishes if finish.notification_id not in settled]
-    # A refusal with another step to take changes only the attempt: the notification goes on.
+    # A refusal with another step left changes only the attempt: the notification goes on.
     moving = [finish for finish in finishes if finish.decision.state is not State.SENDING]
     written = settled | {finish.notification_id for finish in finishes}
     written -= {finish.notification_id for finish in moving}
@@ -215,7 +215,7 @@ _UNANSWERED = attempts.c.finished_at.is_(None)
 
 
 def _move(connection: sa.Connection, state: State, members: list[AttemptFinished]) -> set[UUID]:
-    """One UPDATE for all that end alike; deferrals and failures differ in reason and time."""
+    """One UPDATE for all with the same end; deferrals and failures differ in reason and time."""
     alike: defaultdict[tuple[UUID, str, datetime | None, int, bool, bool, bool], list[AttemptFinished]]
     alike = defaultdict(list)
     for finish in members:
@@ -258,7 +258,7 @@ def _move(connection: sa.Connection, state: State, members: list[AttemptFinished
 
 
 def _now_in(connection: sa.Connection, state: State, batch: UUID, ids: Sequence[UUID]) -> Sequence[UUID]:
-    """Those that did move: others had been cancelled, or taken from this run, before."""
+    """The ids that did move: the others had been cancelled or taken from this run before."""
     moved = sa.select(notifications.c.id).where(
         in_ids(notifications.c.id, ids), notifications.c.batch_id == batch, notifications.c.state == state
     )
@@ -270,13 +270,13 @@ def _doubtful(finish: AttemptFinished) -> bool:
 
 
 def _put_off(finish: AttemptFinished) -> bool:
-    """It is to wait, and no attempt says so."""
+    """Whether the notification is deferred without an attempt."""
     return finish.attempt is None and finish.decision.state is State.DEFERRED
 
 
 def _count_wait(connection: sa.Connection, update: sa.Update, reason: str, batch: UUID) -> int:
-    """Put off without an attempt: counted like one, so that the next wait is longer, and told on the
-    timeline. Answers how many were."""
+    """Defer without an attempt. The deferral counts as a try, so that the next wait is longer, and is noted
+    on the timeline. Returns how many notifications were deferred."""
     counted = update.values(tries=notifications.c.tries + 1)
     by_tries: defaultdict[int, list[UUID]] = defaultdict(list)
     for row in connection.execute(counted.returning(notifications.c.id, notifications.c.tries)):

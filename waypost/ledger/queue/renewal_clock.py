@@ -21,8 +21,8 @@ class Stillness:
         self._seen: dict[UUID, tuple[datetime, float]] = {}
 
     def look(self, leases: Mapping[UUID, datetime], steady: float) -> dict[UUID, float]:
-        """For each of `leases`, all open batches and the ends of their leases, how long it has stood still.
-        steady: seconds of a clock that never jumps."""
+        """How long each of `leases` has not been renewed, in seconds. leases: all open batches and the ends
+        of their leases. steady: seconds of a monotonic clock."""
         passed = 0.0 if self._looked_at is None else min(steady - self._looked_at, self._longest)
         self._looked_at = steady
         self._seen = {id: (until, self._counted(id, until, passed)) for id, until in leases.items()}
@@ -33,10 +33,10 @@ class Stillness:
         return before[1] + passed if before and before[0] == until else 0.0
 
     def over(self, seconds: float) -> list[UUID]:
-        """Those that have stood still for longer."""
+        """The batches whose leases have not been renewed for longer."""
         return [id for id, (_, still) in self._seen.items() if still > seconds]
 
     def forget(self) -> None:
-        """A look failed: the count begins anew, which leaves every owner the time to renew."""
+        """Restart the count after a failed look, which leaves every owner the time to renew."""
         self._looked_at = None
         self._seen = {}

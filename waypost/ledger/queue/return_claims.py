@@ -1,4 +1,4 @@
-"""Giving back what a living process has in hand: it stops, or does not reach Prefect."""
+"""Returning the batches of a live process that stops or cannot reach Prefect."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from waypost.model.states import State
 
 
 async def return_batches(ledger: Ledger, ids: Sequence[UUID], *, untaken: bool = False) -> None:
-    """Free at once what these batches hold and is not on the wire. Each ends as RETURNED, unless an attempt
-    in it has no outcome: then it stays open until its lease lapses, and that message is in doubt.
+    """Free at once the notifications of these batches that are not being sent. A batch ends as RETURNED,
+    unless an attempt has no outcome: then it stays open until its lease lapses, and that message is in doubt.
 
-    untaken: only batches that no run has taken up. Call it when nothing sends for the batches any more.
+    untaken: only batches that no run has taken up. Call it when no code sends for the batches any more.
     Raises NotRecorded when the ledger was given up.
     """
 
@@ -33,7 +33,7 @@ async def return_batches(ledger: Ledger, ids: Sequence[UUID], *, untaken: bool =
 
 
 def _is_open(connection: sa.Connection, id: UUID, untaken: bool) -> bool:
-    """Whether the batch may be given back. Locks it, as whoever takes it up does."""
+    """Whether the batch may be returned. Locks the batch, as taking it up does."""
     wanted = sa.select(batches.c.id).where(batches.c.id == id, batches.c.ended_at.is_(None))
     if untaken:
         wanted = wanted.where(batches.c.taken_at.is_(None))

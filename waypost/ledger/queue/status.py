@@ -15,14 +15,14 @@ from waypost.model.states import State
 
 
 async def states(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, State]:
-    """Where each of those notifications is."""
+    """The state of each of those notifications; unknown ids are left out."""
     wanted = sa.select(notifications.c.id, notifications.c.state).where(in_ids(notifications.c.id, ids))
     rows = await ledger.read(lambda connection: connection.execute(wanted).all())
     return {id: State(state) for id, state in rows}
 
 
 async def providers_in_doubt(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, str]:
-    """The provider of the last attempt of each notification whose answer is unknown, where there is one."""
+    """The provider of the last UNKNOWN attempt of each notification, where there is one."""
     last = (
         sa.select(attempts.c.notification_id, sa.func.max(attempts.c.number).label("number"))
         .where(in_ids(attempts.c.notification_id, ids), attempts.c.verdict == Verdict.UNKNOWN)

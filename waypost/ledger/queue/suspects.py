@@ -1,6 +1,6 @@
-"""Notifications whose runs end before they come to them: what is written of them, and who they are.
+"""Suspects: notifications whose runs end before they get to them. Records and lists them.
 
-waypost/policy/suspicion.py decides.
+waypost/policy/suspicion.py makes the decisions.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ async def suspects(ledger: Ledger) -> tuple[int, list[Suspect]]:
 
 
 def died(connection: sa.Connection, batch: UUID, type: NotificationType) -> list[UUID]:
-    """Free what is claimed in a batch whose process died, or gave no sign of life, before it came to it;
-    answers which notifications."""
+    """Free the notifications still claimed in a batch whose process died or sent no more heartbeats. Returns
+    their ids."""
     jitter = random()
 
     def becomes(before: int) -> _Becomes:
@@ -78,8 +78,8 @@ def died(connection: sa.Connection, batch: UUID, type: NotificationType) -> list
 def failed(
     connection: sa.Connection, batch: UUID, type: NotificationType, size: int, kind: str
 ) -> list[UUID]:
-    """Free what is claimed in a batch whose run failed before it came to it; what is guilty fails. Answers
-    which notifications. size: of the batch. kind: of the error."""
+    """Free the notifications still claimed in a batch whose run failed; guilty ones fail. Returns their ids.
+    size: the size of the batch. kind: the kind of error."""
 
     def becomes(before: int) -> _Becomes:
         after = suspicion.after_a_failure(before, size, type.batch_size)

@@ -1,4 +1,4 @@
-"""The keys that applications come to the gateway with: kept as hashes, with what each may do."""
+"""The API keys of applications at the gateway: kept as hashes, with the scopes of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from waypost.system.clock import now
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """client: the application it is one's of. rate: requests a second; None, as many as it likes."""
+    """client: the application that has the key. rate: requests per second; None for no limit."""
 
     id: str
     client: str
@@ -27,7 +27,7 @@ class ApiKey:
     secret_hash: bytes = field(repr=False, default=b"")
 
     def works(self, moment: datetime) -> bool:
-        """Whether it opens anything at `moment`."""
+        """Whether the key is valid at `moment`."""
         over = (self.expires_at, self.revoked_at)
         return all(end is None or moment < end for end in over)
 
@@ -37,13 +37,13 @@ class UnknownKey(LookupError):
 
 
 async def add(ledger: Ledger, key: ApiKey) -> None:
-    """Keep a key that was just minted."""
+    """Store a new key."""
     await ledger.write(lambda connection: connection.execute(sa.insert(api_keys), _row(key)))
 
 
 async def rotate(ledger: Ledger, old: str, new: ApiKey, overlap: timedelta) -> ApiKey:
-    """Keep `new`, and let `old` work for `overlap` beside it and no longer: both, or neither. Answers the old
-    one. Raises UnknownKey."""
+    """Store `new`, and end `old` after `overlap`, in one transaction. Returns the old key. Raises UnknownKey
+    when there is no `old`, after storing `new`."""
 
     def work(connection: sa.Connection) -> None:
         connection.execute(sa.insert(api_keys), _row(new))
@@ -54,14 +54,14 @@ async def rotate(ledger: Ledger, old: str, new: ApiKey, overlap: timedelta) -> A
 
 
 async def all_keys(ledger: Ledger) -> list[ApiKey]:
-    """All keys, those that no longer work too, by client and age."""
+    """All keys, including those that no longer work, by client and age."""
     wanted = sa.select(api_keys).order_by(api_keys.c.client, api_keys.c.created_at)
     rows = await ledger.read(lambda connection: connection.execute(wanted).all())
     return [_key(row) for row in rows]
 
 
 async def active_keys(ledger: Ledger) -> dict[str, ApiKey]:
-    """Those that open something now, by id."""
+    """The keys that are valid now, by id."""
     moment = now()
     ends = (api_keys.c.expires_at, api_keys.c.revoked_at)
     wanted = sa.select(api_keys).where(*(sa.or_(end.is_(None), end > moment) for end in ends))
@@ -70,7 +70,7 @@ async def active_keys(ledger: Ledger) -> dict[str, ApiKey]:
 
 
 async def find(ledger: Ledger, id: str) -> ApiKey:
-    """Raises UnknownKey."""
+    """The key with that id. Raises UnknownKey."""
     wanted = sa.select(api_keys).where(api_keys.c.id == id)
     row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
     if row is None:
@@ -79,13 +79,13 @@ async def find(ledger: Ledger, id: str) -> ApiKey:
 
 
 async def end(ledger: Ledger, id: str) -> ApiKey:
-    """Let a key open nothing any more. Raises UnknownKey."""
+    """End a key now. Raises UnknownKey."""
     await ledger.write(lambda connection: connection.execute(_ending(id, now())))
     return await find(ledger, id)
 
 
 def _ending(id: str, moment: datetime) -> sa.Update:
-    """What ends it sooner stays."""
+    """An earlier end of the key stays."""
     table = api_keys
     sooner = sa.or_(table.c.revoked_at.is_(None), table.c.revoked_at > moment)
     return sa.update(table).where(table.c.id == id, sooner).values(revoked_at=moment)

@@ -1,6 +1,6 @@
 """What all processes on one ledger must agree on: the key of codes, links and webhooks' secrets.
 
-The ledger keeps a fingerprint of the key. A process with another key would call right codes wrong.
+The ledger keeps a fingerprint of the key. A process with another key would reject correct codes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ async def check_key(ledger: Ledger, secret_key: bytes) -> None:
 
 
 def require_key(connection: sa.Connection, secret_key: bytes) -> None:
-    """In a transaction that writes: like `check_key`, and the key is not changed before the transaction
+    """Like `check_key`, in a transaction that writes. The key cannot change before the transaction
     ends."""
     mine = fingerprint(secret_key)
     if (_locked(connection) or _keep(connection, mine)) != mine:
@@ -47,7 +47,7 @@ async def is_key(ledger: Ledger, secret_key: bytes) -> bool:
 
 
 async def change_key(ledger: Ledger, secret_key: bytes) -> None:
-    """Make `secret_key` the ledger's. Codes and links of the key before are wrong from then on."""
+    """Make `secret_key` the ledger's. Codes and links of the old key are invalid from then on."""
     mine = fingerprint(secret_key)
 
     def work(connection: sa.Connection) -> None:
@@ -59,7 +59,7 @@ async def change_key(ledger: Ledger, secret_key: bytes) -> None:
 
 
 async def at_work(ledger: Ledger) -> list[str]:
-    """The processes that have batches in hand and keep their leases: host and pid."""
+    """The processes that hold live leases of open batches: host and pid."""
     kept = sa.and_(batches.c.ended_at.is_(None), batches.c.leased_until > now())
     wanted = sa.select(batches.c.owner).where(kept).distinct().order_by(batches.c.owner)
     return list(await ledger.read(lambda connection: connection.scalars(wanted).all()))
@@ -70,11 +70,11 @@ def _known(connection: sa.Connection) -> str | None:
 
 
 def _locked(connection: sa.Connection) -> str | None:
-    """What is kept, which nobody changes before this transaction ends: SQLite has one writer anyway."""
+    """The stored fingerprint, locked until this transaction ends. SQLite has one writer anyway."""
     return connection.scalar(_KEPT.with_for_update(read=True))
 
 
 def _keep(connection: sa.Connection, mine: str) -> str | None:
-    """Keep it unless another process was first; what is kept then."""
+    """Store `mine` unless another process was first. Returns the stored fingerprint."""
     insert_many(connection, installation, [{"name": _KEY, "value": mine}], on_conflict=do_nothing)
     return _locked(connection)

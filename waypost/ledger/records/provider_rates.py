@@ -11,14 +11,14 @@ import sqlalchemy as sa
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import Seconds, rates
 
-# Seconds. What is reserved further ahead dates from a clock that has been set back since, and is forgotten.
+# Seconds. A reservation further ahead dates from before the clock was set back, and is ignored.
 FURTHEST = 300.0
 _POSTGRES_CLOCK = sa.literal_column("extract(epoch FROM statement_timestamp())::float8", Seconds)
 _SQLITE_CLOCK = sa.literal_column("(julianday('now') - 2440587.5) * 86400", Seconds)
 
 
 def counted(ledger: Ledger, provider: str, per_second: float) -> Callable[[int], Awaitable[None]]:
-    """Waits until so many messages may go to the provider, of all that go there from every process."""
+    """A function that waits until so many messages may go to the provider; all processes share the rate."""
 
     async def acquire(count: int) -> None:
         await asyncio.sleep(await reserve(ledger, provider, count / per_second))
@@ -27,11 +27,11 @@ def counted(ledger: Ledger, provider: str, per_second: float) -> Callable[[int],
 
 
 async def reserve(ledger: Ledger, provider: str, seconds: float) -> float:
-    """Reserve so many seconds of a provider's time, behind all that is reserved. Returns in how many seconds
-    they begin.
+    """Reserve so many seconds of a provider's time, after all earlier reservations. Returns in how many
+    seconds they begin.
 
-    The database's clock counts, so that processes whose clocks differ agree. What is reserved and not used is
-    lost. Raises NotRecorded when the ledger was given up.
+    The database's clock counts, so that processes whose clocks differ agree. Reserved time that is not used
+    is lost. Raises NotRecorded when the ledger was given up.
     """
     statement = _statement(ledger)
     given = {"provider": provider, "seconds": seconds}

@@ -1,4 +1,4 @@
-"""Recipients as the ledger knows them, each client its own: told in full, and forgotten."""
+"""Recipients, each client with its own: stored, read and forgotten."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from waypost.model.states import State
 from waypost.system.clock import now
 
 FORGOTTEN = "its recipient was forgotten while it waited: there is no address any more"
-Who = tuple[str, str]  # a client, empty where there is none, and what it knows a recipient by
+Who = tuple[str, str]  # a client (empty for none) and its key for a recipient
 
 
 async def put(ledger: Ledger, recipient: Recipient, client: str = "") -> bool:
-    """Keep exactly what `recipient` says: what it leaves out is unknown from now on. Whether it is new."""
+    """Store exactly what `recipient` says: omitted fields become unknown. Returns whether it is new."""
     told = {field: getattr(recipient, field) for field in FIELDS}
     row = {"client": client, "key": recipient.key, "updated_at": now(), **told}
 
@@ -46,7 +46,7 @@ _KEY = [recipients.c.client, recipients.c.key]
 
 
 async def get(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | None:
-    """What is known of a recipient; None of one that nothing is known of, or that was forgotten."""
+    """The fields of a recipient; None when all of them are unknown, or the recipient was forgotten."""
     wanted = sa.select(recipients).where(_is(client, key))
     row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
     if row is None or not _known(row):
@@ -56,9 +56,9 @@ async def get(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | No
 
 
 async def forget(ledger: Ledger, key: str, client: str = "") -> bool:
-    """Forget all that is known of a recipient, what their notifications say of them, and where codes went;
-    whether anything was. An id stays: notifications have it. Who is known by an address alone has another key
-    from then on. What waits for them fails when its turn comes, and says so."""
+    """Forget a recipient, what its notifications say of it, and its codes. Returns whether any field was
+    known. Notifications keep the recipient's id; a key that is an address is replaced by a random one.
+    Waiting notifications to the recipient fail when their turn comes, and say why."""
 
     def work(connection: sa.Connection) -> bool:
         row = connection.execute(
@@ -82,7 +82,7 @@ async def forget(ledger: Ledger, key: str, client: str = "") -> bool:
 
 
 async def waiting(ledger: Ledger, key: str, client: str = "") -> int:
-    """How many notifications wait for a recipient, for a run, a retry, a digest or a person."""
+    """How many notifications to a recipient wait for a run, a retry, a digest or a person."""
     waits = (State.ACCEPTED, State.DEFERRED, State.HELD)
     theirs = notifications_of(client, key), notifications.c.state.in_(waits)
     wanted = sa.select(sa.func.count()).select_from(notifications).where(*theirs)
@@ -90,12 +90,12 @@ async def waiting(ledger: Ledger, key: str, client: str = "") -> int:
 
 
 def is_address(key: str) -> bool:
-    """Whether what somebody is known by is an address: no id looks like one."""
+    """Whether the key of a recipient is an address; no id looks like one."""
     return key.startswith(("mailto:", "tel:"))
 
 
 def notifications_of(client: str, key: str) -> sa.ColumnElement[bool]:
-    """Whether a notification is for that recipient; in a form that two indexes answer."""
+    """Whether a notification is for that recipient; written so that two indexes are used."""
     table = notifications.c
     whose = table.client == client if client else table.client.is_(None)
     theirs = sa.and_(whose, table.recipient_key == key)
@@ -103,7 +103,7 @@ def notifications_of(client: str, key: str) -> sa.ColumnElement[bool]:
 
 
 def rows_of(connection: sa.Connection, wanted: Collection[Who]) -> dict[Who, Any]:
-    """What is known of each of them: a query a client."""
+    """The rows of the recipients in `wanted`, with one query per client."""
     by_client: defaultdict[str, list[str]] = defaultdict(list)
     for client, key in wanted:
         by_client[client].append(key)

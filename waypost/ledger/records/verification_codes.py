@@ -1,7 +1,7 @@
 """The hashes of codes that went into messages, and the checking of a code or link.
 
-A row is a code at an address: a notification may go to several, and has another code when its addresses
-change. Whatever it takes to tell two addresses apart is done in Python, by `folded`, before the database.
+A row is a code at an address: a notification may go to several addresses, and has another code when they
+change. Addresses are normalized for comparison in Python, by `folded`, before they reach the database.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from waypost.model.states import TERMINAL, State
 from waypost.system.clock import now
 
 WRONG_TRIES_ALLOWED = 5
-LOOKED_AT = 50  # of a recipient's codes, the newest: more are not sent in the lifetime of a code
+LOOKED_AT = 50  # the newest codes of a recipient; no more are sent in a code's lifetime
 ADDRESSES = ("email", "sms")  # the kinds of channel that send to an address; others know a recipient's id
 
 Hasher = Callable[[UUID], bytes]
@@ -38,20 +38,20 @@ class Checked(StrEnum):
     VERIFIED = "verified"  # right, and used up by this check
     WRONG = "wrong"  # not the code; it may be tried again
     ENDED = "ended"  # five wrong tries, or its message was not delivered: a new code is needed
-    EXPIRED = "expired"  # right or wrong no longer matters
+    EXPIRED = "expired"  # too late, whether right or wrong
     USED = "used"  # it worked once already
     UNKNOWN = "unknown"  # nothing was sent to that recipient, or no such link
 
 
 def proved(kind: str, address: str) -> str:
-    """What a code proves that went to `address` over a channel of `kind`: the address as it is compared, or
-    the id that a chat knows its recipient by."""
+    """What a code sent to `address` over a channel of `kind` proves: the normalized address, or the id by
+    which a chat knows its recipient."""
     return folded(address) if kind in ADDRESSES else address
 
 
 async def remember(ledger: Ledger, secret_key: bytes, rows: Sequence[dict[str, Any]]) -> None:
-    """Keep codes that are about to go out: notification_id, recipient_key, channel, address, code_hash,
-    minted_at, expires_at. A code that is known already lives until the later end.
+    """Store codes that are about to be sent: notification_id, recipient_key, channel, address, code_hash,
+    minted_at, expires_at. A known code expires at the later of both times.
     secret_key: the key that the codes were made with. Raises OtherKey."""
     if not rows:
         return
@@ -78,8 +78,8 @@ async def check_code(
     """Check a code against those that were sent to `recipient`, an id or an address in any spelling.
 
     An address is proved by a code that went to it; an id by a code that went where its messages still go.
-    Any code is right whose message may have arrived; a wrong try counts against all of them.
-    secret_key: the key of `code_hash`. client: whose code it has to be; None, whoever asked for it.
+    A code is right if its message may have arrived; a wrong try counts against all such codes.
+    secret_key: the key of `code_hash`. client: the client that the code must be of; None for any.
     Raises OtherKey.
     """
 
@@ -102,8 +102,8 @@ async def check_code(
 async def check_link(
     ledger: Ledger, secret_key: bytes, id: UUID, begins: bytes, client: str | None = None
 ) -> Checked:
-    """Check a link whose signature, made with `secret_key`, named the notification `id` and how the hash of
-    its code begins: it works if that notification still goes where the link went. Raises OtherKey."""
+    """Check a link whose signature, made with `secret_key`, named the notification `id` and the first bytes
+    of its code's hash. It works if that notification still goes where the link went. Raises OtherKey."""
     recipient = sa.select(verifications.c.recipient_key).where(verifications.c.notification_id == id)
 
     def is_right(row: Any) -> bool:
@@ -125,7 +125,7 @@ async def check_link(
 
 
 def judge(rows: Sequence[Any], is_right: IsRight, moment: datetime) -> Checked:
-    """What is answered to a code that `is_right` for some of `rows`, the newest first, or for none."""
+    """The result for a code that `is_right` for some or none of `rows`, which are the newest first."""
     answers = [(row, _if_right(row, moment)) for row in rows]
     right = [answer for row, answer in answers if is_right(row)]
     if not answers:
@@ -136,7 +136,7 @@ def judge(rows: Sequence[Any], is_right: IsRight, moment: datetime) -> Checked:
 
 
 def _if_right(row: Any, moment: datetime) -> Checked:
-    """What is answered to the code of `row`."""
+    """The result when the code of `row` is given."""
     if row.used_at is not None:
         return Checked.USED
     if row.wrong_tries >= WRONG_TRIES_ALLOWED or row.state == State.CANCELLED:
@@ -145,12 +145,12 @@ def _if_right(row: Any, moment: datetime) -> Checked:
         return Checked.EXPIRED
     if row.may_have_arrived:
         return Checked.VERIFIED
-    # Its recipient cannot have it: somebody read it elsewhere, as in the words of a server that refused.
+    # The recipient cannot have this code: it was read elsewhere, for example in the refusal of a server.
     return Checked.ENDED if row.state in TERMINAL else Checked.WRONG
 
 
 def _sent_to(connection: sa.Connection, recipient: str, client: str | None) -> Sequence[Any]:
-    """The codes of an address, or of an id. Digits alone are an id where that has codes, else a phone
+    """The codes of an address, or of an id. Digits alone are an id if that id has codes, else a phone
     number."""
     if address := named_address(recipient):
         return _sent_to_address(connection, address, client)
@@ -167,7 +167,7 @@ def _has_codes(connection: sa.Connection, key: str, client: str | None) -> bool:
 
 
 def _own(client: str | None) -> list[sa.ColumnElement[bool]]:
-    """Whether the notification that carried it was this client's."""
+    """Whether the notification that carried the code is of this client."""
     return [] if client is None else [notifications.c.client == client]
 
 
@@ -183,7 +183,7 @@ def _sent_to_id(connection: sa.Connection, key: Any, client: str | None) -> Sequ
 
 def _still_goes_there(row: Any, named: Any = None) -> bool:
     """Whether messages to its recipient still go where the code went. named: what a request itself said of
-    the recipient, whose notification goes there whatever is known."""
+    the recipient; its notification goes there whatever is on record."""
     said = cast("dict[str, str]", named if isinstance(named, dict) else {}).get
     known = {"email": said("email", row.email), "sms": said("phone", row.phone)}
     reached = known.get(row.channel, row.recipient_key)
@@ -200,7 +200,7 @@ _MAY_HAVE_ARRIVED = sa.exists().where(
 def _newest(
     connection: sa.Connection, client: str | None, *conditions: sa.ColumnElement[bool]
 ) -> Sequence[Any]:
-    """Codes with all that is asked of them, the newest first, locked in an order that is always the same."""
+    """Codes with the columns that a check needs, the newest first, always locked in the same order."""
     wanted = (
         sa.select(
             verifications,
@@ -222,7 +222,7 @@ def _newest(
 
 
 def _use_up(connection: sa.Connection, rows: Sequence[Any], is_right: IsRight, moment: datetime) -> None:
-    """The code works no more, wherever it went; nor does an older one of its type to the same address."""
+    """Use up the right code, wherever it went, and the older codes of its type to the same address."""
     [used, *_] = [row for row in rows if is_right(row) and _if_right(row, moment) is Checked.VERIFIED]
     ids = [
         row.notification_id
@@ -234,8 +234,8 @@ def _use_up(connection: sa.Connection, rows: Sequence[Any], is_right: IsRight, m
 
 
 def _count(connection: sa.Connection, rows: Sequence[Any], moment: datetime) -> int:
-    """Count a wrong try against every code that it might have been; how many tries the code with the fewest
-    has had."""
+    """Count a wrong try against every code that could be right. Returns the wrong tries of the code with the
+    fewest."""
     live = [row for row in rows if _if_right(row, moment) is Checked.VERIFIED]
     if not live:
         return 0
@@ -244,7 +244,7 @@ def _count(connection: sa.Connection, rows: Sequence[Any], moment: datetime) -> 
 
 
 def _change(connection: sa.Connection, ids: Sequence[UUID], **values: Any) -> None:
-    """Set columns of all codes of those notifications, wherever they went."""
+    """Set columns of all codes of those notifications, to any address."""
     connection.execute(
         sa.update(verifications).where(in_ids(verifications.c.notification_id, ids)).values(**values)
     )

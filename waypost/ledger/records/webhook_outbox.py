@@ -1,6 +1,6 @@
-"""What webhooks have still to be told: claimed by one process at a time, taken out once told.
+"""The outbox of webhooks: events are claimed by one process at a time and deleted once delivered.
 
-A claim is a lease: it pushes `due_at` forward, and what its holder did not settle by then is due again.
+A claim is a lease: it moves `due_at` forward, and events not settled by then are due again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a notification became, and when; tries: how often its webhook was told in vain."""
+    """A new state of a notification, and when. tries: how many deliveries of the event failed."""
 
     id: int
     notification_id: UUID
@@ -42,7 +42,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Events of one webhook, the oldest first, which are nobody else's until `until`."""
+    """Events of one webhook, the oldest first, leased to this process until `until`."""
 
     webhook: Webhook
     events: Sequence[Event]
@@ -51,7 +51,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """An event that is to be told at `due_at`; tries: how often it was by then."""
+    """An event to deliver again at `due_at`. tries: how many deliveries failed so far."""
 
     id: int
     due_at: datetime
@@ -59,7 +59,7 @@ class Again:
 
 
 async def waiting(ledger: Ledger) -> list[UUID]:
-    """The webhooks that have something to be told now: a look into an index for each webhook there is."""
+    """The webhooks with due events: one index lookup per webhook."""
     table = webhook_events
     due = sa.exists().where(table.c.webhook_id == webhooks.c.id, table.c.due_at <= now())
     wanted = sa.select(webhooks.c.id).where(webhooks.c.gone_at.is_(None), due)
@@ -67,8 +67,8 @@ async def waiting(ledger: Ledger) -> list[UUID]:
 
 
 async def claim(ledger: Ledger, secret_key: bytes, id: UUID, most: int, lease: timedelta) -> Claim | None:
-    """Up to `most` of what is due to a webhook; None when nothing is. Of several who ask at once each gets
-    its own. secret_key: the key that it will be signed with. Raises OtherKey."""
+    """Claim up to `most` due events of a webhook; None when none is due. Concurrent callers get different
+    events. secret_key: the key that will sign them. Raises OtherKey."""
 
     def work(connection: sa.Connection) -> Claim | None:
         require_key(connection, secret_key)
@@ -95,7 +95,7 @@ def _due(connection: sa.Connection, id: UUID, most: int) -> list[Event]:
         .limit(most)
         .with_for_update(skip_locked=True)
     )
-    with forgiving(connection):  # words that are none keep no other event back
+    with forgiving(connection):  # unreadable text must not block other events
         rows = connection.execute(wanted).all()
         tagged = _tags(connection, [row.notification_id for row in rows])
     return [
@@ -124,8 +124,8 @@ def _tags(connection: sa.Connection, ids: Sequence[UUID]) -> Mapping[UUID, list[
 
 
 async def settle(ledger: Ledger, claim: Claim, over: Iterable[int], again: Sequence[Again]) -> None:
-    """Take out what is `over`, by id, and put off what is not. What another has claimed meanwhile, because
-    the lease was over, is left to that one; SQLite may even give a row's number to a new one by then."""
+    """Delete the events `over`, given by id, and defer those in `again`. An event that another process
+    claimed after the lease lapsed is left to that process; SQLite may even have reused a row's id by then."""
     table, ids = webhook_events, list(over)
     ours = table.c.due_at == claim.until
     put_off = (
@@ -145,8 +145,8 @@ async def settle(ledger: Ledger, claim: Claim, over: Iterable[int], again: Seque
 
 
 async def forget(ledger: Ledger, lifetime: timedelta = LIFETIME) -> Counter[UUID]:
-    """Take out what is older than `lifetime`, and what belongs to no webhook any more; answers how many of
-    each webhook."""
+    """Delete the events older than `lifetime`, and those whose webhook is gone. Returns how many of each
+    webhook."""
     table = webhook_events
     columns = sa.select(table.c.id, table.c.webhook_id)
     forgotten: Counter[UUID] = Counter()
@@ -160,7 +160,7 @@ async def forget(ledger: Ledger, lifetime: timedelta = LIFETIME) -> Counter[UUID
 
 async def _take_out(ledger: Ledger, wanted: sa.Select[tuple[int, UUID]]) -> Counter[UUID]:
     taken: Counter[UUID] = Counter()
-    # Found outside of the write, which then is short.
+    # Found outside of the write, to keep it short.
     while rows := await ledger.read(lambda connection: connection.execute(wanted).all()):
         gone = sa.delete(webhook_events).where(webhook_events.c.id.in_([row.id for row in rows]))
         await ledger.write(lambda connection, gone=gone: connection.execute(gone))
@@ -169,7 +169,7 @@ async def _take_out(ledger: Ledger, wanted: sa.Select[tuple[int, UUID]]) -> Coun
 
 
 def _without_webhook() -> sa.Select[tuple[UUID]]:
-    """Ids that events have and no living webhook: one look at the index an id, however many events it has."""
+    """Webhook ids of events whose webhook is gone: one index lookup per id, however many events it has."""
     id = webhook_events.c.webhook_id
     first = sa.select(id).order_by(id).limit(1).scalar_subquery()
     seen = sa.select(first.label("id")).cte("seen", recursive=True)

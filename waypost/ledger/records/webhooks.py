@@ -1,5 +1,5 @@
-"""Where clients want to hear what becomes of their notifications. Secrets are made of a key and are nowhere
-in the ledger; what is still to be told is in webhook_outbox.py."""
+"""Webhooks: where clients want to receive the states of their notifications. Secrets are derived from a key
+and not stored; events still to be delivered are in webhook_outbox.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from waypost.model.states import TERMINAL, State
 from waypost.system.clock import now
 from waypost.system.ids import new_id
 
-# What the trigger makes events of.
+# The states that the trigger makes events of.
 STATES = (
     State.SENT,
     State.DEFERRED,
@@ -30,15 +30,15 @@ STATES = (
     State.CANCELLED,
 )
 ENDS = tuple(state for state in STATES if state in TERMINAL)
-MOST = 10  # of one client
+MOST = 10  # per client
 OVERLAP = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """states: what it is told. generation: how often its secret was replaced; until `overlap_until` the
-    secret before counts too. gone_at: when it answered 410 Gone. failing_since: when the oldest happened of
-    what it was told in vain, and is to be told again; None where all was told, and where nobody looked."""
+    """states: the states it receives. generation: how often its secret was replaced; until `overlap_until`
+    the previous secret is valid too. gone_at: when it returned 410 Gone. failing_since: the time of the
+    oldest event whose delivery failed and will be retried; None without one, and when it was not queried."""
 
     id: UUID
     client: str
@@ -51,7 +51,7 @@ class Webhook:
     failing_since: datetime | None = None
 
     def generations(self, moment: datetime) -> list[int]:
-        """Of which secrets a signature is due, the newest first."""
+        """The generations of the secrets to sign with, the newest first."""
         overlaps = self.overlap_until is not None and moment < self.overlap_until
         return [self.generation, self.generation - 1] if overlaps else [self.generation]
 
@@ -61,14 +61,14 @@ class UnknownWebhook(LookupError):
 
 
 class TooManyWebhooks(Exception):
-    """The client has as many as it may."""
+    """The client has as many webhooks as it may."""
 
 
 async def create(
     ledger: Ledger, secret_key: bytes, client: str, url: str, states: Iterable[str] = ENDS
 ) -> Webhook:
-    """Tell `client` at `url`, which was checked before, of what becomes one of `states` from now on.
-    secret_key: the key that its secret is made of.
+    """Add a webhook at `url`, which was checked before: `client` receives `states` there from now on.
+    secret_key: the key from which its secret is derived.
 
     Raises TooManyWebhooks and OtherKey.
     """
@@ -76,7 +76,7 @@ async def create(
 
     def work(connection: sa.Connection) -> None:
         require_key(connection, secret_key)
-        if ledger.is_postgres:  # two at once are counted one after the other
+        if ledger.is_postgres:  # concurrent calls count one after the other
             lock = sa.func.pg_advisory_xact_lock(NEW_WEBHOOK, sa.func.hashtext(client))
             connection.execute(sa.select(lock))
         counted = sa.select(sa.func.count()).where(webhooks.c.client == client)
@@ -104,7 +104,7 @@ async def find(ledger: Ledger, id: UUID, client: str | None = None) -> Webhook:
 
 
 async def delete(ledger: Ledger, id: UUID, client: str | None = None) -> None:
-    """End a webhook, and what it was still to be told. Raises UnknownWebhook."""
+    """Delete a webhook and its pending events. Raises UnknownWebhook."""
 
     def work(connection: sa.Connection) -> bool:
         found = connection.execute(sa.delete(webhooks).where(*_own(id, client))).rowcount > 0
@@ -119,8 +119,8 @@ async def delete(ledger: Ledger, id: UUID, client: str | None = None) -> None:
 async def rotate(
     ledger: Ledger, secret_key: bytes, id: UUID, client: str | None = None, overlap: timedelta = OVERLAP
 ) -> Webhook:
-    """Give a webhook a new secret, made of `secret_key`; the one before counts `overlap` longer. Raises
-    UnknownWebhook and OtherKey."""
+    """Give a webhook a new secret, derived from `secret_key`; the previous one stays valid for `overlap`.
+    Raises UnknownWebhook and OtherKey."""
     changed = (
         sa.update(webhooks)
         .where(*_own(id, client))
@@ -136,7 +136,7 @@ async def rotate(
 
 
 async def mark_gone(ledger: Ledger, id: UUID) -> None:
-    """It answered 410 Gone: tell it nothing any more, what was waiting included."""
+    """Mark a webhook that returned 410 Gone: it receives nothing more, and its pending events are deleted."""
 
     def work(connection: sa.Connection) -> None:
         connection.execute(sa.update(webhooks).where(webhooks.c.id == id).values(gone_at=now()))
@@ -146,14 +146,14 @@ async def mark_gone(ledger: Ledger, id: UUID) -> None:
 
 
 def webhook(row: Any) -> Webhook:
-    """A row of the table as what it stands for."""
+    """The Webhook of a row."""
     found = Webhook(**{column.name: getattr(row, column.name) for column in webhooks.c})
     failing = getattr(row, "failing_since", None)
     return replace(found, states=row.states.strip(",").split(","), failing_since=failing)
 
 
 def _with_failures() -> sa.Select[Any]:
-    """Each webhook, and since when it fails: a look at what it waits for, three days of it at most."""
+    """Each webhook, and since when it fails: looks at its pending events, three days of them at most."""
     told_in_vain = (webhook_events.c.webhook_id == webhooks.c.id, webhook_events.c.tries > 0)
     since = sa.select(sa.func.min(webhook_events.c.at)).where(*told_in_vain).scalar_subquery()
     return sa.select(webhooks, since.label("failing_since"))
