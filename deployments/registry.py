@@ -105,7 +105,7 @@ def _declared(module: str) -> Registered | None:
     try:
         loaded = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever a file may raise
-        raise BrokenType(f"{file} cannot be loaded: {_why(error, file)}; mend it") from None
+        raise BrokenType(f"{file} cannot be loaded: {_why(error, file)}; fix it") from None
     type = getattr(loaded, "TYPE", None)
     if type is None:
         return None

@@ -94,7 +94,7 @@ async def _round(server: Running, url: str, messages: Sequence[Message], name: s
     finally:
         await ledger.close()
     if sent.states[State.SENT] != sample_orders.COUNT:
-        raise NotMeasured(f"of {sample_orders.COUNT} orders: {dict(sent.states)} {sent.failures}")
+        raise NotMeasured(f"of {sample_orders.COUNT} orders: {dict(sent.states)} {sent.reasons}")
     async with PrefectApi(server.api) as prefect:
         inside = _covered(await prefect.ended(sent.runs))
     wire = await _over_the_wire(url, messages)

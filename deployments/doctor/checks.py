@@ -43,6 +43,6 @@ def _settings(settings: Settings) -> Finding:
 def _types() -> Finding:
     faults = [*registry.broken(), *deploy.unscheduled()]
     if faults:
-        advice = "mend it, then `waypost up` or `waypost deploy`; where a worker runs the others go on"
+        advice = "fix it, then run `waypost up` or `waypost deploy`; a running worker keeps the other types"
         return Finding("types", ok=False, found="; ".join(faults), advice=advice)
     return Finding("types", ok=True, found=", ".join(sorted(registered())))

@@ -76,7 +76,7 @@ def webhooks_finding(found: Sequence[Webhook]) -> list[Finding]:
         f"{one.id} of {one.client} since {one.failing_since:%Y-%m-%d %H:%M} UTC" for one in failing
     )
     advice = "see what they answer in the gateway's log; each event is told again for three days"
-    return [Finding("webhooks", ok=False, found=f"told in vain: {told}", advice=advice)]
+    return [Finding("webhooks", ok=False, found=f"failing: {told}", advice=advice)]
 
 
 def keys_finding(count: int) -> Finding:
@@ -94,6 +94,6 @@ async def _issuer(settings: Settings) -> list[Finding]:
     await tokens.issuer.refresh()
     proxied = by_proxy(tokens.issuer.url)
     if tokens.issuer.trouble:
-        advice = "start that issuer, or mend WAYPOST_OIDC_ISSUER; API keys go on working"
+        advice = "start that issuer, or correct WAYPOST_OIDC_ISSUER; API keys keep working"
         return [Finding("tokens", ok=False, found=f"{tokens.issuer.trouble}{proxied}", advice=advice)]
     return [Finding("tokens", ok=True, found=f"those of {tokens.issuer.url} are taken{proxied}")]

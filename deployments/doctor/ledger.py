@@ -32,7 +32,7 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
         key = known_key(settings)
         ledger = ledger_of(settings)
     except ValueError as error:
-        return [Finding("ledger", ok=False, found=str(error), advice="mend WAYPOST_DATABASE_URL")]
+        return [Finding("ledger", ok=False, found=str(error), advice="correct WAYPOST_DATABASE_URL")]
     try:
         await ledger.check_schema()
         await write_as_a_post_does(ledger)
@@ -85,7 +85,7 @@ def _late(lanes: Sequence[Lane]) -> list[Finding]:
     if not lanes:
         return []
     since = "; ".join(f"{lane.type} since {lane.due_at:%Y-%m-%d %H:%M} UTC" for lane in lanes)
-    found = f"due, and nobody starts a run for it: {since}"
+    found = f"due, and no dispatcher starts a run: {since}"
     advice = (
         "start `waypost up` or `waypost worker` (`waypost dispatch` for a pool of another kind); one that "
         "runs already knows the types it was started with: start it again"
@@ -105,8 +105,8 @@ def _silent_owners(owners: Set[str], lost: Mapping[str, datetime]) -> list[Findi
     if not owners:
         return []
     told = "; ".join(f"{owner}, lease until {lost[owner]:%H:%M:%S} UTC" for owner in sorted(owners))
-    found = f"in the hands of a process that gives no sign of life: {told}"
-    advice = "any worker takes it back after that moment; start `waypost up` or `waypost worker` if none runs"
+    found = f"held by a process that sends no heartbeat: {told}"
+    advice = "any worker reclaims it after that time; start `waypost up` or `waypost worker` if none runs"
     return [Finding("lost work", ok=True, found=found, advice=advice)]
 
 
@@ -115,10 +115,10 @@ def _abandoned(lost: Mapping[str, datetime]) -> list[Finding]:
         return []
     told = "; ".join(f"{owner} since {at:%Y-%m-%d %H:%M:%S} UTC" for owner, at in sorted(lost.items()))
     advice = (
-        "start `waypost up`, `waypost worker` or `waypost dispatch`: each takes back the work of the types "
+        "start `waypost up`, `waypost worker` or `waypost dispatch`: each reclaims the work of the types "
         "whose files it has"
     )
-    found = f"in the hands of a process that gives no sign of life, and nobody takes it back: {told}"
+    found = f"expired leases that no worker reclaims: {told}"
     return [Finding("lost work", ok=False, found=found, advice=advice)]
 
 

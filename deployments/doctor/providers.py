@@ -35,7 +35,7 @@ def signing_finding(settings: Settings) -> Finding:
     try:
         found = dkim_signers(settings)
     except KeyUnusable as error:
-        advice = "mend that setting; docs/deliverability.md shows how a key is made"
+        advice = "correct that setting; docs/deliverability.md shows how a key is made"
         return Finding("signing", ok=False, found=str(error), advice=advice)
     if not found:
         return Finding("signing", ok=True, found="mails are not signed: WAYPOST_DKIM_KEY is not set")
@@ -47,7 +47,7 @@ async def provider_findings(settings: Settings) -> list[Finding]:
     try:
         available = providers(settings)
     except ValueError as error:
-        advice = "mend that setting; docs/providers.md shows its form"
+        advice = "correct that setting; docs/providers.md shows its form"
         return [Finding("providers", ok=False, found=str(error), advice=advice)]
     beside = ProviderSet(settings, {channel.name for channel in available})
     findings = await _blocks(beside)
@@ -78,7 +78,7 @@ async def _blocks(beside: ProviderSet) -> list[Finding]:
     except blocks.Unreadable as error:
         advice = "give PREFECT_API_KEY the right to read blocks, or see the Prefect server's log"
         return [Finding("blocks", ok=False, found=str(error), advice=advice)]
-    advice = "mend it in the Prefect UI, under Blocks; docs/providers.md has its terms"
+    advice = "correct it in the Prefect UI, under Blocks; docs/providers.md has its terms"
     return [
         Finding(name, ok=False, found=blocks.told(name, fault), advice=advice)
         for name, fault in faults.items()

@@ -93,7 +93,7 @@ def _unaligned(domain: str, signers: Sequence[Signer]) -> Iterator[Finding]:
     for one in signers:
         if not (_within(domain, one.domain) or _within(one.domain, domain)):
             found = f"{one.domain} signs for {domain}, which DMARC does not count"
-            yield Finding("alignment", ok=False, found=found, advice="mend WAYPOST_DKIM_DOMAIN")
+            yield Finding("alignment", ok=False, found=found, advice="correct WAYPOST_DKIM_DOMAIN")
 
 
 def _within(domain: str, parent: str) -> bool:

@@ -45,7 +45,7 @@ def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[s
             if resident
             else f"start one with `prefect worker start --pool {pool.name}`"
         )
-        found = f"none takes runs from {pool.name}, a pool of type {pool.type}{last_seen(workers)}"
+        found = f"no worker takes runs from the work pool {pool.name} (type {pool.type}){last_seen(workers)}"
         return Finding("worker", ok=False, found=found, advice=advice)
     for one in online:
         if newer := newer_than(one.created, written):
@@ -85,7 +85,7 @@ def last_seen(workers: Sequence[Worker]) -> str:
 def dispatcher_finding(pool: WorkPool, seen: Presence | None, written: Mapping[str, datetime]) -> Finding:
     """Whether a dispatcher starts runs for a pool whose workers do not do that themselves."""
     if seen is None or not seen.lives:
-        found = f"none starts runs for {pool.name}: workers of type {pool.type} do not do that themselves"
+        found = f"no dispatcher for the work pool {pool.name}: {pool.type} workers do not dispatch"
         return Finding("dispatcher", ok=False, found=found, advice="start `waypost dispatch`")
     if newer := newer_than(seen.since, written):
         found = f"{seen.owner} was started before the last change of {newer}, and uses what was there then"

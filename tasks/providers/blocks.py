@@ -18,8 +18,8 @@ class Unreadable(RuntimeError):
 
     def __init__(self, status: int) -> None:
         super().__init__(
-            f"Prefect does not give out its blocks (it answers {status}): providers kept there are not used "
-            "until it does, unless they are known already"
+            f"cannot read provider blocks from Prefect (HTTP {status}). Providers already loaded stay in "
+            "use; others are ignored until it succeeds"
         )
         self.status = status
 

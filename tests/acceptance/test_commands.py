@@ -231,7 +231,7 @@ def test_a_database_that_takes_no_connection_ends_a_command_with_a_sentence(tmp_
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "waypost: the ledger's database mails at 127.0.0.1:9 refuses the connection (nothing listens there): "
-        "start that server or make that database, or mend WAYPOST_DATABASE_URL"
+        "start that server or make that database, or correct WAYPOST_DATABASE_URL"
     )
     assert "hunter2" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -56,7 +56,7 @@ def test_a_worker_that_was_killed_is_not_there_for_long(seconds, status, lives):
 
 def test_when_the_last_sign_of_life_was_is_told():
     assert worker_finding(pool(), [seen(4)], {}).found == "resident-host-1, last seen 4 s ago"
-    nobody = "none takes runs from pool, a pool of type resident"
+    nobody = "no worker takes runs from the work pool pool (type resident)"
     assert worker_finding(pool(), [seen(50)], {}).found == f"{nobody}; resident-host-1, last seen 50 s ago"
     assert worker_finding(pool(), [seen(100_000)], {}).found == nobody
 

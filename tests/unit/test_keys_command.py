@@ -118,4 +118,6 @@ def test_a_misspelt_setting_is_told_whatever_is_asked_for(home, monkeypatch):
     monkeypatch.setenv("WAYPOST_DATABSE_URL", "postgresql://elsewhere")
     done = run("list", "--json")
     assert (done.exit_code, json.loads(done.stdout)) == (0, [])
-    assert done.stderr.startswith("not taken: WAYPOST_DATABSE_URL is no setting; is it WAYPOST_DATABASE_URL?")
+    assert done.stderr.startswith(
+        "not taken: WAYPOST_DATABSE_URL is not a setting; did you mean WAYPOST_DATABASE_URL?"
+    )

@@ -62,7 +62,7 @@ def test_ours_are_all_good():
         (LIKE_ALERT + "TYPE = replace(ALERT, name='My_Type')\n" + FLOW, "'My_Type': write it in kebab-case"),
         (LIKE_ALERT + "TYPE = replace(ALERT, name='mine-')\n" + FLOW, "'mine-': write it in kebab-case"),
         (LIKE_ALERT + "TYPE = replace(ALERT, name='mine')\n", "put @flow(name=TYPE.name) over its flow"),
-        (LIKE_ALERT + "TYPE = replace(ALERT, name='mine', cron=8)\n", "the cron of mine is no text such as"),
+        (LIKE_ALERT + "TYPE = replace(ALERT, name='mine', cron=8)\n", "cron of mine: not a text such as"),
         ("TYPE = 'mine'\n", "the TYPE of flows/mine.py is no NotificationType"),
     ],
 )

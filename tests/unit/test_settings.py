@@ -178,8 +178,8 @@ def test_an_issuer_of_this_machine_may_do_without_tls(issuer):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("WAYPOST_SMTP_ULR", ["WAYPOST_SMTP_ULR is no setting; is it WAYPOST_SMTP_URL?"]),
-        ("WAYPOST_ZZZ", ["WAYPOST_ZZZ is no setting"]),
+        ("WAYPOST_SMTP_ULR", ["WAYPOST_SMTP_ULR is not a setting; did you mean WAYPOST_SMTP_URL?"]),
+        ("WAYPOST_ZZZ", ["WAYPOST_ZZZ is not a setting"]),
         ("waypost_sender", []),
         ("WAYPOST_SMTP_URL", []),
         ("WAYPOST_TEST_POSTGRES_URL", []),

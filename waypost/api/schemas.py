@@ -152,8 +152,8 @@ class CheckResult(_Shape):
 
 class Webhook(_Shape):
     """Where a client is told what becomes of its notifications. overlap_until: until when what is told is
-    signed with the secret before too. gone_at: when it answered 410 Gone; it is told nothing any more.
-    failing_since: when the oldest happened that it was told in vain; it is told again."""
+    signed with the secret before too. gone_at: when it answered 410 Gone; no more events are sent to it.
+    failing_since: when the oldest event happened that could not be delivered; it is retried."""
 
     id: UUID
     url: str

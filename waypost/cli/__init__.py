@@ -35,7 +35,8 @@ from waypost.config import environment
 app = typer.Typer(
     name="waypost",
     cls=Commands,
-    help="Notifications as Prefect flows: nothing accepted is lost, nothing is sent twice unsaid.",
+    help="Deliver notifications as Prefect flows. Accepted notifications are never lost; possible duplicates "
+    "are always reported.",
     no_args_is_help=True,
     invoke_without_command=True,
     add_completion=False,

@@ -40,7 +40,7 @@ def _examine(domain: bool) -> list[Finding]:
     try:
         settings = connect(Settings())
     except ValidationError as error:
-        advice = f"mend that setting; see {pages(error)}"
+        advice = f"correct that setting; see {pages(error)}"
         return [Finding("settings", ok=False, found=explained(error) or "", advice=advice)]
     return asyncio.run(_all(settings, domain))
 

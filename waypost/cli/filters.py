@@ -63,7 +63,7 @@ def nothing_found(filter: Filter) -> None:
         from deployments.registry import find
 
         find(filter.type)
-    err.print("no notification in the ledger is like that")
+    err.print("no notification matches")
 
 
 def _moment(text: str | None, option: str) -> datetime | None:

@@ -48,7 +48,7 @@ def list_notifications(
         _tell(page)
     if unsettled:
         err.print(
-            f"{unsettled} more may be in doubt: on the wire of a process that gives no sign of life. They "
+            f"{unsettled} more may be in doubt: on the wire of a process that sends no heartbeat. They "
             "are listed once a worker takes them back, after the lease; `waypost doctor` names the process",
             soft_wrap=True,
         )

@@ -79,7 +79,7 @@ def delete(id: Id, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"id": id, "deleted": True})
     else:
-        typer.echo(f"{id} is told nothing any more")
+        typer.echo(f"{id}: no more events are sent to it")
 
 
 @app.command()

@@ -221,8 +221,8 @@ def unknown(names: Iterable[str]) -> list[str]:
         said = name.upper().removeprefix(PREFIX)
         if not name.upper().startswith(PREFIX) or said in known or said.startswith("TEST_"):
             continue
-        near = [f"; is it {PREFIX}{one}?" for one in get_close_matches(said, known, 1)]
-        found.append(f"{name} is no setting{''.join(near)}")
+        near = [f"; did you mean {PREFIX}{one}?" for one in get_close_matches(said, known, 1)]
+        found.append(f"{name} is not a setting{''.join(near)}")
     return found
 
 

@@ -18,7 +18,11 @@ WAITS_SECONDS = 10.0
 
 def too_much() -> Problem:
     """The problem for an overloaded gateway: the client may retry after a second."""
-    return Problem("unavailable", "more comes in than can be taken: try again", headers={"retry-after": "1"})
+    return Problem(
+        "unavailable",
+        "too many request bodies wait in memory: try again in a second",
+        headers={"retry-after": "1"},
+    )
 
 
 Waiter = tuple[int, asyncio.Future[None]]  # bytes, and a future that is done once the body is admitted

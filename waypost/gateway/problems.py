@@ -53,7 +53,7 @@ KINDS = {
         ProblemKind("invalid", 422, "A field is missing or wrong"),
         ProblemKind("too-many-requests", 429, "The key has made as many requests as it may for now"),
         ProblemKind("head-too-long", 431, "The address and the headers are over the limit"),
-        ProblemKind("internal", 500, "The gateway made a mistake"),
+        ProblemKind("internal", 500, "Internal error"),
         ProblemKind("unavailable", 503, "The ledger or Prefect cannot be reached"),
     )
 }

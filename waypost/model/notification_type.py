@@ -179,7 +179,7 @@ class NotificationType:
         if isinstance(self.route, str):
             raise TypeError(f'the route of {self.name} is a text; write ("{self.route}",) with a comma')
         if not (self.cron is None or isinstance(self.cron, str) or callable(self.cron)):
-            raise TypeError(f"the cron of {self.name} is no text such as '0 8 * * *'")
+            raise TypeError(f"cron of {self.name}: not a text such as '0 8 * * *'")
         if self.one_click and not self.list_unsubscribe:
             raise TypeError(f"{self.name} has one_click without list_unsubscribe")
 

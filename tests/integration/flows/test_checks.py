@@ -122,11 +122,11 @@ async def test_work_that_nobody_takes_back_is_told_with_who_had_it(bench):
     assert await lost() == []
     soon = now() + ledger.lease / 3
     await change(ledger, batches, owner="host:1", leased_until=soon)
-    silent = f"in the hands of a process that gives no sign of life: host:1, lease until {soon:%H:%M:%S} UTC"
+    silent = f"held by a process that sends no heartbeat: host:1, lease until {soon:%H:%M:%S} UTC"
     assert await lost() == [(True, silent)]
     await change(ledger, batches, owner="host:1", leased_until=now() - timedelta(minutes=1))
     [(ok, told)] = await lost()
-    assert "nobody takes it back: host:1 since 20" in told
+    assert "expired leases that no worker reclaims: host:1 since 20" in told
     assert not ok
 
 

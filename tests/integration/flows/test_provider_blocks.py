@@ -278,5 +278,5 @@ async def test_blocks_that_may_not_be_read_are_told_and_known_ones_stay(
     with monkeypatch.context() as patched:
         patched.setattr(client, "read_block_documents_by_type", forbidden)
         await looking.look(client)
-    assert "Prefect does not give out its blocks (it answers 403)" in caplog.text
+    assert "cannot read provider blocks from Prefect (HTTP 403)" in caplog.text
     assert [one.name for one in runtime.channels] == ["files"]

@@ -72,7 +72,7 @@ async def left(ledger, count, seconds=10.0):
 
 
 async def tried(ledger, seconds=10.0):
-    """The one event, once it was told in vain."""
+    """The one event, once its delivery failed."""
     async with asyncio.timeout(seconds):
         while True:
             [row] = await rows(ledger, events_table)
@@ -227,7 +227,10 @@ async def test_after_three_days_it_is_given_up_with_a_note(open_site, endpoint, 
     with caplog.at_level(logging.WARNING, "waypost.webhooks"):
         await change(open_site.ledger, events_table, **long)
         await left(open_site.ledger, 0)
-    assert f"webhook {made.id} was not told of notification {id} (failed): given up after 13" in caplog.text
+    assert (
+        f"webhook {made.id}: event of notification {id} (failed) not delivered: given up after 13"
+        in caplog.text
+    )
 
 
 async def test_a_rotated_secret_signs_beside_the_one_before(open_site, endpoint):

@@ -97,7 +97,7 @@ async def test_which_database_cannot_be_reached_is_told_with_what_to_do_and_no_p
             await ask()
         told = explained(refused.value)
         assert told.startswith(f"the ledger's database {said}")
-        assert told.endswith("mend WAYPOST_DATABASE_URL")
+        assert told.endswith("correct WAYPOST_DATABASE_URL")
         assert "hunter2" not in told
     await nowhere.close()
 

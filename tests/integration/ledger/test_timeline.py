@@ -226,7 +226,7 @@ async def test_how_long_the_last_sign_of_life_is_ago_and_when_there_will_be_no_o
     await change(ledger, batches_table, leased_until=LONG_AGO)
     found = await explain(ledger, one.id)
     assert found.lease.lapsed
-    assert "which gives no sign of life: its lease lapsed" in found.timeline[-1].detail
+    assert "which sends no heartbeat: its lease lapsed" in found.timeline[-1].detail
     assert "at 2020-01-01 00:00:00 UTC; the reaper of any worker takes it back" in found.timeline[-1].detail
     await lost(ledger)
     assert (await explain(ledger, one.id)).lease is None

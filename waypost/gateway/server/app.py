@@ -71,7 +71,7 @@ def _answer_errors(app: FastAPI, routers: list[APIRouter]) -> None:
             detail = f"this path has {there}" if there else "this path is read with GET"
             return Problem("method-not-allowed", detail, headers={"allow": there or "GET, HEAD"}).response()
         if raised.status_code == 404:
-            there = "there is no such route, or no such id can be; /v1/openapi.json names what there is"
+            there = "no such route, or a malformed id; see /v1/openapi.json"
             return Problem("not-found", there).response()
         kind = next((one for one in KINDS.values() if one.status == raised.status_code), KINDS["not-found"])
         return Problem(kind.code, f"{kind.title}.", headers=raised.headers).response()

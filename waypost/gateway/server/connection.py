@@ -169,7 +169,7 @@ class Connection(HttpToolsProtocol):
     def _tell_of_too_many(self) -> None:
         if self.loop.time() - Connection._told_at >= TOLD_EVERY_SECONDS:
             Connection._told_at = self.loop.time()
-            logger.warning("%d connections are open, as many as may be: others are closed at once", most())
+            logger.warning("%d connections are open, the limit: new connections are closed at once", most())
 
     def _expect_the_rest(self) -> None:
         if self._late is None and not self._deaf:

@@ -59,5 +59,5 @@ def _problem(error: Exception) -> Problem:
     if away := ledger_away(error):
         outages.tell(error)
         return away
-    logger.error("the gateway made a mistake: %s", type(getattr(error, "orig", None) or error).__name__)
-    return Problem("internal", "the gateway made a mistake; its log names it")
+    logger.error("internal error: %s", type(getattr(error, "orig", None) or error).__name__)
+    return Problem("internal", "internal error; see the gateway's log")

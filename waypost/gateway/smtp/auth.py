@@ -56,7 +56,7 @@ async def caller_of(callers: Authenticator, login: Login) -> Caller:
 
 def _decoded(line: str) -> str:
     if line == "*":
-        raise NotAuthenticated("501 5.7.0 given up, as you asked")
+        raise NotAuthenticated("501 5.7.0 authentication cancelled")
     try:
         # A lone = stands for an empty response (RFC 4954, section 4).
         return b64decode("" if line == "=" else line, validate=True).decode()

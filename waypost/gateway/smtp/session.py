@@ -63,8 +63,8 @@ class Session:
             pass
         except Exception as error:
             # Only the error's class is logged: its text may contain addresses.
-            logger.error("SMTP submission made a mistake: %s", type(error).__name__)
-            self._wire.say("421 4.3.0 the gateway made a mistake; its log names it")
+            logger.error("SMTP submission: internal error: %s", type(error).__name__)
+            self._wire.say("421 4.3.0 internal error; see the gateway's log")
         finally:
             await self._wire.close()
 
@@ -101,7 +101,7 @@ class Session:
         if reply and reply[0].startswith("50"):
             self._faults += 1
             if self._faults > MOST_FAULTS:
-                raise Farewell("421 4.7.0 too many commands that are none")
+                raise Farewell("421 4.7.0 too many unrecognized commands")
         return reply
 
     async def _obey(self, verb: str, argument: str) -> list[str]:

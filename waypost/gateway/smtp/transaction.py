@@ -56,7 +56,7 @@ class Transaction:
             return replies.of(problem)
         self._mails += 1
         if self._mails > MOST_MAILS:
-            raise Farewell("421 4.7.0 that is enough for one session: come again")
+            raise Farewell("421 4.7.0 too many messages in this session; reconnect")
         self._caller, self._envelope = caller, Envelope(int(parameters.get("SIZE") or 0))
         return OK
 

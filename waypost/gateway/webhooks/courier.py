@@ -172,7 +172,7 @@ class Courier:
 
     async def _settle(self, claim: Claim, outcomes: Mapping[int, Outcome]) -> None:
         if self._gone:
-            logger.warning("webhook %s answered 410 Gone: it is told nothing any more", claim.webhook.id)
+            logger.warning("webhook %s answered 410 Gone: no more events are sent to it", claim.webhook.id)
             await webhooks.mark_gone(self._office.ledger, claim.webhook.id)
             return
         over: list[int] = []
@@ -196,7 +196,7 @@ def _fate(claim: Claim, event: Event, outcome: Outcome | None) -> Again | None:
     if found is None:
         POSTS.labels("given up").inc()
         logger.warning(
-            "webhook %s was not told of notification %s (%s): given up after %d tries: %s",
+            "webhook %s: event of notification %s (%s) not delivered: given up after %d attempts: %s",
             claim.webhook.id,
             event.notification_id,
             event.state,

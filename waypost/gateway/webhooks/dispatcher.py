@@ -25,7 +25,7 @@ FORGETS_SECONDS = 600.0
 MOST_COURIERS = 64
 FINISH_SECONDS = 2.0  # for posts in progress to finish at a stop
 SETTLE_SECONDS = 2.0
-MISTAKE = "webhooks are told with a mistake"
+MISTAKE = "webhook delivery failed unexpectedly"
 
 logger = logging.getLogger("waypost.webhooks")
 
@@ -99,7 +99,7 @@ class WebhookDispatcher:
     async def _forget(self, moment: float) -> None:
         """Delete events that are too old, and the health of webhooks whose last pause ended long ago."""
         for id, count in (await webhook_outbox.forget(self._office.ledger)).items():
-            logger.warning("webhook %s was not told of %d events: they are too old by now", id, count)
+            logger.warning("webhook %s: %d events dropped, as they are too old", id, count)
         self._standings = {
             id: one
             for id, one in self._standings.items()

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from waypost.system.outage import Outage
 
-ADVICE = "start that server or make that database, or mend WAYPOST_DATABASE_URL"
+ADVICE = "start that server or make that database, or correct WAYPOST_DATABASE_URL"
 # What a failing connection raises; the last, when none of several servers is of the kind that the URL names.
 NOT_CONNECTED = (
     OSError,

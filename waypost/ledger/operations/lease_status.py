@@ -31,7 +31,7 @@ class LeaseStatus:
             return f"{who}, lease until {self.leased_until or 'nobody knows when'}"
         if self.lapsed:
             return (
-                f"{who}, which gives no sign of life: its lease lapsed {_ago(self.leased_until)}, at "
+                f"{who}, which sends no heartbeat: its lease lapsed {_ago(self.leased_until)}, at "
                 f"{self.leased_until:%Y-%m-%d %H:%M:%S} UTC; the reaper of any worker takes it back"
             )
         return f"{who}, renewed {_ago(self.renewed_at)}, lease until {self.leased_until:%H:%M:%S} UTC"
