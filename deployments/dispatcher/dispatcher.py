@@ -153,22 +153,22 @@ class Dispatcher:
             return set()
         here = self.worker.lanes()
         still_open = await batches.open_among(self.ledger, list(self._in_flight))
-        for id, flight in list(self._in_flight.items()):
+        for id, batch in list(self._in_flight.items()):
             if id not in still_open:
-                self._forget(flight)
+                self._forget(batch)
                 continue
-            flight.size = still_open[id].size
-            if still_open[id].taken and flight.held:
-                flight.taken_at = self.steady()
-                self._backoffs.pop(lane_of(flight.claim), None)
-                self._let_go(flight)
-            if flight.direct is not None:
-                if flight.direct.done():
-                    self._forget(flight)
-            elif flight.run in here:
-                flight.seen_here = True
-            elif flight.seen_here:
-                await self._run_is_over(flight, taken=still_open[id].taken)
+            batch.size = still_open[id].size
+            if still_open[id].taken and batch.held:
+                batch.taken_at = self.steady()
+                self._backoffs.pop(lane_of(batch.claim), None)
+                self._let_go(batch)
+            if batch.direct is not None:
+                if batch.direct.done():
+                    self._forget(batch)
+            elif batch.run in here:
+                batch.seen_here = True
+            elif batch.seen_here:
+                await self._run_is_over(batch, taken=still_open[id].taken)
         if not self.outage.is_down:
             await self._ask_prefect(still_open)
         return {id for id, found in still_open.items() if not found.taken}
@@ -177,50 +177,50 @@ class Dispatcher:
         """Ask Prefect about runs outside this process, and handle those that are over, lost or overdue."""
         moment = self.steady()
         elsewhere = {
-            flight.run: flight
-            for flight in self._in_flight.values()
-            if flight.run and not flight.seen_here and not flight.direct
-            and moment - flight.asked_at > ASK_SECONDS
+            batch.run: batch
+            for batch in self._in_flight.values()
+            if batch.run and not batch.seen_here and not batch.direct
+            and moment - batch.asked_at > ASK_SECONDS
         }  # fmt: skip
         if not elsewhere:
             return
         progress = await self.runs.progress(list(elsewhere))
-        for run, flight in elsewhere.items():
-            flight.asked_at = moment
-            if flight.direct is not None:
+        for run, batch in elsewhere.items():
+            batch.asked_at = moment
+            if batch.direct is not None:
                 continue
             found = progress.get(run, Progress.ENDED)
             if found is Progress.WAITING:
-                flight.begun_at = moment
-            elif found is Progress.ENDED or self._is_overdue(flight, found):
-                known = still_open.get(flight.claim.id)
-                await self._run_is_over(flight, taken=known is None or known.taken)
+                batch.begun_at = moment
+            elif found is Progress.ENDED or self._is_overdue(batch, found):
+                known = still_open.get(batch.claim.id)
+                await self._run_is_over(batch, taken=known is None or known.taken)
 
-    def _is_overdue(self, flight: InFlightBatch, progress: Progress) -> bool:
+    def _is_overdue(self, batch: InFlightBatch, progress: Progress) -> bool:
         """Whether a worker took the run and has not taken up its batch in the time allowed: the worker died
         in between. Once the batch is taken up, its lease shows that."""
         allowed = self.starts_within if progress is Progress.STARTING else self.ledger.lease.total_seconds()
-        return flight.held and self.steady() - flight.begun_at > allowed
+        return batch.held and self.steady() - batch.begun_at > allowed
 
-    async def _run_is_over(self, flight: InFlightBatch, *, taken: bool) -> None:
+    async def _run_is_over(self, batch: InFlightBatch, *, taken: bool) -> None:
         """Handle a run that ended before its batch. If no run took the batch up, its work is free. Otherwise
         a message may be on the wire, so the lease must lapse first."""
         if not taken:
-            self._set_back(flight.claim)
-            await batches.end(self.ledger, flight.claim.id, BatchResult.LOST)
-        self._forget(flight)
+            self._set_back(batch.claim)
+            await batches.end(self.ledger, batch.claim.id, BatchResult.LOST)
+        self._forget(batch)
 
     def _set_back(self, claim: Claim) -> None:
         self._backoffs.setdefault(lane_of(claim), LaneBackoff()).again(self.steady())
 
-    def _forget(self, flight: InFlightBatch) -> None:
-        self._in_flight.pop(flight.claim.id, None)
-        self._let_go(flight)
+    def _forget(self, batch: InFlightBatch) -> None:
+        self._in_flight.pop(batch.claim.id, None)
+        self._let_go(batch)
 
-    def _let_go(self, flight: InFlightBatch) -> None:
-        if flight.held:
-            flight.held = False
-            self.leases.let_go(flight.claim.id)
+    def _let_go(self, batch: InFlightBatch) -> None:
+        if batch.held:
+            batch.held = False
+            self.leases.let_go(batch.claim.id)
 
     async def _give_back(self, untaken: Collection[UUID]) -> None:
         """Return the batches not urgent and not taken up, for other workers that may reach Prefect."""
@@ -230,8 +230,8 @@ class Dispatcher:
             if one.claim.id in untaken and one.direct is None and one.claim.priority is not Priority.URGENT
         ]
         await return_batches(self.ledger, [one.claim.id for one in left], untaken=True)
-        for flight in left:
-            self._forget(flight)
+        for batch in left:
+            self._forget(batch)
 
     async def _send_urgent_without_prefect(self) -> None:
         """Send urgent batches without Prefect once they have waited for it for URGENT_AFTER seconds."""
@@ -244,10 +244,10 @@ class Dispatcher:
                     self._send_directly(self._claimed(claim))
         late = [one for one in self._urgent() if self._waits(one) >= URGENT_AFTER]
         still_open = await batches.open_among(self.ledger, [one.claim.id for one in late])
-        for flight in late:
-            found = still_open.get(flight.claim.id)
+        for batch in late:
+            found = still_open.get(batch.claim.id)
             if found is not None and not found.taken:
-                self._send_directly(flight)
+                self._send_directly(batch)
 
     def _urgent(self) -> list[InFlightBatch]:
         """The urgent batches that, as far as is known, no run has taken up; none in a stopped lane."""
@@ -258,11 +258,11 @@ class Dispatcher:
             and one.held and one.direct is None and not self.is_stopped(Priority.URGENT)
         ]  # fmt: skip
 
-    def _waits(self, flight: InFlightBatch) -> float:
+    def _waits(self, batch: InFlightBatch) -> float:
         """Seconds that a batch has waited for Prefect: for its run to be created, or to begin here. A run
         that no worker takes waits for a worker: then only the outage counts."""
-        begins = flight.run is None or flight.run in self.worker.lanes()
-        return self._waited(flight.since) if begins else self.outage.duration
+        begins = batch.run is None or batch.run in self.worker.lanes()
+        return self._waited(batch.since) if begins else self.outage.duration
 
     def _waited(self, since: float) -> float:
         return max(self.outage.duration, self.steady() - since)
@@ -279,9 +279,9 @@ class Dispatcher:
         self._since = {key: self._since.get(key, self.steady()) for key in waiting}
         return lanes
 
-    def _send_directly(self, flight: InFlightBatch) -> None:
-        if flight.direct is None:
-            flight.direct = asyncio.create_task(self._deliver(flight.claim))
+    def _send_directly(self, batch: InFlightBatch) -> None:
+        if batch.direct is None:
+            batch.direct = asyncio.create_task(self._deliver(batch.claim))
 
     async def _reserve(self, lane: Lane) -> Claim | None:
         most = self.types[lane.type].batch_size
@@ -290,9 +290,9 @@ class Dispatcher:
     def _claimed(self, claim: Claim) -> InFlightBatch:
         most = together(claim.suspicion, self.types[claim.type].batch_size)
         since = self._since.pop(lane_of(claim), self.steady())
-        flight = self._in_flight[claim.id] = InFlightBatch(claim, claim.size, most, since)
+        batch = self._in_flight[claim.id] = InFlightBatch(claim, claim.size, most, since)
         self.leases.hold(claim.id)
-        return flight
+        return batch
 
     async def _deliver(self, claim: Claim) -> None:
         logger.warning("sending %d %s without Prefect", claim.size, claim.type)
@@ -310,23 +310,23 @@ class Dispatcher:
             if isinstance(answer, BaseException):
                 raise answer
 
-    async def _ask_for_run(self, flight: InFlightBatch) -> None:
+    async def _ask_for_run(self, batch: InFlightBatch) -> None:
         try:
-            flight.run = await self.runs.start(flight.claim)
+            batch.run = await self.runs.start(batch.claim)
         except Refused as error:
-            await self._handle_refusal(flight, error)
+            await self._handle_refusal(batch, error)
             return
-        flight.asked_at = flight.begun_at = self.steady()
-        await batches.given_run(self.ledger, flight.claim.id, flight.run)
+        batch.asked_at = batch.begun_at = self.steady()
+        await batches.given_run(self.ledger, batch.claim.id, batch.run)
 
-    async def _handle_refusal(self, flight: InFlightBatch, error: Refused) -> None:
+    async def _handle_refusal(self, batch: InFlightBatch, error: Refused) -> None:
         """Handle Prefect's refusal of a run of this type, without delay for other types. Urgent batches are
         sent directly; others are retried after growing waits, until the cause is fixed."""
-        logger.error("Prefect takes no run of %s: %s", flight.claim.type, error)
-        if flight.claim.priority is Priority.URGENT:
-            self._send_directly(flight)
+        logger.error("Prefect takes no run of %s: %s", batch.claim.type, error)
+        if batch.claim.priority is Priority.URGENT:
+            self._send_directly(batch)
         else:
-            await self._run_is_over(flight, taken=False)
+            await self._run_is_over(batch, taken=False)
 
     async def _start_due(self) -> float:
         """Claim and start what is due, one batch per lane in turn, while there is room. Returns the seconds
@@ -335,7 +335,7 @@ class Dispatcher:
             lanes = await self._lanes()
             waiting = [lane for lane in lanes if self._has_room(lane)]
             claimed = [await self._claim(lane) for lane in waiting if lane.due_at <= now()]
-            started = [flight for flight in claimed if flight]
+            started = [batch for batch in claimed if batch]
             await self._ask_for_runs(started)
             if not started:
                 soonest = min((lane.due_at for lane in waiting), default=None)
@@ -352,13 +352,11 @@ class Dispatcher:
 
     def _has_room(self, lane: Lane) -> bool:
         of_lane = [
-            flight
-            for flight in self._in_flight.values()
-            if lane_of(flight.claim) == (lane.type, lane.priority)
+            batch for batch in self._in_flight.values() if lane_of(batch.claim) == (lane.type, lane.priority)
         ]
         if len(of_lane) >= self.types[lane.type].runs_at_once:
             return False
-        if any(flight.is_quick(self.steady()) for flight in of_lane):
+        if any(batch.is_quick(self.steady()) for batch in of_lane):
             return False
         if self.outage.is_down and lane.priority is not Priority.URGENT:
             return False
@@ -366,5 +364,5 @@ class Dispatcher:
             return False
         here = self.worker.lanes()
         running = Counter(here.values())
-        running.update(flight.claim.priority for flight in self._in_flight.values() if flight.run not in here)
+        running.update(batch.claim.priority for batch in self._in_flight.values() if batch.run not in here)
         return free_slots(lane.priority, running, self.slots) > 0

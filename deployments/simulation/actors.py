@@ -42,7 +42,7 @@ class Actors:
         self.asked: list[Asked] = []
         self._random = random
         self._around = around
-        self._ledger = GatedLedger(around.database, client, around.weather, LEASE)
+        self._ledger = GatedLedger(around.database, client, around.faults, LEASE)
         self._digests = random.random() < 0.35
         self._held = random.choice((CODE, RECEIPT, NEWSLETTER, NEWSLETTER)) if random.random() < 0.3 else None
         self._some_is_on_its_way = asyncio.Event()
@@ -55,7 +55,7 @@ class Actors:
         """Start a digest's run now and then, forever."""
         while self._digests:
             await asyncio.sleep(self._random.uniform(8, 20))
-            if self._around.weather.prefect_answers():
+            if self._around.faults.prefect_answers():
                 self._around.server.typed(DIGEST.name)
 
     async def _ask(self) -> None:
@@ -94,7 +94,7 @@ class Actors:
 
     async def _type(self, type: NotificationType, requests: Sequence[NoteRequest]) -> None:
         """Start a run with requests, as a person in Prefect's UI does, once Prefect answers."""
-        await asyncio.sleep(lasting(self._around.weather.prefect_down, self._around.time()))
+        await asyncio.sleep(lasting(self._around.faults.prefect_down, self._around.time()))
         self._around.server.typed(type.name, requests)
         self._note(type, requests, None)
 

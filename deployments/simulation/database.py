@@ -82,23 +82,23 @@ def _empty() -> bytes:
 class GatedLedger(Ledger):
     """The database as one process sees it."""
 
-    def __init__(self, database: Database, process: Process, weather: Faults, lease: Any = LEASE) -> None:
+    def __init__(self, database: Database, process: Process, faults: Faults, lease: Any = LEASE) -> None:
         super().__init__(lease, is_postgres=False)
         self._database = database
         self._process = process
-        self._weather = weather
+        self._faults = faults
 
     async def read(self, work: Work[T]) -> T:
         await self._process.step("reads the ledger")
-        self._weather.ledger_answers()
+        self._faults.ledger_answers()
         return self._database.transact(work, False)
 
     async def write(self, work: Work[T]) -> T:
         await self._process.step("writes to the ledger")
-        self._weather.ledger_answers()
+        self._faults.ledger_answers()
         answer = self._database.transact(work, True)
         await self._process.step("has committed")
-        self._weather.answer_arrives()
+        self._faults.answer_arrives()
         return answer
 
     async def close(self) -> None: ...

@@ -36,8 +36,8 @@ class Run:
 class FakePrefect:
     """The server that all processes share."""
 
-    def __init__(self, weather: Faults) -> None:
-        self.weather = weather
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
         self.runs: dict[UUID, Run] = {}
         self._by_batch: dict[UUID, Run] = {}
 
@@ -48,7 +48,7 @@ class FakePrefect:
             run.taker = taker
             if taker is not None:
                 run.progress = Progress.STARTING
-            if self.weather.goes_astray():
+            if self.faults.goes_astray():
                 run.progress = Progress.ENDED  # a person cancelled it, or marked it crashed
         return self._by_batch[claim.id]
 
@@ -68,7 +68,7 @@ class FakePrefect:
     def give(self, run: Run) -> bool:
         """Whether the caller gets the run: it is given once, or now and then twice."""
         given = run.progress is Progress.WAITING
-        if given and not self.weather.goes_astray():
+        if given and not self.faults.goes_astray():
             run.progress = Progress.STARTING
         return given
 
@@ -104,7 +104,7 @@ class FakePrefectApi:
 
     async def ask(self, what: str) -> FakePrefect:
         await self.process.step(what)
-        if not self.server.weather.prefect_answers():
+        if not self.server.faults.prefect_answers():
             away = PrefectAway("the simulated Prefect is down")
             self._outage.failed(away)
             raise away
@@ -115,14 +115,14 @@ class FakePrefectApi:
 class GatedRuns:
     """The server as one process's dispatcher and reconciler see it (PrefectRuns of the dispatcher)."""
 
-    def __init__(self, line: FakePrefectApi, taker: FakeRunner, custody: Ownership) -> None:
+    def __init__(self, line: FakePrefectApi, taker: FakeRunner, ownership: Ownership) -> None:
         self._line = line
         self._taker = taker
-        self._custody = custody
+        self._ownership = ownership
 
     async def start(self, claim: Claim) -> UUID:
         process = self._line.process
-        self._custody.asked(claim.id, process)
+        self._ownership.asked(claim.id, process)
         server = await self._line.ask("asks Prefect for a run")
         run = server.create(claim, process if self._taker.may_take(claim.priority) else None)
         await self._line.ask("hears of its run")

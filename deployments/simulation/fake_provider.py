@@ -81,7 +81,7 @@ class ScriptedProvider:
         self,
         name: str,
         process: Process,
-        weather: Faults,
+        faults: Faults,
         mailbox: list[Delivered],
         late: Callable[[Message], float],
         blame: Callable[[str], None],
@@ -90,32 +90,32 @@ class ScriptedProvider:
         self._watched = WatchedPlaces(3, blame)
         self.places: PrioritySemaphore = self._watched
         self._process = process
-        self._weather = weather
+        self._faults = faults
         self._mailbox = mailbox
         self._late = late
 
     async def open(self) -> None:
         await self._process.step(f"opens {self.name}")
-        if self.name == "primary" and not self._weather.provider_opens():
+        if self.name == "primary" and not self._faults.provider_opens():
             raise ChannelUnavailable(self.name, "it is down")
 
     async def send(self, message: Message) -> Outcome:
         self._watched.begins(message.notification.priority)
         await self.open()
-        random = self._weather.random
-        await asyncio.sleep(random.uniform(0, 2 * self._weather.pace))
-        if self._weather.happens(self._weather.bad_replies / 3):
+        random = self._faults.random
+        await asyncio.sleep(random.uniform(0, 2 * self._faults.pace))
+        if self._faults.happens(self._faults.bad_replies / 3):
             await asyncio.sleep(random.uniform(1.0, 20.0))  # slow: the lease must be kept meanwhile
         await self._process.step(f"is about to say MAIL FROM to {self.name}")
         if message.notification.expired:
             return classify.too_late()
         late = self._late(message)
-        if self._weather.happens(self._weather.bad_replies):
+        if self._faults.happens(self._faults.bad_replies):
             return await self._misbehave(message, late)
         return await self._take(message, late, answers=True)
 
     async def _misbehave(self, message: Message, late: float) -> Outcome:
-        which = self._weather.random.randrange(len(REPLIES) + 3)
+        which = self._faults.random.randrange(len(REPLIES) + 3)
         if which < len(REPLIES):
             code, text, phase = REPLIES[which]
             await self._process.step(f"is told {code} by {self.name}")

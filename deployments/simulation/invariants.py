@@ -131,9 +131,9 @@ def _after_a_doubt(row: sa.Row[Any], tries: Sequence[sa.Row[Any]]) -> list[str]:
 def _deleted_early(around: World) -> list[str]:
     """Retention deletes what ended long enough ago, by clocks that may be wrong. An end while the ledger is
     down is written, and seen here, only afterwards."""
-    down = sum(ends - begins for begins, ends in around.weather.ledger_down)
+    down = sum(ends - begins for begins, ends in around.faults.ledger_down)
     kept = (around.retention_days or 0.0) * 86400
-    allowed = kept - 2 * around.weather.jumps - WRITTEN_WITHIN - down
+    allowed = kept - 2 * around.faults.jumps - WRITTEN_WITHIN - down
     return [
         f"{id} was deleted {age:.1f} s after it had ended"
         for id, age in around.journal.deleted.items()
@@ -142,20 +142,20 @@ def _deleted_early(around: World) -> list[str]:
 
 
 def _late(delivered: Sequence[Delivered], around: World) -> list[str]:
-    allowed = TOLERANCE + around.weather.jumps
+    allowed = TOLERANCE + around.faults.jumps
     return [f"{one.id} by {one.late:.1f} s" for one in delivered if one.late > allowed]
 
 
 def _kept_waiting(ids: Ids, around: World) -> list[str]:
     """Urgent notifications wait only for faults, and for other urgent notifications."""
-    if around.weather.jumps:
+    if around.faults.jumps:
         return []
     excused = _excuses(around)
     wrong: list[str] = []
     for one, id in ids.items():
         if one.type != CODE.name or one.ready is None or id is None:
             continue
-        moments = [when[id] for when in (around.custody.first, around.journal.ended) if id in when]
+        moments = [when[id] for when in (around.ownership.first, around.journal.ended) if id in when]
         waited = outside(excused, one.ready, min(moments, default=around.time()))
         if waited > PROMPT_SECONDS:
             wrong.append(f"{id}, urgent, waited {waited:.1f} s for its run from {one.ready:.1f} on")
@@ -163,13 +163,13 @@ def _kept_waiting(ids: Ids, around: World) -> list[str]:
 
 
 def _excuses(around: World) -> list[Spell]:
-    weather = around.weather
+    faults = around.faults
     return [
-        *weather.disturbances,
-        *longer(weather.ledger_down, RECOVERY_SECONDS),
-        *((begins, min(ends, begins + OUTAGE_SECONDS)) for begins, ends in weather.prefect_down),
+        *faults.disturbances,
+        *longer(faults.ledger_down, RECOVERY_SECONDS),
+        *((begins, min(ends, begins + OUTAGE_SECONDS)) for begins, ends in faults.prefect_down),
         *around.journal.holds.get(CODE.name, []),
-        *around.custody.urgent,
+        *around.ownership.urgent,
     ]
 
 

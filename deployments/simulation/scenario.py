@@ -62,15 +62,15 @@ class _Scenario:
         self._random = random
         self._verdict = verdict
         self._trace = trace
-        weather = Faults.drawn(random, _time) if at_step is None else Faults(random, _time)
-        self._weather = weather
-        self._fate = Fate(random, weather.deaths, at_step)
+        faults = Faults.drawn(random, _time) if at_step is None else Faults(random, _time)
+        self._faults = faults
+        self._fate = Fate(random, faults.deaths, at_step)
         self._around = World(
             time=_time,
-            weather=weather,
+            faults=faults,
             database=Database(_time),
-            server=FakePrefect(weather),
-            custody=Ownership(_time),
+            server=FakePrefect(faults),
+            ownership=Ownership(_time),
             settings=settings,
             templates=templates,
             retention_days=RETENTION_DAYS if random.random() < 0.3 else None,
@@ -117,7 +117,7 @@ class _Scenario:
                 process.kill()
                 await process.gone()
                 raise
-            self._weather.disturb()
+            self._faults.disturb()
             self._verdict.illegal += process.trouble
             self._verdict.kills += 1
             await process.gone()
@@ -127,7 +127,7 @@ class _Scenario:
         """Wait until nothing is open in the ledger or in Prefect, and no delivery is going on."""
         while _time() < ENDS_WITHIN and (self._unended() or not self._around.idle):
             await asyncio.sleep(LOOK_SECONDS)
-            if self._weather.calm:
+            if self._faults.calm:
                 self._fate.chance = 0.0
         self._verdict.seconds = _time()
 

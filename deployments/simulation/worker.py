@@ -50,13 +50,13 @@ class Worker:
         self._outage = PrefectOutage(around.time)
         self._lanes: dict[UUID, Priority] = {}
         self._line = FakePrefectApi(around.server, process, self._outage)
-        self._runs = GatedRuns(self._line, self, around.custody)
+        self._runs = GatedRuns(self._line, self, around.ownership)
 
     def lanes(self) -> dict[UUID, Priority]:
         return self._lanes
 
     def may_take(self, lane: Priority) -> bool:
-        return not self.around.weather.limited and self._has_room(lane)
+        return not self.around.faults.limited and self._has_room(lane)
 
     def _has_room(self, lane: Priority) -> bool:
         return free_slots(lane, Counter(self._lanes.values()), SLOTS) > 0
@@ -158,17 +158,17 @@ class Worker:
             await self._deliver(claim.type, claim.id)
 
     async def _deliver(self, type: str, batch: UUID) -> None:
-        custody = self.around.custody
-        with without_prefect(), custody.at_work():
-            await take_steps(TYPES[type], batch, lambda taken: custody.taken(taken, self.process))
+        ownership = self.around.ownership
+        with without_prefect(), ownership.at_work():
+            await take_steps(TYPES[type], batch, lambda taken: ownership.taken(taken, self.process))
 
 
 async def work(process: Process, around: World) -> None:
     """Be a worker until killed. Each start shuffles its providers, as a change of settings may."""
-    ledger = GatedLedger(around.database, process, around.weather, LEASE)
+    ledger = GatedLedger(around.database, process, around.faults, LEASE)
     channels: list[Channel] = [
-        ScriptedProvider(name, process, around.weather, mailbox, around.late, around.journal.illegal.append)
-        for name, mailbox in around.weather.shuffled(around.mailboxes.items())
+        ScriptedProvider(name, process, around.faults, mailbox, around.late, around.journal.illegal.append)
+        for name, mailbox in around.faults.shuffled(around.mailboxes.items())
     ]
     runtime = Runtime(around.settings, ledger, channels, around.templates)
     runtime.adopt()

@@ -32,10 +32,10 @@ class World:
     """time: seconds since the simulation began. listeners: processes to wake when requests were accepted."""
 
     time: Callable[[], float]
-    weather: Faults
+    faults: Faults
     database: Database
     server: FakePrefect
-    custody: Ownership
+    ownership: Ownership
     settings: Settings
     templates: Templates
     retention_days: float | None = None
@@ -51,7 +51,7 @@ class World:
     @property
     def idle(self) -> bool:
         """Whether no delivery is going on, and Prefect shows no open run."""
-        return self.custody.idle and not self.server.open
+        return self.ownership.idle and not self.server.open
 
     @property
     def now(self) -> datetime:
@@ -68,16 +68,16 @@ class World:
 
     def jumped(self, skew: float) -> float:
         """The error of a process's clock from now on: `skew`, or now and then another."""
-        weather = self.weather
-        if weather.happens(weather.jumps / 400):
-            return weather.random.uniform(-weather.jumps, weather.jumps)
+        faults = self.faults
+        if faults.happens(faults.jumps / 400):
+            return faults.random.uniform(-faults.jumps, faults.jumps)
         return skew
 
     def wake(self) -> None:
         """Tell every dispatcher that there may be something to do, unless the notice is lost."""
         for process, wake in self.listeners:
-            if self.weather.happens(self.weather.lost_answers):
-                self.weather.disturb()
+            if self.faults.happens(self.faults.lost_answers):
+                self.faults.disturb()
             elif not process.dead:
                 wake()
 
@@ -85,7 +85,7 @@ class World:
         """Record an illegal change if a reaper took the batch from a living process that has it. An outage of
         the ledger is no excuse: time in which no process could write counts against no lease."""
         [row] = self.database.rows(sa.select(batches.c.taken_at).where(batches.c.id == batch))
-        holder = self.custody.holder(batch, taken=row.taken_at is not None)
+        holder = self.ownership.holder(batch, taken=row.taken_at is not None)
         if holder is not None:
             self.journal.illegal.append(f"batch {batch} was taken from {holder.name}, which lives")
 

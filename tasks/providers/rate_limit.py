@@ -21,10 +21,10 @@ from waypost.delivery.rate_limiter import RateLimiter
 FULL = 423  # how Prefect answers when no slot is free
 
 
-def show(standing: ProviderState) -> None:
+def show(state: ProviderState) -> None:
     """Let Prefect show the provider's rate, if it has one."""
-    if standing.rate_limiter is not None and standing.rate_limiter.on_draw is None:
-        standing.rate_limiter.on_draw = Shown(standing.name, standing.rate_limiter).draw
+    if state.rate_limiter is not None and state.rate_limiter.on_draw is None:
+        state.rate_limiter.on_draw = Shown(state.name, state.rate_limiter).draw
 
 
 def limit_name(provider: str) -> str:

@@ -14,7 +14,7 @@ async def dispatch_of(deliveries: Batch[Delivery]) -> DeliveryRun:
     """The DeliveryRun of a batch. Prefect shows the rates of its providers, and which do not work."""
     runtime = await current_runtime()
     for channel in runtime.channels:
-        standing = runtime.provider_state(channel.name)
-        standing.on_change = events.tell
-        rate_limit.show(standing)
+        state = runtime.provider_state(channel.name)
+        state.on_change = events.tell
+        rate_limit.show(state)
     return DeliveryRun.of(runtime, deliveries, current_flow_run())

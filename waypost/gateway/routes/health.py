@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from waypost.gateway.context import GatewayContext
 
 
-def router(door: GatewayContext) -> APIRouter:
+def router(context: GatewayContext) -> APIRouter:
     """The routes for monitoring, and for the meaning of error codes."""
     routes = APIRouter(tags=["health"])
-    readiness = Readiness(door.ledger, door.prefect, door.secret_key)
+    readiness = Readiness(context.ledger, context.prefect, context.secret_key)
 
     @routes.get("/healthz", **openapi.HEALTH)
     async def _alive() -> Response:
@@ -41,7 +41,7 @@ def router(door: GatewayContext) -> APIRouter:
     @routes.get("/metrics", **openapi.METRICS)
     async def _metrics(request: Request) -> Response:
         """Counts in Prometheus' text format, for keys that may read."""
-        (await door.caller(request)).require_any("read")
+        (await context.caller(request)).require_any("read")
         return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/v1/problems/{code}", **openapi.PROBLEM)

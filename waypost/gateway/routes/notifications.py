@@ -29,7 +29,7 @@ LISTS_AT_ONCE = 2  # per client: a list may scan all that the client ever sent; 
 _KEY = re.compile("[!-~]{1,200}")
 
 
-def router(door: GatewayContext) -> APIRouter:
+def router(context: GatewayContext) -> APIRouter:
     """The routes under /v1/notifications."""
     routes = APIRouter(prefix="/v1/notifications", tags=["notifications"])
     lists = KeyedSemaphore(LISTS_AT_ONCE)
@@ -37,21 +37,21 @@ def router(door: GatewayContext) -> APIRouter:
     @routes.post("", status_code=202, **openapi.SEND)
     async def _send(request: Request) -> Response:
         """Accept one notification. Once it is answered, it is durable."""
-        caller = await door.caller(request)
-        async with door.body(request, caller) as sent:
-            candidate = door.intake.candidate(caller, body.checked(sent), _key(request))
-            return _accepted(await door.intake.accept(candidate))
+        caller = await context.caller(request)
+        async with context.body(request, caller) as sent:
+            candidate = context.intake.candidate(caller, body.checked(sent), _key(request))
+            return _accepted(await context.intake.accept(candidate))
 
     @routes.post("/batch", **openapi.SEND_MANY)
     async def _send_many(request: Request) -> Response:
         """Accept up to 1,000 notifications, each answered for itself."""
-        caller = await door.caller(request)
+        caller = await context.caller(request)
         caller.require_any("send")
         if request.headers.getlist("idempotency-key"):
             wrong = "of single posts alone: give each item of a batch its own idempotency_key"
             raise Problem("invalid", f"Idempotency-Key: {wrong}", [Fault("Idempotency-Key", wrong)])
-        async with door.body(request, caller, body.MANY) as sent:
-            results = await door.intake.accept_many(caller, sent)
+        async with context.body(request, caller, body.MANY) as sent:
+            results = await context.intake.accept_many(caller, sent)
         return responses.json({"results": [_result(one) for one in results]})
 
     @routes.get("", **openapi.LIST)
@@ -61,28 +61,28 @@ def router(door: GatewayContext) -> APIRouter:
     ) -> Response:
         """The client's notifications, the newest first. `after`: the `next` of the page before."""
         each_once(request, "state")
-        caller = await door.caller(request)
+        caller = await context.caller(request)
         caller.require("read", query.type)
         async with lists.of(caller.client):
-            found = await find(door.ledger, query.of(caller.client), query.after, query.limit)
+            found = await find(context.ledger, query.of(caller.client), query.after, query.limit)
         return responses.json(responses.page(found))
 
     @routes.get("/{id:uuid}", **openapi.GET)
     async def _get(request: Request, id: UUID) -> Response:
         """One notification: where it is, why, and every attempt."""
-        caller = await door.caller(request)
-        return responses.json(responses.notification(await _own(door, caller, id, "read")))
+        caller = await context.caller(request)
+        return responses.json(responses.notification(await _own(context, caller, id, "read")))
 
     @routes.post("/{id:uuid}/cancel", **openapi.CANCEL)
     async def _cancel(request: Request, id: UUID) -> Response:
         """Cancel a notification that was not sent yet. Cancelling it again gets the same response."""
-        caller = await door.caller(request)
-        found = await _own(door, caller, id, "manage")
+        caller = await context.caller(request)
+        found = await _own(context, caller, id, "manage")
         if found.state != State.CANCELLED:
             await retry_cancel.cancel(
-                door.ledger, Filter(ids=(id,), client=caller.client), by=f"its client, {caller.client}"
+                context.ledger, Filter(ids=(id,), client=caller.client), by=f"its client, {caller.client}"
             )
-            found = await _own(door, caller, id, "manage")
+            found = await _own(context, caller, id, "manage")
         if found.state != State.CANCELLED:
             raise Problem("not-cancellable", f"it is {found.state}: {_why_not(found)}")
         return responses.json({"id": str(id), "state": found.state})
@@ -117,10 +117,10 @@ def _result(one: Receipt | Problem) -> dict[str, Any]:
     return {"status": 202, **responses.accepted(one)}
 
 
-async def _own(door: GatewayContext, caller: Caller, id: UUID, action: str) -> Explanation:
+async def _own(context: GatewayContext, caller: Caller, id: UUID, action: str) -> Explanation:
     """The caller's notification. Raises Problem; another client's notification is treated as unknown."""
     caller.require_any(action)
-    found = await explain(door.ledger, id)
+    found = await explain(context.ledger, id)
     if found is None or found.client != caller.client:
         raise Problem("not-found", "this client has no notification of that id")
     caller.require(action, found.type)

@@ -26,25 +26,25 @@ _Id = Annotated[str, WithJsonSchema(PATH_ID)]
 _Who = Annotated[str, WithJsonSchema(PATH_WHO)]
 
 
-def router(door: GatewayContext) -> APIRouter:
+def router(context: GatewayContext) -> APIRouter:
     """The routes under /v1/recipients."""
     routes = APIRouter(prefix="/v1/recipients", tags=["recipients"])
 
     @routes.put(_PATH, **openapi.PUT_RECIPIENT)
     async def _put(request: Request, id: _Id) -> Response:
         """Replace all that is known of a recipient: fields that are left out become unknown."""
-        caller = await door.caller(request)
+        caller = await context.caller(request)
         caller.require("manage")
-        async with door.body(request, caller) as sent:
-            new = await recipients.put(door.ledger, _recipient(id, body.parsed(sent)), caller.client)
-        return responses.json(await recipients.get(door.ledger, id, caller.client), 201 if new else 200)
+        async with context.body(request, caller) as sent:
+            new = await recipients.put(context.ledger, _recipient(id, body.parsed(sent)), caller.client)
+        return responses.json(await recipients.get(context.ledger, id, caller.client), 201 if new else 200)
 
     @routes.get(_PATH, **openapi.GET_RECIPIENT)
     async def _get(request: Request, id: _Who) -> Response:
         """All that is known of a recipient, with addresses in full. Needs a key with the scope `manage`."""
-        caller = await door.caller(request)
+        caller = await context.caller(request)
         caller.require("manage")
-        found = await recipients.get(door.ledger, _key(id), caller.client)
+        found = await recipients.get(context.ledger, _key(id), caller.client)
         if found is None:
             raise _unknown()
         return responses.json(found)
@@ -52,9 +52,9 @@ def router(door: GatewayContext) -> APIRouter:
     @routes.delete(_PATH, status_code=204, **openapi.DELETE_RECIPIENT)
     async def _delete(request: Request, id: _Who) -> Response:
         """Forget all that is known of a recipient. Their notifications stay, without an address."""
-        caller = await door.caller(request)
+        caller = await context.caller(request)
         caller.require("manage")
-        if not await recipients.forget(door.ledger, _key(id), caller.client):
+        if not await recipients.forget(context.ledger, _key(id), caller.client):
             raise _unknown()
         return Response(status_code=204)
 

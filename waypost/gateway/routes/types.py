@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from waypost.gateway.context import GatewayContext
 
 
-def router(door: GatewayContext) -> APIRouter:
+def router(context: GatewayContext) -> APIRouter:
     """The routes under /v1/types."""
     routes = APIRouter(prefix="/v1/types", tags=["types"])
-    described = {"types": [_described(one) for _, one in sorted(door.types.items())]}
+    described = {"types": [_described(one) for _, one in sorted(context.types.items())]}
 
     @routes.get("", **openapi.TYPES)
     async def _list(request: Request) -> Response:
         """Every type that can be sent."""
-        await door.caller(request)
+        await context.caller(request)
         return responses.json(described)
 
     return routes

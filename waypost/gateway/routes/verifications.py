@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from waypost.gateway.context import GatewayContext
 
 
-def router(door: GatewayContext) -> APIRouter:
+def router(context: GatewayContext) -> APIRouter:
     """The routes under /v1/verifications."""
     routes = APIRouter(prefix="/v1/verifications", tags=["verifications"])
 
     @routes.post("/check", **openapi.CHECK)
     async def _check(request: Request) -> Response:
         """Check a code that this client had sent. It works once; five wrong tries end it."""
-        caller = await door.caller(request)
+        caller = await context.caller(request)
         caller.require_any("send")
-        async with door.body(request, caller) as sent:
+        async with context.body(request, caller) as sent:
             try:
                 check = asked(body.parsed(sent))
             except ValidationError as error:
                 raise problems.unfit(error) from None
-        return responses.json({"result": str(await _checked(door, check, caller.client))})
+        return responses.json({"result": str(await _checked(context, check, caller.client))})
 
     return routes
 
 
-async def _checked(door: GatewayContext, check: CodeCheck | LinkCheck, client: str) -> Checked:
+async def _checked(context: GatewayContext, check: CodeCheck | LinkCheck, client: str) -> Checked:
     if isinstance(check, LinkCheck):
-        return await codes.verify_link(door.ledger, door.secret_key, check.token, client)
-    return await codes.verify(door.ledger, door.secret_key, check.recipient, check.code, client)
+        return await codes.verify_link(context.ledger, context.secret_key, check.token, client)
+    return await codes.verify(context.ledger, context.secret_key, check.recipient, check.code, client)

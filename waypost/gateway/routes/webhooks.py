@@ -22,43 +22,47 @@ if TYPE_CHECKING:
     from waypost.gateway.context import GatewayContext
 
 
-def router(door: GatewayContext) -> APIRouter:
+def router(context: GatewayContext) -> APIRouter:
     """The routes under /v1/webhooks."""
     routes = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
     @routes.post("", status_code=201, **openapi.CREATE_WEBHOOK)
     async def _create(request: Request) -> Response:
         """Report the states of this client's notifications to a URL, signed with the returned secret."""
-        caller = await _caller(door, request)
-        async with door.body(request, caller) as sent:
-            asked = _asked(body.parsed(sent), door.private_webhooks)
+        caller = await _caller(context, request)
+        async with context.body(request, caller) as sent:
+            asked = _asked(body.parsed(sent), context.private_webhooks)
         try:
-            made = await webhooks.create(door.ledger, door.secret_key, caller.client, asked.url, asked.states)
+            made = await webhooks.create(
+                context.ledger, context.secret_key, caller.client, asked.url, asked.states
+            )
         except TooManyWebhooks as error:
             raise Problem("limit-reached", str(error)) from None
-        return responses.json(_with_secret(door, made), 201, {"location": f"/v1/webhooks/{made.id}"})
+        return responses.json(_with_secret(context, made), 201, {"location": f"/v1/webhooks/{made.id}"})
 
     @routes.get("", **openapi.LIST_WEBHOOKS)
     async def _list(request: Request) -> Response:
         """The client's webhooks, the oldest first."""
-        client = (await _caller(door, request)).client
-        return responses.json({"webhooks": [told(one) for one in await webhooks.every(door.ledger, client)]})
+        client = (await _caller(context, request)).client
+        return responses.json(
+            {"webhooks": [told(one) for one in await webhooks.every(context.ledger, client)]}
+        )
 
     @routes.get("/{id:uuid}", **openapi.GET_WEBHOOK)
     async def _get(request: Request, id: UUID) -> Response:
         """One webhook, without its secret."""
-        client = (await _caller(door, request)).client
+        client = (await _caller(context, request)).client
         try:
-            return responses.json(told(await webhooks.find(door.ledger, id, client)))
+            return responses.json(told(await webhooks.find(context.ledger, id, client)))
         except UnknownWebhook:
             raise _not_found() from None
 
     @routes.delete("/{id:uuid}", status_code=204, **openapi.DELETE_WEBHOOK)
     async def _delete(request: Request, id: UUID) -> Response:
         """Delete a webhook, with the events that it has not received yet."""
-        client = (await _caller(door, request)).client
+        client = (await _caller(context, request)).client
         try:
-            await webhooks.delete(door.ledger, id, client)
+            await webhooks.delete(context.ledger, id, client)
         except UnknownWebhook:
             raise _not_found() from None
         return Response(status_code=204)
@@ -66,10 +70,10 @@ def router(door: GatewayContext) -> APIRouter:
     @routes.post("/{id:uuid}/rotate", **openapi.ROTATE_WEBHOOK)
     async def _rotate(request: Request, id: UUID) -> Response:
         """Make a new secret. For 24 hours, events are also signed with the previous secret."""
-        client = (await _caller(door, request)).client
+        client = (await _caller(context, request)).client
         try:
-            rotated = await webhooks.rotate(door.ledger, door.secret_key, id, client)
-            return responses.json(_with_secret(door, rotated))
+            rotated = await webhooks.rotate(context.ledger, context.secret_key, id, client)
+            return responses.json(_with_secret(context, rotated))
         except UnknownWebhook:
             raise _not_found() from None
 
@@ -89,12 +93,12 @@ def told(webhook: Webhook) -> dict[str, Any]:
     }
 
 
-def _with_secret(door: GatewayContext, webhook: Webhook) -> dict[str, Any]:
-    return {**told(webhook), "secret": secret(door.secret_key, webhook)}
+def _with_secret(context: GatewayContext, webhook: Webhook) -> dict[str, Any]:
+    return {**told(webhook), "secret": secret(context.secret_key, webhook)}
 
 
-async def _caller(door: GatewayContext, request: Request) -> Caller:
-    caller = await door.caller(request)
+async def _caller(context: GatewayContext, request: Request) -> Caller:
+    caller = await context.caller(request)
     caller.require("manage")
     return caller
 

@@ -24,14 +24,14 @@ from waypost.gateway.webhooks.dispatcher import delivering
 _PARTS = (notifications, types, recipients, verifications, webhooks, health)
 
 
-def gateway(door: GatewayContext, https: bool = False) -> FastAPI:
+def gateway(context: GatewayContext, https: bool = False) -> FastAPI:
     """The application. https: the gateway serves TLS itself and tells browsers to require it (RFC 6797)."""
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncGenerator[None]:
-        async with delivering(door.ledger, door.secret_key, door.private_webhooks):
+        async with delivering(context.ledger, context.secret_key, context.private_webhooks):
             yield
-            await door.intake.close()
+            await context.intake.close()
 
     app = FastAPI(
         title="Waypost",
@@ -44,13 +44,13 @@ def gateway(door: GatewayContext, https: bool = False) -> FastAPI:
         redirect_slashes=False,  # a redirect would name whatever host the Host header contains
         generate_unique_id_function=openapi.operation_id,
     )
-    routers = [part.router(door) for part in _PARTS]
+    routers = [part.router(context) for part in _PARTS]
     for router in routers:
         app.include_router(router)
     app.add_middleware(FastPath, routers=routers)
     app.add_middleware(MetricsMiddleware, https=https)
     app.add_middleware(Head)
-    app.openapi = lambda: openapi.document(app, door.intake)
+    app.openapi = lambda: openapi.document(app, context.intake)
     _answer_errors(app, routers)
     return app
 

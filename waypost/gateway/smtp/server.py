@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from waypost.gateway import certificate as tls
+from waypost.gateway import certificate as starttls
 from waypost.gateway.listen import STOPS_WITHIN, PortTaken
 from waypost.gateway.listen import ListenAddress as HttpListens
 from waypost.gateway.smtp.connection import HANDSHAKE_SECONDS, SubmissionConnection
@@ -43,14 +43,14 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     """The TLS context of a server; TLS 1.2 at least (RFC 8997)."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(tls.CIPHERS)
+    context.set_ciphers(starttls.CIPHERS)
     context.load_cert_chain(certificate, key)
     return context
 
 
 @asynccontextmanager
 async def submissions(
-    door: GatewayContext,
+    gateway: GatewayContext,
     settings: Settings,
     http: HttpListens,
     wanted: Sequence[SubmissionAddress],
@@ -58,21 +58,21 @@ async def submissions(
 ) -> AsyncGenerator[list[SubmissionAddress]]:
     """Listen on every address of `wanted`, with the gateway's intake and the certificate of `http`. Without
     a certificate, keys are accepted in the clear. Yields the actual addresses. Raises PortTaken."""
-    context = tls_context(http.certificate, http.key) if http.certificate and http.key else None
+    tls = tls_context(http.certificate, http.key) if http.certificate and http.key else None
     most = int(settings.submission_megabytes * MEGABYTE)
-    site = SubmissionContext(door.intake, door.authenticator, most, context, in_the_clear=context is None)
+    context = SubmissionContext(gateway.intake, gateway.authenticator, most, tls, in_the_clear=tls is None)
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(listening(site, one, stop)) for one in wanted]
+        yield [await stack.enter_async_context(listening(context, one, stop)) for one in wanted]
 
 
 @asynccontextmanager
 async def listening(
-    site: SubmissionContext, where: SubmissionAddress, stop: asyncio.Event
+    context: SubmissionContext, where: SubmissionAddress, stop: asyncio.Event
 ) -> AsyncGenerator[SubmissionAddress]:
     """Accept submissions for the length of the block, or until `stop`; commands received by then are still
     answered. Yields the address with the actual port. Raises PortTaken."""
-    sessions = _Sessions(site, where.implicit_tls)
-    server = await _server(sessions, site, where)
+    sessions = _Sessions(context, where.implicit_tls)
+    server = await _server(sessions, context, where)
     found = replace(where, port=server.sockets[0].getsockname()[1])
     stopping = asyncio.create_task(_until(stop, server, sessions))
     try:
@@ -82,15 +82,17 @@ async def listening(
         await stopping
 
 
-async def _server(sessions: _Sessions, site: SubmissionContext, where: SubmissionAddress) -> asyncio.Server:
-    context = site.certificate if where.implicit_tls else None
+async def _server(
+    sessions: _Sessions, context: SubmissionContext, where: SubmissionAddress
+) -> asyncio.Server:
+    tls = context.certificate if where.implicit_tls else None
     try:
         return await asyncio.get_running_loop().create_server(
             lambda: SubmissionConnection(sessions.serve),
             where.host,
             where.port,
-            ssl=context,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
+            ssl=tls,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if tls else None,
         )
     except OSError as error:
         raise PortTaken(
@@ -109,8 +111,8 @@ class _Sessions:
     """The open sessions. At the limit, the oldest session without a key is ended to make room. If every
     session has a key, the new client is told to try again."""
 
-    def __init__(self, site: SubmissionContext, secure: bool) -> None:
-        self._site = site
+    def __init__(self, context: SubmissionContext, secure: bool) -> None:
+        self._context = context
         self._secure = secure
         self._running: dict[Session, SubmissionConnection] = {}
         self._ended = asyncio.Event()
@@ -120,7 +122,7 @@ class _Sessions:
             wire.say("421 4.3.2 too many sessions: try again in a moment")
             await wire.close()
             return
-        session = Session(wire, self._site, self._secure)
+        session = Session(wire, self._context, self._secure)
         self._running[session] = wire
         try:
             await session.run()

@@ -29,9 +29,9 @@ Command = Callable[[str], Awaitable[list[str]]]
 class Session:
     """A session with one client, until either side ends it. secure: whether the connection uses TLS."""
 
-    def __init__(self, wire: SubmissionConnection, site: SubmissionContext, secure: bool) -> None:
+    def __init__(self, wire: SubmissionConnection, context: SubmissionContext, secure: bool) -> None:
         self._wire = wire
-        self._site = site
+        self._context = context
         self._secure = secure
         self._greeted = self._gave_way = False
         self._mails: Transaction | None = None  # set once the client has shown a key
@@ -84,7 +84,7 @@ class Session:
 
     async def _line(self) -> str:
         """The client's next line. A client without a key has less time, counted from the connection."""
-        patience = self._site.patience
+        patience = self._context.patience
         seconds = patience.command
         if self._mails is None:
             seconds = max(0.0, self._began + patience.stranger - asyncio.get_running_loop().time())
@@ -127,11 +127,11 @@ class Session:
         return None
 
     def _may_show_a_key(self) -> bool:
-        return self._secure or self._site.in_the_clear
+        return self._secure or self._context.in_the_clear
 
     async def _ehlo(self, argument: str) -> list[str]:
-        offers = [NAME, "PIPELINING", f"SIZE {self._site.most}", "8BITMIME", "ENHANCEDSTATUSCODES"]
-        if self._site.certificate is not None and not self._secure:
+        offers = [NAME, "PIPELINING", f"SIZE {self._context.most}", "8BITMIME", "ENHANCEDSTATUSCODES"]
+        if self._context.certificate is not None and not self._secure:
             offers.append("STARTTLS")
         if self._may_show_a_key():
             offers.append(f"AUTH {' '.join(auth.MECHANISMS)}")
@@ -150,10 +150,10 @@ class Session:
     async def _starttls(self, argument: str) -> list[str]:
         if argument:
             return ["501 5.5.4 STARTTLS stands alone"]
-        if self._secure or self._site.certificate is None:
+        if self._secure or self._context.certificate is None:
             return ["503 5.5.1 TLS is spoken already" if self._secure else "502 5.5.1 there is no TLS here"]
         self._wire.say("220 2.0.0 go ahead")
-        await self._wire.start_tls(self._site.certificate)
+        await self._wire.start_tls(self._context.certificate)
         # RFC 3207, section 4.2: an attacker may have sent what came before TLS.
         self._secure, self._greeted, self._mails = True, False, None
         return []
@@ -166,13 +166,13 @@ class Session:
             return [f"504 5.5.4 there is AUTH {' and '.join(auth.MECHANISMS)}"]
         try:
             login = await auth.login(mechanism.upper(), initial.strip(" ") or None, self._ask)
-            await auth.caller_of(self._site.authenticator, login)
+            await auth.caller_of(self._context.authenticator, login)
         except NotAuthenticated as no:
             self._refused += no.refused
             if self._refused >= MOST_REFUSED:
                 raise Farewell("421 4.7.0 too many keys that do not work") from None
             return [no.reply]
-        self._mails = Transaction(self._wire, self._site, login)
+        self._mails = Transaction(self._wire, self._context, login)
         return ["235 2.7.0 welcome"]
 
     async def _ask(self, challenge: str) -> str:

@@ -24,9 +24,9 @@ _PARAMETERS = {"SIZE", "BODY", "AUTH"}
 class Transaction:
     """The transactions of a session, one after the other, with the key that the client has shown."""
 
-    def __init__(self, wire: SubmissionConnection, site: SubmissionContext, login: Login) -> None:
+    def __init__(self, wire: SubmissionConnection, context: SubmissionContext, login: Login) -> None:
         self._wire = wire
-        self._site = site
+        self._context = context
         self._login = login
         self._caller: Caller | None = None
         self._envelope: Envelope | None = None
@@ -44,14 +44,14 @@ class Transaction:
             return "501 5.5.4 MAIL FROM:<no-reply@shop.example>"
         address, parameters = found
         refusal = self._refused_parameters(parameters) or policy.refused_sender(
-            self._site.intake.senders, address
+            self._context.intake.senders, address
         )
         if refusal:
             return refusal
         try:
             caller = await self._who()
             caller.require_any("send")
-            self._site.authenticator.charge(caller)
+            self._context.authenticator.charge(caller)
         except Problem as problem:
             return replies.of(problem)
         self._mails += 1
@@ -63,7 +63,7 @@ class Transaction:
     async def _who(self) -> Caller:
         """The caller of the key. Raises Farewell if the key no longer works or cannot be looked up."""
         try:
-            return await auth.caller_of(self._site.authenticator, self._login)
+            return await auth.caller_of(self._context.authenticator, self._login)
         except NotAuthenticated as no:
             raise Farewell(no.reply if no.refused else replies.AWAY) from None
 
@@ -75,10 +75,10 @@ class Transaction:
         size = parameters.get("SIZE", "0")
         if not (size.isdecimal() and len(size) <= 20):
             return "501 5.5.4 SIZE is a number of bytes"
-        return self._too_large() if int(size) > self._site.most else None
+        return self._too_large() if int(size) > self._context.most else None
 
     def _too_large(self) -> str:
-        return f"552 5.3.4 a mail may have {self._site.most:,} bytes at most"
+        return f"552 5.3.4 a mail may have {self._context.most:,} bytes at most"
 
     def add(self, argument: str) -> str:
         """The reply to RCPT. A recipient that is named twice counts once."""
@@ -119,12 +119,12 @@ class Transaction:
 
     async def _taken(self, caller: Caller, envelope: Envelope) -> list[str]:
         self._wire.say("354 go ahead; a lone dot ends it")
-        async with asyncio.timeout(self._site.patience.mail):
-            mail = await self._wire.message(self._site.most)
+        async with asyncio.timeout(self._context.patience.mail):
+            mail = await self._wire.message(self._context.most)
         if mail is None:
             return [self._too_large()]
         await self._who()  # receiving a mail may take minutes; the key may have been revoked meanwhile
-        receipts = await take(self._site.intake, caller, envelope, mail)
+        receipts = await take(self._context.intake, caller, envelope, mail)
         return [f"250 2.0.0 accepted as {receipt.id}" for receipt in receipts]
 
     @asynccontextmanager
@@ -133,8 +133,8 @@ class Transaction:
         time."""
         async with AsyncExitStack() as held:
             try:
-                async with asyncio.timeout(self._site.patience.room):
-                    for room in (self._site.shares.of(caller.key), self._site.memory):
+                async with asyncio.timeout(self._context.patience.room):
+                    for room in (self._context.shares.of(caller.key), self._context.memory):
                         await held.enter_async_context(room)
             except TimeoutError:
                 raise Problem("unavailable", "more mails come in than can be taken: try again") from None

@@ -62,10 +62,10 @@ class CourierContext:
 class Courier:
     """Posts the events of one webhook while events are due."""
 
-    def __init__(self, office: CourierContext, id: UUID, standing: EndpointState) -> None:
-        self._office = office
+    def __init__(self, context: CourierContext, id: UUID, endpoint: EndpointState) -> None:
+        self._context = context
         self._id = id
-        self._standing = standing
+        self._endpoint = endpoint
         self._stopping = False
         self._gone = False
         self._posting: list[asyncio.Task[None]] = []
@@ -79,17 +79,17 @@ class Courier:
                     return
                 await self._deliver(claim)
         finally:
-            self._standing.breaker.release_probe()
+            self._endpoint.breaker.release_probe()
 
     async def _claim(self) -> Claim | None:
         """Claim the next events: only one if the webhook failed, to probe whether it works again."""
-        if self._stopping or self._gone or self._standing.rests(_clock()):
+        if self._stopping or self._gone or self._endpoint.rests(_clock()):
             return None
-        probes = self._standing.breaker.state is not CircuitState.CLOSED
-        if probes and not self._standing.breaker.allows(_clock()):
+        probes = self._endpoint.breaker.state is not CircuitState.CLOSED
+        if probes and not self._endpoint.breaker.allows(_clock()):
             return None
-        office, most = self._office, 1 if probes else A_BATCH
-        return await webhook_outbox.claim(office.ledger, office.secret_key, self._id, most, LEASE)
+        context, most = self._context, 1 if probes else A_BATCH
+        return await webhook_outbox.claim(context.ledger, context.secret_key, self._id, most, LEASE)
 
     def stop(self) -> None:
         """Begin no other post."""
@@ -104,8 +104,8 @@ class Courier:
     async def _deliver(self, claim: Claim) -> None:
         """Post the events of a claim, and settle it in one transaction."""
         try:
-            office = self._office
-            posts = posts_to(claim.webhook, office.secret_key, office.allow_private, office.tls)
+            context = self._context
+            posts = posts_to(claim.webhook, context.secret_key, context.allow_private, context.tls)
         except ValueError as error:
             outcome = classify.lost(Phase.CONNECT, str(error))
             self._note(claim, outcome)
@@ -134,7 +134,7 @@ class Courier:
         outcomes: dict[int, Outcome],
     ) -> None:
         """Post events from `queue` until it is empty, `until` is past, or the courier or webhook stops."""
-        while _clock() < until and not (self._stopping or self._gone or self._standing.fails(_clock())):
+        while _clock() < until and not (self._stopping or self._gone or self._endpoint.fails(_clock())):
             event = next(queue, None)
             if event is None:
                 return
@@ -149,7 +149,7 @@ class Courier:
 
     def _note(self, claim: Claim, outcome: Outcome) -> None:
         """Update the metrics and the webhook's health from an outcome."""
-        breaker, before = self._standing.breaker, self._standing.breaker.state
+        breaker, before = self._endpoint.breaker, self._endpoint.breaker.state
         if outcome.verdict is Verdict.ACCEPTED:
             POSTS.labels("told").inc()
             breaker.record_outcome(outcome, _clock())
@@ -161,7 +161,7 @@ class Courier:
         breaker.record_failure(outcome.words, _clock())
         if outcome.wait is not None:
             quiet = min(outcome.wait, LONGEST_QUIET).total_seconds()
-            self._standing.quiet_until = max(self._standing.quiet_until, _clock() + quiet)
+            self._endpoint.quiet_until = max(self._endpoint.quiet_until, _clock() + quiet)
         if before is CircuitState.CLOSED and breaker.state is CircuitState.OPEN:
             logger.warning(
                 "the circuit of webhook %s of %s is %s",
@@ -173,7 +173,7 @@ class Courier:
     async def _settle(self, claim: Claim, outcomes: Mapping[int, Outcome]) -> None:
         if self._gone:
             logger.warning("webhook %s answered 410 Gone: no more events are sent to it", claim.webhook.id)
-            await webhooks.mark_gone(self._office.ledger, claim.webhook.id)
+            await webhooks.mark_gone(self._context.ledger, claim.webhook.id)
             return
         over: list[int] = []
         later: list[Again] = []
@@ -183,7 +183,7 @@ class Courier:
                 over.append(event.id)
             else:
                 later.append(fate)
-        await webhook_outbox.settle(self._office.ledger, claim, over, later)
+        await webhook_outbox.settle(self._context.ledger, claim, over, later)
 
 
 def _fate(claim: Claim, event: Event, outcome: Outcome | None) -> Again | None:

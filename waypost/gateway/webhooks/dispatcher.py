@@ -48,15 +48,15 @@ async def delivering(ledger: Ledger, secret_key: bytes, allow_private: bool = Fa
 class WebhookDispatcher:
     """Starts a courier for each webhook with due events, and keeps each webhook's health."""
 
-    def __init__(self, office: CourierContext) -> None:
-        self._office = office
+    def __init__(self, context: CourierContext) -> None:
+        self._context = context
         self._woken = asyncio.Event()
         self._couriers: dict[UUID, tuple[Courier, asyncio.Task[None]]] = {}
-        self._standings: dict[UUID, EndpointState] = {}
+        self._endpoints: dict[UUID, EndpointState] = {}
         self._forgot_at = -math.inf
 
     async def look_always(self) -> None:
-        async with watching(self._office.ledger, self._woken.set, WEBHOOKS):
+        async with watching(self._context.ledger, self._woken.set, WEBHOOKS):
             while True:
                 self._woken.clear()
                 try:
@@ -72,17 +72,17 @@ class WebhookDispatcher:
         if moment - self._forgot_at > FORGETS_SECONDS:
             self._forgot_at = moment
             await self._forget(moment)
-        waiting = await webhook_outbox.waiting(self._office.ledger)
+        waiting = await webhook_outbox.waiting(self._context.ledger)
         random.shuffle(waiting)  # if there are more webhooks than couriers, all get a turn
         for id in waiting:
             if len(self._couriers) >= MOST_COURIERS:
                 return
-            standing = self._standings.setdefault(id, EndpointState())
-            if id not in self._couriers and not standing.rests(moment):
-                self._send(id, standing)
+            state = self._endpoints.setdefault(id, EndpointState())
+            if id not in self._couriers and not state.rests(moment):
+                self._send(id, state)
 
-    def _send(self, id: UUID, standing: EndpointState) -> None:
-        courier = Courier(self._office, id, standing)
+    def _send(self, id: UUID, state: EndpointState) -> None:
+        courier = Courier(self._context, id, state)
         task = asyncio.create_task(courier.run())
         self._couriers[id] = (courier, task)
         task.add_done_callback(lambda task: self._back(id, task))
@@ -93,16 +93,16 @@ class WebhookDispatcher:
             return
         if error := task.exception():
             log_failure(logger, MISTAKE, error)
-            self._standings[id].quiet_until = asyncio.get_running_loop().time() + AFTER_MISTAKE_SECONDS
+            self._endpoints[id].quiet_until = asyncio.get_running_loop().time() + AFTER_MISTAKE_SECONDS
         self._woken.set()
 
     async def _forget(self, moment: float) -> None:
         """Delete events that are too old, and the health of webhooks whose last pause ended long ago."""
-        for id, count in (await webhook_outbox.forget(self._office.ledger)).items():
+        for id, count in (await webhook_outbox.forget(self._context.ledger)).items():
             logger.warning("webhook %s: %d events dropped, as they are too old", id, count)
-        self._standings = {
+        self._endpoints = {
             id: one
-            for id, one in self._standings.items()
+            for id, one in self._endpoints.items()
             if id in self._couriers or max(one.quiet_until, one.breaker.until) > moment - FORGETS_SECONDS
         }
 
