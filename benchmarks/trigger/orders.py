@@ -1,4 +1,4 @@
-"""830 orders, sent as `waypost send` does, beside the bare wire.
+"""Time 830 orders, sent as `waypost send` does, beside the bare wire.
 
 Whole road: the runs of the embedded default's worker render, send and record orders accepted into the
 ledger; the rate is orders divided by the time of the runs, as Prefect recorded it. Bare wire: the same
