@@ -50,7 +50,7 @@ class Channel(Protocol):
         """
         ...
 
-    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+    def cancel_sends(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """End the sends of `tasks` early. A message not yet fully on the wire is DEFERRED at once and never
         sent. Any other has a few seconds more for its response, then is UNKNOWN. Never raises."""
         ...

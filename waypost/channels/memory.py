@@ -52,7 +52,7 @@ class MemoryChannel(RedactedChannel):
             self.sent.append(message)
         return outcome
 
-    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+    def cancel_sends(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """Sending takes no time: there is nothing to end."""
 
     async def close(self) -> None:

@@ -28,7 +28,7 @@ class RemovedChannel:
         """Raises ChannelUnavailable."""
         raise ChannelUnavailable(self.name, self._why)
 
-    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+    def cancel_sends(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """Nothing is under way."""
 
     async def close(self) -> None:

@@ -33,7 +33,7 @@ class Router:
         ]
         self._route = steps(self.type.route, allowed)
         self._weights = {name: one.weight for name, one in terms.items() if one.weight}
-        self.runtime.ways.add(self)
+        self.runtime.uses.add(self)
 
     def goes_over(self, channel: Channel) -> bool:
         """Whether a message of this run may still be offered to `channel`."""

@@ -57,9 +57,9 @@ class Runtime:
         self.by_itself = False  # opened by the first call of `current`: no worker keeps it up to date
         self._as_set = settings
         self._of_settings = channels
-        self._beside = ProviderSet(settings, {channel.name for channel in channels})
-        self._standings: dict[str, ProviderState] = {}
-        self.ways: WeakSet[RouteUse] = WeakSet()  # of the runs that are under way
+        self._blocks = ProviderSet(settings, {channel.name for channel in channels})
+        self._states: dict[str, ProviderState] = {}
+        self.uses: WeakSet[RouteUse] = WeakSet()  # of the runs that are under way
         self.templates = templates or Templates(settings.templates, settings.default_locale)
         self.sender = Sender.parse(settings.sender)
         self.signers = dkim_signers(settings)
@@ -117,31 +117,31 @@ class Runtime:
     def offer(self, named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         """Use these providers, and no others, besides those of the settings; see ProviderSet.replace_with.
         A run that is under way keeps the providers it began with. Returns the faults by provider name."""
-        faults = self._beside.replace_with(named)
+        faults = self._blocks.replace_with(named)
         before = self.settings.providers
-        terms = {**self._as_set.providers, **self._beside.terms}
+        terms = {**self._as_set.providers, **self._blocks.terms}
         self.settings = self._as_set.model_copy(update={"providers": terms})
-        self.channels = [*self._of_settings, *self._beside.channels]
-        for name in [name for name in self._standings if terms.get(name) != before.get(name)]:
-            del self._standings[name]
+        self.channels = [*self._of_settings, *self._blocks.channels]
+        for name in [name for name in self._states if terms.get(name) != before.get(name)]:
+            del self._states[name]
         return faults
 
     async def let_go(self) -> None:
         """Close the channels of providers that were changed or deleted, once no run uses them. Never
         raises."""
-        ways = list(self.ways)
-        unused = self._beside.let_go(lambda channel: not any(way.goes_over(channel) for way in ways))
+        uses = list(self.uses)
+        unused = self._blocks.let_go(lambda channel: not any(use.goes_over(channel) for use in uses))
         await asyncio.gather(*(channel.close() for channel in unused))
 
     def provider_state(self, provider: str) -> ProviderState:
         """This process's state of a provider: its circuit, throttle and rate limit."""
-        if provider not in self._standings:
+        if provider not in self._states:
             per_second = self.settings.providers.get(provider, PLAIN).rate
             rate = None
             if per_second is not None:
                 rate = RateLimiter(per_second, provider_rates.counted(self.ledger, provider, per_second))
-            self._standings[provider] = ProviderState(provider, rate_limiter=rate)
-        return self._standings[provider]
+            self._states[provider] = ProviderState(provider, rate_limiter=rate)
+        return self._states[provider]
 
     def renderer(self, type: NotificationType) -> Renderer:
         """A renderer for messages of `type`, with the present settings and providers."""
@@ -156,7 +156,7 @@ class Runtime:
     @property
     def sends(self) -> bool:
         """Whether a message is on its way to a provider, or its outcome is not written yet."""
-        return not all(one.places.idle for one in (*self.channels, *self._beside.left))
+        return not all(one.places.idle for one in (*self.channels, *self._blocks.left))
 
     def adopt(self) -> None:
         """Make this the runtime of the present task until its end, and of the tasks it starts. Call it only
@@ -168,5 +168,5 @@ class Runtime:
         self.late.close()
         await self.recorder.close()
         await self.leases.close()
-        await asyncio.gather(*(channel.close() for channel in (*self.channels, *self._beside.left)))
+        await asyncio.gather(*(channel.close() for channel in (*self.channels, *self._blocks.left)))
         await self.ledger.close()

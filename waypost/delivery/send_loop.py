@@ -89,7 +89,7 @@ class SendLoop:
         except asyncio.CancelledError:
             # Responses to messages that are fully on the wire are still recorded; no other message is sent.
             self.stop.set()
-            self.channel.cut_short(slots)
+            self.channel.cancel_sends(slots)
             await asyncio.wait(slots)
             raise
         if failed := [error for slot in slots if (error := slot.exception())]:

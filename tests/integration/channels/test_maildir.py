@@ -251,7 +251,7 @@ async def test_what_is_stopped_before_it_is_moved_in_never_is(channel, folder, w
     if ended == "cancelled":
         sending.cancel()
     else:
-        channel.cut_short([sending])
+        channel.cancel_sends([sending])
     (outcome,) = await asyncio.gather(sending, return_exceptions=True)
     goes_on.set()
     await settled(channel)

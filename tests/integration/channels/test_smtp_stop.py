@@ -67,7 +67,7 @@ async def test_before_the_dot_it_ends_at_once_and_nothing_was_sent(bent, smtp, w
     channel = await smtp(server)
     [task] = await begun(channel, silent, write("secret"))
     began = monotonic()
-    channel.cut_short([task])
+    channel.cancel_sends([task])
     outcome = await task
     assert (outcome.verdict, outcome.phase, outcome.words) == (DEFERRED, phase, "stopped")
     assert monotonic() - began < 30, "the server would be silent for a minute"
@@ -79,7 +79,7 @@ async def test_a_stop_is_no_reason_to_doubt_pipelining(bent, smtp, write, caplog
     silent = Reached(silence)
     channel = await smtp(bent(RCPT=silent))
     [task] = await begun(channel, silent, write())
-    channel.cut_short([task])
+    channel.cancel_sends([task])
     await task
     assert caplog.text == ""
 
@@ -94,7 +94,7 @@ async def test_a_message_that_has_not_left_whole_never_does(bent, smtp, write):
     server = bent(DATA=deaf)
     channel = await smtp(server)
     [task] = await begun(channel, deaf, write("\r\n".join(["x" * 900] * 20_000)))
-    channel.cut_short([task])
+    channel.cancel_sends([task])
     outcome = await task
     assert (outcome.verdict, outcome.phase) == (DEFERRED, Phase.DATA)
     session = server.sessions[0]
@@ -117,13 +117,13 @@ async def test_after_the_dot_the_answer_is_waited_for_a_little(bent, smtp, write
     server = bent(DOT=late)
     channel = await smtp(server)
     [task] = await begun(channel, late, write())
-    channel.cut_short([task])
+    channel.cancel_sends([task])
     assert (await task).verdict is ACCEPTED
     monkeypatch.setattr(attempt, "LAST_WORD_SECONDS", 0.3)
     server.bends["DOT"] = silent
     [task] = await begun(channel, silent, write())
     began = monotonic()
-    channel.cut_short([task])
+    channel.cancel_sends([task])
     outcome = await task
     assert (outcome.verdict, outcome.phase) == (UNKNOWN, Phase.DOT)
     assert outcome.words == "stopped while it waited for the answer"
@@ -150,7 +150,7 @@ async def test_only_what_these_tasks_send_is_cut_short(bent, smtp, write):
     held = Reached(until_let)
     channel = await smtp(bent(RCPT=held))
     mine, others = await begun(channel, held, write("mine"), write("others"))
-    channel.cut_short([mine])
+    channel.cancel_sends([mine])
     gate.set()
     assert [(await mine).verdict, (await others).verdict] == [DEFERRED, ACCEPTED]
 
@@ -159,5 +159,5 @@ async def test_a_task_that_sends_nothing_is_no_matter(mail_server, smtp, write):
     channel = await smtp(mail_server)
     task = asyncio.create_task(channel.send(write()))
     await task
-    channel.cut_short([task])
+    channel.cancel_sends([task])
     assert (await channel.send(write())).verdict is ACCEPTED

@@ -445,7 +445,7 @@ async def test_what_ends_before_there_is_a_connection_is_deferred(to, note, deaf
     sending = asyncio.create_task(channel.send(note()))
     await asyncio.sleep(0.05)
     if early == "stop":
-        channel.cut_short([sending])
+        channel.cancel_sends([sending])
     outcome = await asyncio.wait_for(sending, 1)
     assert (outcome.verdict, outcome.phase) == (Verdict.DEFERRED, Phase.CONNECT)
 
@@ -456,7 +456,7 @@ async def test_what_is_posted_is_waited_for_a_little_when_it_is_to_stop(channel,
     sending = asyncio.create_task(channel.send(note()))
     while not product.posts:
         await asyncio.sleep(0.01)
-    channel.cut_short([sending])
+    channel.cancel_sends([sending])
     outcome = await asyncio.wait_for(sending, 1)
     assert (outcome.verdict, outcome.words) == (Verdict.UNKNOWN, "stopped while it waited for the answer")
 
@@ -465,7 +465,7 @@ async def test_what_was_called_off_while_it_connected_is_never_posted(channel, p
     await channel.send(note())
     sending = asyncio.create_task(channel.send(note()))
     await asyncio.sleep(0)  # it is under way, over the connection that is open
-    channel.cut_short([sending])
+    channel.cancel_sends([sending])
     outcome = await sending
     assert (outcome.verdict, outcome.words) == (Verdict.DEFERRED, "stopped")
     assert len(product.posts) == 1
@@ -481,7 +481,7 @@ async def test_what_is_called_off_the_moment_it_is_connected_is_never_posted(
     async def connect_and_stop(*where):
         connected = await connect(*where)
         if stopped:
-            channel.cut_short([sending])
+            channel.cancel_sends([sending])
         else:
             assert channel._under_way[sending].cancel()
         return connected

@@ -94,7 +94,7 @@ class AppriseChannel(RedactedChannel):
         its target may text its own number, or everybody, instead."""
         return not self._personal or _targets(service) not in ([], self._without_target or [])
 
-    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+    def cancel_sends(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """A thread cannot be ended, and its progress is unknown: wait a little for its result."""
         soon = asyncio.get_running_loop().time() + LAST_WORD_SECONDS
         for task in tasks:

@@ -65,7 +65,7 @@ class MaildirChannel(RedactedChannel):
             handover.cancel()  # the thread of a send that was cancelled must not deliver afterwards
             self._under_way.pop(task, None)
 
-    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+    def cancel_sends(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """End the sends. A file that was not moved into the folder yet never will be."""
         for task in tasks:
             if handover := self._under_way.get(task):

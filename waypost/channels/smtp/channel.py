@@ -170,7 +170,7 @@ class SmtpChannel(RedactedChannel):
             self._server.port,
         )
 
-    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+    def cancel_sends(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """End messages before their final dot at once: their dot is never sent."""
         for task in tasks:
             if attempt := self._attempts.get(task):

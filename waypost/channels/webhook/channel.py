@@ -112,7 +112,7 @@ class WebhookChannel(RedactedChannel):
         text = f"{message.title} {message.content.decode()}"
         return response_text.with_words(found, said, response_text.telling(text))
 
-    def cut_short(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+    def cancel_sends(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """End the posts that were not sent yet; wait a little for the responses to the others."""
         for task in tasks:
             if handover := self._under_way.get(task):

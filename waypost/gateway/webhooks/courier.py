@@ -95,7 +95,7 @@ class Courier:
         """Begin no other post."""
         self._stopping = True
 
-    def cut_short(self) -> None:
+    def abort(self) -> None:
         """Cancel the posts in progress. An event that is posted twice has the same `webhook-id`."""
         self._stopping = True
         for task in self._posting:

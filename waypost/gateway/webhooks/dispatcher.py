@@ -115,7 +115,7 @@ class WebhookDispatcher:
         await _wait(tasks, FINISH_SECONDS)
         for courier, task in couriers.values():
             if not task.done():
-                courier.cut_short()
+                courier.abort()
         for task in await _wait(tasks, SETTLE_SECONDS):
             task.cancel()
         await _wait(tasks, SETTLE_SECONDS)
