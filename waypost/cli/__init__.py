@@ -41,6 +41,7 @@ app = typer.Typer(
     invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # paragraphs fill the terminal's width
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(up.up)

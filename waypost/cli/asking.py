@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Act without asking.")]
 
 
 class Refused(RuntimeError):

@@ -25,9 +25,9 @@ def _db() -> None: ...
 
 @app.command()
 def upgrade() -> None:
-    """Bring the ledger's schema to this version; make an empty ledger where there is none.
+    """Bring the ledger's schema to this version, or create an empty ledger.
 
-    Safe to run again.
+    It is safe to run again.
     """
     settings = Settings()
     prepare_home(settings)

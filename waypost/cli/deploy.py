@@ -11,7 +11,7 @@ from waypost.config.settings import Settings
 
 
 def deploy(as_json: AsJson = False) -> None:
-    """Create or update the work pool and a deployment per type. Schedules already there stay."""
+    """Create or update the work pool and a deployment per type; schedules stay."""
     settings = connect(Settings())
     from deployments import registry
     from deployments.deploy import deploy as deploy_types

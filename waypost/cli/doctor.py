@@ -16,13 +16,14 @@ from waypost.config.instance import connect
 from waypost.config.settings import Settings
 
 Domain = Annotated[
-    bool, typer.Option("--domain", help="Ask DNS about the sender's domain too: SPF, DKIM, DMARC.")
+    bool, typer.Option("--domain", help="Also check the sender's domain in DNS: SPF, DKIM, DMARC.")
 ]
 
 
 def doctor(as_json: AsJson = False, domain: Domain = False) -> None:
-    """Check settings, ledger, Prefect API, worker, templates, mail servers and the gateway. Exit status 0
-    only when all is well."""
+    """Check settings, ledger, Prefect, worker, templates, mail servers and gateway.
+
+    Exit status 0 only when every check passes."""
     findings = _examine(domain)
     if as_json:
         print_json(findings)

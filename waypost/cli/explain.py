@@ -20,10 +20,11 @@ from waypost.ledger.operations.timeline import explain as read
 
 
 def explain(
-    id: Annotated[UUID, typer.Argument(help="A notification's id.")], as_json: AsJson = False
+    id: Annotated[UUID, typer.Argument(help="Id of the notification.")], as_json: AsJson = False
 ) -> None:
-    """Tell all that happened to a notification, in order, and what it waits for or how it ended. Lines
-    that were part of a Prefect run say where to see it."""
+    """Show the history of a notification, and what it waits for or how it ended.
+
+    Lines that were part of a Prefect run have its address."""
     settings = Settings()
     found = asyncio.run(_read(settings, id))
     if found is None:

@@ -13,14 +13,21 @@ from waypost.ledger.operations.search import Filter
 from waypost.model.states import State
 from waypost.system.clock import now
 
-States = Annotated[list[State] | None, typer.Option("--state", help="In this state; may be repeated.")]
-Type = Annotated[str | None, typer.Option("--type", help="Of this type.")]
-Provider = Annotated[str | None, typer.Option(help="An attempt went through this provider, such as smtp.")]
-Since = Annotated[
-    str | None, typer.Option(help="Accepted since: 2h, 3d ago, or ISO 8601 (UTC unless it says otherwise).")
+States = Annotated[
+    list[State] | None, typer.Option("--state", help="Only notifications in this state; repeatable.")
 ]
-Until = Annotated[str | None, typer.Option(help="Accepted before; written like --since.")]
-Reason = Annotated[str | None, typer.Option(help="With this text in its reason, in capitals or not.")]
+Type = Annotated[str | None, typer.Option("--type", help="Only notifications of this type.")]
+Provider = Annotated[
+    str | None, typer.Option(help="Only notifications with an attempt through this provider, such as smtp.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option(help="Accepted at or after: 2h or 3d ago, or ISO 8601 (UTC if it has no offset)."),
+]
+Until = Annotated[str | None, typer.Option(help="Accepted before; same forms as --since.")]
+Reason = Annotated[
+    str | None, typer.Option(help="Only notifications whose reason has this text, in upper or lower case.")
+]
 
 LONGEST_TEXT = 320  # characters, as over HTTP
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

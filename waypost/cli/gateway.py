@@ -20,26 +20,30 @@ if TYPE_CHECKING:
 
 
 def gateway(
-    host: Annotated[str, typer.Option(help="Where to listen; elsewhere than here only with keys.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of HTTP; 0 finds one.")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any other than loopback needs an API key.")
+    ] = ("127.0.0.1"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port for HTTP; 0 picks a free one.")] = 8080,
     certificate: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="PEM file; with --key it serves TLS.")
+        Path | None, typer.Option(exists=True, dir_okay=False, help="PEM file; with --key, serve TLS.")
     ] = None,
-    key: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="PEM file.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="PEM file of the private key.")
+    ] = None,
     smtp: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port of SMTP with STARTTLS; 0 finds one.")
+        int | None, typer.Option(min=0, max=65535, help="Port for SMTP with STARTTLS; 0 picks a free one.")
     ] = None,
     smtps: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port of SMTP in TLS from the start; 0 finds one.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port for SMTP with implicit TLS; 0 picks a free one."),
     ] = None,
     smtp_plain: Annotated[
-        bool, typer.Option("--smtp-plain", help="--smtp without TLS: to try it, on this machine alone.")
+        bool, typer.Option("--smtp-plain", help="Allow --smtp without TLS, on loopback only.")
     ] = False,
 ) -> None:
-    """Accept notifications over HTTP, and mails by SMTP, until Ctrl-C. What it has answered 202 or 250 to is
-    durable."""
+    """Accept notifications over HTTP, and mails by SMTP, until Ctrl-C.
+
+    A notification that was answered with 202 or 250 is durable."""
     if (certificate is None) != (key is None):
         raise typer.BadParameter("--certificate and --key go together")
     if certificate is not None and key is not None:

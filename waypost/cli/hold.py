@@ -15,16 +15,18 @@ from waypost.ledger.queue.holds import Held, Released
 from waypost.ledger.queue.holds import hold as hold_in
 from waypost.ledger.queue.holds import release as release_in
 
-Type = Annotated[str, typer.Argument(help="A type in flows/, for example order-confirmation.")]
+Type = Annotated[str, typer.Argument(help="A type of flows/, such as order-confirmation.")]
 
 
 def hold(
     type: Type,
-    reason: Annotated[str, typer.Option(help="Why, for whoever finds it held.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason, shown by doctor, explain and send.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Send nothing more of a type until it is released. Runs in flight stop after the message on the wire;
-    what is accepted meanwhile waits, and expires when its deadline passes."""
+    """Send nothing more of a type until `waypost release`.
+
+    Runs in flight stop after the message on the wire. Notifications accepted meanwhile wait, and expire at
+    their deadline."""
     settings = connect(Settings())
     from deployments.registry import find
 
@@ -47,7 +49,7 @@ def hold(
 
 
 def release(type: Type, as_json: AsJson = False) -> None:
-    """Let a held type go out again, at once."""
+    """Send a held type again, at once."""
     settings = connect(Settings())
 
     async def run() -> Released:

@@ -19,7 +19,7 @@ from waypost.system.clock import now
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="API keys of the gateway.")
+app = typer.Typer(no_args_is_help=True, help="Manage the gateway's API keys.")
 
 
 class Ended(RuntimeError):
@@ -41,7 +41,7 @@ def _client(given: str) -> str:
 
 
 Id = Annotated[
-    str, typer.Argument(parser=_id, metavar="ID", help="The key's id, which is in wp_<id>_<secret>.")
+    str, typer.Argument(parser=_id, metavar="ID", help="Id of the key: the middle part of wp_<id>_<secret>.")
 ]
 _LONGEST_DAYS = 36_500
 _LONGEST_HOURS = 8_760
@@ -50,10 +50,11 @@ _LONGEST_HOURS = 8_760
 @app.command()
 def create(
     client: Annotated[
-        str, typer.Argument(parser=_client, metavar="CLIENT", help="The application it is for, such as shop.")
+        str,
+        typer.Argument(parser=_client, metavar="CLIENT", help="Application that uses the key, such as shop."),
     ],
     scope: Annotated[
-        list[str], typer.Option(help="send, read or manage; send:alert is for one type. May be repeated.")
+        list[str], typer.Option(help="send, read or manage; send:alert allows one type. Repeatable.")
     ] = ["send", "read"],  # noqa: B006 - typer shows the default
     days: Annotated[
         float | None,
@@ -64,9 +65,9 @@ def create(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and print it. It is shown once: only its hash is kept.
+    """Create a key and print it, once: only its hash is kept.
 
-    KEY=$(waypost keys create shop) keeps it in a variable.
+    `KEY=$(waypost keys create shop)` keeps it in a variable.
     """
     try:
         scopes = text.checked_scopes(scope)
@@ -81,7 +82,7 @@ def create(
 
 @app.command("list")
 def list_keys(as_json: AsJson = False) -> None:
-    """Every key, without its secret."""
+    """List the keys, without secrets."""
     found = _run(api_keys.all_keys)
     if as_json:
         print_json([_described(one) for one in found])
@@ -108,19 +109,19 @@ def list_keys(as_json: AsJson = False) -> None:
 def rotate(
     id: Id,
     overlap: Annotated[
-        float, typer.Option(min=0, max=_LONGEST_HOURS, help="Hours for which the old one still works.")
+        float, typer.Option(min=0, max=_LONGEST_HOURS, help="Hours in which the old key still works.")
     ] = 24.0,
     days: Annotated[
         float | None,
         typer.Option(
             min=0.001,
             max=_LONGEST_DAYS,
-            help="Days until the new one expires. Default: as many as the old one had.",
+            help="Days until the new key expires. Default: as for the old key.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a new key that may do the same; the old one works a while longer, so that nothing stops."""
+    """Create a key with the same scopes; the old key works for a while longer."""
     minted = text.mint()
 
     async def work(ledger: Ledger) -> tuple[ApiKey, ApiKey]:
@@ -139,7 +140,7 @@ def rotate(
 
 @app.command()
 def revoke(id: Id, as_json: AsJson = False) -> None:
-    """End a key: within a second it opens nothing."""
+    """End a key; it takes effect within a second."""
     ended = _run(lambda ledger: api_keys.end(ledger, id))
     if as_json:
         print_json(_described(ended))

@@ -30,10 +30,10 @@ def list_notifications(
     until: filters.Until = None,
     reason: filters.Reason = None,
     in_doubt: Annotated[
-        bool, typer.Option("--in-doubt", help="It may have arrived more than once, or not at all.")
+        bool, typer.Option("--in-doubt", help="Only notifications that may have arrived twice or not at all.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
-    after: Annotated[UUID | None, typer.Option(help="Go on after this id: the next page.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most notifications to list.")] = 50,
+    after: Annotated[UUID | None, typer.Option(help="Start after this id, for the next page.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List notifications, the newest first. Addresses are masked, times are UTC."""

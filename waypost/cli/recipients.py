@@ -18,10 +18,10 @@ from waypost.mail.address import key_of_url
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="Recipients, each client's own.")
+app = typer.Typer(no_args_is_help=True, help="Read and forget recipients; each client has its own.")
 
 Client = Annotated[
-    str, typer.Option(help="The application whose recipient it is; unset, of what came without one.")
+    str, typer.Option(help="Application that the recipient belongs to; unset, of requests without a key.")
 ]
 
 
@@ -37,14 +37,14 @@ Key = Annotated[
     typer.Argument(
         parser=_key,
         metavar="RECIPIENT",
-        help="An id, or mailto:ada@a.example or tel:+4930123456 of a recipient without one.",
+        help="Id, or mailto:ada@a.example or tel:+4930123456 for a recipient without an id.",
     ),
 ]
 
 
 @app.command()
 def show(recipient: Key, client: Client = "", as_json: AsJson = False) -> None:
-    """What is known of a recipient, addresses in full."""
+    """Show a recipient, addresses in full."""
     found = _run(client, lambda ledger: recipients.get(ledger, recipient, client))
     if found is None:
         raise _unknown(client)
@@ -56,8 +56,10 @@ def show(recipient: Key, client: Client = "", as_json: AsJson = False) -> None:
 
 @app.command()
 def forget(recipient: Key, client: Client = "", yes: Yes = False, as_json: AsJson = False) -> None:
-    """Forget what is known of a recipient. Their notifications stay, without an address; a notification that
-    waits fails when its turn comes. Counts these first, then asks."""
+    """Forget a recipient's addresses; count and ask first.
+
+    The recipient's notifications stay, without an address. Notifications that wait fail when their turn
+    comes."""
     waiting = _run(client, lambda ledger: _forget(ledger, recipient, client, yes))
     if waiting is None:
         raise _unknown(client)

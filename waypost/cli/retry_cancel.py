@@ -33,7 +33,7 @@ from waypost.ledger.operations.search import Filter
 from waypost.model.states import State
 from waypost.system.clock import now
 
-Ids = Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...", help="Notifications by their ids.")]
+Ids = Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...", help="Ids of notifications.")]
 _IN_DOUBT = "held in doubt: it may arrive twice"
 
 
@@ -86,13 +86,15 @@ def _command(deed: Callable[[], Deed], help: str) -> Callable[..., None]:
 
 retry = _command(
     _retrying,
-    """Try again, now and with a fresh deadline, what failed, expired, was cancelled, was put off or is held
-    in doubt. What was sent is never sent again. Counts first, then asks.""",
+    """Send again what failed, expired, was cancelled, deferred or held in doubt.
+
+    Each gets a fresh deadline. A sent notification is never sent again. Counts and asks first.""",
 )
 cancel = _command(
     _cancelling,
-    """Withdraw what has not gone yet. What is on the wire at that moment cannot be. Counts first, then
-    asks.""",
+    """Cancel unsent notifications; count and ask first.
+
+    A message on the wire cannot be cancelled.""",
 )
 
 

@@ -22,19 +22,23 @@ REJECTIONS_SHOWN = 20
 
 
 def send(
-    type: Annotated[str, typer.Argument(help="A type in flows/, for example order-confirmation.")],
+    type: Annotated[str, typer.Argument(help="A type of flows/, such as order-confirmation.")],
     source: Annotated[
         Path,
-        typer.Option("--from", exists=True, dir_okay=False, readable=True, help="One request a line."),
+        typer.Option(
+            "--from", exists=True, dir_okay=False, readable=True, help="JSONL file, one request a line."
+        ),
     ],
-    wait: Annotated[bool, typer.Option(help="Watch until every notification has ended.")] = True,
+    wait: Annotated[
+        bool, typer.Option(help="Watch until every notification has ended, is held or is deferred.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Accept every request of a JSONL file into the ledger and send it through Prefect.
+    """Accept every request of a JSONL file and send it through Prefect.
 
-    A line that is no good is named with its field and the others go. A file that does not begin with a JSON
-    object on a line is refused whole. Exit status 0 when every line
-    was accepted (now or before) and nothing failed.
+    An invalid line is reported with its field, and the others go. A file that does not begin with a JSON
+    object on a line is refused whole. Exit status 0 when every line was accepted (now or before) and nothing
+    failed.
     """
     settings = connect(Settings())
     submission = asyncio.run(_send(settings, type, source, wait))

@@ -19,8 +19,8 @@ BAD_SHOWN = 10
 
 
 def simulate(
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to run.")] = 1000,
-    first: Annotated[int, typer.Option("--from", min=0, help="The first of them.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds to run.")] = 1000,
+    first: Annotated[int, typer.Option("--from", min=0, help="First seed.")] = 0,
     seed: Annotated[int | None, typer.Option(min=0, help="Replay this one seed, step by step.")] = None,
     at_step: Annotated[
         int | None, typer.Option(min=1, help="With --seed: kill a process at this step, and nothing else.")
@@ -31,8 +31,10 @@ def simulate(
     jobs: Annotated[int | None, typer.Option(min=1, help="Processors to use. Default: all.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the real dispatcher, reaper, ledger and steps against scripted providers, a scripted Prefect and
-    processes that die at any await; count what was lost, late, or sent twice unexplained.
+    """Simulate faults, and count what is lost, late, or sent twice without cause.
+
+    The real dispatcher, reaper, ledger and steps run against scripted providers, a scripted Prefect and
+    processes that die at any await.
 
     Exit status 0 only when nothing was. A seed that fails fails again: replay it with --seed.
     """

@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 
 def _port(of: str) -> Any:
-    return typer.Option(min=0, max=65535, help=f"{of}; 0 finds one.")
+    return typer.Option(min=0, max=65535, help=f"Port {of}; 0 picks a free one.")
 
 
 def up(
-    port: Annotated[int, _port("Of the Prefect server and its UI")] = 4200,
-    smtp_port: Annotated[int, _port("Of the development mailbox")] = 2525,
-    texts_port: Annotated[int, _port("Of the mailbox's short messages")] = 8025,
-    gateway_port: Annotated[int, _port("Of the gateway")] = 8080,
+    port: Annotated[int, _port("of the Prefect server and its UI")] = 4200,
+    smtp_port: Annotated[int, _port("of the development mailbox")] = 2525,
+    texts_port: Annotated[int, _port("of the mailbox for short messages")] = 8025,
+    gateway_port: Annotated[int, _port("of the gateway")] = 8080,
     submission_port: Annotated[
-        int | None, _port("Where the gateway takes mails by SMTP too, without TLS; left out, nowhere")
+        int | None, _port("for mails to the gateway by SMTP, without TLS; unset, SMTP is off")
     ] = None,
 ) -> None:
-    """Start a Prefect server, a development mailbox, a worker and the gateway, and run until Ctrl-C.
+    """Run everything on this machine, until Ctrl-C.
 
-    What the settings name already (PREFECT_API_URL; WAYPOST_SMTP_URL, or a mail provider of
-    WAYPOST_PROVIDERS) is used instead of started.
+    It starts a Prefect server, a development mailbox, a worker and the gateway. A server that the settings
+    name (PREFECT_API_URL; WAYPOST_SMTP_URL, or a mail provider of WAYPOST_PROVIDERS) is used instead.
     """
     from deployments.processes.up import Ports
     from waypost.delivery.channel_factory import providers

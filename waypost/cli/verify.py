@@ -25,14 +25,12 @@ _SAID = {
 
 
 def verify(
-    recipient: Annotated[str, typer.Argument(help="The recipient's id or address.")],
-    code: Annotated[str, typer.Argument(help="The six digits.")],
-    client: Annotated[
-        str | None, typer.Option(help="The application that had it sent; unset, whichever did.")
-    ] = None,
+    recipient: Annotated[str, typer.Argument(help="Id or address of the recipient.")],
+    code: Annotated[str, typer.Argument(help="The six digits of the code.")],
+    client: Annotated[str | None, typer.Option(help="Application that sent the code; unset, any.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a verification code. Exit status 0 only when it is right."""
+    """Check a verification code; exit status 0 only if it is right."""
     from waypost.verification import codes
 
     settings = Settings()

@@ -20,21 +20,21 @@ from waypost.ledger.records.webhooks import ENDS, Webhook
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="Webhooks of the gateway's clients.")
+app = typer.Typer(no_args_is_help=True, help="Manage the webhooks of the gateway's clients.")
 
-Id = Annotated[UUID, typer.Argument(help="The webhook's id; `waypost webhooks list` shows it.")]
+Id = Annotated[UUID, typer.Argument(help="Id of the webhook; see `waypost webhooks list`.")]
 
 
 @app.command()
 def create(
-    client: Annotated[str, typer.Argument(help="The application whose notifications it is told of.")],
-    url: Annotated[str, typer.Argument(help="https://, where states are posted.")],
-    state: Annotated[list[str], typer.Option(help="What it is told of. May be repeated.")] = [  # noqa: B006 - typer shows the default
+    client: Annotated[str, typer.Argument(help="Application whose events the webhook receives.")],
+    url: Annotated[str, typer.Argument(help="https:// URL that receives the events.")],
+    state: Annotated[list[str], typer.Option(help="States to send; repeatable.")] = [  # noqa: B006 - typer shows the default
         str(one) for one in ENDS
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Tell an application of its notifications' states, signed with the secret shown."""
+    """Send an application its notifications' states, signed with the secret shown."""
     from waypost.gateway.auth.api_keys import is_client
     from waypost.gateway.http.webhook_request import Told
 
@@ -57,10 +57,10 @@ async def _create(ledger: Ledger, settings: Settings, client: str, url: str, sta
 
 @app.command("list")
 def list_webhooks(
-    client: Annotated[str | None, typer.Option(help="Of this application alone.")] = None,
+    client: Annotated[str | None, typer.Option(help="Only this application's webhooks.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every webhook, without its secret."""
+    """List the webhooks, without secrets."""
     found = _run(lambda ledger: webhooks.every(ledger, client))
     if as_json:
         print_json([_described(one) for one in found])
@@ -74,7 +74,7 @@ def list_webhooks(
 
 @app.command()
 def delete(id: Id, as_json: AsJson = False) -> None:
-    """End a webhook. What it was still to be told is forgotten."""
+    """Delete a webhook and the events that it has not received."""
     _run(lambda ledger: webhooks.delete(ledger, id))
     if as_json:
         print_json({"id": id, "deleted": True})
@@ -86,11 +86,11 @@ def delete(id: Id, as_json: AsJson = False) -> None:
 def rotate(
     id: Id,
     overlap: Annotated[
-        float, typer.Option(min=0, max=8760, help="Hours for which the old one signs too.")
+        float, typer.Option(min=0, max=8760, help="Hours in which the old secret also signs.")
     ] = 24.0,
     as_json: AsJson = False,
 ) -> None:
-    """Make a new secret; the old one signs a while longer, so that nothing is missed."""
+    """Create a new secret; the old secret also signs for a while longer."""
     settings, again = Settings(), timedelta(hours=overlap)
     made = _run(lambda ledger: webhooks.rotate(ledger, secret_key(settings), id, overlap=again))
     _show(made, settings, as_json)

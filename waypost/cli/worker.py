@@ -14,9 +14,9 @@ from waypost.config.settings import Settings
 
 
 def worker(
-    limit: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, help="Most runs at the same time.")] = 10,
 ) -> None:
-    """Take runs from the work pool and send, until Ctrl-C. Start as many as you need."""
+    """Run flows of the work pool, until Ctrl-C; start as many as you need."""
     settings = connect(Settings())
     api = prefect_api()
     warn(settings)
