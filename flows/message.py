@@ -16,7 +16,9 @@ def _to_pass_on(mime: str) -> str:
     try:
         mail = parse_raw_message(mime.encode("latin-1"))
     except UnicodeEncodeError:
-        raise ValueError("each letter stands for a byte, and one of them for none (ISO 8859-1)") from None
+        raise ValueError(
+            "each letter stands for a byte (ISO 8859-1), and one letter is outside that range"
+        ) from None
     return bytes(mail.to_pass_on()).decode("latin-1")
 
 

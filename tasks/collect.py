@@ -37,5 +37,5 @@ async def _collect(window: _Window) -> UUID:
     batch, made = await digests.bundle(
         runtime.ledger, window.digest, window.of, window.compose, current_flow_run()
     )
-    run_logger().info("%d %s made of what was held of %s", made, window.digest.name, window.of)
+    run_logger().info("%d %s made of held %s", made, window.digest.name, window.of)
     return batch

@@ -137,7 +137,7 @@ def _silent(batches: Sequence[Silent]) -> list[Finding]:
 def _suspected(count: int, worst: Sequence[Suspect]) -> list[Finding]:
     if not count:
         return []
-    told = "; ".join(f"{one.type} {one.id}: {one.reason or 'in the hands of a run'}" for one in worst)
+    told = "; ".join(f"{one.type} {one.id}: {one.reason or 'held by a run'}" for one in worst)
     more = f"; and {count - len(worst)} more" if count > len(worst) else ""
     advice = (
         "`waypost explain ID` and the workers' logs tell how its runs ended; correct what they name, or "

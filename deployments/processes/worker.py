@@ -298,7 +298,7 @@ async def _heartbeat(worker: ResidentWorker, stop: asyncio.Event) -> None:
             await worker.sync_with_backend()
         except (httpx.HTTPError, PrefectException) as error:
             logger.warning(
-                "Prefect was given no sign of life (%s); the next is due in seconds", type(error).__name__
+                "heartbeat to Prefect failed (%s); the next follows in seconds", type(error).__name__
             )
 
     await _every(HEARTBEAT_SECONDS, beat, stop)

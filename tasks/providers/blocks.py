@@ -41,7 +41,7 @@ async def read(client: PrefectClient) -> dict[str, dict[str, Any]]:
 
 def told(name: str, fault: str) -> str:
     """What is wrong with a block, in a sentence."""
-    return f"the Waypost provider block {name!r} is not used as it is: {fault}"
+    return f"the Waypost provider block {name!r} is not used: {fault}"
 
 
 async def current_runtime() -> Runtime:

@@ -109,4 +109,4 @@ def test_a_killed_worker_is_said_to_be_gone_and_what_it_held_to_be_in_nobodys_ha
 
         assert hands["owner"] in eventually(abandoned, 120)["found"]
         assert told("explain", one["id"])["lease"]["lapsed"]
-        assert "the reaper of any worker takes it back" in site.command("explain", one["id"]).stdout
+        assert "the reaper of any worker reclaims it" in site.command("explain", one["id"]).stdout

@@ -69,7 +69,7 @@ def test_a_key_that_was_revoked_is_followed_by_none(home):
     refused = run("rotate", made["id"])
     assert refused.exit_code == 1
     assert explained(refused.exception) == (
-        f"{made['id']} works no more: make another with `waypost keys create shop`"
+        f"{made['id']} no longer works: create another with `waypost keys create shop`"
     )
     assert len(run_json("list")) == 1
 

@@ -110,7 +110,7 @@ def test_a_ca_file_that_is_none_is_a_wrong_setting(tmp_path, content):
             f"{NO_ADDRESS} email, and there is no provider for sms: set {OTHER}{OR_A_BLOCK}",
         ),
         ("email sms", "email", f"there is no provider for sms: set {OTHER}{OR_A_BLOCK}"),
-        ("email", "email", "the provider it was to go to next is there no more: see `waypost doctor`"),
+        ("email", "email", "its next provider no longer exists: see `waypost doctor`"),
     ],
 )
 def test_why_somebody_is_not_reached_names_the_setting_that_would_change_it(reached, served, why):

@@ -127,7 +127,7 @@ def rotate(
     async def work(ledger: Ledger) -> tuple[ApiKey, ApiKey]:
         old = await api_keys.find(ledger, id)
         if not old.works(now()):
-            raise Ended(f"{id} works no more: make another with `waypost keys create {old.client}`")
+            raise Ended(f"{id} no longer works: create another with `waypost keys create {old.client}`")
         expires_at = _in_days(days) if days is not None else _as_long_as(old)
         made = _key(minted, old.client, old.scopes, old.rate, expires_at)
         return made, await api_keys.rotate(ledger, id, made, timedelta(hours=overlap))

@@ -123,7 +123,7 @@ async def _intervene(settings: Settings, deed: Deed, wanted: Filter, yes: bool, 
             if not yes:
                 ask(
                     f"{deed.verb} {able}?",
-                    f"nobody is there to be asked, so nothing was done: add --yes to {deed.verb} them",
+                    f"no terminal to ask at, so nothing was done: add --yes to {deed.verb} them",
                 )
             done = await deed.act(ledger, wanted, partial(_progress, able))
     _conclude(deed, shares, done, as_json)

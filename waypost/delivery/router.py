@@ -86,7 +86,7 @@ class Router:
     def why_none(self, delivery: Delivery, provider: str | None) -> str:
         """The reason why `begins` found no step."""
         if provider is not None:
-            return f"{provider} may have taken it, and is no provider of {self.type.name} now"
+            return f"{provider} may have taken it, and no longer serves {self.type.name}"
         address = delivery.notification.recipient.address
         kinds = self.type.kinds_of(delivery.notification.channels)
         reached = [kind for kind in kinds if address(kind)]

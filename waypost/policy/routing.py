@@ -82,7 +82,7 @@ def why_unreached(route: Sequence[str], reached: Sequence[str], served: Sequence
     lacking = [kind for kind in route if kind not in reached]
     unserved = [kind for kind in route if kind in reached and kind not in served]
     if not unserved:
-        return "the provider it was to go to next is there no more: see `waypost doctor`"
+        return "its next provider no longer exists: see `waypost doctor`"
     settings = " and ".join(dict.fromkeys(map(_setting, unserved)))
     without = f"the recipient has no address for {' or '.join(lacking)}, and " if lacking else ""
     return (

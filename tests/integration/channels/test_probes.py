@@ -182,7 +182,7 @@ async def test_what_is_in_doubt_stays_with_its_provider_when_their_order_changes
     _, [one] = await again(second)
     assert (one.state, one.reason) == (
         State.DEFERRED,
-        "first may have taken it, and is no provider of note now",
+        "first may have taken it, and no longer serves note",
     )
 
 

@@ -125,8 +125,8 @@ async def test_the_settings_come_first_and_keep_their_names(client, blocks, sett
         assert [one.name for one in runtime.channels] == ["files", "more"]
         assert (await note([ask()])).states == {"sent": 1}
     assert len(mails(tmp_path / "mine")) == 1
-    assert "'files' is not used as it is: a provider of the settings has that name" in caplog.text
-    assert "'smtp' is not used as it is: a provider of the settings has that name" in caplog.text
+    assert "'files' is not used: a provider of the settings has that name" in caplog.text
+    assert "'smtp' is not used: a provider of the settings has that name" in caplog.text
 
 
 async def test_a_worker_takes_up_what_is_saved_while_it_runs(client, blocks, settings, tmp_path, monkeypatch):
@@ -186,7 +186,7 @@ async def test_one_that_is_wrong_is_named_once_without_its_secret_and_harms_no_o
         await looking.look(client)
     told = [one.getMessage() for one in caplog.records if one.name == "waypost.providers"]
     assert len(told) == 1
-    assert told[0].startswith("the Waypost provider block 'wrong' is not used as it is: ")
+    assert told[0].startswith("the Waypost provider block 'wrong' is not used: ")
     assert said in told[0]
     assert [one.name for one in runtime.channels] == ["files"]
     assert PASSWORD not in caplog.text
@@ -195,7 +195,7 @@ async def test_one_that_is_wrong_is_named_once_without_its_secret_and_harms_no_o
 async def test_a_name_that_prefect_takes_and_we_do_not_is_told(client, blocks, runtime, caplog):
     await blocks.create("-dashing", url="smtp://h")
     await ProviderBlocks(runtime).look(client)
-    assert "'-dashing' is not used as it is: a provider's name begins with" in caplog.text
+    assert "'-dashing' is not used: a provider's name begins with" in caplog.text
     assert runtime.channels == []
 
 
@@ -247,7 +247,7 @@ async def test_doctor_lists_them_with_what_is_wrong(blocks, settings, tmp_path):
     await blocks.create("wrong", url=f"smtp://u:{PASSWORD}@h?nosuch=1")
     found = {one.what: one for one in await provider_findings(settings)}
     assert found["files"].ok
-    assert "'wrong' is not used as it is: unknown option 'nosuch'" in found["wrong"].found
+    assert "'wrong' is not used: unknown option 'nosuch'" in found["wrong"].found
     assert "in the Prefect UI, under Blocks" in found["wrong"].advice
     assert PASSWORD not in str(found)
 

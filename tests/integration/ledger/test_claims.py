@@ -55,7 +55,7 @@ async def test_two_workers_given_the_same_run_share_nothing(ledger):
     four = await asyncio.gather(*(take_up(ledger, "note", claim.id) for _ in range(4)))
     assert sorted(len(one.notifications) for one in four) == [0, 0, 0, 40]
     assert [one.reason for one in four if not one.notifications] == [
-        f"batch {claim.id} is in another run's hands"
+        f"batch {claim.id} belongs to another run"
     ] * 3
 
 

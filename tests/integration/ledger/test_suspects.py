@@ -154,7 +154,7 @@ async def test_deaths_never_fail_it_and_its_pauses_grow(ledger, caplog):
     assert waits[0] == 0
     assert 5 <= waits[1] < 11
     assert 600 <= waits[-1] <= 1200
-    assert "its runs end with their worker before they come to it; it goes out again alone" in caplog.text
+    assert "its runs crash the worker before its first attempt; it goes out again alone" in caplog.text
 
 
 async def test_how_its_runs_ended_is_on_its_timeline(ledger):

@@ -128,10 +128,10 @@ async def test_an_attempt_without_an_answer_says_so(ledger):
     story = await told(ledger, one.id)
     assert story[-2] == (
         "attempt 1 begun",
-        "email through smtp; no answer is written down yet: it is on the wire, or in doubt",
+        "email through smtp; no outcome recorded yet: it is on the wire, or in doubt",
     )
     assert story[-1][0] == "sending"
-    assert story[-1][1].startswith(f"in the hands of a run at {batches.OWNER}, renewed 0 s ago, lease until")
+    assert story[-1][1].startswith(f"held by a run at {batches.OWNER}, renewed 0 s ago, lease until")
 
 
 async def test_a_lost_run_leaves_its_attempt_in_doubt_and_the_next_one_is_told_after_it(ledger):
@@ -208,11 +208,9 @@ async def test_whose_hands_it_is_in_and_whether_they_give_signs_of_life(ledger):
     claim = await claims.reserve(ledger, "note", NOTE.lane)
     [row] = await rows(ledger)
     await change(ledger, batches_table, owner="host:1")
-    assert (await told(ledger, row.id))[-1][1].startswith("set aside for a run by host:1, renewed 0 s ago")
+    assert (await told(ledger, row.id))[-1][1].startswith("reserved for a run by host:1, renewed 0 s ago")
     await claims.take_up(ledger, "note", claim.id)
-    assert (await told(ledger, row.id))[-1][1].startswith(
-        f"in the hands of a run at {batches.OWNER}, renewed"
-    )
+    assert (await told(ledger, row.id))[-1][1].startswith(f"held by a run at {batches.OWNER}, renewed")
     assert ("taken up by its run", f"by {batches.OWNER}") in await told(ledger, row.id)
 
 
@@ -227,7 +225,7 @@ async def test_how_long_the_last_sign_of_life_is_ago_and_when_there_will_be_no_o
     found = await explain(ledger, one.id)
     assert found.lease.lapsed
     assert "which sends no heartbeat: its lease lapsed" in found.timeline[-1].detail
-    assert "at 2020-01-01 00:00:00 UTC; the reaper of any worker takes it back" in found.timeline[-1].detail
+    assert "at 2020-01-01 00:00:00 UTC; the reaper of any worker reclaims it" in found.timeline[-1].detail
     await lost(ledger)
     assert (await explain(ledger, one.id)).lease is None
 

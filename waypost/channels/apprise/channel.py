@@ -120,7 +120,7 @@ def _unfit(url: str, person: ResolvedRecipient) -> str:
     """The reason why `url` does not reach a recipient."""
     known = {"phone": person.phone, "email": person.email}
     if lacks := [field for field, value in known.items() if f"{{{field}}}" in url and not value]:
-        return f"give {' and '.join(lacks)}: none is known of this recipient, and this service's URL needs it"
+        return f"give {' and '.join(lacks)}: this service's URL needs it, and the recipient has none"
     return "the recipient's phone, email or id does not fit this service's URL"
 
 
@@ -157,7 +157,7 @@ def _notify(name: str, service: Any, title: str, body: str, personal: bool) -> O
         return classify.http(log.status, log.said, fixed=not personal)
     if log.not_opened:
         raise ChannelUnavailable(name, "its service could not be reached")
-    return Outcome(Verdict.UNKNOWN, Phase.DOT, words="the service did not say what became of it")
+    return Outcome(Verdict.UNKNOWN, Phase.DOT, words="the service did not report the outcome")
 
 
 class _ThreadLog:

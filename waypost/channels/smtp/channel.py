@@ -165,7 +165,7 @@ class SmtpChannel(RedactedChannel):
             return
         self._plain_until = asyncio.get_running_loop().time() + PLAIN_SECONDS
         logger.warning(
-            "%s:%d offers PIPELINING and does not keep to it: for an hour it is spoken to command by command",
+            "%s:%d offers PIPELINING but violates it: commands go one at a time for an hour",
             self._server.host,
             self._server.port,
         )

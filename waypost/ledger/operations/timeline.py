@@ -238,7 +238,7 @@ def _tries(attempt: Attempt) -> Iterator[TimelineEntry]:
     name, through = f"attempt {attempt.number}", f"{attempt.channel} through {attempt.provider}"
     where = {"batch": attempt.batch, "run": attempt.flow_run_id}
     if attempt.verdict is None:
-        waits = "no answer is written down yet: it is on the wire, or in doubt"
+        waits = "no outcome recorded yet: it is on the wire, or in doubt"
         yield TimelineEntry(attempt.started_at, f"{name} begun", f"{through}; {waits}", **where)
         return
     yield TimelineEntry(attempt.started_at, f"{name} begun", through, **where)

@@ -281,7 +281,7 @@ def _take_up(
         return f"batch {batch} is of type {known.type}, not {type}"
     if known.ended_at is not None:
         return f"batch {batch} has ended ({known.ending})"
-    return f"batch {batch} is in another run's hands"
+    return f"batch {batch} belongs to another run"
 
 
 def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetime) -> None:

@@ -69,7 +69,7 @@ def died(connection: sa.Connection, batch: UUID, type: NotificationType) -> list
         if after < suspicion.SUSPECT:
             return _Becomes(after, pause, NOTHING_SENT)
         return _Becomes(
-            after, pause, f"its runs end with their worker before they come to it; {_again(after, type)}"
+            after, pause, f"its runs crash the worker before its first attempt; {_again(after, type)}"
         )
 
     return _write(connection, batch, type, "run lost", becomes)
