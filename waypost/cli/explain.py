@@ -15,7 +15,7 @@ from waypost.config import instance
 from waypost.config.settings import Settings
 from waypost.ledger import connect_checked
 from waypost.ledger.database.tolerant import Moment
-from waypost.ledger.operations.timeline import Explanation, TimelineEntry
+from waypost.ledger.operations.explanation import Explanation, TimelineEntry
 from waypost.ledger.operations.timeline import explain as read
 
 

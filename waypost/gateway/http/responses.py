@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from waypost.ledger.operations.explanation import Attempt, Explanation
 from waypost.ledger.operations.search import Entry, Page
-from waypost.ledger.operations.timeline import Attempt, Explanation
 from waypost.model.receipt import Receipt
 
 HEADERS = {"cache-control": "no-store"}

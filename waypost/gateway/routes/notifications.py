@@ -15,9 +15,10 @@ from waypost.gateway.http import body, responses
 from waypost.gateway.http.listing import Listing, each_once
 from waypost.gateway.problems import Fault, Problem
 from waypost.ledger.operations import retry_cancel
+from waypost.ledger.operations.explanation import Explanation
 from waypost.ledger.operations.retry_cancel import not_cancelled
 from waypost.ledger.operations.search import Filter, find
-from waypost.ledger.operations.timeline import Explanation, explain
+from waypost.ledger.operations.timeline import explain
 from waypost.model.receipt import IntakeResult, Receipt
 from waypost.model.states import State
 from waypost.system.keyed_semaphore import KeyedSemaphore
