@@ -29,8 +29,10 @@ demo: $(READY)  ## Start everything, send samples, show what happened. KEEP=1 le
 
 test: $(READY)
 	@echo "test: running every tier; this takes some minutes"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/integration $(PATIENT:%=--ignore=%) $(ARGS)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PATIENT) $(ARGS)
+	@failed=0; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/integration $(PATIENT:%=--ignore=%) $(ARGS) || failed=1; \
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PATIENT) $(ARGS) || failed=1; \
+	exit $$failed
 
 check: $(READY)
 	@echo "check: ruff, codespell, the rules of imports, then pyright in strict mode"

@@ -25,7 +25,7 @@ T = TypeVar("T")
 LONGEST_HOLD = 0.050  # seconds of work between two turns of the loop, at the speed of REFERENCE
 REFERENCE = 0.0025  # seconds that the yardstick takes on the machine for which the limits are set
 FLOOR = 0.004  # seconds
-SLACK = 1.5  # beyond the caches, four times the size takes more than four times the work
+SLACK = 2  # beyond the caches, four times the size takes up to eight times as long; a square takes sixteen
 TRIES = 4
 _TICK = 0.001
 
