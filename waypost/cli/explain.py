@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 from uuid import UUID
 
@@ -11,9 +10,9 @@ from rich.markup import escape
 
 from waypost.cli.output import AsJson, columns, err, out, plain, print_json
 from waypost.cli.paused_lanes import stopped_lanes, waits_for_a_run
+from waypost.cli.with_ledger import with_ledger
 from waypost.config import instance
 from waypost.config.settings import Settings
-from waypost.ledger import connect_checked
 from waypost.ledger.database.tolerant import Moment
 from waypost.ledger.operations.explanation import Explanation, TimelineEntry
 from waypost.ledger.operations.timeline import explain as read
@@ -26,7 +25,7 @@ def explain(
 
     Lines that were part of a Prefect run have its address."""
     settings = Settings()
-    found = asyncio.run(_read(settings, id))
+    found = with_ledger(lambda ledger: read(ledger, id), settings)
     if found is None:
         err.print(f"[red]there is no notification {id} in this ledger")
         raise typer.Exit(1)
@@ -38,11 +37,6 @@ def explain(
         print_json({**_fields(found), **told})
     else:
         _tell(found, ui, stopped)
-
-
-async def _read(settings: Settings, id: UUID) -> Explanation | None:
-    async with connect_checked(settings) as ledger:
-        return await read(ledger, id)
 
 
 def _fields(found: Explanation) -> dict[str, object]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
 
 from waypost.cli.output import AsJson, plain, print_json
+from waypost.cli.with_ledger import with_ledger
 from waypost.config.instance import connect
 from waypost.config.settings import Settings
-from waypost.ledger import connect_checked
-from waypost.ledger.queue.holds import Held, Released
 from waypost.ledger.queue.holds import hold as hold_in
 from waypost.ledger.queue.holds import release as release_in
 
@@ -32,11 +30,7 @@ def hold(
 
     name = find(type).type.name
 
-    async def run() -> Held:
-        async with connect_checked(settings) as ledger:
-            return await hold_in(ledger, name, plain(reason))
-
-    held = asyncio.run(run())
+    held = with_ledger(lambda ledger: hold_in(ledger, name, plain(reason)), settings)
     if as_json:
         print_json(held)
         return
@@ -51,12 +45,7 @@ def hold(
 def release(type: Type, as_json: AsJson = False) -> None:
     """Send a held type again, at once."""
     settings = connect(Settings())
-
-    async def run() -> Released:
-        async with connect_checked(settings) as ledger:
-            return await release_in(ledger, type)
-
-    released = asyncio.run(run())
+    released = with_ledger(lambda ledger: release_in(ledger, type), settings)
     if released.hold is None:
         from deployments.registry import find
 

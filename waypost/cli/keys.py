@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from waypost.cli.output import AsJson, columns, print_json
-from waypost.config.settings import Settings
+from waypost.cli.with_ledger import with_ledger
 from waypost.gateway.auth import api_keys as text
-from waypost.ledger import Ledger, connect_checked
+from waypost.ledger import Ledger
 from waypost.ledger.records import api_keys
 from waypost.ledger.records.api_keys import ApiKey
 from waypost.system.clock import now
-
-T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="Manage the gateway's API keys.")
 
@@ -75,7 +71,7 @@ def create(
         raise typer.BadParameter(str(error), param_hint="--scope") from None
     minted = text.mint()
     made = _key(minted, client, scopes, rate, _in_days(days))
-    _run(lambda ledger: api_keys.add(ledger, made))
+    with_ledger(lambda ledger: api_keys.add(ledger, made))
     _show(made, minted, as_json)
     _warn_of_unknown_types(scopes)
 
@@ -83,7 +79,7 @@ def create(
 @app.command("list")
 def list_keys(as_json: AsJson = False) -> None:
     """List the keys, without secrets."""
-    found = _run(api_keys.all_keys)
+    found = with_ledger(api_keys.all_keys)
     if as_json:
         print_json([_described(one) for one in found])
         return
@@ -132,7 +128,7 @@ def rotate(
         made = _key(minted, old.client, old.scopes, old.rate, expires_at)
         return made, await api_keys.rotate(ledger, id, made, timedelta(hours=overlap))
 
-    made, old = _run(work)
+    made, old = with_ledger(work)
     _show(made, minted, as_json)
     if not as_json:
         typer.echo(f"the old one, {id}: {_state(old, now())}", err=True)
@@ -141,19 +137,11 @@ def rotate(
 @app.command()
 def revoke(id: Id, as_json: AsJson = False) -> None:
     """End a key; it takes effect within a second."""
-    ended = _run(lambda ledger: api_keys.end(ledger, id))
+    ended = with_ledger(lambda ledger: api_keys.end(ledger, id))
     if as_json:
         print_json(_described(ended))
     else:
         typer.echo(f"{id} of {ended.client} is revoked")
-
-
-def _run(work: Callable[[Ledger], Awaitable[T]]) -> T:
-    async def main() -> T:
-        async with connect_checked(Settings()) as ledger:
-            return await work(ledger)
-
-    return asyncio.run(main())
 
 
 def _key(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
@@ -13,8 +12,9 @@ from rich.markup import escape
 from waypost.cli import filters
 from waypost.cli.output import AsJson, columns, err, print_json
 from waypost.cli.paused_lanes import stopped_lanes, waits_for_a_run
+from waypost.cli.with_ledger import with_ledger
 from waypost.config.settings import Settings
-from waypost.ledger import connect_checked
+from waypost.ledger import Ledger
 from waypost.ledger.operations.search import Entry, Filter, Page, find
 from waypost.ledger.operations.stats import on_the_wire_of
 from waypost.system.clock import now
@@ -39,7 +39,7 @@ def list_notifications(
     """List notifications, the newest first. Addresses are masked, times are UTC."""
     wanted = filters.chosen(state, type, provider, since, until, reason, in_doubt)
     settings = Settings()
-    page, unsettled = asyncio.run(_find(settings, wanted, after, limit))
+    page, unsettled = with_ledger(lambda ledger: _find(ledger, wanted, after, limit), settings)
     if not page.notifications:
         filters.nothing_found(wanted)
     if as_json:
@@ -57,12 +57,11 @@ def list_notifications(
             err.print(f"[red]stopped:[/] {escape(why)}", soft_wrap=True)
 
 
-async def _find(settings: Settings, wanted: Filter, after: UUID | None, limit: int) -> tuple[Page, int]:
+async def _find(ledger: Ledger, wanted: Filter, after: UUID | None, limit: int) -> tuple[Page, int]:
     """The page, and how many notifications more will be in doubt, where that is asked."""
-    async with connect_checked(settings) as ledger:
-        page = await find(ledger, wanted, after, limit)
-        asked = wanted == Filter(in_doubt=True)
-        return page, await on_the_wire_of(ledger, now() + ledger.lease / 2) if asked else 0
+    page = await find(ledger, wanted, after, limit)
+    asked = wanted == Filter(in_doubt=True)
+    return page, await on_the_wire_of(ledger, now() + ledger.lease / 2) if asked else 0
 
 
 def _tell(page: Page) -> None:

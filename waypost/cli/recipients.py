@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
@@ -11,8 +10,8 @@ import typer
 from waypost.cli.asking import Yes, ask
 from waypost.cli.clients import check_client
 from waypost.cli.output import AsJson, columns, print_json
-from waypost.config.settings import Settings
-from waypost.ledger import Ledger, connect_checked
+from waypost.cli.with_ledger import with_ledger
+from waypost.ledger import Ledger
 from waypost.ledger.records import recipients
 from waypost.mail.address import key_of_url
 
@@ -98,9 +97,8 @@ def _unknown(client: str) -> typer.Exit:
 
 
 def _run(client: str, work: Callable[[Ledger], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with connect_checked(Settings()) as ledger:
-            await check_client(ledger, client)
-            return await work(ledger)
+    async def checked(ledger: Ledger) -> T:
+        await check_client(ledger, client)
+        return await work(ledger)
 
-    return asyncio.run(run())
+    return with_ledger(checked)

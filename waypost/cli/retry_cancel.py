@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +14,10 @@ import typer
 from waypost.cli import filters
 from waypost.cli.asking import Refused, Yes, ask
 from waypost.cli.output import AsJson, err, print_json
+from waypost.cli.with_ledger import with_ledger
 from waypost.config.instance import connect
 from waypost.config.settings import Settings
-from waypost.ledger import Ledger, connect_checked
+from waypost.ledger import Ledger
 from waypost.ledger.operations.retry_cancel import (
     Progress,
     Selection,
@@ -78,7 +78,7 @@ def _command(deed: Callable[[], Deed], help: str) -> Callable[..., None]:
     ) -> None:
         wanted = _wanted(ids, filters.chosen(state, type, provider, since, until, reason))
         settings = connect(Settings())
-        asyncio.run(_intervene(settings, deed(), wanted, yes, as_json))
+        with_ledger(lambda ledger: _intervene(ledger, deed(), wanted, yes, as_json), settings)
 
     command.__doc__ = help
     return command
@@ -109,23 +109,22 @@ def _wanted(ids: Sequence[UUID] | None, filter: Filter) -> Filter:
     return replace(filter, until=min(filter.until or now(), now()))
 
 
-async def _intervene(settings: Settings, deed: Deed, wanted: Filter, yes: bool, as_json: bool) -> None:
-    async with connect_checked(settings) as ledger:
-        if missing := await unknown(ledger, wanted.ids):
-            listed = ", ".join(map(str, missing[:10]))
-            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-            raise Refused(f"there is no notification {listed}{more} in this ledger; nothing was done")
-        shares = await preview(ledger, wanted, deed.why_left)
-        _show(deed, shares, wanted)
-        able = sum(share.count for share in shares if not share.left)
-        done: Counter[State] = Counter()
-        if able:
-            if not yes:
-                ask(
-                    f"{deed.verb} {able}?",
-                    f"no terminal to ask at, so nothing was done: add --yes to {deed.verb} them",
-                )
-            done = await deed.act(ledger, wanted, partial(_progress, able))
+async def _intervene(ledger: Ledger, deed: Deed, wanted: Filter, yes: bool, as_json: bool) -> None:
+    if missing := await unknown(ledger, wanted.ids):
+        listed = ", ".join(map(str, missing[:10]))
+        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+        raise Refused(f"there is no notification {listed}{more} in this ledger; nothing was done")
+    shares = await preview(ledger, wanted, deed.why_left)
+    _show(deed, shares, wanted)
+    able = sum(share.count for share in shares if not share.left)
+    done: Counter[State] = Counter()
+    if able:
+        if not yes:
+            ask(
+                f"{deed.verb} {able}?",
+                f"no terminal to ask at, so nothing was done: add --yes to {deed.verb} them",
+            )
+        done = await deed.act(ledger, wanted, partial(_progress, able))
     _conclude(deed, shares, done, as_json)
     if wanted.ids and done.total() < len(wanted.ids):
         raise typer.Exit(1)

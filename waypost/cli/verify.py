@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
 
 from waypost.cli.clients import check_client
 from waypost.cli.output import AsJson, out, print_json
+from waypost.cli.with_ledger import with_ledger
 from waypost.config.secret_key import secret_key
 from waypost.config.settings import Settings
-from waypost.ledger import connect_checked
+from waypost.ledger import Ledger
 from waypost.ledger.records.verification_codes import Checked
 
 _SAID = {
@@ -35,12 +35,11 @@ def verify(
 
     settings = Settings()
 
-    async def run() -> Checked:
-        async with connect_checked(settings) as ledger:
-            await check_client(ledger, client)
-            return await codes.verify(ledger, secret_key(settings), recipient, code, client)
+    async def check(ledger: Ledger) -> Checked:
+        await check_client(ledger, client)
+        return await codes.verify(ledger, secret_key(settings), recipient, code, client)
 
-    found = asyncio.run(run())
+    found = with_ledger(check, settings)
     if as_json:
         print_json({"result": found})
     else:

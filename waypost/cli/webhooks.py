@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, get_args
 from uuid import UUID
 
 import typer
 
 from waypost.cli.clients import check_client
 from waypost.cli.output import AsJson, columns, print_json
+from waypost.cli.with_ledger import with_ledger
 from waypost.config.secret_key import secret_key
 from waypost.config.settings import Settings
-from waypost.ledger import Ledger, connect_checked
+from waypost.ledger import Ledger
 from waypost.ledger.records import webhooks
 from waypost.ledger.records.webhooks import ENDS, Webhook
-
-T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="Manage the webhooks of the gateway's clients.")
 
@@ -46,7 +43,7 @@ def create(
         )
     settings = Settings()
     _check(url, settings)
-    made = _run(lambda ledger: _create(ledger, settings, client, url, state))
+    made = with_ledger(lambda ledger: _create(ledger, settings, client, url, state))
     _show(made, settings, as_json)
 
 
@@ -61,7 +58,7 @@ def list_webhooks(
     as_json: AsJson = False,
 ) -> None:
     """List the webhooks, without secrets."""
-    found = _run(lambda ledger: webhooks.every(ledger, client))
+    found = with_ledger(lambda ledger: webhooks.every(ledger, client))
     if as_json:
         print_json([_described(one) for one in found])
         return
@@ -75,7 +72,7 @@ def list_webhooks(
 @app.command()
 def delete(id: Id, as_json: AsJson = False) -> None:
     """Delete a webhook and the events that it has not received."""
-    _run(lambda ledger: webhooks.delete(ledger, id))
+    with_ledger(lambda ledger: webhooks.delete(ledger, id))
     if as_json:
         print_json({"id": id, "deleted": True})
     else:
@@ -92,7 +89,7 @@ def rotate(
 ) -> None:
     """Create a new secret; the old secret also signs for a while longer."""
     settings, again = Settings(), timedelta(hours=overlap)
-    made = _run(lambda ledger: webhooks.rotate(ledger, secret_key(settings), id, overlap=again))
+    made = with_ledger(lambda ledger: webhooks.rotate(ledger, secret_key(settings), id, overlap=again))
     _show(made, settings, as_json)
     if not as_json:
         typer.echo(f"for {overlap:g} hours what is told is signed with the old one too", err=True)
@@ -107,14 +104,6 @@ def _check(url: str, settings: Settings) -> None:
         allowed = settings.webhooks_allow_private
         hint = "" if allowed else " (WAYPOST_WEBHOOKS_ALLOW_PRIVATE=true lets webhooks go to this machine)"
         raise typer.BadParameter(f"{error}{hint}", param_hint="URL") from None
-
-
-def _run(work: Callable[[Ledger], Awaitable[T]]) -> T:
-    async def main() -> T:
-        async with connect_checked(Settings()) as ledger:
-            return await work(ledger)
-
-    return asyncio.run(main())
 
 
 def _show(made: Webhook, settings: Settings, as_json: bool) -> None:
