@@ -141,7 +141,7 @@ async def test_a_server_that_lies_about_it_is_offered_none_from_then_on(bent, sm
     assert (outcome.verdict, outcome.phase in (Phase.MAIL, Phase.RCPT)) == (DEFERRED, True)
     assert [(await channel.send(write("second"))).verdict for _ in range(3)] == [ACCEPTED] * 3
     assert [b"second" in content for content in server.contents] == [True] * 3
-    assert "command by command" in caplog.text
+    assert "commands go one at a time for an hour" in caplog.text
 
 
 @pytest.mark.parametrize(
