@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from deployments.prefect_api import prefect_answers
 from deployments.registry import registered
+from waypost.config.mail import allowed_senders
 from waypost.config.secret_key import secret_key
 from waypost.config.settings import Settings
 from waypost.gateway.auth.access_tokens import accepted_tokens
@@ -41,15 +42,18 @@ async def serve(
         key = secret_key(settings)
         await installation.check_key(ledger, key)
         keys = await check_keys(ledger, where.host, has_tokens=tokens is not None and not mail)
-        door = GatewayContext.over(
+        context = GatewayContext.over(
             ledger,
             registered(),
             key,
             prefect_answers,
+            allowed_senders(settings),
             tokens,
             private_webhooks=settings.webhooks_allow_private,
         )
         freeze_gc()
-        async with submissions(door, settings, where, mail, stop) as opened:
+        async with submissions(context, settings, where, mail, stop) as opened:
             urls = [one.url for one in opened]
-            await listener.listen(gateway(door, https), where, stop, lambda found: ready(found, keys, urls))
+            await listener.listen(
+                gateway(context, https), where, stop, lambda found: ready(found, keys, urls)
+            )

@@ -15,6 +15,7 @@ from waypost.gateway.intake import Intake, RegisteredType
 from waypost.gateway.memory_budget import MemoryBudget
 from waypost.gateway.problems import Problem
 from waypost.ledger import Ledger
+from waypost.mail.allowed_senders import Senders
 from waypost.model.notification_type import Category
 
 
@@ -39,13 +40,14 @@ class GatewayContext:
         declared: Mapping[str, RegisteredType],
         secret_key: bytes,
         prefect: Callable[[], Awaitable[bool]],
+        senders: Senders,
         tokens: Callable[[str], Awaitable[Caller]] | None = None,
         private_webhooks: bool = False,
     ) -> GatewayContext:
         """A context for `ledger`. declared: the types; digests are left out, because only Waypost composes
-        them. tokens: returns the caller of a bearer token that is not an API key."""
+        them. senders: see Intake. tokens: returns the caller of a bearer token that is not an API key."""
         offered = {name: one for name, one in declared.items() if one.type.category is not Category.DIGEST}
-        callers, intake = Authenticator(ledger, tokens), Intake(ledger, offered)
+        callers, intake = Authenticator(ledger, tokens), Intake(ledger, offered, senders)
         return cls(ledger, offered, secret_key, callers, intake, prefect, private_webhooks)
 
     async def caller(self, request: Request) -> Caller:

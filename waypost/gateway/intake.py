@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal, Protocol, Union, cast
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from waypost.config.mail import allowed_senders
-from waypost.config.settings import Settings
 from waypost.gateway import problems
 from waypost.gateway.auth.authenticator import Caller
 from waypost.gateway.http import body
@@ -53,12 +51,10 @@ class RegisteredType(Protocol):
 class Intake:
     """Validates requests and writes them to the ledger."""
 
-    def __init__(
-        self, ledger: Ledger, types: Mapping[str, RegisteredType], senders: Senders | None = None
-    ) -> None:
-        """senders: the senders allowed in a mail that its author finished; unset, those of the settings."""
+    def __init__(self, ledger: Ledger, types: Mapping[str, RegisteredType], senders: Senders) -> None:
+        """senders: the senders allowed in a mail that its author finished."""
         self.types = types
-        self.senders = senders or allowed_senders(Settings())
+        self.senders = senders
         self.shapes = {name: _named(name, one) for name, one in types.items()}
         self._reads: TypeAdapter[Any] = TypeAdapter(any_of(list(self.shapes.values())))
         self._ledger = ledger

@@ -14,6 +14,8 @@ from support.smtp_submission import Post, posting
 
 from deployments.prefect_api import prefect_answers
 from deployments.registry import registered
+from waypost.config.mail import allowed_senders
+from waypost.config.settings import Settings
 from waypost.gateway.auth import api_keys as keys
 from waypost.gateway.context import GatewayContext
 from waypost.gateway.listen import ListenAddress
@@ -77,7 +79,8 @@ async def serving(ledger: Ledger, **options: object) -> AsyncIterator[Site]:
     wanted = options.pop("types", None)
     known = options.pop("declared", registered())
     declared = {name: one for name, one in known.items() if wanted is None or name in wanted}
-    door = GatewayContext.over(ledger, declared, secret_key, prefect_answers, **options)
+    senders = allowed_senders(Settings())
+    door = GatewayContext.over(ledger, declared, secret_key, prefect_answers, senders, **options)
     app = application(door)
     stop, found = asyncio.Event(), asyncio.get_running_loop().create_future()
     running = asyncio.create_task(listen(app, ListenAddress(port=0), stop, found.set_result))

@@ -18,6 +18,8 @@ from support.processes import command, environment, eventually, waypost
 
 from deployments.prefect_api import prefect_answers
 from deployments.registry import registered
+from waypost.config.mail import allowed_senders
+from waypost.config.settings import Settings
 from waypost.gateway import certificate
 from waypost.gateway.context import GatewayContext
 from waypost.gateway.listen import ListenAddress, UnprotectedGateway, check_keys
@@ -34,7 +36,7 @@ def pair(tmp_path: Path) -> Pair:
 
 @asynccontextmanager
 async def listening(ledger, where: ListenAddress) -> AsyncIterator[ListenAddress]:
-    door = GatewayContext.over(ledger, registered(), b"k" * 16, prefect_answers)
+    door = GatewayContext.over(ledger, registered(), b"k" * 16, prefect_answers, allowed_senders(Settings()))
     app = application(door, https=where.certificate is not None)
     stop, found = asyncio.Event(), asyncio.get_running_loop().create_future()
     running = asyncio.create_task(listen(app, where, stop, found.set_result))
