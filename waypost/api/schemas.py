@@ -1,4 +1,4 @@
-"""The JSON that the gateway answers, as models: its OpenAPI document and the client are made of them."""
+"""Models of the gateway's JSON responses, for its OpenAPI document and the client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 
 class _Shape(BaseModel):
-    # A newer gateway may say more than this version knows.
+    # A newer gateway may return fields that this version does not know.
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
@@ -50,7 +50,7 @@ class Result(_Shape):
 
 
 class Results(_Shape):
-    """One result an item, in their order."""
+    """One result per item, in the order of the items."""
 
     results: list[Result]
 
@@ -151,9 +151,9 @@ class CheckResult(_Shape):
 
 
 class Webhook(_Shape):
-    """Where a client is told what becomes of its notifications. overlap_until: until when what is told is
-    signed with the secret before too. gone_at: when it answered 410 Gone; it is told nothing any more.
-    failing_since: when the oldest happened that it was told in vain; it is told again."""
+    """Where events about a client's notifications are posted. overlap_until: until when events are signed
+    with the previous secret too. gone_at: when it returned 410 Gone; it gets no more events. failing_since:
+    the time of the oldest event whose delivery failed and is retried."""
 
     id: UUID
     url: str
@@ -177,13 +177,13 @@ class Webhooks(_Shape):
 
 
 class Alive(_Shape):
-    """It answers."""
+    """The gateway responds."""
 
     status: Literal["ok"]
 
 
 class Ready(_Shape):
-    """Whether each of what it needs works. detail: where not, what is wrong and what to do."""
+    """Whether each service that the gateway needs works. detail: if not, what is wrong and what to do."""
 
     status: Literal["ok", "not ready"]
     ledger: bool

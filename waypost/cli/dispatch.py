@@ -16,8 +16,8 @@ from waypost.config.settings import Settings
 def dispatch(
     limit: Annotated[int, typer.Option(min=1, help="Runs in flight at once.")] = 10,
 ) -> None:
-    """Turn what is accepted and due into runs of the work pool, bring back what lost runs held, and tell
-    Prefect of it, until Ctrl-C. `waypost worker` does this too: this is for pools of another type."""
+    """Start Prefect runs for due notifications, reclaim expired batches, and correct run states in Prefect,
+    until Ctrl-C. `waypost worker` does this too: use this command for pools of another type."""
     settings = connect(Settings())
     api = prefect_api()
     warn(settings)

@@ -1,4 +1,4 @@
-"""`waypost gateway`: the front door, over HTTP and SMTP."""
+"""`waypost gateway`: accept notifications over HTTP and SMTP."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def gateway(
         bool, typer.Option("--smtp-plain", help="--smtp without TLS: to try it, on this machine alone.")
     ] = False,
 ) -> None:
-    """Accept notifications over HTTP, and mails by SMTP, until Ctrl-C. What it has answered 202 or 250 to is
-    durable."""
+    """Accept notifications over HTTP, and mails by SMTP, until Ctrl-C. A request is durable once it is
+    answered with 202 or 250."""
     if (certificate is None) != (key is None):
         raise typer.BadParameter("--certificate and --key go together")
     if certificate is not None and key is not None:
@@ -58,7 +58,7 @@ def gateway(
 
 
 def _mail(host: str, smtp: int | None, smtps: int | None, plain: bool, has_tls: bool) -> list[MailListens]:
-    """Where mails are to be submitted. Raises BadParameter for where a key would be heard by others."""
+    """The addresses to listen on for mails. Raises BadParameter if others could intercept a key."""
     from waypost.gateway.smtp.server import SubmissionAddress as MailListens
 
     if plain and (smtp is None or has_tls):

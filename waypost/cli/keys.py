@@ -1,4 +1,4 @@
-"""`waypost keys ...`: the API keys that applications come to the gateway with."""
+"""`waypost keys ...`: the API keys that applications use at the gateway."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ app = typer.Typer(no_args_is_help=True, help="API keys of the gateway.")
 
 
 class Ended(RuntimeError):
-    """A key that works no more was to be followed by another. Says what to do."""
+    """A key that no longer works cannot be rotated. Says what to do."""
 
 
 def _id(given: str) -> str:
-    """A key's id, also from the key itself. Raises typer.BadParameter, which tells no secret."""
+    """A key's id, also from the key itself. Raises typer.BadParameter, which never contains a secret."""
     parts = text.parse_key(given)
     if parts is None and given.startswith("wp_"):
         raise typer.BadParameter("this is no whole key; give its id, which `waypost keys list` shows")
@@ -139,7 +139,7 @@ def rotate(
 
 @app.command()
 def revoke(id: Id, as_json: AsJson = False) -> None:
-    """End a key: within a second it opens nothing."""
+    """Revoke a key. It stops working within a second."""
     ended = _run(lambda ledger: api_keys.end(ledger, id))
     if as_json:
         print_json(_described(ended))
@@ -162,7 +162,7 @@ def _key(
 
 
 def _as_long_as(old: ApiKey) -> datetime | None:
-    """When a key made now expires that is to work as long as `old` was to."""
+    """The expiry of a key made now with the same lifetime as `old`; None for never."""
     return None if old.expires_at is None else now() + (old.expires_at - old.created_at)
 
 
@@ -183,7 +183,7 @@ def _show(made: ApiKey, minted: text.Minted, as_json: bool) -> None:
 
 
 def _warn_of_unknown_types(scopes: list[str]) -> None:
-    """A scope may be given before its type is written, and may be misspelt."""
+    """Warn of scopes for unknown types: such a scope may be misspelt, or its type not written yet."""
     wanted = {scope.partition(":")[2] for scope in scopes} - {""}
     if not wanted:
         return

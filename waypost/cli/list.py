@@ -1,4 +1,4 @@
-"""`waypost list`: notifications by what they have in common, the newest first."""
+"""`waypost list`: notifications that match a filter, the newest first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from waypost.ledger.operations.search import Entry, Filter, Page, find
 from waypost.ledger.operations.stats import on_the_wire_of
 from waypost.system.clock import now
 
-WAITS_LONG = timedelta(seconds=10)  # so that a list of what is just going out stays quick
+WAITS_LONG = timedelta(seconds=10)  # shorter waits are not checked, so that lists stay quick
 
 
 def list_notifications(
@@ -58,7 +58,7 @@ def list_notifications(
 
 
 async def _find(settings: Settings, wanted: Filter, after: UUID | None, limit: int) -> tuple[Page, int]:
-    """The page, and how many notifications more will be in doubt, where that is asked."""
+    """The page. If only notifications in doubt are wanted, also how many more will be in doubt."""
     async with connect_checked(settings) as ledger:
         page = await find(ledger, wanted, after, limit)
         asked = wanted == Filter(in_doubt=True)
@@ -100,5 +100,5 @@ def _row(one: Entry, clients: bool) -> tuple[object, ...]:
 
 
 def _doubt(one: Entry) -> str:
-    """What was sent again because nobody knows whether it had arrived."""
+    """A note for a sent notification that may have arrived twice."""
     return "perhaps more than once: see `waypost explain`" if one.in_doubt and one.state == "sent" else ""

@@ -32,9 +32,9 @@ def send(
 ) -> None:
     """Accept every request of a JSONL file into the ledger and send it through Prefect.
 
-    A line that is no good is named with its field and the others go. A file that does not begin with a JSON
-    object on a line is refused whole. Exit status 0 when every line
-    was accepted (now or before) and nothing failed.
+    An invalid line is reported with its field, and the other lines are accepted. A file that does not begin
+    with a JSON object on a line is refused whole. Exit status 0 when every line was accepted (now or before)
+    and nothing failed.
     """
     settings = connect(Settings())
     submission = asyncio.run(_send(settings, type, source, wait))

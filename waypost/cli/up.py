@@ -34,14 +34,14 @@ def up(
 ) -> None:
     """Start a Prefect server, a development mailbox, a worker and the gateway, and run until Ctrl-C.
 
-    What the settings name already (PREFECT_API_URL; WAYPOST_SMTP_URL, or a mail provider of
-    WAYPOST_PROVIDERS) is used instead of started.
+    Servers that the settings name (PREFECT_API_URL; WAYPOST_SMTP_URL, or a mail provider of
+    WAYPOST_PROVIDERS) are used, and not started.
     """
     from deployments.processes.up import Ports
     from waypost.delivery.channel_factory import providers
 
     settings = Settings()
-    providers(settings)  # a wrong one is told before anything is started
+    providers(settings)  # raises for an invalid provider before anything is started
     ports = Ports(port, smtp_port, texts_port, gateway_port, submission_port)
     run_over_a_ledger(lambda stop: _up(settings, ports, stop))
     out.print("stopped; everything is kept, `waypost up` goes on from here")
@@ -52,7 +52,7 @@ async def _up(settings: Settings, ports: Ports, stop: asyncio.Event) -> None:
     from waypost.config.instance import published
 
     async with servers(settings, ports, lambda line: err.print(f"[dim]{line} ...")) as (full, here):
-        # Imported here: Prefect reads where its server is when it is imported.
+        # Imported here: Prefect reads its server's URL when it is imported.
         from deployments.deploy import deploy
         from deployments.prefect_api import prefect_client
         from deployments.processes.worker import serve
@@ -78,10 +78,10 @@ async def _up(settings: Settings, ports: Ports, stop: asyncio.Event) -> None:
 async def _accepting(
     settings: Settings, ports: Ports, stop: asyncio.Event
 ) -> AsyncGenerator[tuple[ListenAddress, int]]:
-    """The gateway for the length of the block: where it listens, and how many API keys work.
+    """Run the gateway for the length of the block. Yields where it listens, and how many API keys work.
 
-    In this process: all that it needs is loaded for the worker, so that it takes a fraction of a second and
-    ten megabytes, where one of its own takes six seconds and 150 MB. It ends with us, however we end.
+    It runs in this process: its modules are loaded for the worker anyway, so it takes a fraction of a second
+    and ten megabytes; its own process would take six seconds and 150 MB. It always ends with this process.
     """
     from deployments.processes.gateway import serve
     from waypost.gateway.listen import ListenAddress
@@ -97,7 +97,7 @@ async def _accepting(
         told.set_result((found, keys))
 
     serving = asyncio.create_task(serve(settings, where, stop, ready, mail))
-    serving.add_done_callback(lambda _: stop.set())  # nothing goes on without it
+    serving.add_done_callback(lambda _: stop.set())  # everything stops when the gateway ends
     try:
         await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
         if serving.done():

@@ -1,4 +1,4 @@
-"""`waypost webhooks ...`: where applications hear what becomes of their notifications."""
+"""`waypost webhooks ...`: the URLs that the states of an application's notifications are posted to."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def create(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Tell an application of its notifications' states, signed with the secret shown."""
+    """Post the states of an application's notifications to a URL, signed with the secret shown."""
     from waypost.gateway.auth.api_keys import is_client
     from waypost.gateway.http.webhook_request import Told
 
@@ -74,7 +74,7 @@ def list_webhooks(
 
 @app.command()
 def delete(id: Id, as_json: AsJson = False) -> None:
-    """End a webhook. What it was still to be told is forgotten."""
+    """Delete a webhook. Its undelivered events are discarded."""
     _run(lambda ledger: webhooks.delete(ledger, id))
     if as_json:
         print_json({"id": id, "deleted": True})
@@ -118,7 +118,7 @@ def _run(work: Callable[[Ledger], Awaitable[T]]) -> T:
 
 
 def _show(made: Webhook, settings: Settings, as_json: bool) -> None:
-    """The secret, which is kept nowhere: Waypost's key makes it."""
+    """Print the secret. It is not stored, but derived from Waypost's secret key."""
     from waypost.gateway.webhooks.secrets import secret
 
     text = secret(secret_key(settings), made)

@@ -1,4 +1,4 @@
-"""Where a running `waypost up` is, for the other commands: a file in its home."""
+"""Tells other commands where a running `waypost up` is, by a file in its home."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = "running.json"
 
 
 class AlreadyRunning(RuntimeError):
-    """Another `waypost up` uses the same home. found: which, for a command with other advice."""
+    """Another `waypost up` uses the same home. found: names it, for a command that gives other advice."""
 
     def __init__(self, found: str) -> None:
         super().__init__(f"{found}; stop it, or set WAYPOST_HOME to another folder")
@@ -26,7 +26,7 @@ class AlreadyRunning(RuntimeError):
 
 
 class Mailbox(BaseModel):
-    """The development mailbox it runs: where mail goes, where texts go, and where both are kept."""
+    """The development mailbox of `waypost up`: the URLs for mail and texts, and the folder of both."""
 
     folder: Path
     smtp_url: str
@@ -58,15 +58,15 @@ def find(home: Path) -> Place | None:
         with (home / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return found  # it holds the lock, so it lives: its pid alone may be another's by now
+        return found  # the lock is held, so the process lives; its pid may be reused by another
     except (OSError, ValidationError):
         return None
     return None
 
 
 def unfinished(home: Path) -> str:
-    """What `waypost up` does in `home` where `find` finds none: that it is starting, or was killed. Empty
-    where it stopped as it should, or never ran."""
+    """If `find` finds no `waypost up` in `home`: a text that it is starting, or was killed. Empty if it
+    stopped normally, or never ran."""
     path = home / FILE
     try:
         with (home / "lock").open("rb") as lock:
@@ -94,7 +94,7 @@ def published(home: Path, here: Place) -> Generator[None]:
 
 @contextmanager
 def only_one(home: Path) -> Generator[None]:
-    """Hold the home for this process. Raises AlreadyRunning naming the other's pid."""
+    """Lock the home for this process. Raises AlreadyRunning naming the other process's pid."""
     with (home / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,13 +102,13 @@ def only_one(home: Path) -> Generator[None]:
             other = find(home)
             who = f" (pid {other.pid})" if other else ""
             raise AlreadyRunning(f"another `waypost up`{who} uses {home}") from None
-        (home / FILE).unlink(missing_ok=True)  # of a process that was killed: its servers are gone
+        (home / FILE).unlink(missing_ok=True)  # left by a killed process: its servers are gone
         yield
 
 
 def ui(settings: Settings) -> str | None:
-    """Where the Prefect UI is, without a slash at the end: as the environment names it or its API, or that
-    of the running `waypost up`. None when nothing says."""
+    """The Prefect UI's URL, without a slash at the end: from PREFECT_UI_URL, PREFECT_API_URL or the running
+    `waypost up`. None if it is unknown."""
     if named := os.environ.get("PREFECT_UI_URL"):
         return named.rstrip("/")
     here = find(settings.home)
@@ -121,7 +121,7 @@ def ui(settings: Settings) -> str | None:
 
 
 def connect(settings: Settings) -> Settings:
-    """Point this process at a running `waypost up` wherever the environment leaves it open.
+    """Point this process at a running `waypost up`, for the servers that the environment does not name.
 
     Call it before Prefect is imported: Prefect reads its environment once.
     """
@@ -130,11 +130,11 @@ def connect(settings: Settings) -> Settings:
 
 
 def pointed_at(settings: Settings, here: Place) -> Settings:
-    """`settings` with the servers of `here` where they name none; Prefect's go to the environment."""
+    """`settings` with the servers of `here` where they name none; Prefect's go into the environment."""
     if here.embedded and not os.environ.get("PREFECT_API_URL"):
         os.environ["PREFECT_API_URL"] = here.api
         os.environ["PREFECT_HOME"] = str(settings.home / "prefect")
-        if login := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):  # what its own server asks for
+        if login := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):  # its own server requires it
             os.environ.setdefault("PREFECT_API_AUTH_STRING", login)
     if here.mailbox is None or names_mail(settings):
         return settings
@@ -145,8 +145,8 @@ def pointed_at(settings: Settings, here: Place) -> Settings:
 
 
 def names_mail(settings: Settings) -> bool:
-    """Whether `settings` name who takes mail. The development mailbox is nobody's then, or it would come
-    before them, and what is meant for people would end in its folder."""
+    """Whether `settings` name a provider for mail. The development mailbox is not used then: it would come
+    before that provider, and mail for people would end in its folder."""
     if settings.smtp_url is not None or settings.smtp_backup_url is not None:
         return True
     return any(_serves_mail(provider) for provider in settings.providers.values())
