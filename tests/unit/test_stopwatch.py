@@ -14,8 +14,8 @@ def test_work_that_grows_as_the_square_of_its_size_is_named():
     def act(size):
         return spent(lambda: sum(range(size * size)))
 
-    with pytest.raises(TooDear, match="square: 250: "):
-        judge([("square", act, 1_000)])
+    with pytest.raises(TooDear, match="square: 500: "):
+        judge([("square", act, 2_000)])
 
 
 def test_work_that_holds_the_loop_is_named_though_it_grows_as_its_size_does():

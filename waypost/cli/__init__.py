@@ -80,18 +80,18 @@ def _waypost(
 
 
 def main() -> None:
-    """The `waypost` command. Known troubles are one line on standard error and exit status 1."""
+    """The `waypost` command. A known error is one line on standard error, with exit status 1."""
     from waypost.cli.errors import explained
     from waypost.system.process import depart
 
     environment.prepare()
-    # Nothing leaves the machine: Prefect's own reporting is for its users to turn on.
+    # No telemetry: Prefect's own is off unless the user turns it on.
     os.environ.setdefault("DO_NOT_TRACK", "1")
 
     try:
         app()
     except SystemExit as end:
-        # Whoever read our output (`head`) has had enough: no trouble, and said as every tool says it.
+        # The reader of our output (`head`) closed the pipe: not an error, with the usual exit status.
         code = 128 + signal.SIGPIPE if isinstance(end.__context__, BrokenPipeError) else end.code
         depart(code if isinstance(code, int) else int(code is not None))
         sys.exit(code)

@@ -1,4 +1,4 @@
-"""Asking a person before something is done that cannot be undone."""
+"""Asks for confirmation before an action that cannot be undone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Act without asking.")]
 
 
 class Refused(RuntimeError):
-    """Nothing was done, and why."""
+    """The command did nothing. Says why."""
 
 
 def ask(question: str, unasked: str) -> None:
-    """Return when the person at the terminal says yes. Raises Refused with `unasked` where there is no
-    terminal, and typer.Abort for a no."""
+    """Return if the person at the terminal says yes. Raises Refused with `unasked` without a terminal, and
+    typer.Abort for a no."""
     if not sys.stdin.isatty():
         raise Refused(unasked)
     typer.confirm(question, abort=True, err=True)

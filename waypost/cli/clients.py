@@ -1,4 +1,4 @@
-"""The client that an option names, looked up."""
+"""Checks the client that an option names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from waypost.ledger.records import clients
 
 
 async def check_client(ledger: Ledger, client: str | None) -> None:
-    """Raise UnknownClient for a client of which there is no key and nothing else, as of a misspelt name. An
-    issuer's clients have no key: where an issuer is set, every name passes."""
+    """Raise UnknownClient for a client without a key or other data in the ledger, such as a misspelt name.
+    With WAYPOST_OIDC_ISSUER every name passes: an issuer's clients have no key."""
     if client and Settings().oidc_issuer is None:
         await clients.check(ledger, client)

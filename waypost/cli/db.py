@@ -37,7 +37,7 @@ def upgrade() -> None:
 
 
 async def _upgrade(settings: Settings) -> None:
-    # Opened without its home: this command may begin anew where a ledger was lost.
+    # Opened without its home: this command may make a new ledger where one was lost.
     ledger = open_ledger(settings.ledger_url, settings.lease)
     try:
         await ledger.upgrade()
@@ -67,7 +67,7 @@ def change_key(yes: Yes = False) -> None:
 
 
 async def _change_key(settings: Settings, yes: bool) -> bool:
-    """Whether there was anything to change."""
+    """Change the key. Return whether it was another key before."""
     async with connect_checked(settings) as ledger:
         key = secret_key(settings)
         if await installation.is_key(ledger, key):

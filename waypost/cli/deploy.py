@@ -1,4 +1,4 @@
-"""`waypost deploy`: tell the Prefect server of every type in flows/."""
+"""`waypost deploy`: deploy every type in flows/ to the Prefect server."""
 
 from __future__ import annotations
 

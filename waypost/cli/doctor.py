@@ -1,4 +1,4 @@
-"""`waypost doctor`: is everything well, and if not, what to do."""
+"""`waypost doctor`: check that everything works, and say what to do if not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors people can act on, told in one line."""
+"""Errors that people can act on, in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KIND = f"a kind is {_LETTERS}, begins with a letter, and has 41 characters at m
 
 
 def explained(error: Exception) -> str | None:
-    """What happened and what to do, or None for what nobody foresaw (a traceback serves better)."""
+    """What happened and what to do, or None for an unexpected error (a traceback is better)."""
     if isinstance(error, ValidationError) and error.title == "Settings":
         return "; ".join(_setting(part) for part in error.errors())
     name = f"{type(error).__module__}.{type(error).__name__}"
@@ -43,7 +43,7 @@ def explained(error: Exception) -> str | None:
 
 
 def pages(error: ValidationError) -> str:
-    """The pages of docs/ that tell of the settings that are wrong."""
+    """The pages of docs/ that describe the invalid settings."""
     wrong = {"providers" if part["loc"][:1] == ("providers",) else "settings" for part in error.errors()}
     return " and ".join(f"docs/{name}.md" for name in sorted(wrong))
 
@@ -57,7 +57,7 @@ def _setting(part: ErrorDetails) -> str:
 
 
 def _of_a_provider(inside: list[str], type: str, wrong: str) -> tuple[list[str], str]:
-    """Where in WAYPOST_PROVIDERS, and what is wrong there, with what may stand there instead."""
+    """The place of the error in WAYPOST_PROVIDERS, and what is wrong, with what is allowed instead."""
     match inside, type:
         case [name, "[key]"], _:
             return [name], _NAME

@@ -84,20 +84,20 @@ def _tell(found: Explanation, ui: str | None, stopped: str) -> None:
 
 
 def _state(found: Explanation) -> str:
-    """The state and why, unless the reason says the state itself: cancelled by a person."""
+    """The state and the reason; only the reason if it names the state: cancelled by a person."""
     why = found.reason or found.forgotten
     return why if why.startswith(found.state) else f"{found.state}  {why}"
 
 
 def _when(at: Moment | None) -> str:
-    """By the millisecond: most of it happens within one second."""
+    """To the millisecond: most events happen within one second."""
     if at is None:
         return "now"
     return at if isinstance(at, str) else f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03}"
 
 
 def _told(one: TimelineEntry, ui: str | None) -> str:
-    """Its detail, and for what a run did as a whole, where to see that run."""
+    """The entry's detail, and for an event of a whole run, where to see that run."""
     if one.run is None or one.what.startswith("attempt"):
         return one.detail
     return "; ".join(part for part in (one.detail, _url(one, ui) or f"run {one.run}") if part)

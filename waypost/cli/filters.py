@@ -1,4 +1,4 @@
-"""Which notifications a command means: the options that `list`, `retry` and `cancel` share."""
+"""The options that select notifications, shared by `list`, `retry` and `cancel`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def chosen(
     reason: str | None,
     in_doubt: bool = False,
 ) -> Filter:
-    """The options as a filter. Raises typer.BadParameter naming the one that is no good."""
+    """The options as a filter. Raises typer.BadParameter naming the invalid option."""
     for name, value in (("--type", type), ("--provider", provider), ("--reason", reason)):
         if value is not None and not (value and value.isprintable()):
             raise typer.BadParameter("it is empty, or not text on one line", param_hint=name)
@@ -64,8 +64,8 @@ def chosen(
 
 
 def nothing_found(filter: Filter) -> None:
-    """Say that `filter` means nothing in the ledger. Raises UnknownType when that is so because no type is
-    called so: flows/ is looked at only then, as that takes a second."""
+    """Say that `filter` matches no notification. Raises UnknownType if its type does not exist: flows/ is
+    loaded only here, as that takes a second."""
     if filter.type is not None:
         from deployments.registry import find
 

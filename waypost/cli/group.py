@@ -1,4 +1,4 @@
-"""The commands together; what a person mistypes is told in people's words."""
+"""The group of commands, which reports invalid values in plain words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from waypost.model.validation_messages import in_words
 
 
 class Commands(TyperGroup):
-    """A group whose wrong values are told as wrong fields of a request are."""
+    """A group that reports invalid values in the same words as invalid fields of a request."""
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -26,7 +26,7 @@ def print_json(value: Any) -> None:
 
 
 def table(*columns: str, rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
-    """A table of plain text; what comes from outside is never taken for markup."""
+    """A table of plain text; cells are never read as markup."""
     made = Table(*columns, title=title, title_justify="left")
     for row in rows:
         made.add_row(*(escape(str(cell)) for cell in row))
@@ -34,8 +34,8 @@ def table(*columns: str, rows: Iterable[Sequence[object]], title: str | None = N
 
 
 def columns(rows: Iterable[Sequence[object]]) -> None:
-    """`rows` on standard output, a line each, whatever the terminal's width: cells under each other, the
-    last as long as it is."""
+    """Print `rows` on standard output, one a line, in aligned columns. The terminal's width does not
+    matter."""
     cells = [[plain(cell) for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
@@ -44,7 +44,7 @@ def columns(rows: Iterable[Sequence[object]]) -> None:
 
 
 def plain(value: object) -> str:
-    """`value` on one line, without what would move a terminal's cursor; moments in UTC, by the second."""
+    """`value` on one line, without characters that move a terminal's cursor; moments to the second."""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     shown = " ".join(str(value).split())

@@ -1,4 +1,4 @@
-"""Lanes that somebody stopped in Prefect, for commands that otherwise read the ledger alone."""
+"""Lanes that are stopped in Prefect, for commands that otherwise read only the ledger."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def waits_for_a_run(state: str, due_at: object, longer_than: timedelta = timedel
 
 
 def stopped_lanes(settings: Settings) -> Mapping[str, str]:
-    """Why each stopped lane is, and what starts it again, by lane. Empty where Prefect does not answer.
+    """By lane, why it is stopped and what starts it again. Empty if Prefect does not answer.
 
     Ask only about work that waits: importing Prefect takes a second.
     """

@@ -69,7 +69,7 @@ def forget(recipient: Key, client: Client = "", yes: Yes = False, as_json: AsJso
 
 
 async def _forget(ledger: Ledger, recipient: str, client: str, yes: bool) -> int | None:
-    """How many notifications waited for the recipient who is forgotten now; None where nothing was known."""
+    """Forget a recipient. Return how many notifications waited for it; None if nothing was known."""
     if await recipients.get(ledger, recipient, client) is None:
         return None
     waiting = await recipients.waiting(ledger, recipient, client)

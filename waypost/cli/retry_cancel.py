@@ -39,7 +39,7 @@ _IN_DOUBT = "held in doubt: it may arrive twice"
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What is done to notifications. why_left: why one would be left alone; act: do it to the others."""
+    """An action on notifications. why_left: why a notification is left alone; act: acts on the others."""
 
     verb: str
     done: str
@@ -63,7 +63,7 @@ def _cancelling() -> Deed:
 
 
 def _command(deed: Callable[[], Deed], help: str) -> Callable[..., None]:
-    """A command that does `deed` to what its options mean."""
+    """A command that does `deed` to the notifications that its options select."""
 
     def command(
         ids: Ids = None,
@@ -99,7 +99,7 @@ cancel = _command(
 
 
 def _wanted(ids: Sequence[UUID] | None, filter: Filter) -> Filter:
-    """Ids or a filter, one of them. Of a filter, what is in the ledger now: that is what is counted."""
+    """Ids or a filter, not both. A filter selects only notifications accepted before now, as counted."""
     if ids and filter != Filter():
         raise Refused("give ids or a filter, not both")
     if ids:
@@ -131,7 +131,7 @@ async def _intervene(ledger: Ledger, deed: Deed, wanted: Filter, yes: bool, as_j
 
 
 def _show(deed: Deed, shares: Sequence[Selection], wanted: Filter) -> None:
-    """The counts, on standard error: standard output is the result's."""
+    """The counts, on standard error: standard output is for the result."""
     if not shares:
         filters.nothing_found(wanted)
     for share in shares:

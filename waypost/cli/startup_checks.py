@@ -1,4 +1,4 @@
-"""What the commands that run for long share: what they look at first, and how they run."""
+"""What long-running commands share: the checks at startup, and how they run."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def prefect_api() -> str:
 
 
 def run_over_a_ledger(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run `main(stop)` until a signal sets `stop`. Raises FileReplaced where the ledger's file was lost
-    meanwhile, so that no command says that all is kept."""
+    """Run `main(stop)` until a signal sets `stop`. Raises FileReplaced if the ledger's file was lost
+    meanwhile, so that no command says that everything is kept."""
     from waypost.ledger.database.outages import outages
     from waypost.ledger.database.sqlite_file import FileReplaced
     from waypost.system.process import EndedByItself, run_until_signalled
@@ -45,7 +45,7 @@ def run_over_a_ledger(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 def check_types() -> None:
-    """Raise BrokenType unless all in flows/ can be deployed."""
+    """Raise BrokenType unless every type in flows/ can be deployed."""
     from deployments import registry
 
     registry.check()
@@ -53,7 +53,7 @@ def check_types() -> None:
 
 
 def check_schedules() -> None:
-    """Raise BrokenType for a schedule that is none."""
+    """Raise BrokenType for an invalid schedule."""
     from deployments import registry
     from deployments.deploy import unscheduled
 
@@ -62,14 +62,14 @@ def check_schedules() -> None:
 
 
 def warn_of_settings() -> None:
-    """Say which settings are none: a misspelt one changes nothing, and nothing else would say so."""
+    """Warn of unknown settings: a misspelt setting would otherwise be ignored silently."""
     for fault in unknown(os.environ):
         err.print(f"[red]not taken:[/] {escape(fault)}", soft_wrap=True)
 
 
 def warn(settings: Settings) -> None:
-    """Say what is wrong and stops nothing: a key that other machines do not have, files of flows/ that are
-    left out while the types of the others go out, templates and routes with which some of these will fail."""
+    """Warn of faults that do not stop a command: a key that other machines do not have, broken files of
+    flows/, which are left out, and templates and routes with which some types will fail."""
     from deployments.doctor.types import route_faults, template_faults
     from deployments.registry import broken
     from waypost.delivery.channel_factory import providers

@@ -1,4 +1,4 @@
-"""`waypost verify RECIPIENT CODE`: does the code prove the address?"""
+"""`waypost verify RECIPIENT CODE`: check a verification code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client that is awaited; each method is `Client`'s."""
+"""The asynchronous client, with the methods of `Client`."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """The gateway at `url`, for the application whose `key` it is. timeout: seconds a request may take;
+    """A client of the gateway at `url`, for the application that owns `key`. timeout: seconds for a request;
     deadline: seconds for all tries of one call.
 
-    Every method raises GatewayError: Refused for what would be refused again, Unavailable once the deadline
-    is over. A client may be shared by tasks.
+    Every method raises GatewayError: Refused if a retry would be refused again, Unavailable once the deadline
+    is over. Tasks may share a client.
     """
 
     def __init__(self, url: str, key: str, *, timeout: float = 10.0, deadline: float = 30.0) -> None:
@@ -56,7 +56,7 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections it keeps."""
+        """Close the open connections."""
         await self._http.aclose()
 
     async def send(
@@ -66,7 +66,7 @@ class AsyncClient:
         data: Mapping[str, Any] | BaseModel,
         **options: Unpack[Options],
     ) -> Accepted:
-        """Accept one notification; once it returns, it is durable. `options` as `Send` names them."""
+        """Send one notification. It is durable once the call returns. options: as in `Send`."""
         return await self._run(
             exchange(
                 requests.send(Send(type=type, recipient=recipient, data=data, **options)), self._patience
@@ -74,15 +74,15 @@ class AsyncClient:
         )
 
     async def send_many(self, items: Iterable[Send]) -> Sequence[Result]:
-        """A result an item, in their order: one that is wrong harms no other. 1,000 go at once."""
+        """One result per item, in order; an invalid item does not affect others. Sends 1,000 at once."""
         return await self._run(exchanges.send_many(items, self._patience))
 
     async def get(self, id: UUID | str) -> Notification:
-        """Where a notification is, why, and every attempt."""
+        """The state of a notification, its reason, and every attempt."""
         return await self._run(exchange(requests.get(id), self._patience))
 
     async def list(self, **query: Unpack[Query]) -> AsyncIterator[Entry]:
-        """Notifications, the newest first; pages are asked for as they are needed."""
+        """Notifications, the newest first; pages are requested as they are needed."""
         after: UUID | None = None
         while True:
             page = await self._run(exchange(requests.page(query, after), self._patience))
@@ -93,7 +93,7 @@ class AsyncClient:
             after = page.next
 
     async def cancel(self, id: UUID | str) -> Cancelled:
-        """Withdraw what has not gone; twice is no error."""
+        """Cancel a notification that has not been sent. Cancelling it twice is not an error."""
         return await self._run(exchange(requests.cancel(id), self._patience))
 
     async def types(self) -> Sequence[TypeInfo]:
@@ -101,7 +101,7 @@ class AsyncClient:
         return await self._run(exchange(requests.types(), self._patience))
 
     async def put_recipient(self, id: str, **fields: Unpack[Fields]) -> KnownRecipient:
-        """Keep exactly this of a recipient: what is left out is unknown from now on."""
+        """Replace what is known of a recipient: fields that are left out are deleted."""
         return await self._run(exchange(requests.put_recipient(id, fields), self._patience))
 
     async def get_recipient(self, id: str) -> KnownRecipient:
@@ -109,31 +109,31 @@ class AsyncClient:
         return await self._run(exchange(requests.get_recipient(id), self._patience))
 
     async def delete_recipient(self, id: str) -> bool:
-        """Forget a recipient; whether anything was known."""
+        """Forget a recipient. Return whether anything was known."""
         return await self._run(exchanges.delete(requests.delete_recipient(id), self._patience))
 
     async def check_code(self, recipient: str, code: str) -> CheckResult:
-        """Whether `code` is one that was sent to `recipient`, an id or an address. It works once."""
+        """Check a code that was sent to `recipient`, an id or an address. A code works once."""
         return await self._run(exchange(requests.check(recipient=recipient, code=code), self._patience))
 
     async def check_token(self, token: str) -> CheckResult:
-        """Whether a link's token is one that was sent. It works once."""
+        """Check the token of a link that was sent. A token works once."""
         return await self._run(exchange(requests.check(token=token), self._patience))
 
     async def create_webhook(self, url: str, states: Sequence[str] | None = None) -> WebhookSecret:
-        """Have states told to `url`; None, those that end a notification."""
+        """Have notifications' states posted to `url`. states: None for those that end a notification."""
         return await self._run(exchange(requests.create_webhook(url, states), self._patience))
 
     async def webhooks(self) -> Sequence[Webhook]:
-        """The webhooks there are, the oldest first."""
+        """This client's webhooks, the oldest first."""
         return await self._run(exchange(requests.webhooks(), self._patience))
 
     async def rotate_webhook(self, id: UUID | str) -> WebhookSecret:
-        """A new secret; for a day, what is told is signed with the old one too."""
+        """Make a new secret. For a day, events are signed with the old secret too."""
         return await self._run(exchange(requests.rotate_webhook(id), self._patience))
 
     async def delete_webhook(self, id: UUID | str) -> bool:
-        """End a webhook; whether there was one."""
+        """Delete a webhook. Return whether it existed."""
         return await self._run(exchanges.delete(requests.delete_webhook(id), self._patience))
 
     async def _run(self, steps: Steps[T]) -> T:

@@ -1,4 +1,4 @@
-"""What the gateway does not do, and why."""
+"""The errors that the client raises."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from waypost.api.schemas import Fault
 
 
 class GatewayError(Exception):
-    """code: stable, as docs/gateway.md lists them; "unreachable" where no answer came, "unexpected" where
-    the answer is none of the gateway's. status: of HTTP, None without an answer. faults: the fields that
-    are wrong."""
+    """code: stable, listed in docs/gateway.md; "unreachable" without a response, "unexpected" if the response
+    is not the gateway's. status: the HTTP status, None without a response. faults: the fields that are
+    wrong."""
 
     def __init__(
         self, code: str, detail: str, status: int | None = None, faults: Sequence[Fault] = ()
@@ -23,9 +23,9 @@ class GatewayError(Exception):
 
 
 class Refused(GatewayError):
-    """Asked again, it would be refused again: the request, or the key, has to change."""
+    """A retry would be refused again: change the request or the key."""
 
 
 class Unavailable(GatewayError):
-    """It was tried until the deadline. What was sent may have been accepted: sent again with the same
+    """The request was tried until the deadline. It may have been accepted; if you send it again with the same
     idempotency key, it is not accepted twice."""

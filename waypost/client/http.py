@@ -1,4 +1,4 @@
-"""How either client reaches the gateway: where it is, what it shows, and what an answer is to it."""
+"""The HTTP that both clients share: options, requests and responses."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from waypost.client.retry_policy import Answer, Lost
 from waypost.net.hosts import is_loopback
 
 _KEY = re.compile(r"[!-~]+")
-# Ends before anything of the request has left.
+# Errors raised before any part of the request was sent.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 def options(url: str, key: str) -> dict[str, Any]:
-    """For either of httpx' clients. Raises ValueError, which never repeats the key."""
+    """Options for either of httpx's clients. Raises ValueError, which never repeats the key."""
     text = key.strip()
     if not _KEY.fullmatch(text):
         raise ValueError("an API key is one word of ASCII, wp_<id>_<secret>")
@@ -30,13 +30,13 @@ def options(url: str, key: str) -> dict[str, Any]:
 
 
 def _direct(url: str) -> dict[str, None]:
-    """No proxy of the environment for this machine."""
+    """Use no proxy of the environment for this machine."""
     host = urlsplit(url).hostname or ""
     return {f"all://[{host}]" if ":" in host else f"all://{host}": None} if is_loopback(host) else {}
 
 
 def request(call: Call[Any], timeout: float) -> Mapping[str, Any]:
-    """As httpx makes it."""
+    """The arguments for httpx's `request`."""
     headers = {} if call.content is None else {"content-type": "application/json"}
     return {
         "method": call.method,

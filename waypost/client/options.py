@@ -1,4 +1,4 @@
-"""What the clients' methods take by name."""
+"""Keyword arguments of the clients' methods."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypedDict
 
 
 class Options(TypedDict, total=False):
-    """Of a notification, as `Send` has them."""
+    """Options of a notification, as in `Send`."""
 
     deliver_at: datetime | None
     expires_at: datetime | None
@@ -20,8 +20,8 @@ class Options(TypedDict, total=False):
 
 
 class Query(TypedDict, total=False):
-    """Of a list. state: any of these. recipient: an id or an address. since, until: accepted at or after,
-    and before, each with an offset. limit: of one page, 200 at most."""
+    """Filters of a list. state: any of these. recipient: an id or an address. since, until: accepted at or
+    after, and before, each with an offset. limit: entries of one page, 200 at most."""
 
     state: Sequence[str]
     type: str
@@ -33,7 +33,7 @@ class Query(TypedDict, total=False):
 
 
 class Fields(TypedDict, total=False):
-    """Of a recipient."""
+    """Fields of a recipient."""
 
     email: str | None
     phone: str | None

@@ -1,4 +1,4 @@
-"""Every request the client makes, and how its answer is read. Pure: nothing here sends."""
+"""Every request of the client, and how its response is parsed. Pure: this module sends nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request. repeatable: made twice it does no more than made once."""
+    """One request. repeatable: making it twice has the same effect as making it once."""
 
     method: str
     path: str
@@ -74,7 +74,7 @@ def delete_recipient(id: str) -> Call[bool]:
 
 
 def check(**asked: str) -> Call[schemas.CheckResult]:
-    """A code is used up by the check that finds it right, and a wrong one is counted."""
+    """Not repeatable: a right code is used up, and a wrong code is counted."""
     return Call("POST", "/v1/verifications/check", _as(schemas.CheckResult), to_json(asked), repeatable=False)
 
 
@@ -106,7 +106,7 @@ def _done(_answer: bytes) -> bool:
 
 
 def _part(id: UUID | str) -> str:
-    """An id as one part of a path: slashes are not the path's, and .. leads nowhere else."""
+    """An id as one segment of a path: slashes and dots are escaped, so it cannot lead elsewhere."""
     return quote(str(id), safe="").replace(".", "%2E")
 
 

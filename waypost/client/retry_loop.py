@@ -1,6 +1,6 @@
-"""What is asked, awaited and asked again, as steps that either client walks through in its own way.
+"""The retry loop, as steps that either client carries out in its own way.
 
-A step is a request to make or a pause to make before the next. No step knows whether it is awaited.
+A step is a request, or a pause before the next request. Steps do not depend on whether a client awaits them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Patience:
 
 
 def exchange(call: Call[T], patience: Patience) -> Steps[T]:
-    """Make `call` until it is answered. Raises GatewayError."""
+    """Make `call`, with retries. Raises GatewayError."""
     ends, tries = monotonic() + patience.deadline, 0
     while True:
         left = ends - monotonic()
@@ -64,7 +64,7 @@ def exchange(call: Call[T], patience: Patience) -> Steps[T]:
 
 
 def delete(call: Call[bool], patience: Patience) -> Steps[bool]:
-    """Whether there was anything. After an answer that got lost it may say that there was nothing."""
+    """Whether there was anything to delete. It may be false after a lost response to the real deletion."""
     try:
         return (yield from exchange(call, patience))
     except Refused as refused:
@@ -74,7 +74,7 @@ def delete(call: Call[bool], patience: Patience) -> Steps[bool]:
 
 
 def send_many(items: Iterable[Send], patience: Patience) -> Steps[list[Result]]:
-    """A result an item, in their order. Each batch has the whole deadline. Raises GatewayError."""
+    """One result per item, in order. Each batch has the whole deadline. Raises GatewayError."""
     results: list[Result] = []
     for batch in batches(_written(item) for item in items):
         results += yield from _send_batch(batch, patience)
@@ -95,7 +95,7 @@ def _unwritable(why: str) -> Problem:
 
 
 def _send_batch(batch: list[bytes | Result], patience: Patience) -> Steps[list[Result]]:
-    """Items that the ledger did not take just then are sent again, under the keys they have."""
+    """Send a batch. Items that the ledger could not take are retried under the same idempotency keys."""
     ends, tries = monotonic() + patience.deadline, 0
     placed = {at: one for at, one in enumerate(batch) if isinstance(one, Result)}
     bodies = {at: one for at, one in enumerate(batch) if isinstance(one, bytes)}
@@ -116,7 +116,7 @@ def _send_batch(batch: list[bytes | Result], patience: Patience) -> Steps[list[R
 
 
 def failure(got: Answer | Lost) -> GatewayError:
-    """The error that `got` is to the caller."""
+    """The error to raise for `got`."""
     if isinstance(got, Lost):
         return Unavailable("unreachable", f"the gateway did not answer ({got.kind})")
     kind = Refused if 400 <= got.status < 500 and got.status != 429 else Unavailable
@@ -131,5 +131,5 @@ def _read(call: Call[T], got: Answer) -> T:
     try:
         return call.read(got.body)
     except ValidationError:
-        pass  # what it says may hold addresses
+        pass  # its message may contain addresses
     raise Unavailable("unexpected", "the answer is none that this client knows", got.status)

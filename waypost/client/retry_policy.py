@@ -1,4 +1,4 @@
-"""Whether a request is made again, and when. Pure but for chance."""
+"""Whether and when a request is retried. Pure, except for random jitter."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from email.utils import parsedate_to_datetime
 FIRST_SECONDS = 0.2
 MOST_SECONDS = 8.0
 
-# Nothing was done: too many requests, or a ledger that takes none just now.
+# The request was not processed: too many requests, or the ledger takes none at the moment.
 _NOTHING_DONE = frozenset({429, 503})
-# A proxy's words for a gateway that did not answer it: something may have been done.
+# A proxy got no response from the gateway: the request may have been processed.
 _NOT_TOLD = frozenset({502, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. retry_after: that header, in seconds or as a date (RFC 9110, section 10.2.3)."""
+    """A response. retry_after: its Retry-After, in seconds or as a date (RFC 9110, section 10.2.3)."""
 
     status: int
     body: bytes
@@ -27,7 +27,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No answer came. sent: whether the request may have arrived. kind: of what went wrong."""
+    """No response came. sent: whether the request may have arrived. kind: the name of the error."""
 
     sent: bool
     kind: str
@@ -41,15 +41,15 @@ def may_repeat(got: Answer | Lost, repeatable: bool) -> bool:
 
 
 def pause(tries: int, got: Answer | Lost) -> float:
-    """Seconds until the next try: twice as long each time, a random part of it off, and no less than the
-    gateway asks for. tries: how many there were."""
+    """Seconds until the next try: doubled for each try, with jitter, and no less than the gateway asks for.
+    tries: how many were made."""
     longest = min(MOST_SECONDS, FIRST_SECONDS * 2 ** min(tries - 1, 10))
     jittered = longest * random.uniform(0.5, 1.0)
     return max(jittered, _asked(got.retry_after) if isinstance(got, Answer) else 0.0)
 
 
 def _asked(retry_after: str) -> float:
-    """Seconds; 0 for what is neither a number nor a date."""
+    """`retry_after` in seconds; 0 if it is neither a number nor a date."""
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after[:9])
     try:

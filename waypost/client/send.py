@@ -1,4 +1,4 @@
-"""A notification to send, and how many of them are written as JSON."""
+"""A notification to send, as JSON, and the batches of several."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pydantic_core import to_json
 
 T = TypeVar("T")
 
-ITEMS = 1000  # of a batch, and
-BYTES = 4_000_000  # of its body: a little less than the gateway takes
+ITEMS = 1000  # in a batch
+BYTES = 4_000_000  # in its body: a little less than the gateway takes
 
 
 def _new_key() -> str:
@@ -24,7 +24,7 @@ def _new_key() -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """recipient: an id the ledger knows, or its fields. data: the facts of the type. deliver_at, expires_at:
-    with an offset. digest: where the type offers it. idempotency_key: made here if you have none; a second
+    with an offset. digest: only if the type offers it. idempotency_key: generated if you give none; a second
     `Send` with the same key and body sends nothing."""
 
     type: str
@@ -52,7 +52,7 @@ _PLAIN = (
 
 
 def batches(items: Iterable[bytes | T]) -> Iterator[list[bytes | T]]:
-    """`items` in their order, as many at once as the gateway takes. What is not bytes is not sent."""
+    """`items` in order, in batches of as many as the gateway takes. Only bytes count towards the size."""
     now: list[bytes | T] = []
     size = 0
     for item in items:

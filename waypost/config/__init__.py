@@ -1,1 +1,1 @@
-"""What the environment says."""
+"""Configuration from the environment."""

@@ -1,4 +1,4 @@
-"""The environment of a process, made fit for every library in it that reads it."""
+"""Prepares the environment of a process for all libraries that read it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def prepare(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Called first of all by a command; the processes it starts inherit it.
+    """Called first by a command; the processes it starts inherit the result.
 
-    Files are private to their owner wherever they lie. Requests to this machine go by no proxy. Prefect's
-    address has one form.
+    New files are private to their owner, in every folder. Requests to this machine use no proxy.
+    PREFECT_API_URL is normalised.
     """
     os.umask(OWNER_ALONE)
     _exempt_loopback(environ)
@@ -24,7 +24,7 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> None:
 
 
 def _exempt_loopback(environ: MutableMapping[str, str]) -> None:
-    """In NO_PROXY, which httpx, websockets and requests read, and in small letters, which goes first."""
+    """Set NO_PROXY, which httpx, websockets and requests read, and no_proxy, which takes precedence."""
     named = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     exempt = [host for part in named.split(",") if (host := part.strip())]
     if "*" not in exempt:
@@ -33,8 +33,8 @@ def _exempt_loopback(environ: MutableMapping[str, str]) -> None:
 
 
 def proxy(url: str) -> tuple[str, str] | None:
-    """The variable that names a proxy for requests to `url`, and the proxy's URL; None when they go
-    directly."""
+    """The variable that names a proxy for requests to `url`, and the proxy's URL; None if they use no
+    proxy."""
     parts = urlsplit(url)
     if not parts.hostname or proxy_bypass(parts.hostname):
         return None
@@ -44,13 +44,13 @@ def proxy(url: str) -> tuple[str, str] | None:
 
 
 def by_proxy(url: str) -> str:
-    """` by the proxy of HTTPS_PROXY`, to follow `url` in a message; empty when there is none."""
+    """` by the proxy of HTTPS_PROXY`, to follow `url` in a message; empty without a proxy."""
     found = proxy(url)
     return f" by the proxy of {found[0]}" if found else ""
 
 
 def without_login(url: str) -> str:
-    """`url` for messages: without the name and the password in it."""
+    """`url` for messages: without its user name and password."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the settings say about mails: who signs them, and who a mail with an author of its own may be from."""
+"""Settings of mail: the DKIM signers, and the senders allowed in a mail that its author finished."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from waypost.mail.headers import parse_mailbox
 
 
 def dkim_signers(settings: Settings) -> list[Signer]:
-    """A signer for each key of WAYPOST_DKIM_KEY; none when it is not set. Reads the files it names.
+    """A signer for each key of WAYPOST_DKIM_KEY; empty if it is not set. Reads the files it names.
 
-    Raises KeyUnusable naming the setting, never what it holds.
+    Raises KeyUnusable naming the setting, never its value.
     """
     keys = settings.dkim_key.get_secret_value() if settings.dkim_key else ""
     domain = settings.dkim_domain or Sender.parse(settings.sender).domain
@@ -23,7 +23,7 @@ def dkim_signers(settings: Settings) -> list[Signer]:
 
 
 def allowed_senders(settings: Settings) -> Senders:
-    """The domain of every mail's sender, and the senders that settings name besides. Raises ValueError."""
+    """The domain of WAYPOST_SENDER, and the senders of WAYPOST_SUBMISSION_SENDERS. Raises ValueError."""
     return _senders(settings.sender, settings.submission_senders)
 
 

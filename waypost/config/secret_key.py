@@ -1,4 +1,4 @@
-"""The key that codes and links are made with."""
+"""The secret key for codes and links."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FILE = "secret.key"
 def secret_key(settings: Settings) -> bytes:
     """WAYPOST_SECRET_KEY, or the key kept in `secret.key` under home, made on first use.
 
-    Made atomically: two processes that start at once end with the same key.
+    Made atomically: two processes that start at once get the same key.
     """
     if known := known_key(settings):
         return known
@@ -43,7 +43,7 @@ def is_unshared(settings: Settings) -> bool:
 
 
 def known_key(settings: Settings) -> bytes | None:
-    """The same; None where it is still to be made."""
+    """The secret key; None if it has not been made yet."""
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value().encode()
     path = settings.home / _FILE

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 class Settings(BaseSettings):
     """Where Waypost keeps its data and which servers it speaks to.
 
-    Unset, everything is embedded: SQLite files under `home`, and the servers of `waypost up`.
+    By default everything is embedded: SQLite files under `home`, and the servers of `waypost up`.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
@@ -142,7 +142,7 @@ class Settings(BaseSettings):
     @field_validator("providers", mode="before")
     @classmethod
     def _as_json(cls, value: object) -> object:
-        """Read here and not by the settings source, whose error is a traceback with the value in it."""
+        """Parsed here, not by the settings source, whose error is a traceback that contains the value."""
         if not isinstance(value, str):
             return value
         try:
@@ -213,8 +213,8 @@ class Settings(BaseSettings):
 
 
 def unknown(names: Iterable[str]) -> list[str]:
-    """Those of `names` that begin like a setting and are none, each with the nearest there is: misspelt, one
-    changes nothing, and nothing else would say so."""
+    """The `names` that begin with WAYPOST_ but are not settings, each with the nearest setting. Without this
+    a misspelt setting would be ignored silently."""
     known = {name.upper() for name in Settings.model_fields}
     found: list[str] = []
     for name in sorted(names):
@@ -227,7 +227,7 @@ def unknown(names: Iterable[str]) -> list[str]:
 
 
 def sqlite_url(file: Path, driver: str = "sqlite") -> str:
-    """SQLAlchemy's URL of a SQLite file. A path with characters that mean something in a URL is written as
+    """SQLAlchemy's URL of a SQLite file. A path with characters that are special in a URL is written as
     SQLite's own file: URI (https://sqlite.org/uri.html)."""
     escaped = quote(str(file))
     return f"{driver}:///{file}" if escaped == str(file) else f"{driver}:///file:{escaped}?uri=true"

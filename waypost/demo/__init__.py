@@ -1,1 +1,1 @@
-"""`make demo`: everything on one machine, some samples sent, and what became of them."""
+"""`make demo`: runs everything on one machine, sends samples, and shows the result."""

@@ -1,4 +1,4 @@
-"""The demo, as a user would type it: `waypost up` in a folder of its own, then the commands."""
+"""The demo: runs `waypost up` in its own folder, then the commands that a user would type."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PORTS = {"--port": 4200, "--smtp-port": 2525, "--texts-port": 8025, "--gateway-p
 
 
 def main() -> None:
-    """Exit status 0 only if everything accepted was sent."""
+    """Run the demo. Exit status 0 only if everything accepted was sent."""
     keep = "--keep" in sys.argv[1:]
     _fresh_home()
     with _up() as process:

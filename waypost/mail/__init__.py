@@ -1,1 +1,1 @@
-"""Building mail: addresses, headers, messages."""
+"""Mail: addresses, headers, messages, signatures."""

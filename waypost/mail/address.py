@@ -1,4 +1,4 @@
-"""One string, one address: how addresses and phone numbers are read, compared and shown."""
+"""Email addresses and phone numbers: how they are parsed, compared and keyed in the ledger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADDRESS_PATTERN = (
 # From 5 digits, as short codes have, to the 15 of E.164. No two parts in a row match the same character.
 PHONE_PATTERN = r"^\+?[(). -]*(?:[0-9][(). -]*){5,15}$"
 
-# A dot-atom (RFC 5322, section 3.2.3) of letters, digits and . _ + - that no validator has doubts about.
+# A dot-atom (RFC 5322, section 3.2.3) of letters, digits and . _ + -, which every validator accepts.
 _PLAIN_LOCAL = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
 _LONGEST_PLAIN_DOMAIN = 180  # with a local part of 64 it stays under the 254 of RFC 5321, section 4.5.3.1
 _DOT_ATOM = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*")
@@ -30,11 +30,11 @@ LONGEST = 254  # a path may have 256 (section 4.5.3.1.3), and its angle brackets
 
 
 def one_address(text: str) -> str:
-    """`text` as exactly one normalised mailbox address, without display name; its domain as A-labels
-    (RFC 5890), its local part in quotes where its dots ask for them (RFC 5321, section 4.1.2).
+    """`text` as one normalised mailbox address, without display name. The domain is in A-labels (RFC 5890);
+    the local part is quoted if its dots require it (RFC 5321, section 4.1.2).
 
     Raises ValueError with a reason that never repeats the input. Domains under `.example` and `.test` pass:
-    whether mail can reach one is the provider's to say. So do those of WAYPOST_INTERNAL_DOMAINS.
+    the provider decides whether mail can reach them. So do those of WAYPOST_INTERNAL_DOMAINS.
     """
     local, _, domain = text.rpartition("@")
     if len(text) > LONGEST:
@@ -42,7 +42,7 @@ def one_address(text: str) -> str:
     if _PLAIN_LOCAL.fullmatch(local) and (known := _plain_domain(domain)):
         return f"{local}@{known}"
     local, quoted, internal = *_unquoted(local), internal_domain(domain)
-    rest = f"{'a' if quoted else local}@{'a.example' if internal else domain}"  # what is still to be judged
+    rest = f"{'a' if quoted else local}@{'a.example' if internal else domain}"  # the parts still to check
     try:
         found = validate_email(rest, check_deliverability=False, allow_smtputf8=True, test_environment=True)
     except EmailNotValidError as error:
@@ -54,10 +54,10 @@ def one_address(text: str) -> str:
 
 
 def _unquoted(local: str) -> tuple[str, bool]:
-    """`local` without quotes, and whether it needs some: `a..b` and `a.` do, which some carriers gave out.
+    """`local` without quotes, and whether it needs them: `a..b` and `a.` do, which some carriers issued.
 
-    Blanks, brackets and the like in quotes are left to the validator, which refuses them: no mailbox has
-    them, and loose parsers take such an address apart. So is what may be an encoded-word (RFC 2047).
+    Quoted blanks, brackets and the like are left to the validator, which rejects them: no mailbox has them,
+    and loose parsers split such an address. So is a local part that may be an encoded-word (RFC 2047).
     """
     inner = local[1:-1]
     bare = inner if local == f'"{inner}"' and _ATOM_AND_DOTS.fullmatch(inner) else local
@@ -67,8 +67,8 @@ def _unquoted(local: str) -> tuple[str, bool]:
 
 @lru_cache(4096)
 def _plain_domain(domain: str) -> str | None:
-    """The domain as the validator writes it, remembered: checking one takes longer than all the rest of a
-    request. None when it, or an address at it, may be too long or wrong: the validator then says how."""
+    """The domain as the validator writes it, cached: checking a domain takes longer than the rest of a
+    request. None if the domain, or an address at it, may be too long or invalid: the validator says why."""
     if len(domain) > _LONGEST_PLAIN_DOMAIN:
         return None
     try:
@@ -78,31 +78,31 @@ def _plain_domain(domain: str) -> str | None:
 
 
 def _without_input(reason: str, text: str) -> str:
-    """The validator's reason, up to where it begins to quote what it was given."""
+    """The validator's reason, up to where it begins to quote its input."""
     told = re.split(r"[:('\"]", reason, maxsplit=1)[0].strip(" .")
     return "it cannot be read as one" if any(part in told for part in text.split("@") if part) else told
 
 
-# Five digits after a plus sign, or ten without: numbers that count customers or orders seldom have as many.
+# Five digits after a plus sign, or ten without: customer and order numbers seldom have as many.
 _DIALLED = re.compile(r"\+[ ().-]*(?:[0-9][ ().-]*){5}|(?<![A-Za-z0-9])(?:[0-9][ ().-]*){10,}(?![A-Za-z0-9])")
 _NOT_DIALLED = re.compile(r"[^0-9+]")
 
 
 def folded(address: str) -> str:
-    """The one spelling by which a valid address or phone number is compared, in memory and in the ledger.
+    """The form in which valid addresses and phone numbers are compared, in memory and in the ledger.
 
-    Addresses: in lower case, also beyond ASCII, and not casefolded, which takes two mailboxes for one
-    (`straße`, `strasse`). Phone numbers: their digits, with the plus sign of E.164. Never left to a database:
-    SQLite's `lower` knows ASCII alone, PostgreSQL's depends on its locale.
+    Addresses: in lower case, also beyond ASCII; not casefolded, which would merge two mailboxes (`straße`,
+    `strasse`). Phone numbers: their digits, with the plus sign of E.164. A database never computes this:
+    SQLite's `lower` handles ASCII only, and PostgreSQL's depends on its locale.
     """
     return address.lower() if "@" in address else _NOT_DIALLED.sub("", address)
 
 
 def named_address(text: str) -> str | None:
-    """The address or phone number that `text` names, folded; None when it can only be an id.
+    """The address or phone number that `text` names, folded; None if it can only be an id.
 
-    It names one as `ada@a.example`, `mailto:ada@a.example`, `+49 170 1234512` or `tel:0170-1234512;ext=1`.
-    Digits without a plus sign or `tel:` are an id, and so is what is no valid address though it holds an @.
+    Accepts `ada@a.example`, `mailto:ada@a.example`, `+49 170 1234512` and `tel:0170-1234512;ext=1`.
+    Digits without a plus sign or `tel:` are an id. So is a text with an @ that is not a valid address.
     """
     text = text.strip()
     scheme, _, rest = text.partition(":")
@@ -117,27 +117,27 @@ def named_address(text: str) -> str | None:
 
 
 def phone_number(text: str) -> str | None:
-    """The phone number that `text` is, folded, with or without a plus sign; None for anything else."""
+    """`text` as a folded phone number, with or without a plus sign; None if it is not a phone number."""
     written = cleaned(text)
     return folded(written) if re.match(PHONE_PATTERN, written) else None
 
 
 def reaches_somebody(id: str) -> bool:
-    """Whether an id is or holds an address or phone number, so that it is shown masked: also
-    `whatsapp:+49...`, and one written with full-width characters."""
+    """Whether an id is or contains an address or phone number, so that it must be masked: also
+    `whatsapp:+49...`, and a number in full-width characters."""
     written = cleaned(id)
     return "@" in written or bool(_DIALLED.search(written))
 
 
 def url_of(address: str) -> str:
-    """`mailto:` or `tel:` and the folded address: what the ledger knows somebody by who has no id."""
+    """`mailto:` or `tel:` and the folded address: the ledger's key of a recipient without an id."""
     return f"{'mailto' if '@' in address else 'tel'}:{folded(address)}"
 
 
 def key_of_url(text: str) -> str | None:
-    """What somebody is known by whose address a `mailto:` or `tel:` URL names; None for what is no such URL.
+    """The ledger's key for the address in a `mailto:` or `tel:` URL; None if `text` is not such a URL.
 
-    Raises ValueError for one that names no address."""
+    Raises ValueError if the URL has no valid address."""
     scheme, _, rest = text.partition(":")
     match scheme.lower():
         case "mailto":
@@ -151,7 +151,7 @@ def key_of_url(text: str) -> str | None:
 
 
 def keys_of(text: str) -> tuple[str, ...]:
-    """The keys that the ledger may know a recipient by who is named by `text`: an id as it stands, an address
-    or phone number as a URL. An id may look like either."""
+    """The keys that the recipient named by `text` may have in the ledger: the text itself as an id, and an
+    address or phone number as a URL. An id may look like an address or a phone number."""
     address = named_address(text) or phone_number(text)
     return (text, url_of(address)) if address else (text,)

@@ -1,4 +1,4 @@
-"""Whom a mail that its author finished may be from."""
+"""The senders allowed in a mail that its author finished."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Senders:
 
     @classmethod
     def parse(cls, text: str) -> Senders:
-        """From `shop.example, billing@other.example`. Raises ValueError."""
+        """Parse `shop.example, billing@other.example`. Raises ValueError."""
         named = [one.strip() for one in text.split(",") if one.strip()]
         addresses = [one_address(one) for one in named if "@" in one]
         domains = [one_address(f"a@{one}").rpartition("@")[2] for one in named if "@" not in one]

@@ -1,4 +1,4 @@
-"""Files that travel with a mail."""
+"""Attachments and inline images of a mail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from waypost.mail.headers import checked
 
-_TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,100}"  # noqa: S105 - RFC 2045, section 5.1, or less
+_TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,100}"  # noqa: S105 - a subset of RFC 2045, section 5.1
 _CONTENT_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}={_TOKEN}){{0,5}}")
 _CID = re.compile(r"[A-Za-z0-9!#$&'*+/=?^_`{|}~.-]{1,100}@[A-Za-z0-9.-]{1,100}")
 _BYTES = "application/octet-stream"
@@ -22,18 +22,18 @@ _PLAIN_NAME = re.compile(rf"[A-Za-z0-9 !#$&()+,.@^_{{}}~=-]{{1,{_PIECE}}}")
 
 
 class AttachmentError(ValueError):
-    """An attachment that cannot go out. Says why, never what is in it."""
+    """An attachment that cannot be sent. Says why, never what it contains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """A file, or an image the HTML part shows.
 
-    name: as the reader sees it, any letters. content_type: guessed from the name when empty; with its
-    parameters, for example `text/calendar; method=REQUEST`. A mail or a multipart goes out as
+    name: as the reader sees it, in any script. content_type: guessed from the name if empty; with its
+    parameters, for example `text/calendar; method=REQUEST`. A mail or a multipart is sent as
     application/octet-stream, which every mail program saves byte for byte.
-    cid: of an inline image, unique in the mail and made like an address: `logo@shop.example` is shown by
-    `src="cid:logo@shop.example"`.
+    cid: the id of an inline image, unique in the mail and of the form of an address: `logo@shop.example` is
+    shown by `src="cid:logo@shop.example"`.
     """
 
     name: str
@@ -42,14 +42,14 @@ class Attachment:
     cid: str = ""
 
     def __post_init__(self) -> None:
-        """Raises TypeError for a text as content: which bytes it stands for is the caller's to say."""
+        """Raises TypeError if the content is not bytes: the caller chooses the encoding of a text."""
         if not isinstance(self.content, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError("the content of an attachment is bytes")
 
 
 def head(attachment: Attachment) -> bytes:
-    """The MIME header of `attachment`, its content to follow in base64. Raises AttachmentError, or
-    HeaderError for a name that holds a control character."""
+    """The MIME header of `attachment`, whose content follows in base64. Raises AttachmentError, or
+    HeaderError for a name that contains a control character."""
     kind = attachment.content_type or _guessed(attachment.name)
     if kind.lower().startswith(_NOT_IN_BASE64):
         kind = _BYTES
@@ -69,14 +69,14 @@ def head(attachment: Attachment) -> bytes:
 
 
 def _guessed(name: str) -> str:
-    """The content type that the ending of `name` stands for: of a compressed file, that of its compression,
-    because that is how its bytes are read first."""
+    """The content type for the extension of `name`. A compressed file has the type of its compression,
+    because a reader decompresses it first."""
     kind, compression = mimetypes.guess_type(name)
     return _COMPRESSED.get(compression, _BYTES) if compression else kind or _BYTES
 
 
 def _filename(name: str) -> str:
-    """The filename parameter: quoted where it is short and plain, else as RFC 2231 has it, in pieces."""
+    """The filename parameter: quoted if it is short and plain, else encoded in pieces (RFC 2231)."""
     if not checked("the name of an attachment", name).strip():
         raise AttachmentError("an attachment has no name")
     if _PLAIN_NAME.fullmatch(name) and name == name.strip():
@@ -91,7 +91,7 @@ def _filename(name: str) -> str:
 
 
 def _pieces(name: str) -> list[str]:
-    """`name` percent-encoded, cut between letters."""
+    """`name` percent-encoded, cut between characters."""
     pieces = [""]
     for letter in name:
         coded = quote(letter, safe="")
@@ -102,5 +102,5 @@ def _pieces(name: str) -> list[str]:
 
 
 def total(attachments: Sequence[Attachment]) -> int:
-    """Bytes before they are encoded."""
+    """The size of all attachments in bytes, before encoding."""
     return sum(len(attachment.content) for attachment in attachments)

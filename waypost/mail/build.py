@@ -1,7 +1,7 @@
-"""A mail as bytes.
+"""Builds a mail as bytes.
 
-Written by hand: the standard library's policy makes 700 mails of an order's size a second, this more
-than ten times that, and only this keeps injected headers out on every supported Python.
+Written by hand: the standard library's policy builds 700 order-sized mails a second, this module more than
+ten times as many. Only this module keeps injected headers out on every supported Python.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from waypost.mail.mime import body
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who a mail is from, parsed once."""
+    """The sender of a mail, parsed once."""
 
     display: str
     address: str
 
     @classmethod
     def parse(cls, value: str) -> Sender:
-        """From `Shop <no-reply@shop.example>`. Raises ValueError."""
+        """Parse `Shop <no-reply@shop.example>`. Raises ValueError."""
         return cls(*parse_mailbox(value))
 
     @property
@@ -38,10 +38,10 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What some types add to their mails.
+    """Headers and attachments that some types add to their mails.
 
     reply_to: `Support <support@shop.example>`. list_unsubscribe: https and mailto addresses, separated by
-    blanks; one_click: its https address takes the POST of RFC 8058.
+    blanks. one_click: the https address accepts the POST of RFC 8058.
     """
 
     reply_to: str = ""
@@ -54,7 +54,7 @@ NOTHING_MORE = Extras()
 
 
 def message_id(id: UUID, sender: Sender) -> str:
-    """Derived from the notification alone, so that every attempt carries the same one."""
+    """The Message-ID, from the notification's id and the sender's domain: equal in all attempts."""
     return f"<{id.hex}@{sender.domain}>"
 
 
@@ -70,10 +70,10 @@ def build(
     date: datetime,
     extras: Extras = NOTHING_MORE,
 ) -> bytes:
-    """An RFC 5322 message with a text and an HTML part, lines ended by CRLF, none over 998.
+    """An RFC 5322 message with a text and an HTML part. Lines end in CRLF and have 998 characters at most.
 
-    Raises HeaderError when a value would not fit in its own header, AttachmentError for a file that
-    cannot go out; neither repeats the value.
+    Raises HeaderError for a value that its header cannot hold, AttachmentError for an attachment that
+    cannot be sent; neither repeats the value.
     """
     head = [
         _from(sender),
@@ -95,7 +95,7 @@ def build(
 
 @lru_cache(16)
 def _date(date: datetime) -> str:
-    """Of the second it was: a thousand mails are built in one."""
+    """The Date header, cached: a thousand mails are built in one second."""
     return f"Date: {format_datetime(date)}"
 
 

@@ -1,10 +1,10 @@
-"""What a mail says, however it was built: the same words and files, from and to the same people.
+"""A hash of what a mail says: its words, files, sender and recipients, however the mail was built.
 
-A program that submits a mail again often builds it anew: with the same Message-ID, and with another Date,
+A program that submits a mail again often builds it anew: with the same Message-ID, but with another Date and
 other boundaries, encodings and folds. Such a mail is a repeat of the first.
 
-By hand. The library's parser takes a microsecond for each line and each multipart around it, so ten megabytes
-of short lines take it seconds.
+Written by hand: the standard library's parser takes a microsecond for each line and each multipart around it,
+so it needs seconds for ten megabytes of short lines.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from waypost.mail.raw_message import LARGEST_HEAD, FinishedMail
 _FIELDS = ("From", "Sender", "Reply-To", "To", "Cc", "Subject")
 _OF_PARTS = ("Content-Type", "Content-Disposition", "Content-Transfer-Encoding")
 
-# A part with more of these than any program writes is compared by its bytes, as are all multiparts of a mail
-# with too many boundaries: each level of parts is looked through anew, the library looks at a field anew for
+# A part beyond these limits, which no program writes, is compared by its bytes. So are all multiparts of a
+# mail with too many boundaries. Each level of parts is searched again, the library reads a field again for
 # each parameter, and a part takes a thousand times longer than its boundary.
 _MOST_BOUNDARIES = 1000
 _MOST_NESTED = 10
@@ -41,7 +41,7 @@ Fields = Mapping[str, str]
 
 
 def meaning(mail: FinishedMail) -> bytes:
-    """32 bytes that are the same for two mails that say the same (SHA-256). Takes time by the mail's size."""
+    """A SHA-256 hash (32 bytes), equal for two mails that say the same. Takes linear time in the size."""
     hashed = sha256()
     for name in _FIELDS:
         hashed.update(f"{name}: {' '.join(decoded(mail.value(name)).split())}\n".encode(errors="replace"))
@@ -54,7 +54,7 @@ def meaning(mail: FinishedMail) -> bytes:
 
 
 def _pieces(fields: Fields, content: bytes, levels: int) -> Iterator[bytes]:
-    """Of a part and each part in it the type, the file's name and the content. levels: how deep it looks."""
+    """The type, file name and content of a part and of each part in it. levels: how many levels it opens."""
     if any(len(value) > _LONGEST_FIELD or value.count(";") > _MOST_PARAMETERS for value in fields.values()):
         yield from (*(value.encode() for value in fields.values()), content)
         return
@@ -72,7 +72,7 @@ def _pieces(fields: Fields, content: bytes, levels: int) -> Iterator[bytes]:
 
 
 def _parts(part: Message, content: bytes) -> list[bytes]:
-    """The parts of a multipart; none of what has no such parts, which a mail inside a mail is too."""
+    """The parts of a multipart. Empty for any other part, also for a mail inside a mail."""
     boundary = _parameter(part, "boundary").rstrip() if part.get_content_maintype() == "multipart" else ""
     if not boundary or len(boundary) > _LONGEST_BOUNDARY:
         return []
@@ -84,8 +84,8 @@ def _parts(part: Message, content: bytes) -> list[bytes]:
 
 
 def _parameter(part: Message, name: str, field: str = "Content-Type") -> str:
-    """A parameter, read (RFC 2231) where it is in a charset that mail is written in: Python keeps each other
-    name for good."""
+    """A parameter, decoded (RFC 2231) if its charset is in CHARSETS: Python caches every other charset name
+    forever."""
     value = part.get_param(name, "", field)
     if isinstance(value, tuple) and (value[0] or "us-ascii").lower() not in CHARSETS:
         return value[2]
@@ -93,19 +93,19 @@ def _parameter(part: Message, name: str, field: str = "Content-Type") -> str:
 
 
 def _taken_apart(part: bytes) -> tuple[Fields, bytes]:
-    """The fields of a part, unfolded, and its content, which begins where a line is no field, or where the
-    head is longer than it may be."""
+    """The fields of a part, unfolded, and its content. The content begins at the first line that is not a
+    field, or where the head exceeds its limit."""
     head = _HEAD.match(part, 0, LARGEST_HEAD)
     end = head.end() if head else 0
     fields: dict[str, str] = dict.fromkeys(_OF_PARTS, "")
-    for name, value in reversed(_FIELD.findall(part[:end])):  # of several the first counts
+    for name, value in reversed(_FIELD.findall(part[:end])):  # the first of several counts
         fields[name.decode().title()] = value.replace(b"\r\n", b"").strip().decode("latin-1")
     return fields, part[end:].removeprefix(b"\r\n")
 
 
 def _said(part: Message, content: bytes) -> bytes:
-    """What a part holds, without its transfer encoding; a text in UTF-8, without carriage returns and line
-    ends at its end."""
+    """A part's content without transfer encoding. A text is in UTF-8, without carriage returns and trailing
+    line ends."""
     content = _decoded(part["Content-Transfer-Encoding"].lower(), content)
     if part.get_content_maintype() != "text":
         return content
@@ -117,7 +117,7 @@ def _said(part: Message, content: bytes) -> bytes:
 
 
 def _decoded(encoding: str, content: bytes) -> bytes:
-    """Base64 that is not right stays as it is: readers disagree about what it holds."""
+    """`content` decoded. Invalid base64 stays as it is: readers disagree about its meaning."""
     if encoding == "quoted-printable":
         return a2b_qp(content)
     if encoding == "base64":

@@ -1,4 +1,4 @@
-"""DKIM signatures (RFC 6376, RFC 8463): relaxed/relaxed, over what a reader sees and acts on."""
+"""DKIM signatures (RFC 6376, RFC 8463): relaxed/relaxed, over the body and the fields a reader acts on."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
-# Named once more than they are there (section 8.15), so that a field added later breaks the signature: what
-# section 5.4.1 advises, what says how the body reads, and what RFC 8058, section 4, asks for.
+# Listed once more than they occur (section 8.15), so that a field added later breaks the signature: fields of
+# section 5.4.1, those that tell how to read the body, and those that RFC 8058, section 4, requires.
 OVERSIGNED = (
     "From", "Reply-To", "To", "Cc", "Subject", "Date", "Message-ID", "In-Reply-To", "References",
     "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post",
 )  # fmt: skip
-# Signed when there. A mail that is passed on may have them; whoever passes it to a list adds them.
+# Signed if present. A mail that is passed on may have them; a mailing list adds them.
 COVERED = ("List-Id", "List-Help", "List-Subscribe", "List-Post", "List-Owner", "List-Archive")
 
 _SIGNABLE = {name.lower().encode(): name for name in (*OVERSIGNED, *COVERED)}
@@ -33,7 +33,7 @@ _FOLD = re.compile(rb"\r\n(?=[ \t])")
 _BLANKS = re.compile(rb"[ \t]+")
 _RUN = re.compile(rb"  +")
 _TRAILING = re.compile(rb" \r\n")
-_WIDTH = 72  # of the signature's lines
+_WIDTH = 72  # characters of a line of the signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Signer:
 
     @property
     def algorithm(self) -> str:
-        """As the signature names it."""
+        """The algorithm's name in the signature."""
         return "ed25519-sha256" if isinstance(self.key, Ed25519PrivateKey) else "rsa-sha256"
 
     @property
@@ -63,14 +63,14 @@ class Signer:
         return f"v=DKIM1; k=rsa; p={b64encode(public).decode()}"
 
     def sign(self, data: bytes) -> bytes:
-        """Ed25519 signs the hash of what RSA signs itself (RFC 8463, section 3)."""
+        """Sign `data`. Ed25519 signs its SHA-256 hash (RFC 8463, section 3)."""
         if isinstance(self.key, Ed25519PrivateKey):
             return self.key.sign(hashlib.sha256(data).digest())
         return self.key.sign(data, PKCS1v15(), SHA256())
 
 
 def signed(message: bytes, signers: Sequence[Signer], at: datetime) -> bytes:
-    """`message` (lines ended by CRLF) with a DKIM-Signature header for each signer before it."""
+    """`message` (with CRLF line ends), preceded by a DKIM-Signature header for each signer."""
     if not signers:
         return message
     head, _, body = message.partition(b"\r\n\r\n")
@@ -94,7 +94,7 @@ def _signature(signer: Signer, headers: Mapping[bytes, bytes], when: str, how: s
 
 
 def _headers(head: bytes) -> dict[bytes, bytes]:
-    """The headers by lower-case name, relaxed (section 3.4.2). Ours occur once each."""
+    """The headers by lower-case name, relaxed (section 3.4.2). The last of several headers counts."""
     lines = _FOLD.sub(b"", head).split(b"\r\n")
     pairs = (line.partition(b":") for line in lines)
     return {name.lower(): relaxed_value(value) for name, _, value in pairs}
@@ -102,7 +102,7 @@ def _headers(head: bytes) -> dict[bytes, bytes]:
 
 @lru_cache(64)
 def _listed(covered: tuple[bytes, ...], unsigned: frozenset[bytes]) -> str:
-    """What `h=` holds, folded: a name without a header left to it signs that there is none."""
+    """The value of `h=`, folded. A name listed more often than it occurs signs the header's absence."""
     lines = [""]
     for lowered, name in _SIGNABLE.items():
         for _ in range((lowered in covered) + (name in OVERSIGNED and lowered not in unsigned)):
@@ -113,13 +113,13 @@ def _listed(covered: tuple[bytes, ...], unsigned: frozenset[bytes]) -> str:
 
 
 def relaxed_value(value: bytes) -> bytes:
-    """A header's value unfolded, each run of blanks one space, none at either end (section 3.4.2)."""
+    """A header's value, unfolded and stripped, each run of blanks as one space (section 3.4.2)."""
     return _BLANKS.sub(b" ", _FOLD.sub(b"", value)).strip(b" ")
 
 
 def relaxed_body(body: bytes) -> bytes:
-    """The body with each run of blanks one space, none at the end of a line, and no empty lines at its end
-    (section 3.4.4). Looks for runs alone: a mail of an order's size has a thousand single blanks."""
+    """The body with each run of blanks as one space, no blanks at line ends, and no empty lines at its end
+    (section 3.4.4). It searches for runs only: an order-sized mail has a thousand single blanks."""
     if b"\t" in body:
         body = body.replace(b"\t", b" ")
     body = _TRAILING.sub(b"\r\n", _RUN.sub(b" ", body)).rstrip(b" \r\n")

@@ -14,21 +14,21 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from waypost.mail.address import one_address
 from waypost.mail.dkim import COVERED, OVERSIGNED, PrivateKey, Signer
 
-LEAST_BITS = 1024  # RFC 8301, section 3.2; verifiers take nothing shorter
+LEAST_BITS = 1024  # RFC 8301, section 3.2; verifiers reject shorter keys
 _SEED = 32  # bytes of an Ed25519 private key (RFC 8032, section 5.1.5)
 _LIKE_A_PATH = ("/", ".", "~")
 
 
 class KeyUnusable(ValueError):
-    """A DKIM setting that cannot be used. Names the setting and says why, never what it holds."""
+    """A DKIM setting that cannot be used. Names the setting and says why, never its value."""
 
 
 def signers(keys: str, selectors: str, domain: str, unsigned: str = "") -> list[Signer]:
-    """A signer for each key, in order; none without a key.
+    """A signer for each key, in order; empty without keys.
 
     keys: files, or keys as PEM or base64 (PKCS#8, PKCS#1, or the 32 bytes of Ed25519), separated by
-    commas. selectors: as many, separated by commas. domain: what signs. unsigned: header fields that no
-    signature covers, separated by commas. Raises KeyUnusable.
+    commas. selectors: one per key, separated by commas. domain: the signing domain. unsigned: header fields
+    that no signature covers, separated by commas. Raises KeyUnusable.
     """
     found, names = _listed(keys), _listed(selectors)
     if not found:
@@ -49,7 +49,7 @@ def signers(keys: str, selectors: str, domain: str, unsigned: str = "") -> list[
 
 
 def _unsigned(names: str) -> frozenset[bytes]:
-    """From is always signed (RFC 6376, section 5.4)."""
+    """The fields to leave out, in lower case. From is always signed (RFC 6376, section 5.4)."""
     known = {name.lower(): name for name in (*OVERSIGNED, *COVERED) if name != "From"}
     found = {name.lower() for name in _listed(names)}
     if found - known.keys():
@@ -62,7 +62,7 @@ def _listed(value: str) -> list[str]:
 
 
 def _domain(value: str) -> str:
-    """As A-labels (RFC 5890), which is how it is looked up."""
+    """The domain as A-labels (RFC 5890), the form used in DNS."""
     try:
         return one_address(f"postmaster@{value}").rpartition("@")[2]
     except ValueError:
@@ -91,7 +91,7 @@ def _key(value: str) -> PrivateKey:
 
 
 def _content(value: str) -> bytes:
-    """The key itself, from the file where `value` names one."""
+    """The key's bytes: the content of the file if `value` names one, else `value`."""
     if value.startswith("-----BEGIN"):
         return value.encode()
     try:
@@ -125,7 +125,7 @@ def _loaded(content: bytes) -> object:
 
 
 def _decoded(text: bytes) -> bytes:
-    """The bytes that base64 stands for; none when it is not base64 of something as long as a key."""
+    """`text` decoded from base64; empty if it is not base64, or is shorter than a key."""
     try:
         found = b64decode(b"".join(text.split()), validate=True)
     except binascii.Error:

@@ -1,7 +1,7 @@
-"""Encoded words (RFC 2047): how anything beyond plain ASCII stands in a header.
+"""Encoded words (RFC 2047): how characters beyond plain ASCII are written in a header.
 
-By hand. One in three mails has such a subject or name, and `email.header.Header` takes a third of the time
-that such a mail is built in. To read them, `email.header` takes the square of a value's length in time.
+Written by hand: one in three mails has such a subject or name, and `email.header.Header` takes a third of the
+time to build such a mail. To read them, `email.header` takes quadratic time in a value's length.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from binascii import Error, a2b_base64, a2b_qp
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-_LINE = 76  # section 2: a line that holds an encoded word is no longer
+_LINE = 76  # section 2: the longest line with an encoded word
 _AROUND = len("=?utf-8?q??=")
-# Section 5, rule 3: what may stand for itself in a name as well as in a subject.
+# Section 5, rule 3: characters that need no encoding, in a name as well as in a subject.
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _Q = [chr(byte) if byte in _SAFE else "_" if byte == 32 else f"={byte:02X}" for byte in range(256)]
 
-# Section 2, but for the length: some programs write longer words.
+# Section 2, without its limit of length: some programs write longer words.
 _WORD = re.compile(r"=\?([^?\s*]*+)(?:\*[^?\s]*+)?\?([bBqQ])\?([^?\s]*+)\?=")
 _BEGINS = re.compile(r"=\?[^?]*\?([bBqQ])\?")
-# What mail is written in. For a name that it does not know, Python looks for a file to import.
+# The charsets that mail is written in. For an unknown name, Python searches for a module to import.
 CHARSETS = frozenset(
     {
         "utf-8", "us-ascii", "ascii", "utf-16", "utf-16le", "utf-16be", "utf-16-le", "utf-16-be",
@@ -34,8 +34,8 @@ CHARSETS = frozenset(
 
 
 def decoded(value: str) -> str:
-    """`value` with its encoded words read. A word that is not right, or in a charset that no mail is written
-    in, stays as it is."""
+    """`value` with its encoded words decoded. An invalid word, or a word in a charset outside CHARSETS, stays
+    as it is."""
     if "=?" not in value:
         return value
     parts: list[str] = []
@@ -45,14 +45,14 @@ def decoded(value: str) -> str:
         between, at = value[at : word.start()], word.end()
         read = charset in CHARSETS
         blank = follows and read and not between.strip()
-        parts.append("" if blank else between)  # section 6.2: blanks between two words are no text
+        parts.append("" if blank else between)  # section 6.2: blanks between two words are ignored
         parts.append(raw.decode(charset, "replace") if read else word[0])
         follows = read
     return "".join([*parts, value[at:]])
 
 
 def words_in(value: str) -> Iterator[tuple[re.Match[str], bytes]]:
-    """The encoded words of `value`, each with the bytes that it stands for."""
+    """The encoded words of `value`, each with its decoded bytes."""
     for word in _WORD.finditer(value):
         text = word[3].encode("ascii", "replace")
         try:
@@ -62,8 +62,8 @@ def words_in(value: str) -> Iterator[tuple[re.Match[str], bytes]]:
 
 
 def read_leniently(value: str) -> Iterator[bytes]:
-    """What some reader may take for encoded words, though section 2 does not: there are blanks in them, or
-    question marks. The bytes that each stands for."""
+    """The decoded bytes of each text that a lenient reader may take for an encoded word. Against section 2,
+    such a text contains blanks or question marks."""
     at = 0
     while (begins := _BEGINS.search(value, at)) and (end := value.find("?=", begins.end())) >= 0:
         with suppress(Error):
@@ -77,8 +77,8 @@ def _bytes_of(encoding: str, text: bytes) -> bytes:
 
 
 def encoded(value: str, used: int) -> str:
-    """`value` as encoded words, a line each, whichever of Q and B is shorter. used: characters of the
-    first line that are taken already."""
+    """`value` as encoded words, one a line, in Q or B, whichever is shorter. used: characters already taken
+    on the first line."""
     raw = value.encode()
     q = _in_q(raw)
     room, full = _LINE - used - _AROUND, _LINE - 1 - _AROUND
@@ -96,7 +96,7 @@ def _in_q(raw: bytes) -> str:
 
 
 def _cut(value: str, size: Callable[[str], int], room: int, full: int) -> Iterator[str]:
-    """`value` in pieces, cut between letters: the first of at most `room`, the others of at most `full`."""
+    """`value` cut between characters: the first piece has at most the size `room`, the others `full`."""
     began = taken = 0
     for at, letter in enumerate(value):
         needed = size(letter)

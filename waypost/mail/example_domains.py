@@ -1,4 +1,4 @@
-"""Domains that stand for others in examples, from which no mail arrives (RFC 2606, RFC 6761)."""
+"""Domains reserved for examples (RFC 2606, RFC 6761): mail from them does not arrive."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ _SECOND_LEVEL = frozenset({"example.com", "example.net", "example.org"})
 
 
 def is_example(domain: str) -> bool:
-    """Whether `domain` is, or lies below, a domain for examples. One that WAYPOST_INTERNAL_DOMAINS names is
-    somebody's."""
+    """Whether `domain` is, or lies below, a domain for examples. A domain in WAYPOST_INTERNAL_DOMAINS is in
+    use, so it is not an example."""
     labels = domain.lower().rstrip(".").split(".")
     reserved = labels[-1] in _TOP_LEVEL or ".".join(labels[-2:]) in _SECOND_LEVEL
     return reserved and internal_domain(domain) is None

@@ -1,7 +1,7 @@
-"""Header values as bytes on the wire, and the refusal of anything that could start another header.
+"""Header values as written on the wire. A value that could start another header is rejected.
 
-Python 3.11.7's own policy lets `=?utf-8?q?a=0D=0ABcc:_e@x.test?=` out as a real Bcc line, so what
-callers reach is checked after decoding, and encoded here.
+The policy of Python 3.11.7 writes `=?utf-8?q?a=0D=0ABcc:_e@x.test?=` as a real Bcc line. So this module
+checks values after decoding, and encodes them itself.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]")
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bBqQ]\?")
 _CRLF = "\r\n"
 _PLAIN_NAME = re.compile(r"^[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]*$")
-# What the ledger holds of nearly everybody: no second look is needed before it stands in a header.
+# Nearly every address in the ledger: it can be written in a header without another check.
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
 _NOT_ONE = "not one sender such as 'Shop <no-reply@shop.example>'"
-SENSIBLE = 78  # RFC 5322, section 2.1.1: what a line should keep to
-MAX_LINE = 998  # and what it must
+SENSIBLE = 78  # characters that a line should have at most; RFC 5322, section 2.1.1
+MAX_LINE = 998  # characters that a line must have at most
 LONGEST_MAILBOX = MAX_LINE  # characters of a name and an address, unfolded
 MOST_COMMENTS = 10
 
 
 class HeaderError(ValueError):
-    """A header value that must not go out. Says which header and why, never the value."""
+    """A header value that must not be sent. Says which header and why, never the value."""
 
 
 def checked(name: str, value: str) -> str:
-    """`value`, or HeaderError when it holds a control character (or half a surrogate pair, which
-    no encoding can carry), as it stands or once decoded.
+    """Return `value`. Raises HeaderError if it contains a control character, directly or once decoded, or
+    half a surrogate pair, which no encoding can carry.
 
-    RFC 5322 section 2.2 allows none; RFC 2047 encoded-words would smuggle them in.
+    RFC 5322, section 2.2, allows no control characters; encoded words (RFC 2047) could smuggle them in.
     """
     if _CONTROL.search(value) or _CONTROL.search(_decoded(value)):
         raise HeaderError(f"{name} holds a control character (a line break, for example)")
@@ -44,8 +44,8 @@ def checked(name: str, value: str) -> str:
 
 
 def _decoded(value: str) -> str:
-    """The bytes that any reader may take encoded words for, each as a letter, whatever their charset; empty
-    where there are none."""
+    """All bytes that a reader may decode from encoded words, each as one character, whatever the charset.
+    Empty without encoded words."""
     if "=?" not in value:
         return ""
     strictly = (raw for _, raw in words_in(value))
@@ -53,15 +53,15 @@ def _decoded(value: str) -> str:
 
 
 def is_plain(value: str) -> bool:
-    """Whether every reader takes `value` for what it is: ASCII in which nothing looks encoded."""
+    """Whether every reader shows `value` unchanged: it is ASCII, and nothing in it looks encoded."""
     return value.isascii() and ("=?" not in value or not _ENCODED_WORD.search(value))
 
 
 def text(name: str, value: str) -> str:
     """An unstructured header line, folded, without its line end: `Subject: ...`.
 
-    Anything beyond plain ASCII, and anything that looks like an encoded-word, is encoded
-    (RFC 2047), so that a reader sees exactly `value`.
+    A value beyond ASCII, or with anything that looks like an encoded word, is encoded (RFC 2047), so that a
+    reader sees exactly `value`.
     """
     checked(name, value)
     plain = is_plain(value)
@@ -100,11 +100,11 @@ def _one(name: str, address: str) -> str:
 
 @lru_cache(256)
 def parse_mailbox(value: str, name: str = "From") -> tuple[str, str]:
-    """`Shop <no-reply@shop.example>` as (display name, address); remembered, as a sender's mails share it.
+    """`Shop <no-reply@shop.example>` as (display name, address); cached, as a sender's mails share it.
     Raises ValueError.
 
-    Limits come first: the parser takes the square of a value's length in time, and calls itself once for each
-    comment in a comment.
+    Limits are checked first: the parser takes quadratic time in a value's length, and recurses into nested
+    comments.
     """
     if len(value) > LONGEST_MAILBOX:
         raise HeaderError(f"{name} is longer than {LONGEST_MAILBOX} characters, and not one address")
@@ -114,7 +114,7 @@ def parse_mailbox(value: str, name: str = "From") -> tuple[str, str]:
     try:
         header = policy.default.header_factory(name, value)
         [found] = header.addresses
-    except Exception:  # the standard library's parser raises anything over a value that is not an address
+    except Exception:  # the standard library's parser raises any exception for an invalid address
         raise ValueError(_NOT_ONE) from None
     if any(isinstance(defect, errors.InvalidHeaderDefect) for defect in header.defects):
         raise ValueError(_NOT_ONE)
@@ -123,9 +123,9 @@ def parse_mailbox(value: str, name: str = "From") -> tuple[str, str]:
 
 @lru_cache(256)
 def reply_to(value: str) -> str:
-    """A Reply-To line from `Support <support@shop.example>`; remembered, as most mails of a type share it.
+    """A Reply-To line from `Support <support@shop.example>`; cached, as most mails of a type share it.
 
-    Its local part is ASCII: a server without SMTPUTF8 (RFC 6531) could not take the mail. Raises HeaderError.
+    Its local part is ASCII: a server without SMTPUTF8 (RFC 6531) rejects other mails. Raises HeaderError.
     """
     try:
         display, address = parse_mailbox(value, "Reply-To")

@@ -1,4 +1,4 @@
-"""Domains of a company's own network, which no validator of public addresses knows."""
+"""Domains of a company's own network, which a validator of public addresses rejects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DOMAIN = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")  # RFC 1123, se
 
 
 def parse(text: str) -> frozenset[str]:
-    """From `corp.local, intranet, localhost`. Raises ValueError, naming the entry that is wrong."""
+    """Parse `corp.local, intranet, localhost`. Raises ValueError naming the invalid entry."""
     named = [one.strip().lower() for one in text.split(",") if one.strip()]
     for one in named:
         if not _DOMAIN.fullmatch(one):
@@ -23,8 +23,8 @@ def parse(text: str) -> frozenset[str]:
 def internal_domain(domain: str) -> str | None:
     """`domain` in lower case if it is an internal one or lies below one, else None.
 
-    The setting is read from the environment: addresses are validated where no settings are at hand, for
-    example by Prefect before a run begins.
+    The setting is read from the environment: addresses are also validated where no Settings object exists,
+    for example by Prefect before a run begins.
     """
     allowed = _allowed(os.environ.get(SETTING, ""))
     if not allowed:
@@ -39,4 +39,4 @@ def _allowed(text: str) -> frozenset[str]:
     try:
         return parse(text)
     except ValueError:
-        return frozenset()  # Settings says what is wrong
+        return frozenset()  # Settings reports the error

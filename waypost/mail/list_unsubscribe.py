@@ -1,7 +1,7 @@
-"""List-Unsubscribe (RFC 2369) and List-Unsubscribe-Post (RFC 8058): the addresses go out untouched.
+"""List-Unsubscribe (RFC 2369) and List-Unsubscribe-Post (RFC 8058), with the addresses unchanged.
 
-The standard library's policy turns one that is longer than a line into encoded words, which no mail
-program can follow.
+The standard library's policy turns an address longer than a line into encoded words, which no mail program
+can follow.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import re
 
 from waypost.mail.headers import MAX_LINE, SENSIBLE, HeaderError, is_plain
 
-# RFC 3986: what an address is made of, with something after its scheme. Neither blanks nor < and >.
+# RFC 3986: the characters of an address, at least one after its scheme. Neither blanks nor < and >.
 _ADDRESS = re.compile(r"(?:https?://|mailto:)[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 
 
 def lines(value: str, one_click: bool) -> list[str]:
-    """The header lines for the addresses in `value`, separated by blanks; none when there are none.
+    """The header lines for the addresses in `value`, separated by blanks; empty without addresses.
 
-    A line is broken between two addresses, never inside one. one_click: the https address among them
+    A line is broken between two addresses, never inside an address. one_click: the https address among them
     unsubscribes by a POST, without a page. Raises HeaderError.
     """
     addresses = value.split()
@@ -40,7 +40,7 @@ def _folded(addresses: list[str]) -> str:
         item = address if number == len(addresses) - 1 else f"{address},"
         if len(item) + 1 > MAX_LINE:
             raise HeaderError(f"List-Unsubscribe has an address longer than the {MAX_LINE} of a line")
-        # The first stays beside the name where a line can hold both: some readers want it there.
+        # The first address stays on the line of the name if it fits: some readers require that.
         limit = MAX_LINE if number == 0 else SENSIBLE
         if len(lines[-1]) + 1 + len(item) <= limit:
             lines[-1] += f" {item}"

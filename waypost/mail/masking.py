@@ -1,4 +1,4 @@
-"""Addresses are masked for logs, lists and Prefect."""
+"""Masks addresses for logs, lists and Prefect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 
 def mask(address: str) -> str:
-    """`address` as shown to people who need not know it: `p***t@northwind.example`, `+49***12`."""
+    """`address` as shown to people who do not need it: `p***t@northwind.example`, `+49***12`."""
     local, at, domain = address.rpartition("@")
     if not at:
         return f"{address[:3]}***{address[-2:]}" if len(address) > 6 else "***"
@@ -19,5 +19,5 @@ _ADDRESS = re.compile(r"(?:\"[^\s@<>\"]+\"|[^\s@<>\"'(),;:]+)@[^\s@<>\"'(),;:]+"
 
 
 def mask_in(text: str) -> str:
-    """`text` with every address in it masked: providers repeat them in their words."""
+    """`text` with every address masked: providers repeat addresses in their replies."""
     return _ADDRESS.sub(lambda found: mask(found.group()), text)

@@ -1,6 +1,6 @@
-"""The body of a mail: parts and what holds them together (RFC 2045, 2046, 2387).
+"""The body of a mail: its parts and multiparts (RFC 2045, 2046, 2387).
 
-Each is bytes that begin with their own MIME header, so that they nest.
+Each part is bytes that begin with its own MIME header, so that parts nest.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _LINE = 76
 
 
 def body(id: UUID, plain: str, html: str, attachments: Sequence[Attachment]) -> bytes:
-    """Text and HTML as alternatives, with what the HTML shows, with what is attached:
-    mixed holds related holds alternative, each only where it is needed. Raises AttachmentError."""
+    """Text and HTML as alternatives, with inline images and attachments. multipart/mixed contains related,
+    which contains alternative; mixed and related only if they are needed. Raises AttachmentError."""
     holder = _multipart("alternative", f"=_{id.hex}", [words("text/plain", plain), words("text/html", html)])
     if not attachments:
         return holder
@@ -32,7 +32,7 @@ def body(id: UUID, plain: str, html: str, attachments: Sequence[Attachment]) -> 
 
 
 def _multipart(kind: str, boundary: str, parts: Sequence[bytes]) -> bytes:
-    """No boundary begins another, and none can occur in a part: see `words`."""
+    """No boundary is a prefix of another, and no boundary can occur in a part: see `words`."""
     start = f"--{boundary}\r\n".encode()
     return b"".join(
         (
@@ -45,10 +45,10 @@ def _multipart(kind: str, boundary: str, parts: Sequence[bytes]) -> bytes:
 
 
 def words(content_type: str, text: str) -> bytes:
-    """A text; whichever of 7bit, quoted-printable and base64 (RFC 2045) suits it.
+    """A text part, in 7bit, quoted-printable or base64 (RFC 2045).
 
-    b2a_qp is C and readable in a raw mail; base64 wins where most letters are not Latin. As it stands
-    goes what is ASCII, has no line over 998 (RFC 5322, section 2.1.1) and nothing like a boundary.
+    Quoted-printable is fast (C) and readable in a raw mail; base64 is for texts of mostly non-Latin letters.
+    7bit is for ASCII without lines over 998 (RFC 5322, section 2.1.1) and without anything like a boundary.
     """
     raw = text.encode()
     if b"\r" in raw:

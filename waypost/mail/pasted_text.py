@@ -1,16 +1,16 @@
-"""Text that people type or paste, in the plain characters that they mean."""
+"""Text that people type or paste, converted to plain characters."""
 
 from __future__ import annotations
 
 import unicodedata
 
-_DASHES = {"\u2212": "-", "\u00ad": "-"}  # a minus sign and a soft hyphen, which are no dashes to Unicode
+_DASHES = {"\u2212": "-", "\u00ad": "-"}  # minus sign and soft hyphen: Unicode does not class them as dashes
 
 
 def cleaned(text: str) -> str:
-    """`text` with compatibility characters such as full-width digits made plain (NFKC), decimal digits of
-    every script as 0 to 9, every kind of dash as a hyphen and of blank as a space, and without marks that do
-    not show (zero-width blanks, marks of direction)."""
+    """`text` in plain characters. Compatibility characters such as full-width digits are normalised (NFKC);
+    decimal digits of every script become 0 to 9, every dash a hyphen, every blank a space. Invisible marks
+    (zero-width blanks, marks of direction) are removed."""
     return "".join(map(_plain, unicodedata.normalize("NFKC", text)))
 
 

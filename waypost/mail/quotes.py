@@ -1,7 +1,7 @@
-"""What a provider's reply quotes of a mail whose secrets have no names: an author composed it. Pure.
+"""Finds what a provider's reply quotes from a mail whose secrets are not known: an author composed it. Pure.
 
 A stretch of the reply that may be a secret (a link, a code, a token) is compared with the mail by its letters
-and digits alone, so that separators, capitals, folds and most encodings change nothing. ASCII only.
+and digits only, so that separators, capitals, folds and most encodings do not matter. ASCII only.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from itertools import accumulate
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 
-SLICE = 32 * 1024  # bytes of a mail that are read in one go: a few milliseconds
+SLICE = 32 * 1024  # bytes of a mail that are read at once: a few milliseconds
 _OVERLAP = 6 * 1024  # a secret of 500 letters in UTF-16 and quoted-printable
-_MOST_COMPARED = 100  # a reply with more is no reason that anybody reads: all of it counts as quoted
+_MOST_COMPARED = 100  # a reply with more suspects is not readable: all of it counts as quoted
 
-# What tells why a reply says no, and is no secret: SMTP status, enhanced status (RFC 3463), IP address.
+# Parts of a reply that explain a refusal and are not secret: SMTP status, enhanced status (RFC 3463), IP.
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _ENHANCED = r"[245]\.\d{1,3}\.\d{1,3}(?!\w|\.\d)"
 _GROUP = "[0-9a-f]{1,4}"
@@ -29,13 +29,13 @@ _NO_SECRET = re.compile(
 )
 _WITHOUT_BLANK = re.compile(r"[^\s<>\"']+")
 _LINK = re.compile(r"(?:https?://([^/?#\s]+)|((?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?))[/?#](\S+)", re.I | re.A)
-_BEGINS_PATH = 4  # letters of a link behind its host that tell it from the host's other links
+_BEGINS_PATH = 4  # letters after a link's host that distinguish it from the host's other links
 _GROUPS = re.compile(r"[A-Z0-9]+(?:[ ._:/-]{1,2}[A-Z0-9]+)*")
 _TOKEN = re.compile(r"[A-Za-z0-9]+(?:[-._~+/=][A-Za-z0-9]+)*")
 _PIECE = re.compile(r"[A-Za-z0-9]+")
 _SHORTEST, _LONGEST_CODE = 4, 12
 _SHORTEST_MIXED = 6  # with one digit among its letters; with two or more digits it is _SHORTEST
-_SHORTEST_WORD = 20  # of letters alone: shorter ones are ordinary words
+_SHORTEST_WORD = 20  # of letters only: shorter words are ordinary
 _NOT_BY_CHANCE = 12  # letters that no base64 repeats by accident
 
 # Seven characters at least: a shorter word may be a code.
@@ -54,14 +54,14 @@ _NEITHER_LETTER_NOR_DIGIT = bytes(one for one in range(256) if not (one < 128 an
 
 
 class Suspect(NamedTuple):
-    """A stretch of a reply that may be a secret. forms: its letters, as the mail may have them."""
+    """A stretch of a reply that may be a secret. forms: the letters and digits to search the mail for."""
 
     begin: int
     end: int
     forms: frozenset[bytes]
 
     def stands_in(self, reading: Reading) -> bool:
-        """Whether the mail has it there."""
+        """Whether this piece of the mail contains the suspect."""
         return any(
             form in (reading.everything if len(form) >= _NOT_BY_CHANCE else reading.decoded)
             for form in self.forms
@@ -69,7 +69,7 @@ class Suspect(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """The letters and digits of a piece of a mail. decoded: its texts. everything: its bytes too."""
+    """The letters and digits of a piece of a mail. decoded: of its texts. everything: of raw bytes too."""
 
     decoded: bytes
     everything: bytes
@@ -87,13 +87,13 @@ def too_many(found: list[Suspect]) -> bool:
 
 
 def without_queue_id(found: Iterable[Suspect], words: str) -> list[Suspect]:
-    """The suspects in the words of an acceptance, without the id that its queue gives the mail."""
+    """The suspects in an accepting reply, without the id that the provider's queue gave the mail."""
     ids = [one.span() for one in _QUEUE_ID.finditer(words)]
     return [one for one in found if not any(begin <= one.begin and one.end <= end for begin, end in ids)]
 
 
 def readings(mail: bytes, subject: str) -> Iterator[Reading]:
-    """A mail, slice by slice. mail: as it goes over the wire. subject: decoded."""
+    """The readings of a mail, slice by slice. mail: in wire format. subject: decoded."""
     letters = _letters(subject)
     yield Reading(letters, letters)
     for at in range(0, len(mail), SLICE):
@@ -109,13 +109,13 @@ def _links(words: str) -> Iterator[Suspect]:
 
 
 def _form(link: re.Match[str]) -> bytes:
-    """A link's host and the beginning of what follows: a reply may cut a link or go on behind it."""
+    """A link's host and the start of its path: a reply may cut a link, or continue right after it."""
     rest = _letters(link[3])[:_BEGINS_PATH]
     return _letters(link[1] or link[2]) + rest if rest else b""
 
 
 def _groups(rest: str) -> Iterator[Suspect]:
-    """Digits and capitals, and neighbours together: `482 913`, `ABCD 1234`."""
+    """Codes of digits and capitals, also with neighbours joined: `482 913`, `ABCD 1234`."""
     for run in _GROUPS.finditer(rest):
         pieces = [one.span() for one in _PIECE.finditer(rest, *run.span())]
         for first, (begin, _) in enumerate(pieces):
@@ -128,7 +128,7 @@ def _groups(rest: str) -> Iterator[Suspect]:
 
 
 def _tokens(rest: str) -> Iterator[Suspect]:
-    """Codes in small letters or long ones, whole and their pieces, and long words."""
+    """Codes with small letters and long codes, whole and in pieces, and long words."""
     for token in _TOKEN.finditer(rest):
         if _is_code(_letters(token[0])):
             yield _suspect(rest, *token.span())
@@ -155,7 +155,7 @@ def _reading(piece: bytes) -> Reading:
     texts = [_LONG_BASE64_LINE.sub(b"", piece), *_out_of_base64(piece)]
     if b"=" in texts[0]:
         texts.append(a2b_qp(texts[0]))
-    # Without NULs, UTF-16 and UTF-32 have ASCII as it is.
+    # Without NULs, ASCII in UTF-16 and UTF-32 is plain ASCII.
     texts = [text.translate(None, b"\0") for text in texts]
     texts += [unquote_to_bytes(text) for text in texts if b"%" in text]
     texts += [unescape(text.decode("latin-1")).encode("ascii", "ignore") for text in texts if b"&" in text]
@@ -164,7 +164,7 @@ def _reading(piece: bytes) -> Reading:
 
 
 def _out_of_base64(piece: bytes) -> Iterator[bytes]:
-    """Whatever is written in the letters of base64, decoded."""
+    """Everything that looks like base64, decoded."""
     for block in _BASE64.findall(piece):
         digits = block.translate(None, b"\r\n=")
         if len(digits) % 4 == 1:  # the slice ends in the middle of a group

@@ -1,4 +1,4 @@
-"""A mail that its author finished: taken apart, checked, and rid of what is no reader's business."""
+"""Parses and checks a mail that its author finished, and removes the fields its reader must not get."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from waypost.mail.headers import MAX_LINE, HeaderError, parse_mailbox
 LARGEST_HEAD = 128 * 1024  # bytes
 MOST_FIELDS = 1000
 
-# RFC 5322, section 3.6: at most one of each. A second one is read by some and signed by nobody.
+# RFC 5322, section 3.6: at most one of each. Some readers show a second field, which no signature covers.
 _ONCE = frozenset(
     b"from sender reply-to to cc subject date message-id in-reply-to references mime-version content-type "
     b"content-transfer-encoding list-unsubscribe list-unsubscribe-post x-waypost-type x-waypost-data".split()
 )
-# Who else got it, the way it took so far, and signatures that a change of it breaks.
+# Other recipients, the mail's trace so far, and signatures that a change of the mail breaks.
 _NOT_PASSED_ON = frozenset(
     b"bcc return-path received delivered-to x-original-to envelope-to apparently-to authentication-results "
     b"dkim-signature domainkey-signature".split()
@@ -26,7 +26,7 @@ _NOR_BEGINNING_WITH = (b"resent-", b"arc-", b"x-waypost-")
 
 _NAME = re.compile(rb"[!-9;-~]+:")
 _BETWEEN_FIELDS = re.compile(rb"\r\n(?![ \t])")
-_EMPTY_FOLD = re.compile(rb"\r\n[ \t]+(?:\r\n|\Z)")  # read as the end of the head by some
+_EMPTY_FOLD = re.compile(rb"\r\n[ \t]+(?:\r\n|\Z)")  # some readers take it for the end of the head
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,400}@[!-;=?-~]{1,400}>")
 
@@ -35,14 +35,14 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 
 class MailError(ValueError):
-    """A mail that cannot be passed on. Says which part and why, never what is in it."""
+    """A mail that cannot be passed on. Says which part and why, never what it contains."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedMail:
-    """fields: its header fields in order, each as it was written, its name in lower case beside it and its
-    line end left out. body: everything after the empty line. authors: the addresses it says it is from, that
-    of From and that of Sender where there is one."""
+    """fields: the header fields in order, as (name in lower case, whole field as written without line end).
+    body: everything after the empty line. authors: the address in From, and the one in Sender if there is a
+    Sender."""
 
     fields: Fields = field(repr=False)
     body: bytes = field(repr=False)
@@ -58,17 +58,17 @@ class FinishedMail:
 
     @property
     def message_id(self) -> str:
-        """Its author's Message-ID, empty where it is none."""
+        """The author's Message-ID; empty if it is missing or invalid."""
         found = self.value("Message-ID")
         return found if _MESSAGE_ID.fullmatch(found) else ""
 
     def without(self, *names: str) -> FinishedMail:
-        """The same without the fields of these names."""
+        """The mail without the fields of these names."""
         left_out = {name.lower().encode() for name in names}
         return replace(self, fields=tuple(one for one in self.fields if one[0] not in left_out))
 
     def to_pass_on(self) -> FinishedMail:
-        """The same without Bcc, the way it took so far and what was signed on it."""
+        """The mail without Bcc, trace fields and earlier signatures."""
         kept = tuple(
             (name, written)
             for name, written in self.fields
@@ -81,7 +81,7 @@ class FinishedMail:
 
 
 def parse(mail: bytes) -> FinishedMail:
-    """`mail` (RFC 5322, with lines ended by CRLF, none over 998) taken apart. Raises MailError."""
+    """Parse `mail` (RFC 5322; lines end in CRLF and have 998 characters at most). Raises MailError."""
     if not mail.count(b"\r\n") == mail.count(b"\r") == mail.count(b"\n"):
         raise MailError("a line ends in something other than CRLF")
     if b"\0" in mail:
@@ -96,7 +96,7 @@ def parse(mail: bytes) -> FinishedMail:
 
 
 def _has_long_line(mail: bytes) -> bool:
-    """Looks at the last line end in reach, then on from there: two looks cover a thousand bytes or more."""
+    """Finds the last line end in reach, then continues there: two searches cover a thousand bytes or more."""
     reach, at = MAX_LINE + 2, 0
     while len(mail) - at > MAX_LINE:
         end = mail.rfind(b"\n", at, at + reach)
@@ -119,7 +119,7 @@ def _fields(head: bytes) -> Fields:
         if named is None:
             raise MailError(f"field {number} of its header is not of the form Name: value")
         name, value = named[0][:-1].lower(), written[named.end() :]
-        if name not in _ONCE or value.strip():  # a field without a value is as if it were not there
+        if name not in _ONCE or value.strip():  # such a field without a value is dropped
             fields.append((name, written))
     counts = Counter(name for name, _ in fields if name in _ONCE)
     if twice := next((name for name, count in counts.items() if count > 1), None):

@@ -1,4 +1,4 @@
-"""A finished mail on its way to one recipient: what its author wrote, under a Message-ID of ours."""
+"""A finished mail for one recipient: the author's mail under our Message-ID."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ _ID = re.compile(rb"<[^<>\s]+>")
 
 
 def passed_on(mail: FinishedMail, id: UUID, sender: Sender, date: datetime) -> bytes:
-    """`mail` as it goes out. Its body is what it was, byte for byte, and so is its header but for this:
+    """`mail` as it is sent. Its body is unchanged, byte for byte. Its header loses Bcc, trace fields and old
+    signatures.
 
-    Message-ID is derived from the notification, as every mail's is, so that all attempts carry one. The
-    author's becomes the last of References (RFC 5322, section 3.6.4): their later mails refer to that, and
-    a reader still shows the two as one conversation. `date` stands in where they wrote none.
+    Message-ID is derived from the notification, as in every mail, so that it is equal in all attempts. The
+    author's Message-ID becomes the last of References (RFC 5322, section 3.6.4): the author's later mails
+    refer to it, and a reader still shows one conversation. `date` is used if the mail has no Date.
     """
     ours = [(b"message-id", f"Message-ID: {message_id(id, sender)}".encode())]
     if not mail.value("Date"):
@@ -31,7 +32,7 @@ def passed_on(mail: FinishedMail, id: UUID, sender: Sender, date: datetime) -> b
 
 
 def _references(mail: FinishedMail) -> bytes:
-    """What it referred to, then its author's own Message-ID, one to a line; empty without the latter."""
+    """The mail's references, then its author's Message-ID, one a line; empty without that Message-ID."""
     if not mail.message_id:
         return b""
     before = mail.value("References") or mail.value("In-Reply-To")

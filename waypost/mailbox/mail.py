@@ -12,7 +12,7 @@ REFUSED = "refused"
 
 
 class MailHandler:
-    """aiosmtpd's handler. Each mail is a file before its sender hears 250."""
+    """aiosmtpd's handler. Each mail is in a file before the response 250."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -22,7 +22,7 @@ class MailHandler:
     async def handle_RCPT(  # noqa: N802 - the name is aiosmtpd's
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
     ) -> str:
-        """Refuse `refused@...`, take everybody else."""
+        """Refuse `refused@...`, accept all others."""
         if address.partition("@")[0].lower() == REFUSED:
             return f"550 5.1.1 <{address}> is refused here, as its name asks"
         envelope.rcpt_tos.append(address)

@@ -1,4 +1,4 @@
-"""Short messages posted by HTTP (Apprise's json:// does), kept as .json files."""
+"""Short messages posted by HTTP (as by Apprise's json://), kept as .json files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _with_number(body: bytes, number: str) -> bytes:
 
 
 def make_app(folder: Path, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> Starlette:
-    """`POST /text/{number}` keeps what it is sent; `GET /health` says the mailbox is up."""
+    """`POST /text/{number}` keeps a message; `GET /health` says that the mailbox is up."""
     numbers = count(1)
 
     async def take(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The one thing that passes between tasks."""
+"""The batch that is passed between tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Batch(Generic[T]):
 
     Prefect walks lists, dicts, dataclasses and models handed to a task item by item: 500 ms for 500
     items through four tasks, 8-20 ms inside an object it cannot see into. So this is a plain class,
-    its text names no item, and it cannot be pickled into a result store by accident.
+    its repr names no item, and it cannot be pickled into a result store by accident.
     """
 
     __slots__ = ("id", "items", "type")
@@ -48,10 +48,10 @@ _of_run: ContextVar[list[Batch[Any]] | None] = ContextVar("batches", default=Non
 
 @contextmanager
 def emptied_after_the_run() -> Generator[None]:
-    """The batches made in the block hold nothing once it is over, whoever still holds them.
+    """Empty the batches made in the block once it is over, even if they are still referenced.
 
-    A connection or timer keeps the context it was made in for as long as it lives, and there Prefect keeps
-    what the tasks answered: with sixty connections, the messages of sixty runs that are long over.
+    A connection or timer keeps the context it was made in for as long as it lives, and Prefect keeps the
+    tasks' results there: sixty connections would keep the messages of sixty runs that are long over.
     """
     made: list[Batch[Any]] = []
     token = _of_run.set(made)

@@ -29,7 +29,7 @@ LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 Line = Annotated[str, Field(max_length=200, pattern=LINE_PATTERN)]
 
 
-# Text of that kind that is there: a letter after blanks, which are those of Unicode.
+# A line that is not blank: it has a character other than the blanks of Unicode.
 TEXT_PATTERN = (
     r"^[ \xa0\u1680\u2000-\u200a\u202f\u205f\u3000]*"
     r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
@@ -57,14 +57,14 @@ _MOMENT = rf"^{_DATE}[Tt ]" r"\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2}
 
 
 def _within_reach(value: datetime) -> datetime:
-    """Both databases and every time zone can hold it, and adding a deadline to it."""
+    """Limit the year, so that both databases and every time zone can hold the moment plus a deadline."""
     if not 1970 <= value.year <= 2200:
         raise ValueError("a moment lies between the years 1970 and 2200")
     return value
 
 
 def _written_out(value: object) -> object:
-    """Seconds since 1970 are no moment with an offset, though pydantic would take them."""
+    """Reject seconds since 1970, which pydantic would accept: they have no offset."""
     if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
         return value
     raise PydanticKnownError("datetime_parsing", {"error": "not written out"})
@@ -79,7 +79,7 @@ Moment = Annotated[
 
 
 def _readable_again(url: HttpUrl) -> HttpUrl:
-    """The ledger keeps an address percent-encoded, and a run reads that: it has to be an address too."""
+    """The ledger keeps a URL percent-encoded, and a run parses it again: that form has to be valid too."""
     try:
         HttpUrl(str(url))
     except ValidationError:
@@ -89,13 +89,13 @@ def _readable_again(url: HttpUrl) -> HttpUrl:
     return url
 
 
-# A web address. Templates get it as plain text.
+# A web address, as plain text in templates.
 Link = Annotated[HttpUrl, AfterValidator(_readable_again), PlainSerializer(str, return_type=str)]
 
 
 class Facts(PlainNumbers, BaseModel):
-    """The facts a type needs. Unknown fields are refused, a number is no boolean and has no underscores, and
-    errors never repeat the input."""
+    """The facts a type needs. Unknown fields are refused, and so are booleans and underscores as numbers.
+    Errors never repeat the input."""
 
     # JSON has neither infinity nor NaN: accepted, they would be null when read again.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)

@@ -13,7 +13,7 @@ _LOCALE = re.compile(r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}\Z")
 
 @lru_cache(1024)
 def known_locale(value: str) -> str:
-    """`value` as `pt-BR` writes it. Raises ValueError."""
+    """`value` in the form `pt-BR`. Raises ValueError."""
     # Babel ignores what follows a dot or an @, so the form is checked first.
     try:
         if not _LOCALE.match(value):
@@ -25,8 +25,8 @@ def known_locale(value: str) -> str:
 
 @cache
 def _timezones() -> frozenset[str]:
-    """IANA's zones. This machine has files of others too: `localtime` is wherever it stands. Nobody lives in
-    `Factory`, which stands for a zone that was never set."""
+    """The IANA zones. The machine's own zone files are not used: they include others, such as `localtime`.
+    `Factory` is left out: it means that no zone was set."""
     return frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split()) - {"Factory"}
 
 

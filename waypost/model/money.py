@@ -9,7 +9,7 @@ from typing import Annotated
 from babel.numbers import is_currency
 from pydantic import Field
 
-# Computing inside it rounds nothing: 100 digits hold any product and sum of the amounts below.
+# Computing inside `exact()` never rounds: 100 digits hold any product and sum of the amounts below.
 exact = partial(localcontext, prec=100)
 
 Amount = Annotated[Decimal, Field(ge=0, max_digits=16, decimal_places=6)]

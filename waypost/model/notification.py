@@ -1,4 +1,4 @@
-"""A request once accepted, and the messages made of it."""
+"""An accepted request, and the messages made from it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from waypost.model.priority import Priority
 from waypost.model.states import State
 from waypost.system.clock import now
 
-# What a kind of channel reaches a recipient by. The others need only a name: chat, push and webhooks have
-# their target in the provider's URL.
+# The recipient's field that a kind of channel needs. Other kinds need only the key: chat, push and webhooks
+# have their target in the provider's URL.
 ADDRESSED_BY = {"email": "email", "sms": "phone"}
 
 
@@ -29,7 +29,7 @@ class ResolvedRecipient:
     timezone: str
 
     def address(self, channel: str) -> str | None:
-        """Where `channel` reaches them: mail wants an address, SMS a phone, the rest only a name."""
+        """Where `channel` reaches the recipient: the email address, the phone number, or else the key."""
         return getattr(self, ADDRESSED_BY.get(channel, "key"))
 
 
@@ -38,8 +38,8 @@ class Notification:
     """One claimed ledger row with its recipient.
 
     priority: its lane. count: how many requests were grouped into it. tries: attempts already made.
-    step: which step of its route comes next (0 is the first). in_doubt: attempts whose answer
-    nobody knows. channels: the kinds of its type's route that it may take, where its request chose some.
+    step: which step of its route comes next (0 is the first). in_doubt: attempts whose outcome is unknown.
+    channels: the kinds of its type's route that its request chose; None for all.
     """
 
     id: UUID
@@ -57,7 +57,7 @@ class Notification:
 
     @property
     def expired(self) -> bool:
-        """Whether it is too late to send it."""
+        """Whether it is too late to send the notification."""
         return now() >= self.expires_at
 
 
@@ -65,9 +65,9 @@ class Notification:
 class Message:
     """A notification rendered for one kind of channel.
 
-    content: the wire format of a mail, or the UTF-8 text of a short message. private: what was minted for it
-    (a code, a link, a token) and no provider's words may repeat. Both are kept out of every repr. composed:
-    whether it is a mail that its author composed, so that nobody has named what is private in it.
+    content: the wire format of a mail, or the UTF-8 text of a short message. private: values minted for it (a
+    code, a link, a token), which are removed from providers' replies. Both are kept out of every repr.
+    composed: whether an author composed the mail, so that its private values are not known.
     """
 
     notification: Notification
@@ -81,8 +81,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A notification with every message its route may need, or the reason there is none: an error that ends
-    it, or why it is put off to a later run."""
+    """A notification with every message its route may need, or the reason why there is none: an error that
+    ends the notification, or why it is deferred to a later run."""
 
     notification: Notification
     messages: dict[str, Message] = field(default_factory=dict[str, Message], repr=False)
@@ -92,11 +92,11 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where one notification stands in a run: its state, why, and how it came to it.
+    """Where one notification stands in a run: its state, the reason, and the outcome that led to it.
 
-    `refused` marks a definite no by the step just tried, so that the next step may be taken. `said`
-    is what each provider of this run answered that did not take it. `last_no` is the step after the last
-    that refused the message itself, in this run: a provider before it is not asked again.
+    refused: the step just tried refused it for certain, so the next step may be taken. rejections: why each
+    provider of this run did not take it. last_no: the step after the last provider that refused the message
+    itself in this run; earlier providers are not tried again.
     """
 
     rendered: Rendered

@@ -1,4 +1,4 @@
-"""What a notification type declares about itself."""
+"""The declaration of a notification type."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 500  # a run costs about 0.1 s whatever it does, and this many orders take a few seconds
 
-# A service that makes an invoice takes seconds, a network that swallows packets takes for ever; and a code,
-# whose deadline is minutes away, waits that long for its neighbour.
+# A service that makes an invoice takes seconds; a network that drops packets never answers. A code, whose
+# deadline is minutes away, may wait this long for another notification of its run.
 PREPARATION = timedelta(seconds=30)
 
 
 class Category(StrEnum):
-    """Why people receive a type; decides what they may turn off and what goes first."""
+    """Why people receive a type; decides its lane, unless the type or a request names another."""
 
     SECURITY = "security"
     TRANSACTIONAL = "transactional"
@@ -47,9 +47,9 @@ _LANES = {
 
 
 class Doubt(StrEnum):
-    """What becomes of a notification when nobody knows whether its provider took it."""
+    """What to do with a notification when it is unknown whether its provider took it."""
 
-    RESEND = "resend"  # once, with the same Message-ID; a second time a person decides
+    RESEND = "resend"  # once, with the same Message-ID; after that a person decides
     HOLD = "hold"  # a person decides
     DROP = "drop"  # not sent again: missing is better than twice
 
@@ -58,9 +58,9 @@ class Doubt(StrEnum):
 class RetryPolicy:
     """How long a type keeps trying.
 
-    connect: seconds to wait before each further try of a channel that will not open. These are
+    connect: seconds to wait before each further try of a channel that does not open. These are
         Prefect task retries, seen as AwaitingRetry in its UI.
-    first, factor, longest: a notification a provider deferred comes back after
+    first, factor, longest: a notification that a provider deferred is due again after
         `first * factor ** (tries - 1)`, at most `longest`, with jitter, until its deadline.
     """
 
@@ -71,14 +71,14 @@ class RetryPolicy:
 
 
 class Condition(NamedTuple):
-    """What a request says of the thing that its group is about."""
+    """The status and the level that a request reports of its group's subject."""
 
     status: str = ""
     level: int = 0
 
     def is_news_after(self, before: Condition) -> bool:
-        """Whether it is sent by itself after the group's last notification: with another status always, and
-        with a higher level. A lower level may wait."""
+        """Whether it is sent separately after the group's last notification: if its status is another, or its
+        level is higher. A lower level may wait."""
         return self.status != before.status or self.level > before.level
 
 
@@ -87,10 +87,10 @@ NOTHING_SAID = Condition()
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Repeats with the same key inside `window` of the first are one notification with a count, unless they
-    are news.
+    """Requests with the same key inside `window` of the first become one notification with a count, unless
+    they are news.
 
-    key: what makes two requests the same, from the facts; without the status and the level.
+    key: from the facts; equal for requests that are repeats, so without the status and the level.
     status: a word, such as firing or resolved: a request with another word than the last is news.
     level: a number, such as a severity: a request with a higher number than the last is news.
     """
@@ -101,7 +101,7 @@ class Grouping:
     level: Callable[[Any], int] = lambda _: 0
 
     def condition(self, facts: Any) -> Condition:
-        """What a request with these facts says."""
+        """The condition that a request with these facts reports."""
         return Condition(self.status(facts), self.level(facts))
 
 
@@ -127,28 +127,28 @@ class NotificationType:
     """One type of notification.
 
     name: kebab-case; also its template folder, its flow and its deployment `<name>/waypost`.
-    route: channel kinds in order of preference, for example `("email", "sms")`; `email:ses` is the provider
-        of that name alone.
-    deadline: from accept; what has not gone out by then is expired, never sent.
+    route: channel kinds in order of preference, for example `("email", "sms")`; `email:ses` is only the
+        provider of that name.
+    deadline: counted from acceptance; a notification not sent by then expires, and is never sent.
     grouping: how repeats become one notification, if they do.
     request: the shape of its requests, when it offers more than Request[facts] does.
     cron: when its deployment is scheduled, until it is changed in the Prefect UI: `"0 8 * * *"`, or a
         function that returns such a text.
     priority: its lane; unset, the category's: codes and alerts are urgent, digests are bulk.
     batch_size: how many notifications a run carries at most: all their messages are in memory at once.
-    runs_at_once: how many Prefect runs of it, of one priority, a worker has in flight at most; what is
-        accepted meanwhile is the next run, so a flood becomes a few large ones.
+    runs_at_once: how many Prefect runs of it, of one priority, a worker has in flight at most; requests
+        accepted meanwhile form the next run, so a flood becomes a few large runs.
     when_in_doubt: what to do when a provider may or may not have taken it.
     reply_to: a template with the type's facts: `Support <support@shop.example>`.
-    list_unsubscribe: a template of https and mailto addresses, separated by blanks; empty, a mail has none.
+    list_unsubscribe: a template of https and mailto addresses, separated by blanks; empty for no header.
     one_click: its https address unsubscribes by the POST of RFC 8058, without a page.
-    attachments: makes a mail's files and inline images of its facts; what it raises fails that notification.
-    finished: the mail that its facts are (RFC 5322), where its author finished it: it goes out as it is, in
-        no template, and only from whom the settings allow.
+    attachments: makes a mail's files and inline images from its facts; an exception fails that notification.
+    finished: returns the complete mail of its author (RFC 5322) from the facts. It is sent without a
+        template, and only from senders that the settings allow.
     mint: makes secrets (a code, a link) for the templates just before rendering, so that they are
         never facts, parameters or ledger rows. The `channels` of its notifications are set.
     minted: the names of what `mint` makes, so that a template's names can be checked.
-    preparation: how long `attachments`, and `mint`, may take for one notification; it fails then.
+    preparation: how long `attachments`, and `mint`, may take for one notification before it fails.
     """
 
     name: str
@@ -174,8 +174,8 @@ class NotificationType:
     when_in_doubt: Doubt = Doubt.RESEND
 
     def __post_init__(self) -> None:
-        """Raises TypeError for a route that is one text: without its comma `("email")` would be walked
-        letter by letter; for a cron that is no text; for one_click without anything to unsubscribe by."""
+        """Raises TypeError for a route that is a text (`("email")` without a comma would be read letter by
+        letter), a cron that is neither text nor function, and one_click without list_unsubscribe."""
         if isinstance(self.route, str):
             raise TypeError(f'the route of {self.name} is a text; write ("{self.route}",) with a comma')
         if not (self.cron is None or isinstance(self.cron, str) or callable(self.cron)):
@@ -194,7 +194,7 @@ class NotificationType:
         return self.cron() if callable(self.cron) else self.cron
 
     def kinds_of(self, chosen: Collection[str] | None) -> tuple[str, ...]:
-        """Those of them that a request's choice leaves; all, where it made none."""
+        """The kinds of its route that a request chose; all if `chosen` is None."""
         return self.kinds if chosen is None else tuple(kind for kind in self.kinds if kind in chosen)
 
     @property

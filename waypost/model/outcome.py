@@ -31,9 +31,8 @@ class Outcome:
     """A verdict with the provider's own words.
 
     code: the SMTP reply or HTTP status; enhanced: RFC 3463, for example "5.1.1".
-    wait: how long the provider asked us to stay away, if it did. With UNKNOWN: how long an answer may still
-    come.
-    about_us: what of ours it refused (a login, a sender, ...), when it would refuse any message for that.
+    wait: how long the provider asked us to wait, if it did. With UNKNOWN: how long an answer may still come.
+    about_us: our property that it refused (a login, a sender, ...), if it would refuse any message for that.
     """
 
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""Numbers as JSON writes them. pydantic also takes true for 1, and `"1_000"` for a thousand."""
+"""Numbers as JSON writes them. pydantic alone also accepts true for 1, and `"1_000"` for a thousand."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _checked(schema: Any) -> Any:
 
 
 def _is_checked(schema: dict[str, Any]) -> bool:
-    """Whether it is of a model that has its checks already, inside another."""
+    """Whether `schema` is of a nested model that already has its checks."""
     function = schema.get("function") if schema.get("type") == "function-before" else None
     return isinstance(function, dict) and getattr(cast(Any, function)["function"], "func", None) is _plain
 

@@ -1,4 +1,4 @@
-"""How soon a notification goes when there is more to send than can be sent at once."""
+"""Which notifications go first when more are due than can be sent at once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from enum import StrEnum
 
 
 class Priority(StrEnum):
-    """A lane of its own each: what is in one never waits behind what is in a later one."""
+    """Each priority is a lane: a notification never waits behind a notification of a later lane."""
 
-    URGENT = "urgent"  # somebody is waiting for it now: codes, alerts; goes out without Prefect if need be
-    NORMAL = "normal"  # somebody expects it: confirmations, receipts
-    BULK = "bulk"  # nobody waits: digests, campaigns
+    URGENT = "urgent"  # the recipient waits for it: codes, alerts; sent without Prefect if necessary
+    NORMAL = "normal"  # the recipient expects it: confirmations, receipts
+    BULK = "bulk"  # the recipient does not wait: digests, campaigns
 
     @property
     def rank(self) -> int:

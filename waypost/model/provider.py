@@ -1,4 +1,4 @@
-"""A provider as the settings, or a block in Prefect, name it."""
+"""A provider as configured by the settings or by a block in Prefect."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Provider(BaseModel):
 
     url: smtp://, smtps://, maildir://, webhook+https:// or any of Apprise's.
     kind: the route word it serves. Default: what its URL says; an Apprise URL serves any but "email".
-    weight: its share of first tries among the providers of its kind that have one (3 and 1: three of four
-    go to the first). Without, providers are tried in the order they are named.
+    weight: its share of first tries among the providers of its kind with a weight (3 and 1: three of four
+    go to the first). Without weights, providers are tried in the order they are named.
     rate: messages a second, over all workers. lanes: the priorities it takes; default all.
-    connections: how many of a mail server are open at most, whatever its URL says.
+    connections: the most connections open to a mail server; overrides its URL.
     secrets: whsec_... keys a webhook is signed with. allow_private: whether a webhook may go to an address
     of a private network.
     """

@@ -1,4 +1,4 @@
-"""The answer to a request: accepted, repeated, grouped or conflicting."""
+"""The answer to a request: accepted, repeated, grouped, conflicting or refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from waypost.model.states import State
 
 
 class IntakeResult(StrEnum):
-    """What became of a request."""
+    """The result of a request."""
 
     ACCEPTED = "accepted"  # a notification of its own
     REPEATED = "repeated"  # the same idempotency key and body as before
@@ -21,9 +21,9 @@ class IntakeResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer to one request, in the order of the requests. id: of the notification it became, or
-    that was there before it. state: where that is, when it is known. began: what the first answer to the
-    request said: accepted, held or grouped."""
+    """The answer to one request. Receipts are in the order of the requests. id: of the new notification, or
+    of the earlier one. state: of that notification, if known. first_state: the state in the first answer to
+    the request: accepted, held or grouped."""
 
     outcome: IntakeResult
     id: UUID

@@ -1,4 +1,4 @@
-"""What a run says when it is done."""
+"""The report of a finished run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from waypost.model.states import State
 
 
 class Report(BaseModel):
-    """An account of every notification of a run, by the state it ended in. again: of those sent, how many may
-    have come once before, as nobody knows what became of an earlier attempt."""
+    """Counts every notification of a run by the state it ended in. again: how many of those sent may have
+    arrived before, because the outcome of an earlier attempt is unknown."""
 
     type: str
     batch: UUID

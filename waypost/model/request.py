@@ -1,4 +1,4 @@
-"""What callers ask for: one notification of one type to one recipient.
+"""A caller's request: one notification of one type to one recipient.
 
 One shape everywhere: Prefect parameters, the lines of a JSONL file, and HTTP.
 """
@@ -31,13 +31,13 @@ Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$")]
 Email = Annotated[
     str,
     AfterValidator(one_address),
-    # The pattern lets Prefect refuse, when a run is created, nearly all that the validator would.
+    # With the pattern, Prefect refuses nearly all that the validator would, when a run is created.
     WithJsonSchema({"type": "string", "format": "email", "pattern": ADDRESS_PATTERN}),
 ]
 
 
 def _holds_nul(text: bytes) -> bool:
-    """Whether NUL is in a JSON text as JSON writes it, and not the six characters that look like it."""
+    """Whether a JSON text contains an escaped NUL, and not an escaped backslash before `u0000`."""
     return b"\\u0000" in text.replace(b"\\\\", b"")
 
 
@@ -48,11 +48,11 @@ def _no_url(value: str) -> str:
 
 
 def _fit_for_a_header(value: str) -> str:
-    """A mail's To takes no control character, nor one that is hidden in an encoded word (RFC 2047)."""
+    """A mail's To allows no control character, not even one hidden in an encoded word (RFC 2047)."""
     return checked("name", value)
 
 
-FIELDS = ("email", "phone", "name", "locale", "timezone")  # what there is to know of a recipient
+FIELDS = ("email", "phone", "name", "locale", "timezone")  # what is kept of a recipient
 
 
 class Recipient(BaseModel):
@@ -84,14 +84,14 @@ class Recipient(BaseModel):
 
     @property
     def key(self) -> str:
-        """What the ledger knows this recipient by: the id, else the folded address as a URL.
-        The two never meet: no id may look like such a URL, or one request could lead another's mail
-        elsewhere."""
+        """The ledger's key of this recipient: the id, else the folded address as a URL.
+        Ids never collide with URLs: an id that looks like such a URL is refused, as one request could
+        otherwise redirect another's mail."""
         return self.id or url_of(self.email or self.phone or "")
 
     @property
     def named(self) -> dict[str, str]:
-        """What it says beside the id."""
+        """The fields given beside the id."""
         given = self.__dict__
         return {field: given[field] for field in FIELDS if given[field] is not None}
 
@@ -101,8 +101,8 @@ class Request(BaseModel, Generic[F]):
 
     idempotency_key: the same key again returns the first answer and sends nothing.
     deliver_at: not before; expires_at: never after, if sooner than the type's deadline.
-    priority: another lane than the type's own. channels: of its type's route, these kinds alone.
-    tags: words it is found by later.
+    priority: another lane than the type's own. channels: only these kinds of the type's route.
+    tags: words to find it by later.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -118,12 +118,12 @@ class Request(BaseModel, Generic[F]):
 
     @cached_property
     def data_json(self) -> bytes:
-        """The facts as JSON, as the ledger keeps them: written once, and compared when a key repeats."""
+        """The facts as JSON, as the ledger keeps them: serialised once, and compared if a key repeats."""
         return self.data.__pydantic_serializer__.to_json(self.data, round_trip=True)
 
     @model_validator(mode="after")
     def _without_nul(self) -> Request[F]:
-        """PostgreSQL's text holds no NUL, and one request must not spoil its batch."""
+        """PostgreSQL's text cannot hold NUL, and one request must not fail its batch."""
         data = self.data_json
         if "\0" in (self.idempotency_key or "") or (b"u0000" in data and _holds_nul(data)):
             raise ValueError("a text holds a NUL character")
@@ -131,7 +131,7 @@ class Request(BaseModel, Generic[F]):
 
     @property
     def digested(self) -> bool:
-        """Whether it waits for the next digest; only types that offer it can say so."""
+        """Whether it waits for the next digest; only types that offer digests override this."""
         return False
 
 

@@ -9,10 +9,10 @@ class State(StrEnum):
     """Where a notification is."""
 
     ACCEPTED = "accepted"  # durable, waiting for a run
-    HELD = "held"  # waiting for something said in its reason: a digest, a person
-    CLAIMED = "claimed"  # in the hands of one run, nothing sent yet
+    HELD = "held"  # waiting, as its reason says: for a digest, for a person
+    CLAIMED = "claimed"  # claimed by one run, nothing sent yet
     SENDING = "sending"  # an attempt has begun
-    DEFERRED = "deferred"  # a provider put us off; due again later
+    DEFERRED = "deferred"  # due again later, for example because a provider deferred it
     SENT = "sent"  # the next hop took responsibility
     SUPPRESSED = "suppressed"  # policy said no
     EXPIRED = "expired"  # its deadline passed before it could go
@@ -27,7 +27,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
         {
             State.CLAIMED,
             State.HELD,
-            State.SENT,  # like every state that a doubt leads to: the answer came late
+            State.SENT,  # a late answer; possible from every state that follows a doubt
             State.SUPPRESSED,
             State.EXPIRED,
             State.FAILED,
@@ -61,7 +61,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.SENDING: frozenset(
         {
             State.SENDING,  # the next step of its route
-            State.CLAIMED,  # the provider would not open, nothing was sent
+            State.CLAIMED,  # the provider did not open, nothing was sent
             State.ACCEPTED,  # its run was lost between two steps, with nothing on the wire
             State.SENT,
             State.DEFERRED,
@@ -83,7 +83,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     ),
     State.SENT: frozenset(),
     State.SUPPRESSED: frozenset(),
-    # A person may try these again, and the items of a digest go with it. A late answer makes them sent.
+    # A person may retry these; the items of a digest are retried with it. A late answer makes them sent.
     State.EXPIRED: frozenset({State.ACCEPTED, State.CLAIMED, State.SENT}),
     State.FAILED: frozenset({State.ACCEPTED, State.CLAIMED, State.SENT}),
     State.CANCELLED: frozenset({State.ACCEPTED, State.CLAIMED}),
@@ -96,5 +96,5 @@ def may_become(state: State, following: State) -> bool:
 
 
 def sources(following: State) -> list[State]:
-    """The states from which `following` may be reached: what an UPDATE must find."""
+    """The states from which `following` may be reached: an UPDATE must find one of them."""
     return [state for state in State if may_become(state, following)]

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in people's words where pydantic speaks of itself."""
+"""Validation errors in plain words, where pydantic's own messages are technical."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _HOLDERS = ("List", "Tuple", "Set", "Frozenset", "Dictionary", "Deque")  # pydan
 
 
 def in_words(error: ErrorDetails) -> str:
-    """What is wrong, without the value itself; pydantic's own words for what is not known here."""
+    """What is wrong, without the value itself; pydantic's own words for other types of error."""
     told = error.get("ctx", {})
     units = "items" if told.get("field_type") in _HOLDERS else "characters"
     if error["type"] in ("string_too_short", "too_short") and told.get("min_length") == 1:
@@ -78,6 +78,6 @@ def explain(error: ValidationError) -> str:
 
 
 def _place(where: tuple[int | str, ...]) -> str:
-    """Where in a request, fit for a terminal: a field nobody knows may be called anything."""
+    """The field's path in a request, safe for a terminal: an unknown field may have any name."""
     named = ".".join(str(part) for part in where)[:100]
     return "".join(letter if letter.isprintable() else "?" for letter in named) or "request"

@@ -1,8 +1,8 @@
-"""Which addresses a URL from outside may lead to: one policy for everything that fetches or posts. Pure.
+"""The addresses that a URL from outside may lead to: one policy for all code that fetches or posts. Pure.
 
-The lists are Waypost's own, beside the `ipaddress` library, whose answers differ from one patch release of
-Python to the next. They follow the IANA special-purpose registries of 2025 (RFC 6890), whatever a registry
-says of global reach: no receiver of messages is at such an address.
+The lists are Waypost's own, in addition to the `ipaddress` library, whose results differ between patch
+releases of Python. They follow the IANA special-purpose registries of 2025 (RFC 6890), even where a registry
+says that an address is globally reachable: no receiver of messages has such an address.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _SPECIAL = _networks(
     " 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4"
     " 2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20"
 )
-# Services of a cloud for its own machines, which give away credentials; the third is Oracle's, the fourth
-# Alibaba's, the last two Amazon's and Google's. The first two are all of link-local: most clouds are there.
+# Metadata services of clouds, which return credentials. The first two are all of link-local, which most
+# clouds use; the third is Oracle's, the fourth Alibaba's, the last two Amazon's and Google's.
 _METADATA = _networks(
     "169.254.0.0/16 fe80::/10 192.0.0.192/32 100.100.100.200/32 168.63.129.16/32"
     " fd00:ec2::254/128 fd20:ce::254/128"
 )
-_NO_HOST = _networks("0.0.0.0/8 224.0.0.0/4 255.255.255.255/32 ::/128 ff00::/8")  # none, or many
+_NO_HOST = _networks("0.0.0.0/8 224.0.0.0/4 255.255.255.255/32 ::/128 ff00::/8")  # of no host, or of many
 
 
 def is_public(address: Address) -> bool:
-    """Whether `address` is one of the internet's: of no private network, link, machine or group, however
-    it is wrapped up."""
+    """Whether `address` is on the public internet: not private, link-local, loopback, multicast or
+    reserved. An IPv4 address inside an IPv6 address is judged as the IPv4 address."""
     address = _unwrapped(address)
     if _among(address, _SPECIAL) or _among(address, _METADATA) or address.is_multicast:
         return False
@@ -47,8 +47,8 @@ def is_public(address: Address) -> bool:
 
 
 def is_forbidden(address: Address) -> bool:
-    """Whether nothing may ever be fetched from `address` or posted there, private networks allowed or not:
-    a cloud's metadata, a link-local address, or none of one host."""
+    """Whether requests to `address` are never allowed, even if private networks are: a cloud's metadata
+    service, a link-local address, or an address that is not of exactly one host."""
     address = _unwrapped(address)
     return _among(address, _METADATA) or _among(address, _NO_HOST)
 
@@ -63,7 +63,7 @@ def _among(address: Address, networks: Iterable[Network]) -> bool:
 
 
 def _unwrapped(address: Address) -> Address:
-    """The IPv4 address that `address` stands for, if it does (RFC 4291, section 2.5.5.2; RFC 6052)."""
+    """The IPv4 address inside `address` (RFC 4291, section 2.5.5.2; RFC 6052), else `address` itself."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped

@@ -1,4 +1,4 @@
-"""TXT records, as DNS has them now."""
+"""Looks up TXT records in DNS."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dns.resolver import NXDOMAIN, NoAnswer, NoNameservers, NoResolverConfigurat
 
 ANSWERS_WITHIN = 5.0  # seconds
 
-# The TXT records of a name, each as one text; none when there are none. Raises DnsSilent.
+# Returns the TXT records of a name, each as one text; empty without records. Raises DnsSilent.
 Lookup = Callable[[str], Awaitable[list[str]]]
 
 
 class DnsSilent(RuntimeError):
-    """DNS gave no answer, so that nothing is known of the name. Says why."""
+    """DNS gave no answer, so the name's records are unknown. Says why."""
 
 
 async def txt(name: str, resolver: Resolver | None = None) -> list[str]:
-    """A `Lookup`, of the name servers of this machine unless told otherwise."""
+    """A `Lookup` by `resolver`, by default the name servers of this machine."""
     try:
         answer = await (resolver or Resolver()).resolve(name, "TXT", lifetime=ANSWERS_WITHIN)
     except (NXDOMAIN, NoAnswer):

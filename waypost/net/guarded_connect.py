@@ -1,4 +1,4 @@
-"""Connections to where a host's name leads at that moment, if it may lead there."""
+"""Connections to the addresses of a host, if a policy admits them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from waypost.net.webhook_url import FORBIDDEN, PRIVATE
 CONNECT_SECONDS = 15.0
 _MOST_TRIED = 4  # addresses of one host
 A_PIECE = 1024  # bytes
-LONGEST_ANSWER = 16 * 1024  # bytes: of its body no more is read than a kilobyte
+LONGEST_ANSWER = 16 * 1024  # bytes; at most a kilobyte of the body is read
 
 
 class NotAdmitted(httpcore.ConnectError):
-    """Every address of the host is one that it may not have. Says which kind, without the address."""
+    """None of the host's addresses is admitted. Says which kind they are, without the addresses."""
 
 
 class _Limited(httpcore.AsyncNetworkStream):
-    """A connection on which an answer may have LONGEST_ANSWER bytes, read in pieces. httpcore makes of a
-    piece what it can before others have their turn, and knows no end of interim answers and headers."""
+    """A connection that limits a response to LONGEST_ANSWER bytes, read in small pieces. httpcore processes a
+    whole piece before other tasks can run, and does not limit interim responses and headers."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
@@ -60,8 +60,8 @@ class _Limited(httpcore.AsyncNetworkStream):
 
 
 class Guarded(httpcore.AsyncNetworkBackend):
-    """Connects to the very addresses it has checked: a name that leads elsewhere a moment later leads
-    nobody there."""
+    """Connects to exactly the addresses it has checked: a name that resolves to another address a moment
+    later has no effect."""
 
     def __init__(self, admits: Admits) -> None:
         self._admits = admits
@@ -75,7 +75,7 @@ class Guarded(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Raises NotAdmitted, or ConnectError and ConnectTimeout as the network's own does."""
+        """Raises NotAdmitted, ConnectError or ConnectTimeout."""
         found = await _resolve(host, port)
         allowed = [address for address in found if self._admits(address)]
         if not allowed:
@@ -126,7 +126,7 @@ def why(error: Exception) -> str:
 
 
 def _root(error: BaseException) -> BaseException:
-    """What the operating system or TLS said; httpcore and anyio wrap it, and the pool cuts `__cause__`."""
+    """The error of the operating system or TLS; httpcore and anyio wrap it, and the pool cuts `__cause__`."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return error

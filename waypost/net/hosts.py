@@ -1,4 +1,4 @@
-"""Which addresses can be trusted to be who they say."""
+"""Which URLs and hosts can be trusted to be authentic."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 def is_secure(url: str) -> bool:
-    """Whether nobody between here and there can answer in its place: https, or http on this machine."""
+    """Whether no third party can answer in place of the host: https, or http on this machine."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -17,7 +17,7 @@ def is_secure(url: str) -> bool:
 
 
 def is_issuer(url: str) -> bool:
-    """Whether `url` can name an issuer (OpenID Connect Discovery 1.0, section 2): nothing after its path."""
+    """Whether `url` can name an issuer (OpenID Connect Discovery 1.0, section 2): no query or fragment."""
     if not is_secure(url) or not url.isprintable() or " " in url:
         return False
     parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Why a service gave no answer over HTTP, in words and not in the names of a library's errors."""
+"""Why a service did not respond over HTTP, in plain words instead of the names of a library's errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import httpx
 
 
 def no_answer(error: BaseException, seconds: float) -> str:
-    """`does not answer within 5 s`, `does not answer (Connection refused)`. seconds: what it was given."""
+    """`does not answer within 5 s`, `does not answer (Connection refused)`. seconds: the time limit."""
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return f"does not answer within {seconds:g} s"
     return f"does not answer ({_why(error, _root(error))})"
@@ -34,7 +34,7 @@ def _why(error: BaseException, root: BaseException) -> str:
 
 
 def _root(error: BaseException) -> BaseException:
-    """What the operating system or TLS said; of several addresses, of the first."""
+    """The error of the operating system or TLS; if several addresses failed, that of the first."""
     while inner := _inner(error):
         error = inner
     return error

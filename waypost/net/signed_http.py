@@ -1,7 +1,7 @@
-"""Bodies posted to one address, each signed by Standard Webhooks.
+"""Posts bodies to one URL, each signed by Standard Webhooks.
 
-It speaks HTTP/1.1 through httpcore: unlike httpx it lets the address be checked that a connection goes to,
-and it logs no URL. Redirects are not followed, and no proxy is asked.
+It uses HTTP/1.1 through httpcore. Unlike httpx, httpcore lets this code check the address of a connection,
+and logs no URL. Redirects are not followed, and no proxy is used.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from waypost.net.webhook_signature import checked, signature
 from waypost.net.webhook_url import Hook, admits
 from waypost.system.clock import now
 
-IDLE_SECONDS = 3.0  # below what servers keep a connection for (5 s is common): they seldom close one in use
-WORDS_SECONDS = 2.0  # how long they are waited for: the status has said it already
+IDLE_SECONDS = 3.0  # less than servers' keep-alive (often 5 s): they seldom close a connection in use
+WORDS_SECONDS = 2.0  # limit for reading the body: the status is already known
 
 FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 
 
 class SignedPosts:
-    """Where bodies go, and the open connections to it. `secrets` are keys of 24 to 64 bytes; each body is
-    signed with all of them."""
+    """Posts bodies to one webhook, and keeps its connections open. `secrets` are keys of 24 to 64 bytes; each
+    body is signed with all of them."""
 
     def __init__(
         self,
@@ -38,8 +38,8 @@ class SignedPosts:
         connections: Callable[[], int],
         tls: ssl.SSLContext | None,
     ) -> None:
-        """allow_private: whether `hook` may lead to this machine or a private network. connections: open at
-        most, asked at the first body. tls: whom to trust, where `hook` is https.
+        """allow_private: whether `hook` may lead to this machine or a private network. connections: returns
+        the most open connections, called at the first body. tls: whom to trust, if `hook` is https.
 
         Raises ValueError, without repeating an address or a secret.
         """
@@ -55,8 +55,8 @@ class SignedPosts:
     async def post(
         self, id: str, body: bytes, follow: Callable[[str], None] | None = None
     ) -> AsyncGenerator[httpcore.Response]:
-        """The answer to one body, its own still to be read. id: the header `webhook-id`. follow: told how
-        far it is, in httpcore's words; what it raises ends the attempt.
+        """Post one body. The response's body is not read yet. id: the header `webhook-id`. follow: called
+        with httpcore's name of each step; an exception it raises ends the attempt.
 
         Raises one of FAILURES.
         """
@@ -91,7 +91,7 @@ class SignedPosts:
         return self._pool
 
     async def close(self) -> None:
-        """Let go of the open connections."""
+        """Close the open connections."""
         pool, self._pool = self._pool, None
         with suppress(OSError, *FAILURES):
             if pool is not None:
@@ -99,13 +99,13 @@ class SignedPosts:
 
 
 def trusted(ca: str | None = None) -> ssl.SSLContext:
-    """The system's certificate authorities, or those of the file `ca`. Raises OSError when it cannot be
-    read."""
+    """Trust the system's certificate authorities, or those of the file `ca`. Raises OSError if the file
+    cannot be read."""
     return ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca)
 
 
 def _followed_by(follow: Callable[[str], None] | None) -> Any:
-    """What httpcore tells its progress to."""
+    """The trace callback for httpcore."""
     streams: list[httpcore.AsyncNetworkStream] = []
 
     async def told(event: str, info: Mapping[str, Any]) -> None:
@@ -113,7 +113,7 @@ def _followed_by(follow: Callable[[str], None] | None) -> Any:
             case "connection.connect_tcp.complete":
                 streams.append(info["return_value"])
             case "connection.start_tls.failed":
-                await streams[-1].aclose()  # httpcore forgets it when the handshake is cut off
+                await streams[-1].aclose()  # httpcore leaves it open if the handshake is cut off
             case _ if follow is not None:
                 follow(event)
             case _:
@@ -123,7 +123,7 @@ def _followed_by(follow: Callable[[str], None] | None) -> Any:
 
 
 async def first_bytes(response: httpcore.Response) -> bytes:
-    """The beginning of the answer's body. Whatever becomes of the rest, the status stands."""
+    """The beginning of the response's body. Errors are ignored: the status is already known."""
     read = b""
     try:
         async with asyncio.timeout(WORDS_SECONDS), aclosing(cast(Any, response.aiter_stream())) as pieces:

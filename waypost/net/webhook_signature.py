@@ -1,5 +1,5 @@
-"""Signatures by Standard Webhooks 1.0.0 (https://www.standardwebhooks.com), so that any of its libraries
-verifies them."""
+"""Signatures by Standard Webhooks 1.0.0 (https://www.standardwebhooks.com), which any of its libraries can
+verify."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHORTEST, _LONGEST = 24, 64
 
 
 def secret(text: str) -> bytes:
-    """The key that `whsec_...` stands for. Raises ValueError, never repeating it."""
+    """Decode the key from `whsec_...`. Raises ValueError, which never repeats the text."""
     encoded = text.removeprefix(_PREFIX)
     try:
         if encoded == text:
@@ -25,19 +25,19 @@ def secret(text: str) -> bytes:
 
 
 def written(key: bytes) -> str:
-    """`whsec_...`, which stands for `key`."""
+    """`key` encoded as `whsec_...`."""
     return _PREFIX + base64.b64encode(key).decode()
 
 
 def checked(key: bytes) -> bytes:
-    """`key` if it is as long as the specification asks. Raises ValueError."""
+    """`key` if it is as long as the specification requires. Raises ValueError."""
     if not _SHORTEST <= len(key) <= _LONGEST:
         raise ValueError(f"a webhook's secret is {_SHORTEST} to {_LONGEST} bytes, written whsec_ and base64")
     return key
 
 
 def signature(secrets: Sequence[bytes], id: str, timestamp: int, body: bytes) -> str:
-    """The `webhook-signature` header: one signature by each secret, so that a secret can be replaced while
-    both are known. timestamp: seconds since 1970."""
+    """The `webhook-signature` header: one signature by each secret, so that receivers can change secrets
+    without a gap. timestamp: seconds since 1970."""
     signed = f"{id}.{timestamp}.".encode() + body
     return " ".join("v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in secrets)

@@ -1,4 +1,4 @@
-"""`webhook+https://host/path` taken apart, and which addresses a webhook may lead to."""
+"""Parses `webhook+https://host/path`, and decides which addresses a webhook may lead to."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 
 from waypost.net.allowed_networks import Address, Admits, admitting, is_forbidden, is_public
 
-_URL = re.compile(r"[!-~]+\Z")  # RFC 3986 has ASCII alone, and no blanks
+_URL = re.compile(r"[!-~]+\Z")  # RFC 3986: ASCII only, no blanks
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?\Z")
-# Resolvers take such a host for an IPv4 address, written in a way of its own.
+# Resolvers read such a host as an IPv4 address in an unusual notation.
 _NUMBER = re.compile(r"(?:\A|\.)(?:[0-9]+|0x[0-9a-f]*)\.?\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Where a webhook goes. target: path and query, often as good as a password."""
+    """Where a webhook goes. target: path and query, often as secret as a password."""
 
     scheme: str
     host: str
@@ -35,9 +35,9 @@ _PORTS = {"https": 443, "http": 80}
 
 
 def parse(url: str, prefix: str = "webhook+") -> Hook:
-    """The place `webhook+https://host/path` names; `webhook+http://` only on loopback. prefix: what comes
-    before https, "" for a plain URL. Raises ValueError, never repeating the URL: its path is often all that
-    protects it."""
+    """Parse `webhook+https://host/path`, or `webhook+http://` on loopback. prefix: the text before https, ""
+    for a plain URL. Raises ValueError, which never repeats the URL: its path is often its only
+    protection."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -71,7 +71,7 @@ def _may_be_loopback(host: str) -> bool:
 
 
 def literal(host: str) -> Address | None:
-    """The address that `host` is, or None when it is a name."""
+    """`host` as an address, or None if it is a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -79,7 +79,7 @@ def literal(host: str) -> Address | None:
 
 
 def admits(hook: Hook, allow_private: bool) -> Admits:
-    """Which addresses `hook`'s host may turn out to have. Raises ValueError when it is one of the others."""
+    """Which addresses `hook`'s host may resolve to. Raises ValueError if the host itself is not allowed."""
     allowed = admitting(private=allow_private)
     if hook.scheme == "http":
         allowed: Admits = lambda address: allow_private and address.is_loopback  # noqa: E731

@@ -1,1 +1,1 @@
-"""Templates and facts become messages."""
+"""Renders templates and facts to messages."""

@@ -18,8 +18,8 @@ MEGABYTE = 1_000_000  # bytes
 async def attached_to_each(
     type: NotificationType, notifications: Sequence[Notification], megabytes: float
 ) -> Mapping[UUID, Sequence[Attachment] | Exception]:
-    """What goes with each mail, `megabytes` at most before it is encoded, or why there is no answer:
-    AttachmentError, fit for people, ItemFailed for what the type's own code raises, and PutOff."""
+    """The attachments of each mail, at most `megabytes` before encoding, or an error instead:
+    AttachmentError, readable by people, ItemFailed if the type's own code fails, or PutOff."""
     if (attach := type.attachments) is None:
         return {}
     preparing = Preparing[Sequence[Attachment]]("making its attachments", type.preparation, AttachmentError)
@@ -30,11 +30,11 @@ async def attached_to_each(
 async def _attached(
     type: NotificationType, attach: Attacher, notification: Notification, megabytes: float
 ) -> Sequence[Attachment]:
-    """What goes with one mail. Raises AttachmentError, and what the type's code raises."""
+    """The attachments of one mail. Raises AttachmentError, and any exception of the type's code."""
     try:
         facts = type.facts.model_validate(notification.data)
     except ValidationError:
-        return ()  # rendering tells why
+        return ()  # rendering reports the error
     found = [_checked(one) for one in await attach(facts)]
     size = total(found) / MEGABYTE
     if size > megabytes:

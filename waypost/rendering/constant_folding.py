@@ -1,4 +1,4 @@
-"""What a template sets once and for all, put in its place when it is loaded."""
+"""Constant folding: inlines the texts that a template sets once, when the template is loaded."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from jinja2.visitor import NodeTransformer
 
 
 def put_in_place(tree: nodes.Template) -> nodes.Template:
-    """`tree` with the texts that its top level sets, and nothing sets again, where they are used.
+    """`tree` with each text inlined that its top level sets, and that nothing sets again.
 
-    `{% set muted = "#5b666a" %}` is used thirty times in a mail, and so are the words of its language: to
-    look each up and escape it for every recipient takes a third of the rendering.
+    `{% set muted = "#5b666a" %}` is used thirty times in a mail, and so are the words of its language.
+    Looking up and escaping each of them for every recipient takes a third of the rendering time.
     """
     times = Counter(name.name for name in tree.find_all(nodes.Name) if name.ctx != "load")
     place = _Place()
@@ -31,7 +31,7 @@ class _Place(NodeTransformer):
         self._texts: dict[str | tuple[str, str], str] = {}
 
     def learn(self, name: str, value: nodes.Node) -> None:
-        """From the next node on, `name` stands for `value`, if that is a text or a dict that has texts."""
+        """Replace `name` by `value` from the next node on, if `value` is a text or a dict with texts."""
         if (text := _text_of(value)) is not None:
             self._texts[name] = text
         elif isinstance(value, nodes.Dict):

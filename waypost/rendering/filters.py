@@ -24,8 +24,8 @@ _SAFE_SCHEMES = {"http", "https", "mailto"}
 
 @cache
 def babel_locale(name: str) -> Locale:
-    """Babel's locale for `pt-BR` or `pt_BR`; its language alone when the territory is unknown, and
-    English when that is unknown too."""
+    """Babel's locale for `pt-BR` or `pt_BR`; only its language if the territory is unknown, and English
+    if the language is unknown too."""
     tag = name.replace("-", "_")
     for candidate in (tag, tag.partition("_")[0]):
         try:
@@ -36,7 +36,7 @@ def babel_locale(name: str) -> Locale:
 
 
 def rounded(amount: Decimal, currency: str) -> Decimal:
-    """`amount` in the currency's smallest unit, halves to even: what Decimal and Babel do too."""
+    """`amount` rounded to the currency's smallest unit, halves to even, as Decimal and Babel do."""
     digits = babel_numbers.get_currency_precision(currency)
     with exact():
         return amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN) + 0  # -0 is 0
@@ -48,13 +48,13 @@ _REMEMBERED = 20_000
 
 
 def _reader(context: Context) -> str:
-    # What the run gave: to look it up among what the template may have set takes as long as all the rest.
+    # From the run's own context: a lookup through the template's variables takes as long as all the rest.
     return context.parent["recipient"]["locale"]
 
 
 @pass_context
 def money(context: Context, amount: Decimal, currency: str) -> str:
-    """`1.234,50 €`: exact, rounded once, here."""
+    """An amount such as `1.234,50 €`: exact, rounded only here."""
     return _money(amount, currency, _reader(context))
 
 
@@ -104,7 +104,7 @@ def local_datetime(context: Context, value: datetime, form: str = "medium") -> s
 
 
 def url(value: str) -> str:
-    """`value` when it is safe in an href; `#` for javascript: and its kin."""
+    """`value` if its scheme is safe in an href; `#` for others, such as javascript:."""
     try:
         return value if urlsplit(value.strip()).scheme.lower() in _SAFE_SCHEMES else "#"
     except ValueError:
@@ -113,7 +113,7 @@ def url(value: str) -> str:
 
 @pass_environment
 def wrapped(environment: Environment, text: str, width: int = 79, **options: Any) -> str:
-    """Jinja's `wordwrap`, which takes as long as the rest of a line also for what fits on it."""
+    """Jinja's `wordwrap`, skipped for a text that fits: it would take as long as the rest of the line."""
     if len(text) <= width and "\n" not in text and text == text.strip():
         return text
     return do_wordwrap(environment, text, width, **options)

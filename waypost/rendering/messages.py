@@ -1,4 +1,4 @@
-"""From a notification to the messages that carry it."""
+"""Renders a notification to the messages that carry it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from waypost.system.isolation import isolated
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """What messages of one type are made with. senders: whom a mail that its author composed may be from.
-    served: the kinds of the type's route that have a provider."""
+    """What the messages of one type are rendered with. senders: those allowed in mails that their author
+    composed. served: the kinds of the type's route that have a provider."""
 
     templates: Templates
     sender: Sender
@@ -47,8 +47,8 @@ def render_one(
 ) -> Rendered:
     """The messages of one notification, or why there are none. Raises ItemFailed.
 
-    private: values for the templates that are in no facts (a code, a link); its texts are kept out of what
-    providers say. files: that go with the mail.
+    private: template values that are not facts (a code, a link); their texts are removed from the replies of
+    providers. files: the mail's attachments.
     """
     person = notification.recipient
     kinds = type.kinds_of(notification.channels)
@@ -78,7 +78,7 @@ def render_one(
     return Rendered(notification, messages)
 
 
-# Beside the type's facts and what is minted; the attributes of those that have some.
+# The names beside the type's facts and minted values, with their attributes if they have any.
 IN_EVERY_TEMPLATE: Mapping[str, Collection[str] | None] = {
     "count": None,
     "recipient": ("name", "locale", "timezone"),
@@ -132,7 +132,7 @@ def _message(
 def _mail(
     renderer: Renderer, notification: Notification, address: str, words: Words, extras: Extras
 ) -> bytes:
-    """The wire format, signed."""
+    """The mail in wire format, signed."""
     date = now()
     content = build(
         id=notification.id,
@@ -149,8 +149,8 @@ def _mail(
 
 
 def _passed_on(renderer: Renderer, notification: Notification, address: str, finished: bytes) -> Message:
-    """A mail that its author finished. Raises MailError, also for an author the settings do not allow, as
-    they are now."""
+    """The message of a mail that its author finished. Raises MailError, also for an author that the current
+    settings do not allow."""
     mail = parse(finished)
     if not renderer.senders.allow(mail.authors):
         raise MailError(NOT_ALLOWED)

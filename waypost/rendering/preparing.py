@@ -1,4 +1,4 @@
-"""A type's own code for many notifications: each has its time, and the one that takes longer fails alone."""
+"""Runs a type's own code for many notifications: each has a time limit, and only the slow ones fail."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from waypost.system.waits import Asking
 
 T = TypeVar("T")
 
-AT_ONCE = 8  # notifications: few that take long keep nobody waiting, and the type's service is not flooded
-PARTING_SECONDS = 0.5  # for work that was cancelled, to close what it has open
-LEAST_SECONDS = 1.0  # that each still has where many of a run have taken too long
+AT_ONCE = 8  # notifications: a few slow ones delay no others, and the type's service is not flooded
+PARTING_SECONDS = 0.5  # for cancelled work to close its resources
+LEAST_SECONDS = 1.0  # for each notification, even if many of its run have taken too long
 
 logger = logging.getLogger("waypost.items")
 
@@ -29,27 +29,27 @@ class TookTooLong(Exception):
 
 
 class PutOff(Exception):
-    """Nothing is known against the notification: others of its run took its time, or this process lacks the
-    ledger's key. It waits for another run. Says so, for people."""
+    """The notification waits for another run, through no fault of its own: others of its run used up its
+    time, or this process lacks the ledger's key. The message is for people."""
 
 
 class Preparing(Generic[T]):
     """One step of a type's own code in one run, for its notifications one by one.
 
-    The whole is bounded: each notification that takes too long leaves less time to those that begin after it.
-    A notification that takes longer than such a shorter time is put off and does not fail.
+    The total time is bounded: each notification that takes too long shortens the limit of those that begin
+    after it. A notification that exceeds a shortened limit is put off and does not fail.
     """
 
     def __init__(self, step: str, limit: timedelta, *foreseen: type[Exception]) -> None:
-        """step: what is done, for people. limit: for one notification. foreseen: errors that are answers."""
+        """step: its name, for people. limit: for one notification. foreseen: errors returned as answers."""
         self.one_by_one = False  # work for many at once has taken too long
-        self._late = 0  # how many notifications have
+        self._late = 0  # how many notifications have taken too long
         self._step = step
         self._limit = limit.total_seconds()
         self._foreseen = foreseen
 
     async def together(self, work: Coroutine[Any, Any, T]) -> T:
-        """What `work` for many notifications answers. Raises TookTooLong, and what `work` raises."""
+        """The result of `work` for many notifications. Raises TookTooLong, and any exception of `work`."""
         try:
             return await within(self._limit, work)
         except TookTooLong:
@@ -59,8 +59,8 @@ class Preparing(Generic[T]):
     async def each(
         self, notifications: Sequence[Notification], work: Callable[[Notification], Coroutine[Any, Any, T]]
     ) -> dict[UUID, T | Exception]:
-        """What `work` answers for each, or why there is no answer: ItemFailed, PutOff or an error that is
-        foreseen. Raises what says that the ledger is away."""
+        """The result of `work` for each notification, or an error instead: ItemFailed, PutOff or a foreseen
+        error. Raises the errors of an unreachable ledger."""
         answers: dict[UUID, T | Exception] = {}
 
         async def some(waiting: Iterator[Notification]) -> None:
@@ -99,10 +99,10 @@ class Preparing(Generic[T]):
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` answers. The time for which it waits for the ledger does not count.
+    """The result of `work`. The time for which it waits for the ledger does not count.
 
-    Raises what `work` raises, and TookTooLong: then it is cancelled, and left behind should it go on. Code
-    that blocks the event loop is not cut short.
+    Raises any exception of `work`, and TookTooLong: then `work` is cancelled, and abandoned if it continues.
+    Code that blocks the event loop is not interrupted.
     """
     asked = Asking()
     task = asyncio.create_task(_caught(asked, work))

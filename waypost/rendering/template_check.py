@@ -1,4 +1,4 @@
-"""What is wrong with a type's templates, found without sending: unknown names and unknown MJML elements."""
+"""Checks a type's templates without sending: for unknown names and unknown MJML elements."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from waypost.rendering.templates import PARTS, TemplateError, Templates
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ELEMENT = re.compile(r"<(mj-[a-z-]+)")
-ANY = "*"  # among the names: what is minted is not told, so that any name may be right
+ANY = "*"  # among the names: the type does not declare what it mints, so any name may be right
 Known = Mapping[str, Collection[str] | None]  # names, with the attributes of those that have fixed ones
 Uses = Mapping[str, tuple[int, str]]  # by name: the first line, 0 for an included file, and the nearest name
 
 
 def examine(templates: Templates, type: NotificationType) -> list[str]:
-    """A sentence for each fault, with its file; empty when there is none."""
+    """A sentence for each fault, with its file; empty without faults."""
     faults = [*_of_the_declaration(templates, type)]
     if type.finished is not None:
-        return faults  # its mails are in no template
+        return faults  # its mails use no template
     languages = templates.languages(type.name)
     if not languages:
         missing = f"templates/{type.name}/"

@@ -1,4 +1,4 @@
-"""Templates: found by type and locale, MJML compiled when loaded, rendered in a sandbox.
+"""Finds templates by type and locale, compiles MJML when loading them, renders them in a sandbox.
 
 The sandbox guards code, not data, so a context holds plain values only.
 """
@@ -31,7 +31,7 @@ _PLAIN_SPACES = {0xA0: " ", 0x202F: " "}
 
 
 class TemplateError(ValueError):
-    """A template is missing, broken, or wants a variable that is not there. Fit for people."""
+    """A template is missing, broken, or uses an undefined variable. The message is for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class TemplateSet:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What people read, rendered."""
+    """The rendered texts of a notification."""
 
     subject: str
     plain: str
@@ -58,7 +58,7 @@ class Words:
 class Templates:
     """A folder of `<type>/<locale>/{subject.txt,body.mjml,body.txt,short.txt}`.
 
-    Each set is compiled when first asked for and kept.
+    Each set is compiled on first use and kept.
     """
 
     def __init__(self, folder: Path, default_locale: str = FALLBACK_LOCALE) -> None:
@@ -70,7 +70,7 @@ class Templates:
         self._lines: dict[str, jinja2.Template] = {}
 
     def find(self, type: str, locale: str) -> TemplateSet:
-        """The set of `type` in the nearest language there is: pt-BR, then pt, then the default.
+        """The set of `type` in the nearest available language: pt-BR, then pt, then the default.
 
         Raises TemplateError naming the type and the languages tried.
         """
@@ -86,13 +86,13 @@ class Templates:
         )
 
     def languages(self, type: str) -> list[str]:
-        """Those in which there are templates of `type`."""
+        """The languages that have templates of `type`."""
         folder = self._folder / type
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
     def sources(self, type: str, lang: str, name: str) -> tuple[str, str]:
-        """A part as it is written, and as it is rendered: MJML compiled, with what it includes. Raises
-        TemplateError."""
+        """A part as it is written, and as it is rendered: with MJML compiled and its includes in place.
+        Raises TemplateError."""
         source = self._read(type, lang, name)
         return source, self._html_of(source) if name.endswith(".mjml") else source
 
@@ -107,7 +107,7 @@ class Templates:
             raise TemplateError(f"templates/{type}/{lang}/{name}: {error.strerror}") from None
 
     def line(self, source: str) -> jinja2.Template:
-        """A template of one line, as a type's declaration holds it. Raises TemplateError."""
+        """A template of one line, from a type's declaration. Raises TemplateError."""
         if source not in self._lines:
             try:
                 self._lines[source] = self._text.from_string(source)
@@ -128,11 +128,11 @@ class Templates:
         where = f"templates/{type}/{lang}/{name}"
         source = self._read(type, lang, name)
         try:
-            environment.parse(source)  # first, so that an error names a line of this very file
+            environment.parse(source)  # first, so that an error names a line of this file
             if name.endswith(".mjml"):
                 source = self._html_of(source)
             code = environment.compile(put_in_place(environment.parse(source)))
-            # A dict, not the chain of dicts that Jinja makes: all of it is copied for every part of a mail.
+            # A dict, not Jinja's chain of dicts: Jinja copies all of it for every part of a mail.
             return jinja2.Template.from_code(environment, code, dict(environment.globals))
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(f"{where}, line {error.lineno}: {error.message}") from None
@@ -140,7 +140,7 @@ class Templates:
             raise TemplateError(f"{where}: {error}") from None
 
     def _html_of(self, source: str) -> str:
-        """MJML compiled. Fonts are never fetched from elsewhere: a mail asks nobody for anything."""
+        """MJML compiled to HTML, without web fonts: a mail loads nothing from other hosts."""
         not_taken: list[str] = []
 
         def include(path: str) -> str:
@@ -154,7 +154,7 @@ class Templates:
         try:
             return _in_short_lines(str(mjml2html(source, include_loader=include, fonts={})))
         except Exception as error:
-            # The compiler says where in its own words, but not why.
+            # The compiler's own error says where it failed, but not why.
             raise TemplateError(not_taken[0] if not_taken else str(error)) from None
 
     def _included(self, path: str) -> str:
@@ -165,7 +165,7 @@ class Templates:
 
 
 def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True, short: bool = True) -> Words:
-    """The parts of `found` with `context`; those of a mail, the short text, or both.
+    """Render the parts of `found` with `context`: those of a mail, the short text, or both.
 
     Raises TemplateError naming part and variable.
     """
@@ -174,21 +174,21 @@ def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True,
     return Words(
         subject=subject,
         plain=_render("body.txt", found.plain, values).strip() + "\n" if mail else "",
-        # The page's title; where a fact is called so, the fact.
+        # `subject` is for the page's title; a fact of that name takes precedence.
         html=_plain_letters(_render("body.mjml", found.html, {"subject": subject, **values})) if mail else "",
         short=_render("short.txt", found.short, values).strip().translate(_PLAIN_SPACES) if short else "",
     )
 
 
 def _in_short_lines(html: str) -> str:
-    """Between two attributes any white space will do, and the compiler writes lines of thousands of
-    characters: short ones (RFC 5322, section 2.1.1) go as they stand, and building a mail takes half."""
+    """Break the compiler's lines of thousands of characters between attributes, where any white space is
+    allowed. Short lines (RFC 5322, section 2.1.1) need no encoding: building a mail takes half the time."""
     return html.replace(' style="', '\nstyle="')
 
 
 def _plain_letters(html: str) -> str:
-    """HTML in ASCII alone, where what is beyond is rare: character references read the same and need no
-    transfer encoding. Only in style sheets and scripts they would not."""
+    """`html` in ASCII if other characters are rare in it: character references read the same and need no
+    transfer encoding. Unchanged if a style sheet or script has such characters: there they would not."""
     if html.isascii():
         return html
     plain = html.encode("ascii", "xmlcharrefreplace")
@@ -198,7 +198,7 @@ def _plain_letters(html: str) -> str:
 
 
 def _raw(html: str) -> Iterator[str]:
-    """What stands in style sheets and scripts; one that is not closed in small letters goes to the end."""
+    """The contents of style sheets and scripts; without an end tag in small letters, up to the end."""
     at = 0
     while found := _RAW.search(html, at):
         end = html.find(f"</{found[1].lower()}", found.end())
@@ -210,7 +210,7 @@ _RAW = re.compile(r"<([sS][tT][yY][lL][eE]|[sS][cC][rR][iI][pP][tT])\b")  # thre
 
 
 def render_line(part: str, template: jinja2.Template, context: Mapping[str, Any]) -> str:
-    """A header's value. Raises TemplateError naming part and variable."""
+    """Render a header's value. Raises TemplateError naming part and variable."""
     return _render(part, template, context).strip()
 
 
@@ -228,7 +228,7 @@ def _render(part: str, template: jinja2.Template, values: Mapping[str, Any]) -> 
 
 @lru_cache(1000)
 def chain(locale: str, default: str) -> tuple[str, ...]:
-    """Where to look for `locale`, nearest first, without repeats."""
+    """The languages to try for `locale`, nearest first, without repeats."""
 
     def links() -> Iterator[str]:
         yield locale
@@ -241,8 +241,8 @@ def chain(locale: str, default: str) -> tuple[str, ...]:
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Facts are dicts, and `line.total` is looked up in them first: Jinja asks the object for an attribute
-    of that name, and its AttributeError costs more than the rest of an expression."""
+    """Facts are dicts, so `line.total` is looked up as a key first. Jinja tries an attribute first, whose
+    AttributeError costs more than the rest of an expression."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if type(obj) is dict and attribute in obj:

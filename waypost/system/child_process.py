@@ -1,4 +1,4 @@
-"""Processes that must not outlive the one that started them, however it ended."""
+"""Child processes that end with their parent, however it ended."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ logger = logging.getLogger("waypost.child")
 
 
 class ChildFailed(RuntimeError):
-    """A process did not come up. Says which, and where its log is."""
+    """A process did not start. Says which process, and where its log is."""
 
 
 def stop_with_parent() -> None:
-    """Called by a child: end as if by SIGTERM when the parent is gone, killed with -9 included.
+    """Called by a child: end as by SIGTERM once the parent is gone, even if the parent was killed by SIGKILL.
 
-    The parent holds the other end of our standard input; its end closes with it.
+    The parent holds the other end of standard input, which closes when the parent ends.
     """
 
     def wait() -> None:
@@ -49,11 +49,11 @@ async def running(
     ready: str,
     log: Path,
 ) -> AsyncGenerator[None]:
-    """Run `python -m module arguments` for the length of the block, its output in `log`; should it end
-    before, it is started again.
+    """Run `python -m module arguments` for the length of the block, its output in `log`. A process that ends
+    early is restarted.
 
-    ready: a URL that answers 200 once it is up. Raises ChildFailed when it ends or does not answer
-    within three minutes the first time.
+    ready: a URL that returns 200 once the process is up. Raises ChildFailed if the first process ends or does
+    not answer within three minutes.
     """
     child = _Child(name, [sys.executable, "-m", module, *arguments], environment, log)
     process = await child.start()
@@ -90,7 +90,7 @@ class _Child:
         return self._process
 
     async def keep(self) -> None:
-        """Start it again whenever it has ended, a second later and not more often."""
+        """Restart the process whenever it has ended, at most once a second."""
         while self._process is not None:
             await asyncio.sleep(RESTART_SECONDS)
             if (status := self._process.poll()) is not None:

@@ -1,4 +1,4 @@
-"""The time, in one place, always with its zone."""
+"""The current time, always with its time zone."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def now() -> datetime:
 
 
 def monotonic() -> float:
-    """Seconds on a clock that never jumps: for how long work takes."""
+    """Seconds on a clock that never jumps, to measure how long work takes."""
     return _steady()
 
 
 @contextmanager
 def use_clock(source: Source, steady: Steady = time.monotonic) -> Generator[None]:
-    """For the length of the block, `source` says what time it is, and `steady` how long work takes: how the
-    simulator makes hours pass, and the same steps happen on every machine."""
+    """For the length of the block, `now` asks `source` and `monotonic` asks `steady`. The simulator uses this
+    to let hours pass, and to take the same steps on every machine."""
     global _source, _steady
     before = _source, _steady
     _source, _steady = source, steady

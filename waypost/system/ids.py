@@ -1,4 +1,4 @@
-"""New identities, in one place: UUIDv7 (RFC 9562), so that they sort by when they were made."""
+"""New ids: UUIDv7 (RFC 9562), which sort by the time they were made."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _source: Source = uuid7
 
 
 def new_id() -> UUID:
-    """An id nobody else has."""
+    """A new unique id."""
     return _source()
 
 
 def first_id(moment: datetime) -> UUID:
-    """Less than every UUIDv7 made at or after `moment`: their first 48 bits are milliseconds since 1970."""
+    """An id below every UUIDv7 made at or after `moment`: their first 48 bits are milliseconds since 1970."""
     return UUID(int=max(int(moment.timestamp() * 1000), 0) << 80)
 
 
 @contextmanager
 def use_ids(source: Source) -> Generator[None]:
-    """For the length of the block, `source` makes the ids: a simulation replayed makes the same ones."""
+    """For the length of the block, `source` makes the ids: a replayed simulation makes the same ids."""
     global _source
     before, _source = _source, source
     try:

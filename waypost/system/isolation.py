@@ -15,8 +15,8 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
-FRAMES_SHOWN = 4  # of either end of a long traceback
-PANICS = "pyo3_runtime"  # where a panic of a library in Rust is from, which is no Exception
+FRAMES_SHOWN = 4  # at either end of a long traceback
+PANICS = "pyo3_runtime"  # the module of a Rust library's panic, which is not an Exception
 
 logger = logging.getLogger("waypost.items")
 
@@ -39,9 +39,9 @@ def isolated(
 ) -> Generator[None]:
     """Raise ItemFailed for an exception that the block does not handle, and log where it was raised.
 
-    step: what is done, for people: "rendering". foreseen: exceptions that the caller handles. item: its id
-    for the log, no content. outage: whether an exception is the trouble of all items, as when the ledger
-    does not answer. Those pass unchanged, as do ItemFailed and what ends more than the item (see `is_fault`).
+    step: its name, for people: "rendering". foreseen: exceptions that the caller handles. item: its id for
+    the log, no content. outage: whether an exception concerns all items, such as an unreachable ledger.
+    Outages pass unchanged, as do ItemFailed and exceptions that end more than the item (see `is_fault`).
     """
     task = present_task()
     try:
@@ -57,8 +57,8 @@ def isolated(
 
 
 def is_fault(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
-    """Whether an exception that code in `task` met is that code's own. A cancellation of the task, the end of
-    its coroutine, Ctrl-C and Prefect's signals are not; what code raises of the first two kinds is."""
+    """Whether an exception in `task` is the fault of the code that ran. Cancelling the task, closing its
+    coroutine, Ctrl-C and Prefect's signals are not. A CancelledError or GeneratorExit by the code is."""
     match error:
         case asyncio.CancelledError():
             return task is None or not task.cancelling()
@@ -73,7 +73,7 @@ def is_fault(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
 
 
 def present_task() -> asyncio.Task[Any] | None:
-    """The task that runs; None in a thread without an event loop."""
+    """The current task; None in a thread without an event loop."""
     try:
         return asyncio.current_task()
     except RuntimeError:
@@ -81,9 +81,9 @@ def present_task() -> asyncio.Task[Any] | None:
 
 
 def place(error: BaseException) -> str:
-    """Where an exception was raised, the innermost function last and each once, as in
-    `waypost/rendering/messages.py:42 in render_one > email/_parser.py:7 in get_comment`. Its message is left
-    out, as it may repeat the input."""
+    """Where an exception was raised, each function once and the innermost last, as in
+    `waypost/rendering/messages.py:42 in render_one > email/_parser.py:7 in get_comment`. The exception's
+    message is left out, as it may repeat the input."""
     seen: dict[tuple[str, str], int] = {}
     for frame, line in walk_tb(error.__traceback__):
         seen.setdefault((frame.f_code.co_filename, frame.f_code.co_name), line)

@@ -1,4 +1,4 @@
-"""At most so many at once of each: whoever has more waits for its own, and others go by."""
+"""A semaphore per key: a key that has used up its permits waits, and other keys do not."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 
 
 class KeyedSemaphore:
-    """at_once: of one and the same."""
+    """at_once: permits per key."""
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
         self._of: dict[str, asyncio.Semaphore] = {}
 
     def of(self, whom: str) -> asyncio.Semaphore:
-        """What to enter for a turn of `whom`: a key or a client, of which there are only so many."""
+        """The semaphore of `whom`, an API key or a client. It is kept, as there are not many of either."""
         return self._of.setdefault(whom, asyncio.Semaphore(self._at_once))

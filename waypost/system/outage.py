@@ -1,4 +1,4 @@
-"""Outages: errors that say that the ledger is away. They are no fault of the item in hand."""
+"""Outages: errors of an unreachable ledger. They are not the fault of the item being handled."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def mark(error: BaseException) -> None:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether an error came out of the ledger and is the database's trouble: neither the fault of what was
-    to be read or written, nor of a type's own code."""
+    """Whether an error came from the ledger and the database caused it. An error caused by the data read or
+    written, or by a type's own code, is not an outage."""
     return isinstance(error, Outage) or hasattr(error, _MARK)

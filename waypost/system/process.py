@@ -1,4 +1,4 @@
-"""Being a long-lived process: running, and waiting, until told to stop."""
+"""Runs a long-lived process until a signal stops it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from waypost.system.isolation import place
 
 
 class EndedByItself(RuntimeError):
-    """A process that runs until it is told to stop has ended before. Says why."""
+    """A long-lived process ended before a signal stopped it. Says why."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the process ended without being told to: {why}. Start it again")
@@ -25,20 +25,20 @@ _left_behind = threading.Event()
 
 
 def freeze_gc() -> None:
-    """Everything is loaded, and stays: the garbage collector need not walk a million objects again and
-    again, nor look after every 700 new ones, which a batch of requests makes in a moment."""
+    """Spare the garbage collector from walking a million loaded objects again and again. It also runs less
+    often than after 700 new objects, which a batch of requests makes in a moment."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
 
 
 def run_until_signalled(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run `main(stop)` on uvloop, where there is one; SIGINT and SIGTERM set `stop`, a second gives up.
+    """Run `main(stop)`, on uvloop if available. SIGINT and SIGTERM set `stop`; a second signal exits at once.
 
-    Raises EndedByItself, so that no such end looks like a stop, and what `main` raises.
+    Raises any exception of `main`, and EndedByItself if `main` ends without a signal or by sys.exit.
 
-    The loop has a thread of its own: Prefect's engine puts a SIGTERM handler of its own in place
-    for every run on the main thread, and raises from it in the middle of all the others.
+    The loop has its own thread: Prefect's engine installs a SIGTERM handler for every run on the main
+    thread, and raises from it in the middle of all other runs.
     """
     box: dict[str, Any] = {}
     started = threading.Event()
@@ -79,8 +79,8 @@ def run_until_signalled(main: Callable[[asyncio.Event], Coroutine[Any, Any, None
 
 
 def leave_threads_behind() -> None:
-    """Let `depart` end the process without waiting for threads of libraries: a server that is away may keep
-    them for minutes, and what they hold back is not ours to lose."""
+    """Let `depart` end the process without waiting for threads of libraries: an unreachable server may keep
+    them for minutes, and no data of Waypost's is lost with them."""
     _left_behind.set()
 
 
@@ -95,7 +95,7 @@ def depart(code: int) -> None:
 def _new_loop_run(body: Coroutine[Any, Any, None]) -> None:
     try:
         import uvloop
-    except ImportError:  # there is none for Windows and PyPy
+    except ImportError:  # uvloop does not exist for Windows and PyPy
         asyncio.run(body)
     else:
         uvloop.run(body)

@@ -1,4 +1,4 @@
-"""Long work in slices, so that everything else on the event loop has its turn in between."""
+"""Long work in slices, so that other tasks on the event loop can run in between."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Slices:
         self._ends = clock.monotonic() + seconds
 
     async def pause(self) -> None:
-        """Let others go first once the slice is over. Call it between two items."""
+        """Let other tasks run once the slice is over. Call it between two items."""
         if clock.monotonic() >= self._ends:
             await asyncio.sleep(0)
             self._ends = clock.monotonic() + self._seconds

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for `event` for so many seconds at most; whether it was set."""
+    """Wait for `event`, at most `seconds`. Return whether it was set."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
@@ -15,7 +15,7 @@ async def wait_for(event: asyncio.Event, seconds: float) -> bool:
 
 
 async def wait_for_first(first: asyncio.Event, second: asyncio.Event, seconds: float) -> None:
-    """Wait until one of two events is set, or so many seconds have passed."""
+    """Wait until one of two events is set, at most `seconds`."""
     waits = [asyncio.create_task(event.wait()) for event in (first, second)]
     _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:

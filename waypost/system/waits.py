@@ -1,4 +1,4 @@
-"""Whether some code waits for the ledger just now: that is no time which the code itself takes."""
+"""Counts the ledger queries that some code waits for: that time is not the code's own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextvars import ContextVar
 
 
 class Asking:
-    """How many questions to the ledger are open, of the task that counts here and the tasks it starts."""
+    """How many ledger queries are open, of the task that called `count` and the tasks it starts."""
 
     def __init__(self) -> None:
         self.open = 0
 
     def count(self) -> None:
-        """Count the questions of the present task here, until its end."""
+        """Count the queries of the current task here, until the task ends."""
         _counted.set(self)
 
 
@@ -23,7 +23,7 @@ _counted: ContextVar[Asking | None] = ContextVar("asking", default=None)
 
 @contextmanager
 def asking() -> Generator[None]:
-    """A question to the ledger is open for the length of the block."""
+    """Count a ledger query as open for the length of the block."""
     counted = _counted.get() or Asking()
     counted.open += 1
     try:

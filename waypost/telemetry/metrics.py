@@ -28,7 +28,7 @@ POSTS = Counter("waypost_gateway_webhook_posts", "Events posted to webhooks", ["
 
 
 def count(method: str, route: str, status: int, seconds: float | None = None) -> None:
-    """Count an answer, and how long it took where that is known."""
+    """Count a response, and how long it took if that is known."""
     requests, times = _counters(_method(method), route, status)
     requests.inc()
     if seconds is not None:
@@ -37,7 +37,7 @@ def count(method: str, route: str, status: int, seconds: float | None = None) ->
 
 @lru_cache(1000)
 def _counters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-    """Of one kind of answer: to find them by their labels takes longer than to count."""
+    """The metrics for one kind of response, cached: finding them by labels takes longer than counting."""
     return REQUESTS.labels(method, route, status), SECONDS.labels(route)
 
 
