@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from deployments.doctor.finding import Finding
@@ -40,7 +40,7 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
         waiting = await stats.open_count(ledger)
         held = await held_types(ledger)
         overdue = await _overdue(ledger)
-        lost = await stats.lapsed(ledger, now() + ledger.lease / 2)
+        lost = await stats.lapsed(ledger, stats.renewed_before(ledger))
         silent = await stats.silent(ledger, now() - SILENT)
         suspected = await suspects.suspects(ledger)
     except LedgerUnreachable as error:
@@ -97,14 +97,15 @@ def _lost(lost: Mapping[str, datetime]) -> list[Finding]:
     """lost: the owners that have not renewed their leases for half a lease or longer, and when the first
     lease of each ends."""
     expected_back = now() - TAKEN_BACK
+    silent = {owner: at for owner, at in lost.items() if at >= expected_back}
     abandoned = {owner: at for owner, at in lost.items() if at < expected_back}
-    return [*_silent_owners(lost.keys() - abandoned.keys(), lost), *_abandoned(abandoned)]
+    return [*_silent_owners(silent), *_abandoned(abandoned)]
 
 
-def _silent_owners(owners: Set[str], lost: Mapping[str, datetime]) -> list[Finding]:
-    if not owners:
+def _silent_owners(lost: Mapping[str, datetime]) -> list[Finding]:
+    if not lost:
         return []
-    told = "; ".join(f"{owner}, lease until {lost[owner]:%H:%M:%S} UTC" for owner in sorted(owners))
+    told = "; ".join(f"{owner}, lease until {at:%H:%M:%S} UTC" for owner, at in sorted(lost.items()))
     found = f"held by a process that sends no heartbeat: {told}"
     advice = "any worker reclaims it after that time; start `waypost up` or `waypost worker` if none runs"
     return [Finding("lost work", ok=True, found=found, advice=advice)]

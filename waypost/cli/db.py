@@ -9,7 +9,7 @@ import typer
 from waypost.cli.asking import Refused, Yes, ask
 from waypost.cli.output import out
 from waypost.config.instance import AlreadyRunning, only_one
-from waypost.config.secret_key import secret_key
+from waypost.config.secret_key import is_unshared, secret_key
 from waypost.config.settings import Settings, prepare_home
 from waypost.ledger import connect_checked, open_ledger
 from waypost.ledger.database import migrate
@@ -53,7 +53,7 @@ def change_key(yes: Yes = False) -> None:
     `waypost webhooks rotate ID` shows it.
     """
     settings = Settings()
-    if settings.database_url is not None and settings.secret_key is None:
+    if is_unshared(settings):
         raise Refused("the key was not changed: set WAYPOST_SECRET_KEY, which all machines on a ledger share")
     try:
         with only_one(prepare_home(settings)):

@@ -52,32 +52,39 @@ class Place(BaseModel):
 
 def find(home: Path) -> Place | None:
     """The `waypost up` that is running in `home`, if one is."""
-    found: Place | None = None
-    try:
-        found = Place.model_validate_json((home / FILE).read_bytes())
-        with (home / "lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        # The lock alone may be of an `up` that is starting, the pid alone of a later process.
-        return found if found and _lives(found.pid) else None
-    except (OSError, ValidationError):
-        return None
-    return None
+    left = _left(home)
+    # The lock alone may be of an `up` that is starting, the pid alone of a later process.
+    return left if left and _is_locked(home) and _lives(left.pid) else None
 
 
 def unfinished(home: Path) -> str:
     """What `waypost up` does in `home` where `find` finds none: that it is starting, or was killed. Empty
     where it stopped as it should, or never ran."""
-    path = home / FILE
+    if _is_locked(home):
+        return "" if find(home) else "`waypost up` is starting here"
+    left = _left(home)
+    killed = "ended here without stopping: it was killed, or the machine was"
+    return f"`waypost up` (pid {left.pid}) {killed}" if left else ""
+
+
+def _left(home: Path) -> Place | None:
+    """What the last `waypost up` in `home` published and has not taken away."""
+    try:
+        return Place.model_validate_json((home / FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _is_locked(home: Path) -> bool:
+    """Whether a process holds `only_one` of `home`."""
     try:
         with (home / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        pid = Place.model_validate_json(path.read_bytes()).pid
     except BlockingIOError:
-        return "" if find(home) else "`waypost up` is starting here"
-    except (OSError, ValidationError):
-        return ""
-    return f"`waypost up` (pid {pid}) ended here without stopping: it was killed, or the machine was"
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _lives(pid: int) -> bool:

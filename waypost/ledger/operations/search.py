@@ -121,9 +121,7 @@ def _looks(states: tuple[State, ...], given: frozenset[str]) -> list[list[sa.Col
     conditions = _conditions(given)
     if "recipient" in given and not states:
         return [[NOT_IN_HAND, *conditions], [IN_HAND, *conditions]]  # their index has no claimed rows
-    if "recipient" in given:
-        return [[*in_state(state), *conditions] for state in dict.fromkeys(states)]
-    if "client" in given and len(states) > 1:
+    if "client" in given and "recipient" not in given and len(states) > 1:
         return [[notifications.c.state.in_(states), *conditions]]
     return [[*in_state(state), *conditions] for state in dict.fromkeys(states)] or [conditions]
 

@@ -84,9 +84,14 @@ async def in_hand(ledger: Ledger, type: str) -> int:
     return await ledger.read(lambda connection: connection.scalar(wanted) or 0)
 
 
+def renewed_before(ledger: Ledger) -> datetime:
+    """Leases that end before this moment were not renewed for half a lease: their owner is silent."""
+    return now() + ledger.lease / 2
+
+
 async def lapsed(ledger: Ledger, before: datetime) -> dict[str, datetime]:
-    """The owners of the open batches whose leases end before `before`, with the earliest end for each. A
-    future `before` finds the owners who have not renewed their leases for a while."""
+    """The owners of the open batches whose leases end before `before`, with the earliest end for each. See
+    `renewed_before` for owners that are silent."""
     wanted = (
         sa.select(batches.c.owner, sa.func.min(batches.c.leased_until, type_=batches.c.leased_until.type))
         .where(sa.text("ended_at IS NULL"), batches.c.leased_until < before)
@@ -95,15 +100,15 @@ async def lapsed(ledger: Ledger, before: datetime) -> dict[str, datetime]:
     return dict(await ledger.read(lambda connection: connection.execute(wanted).tuples().all()))
 
 
-async def on_the_wire_of(ledger: Ledger, before: datetime) -> int:
-    """How many notifications are being sent in open batches whose leases end before `before`. If the owner is
-    dead, they are in doubt as soon as the lease lapses and a worker reclaims the batch."""
+async def on_the_wire_of_silent(ledger: Ledger) -> int:
+    """How many notifications are being sent in open batches of silent owners. If the owner is dead, they are
+    in doubt as soon as the lease lapses and a worker reclaims the batch."""
     wanted = (
         sa.select(sa.func.count())
         .select_from(notifications)
         .join(batches, batches.c.id == notifications.c.batch_id)
         .where(IN_HAND, notifications.c.state == State.SENDING, sa.text("batches.ended_at IS NULL"))
-        .where(batches.c.leased_until < before)
+        .where(batches.c.leased_until < renewed_before(ledger))
     )
     return await ledger.read(lambda connection: connection.scalar(wanted) or 0)
 
