@@ -2,37 +2,58 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Files at a time of what waits for processes and clients, the longest first; the others mind the clock, and leave it half idle.
+# Tests run in JOBS processes, more than there are processors: many wait for a server. A test marked `long` (pyproject.toml)
+# belongs to `make test-long`, every other test to `make test`.
 JOBS ?= 3
-PATIENT := tests/acceptance/test_kills.py tests/integration/simulation tests/acceptance tests/integration/gateway
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
+# pip's lines of output, as a line per 20 packages.
+PROGRESS = awk -v of=$$(grep -c '==' requirements.lock) '/^(Collecting|Processing|Requirement already)/ && ++n % 20 == 0 \
+	{ printf "setup: %d of %d packages\n", n, of; fflush() } /^Installing/ { print "setup: unpacking them"; fflush() }'
+# Tests start hundreds of processes: without bytecode, each compiles Waypost again.
+unexport PYTHONDONTWRITEBYTECODE
+SHELL := bash
+.SHELLFLAGS := -eo pipefail -c
 
-.PHONY: setup demo test check format bench chaos lock clean
+.PHONY: setup demo test test-long check format bench chaos client lock clean pictures
 
 setup: $(READY)
 
+# PYTHON may be the python of .venv itself, where that is activated: the environment is made by its base.
+# An environment that is there already is used, and never emptied.
 $(READY): requirements-pip.lock requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Waypost needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
-	@echo "setup: making the virtual environment $(VENV)"
-	@$(PYTHON) -m venv $(if $(wildcard $(READY)),,--clear) --without-pip $(VENV)
-	@echo "setup: installing the locked dependencies, hashes checked (a minute or two)"
-	@# Older pips cannot check hashes where one package is asked for with and without an extra.
-	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -qq --require-hashes -r requirements-pip.lock
-	@$(PIP) install -qq --require-hashes -r requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "setup: Waypost needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
+	@base=$$($(PYTHON) -c 'import sys; print("{}/bin/python{}.{}".format(sys.base_prefix, *sys.version_info))'); \
+	test -x "$$base" || base=$(PYTHON); \
+	if test -e $(BIN)/python; then \
+		echo "setup: using the virtual environment $(VENV)"; \
+		$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+			|| { echo "setup: $(VENV) has no working Python 3.11 or newer; remove it (rm -r $(VENV)), then try again" >&2; exit 1; }; \
+	else \
+		echo "setup: making the virtual environment $(VENV)"; \
+		"$$base" -m venv --without-pip $(VENV); \
+	fi; \
+	echo "setup: installing the locked packages, hashes checked (a minute or two)"; \
+	: "Older pips cannot check hashes where one package is asked for with and without an extra."; \
+	$(BIN)/python -m pip --version >/dev/null 2>&1 && base=$(BIN)/python; \
+	"$$base" -m pip --disable-pip-version-check --python $(BIN)/python install -qq --require-hashes -r requirements-pip.lock
+	@PYTHONUNBUFFERED=1 $(PIP) install --no-color --require-hashes -r requirements.lock 2> >(grep -v '^WARNING' >&2) | $(PROGRESS)
 	@echo "setup: installing waypost itself"
 	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
+	@echo "setup: done; activate it with . $(VENV)/bin/activate"
 
 demo: $(READY)  ## Start everything, send samples, show what happened. KEEP=1 leaves it running.
 	@$(BIN)/python -m waypost.demo $(if $(filter-out 0 no false,$(KEEP)),--keep)
 
-test: $(READY)
-	@echo "test: running every tier; this takes some minutes"
-	@failed=0; \
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/integration $(PATIENT:%=--ignore=%) $(ARGS) || failed=1; \
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PATIENT) $(ARGS) || failed=1; \
-	exit $$failed
+test: $(READY)  ## Every tier, in minutes.
+	@echo "test: running every tier; this takes five to fifteen minutes"
+	@$(PYTEST) -m "not long" $(ARGS)
+
+test-long: $(READY)  ## What is long by nature: kills, outages, storms and mutants of the simulator, schemathesis.
+	@echo "test-long: running the long tests; this takes ten to twenty minutes"
+	@$(PYTEST) -m long $(ARGS)
 
 check: $(READY)
 	@echo "check: ruff, codespell, the rules of imports, then pyright in strict mode"
@@ -48,6 +69,7 @@ format: $(READY)
 
 bench: $(READY)  ## Measure everything; each program ends with a line per bar.
 	@$(BIN)/python -m benchmarks.trigger
+	@$(BIN)/python -m benchmarks.prefect_ui
 	@$(BIN)/python -m benchmarks.ledger
 	@$(BIN)/python -m benchmarks.delivery
 	@$(BIN)/python -m benchmarks.gateway
@@ -59,6 +81,9 @@ chaos: $(READY)  ## Kill 200 workers and 200 gateways at work, then restart Post
 	@PYTHONPATH=tests $(BIN)/python -m chaos.restarts
 	@PYTHONPATH=tests $(BIN)/python -m chaos.outages
 
+client: $(READY)  ## Derive the synchronous client from the asynchronous one.
+	@PYTHONPATH=tests $(BIN)/python -m support.sync_client
+
 lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock.
 	@$(PIP) install -qq uv
 	@echo pip | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
@@ -68,3 +93,6 @@ lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock.
 
 clean:
 	rm -rf $(VENV) .demo .pytest_cache .ruff_cache .hypothesis dist
+
+pictures: $(READY)  ## Take the README's pictures again; needs chromium.
+	@PYTHONPATH=tests $(BIN)/python -m support.pictures

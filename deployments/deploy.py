@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version as installed
 from typing import Any
 from uuid import UUID
 
+from prefect import Flow
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolCreate
+from prefect.client.schemas.actions import (
+    DeploymentScheduleCreate,
+    DeploymentUpdate,
+    WorkPoolCreate,
+    WorkPoolUpdate,
+)
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-from deployments import registry
-from deployments.registry import Registered, registered
-from deployments.resident_worker.worker import ResidentWorker
-from tasks.providers.provider_block import WaypostProvider
 from waypost import NotificationType, Priority
+from waypost.config.settings import Settings
+from waypost.deployments import descriptions, former_deployments, hold_flow, open_project, retry_flow
+from waypost.deployments.form_schema import form_schema
+from waypost.deployments.registry import Registered, registered
+from waypost.deployments.resident_worker.worker import ResidentWorker
+from waypost.tasks.providers.provider_block import WaypostProvider
+
+TAG = "waypost"  # of every deployment, and so of every run
 
 
 def unscheduled() -> list[str]:
@@ -26,7 +40,7 @@ def unscheduled() -> list[str]:
             _schedules(one.type)
         # A function of the file may raise anything; Prefect's own message fills a page.
         except (Exception, SystemExit):
-            also = "; the digest's is WAYPOST_DIGEST_CRON" if one.type.name == "digest" else ""
+            also = " (set WAYPOST_DIGEST_CRON for the digest)" if one.type.name == "digest" else ""
             faults.append(
                 f"{one.file}: invalid cron expression. Use five fields, for example '0 8 * * *'{also}"
             )
@@ -34,64 +48,149 @@ def unscheduled() -> list[str]:
 
 
 async def deploy(client: PrefectClient, work_pool: str) -> dict[str, UUID]:
-    """Create or update the work pool, a deployment per type, and the block type that providers are kept as;
-    returns the deployments' ids.
+    """Create or update the work pool, a deployment per type, `waypost-retry`, `waypost-hold`, and the block
+    type that providers are kept as; returns the ids of the types' deployments.
 
-    Schedules are set only when a deployment is new: afterwards they are edited in the Prefect UI.
+    Schedules are set only when a deployment is new: afterwards they are edited in the Prefect UI. So are the
+    other tags. A deployment of an earlier version, `<type>/waypost`, hands its settings over.
     """
     await _ensure_work_pool(client, work_pool)
     await _ensure_queues(client, work_pool)
     await WaypostProvider.aregister_type_and_schema(client=client)
-    return {name: await _deploy_one(client, work_pool, one) for name, one in registered().items()}
+    for operation in OPERATIONS:
+        await _deploy_operation(client, work_pool, operation)
+    upgrading = await former_deployments.are_there(client)
+    return {name: await _deploy_one(client, work_pool, one, upgrading) for name, one in registered().items()}
 
 
 async def _ensure_work_pool(client: PrefectClient, name: str) -> None:
+    template = ResidentWorker.get_default_base_job_template()
     try:
-        await client.read_work_pool(name)
+        pool = await client.read_work_pool(name)
     except ObjectNotFound:
-        template = ResidentWorker.get_default_base_job_template()
-        pool = WorkPoolCreate(name=name, type=ResidentWorker.type, base_job_template=template)
+        wanted = WorkPoolCreate(
+            name=name, type=ResidentWorker.type, base_job_template=template, description=descriptions.POOL
+        )
         with suppress(ObjectAlreadyExists):  # another process was quicker
-            await client.create_work_pool(pool)
+            await client.create_work_pool(wanted)
+        return
+    change: dict[str, Any] = {} if pool.description else {"description": descriptions.POOL}
+    if pool.type == ResidentWorker.type and pool.base_job_template != template:
+        change["base_job_template"] = template
+    if change:
+        await client.update_work_pool(name, WorkPoolUpdate(**change))
 
 
 async def _ensure_queues(client: PrefectClient, work_pool: str) -> None:
     """Create a queue per lane, so that every kind of worker takes urgent runs first."""
-    known = {queue.name for queue in await client.read_work_queues(work_pool_name=work_pool)}
+    known = {queue.name: queue for queue in await client.read_work_queues(work_pool_name=work_pool)}
     for priority in Priority:
         if priority not in known:
             with suppress(ObjectAlreadyExists):
                 await client.create_work_queue(
-                    str(priority), priority=priority.rank + 1, work_pool_name=work_pool
-                )
+                    str(priority), descriptions.queue_description(priority),
+                    priority=priority.rank + 1, work_pool_name=work_pool,
+                )  # fmt: skip
+    told = {str(priority): descriptions.queue_description(priority) for priority in Priority}
+    told["default"] = descriptions.DEFAULT_QUEUE
+    for name in told.keys() & known.keys():
+        if not known[name].description:
+            await client.update_work_queue(known[name].id, description=told[name])
 
 
 def described(work_pool: str, one: Registered) -> dict[str, Any]:
     """The fields of a type's deployment, without its schedule."""
+    form = form_schema(one.flow.parameters.model_dump_for_openapi(), one.type.kinds)
     return {
-        "description": (one.flow.description or "").strip(),
-        "entrypoint": one.entrypoint,
-        "tags": ["waypost", one.type.name],
-        "work_pool_name": work_pool,
-        "work_queue_name": str(one.type.lane),
-        "parameter_openapi_schema": one.flow.parameters.model_dump_for_openapi(),
-        "enforce_parameter_schema": True,
+        "description": descriptions.description(one, form),
+        "version": descriptions.version_of(one),
+        "tags": [TAG],
+        **_run_in(work_pool, one.type.lane, one.entrypoint, form),
     }
 
 
-async def _deploy_one(client: PrefectClient, work_pool: str, one: Registered) -> UUID:
+def _run_in(work_pool: str, lane: Priority, entrypoint: str, form: dict[str, Any]) -> dict[str, Any]:
+    """The fields that say where and how a deployment's runs are run."""
+    return {
+        "entrypoint": entrypoint,
+        "work_pool_name": work_pool,
+        "work_queue_name": str(lane),
+        "parameter_openapi_schema": form,
+        "enforce_parameter_schema": True,
+        "pull_steps": open_project.steps(Settings().project),
+    }
+
+
+async def _deploy_one(client: PrefectClient, work_pool: str, one: Registered, upgrading: bool) -> UUID:
     wanted = described(work_pool, one)
+    former = await former_deployments.find(client, work_pool, one) if upgrading else None
     try:
         existing = await client.read_deployment_by_name(one.deployment)
     except ObjectNotFound:
-        return await client.create_deployment(
-            flow_id=await client.create_flow(one.flow),
-            name=registry.DEPLOYMENT,
-            schedules=_schedules(one.type),
-            **wanted,
-        )
+        id = await _create(client, one, wanted, former)
+    else:
+        id = existing.id
+        known, own = existing.tags, dict[str, Any]()
+        if former is not None and former_deployments.REPLACED not in former.tags:
+            known = [*existing.tags, *former.tags]
+            own = former_deployments.merged(former, existing, _schedules(one.type))
+        wanted["tags"] = _tags(one, known)
+        await client.update_deployment(id, DeploymentUpdate(**wanted, **own))
+    if former is not None:
+        await former_deployments.mark_replaced(client, former)
+    return id
+
+
+async def _create(
+    client: PrefectClient, one: Registered, wanted: dict[str, Any], former: DeploymentResponse | None
+) -> UUID:
+    """Create a type's deployment, with what a person has set at its former deployment."""
+    if former is None or former_deployments.REPLACED in former.tags:
+        own: dict[str, Any] = {"schedules": _schedules(one.type)}
+    else:
+        own = {**former_deployments.kept(former), "tags": _tags(one, former.tags)}
+    flow_id = await client.create_flow(one.flow)
+    return await client.create_deployment(flow_id=flow_id, name=one.type.name, **{**wanted, **own})
+
+
+def _tags(one: Registered, known: Sequence[str]) -> list[str]:
+    """A person's own tags, and ours without those that earlier versions gave."""
+    return list(dict.fromkeys([TAG, *(tag for tag in known if tag != one.type.name)]))
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A flow by which a person changes the ledger from the Prefect UI."""
+
+    flow: Flow[..., Any]
+    entrypoint: str
+    description: str
+    form: Callable[[], dict[str, Any]]
+
+    @property
+    def deployment(self) -> str:
+        return f"{self.flow.name}/{self.flow.name}"
+
+
+OPERATIONS = (
+    Operation(retry_flow.retry, retry_flow.ENTRYPOINT, descriptions.RETRY, retry_flow.form),
+    Operation(hold_flow.hold, hold_flow.ENTRYPOINT, descriptions.HOLD, hold_flow.form),
+)
+
+
+async def _deploy_operation(client: PrefectClient, work_pool: str, one: Operation) -> None:
+    wanted: dict[str, Any] = {
+        "description": one.description,
+        "version": installed("waypost"),
+        **_run_in(work_pool, Priority.URGENT, one.entrypoint, one.form()),
+    }
+    try:
+        existing = await client.read_deployment_by_name(one.deployment)
+    except ObjectNotFound:
+        flow_id = await client.create_flow(one.flow)
+        await client.create_deployment(flow_id=flow_id, name=one.flow.name, tags=[TAG], **wanted)
+        return
     await client.update_deployment(existing.id, DeploymentUpdate(**wanted))
-    return existing.id
 
 
 def _schedules(type: NotificationType) -> list[DeploymentScheduleCreate]:

@@ -9,7 +9,7 @@ from pydantic_core import from_json
 from waypost.gateway.http.body import ONE
 from waypost.gateway.json_limits import over_limit
 
-WANTED = "send wants JSONL: one JSON object a line, in UTF-8"
+WANTED = "send needs JSONL: one JSON object per line, in UTF-8"
 _MARKS = {  # UTF-32's mark begins with UTF-16's, so it is tried first
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -17,7 +17,7 @@ _MARKS = {  # UTF-32's mark begins with UTF-16's, so it is tried first
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 _SEPARATORS = b",;\t|"
-_BROKEN_UP = "JSON with line breaks inside an object (`jq -c .` writes each object on a line)"
+_BROKEN_UP = "JSON with line breaks inside an object (`jq -c .` writes one object per line)"
 _CUT_OFF = "cut off: it ends inside its first object"
 
 
@@ -42,12 +42,12 @@ def _seems(line: bytes, *, ended: bool) -> str:
     if line.startswith(b"{"):
         return (_BROKEN_UP if ended else _CUT_OFF) if _ends_early(line) else ""
     if line.startswith(b"["):
-        return "a JSON array (`jq -c '.[]'` writes its items as lines)"
+        return "a JSON array (`jq -c '.[]'` writes one item per line)"
     if line.startswith(b"<"):
         return "XML or HTML"
     if any(line.count(separator) for separator in _SEPARATORS):
         return "a table such as CSV"
-    return "other text: its first line is no JSON object"
+    return "other text: its first line is not a JSON object"
 
 
 def _other_encoding(line: bytes) -> str:

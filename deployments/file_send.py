@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 
-from deployments.doctor.obstacles import Hindrance
-from deployments.file_head import check_first
-from deployments.registry import Registered
+from waypost.deployments.doctor.obstacles import Hindrance
+from waypost.deployments.file_head import check_first
+from waypost.deployments.registry import Registered
 from waypost.gateway.http.body import ONE
 from waypost.gateway.json_limits import over_limit
 from waypost.ledger import Ledger
@@ -45,21 +47,51 @@ class Rejection:
 @dataclass(slots=True)
 class FileSend:
     """The result of sending a file. states: as of the last look at the ledger, or else of acceptance. lines:
-    without empty ones. held: whether the type was found held."""
+    without empty ones. failed_before: how many were accepted before, and failed or expired. in_doubt: how
+    many have an attempt without a known outcome, by state. for_digest: how many wait for a digest. held:
+    whether the type was found held. next_try: when the first deferred notification is tried again.
+    next_digest: when the next digest goes out.
+
+    through: the last line of the file that was accepted or rejected. offered: the last line that the ledger
+    was asked to accept. unkeyed: how many accepted requests have no idempotency key. complete: whether the
+    file was read to its end."""
 
     type: str
     lines: int = 0
     accepted: int = 0
     repeated: int = 0
-    repeated_in_vain: int = 0
+    failed_before: int = 0
     grouped: int = 0
     rejections: list[Rejection] = field(default_factory=list[Rejection])
     intakes: list[UUID] = field(default_factory=list[UUID])
     runs: list[str] = field(default_factory=list[str])
     states: Counter[State] = field(default_factory=Counter[State])
     reasons: dict[str, int] = field(default_factory=dict[str, int])
+    in_doubt: Counter[State] = field(default_factory=Counter[State])
+    for_digest: int = 0
+    next_digest: datetime | None = None
+    next_try: datetime | None = None
     trouble: str = ""
     held: bool = False
+    through: int = 0
+    offered: int = 0
+    unkeyed: int = 0
+    complete: bool = False
+
+    @property
+    def interrupted(self) -> str:
+        """What to do about a file that was not read to its end."""
+        told = (
+            f"lines 1 to {self.through:,} are done, lines after {max(self.through, self.offered):,} are not"
+        )
+        if self.offered > self.through:
+            told += f". Lines {self.through + 1:,} to {self.offered:,} may be accepted: see `waypost list`"
+        if not self.unkeyed:
+            return f"{told}. Send the file again: accepted lines are not sent again"
+        return (
+            f"{told}. {self.unkeyed:,} accepted lines have no idempotency_key and would "
+            "be sent again; send the other lines in a separate file"
+        )
 
     @property
     def settled(self) -> int:
@@ -69,7 +101,7 @@ class FileSend:
     def good(self) -> bool:
         """Whether every line was accepted, now or before, and none failed or expired."""
         bad = (State.FAILED, State.EXPIRED)
-        failed = self.repeated_in_vain or any(self.states[state] for state in bad)
+        failed = self.failed_before or any(self.states[state] for state in bad)
         return not (self.rejections or self.trouble or failed)
 
     def summary(self) -> dict[str, Any]:
@@ -79,11 +111,15 @@ class FileSend:
             "lines": self.lines,
             "accepted": self.accepted,
             "repeated": self.repeated,
-            "repeated_in_vain": self.repeated_in_vain,
+            "failed_before": self.failed_before,
+            "repeated_in_vain": self.failed_before,  # its name before; scripts may read it
             "grouped": self.grouped,
             "rejected": [{"line": one.line, "reason": one.reason} for one in self.rejections],
             "states": dict(self.states),
             "reasons": self.reasons,
+            "in_doubt": self.in_doubt.total(),
+            "next_try": self.next_try,
+            "next_digest": self.next_digest,
             "flow_runs": self.runs,
             "trouble": self.trouble,
         }
@@ -92,15 +128,17 @@ class FileSend:
         """For the table of totals: the requests, then their states."""
         rows = [("requests read", self.lines), ("accepted", self.accepted)]
         if self.repeated:
-            rows.append(("accepted before, not sent again", self.repeated))
-        if self.repeated_in_vain:
-            rows.append(("  of these had failed or expired", self.repeated_in_vain))
+            rows.append(("already accepted, not sent again", self.repeated))
+        if self.failed_before:
+            rows.append(("  of these, failed or expired", self.failed_before))
         if self.grouped:
-            rows.append(("counted in an open notification", self.grouped))
+            rows.append(("grouped into an open notification", self.grouped))
         if self.rejections:
             rows.append(("rejected", len(self.rejections)))
-        waiting = {State.ACCEPTED: "waiting for its type's release" if self.held else "waiting for a run"}
-        return rows + [(waiting.get(s, str(s)), count) for s, count in sorted(self.states.items())]
+        waiting = {State.ACCEPTED: "waiting for the type's release" if self.held else "waiting for a run"}
+        if self.for_digest == self.states[State.HELD]:
+            waiting[State.HELD] = "waiting for the digest"
+        return rows + [(waiting.get(s, str(s)), count) for s, count in sorted(self.states.items()) if count]
 
 
 async def submit(
@@ -108,12 +146,16 @@ async def submit(
     one: Registered,
     lines: Iterable[bytes],
     on_progress: Callable[[int], None] = lambda count: None,
+    sent: FileSend | None = None,
 ) -> FileSend:
-    """Accept the requests of `lines`. They are durable when this returns, even if no worker runs. Raises
-    NotJsonl, before anything is accepted, for a file that does not begin with a line of JSON."""
-    sent = FileSend(one.type.name)
+    """Accept the requests of `lines`. They are durable when this returns, even if no worker runs. A file that
+    cannot be read to its end is `trouble`. Raises NotJsonl, before anything is accepted, for a file that does
+    not begin with a line of JSON.
+
+    sent: the result, for a caller that needs it when this is interrupted."""
+    sent = sent or FileSend(one.type.name)
     chunk: list[tuple[int, AnyRequest]] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_until_unreadable(lines, sent), 1):
         line = line.removeprefix(BOM) if number == 1 else line
         if not line.strip():
             continue
@@ -138,7 +180,7 @@ async def submit(
 def read(one: Registered, line: bytes) -> AnyRequest | str:
     """The request in a line, or what is wrong with it. The limits are those of a request over HTTP."""
     if len(line) > ONE:
-        return f"the line is longer than {ONE:,} bytes, which is the limit for a request"
+        return f"the line is longer than {ONE:,} bytes, the limit for a request"
     if reason := over_limit(line):
         return reason
     try:
@@ -152,25 +194,36 @@ def read(one: Registered, line: bytes) -> AnyRequest | str:
     return "{}: {}".format(*wrong[0]) if wrong else request
 
 
+def _until_unreadable(lines: Iterable[bytes], sent: FileSend) -> Iterator[bytes]:
+    """The lines up to the end of the file, or to a place where it cannot be read."""
+    try:
+        yield from lines
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else type(error).__name__
+        sent.trouble = f"the file cannot be read after its first {sent.lines:,} requests ({why})"
+
+
 async def _accept(
     ledger: Ledger, one: Registered, chunk: list[tuple[int, AnyRequest]], sent: FileSend
 ) -> None:
     intake_id = new_id()
+    sent.offered = chunk[-1][0]
     receipts = await accept.accept_each(ledger, one.type, [request for _, request in chunk], intake_id)
-    _count(sent, [number for number, _ in chunk], receipts)
+    _count(sent, chunk, receipts)
+    sent.through = sent.offered
     if any(isinstance(one, Receipt) and one.outcome is IntakeResult.ACCEPTED for one in receipts):
         sent.intakes.append(intake_id)
 
 
-def _count(sent: FileSend, numbers: list[int], receipts: list[Receipt | ItemFailed]) -> None:
-    for number, receipt in zip(numbers, receipts, strict=True):
+def _count(sent: FileSend, chunk: list[tuple[int, AnyRequest]], receipts: list[Receipt | ItemFailed]) -> None:
+    for (number, request), receipt in zip(chunk, receipts, strict=True):
         if isinstance(receipt, ItemFailed):
             sent.rejections.append(Rejection(number, str(receipt)))
             continue
         match receipt.outcome:
             case IntakeResult.REPEATED:
                 sent.repeated += 1
-                sent.repeated_in_vain += receipt.state in (State.FAILED, State.EXPIRED)
+                sent.failed_before += receipt.state in (State.FAILED, State.EXPIRED)
             case IntakeResult.GROUPED:
                 sent.grouped += 1
             case IntakeResult.CONFLICT:
@@ -179,7 +232,10 @@ def _count(sent: FileSend, numbers: list[int], receipts: list[Receipt | ItemFail
                 sent.rejections.append(Rejection(number, receipt.reason))
             case IntakeResult.ACCEPTED:
                 sent.accepted += 1
+                if request.idempotency_key is None:
+                    sent.unkeyed += 1
                 sent.states[receipt.state or State.ACCEPTED] += 1
+                sent.for_digest += receipt.state == State.HELD
 
 
 async def watch(
@@ -200,5 +256,8 @@ async def watch(
         await asyncio.sleep(every)
     sent.states = await stats.totals(ledger, sent.intakes)
     sent.reasons = await stats.reasons(ledger, sent.intakes)
+    sent.next_try = await stats.next_try(ledger, sent.intakes)
+    sent.in_doubt = await stats.in_doubt(ledger, sent.intakes)
+    sent.for_digest = await stats.for_digest(ledger, sent.intakes)
     sent.runs = [str(run) for run in await stats.runs_of(ledger, sent.intakes)]
     sent.held = any(held.type == sent.type for held in await holds.held_types(ledger))

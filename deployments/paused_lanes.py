@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-
-from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import WorkPool, WorkQueue
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from waypost.model.priority import Priority
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import WorkPool, WorkQueue
 
 logger = logging.getLogger("waypost.prefect")
 
 Stopped = Mapping[Priority, str]  # by lane: why it is stopped, and the command that starts it again
+
+
+@dataclass(frozen=True, slots=True)
+class Pausable:
+    """What Prefect's API says of a work pool or a work queue, for a reader without Prefect's classes."""
+
+    name: str
+    is_paused: bool
+    concurrency_limit: int | None
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Pausable:
+        """`found`: the object as the API returns it."""
+        limit = found.get("concurrency_limit")
+        return cls(str(found.get("name", "")), found.get("is_paused") is True, limit)
 
 
 async def look(client: PrefectClient, work_pool: str) -> Stopped:
@@ -21,7 +39,7 @@ async def look(client: PrefectClient, work_pool: str) -> Stopped:
     return stopped(pool, await client.read_work_queues(work_pool_name=work_pool))
 
 
-def stopped(pool: WorkPool, queues: Sequence[WorkQueue]) -> Stopped:
+def stopped(pool: WorkPool | Pausable, queues: Sequence[WorkQueue] | Sequence[Pausable]) -> Stopped:
     """The lanes whose runs Prefect gives to no worker."""
     if why := _why(pool, f"the work pool {pool.name}", f"prefect work-pool {{}} {pool.name}"):
         return dict.fromkeys(Priority, why)
@@ -35,7 +53,7 @@ def stopped(pool: WorkPool, queues: Sequence[WorkQueue]) -> Stopped:
     return found
 
 
-def _why(one: WorkPool | WorkQueue, where: str, command: str) -> str:
+def _why(one: WorkPool | WorkQueue | Pausable, where: str, command: str) -> str:
     if one.is_paused:
         return f"{where} is paused in Prefect; `{command.format('resume')}` resumes it"
     if one.concurrency_limit == 0:
@@ -59,7 +77,7 @@ class Notices:
         self._seen = found
         now = frozenset(found.values())
         for why in sorted(now - self._said):
-            logger.warning("%s; what is accepted for it waits", why)
+            logger.warning("%s; accepted notifications wait", why)
         for why in sorted(self._said - now):
-            logger.warning("no longer: %s", why.partition(";")[0])
+            logger.warning("resolved: %s", why.partition(";")[0])
         self._said = now

@@ -10,12 +10,12 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import PrefectException
 from prefect.settings import (
     PREFECT_API_REQUEST_TIMEOUT,
-    PREFECT_CLIENT_MAX_RETRIES,
     get_current_settings,
     temporary_settings,
 )
 
 from waypost.config.environment import by_proxy, without_login
+from waypost.tasks.client_retries import client_retries
 
 WRONG = (401, 403, 404, 405)  # responses of a server that is not Prefect, or does not know us
 # Seconds within which the API must answer any request. With two limits, the shorter would report an outage
@@ -49,7 +49,7 @@ def api_url() -> str:
 async def prefect_answers() -> bool:
     """Whether the API answers that it is healthy."""
     try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with client_retries(0):
             async with asyncio.timeout(ANSWERS_WITHIN), prefect_client() as client:
                 return await client.api_healthcheck() is None
     except (httpx.HTTPError, PrefectException, TimeoutError):
@@ -70,7 +70,7 @@ async def check(client: PrefectClient) -> None:
         await client.raise_for_api_version_mismatch_once()
     except _TELLING as error:
         if wrong := _wrong(error):
-            advice = "set PREFECT_API_URL (it ends in /api) and PREFECT_API_KEY to those of your server"
+            advice = "set PREFECT_API_URL (it ends in /api) and PREFECT_API_KEY to the values of your server"
             raise WrongApi(f"{client.api_url}{by_proxy(str(client.api_url))} {wrong}: {advice}") from None
         raise
 
@@ -79,12 +79,12 @@ def _wrong(error: Exception) -> str:
     """Why waiting will not help; empty where it may."""
     match error:
         case httpx.HTTPStatusError() if error.response.status_code in WRONG:
-            return f"answers {error.response.status_code} {error.response.reason_phrase}"
+            return f"returned HTTP {error.response.status_code} {error.response.reason_phrase}"
         case httpx.UnsupportedProtocol() | httpx.InvalidURL():
-            return "is no address of a server"
+            return "is not the address of a server"
         case ValueError():
-            return "answers as no Prefect API does"
+            return "does not respond like a Prefect API"
         case RuntimeError() if error.__cause__ is None:  # else its version could not be read
-            return f"is of another version ({error})"
+            return f"has another version ({error})"
         case _:
             return ""

@@ -1,14 +1,25 @@
-"""Alert: something is wrong, or is well again."""
+"""Alert: something is wrong, or resolved."""
 
 from datetime import timedelta
 from typing import Annotated, Literal, get_args
 from uuid import UUID
 
-from prefect import flow
+from prefect import State, flow
 from pydantic import Field
 
-from tasks import deliver, fallback, lookup, render, report
-from waypost import Category, Facts, Grouping, Link, Moment, NotificationType, Report, Request, Text
+from waypost import (
+    Category,
+    Facts,
+    Grouping,
+    Link,
+    ListAddress,
+    Moment,
+    NotificationType,
+    Report,
+    Request,
+    Text,
+)
+from waypost.tasks import deliver, fallback, lookup, render, report
 
 Severity = Literal["critical", "warning", "info"]
 GRAVEST_FIRST: tuple[Severity, ...] = get_args(Severity)
@@ -17,16 +28,33 @@ Status = Literal["firing", "resolved"]
 
 
 class Alert(Facts):
-    """fingerprint: what makes two alerts the same; source, summary and labels if unset."""
+    """What is wrong, where, and since when."""
 
-    severity: Severity
-    source: Text
-    summary: Text
-    labels: Annotated[dict[str, Label], Field(max_length=50, default_factory=dict)]
-    started_at: Moment
-    status: Status = "firing"
-    url: Link | None = None
-    fingerprint: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    severity: Annotated[Severity, Field(description="How grave it is.")]
+    source: Annotated[Text, Field(description="The system that reports.", examples=["db-1"])]
+    summary: Annotated[Text, Field(description="The subject of the mail.", examples=["Disk almost full"])]
+    started_at: Annotated[Moment, Field(description="When it began.", examples=["2026-03-25T03:14:09+01:00"])]
+    status: Annotated[Status, Field(description="resolved says that it is well again.")] = "firing"
+    labels: Annotated[
+        dict[str, Label],
+        Field(
+            max_length=50, default_factory=dict, description="Shown as a table.", examples=[{"disk": "sda1"}]
+        ),
+    ]
+    url: Annotated[
+        Link | None, Field(description="A button opens this page.", examples=["https://grafana.example/d/1"])
+    ] = None
+    unsubscribe_url: Annotated[
+        ListAddress | None,
+        Field(
+            description="Where the recipient stops the digests. The next digest links to it.",
+            examples=["https://status.example/digests/stop?id=7"],
+        ),
+    ] = None
+    fingerprint: Annotated[
+        Annotated[str, Field(min_length=1, max_length=200)] | None,
+        Field(description="What makes two alerts the same. Without it: source, summary and labels."),
+    ] = None
 
     @property
     def group(self) -> str:
@@ -34,14 +62,16 @@ class Alert(Facts):
 
     @property
     def gravity(self) -> int:
-        """Higher is graver."""
+        """A higher level is more severe."""
         return -GRAVEST_FIRST.index(self.severity)
 
 
 class AlertRequest(Request[Alert]):
-    """digest: let it wait for the next digest instead of going out at once."""
+    """One alert to one recipient."""
 
-    digest: bool = False
+    digest: Annotated[bool, Field(description="Wait for the next digest instead of going out at once.")] = (
+        False
+    )
 
     @property
     def digested(self) -> bool:
@@ -65,9 +95,9 @@ TYPE = NotificationType(
 
 
 @flow(name=TYPE.name)
-async def alert(requests: list[AlertRequest] = [], batch: UUID | None = None) -> Report:
-    """Tell each recipient at once; repeats inside five minutes are one notification with a count. An alert
-    that gets worse, is resolved, or fires again after that is sent by itself."""
+async def alert(requests: list[AlertRequest] = [], batch: UUID | None = None) -> State[Report]:
+    """Send each alert at once. Repeats within five minutes are one notification with a count. An alert that
+    gets worse, is resolved, or fires again after that is sent by itself."""
     notifications = await lookup(TYPE, requests, batch)
     messages = await render(notifications)
     outcomes = await deliver(messages)

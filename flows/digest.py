@@ -1,4 +1,4 @@
-"""Digest: the alerts that could wait, one mail a recipient, when the schedule fires."""
+"""Digest: the waiting alerts, one mail per recipient, on a schedule."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from prefect import flow
+from prefect import State, flow
 from pydantic import AwareDatetime, Field
 
-from flows.alert import GRAVEST_FIRST, Severity, Status
-from flows.alert import TYPE as ALERT
-from tasks import collect, deliver, fallback, lookup, render, report
-from waypost import Category, Facts, HeldItem, NotificationType, Report
+from waypost import Category, Facts, HeldItem, Link, ListAddress, NotificationType, Report
 from waypost.config.settings import Settings
+from waypost.flows.alert import GRAVEST_FIRST, Severity, Status
+from waypost.flows.alert import TYPE as ALERT
+from waypost.tasks import collect, deliver, fallback, lookup, render, report
 
 ITEMS_SHOWN = 100
 
@@ -24,11 +24,12 @@ class DigestItem(Facts):
     summary: str
     status: Status
     started_at: AwareDatetime
+    url: Link | None = None
     count: int
 
 
 class Digest(Facts):
-    """Waypost composes these facts itself, from what waited. `items` are the hundred gravest."""
+    """Waypost composes these facts from the waiting alerts. `items` are the hundred most severe."""
 
     since: AwareDatetime
     until: AwareDatetime
@@ -37,6 +38,7 @@ class Digest(Facts):
     warning: int
     info: int
     items: Annotated[list[DigestItem], Field(max_length=ITEMS_SHOWN)]
+    unsubscribe_url: ListAddress | None = None
 
 
 TYPE = NotificationType(
@@ -46,20 +48,25 @@ TYPE = NotificationType(
     route=("email",),
     deadline=timedelta(hours=24),
     cron=lambda: Settings().digest_cron,
+    list_unsubscribe="{{ unsubscribe_url or '' }} {{ sender.support | mailto ~ '?subject=unsubscribe' "
+    "if sender.support else '' }}",
 )
 
 
 def compose(held: Sequence[HeldItem], until: datetime) -> dict[str, Any]:
     """The facts of a digest, as JSON, from one recipient's alerts, oldest first. In the digest the gravest
-    come first, and within a severity the oldest."""
+    come first, and within a severity the newest, so that a long digest leaves out the oldest and mildest."""
     severities = Counter(item.data["severity"] for item in held)
-    gravest_first = sorted(held, key=lambda item: GRAVEST_FIRST.index(item.data["severity"]))
+    newest_first = [*reversed(held)]
+    gravest_first = sorted(newest_first, key=lambda item: GRAVEST_FIRST.index(item.data["severity"]))
+    said = (item.data.get("unsubscribe_url") for item in newest_first)
     return {
         "since": held[0].accepted_at.isoformat(),
         "until": until.isoformat(),
         "total": len(held),
         **{severity: severities[severity] for severity in GRAVEST_FIRST},
         "items": [_item(item) for item in gravest_first[:ITEMS_SHOWN]],
+        "unsubscribe_url": next(filter(None, said), None),
     }
 
 
@@ -69,8 +76,8 @@ def _item(item: HeldItem) -> dict[str, Any]:
 
 
 @flow(name=TYPE.name)
-async def digest(batch: UUID | None = None) -> Report:
-    """Bundle what waited and send it. No items, no mail."""
+async def digest(batch: UUID | None = None) -> State[Report]:
+    """Send each recipient of waiting alerts one digest. Without alerts, no mail is sent."""
     batch = batch or await collect(TYPE, of=ALERT.name, compose=compose)
     notifications = await lookup(TYPE, batch=batch)
     messages = await render(notifications)

@@ -6,21 +6,23 @@ from functools import cached_property
 from typing import Annotated
 from uuid import UUID
 
-from prefect import flow
-from pydantic import AfterValidator, Field, computed_field
+from prefect import State, flow
+from pydantic import AfterValidator, Field, WithJsonSchema, computed_field
 
-from tasks import deliver, fallback, lookup, render, report
-from waypost import Category, Facts, Line, NotificationType, Report, Request, Text
-from waypost.model.money import Amount, exact, known_currency
+from waypost import Category, Facts, Line, Link, NotificationType, Report, Request, Text
+from waypost.model.money import CURRENCIES, Amount, exact, known_currency
+from waypost.tasks import deliver, fallback, lookup, render, report
 
 
 class OrderLine(Facts):
-    """`discount` is a fraction: 0.15 takes 15 % off."""
+    """One line of an order."""
 
-    product: Text
-    quantity: Annotated[int, Field(gt=0, lt=1_000_000_000)]
-    unit_price: Amount
-    discount: Annotated[Amount, Field(le=1)] = Decimal(0)
+    product: Annotated[Text, Field(examples=["Rye flour, 25 kg"])]
+    quantity: Annotated[int, Field(gt=0, lt=1_000_000_000, examples=[8])]
+    unit_price: Annotated[Amount, Field(examples=["21.40"])]
+    discount: Annotated[
+        Amount, Field(le=1, description="A fraction: 0.15 takes 15 % off.", examples=["0.15"])
+    ] = Decimal(0)
 
     @cached_property
     def gross(self) -> Decimal:
@@ -36,23 +38,49 @@ class OrderLine(Facts):
 
 
 class ShipTo(Facts):
-    name: Text
-    address: Annotated[str, Field(max_length=300)]
-    city: Annotated[str, Field(max_length=100)]
-    postal_code: Annotated[str, Field(max_length=20)] | None = None
-    country: Annotated[str, Field(max_length=100)]
+    """Where the order goes."""
+
+    name: Annotated[Text, Field(examples=["Ada Lovelace"])]
+    address: Annotated[str, Field(max_length=300, examples=["Bahnhofstrasse 1"])]
+    city: Annotated[str, Field(max_length=100, examples=["Zurich"])]
+    region: Annotated[
+        Annotated[str, Field(max_length=100)] | None,
+        Field(description="The state, province or prefecture, where addresses have it.", examples=["NM"]),
+    ] = None
+    postal_code: Annotated[Annotated[str, Field(max_length=20)] | None, Field(examples=["8001"])] = None
+    country: Annotated[
+        str,
+        Field(
+            max_length=100,
+            description="Its name or ISO code. It decides the order of the lines.",
+            examples=["Switzerland"],
+        ),
+    ]
 
 
 class Order(Facts):
-    """An order as it was placed. The total is that of the lines after discount, plus freight."""
+    """An order as it was placed. Its total is that of the lines after discount, plus freight."""
 
-    order_id: Text
-    ordered_at: date
-    company: Line = ""
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$"), AfterValidator(known_currency)]
-    lines: Annotated[list[OrderLine], Field(min_length=1, max_length=1000)]
-    freight: Amount = Decimal(0)
-    ship_to: ShipTo
+    order_id: Annotated[Text, Field(examples=["1042"])]
+    ordered_at: Annotated[date, Field(examples=["2026-03-02"])]
+    company: Annotated[Line, Field(description="The buyer's company, if it has one.")] = ""
+    currency: Annotated[
+        str,
+        Field(max_length=3),
+        AfterValidator(known_currency),
+        # Prefect's form offers these alone.
+        WithJsonSchema({"type": "string", "enum": CURRENCIES, "examples": ["EUR"]}),
+    ]
+    lines: Annotated[list[OrderLine], Field(min_length=1, max_length=1000, description="What was bought.")]
+    freight: Annotated[Amount, Field(description="What the delivery costs.", examples=["14.90"])] = Decimal(0)
+    ship_to: Annotated[ShipTo, Field(description="Where the order goes.")]
+    order_url: Annotated[
+        Link | None,
+        Field(
+            description="The buyer's page of the order. A button opens it.",
+            examples=["https://shop.example/orders/1042"],
+        ),
+    ] = None
 
     @computed_field
     @cached_property
@@ -83,8 +111,8 @@ TYPE = NotificationType(
 
 
 @flow(name=TYPE.name)
-async def order_confirmation(requests: list[Request[Order]] = [], batch: UUID | None = None) -> Report:
-    """Tell each buyer once; the report accounts for every request."""
+async def order_confirmation(requests: list[Request[Order]] = [], batch: UUID | None = None) -> State[Report]:
+    """Confirm each order to its buyer, once. The report accounts for every request."""
     notifications = await lookup(TYPE, requests, batch)
     messages = await render(notifications)
     outcomes = await deliver(messages)

@@ -5,21 +5,28 @@ Waypost mints code and link itself, so that neither is ever a fact or a Prefect 
 """
 
 from datetime import timedelta
+from typing import Annotated
 from uuid import UUID
 
-from prefect import flow
+from prefect import State, flow
+from pydantic import Field
 
-from tasks import deliver, fallback, lookup, render, report
 from waypost import Category, Facts, Link, NotificationType, Report, Request, RetryPolicy, Text
+from waypost.tasks import deliver, fallback, lookup, render, report
 from waypost.verification.codes import LIFETIME, MINTED, mint
 
 
 class Signup(Facts):
-    """product: the name of what they sign up for. verify_url: the page the link opens; the
-    signed token is added to its query."""
+    """What the recipient signs up for."""
 
-    product: Text
-    verify_url: Link
+    product: Annotated[Text, Field(description="Its name.", examples=["Harbour Books"])]
+    verify_url: Annotated[
+        Link,
+        Field(
+            description="The page that the link opens. A signed token is added to its query.",
+            examples=["https://shop.example/verify"],
+        ),
+    ]
 
 
 TYPE = NotificationType(
@@ -35,8 +42,10 @@ TYPE = NotificationType(
 
 
 @flow(name=TYPE.name)
-async def signup_verification(requests: list[Request[Signup]] = [], batch: UUID | None = None) -> Report:
-    """Send each a fresh code and link; both expire after 15 minutes."""
+async def signup_verification(
+    requests: list[Request[Signup]] = [], batch: UUID | None = None
+) -> State[Report]:
+    """Send each recipient a new code and link. Both expire after 15 minutes."""
     notifications = await lookup(TYPE, requests, batch)
     messages = await render(notifications)
     outcomes = await deliver(messages)

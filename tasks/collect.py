@@ -7,10 +7,12 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.run_context import current_flow_run, run_logger, step
 from waypost import NotificationType
 from waypost.delivery.runtime import Runtime
 from waypost.ledger.queue import digests
+from waypost.system.ids import new_id
+from waypost.tasks.lookup import earlier_try
+from waypost.tasks.run_context import current_flow_run, run_logger, step
 
 
 async def collect(digest: NotificationType, of: str, compose: digests.Compose) -> UUID:
@@ -34,8 +36,10 @@ class _Window:
 @task(name="collect", cache_policy=NO_CACHE)
 async def _collect(window: _Window) -> UUID:
     runtime = await Runtime.current()
+    if await earlier_try(None):
+        return new_id()  # a retry sends digests that failed, and makes none
     batch, made = await digests.bundle(
         runtime.ledger, window.digest, window.of, window.compose, current_flow_run()
     )
-    run_logger().info("%d %s made of held %s", made, window.digest.name, window.of)
+    run_logger().info("%d %s created from held %s", made, window.digest.name, window.of)
     return batch

@@ -7,12 +7,13 @@ from collections import Counter
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.providers.setup import dispatch_of
-from tasks.run_context import run_logger, step
 from waypost import Batch
-from waypost.delivery.run import updated
+from waypost.delivery.run import DeliveryRun, updated
 from waypost.model.notification import Delivery
 from waypost.model.states import State
+from waypost.tasks.providers.setup import dispatch_of
+from waypost.tasks.run_context import run_logger, step
+from waypost.tasks.task_name import name_step
 
 
 async def fallback(outcomes: Batch[Delivery]) -> Batch[Delivery]:
@@ -30,17 +31,19 @@ async def _fallback(outcomes: Batch[Delivery]) -> Batch[Delivery]:
         done = {delivery.notification.id for delivery in moved}
         left = [delivery for delivery in refused if delivery.notification.id not in done]
         items = updated(items, moved, await dispatch.defer(left, down or ""))
-    _tell(outcomes, items)
-    return Batch(outcomes.type, outcomes.id, items)
+    _tell(dispatch, outcomes, items)
+    return outcomes.following(items)
 
 
-def _tell(before: Batch[Delivery], after: list[Delivery]) -> None:
+def _tell(dispatch: DeliveryRun, before: Batch[Delivery], after: list[Delivery]) -> None:
     """Log each provider that refused, even if the fallback succeeded."""
     refused = {delivery.notification.id: delivery.provider for delivery in before if delivery.refused}
-    rescued = Counter(
-        (refused[delivery.notification.id], delivery.provider)
-        for delivery in after
-        if delivery.notification.id in refused and delivery.state is State.SENT
-    )
-    for (first, then), count in rescued.items():
-        run_logger().warning("%d refused by %s went through %s", count, first, then)
+    rescued = [one for one in after if one.notification.id in refused and one.state is State.SENT]
+    kinds = Counter(dispatch.outcomes.router.step(one)[0] for one in rescued)
+    by = ", ".join(f"{count} by {kind}" for kind, count in kinds.items())
+    ended = any(delivery.state is State.FAILED for delivery in before)
+    nothing = "no other provider" if ended else "not needed"
+    name_step(f"fallback: {by or f'0 of {len(refused)}' if refused else nothing}")
+    ways = Counter((refused[one.notification.id], one.provider) for one in rescued).items()
+    if told := [f"{count} refused by {first}, then sent through {then}" for (first, then), count in ways]:
+        run_logger().warning("%s", "; ".join(told))

@@ -16,12 +16,11 @@ from prefect.settings import get_current_settings
 from waypost.ledger.database.trouble import trouble
 from waypost.system.isolation import is_fault, place, present_task
 from waypost.system.outage import is_outage
+from waypost.tasks.cancellation import RunCancelled, stoppable_step
+from waypost.tasks.parameters import validating
+from waypost.tasks.safe_error import SafeError
 
 Code = Callable[..., Awaitable[Any]]
-
-
-class SafeError(Exception):
-    """An exception whose text is fit for people: it repeats no content."""
 
 
 class CodeFailed(SafeError):
@@ -56,7 +55,7 @@ def guarded(code: Code, name: str) -> Code:
         task = present_task()
         try:
             return await code(*arguments, **named)
-        except SafeError:
+        except (SafeError, RunCancelled):
             raise
         except BaseException as error:
             if not is_fault(error, task):
@@ -71,17 +70,18 @@ def guarded(code: Code, name: str) -> Code:
 def guarded_task(task: Task[..., Any]) -> Task[..., Any]:
     """`task` with its code guarded."""
     made = copy(task)
-    made.fn = guarded(task.fn, task.name)
+    made.fn = stoppable_step(guarded(task.fn, task.name))
     return made
 
 
 def guarded_flow(flow: Flow[..., Any]) -> Flow[..., Any]:
-    """`flow` with its code guarded."""
+    """`flow` with its code and the validation of its parameters guarded."""
     made = copy(flow)
+    made.retries = 0  # the ledger retries; Prefect would repeat a run whose batch has ended
     if iscoroutinefunction(flow.fn):
         made.fn = guarded(flow.fn, flow.name)
-        # String annotations are resolved in the module where the flow was written.
-        made.validate_parameters = flow.validate_parameters
+        # Of the flow itself: string annotations are resolved in the module where it was written.
+        made.validate_parameters = validating(flow)
     return made
 
 

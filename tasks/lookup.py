@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.run_context import current_flow_run, run_logger, step
 from waypost import Batch, NotificationType, Priority, Request
 from waypost.delivery.runtime import Runtime
 from waypost.ledger.intake import accept
+from waypost.ledger.operations import run_retry
+from waypost.ledger.operations.run_retry import EarlierTry
 from waypost.ledger.queue import claims
+from waypost.ledger.queue.claims import TakenBatch
+from waypost.mail.masking import mask_in
+from waypost.model.batch import TakenUp
 from waypost.model.notification import Notification
 from waypost.model.receipt import IntakeResult, Receipt
+from waypost.model.states import State
 from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed
+from waypost.tasks.cancellation import Cancellation
+from waypost.tasks.run_context import current_flow_run, is_retried, run_logger, step
+from waypost.tasks.task_name import name_step
+
+Receipts = Sequence[Receipt | ItemFailed]
+NOTHING_BEFORE = (
+    "nothing to send again; the run before took nothing up, and what is due goes out with a run of its own"
+)
+SHOWN = 10  # requests that a line of the log names
 
 
 async def lookup(
@@ -26,38 +41,70 @@ async def lookup(
     """The notifications of this run, with recipient, locale and addresses.
 
     With `requests`: those, accepted first. With `batch`: those claimed under it for this run. With
-    neither: notifications of the type that are due and not claimed, one batch at most.
+    neither: notifications of the type that are due and not claimed, one batch at most. In a run that a person
+    retries in Prefect: those that failed or expired in it before, and no others.
     """
     return await step(_lookup, Batch(type, batch or new_id(), list(requests)), batch is not None)
 
 
 @task(name="lookup", cache_policy=NO_CACHE)
 async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notification]:
-    runtime = await Runtime.current()
-    ledger, settings, batch = runtime.ledger, runtime.settings, asked.id
+    runtime, type, batch = await Runtime.current(), asked.type, asked.id
+    earlier = await earlier_try(asked.id if reserved else None)
+    receipts: Receipts = ()
     if asked.items:
-        requests = _keyed(asked.items)
-        batch, receipts = await accept.accept_for_run(ledger, asked.type, requests, current_flow_run())
-        _tell(receipts)
-    elif not reserved:
-        batch = await _whatever_is_due(runtime, asked.type)
+        batch, receipts = await accept.accept_for_run(
+            runtime.ledger, type, _keyed(asked.items), current_flow_run()
+        )
+    elif earlier is None and not reserved:
+        if is_retried():
+            run_logger().warning("%s", NOTHING_BEFORE)
+            name_step("lookup: 0")
+            return Batch(type, asked.id, [], TakenUp(note=NOTHING_BEFORE))
+        batch = await _whatever_is_due(runtime, type)
         if batch is None:
-            return Batch(asked.type, asked.id, [])
+            name_step("lookup: 0")
+            return Batch(type, asked.id, [])
+    if earlier is not None and (run := current_flow_run()):
+        into = batch if asked.items else None
+        batch = await run_retry.claim_again(runtime.ledger, type, earlier, run, into)
+    own = bool(asked.items) or earlier is not None
+    taken = await _take_up(runtime, type, batch, 0 if own else type.batch_size)
+    facts = await _taken_up(runtime, type, taken, receipts, earlier)
+    _tell(taken, receipts, facts)
+    # A batch that another run holds must not be ended by this run.
+    return Batch(type, new_id() if taken.refused else batch, taken.notifications, facts)
+
+
+async def earlier_try(batch: UUID | None) -> EarlierTry | None:
+    """What this run left when it ran before, if a person retries it in Prefect. batch: the batch that it was
+    created for, if any."""
+    run = current_flow_run()
+    if run is None or not is_retried():
+        return None
+    return await run_retry.earlier_try((await Runtime.current()).ledger, run, batch)
+
+
+async def _take_up(runtime: Runtime, type: NotificationType, batch: UUID, limit: int) -> TakenBatch:
+    current = Cancellation.current()
+    if current:
+        current.batch = batch  # before: the batch may be taken up although its answer is not awaited
     taken = await claims.take_up(
-        ledger,
-        asked.type.name,
+        runtime.ledger,
+        type.name,
         batch,
         flow_run_id=current_flow_run(),
-        limit=0 if asked.items else asked.type.batch_size,
-        default_locale=settings.default_locale,
-        default_timezone=settings.default_timezone,
+        limit=limit,
+        default_locale=runtime.settings.default_locale,
+        default_timezone=runtime.settings.default_timezone,
     )
     if taken.notifications:
         runtime.leases.hold_for_run(batch)
-    if taken.reason:
-        run_logger().warning("%s", taken.reason)
-    # A batch that another run holds must not be ended by this run.
-    return Batch(asked.type, new_id() if taken.refused else batch, taken.notifications)
+        if current:
+            current.taken_up(type, batch, [one.id for one in taken.notifications])
+    if current and taken.refused:
+        current.batch = None  # another run's: its notifications are not held
+    return taken
 
 
 async def _whatever_is_due(runtime: Runtime, type: NotificationType) -> UUID | None:
@@ -80,14 +127,98 @@ def _keyed(requests: Sequence[Request[Any]]) -> list[Request[Any]]:
     ]
 
 
-def _tell(receipts: Sequence[Receipt | ItemFailed]) -> None:
-    """Log the requests that were not newly accepted, a line per kind."""
+async def _taken_up(
+    runtime: Runtime,
+    type: NotificationType,
+    taken: TakenBatch,
+    receipts: Receipts,
+    earlier: EarlierTry | None,
+) -> TakenUp:
+    """What the run's report says of its beginning."""
+    refused = sum(_is_refused(one) for one in receipts)
+    why = taken.reason or _set_aside(receipts)
+    if earlier is None:
+        return TakenUp(taken.ended, why, refused=refused)
+    left = await run_retry.left_alone(runtime.ledger, type, earlier)
+    if not taken.notifications and not taken.reason:
+        why = _nothing_again(earlier)
+    told = "; ".join([*([why] if why else []), *_left(left)])
+    return TakenUp(taken.ended, told, left[State.FAILED] + left[State.EXPIRED] > 0, refused)
+
+
+def _nothing_again(earlier: EarlierTry) -> str:
+    """Why a retried run sends nothing."""
+    told = ["nothing to send again"]
+    if earlier.summary:
+        told.append(f"the run before ended with {earlier.summary}")
+    return "; ".join(told)
+
+
+def _left(left: Counter[State]) -> Iterator[str]:
+    """What a retried run leaves, and what to do."""
+    if doubtful := left[State.FAILED] + left[State.EXPIRED] + left[State.HELD]:
+        yield f"{doubtful} may have arrived: `waypost retry ID` sends each again"
+    if left[State.DEFERRED]:
+        yield f"{left[State.DEFERRED]} deferred go out by themselves"
+
+
+def _set_aside(receipts: Receipts) -> str:
+    """What became of requests that this run does not send."""
+    found = Counter(filter(None, map(_aside, receipts)))
+    return ", ".join(f"{count} {why}" for why, count in found.items())
+
+
+def _aside(receipt: Receipt | ItemFailed) -> str:
+    if isinstance(receipt, ItemFailed):
+        return ""
+    match receipt.outcome:
+        case IntakeResult.REPEATED:
+            return "accepted before"
+        case IntakeResult.GROUPED:
+            return "counted in an open notification"
+        case IntakeResult.ACCEPTED if receipt.state is State.HELD:
+            return "held for the digest"
+        case IntakeResult.ACCEPTED if receipt.state is State.ACCEPTED:
+            return "not due yet, or for another run"
+        case _:
+            return ""
+
+
+def _is_refused(receipt: Receipt | ItemFailed) -> bool:
+    return isinstance(receipt, ItemFailed) or receipt.outcome in (IntakeResult.CONFLICT, IntakeResult.REFUSED)
+
+
+def _tell(taken: TakenBatch, receipts: Receipts, facts: TakenUp) -> None:
+    """Log in one line how many the run sends, at which attempt, and which requests it does not send."""
+    count = len(taken.notifications)
+    name_step(f"lookup: {count}")
+    told = [f"{count} notification{'' if count == 1 else 's'}"] if count else []
+    if count:
+        told.append(f"attempt {_attempts(taken.notifications)}")
+        if is_retried():
+            told.append("retried in Prefect: only what failed, expired or was cancelled goes out")
+    told += [*_refusals(receipts), *([mask_in(facts.note)] if facts.note else [])]
+    if taken.ended:
+        told.append(f"{len(taken.ended)} ended before: {taken.ended[0].reason}")
+    level = run_logger().warning if facts.refused or facts.note or taken.ended else run_logger().info
+    level("%s", "; ".join(told) or "nothing was due")
+
+
+def _attempts(notifications: Sequence[Notification]) -> str:
+    tries = {one.tries + 1 for one in notifications}
+    return f"{min(tries)}" if len(tries) == 1 else f"{min(tries)} to {max(tries)}"
+
+
+def _refusals(receipts: Receipts) -> list[str]:
+    """The requests that were not newly accepted, by kind."""
     told: dict[str, list[str]] = {}
     for index, receipt in enumerate(receipts):
         if isinstance(receipt, ItemFailed):
             told.setdefault("not accepted", []).append(f"requests[{index}]: {receipt}")
         elif receipt.outcome is not IntakeResult.ACCEPTED:
             told.setdefault(receipt.outcome, []).append(f"requests[{index}] is {receipt.id}")
-    for outcome, which in told.items():
-        more = f" and {len(which) - 10} more" if len(which) > 10 else ""
-        run_logger().warning("%d %s: %s%s", len(which), outcome, "; ".join(which[:10]), more)
+    return [
+        f"{len(which)} {outcome}: {', '.join(which[:SHOWN])}"
+        + (f" and {len(which) - SHOWN} more" if len(which) > SHOWN else "")
+        for outcome, which in told.items()
+    ]

@@ -9,8 +9,6 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.providers.blocks import current_runtime
-from tasks.run_context import step
 from waypost import Batch
 from waypost.mail.attachment import Attachment, AttachmentError
 from waypost.model.notification import Notification, Rendered
@@ -20,6 +18,9 @@ from waypost.rendering.messages import Renderer, render_one
 from waypost.rendering.preparing import PutOff
 from waypost.system import clock
 from waypost.system.isolation import ItemFailed, isolated
+from waypost.tasks.providers.blocks import current_runtime
+from waypost.tasks.run_context import step
+from waypost.tasks.task_name import name_step
 from waypost.verification.minting import minted
 
 SLICE_SECONDS = 0.002  # of work without a pause, in each of ten runs: other runs' sends wait for it
@@ -50,7 +51,8 @@ async def render_batch(notifications: Batch[Notification]) -> Batch[Rendered]:
         if clock.monotonic() >= rest_at:
             await asyncio.sleep(0)
             rest_at = clock.monotonic() + SLICE_SECONDS
-    return Batch(notifications.type, notifications.id, rendered)
+    name_step(f"render: {len(rendered)}")
+    return notifications.following(rendered)
 
 
 def _one(

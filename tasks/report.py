@@ -2,34 +2,65 @@
 
 from __future__ import annotations
 
-import logging
+from itertools import islice
 
-import httpx
-from prefect import task
-from prefect.artifacts import acreate_table_artifact
+from prefect import State, task
 from prefect.cache_policies import NO_CACHE
-from prefect.exceptions import PrefectException
 
-from tasks.run_context import current_flow_run, run_logger, step, without_prefect_active
 from waypost import Batch, Report
 from waypost.delivery.runtime import Runtime
-from waypost.ledger.operations.stats import shown
+from waypost.ledger import Ledger
+from waypost.ledger.operations.run_history import TryBefore, tries_before
+from waypost.ledger.operations.short_ids import short
 from waypost.ledger.queue import batches
 from waypost.ledger.queue.batches import BatchResult
 from waypost.mail.masking import mask_in
 from waypost.model.notification import Delivery
-from waypost.model.states import State
-from waypost.system.isolation import ItemFailed, isolated
+from waypost.model.states import State as Where
+from waypost.policy.repeated_answers import essence
+from waypost.tasks import events
+from waypost.tasks.run_cells import run_url
+from waypost.tasks.run_context import current_flow_run, run_logger, step, without_prefect_active
+from waypost.tasks.run_name import name_run
+from waypost.tasks.run_state import LOST, message_of, run_state
+from waypost.tasks.run_table import ORDER, rows_of, show, without_verdict
 
-ROWS_SHOWN = 500
+REASONS_SHOWN, LONGEST_REASON = 3, 200
+TROUBLE = frozenset({*LOST, Where.HELD, Where.DEFERRED})
 
 
-async def report(outcomes: Batch[Delivery]) -> Report:
+async def report(outcomes: Batch[Delivery]) -> State[Report]:
     """Count the outcomes of all notifications, and end the batch. The task's name holds the counts, so
-    that the run's graph shows them. The artifact lists each notification with its address masked."""
-    states = [delivery.state for delivery in outcomes]
-    made = Report.of(outcomes.type.name, outcomes.id, states, again=sum(map(_again, outcomes)))
-    return await step(_report, outcomes, made, task_run_name=f"report: {made}")
+    that the run's graph shows them. The artifact lists each notification with its address masked. Returns the
+    state in which the run ends; its data is the report."""
+    made = _report_of(outcomes)
+    made = await step(_report, outcomes, made, task_run_name=f"report: {made}")
+    await name_run(outcomes)
+    return run_state(made)
+
+
+def _report_of(outcomes: Batch[Delivery]) -> Report:
+    found = outcomes.taken_up
+    deferred = [one for one in outcomes if one.state is Where.DEFERRED]
+    return Report.of(
+        outcomes.type.name,
+        outcomes.id,
+        [*(one.state for one in found.ended), *(delivery.state for delivery in outcomes)],
+        again=sum(map(_again, outcomes)),
+        next_try=min((one.due for one in deferred if one.due), default=None),
+        reasons=_first_reasons(outcomes),
+        refused=found.refused,
+        note=mask_in(found.note),
+        lost=found.lost,
+    )
+
+
+def _first_reasons(outcomes: Batch[Delivery]) -> list[str]:
+    """The first three different reasons, the worst first, without addresses. The ledger keeps each whole."""
+    told = [(one.state, one.reason) for one in (*outcomes.taken_up.ended, *outcomes) if one.state in TROUBLE]
+    told.sort(key=lambda one: ORDER.index(one[0]))
+    reasons = dict.fromkeys(without_verdict(reason) for _, reason in told if reason)
+    return [mask_in(reason)[:LONGEST_REASON] for reason in islice(reasons, REASONS_SHOWN)]
 
 
 @task(name="report", cache_policy=NO_CACHE)
@@ -38,74 +69,61 @@ async def _report(outcomes: Batch[Delivery], made: Report) -> Report:
     ending = BatchResult.DIRECT if without_prefect_active() else BatchResult.DONE
     await batches.end(runtime.ledger, outcomes.id, ending, str(made), current_flow_run())
     runtime.leases.let_go_of_run(outcomes.id)
-    lost = made.states.keys() & {State.FAILED, State.EXPIRED}
-    level = logging.WARNING if lost or made.again else logging.INFO
-    run_logger().log(level, "%s: %s", outcomes.type.name, made)
-    if len(outcomes) and not without_prefect_active():
-        await _show(outcomes, made)
+    if not without_prefect_active():
+        made = await _followed(runtime.ledger, outcomes, made)
+    _tell(outcomes, made)
+    if made.total and not without_prefect_active() and runtime.settings.prefect_reports:
+        events.batch_ended(outcomes, made)
+        if not made.repeats:
+            await show(made, rows_of(outcomes))
     return made
 
 
-async def _show(outcomes: Batch[Delivery], made: Report) -> None:
-    """Show the outcomes in Prefect. A table that Prefect does not take fails nothing: the ledger has all."""
-    try:
-        with isolated("showing the outcomes", httpx.HTTPError, PrefectException, item=outcomes):
-            await acreate_table_artifact(
-                key=outcomes.type.name,
-                table=[_row(delivery) for delivery in _worst_first(outcomes)[:ROWS_SHOWN]],
-                description=_summary(made),
-            )
-    except (httpx.HTTPError, PrefectException) as error:
-        run_logger().warning("no table of outcomes: Prefect did not take it (%s)", type(error).__name__)
-    except ItemFailed as failed:
-        run_logger().warning("no table of outcomes: %s", failed)
+async def _followed(ledger: Ledger, outcomes: Batch[Delivery], made: Report) -> Report:
+    """`made`, with the runs that deferred the notifications before, and whether this run repeats them."""
+    tries = {one.notification.id: one.notification.tries for one in outcomes if one.notification.tries}
+    before = await tries_before(ledger, tries)
+    runs = {found.run for found in before.values() if found.run} - {current_flow_run()}
+    repeated = not outcomes.taken_up.ended and all(
+        _repeats(one, before.get(one.notification.id)) for one in outcomes
+    )
+    return made.model_copy(
+        update={"before": sorted(runs, reverse=True), "repeats": bool(before) and repeated}
+    )
+
+
+def _repeats(delivery: Delivery, before: TryBefore | None) -> bool:
+    """Whether a notification was deferred again, with the same answer apart from numbers such as a wait, or
+    again without an attempt."""
+    if before is None or delivery.state is not Where.DEFERRED:
+        return False
+    if delivery.outcome is None or before.answer is None:
+        return delivery.outcome is None and before.answer is None
+    return essence(f"{delivery.provider}: {delivery.outcome.said}") == essence(before.answer)
+
+
+def _tell(outcomes: Batch[Delivery], made: Report) -> None:
+    """Log what became of the run, and what to do. A run that sent all has said so before."""
+    worst = min(
+        (one for one in outcomes if one.state in TROUBLE),
+        key=lambda one: ORDER.index(one.state),
+        default=None,
+    )
+    if not (worst or made.states.keys() & TROUBLE or made.again):
+        run_logger().info("%s", made)
+        return
+    run_logger().warning("%s", message_of(made))
+    told: list[str] = []
+    if worst:
+        told.append(f"`waypost explain {short(worst.notification.id)}` shows the history of the first")
+    if made.again:
+        told.append("`waypost list --in-doubt` lists what may have arrived twice")
+    if made.before:
+        told.append(f"the run before: {run_url(made.before[0])}")
+    if told:
+        run_logger().warning("%s", "; ".join(told))
 
 
 def _again(delivery: Delivery) -> bool:
     """Whether the notification was sent, and an earlier attempt in doubt may have delivered it before."""
-    return delivery.state is State.SENT and delivery.notification.in_doubt > 0
-
-
-def _worst_first(outcomes: Batch[Delivery]) -> list[Delivery]:
-    """Sent deliveries last: the others may need a person's attention."""
-    return sorted(outcomes, key=lambda delivery: delivery.state == "sent")
-
-
-def _row(delivery: Delivery) -> dict[str, str]:
-    notification = delivery.notification
-    try:
-        with isolated("showing an outcome", item=notification.id):
-            person = notification.recipient
-            recipient = _as_is(shown(person.key, person.email, person.phone))
-            detail = _as_is(mask_in(delivery.reason or (str(delivery.outcome) if delivery.outcome else "")))
-    except ItemFailed as failed:
-        recipient, detail = "", str(failed)
-    return {
-        "state": str(delivery.state),
-        "recipient": recipient,
-        "provider": delivery.provider,
-        "detail": detail,
-        "notification": str(notification.id),
-    }
-
-
-def _as_is(text: str) -> str:
-    """`text` as code, so that the UI, which renders cells as markdown, shows it letter for letter: a
-    provider's words are not trusted."""
-    return f"`{text.replace('`', chr(39))}`" if text else ""
-
-
-def _summary(made: Report) -> str:
-    lines = [f"**{made.type}**: {made}", "", "| state | notifications |", "| --- | ---: |"]
-    lines += [f"| {state} | {count} |" for state, count in sorted(made.states.items())]
-    if made.again:
-        lines += [
-            "",
-            f"{made.again} of those sent may have come twice: `waypost list --in-doubt` names them.",
-        ]
-    if made.total > ROWS_SHOWN:
-        lines += [
-            "",
-            f"The first {ROWS_SHOWN} of {made.total} are listed; the ledger has them all.",
-        ]
-    return "\n".join(lines)
+    return delivery.state is Where.SENT and delivery.notification.in_doubt > 0

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -17,7 +21,28 @@ from waypost.ledger import Ledger, open_ledger
 from waypost.ledger.database.outages import outages
 from waypost.ledger.database.tables import metadata
 
+_homes = count()
 HERE = "postgresql://postgres@127.0.0.1:5432/test"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With --dist loadfile, a process takes a file at a time, or all files that share a server."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class FilesOfAServer(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return _server_of(config.rootpath / file) or file
+
+    return FilesOfAServer(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@cache
+def _server_of(file: Path) -> str | None:
+    """The server that the tests of a file share with those of other files."""
+    takes_up = re.search(r"def \w+\((\w+, )*up\b", file.read_text())
+    return "waypost up" if takes_up else "Prefect" if file.parent.name == "flows" else None
 
 
 @pytest.fixture(scope="session")
@@ -26,12 +51,13 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test sees the settings of the machine, nor writes to its user's folders."""
+def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test sees the settings of the machine, nor writes to its user's folders. A test's home is made when
+    something is written to it: thousands of tests write nothing."""
     for name in list(os.environ):
         if name.startswith("WAYPOST_") and not name.startswith("WAYPOST_TEST_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("WAYPOST_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WAYPOST_HOME", str(tmp_path_factory.getbasetemp() / f"home-{next(_homes)}"))
 
 
 @pytest.fixture(autouse=True)

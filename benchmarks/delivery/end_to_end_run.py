@@ -13,9 +13,9 @@ from uuid import UUID
 import uvloop
 
 from benchmarks.harness import sample_ledgers, sample_orders
-from flows.order_confirmation import TYPE, order_confirmation
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
+from waypost.flows.order_confirmation import TYPE, order_confirmation
 from waypost.ledger import open_ledger
 from waypost.ledger.queue import claims
 from waypost.system.process import freeze_gc

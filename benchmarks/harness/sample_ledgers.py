@@ -10,9 +10,9 @@ import orjson
 
 from benchmarks.harness import databases, sample_orders, servers
 from benchmarks.harness.figures import NotMeasured
-from deployments.registry import find
-from flows.order_confirmation import TYPE
 from waypost.config.settings import with_async_driver
+from waypost.deployments.registry import find
+from waypost.flows.order_confirmation import TYPE
 from waypost.ledger import Ledger, open_ledger
 from waypost.ledger.intake import accept
 from waypost.model.request import AnyRequest

@@ -11,10 +11,10 @@ import orjson
 from uuid_utils.compat import uuid7
 
 from benchmarks.harness.processes import ROOT
-from flows.order_confirmation import TYPE
 from waypost.channels.memory import MemoryChannel
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
+from waypost.flows.order_confirmation import TYPE
 from waypost.ledger import open_ledger
 from waypost.model.notification import Notification, Rendered, ResolvedRecipient
 from waypost.rendering.messages import render_one

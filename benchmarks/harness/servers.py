@@ -11,12 +11,12 @@ from pathlib import Path
 from benchmarks.harness import databases
 from benchmarks.harness.prefect_api import PrefectApi
 from benchmarks.harness.processes import answering, environment, free_port, python, run_to_end, running, until
-from deployments.processes import prefect_server as embedded_server
 from waypost.config import instance
 from waypost.config.settings import Settings
+from waypost.deployments.processes import prefect_server as embedded_server
 from waypost.ledger import open_ledger
 
-RESIDENT = "order-confirmation/waypost"
+RESIDENT = "order-confirmation/order-confirmation"
 STOCK = "order-confirmation/stock"
 
 
@@ -39,12 +39,12 @@ class Running:
 
 
 @asynccontextmanager
-async def embedded(smtp_url: str) -> AsyncGenerator[Running]:
+async def embedded(smtp_url: str, **settings: str) -> AsyncGenerator[Running]:
     """`waypost up`, as a user starts it: SQLite for ledger and Prefect, resident worker."""
     with new_home() as home, ExitStack() as stack:
         log = home / "up.log"
         command = python("waypost", "up", "--port=0", "--smtp-port=0", "--texts-port=0", "--gateway-port=0")
-        env = environment(home, WAYPOST_SMTP_URL=smtp_url)
+        env = environment(home, WAYPOST_SMTP_URL=smtp_url, **settings)
         process = stack.enter_context(running(command, env, log))
 
         async def published() -> bool:

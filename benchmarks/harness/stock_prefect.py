@@ -1,6 +1,6 @@
 """The stock side: the flow of flows/order_confirmation.py under `flow.serve()`, with default settings."""
 
-from flows.order_confirmation import order_confirmation
+from waypost.flows.order_confirmation import order_confirmation
 
 if __name__ == "__main__":
     order_confirmation.serve(name="stock")

@@ -13,8 +13,8 @@ import time
 from sqlalchemy.exc import OperationalError
 
 from benchmarks.harness import sample_ledgers
-from deployments.processes.gateway import PATIENCE
-from flows.order_confirmation import TYPE
+from waypost.deployments.processes.gateway import PATIENCE
+from waypost.flows.order_confirmation import TYPE
 from waypost.ledger import open_ledger
 from waypost.ledger.intake import accept
 

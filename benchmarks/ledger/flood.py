@@ -20,9 +20,9 @@ from benchmarks.harness.prefect_api import PrefectApi
 from benchmarks.harness.progress import say
 from benchmarks.harness.servers import Running
 from benchmarks.harness.sinks import Arrivals, arrivals
-from deployments.registry import find
-from flows.order_confirmation import TYPE
 from waypost.config.settings import with_async_driver
+from waypost.deployments.registry import find
+from waypost.flows.order_confirmation import TYPE
 from waypost.ledger import Ledger, open_ledger
 from waypost.ledger.database.tables import batches, notifications
 from waypost.ledger.intake import accept

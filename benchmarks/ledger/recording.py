@@ -17,7 +17,7 @@ from benchmarks.harness import sample_ledgers
 from benchmarks.harness.figures import Bar, Measured
 from benchmarks.harness.progress import say
 from benchmarks.harness.sample_ledgers import BATCH
-from flows.order_confirmation import TYPE
+from waypost.flows.order_confirmation import TYPE
 from waypost.ledger import Ledger
 from waypost.ledger.queue import batches, claims
 from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted

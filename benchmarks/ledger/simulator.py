@@ -7,7 +7,7 @@ import time
 
 from benchmarks.harness.figures import Bar, Measured
 from benchmarks.harness.progress import say
-from deployments.simulation import runner
+from waypost.deployments.simulation import runner
 
 SEEDS = 10_000
 SAID_EVERY = 500

@@ -18,9 +18,9 @@ from benchmarks.harness.figures import Bar, Measured
 from benchmarks.harness.progress import say
 from benchmarks.harness.servers import Running
 from benchmarks.harness.sinks import Arrivals, arrivals
-from deployments.registry import find
-from flows.order_confirmation import TYPE
 from waypost.config.settings import with_async_driver
+from waypost.deployments.registry import find
+from waypost.flows.order_confirmation import TYPE
 from waypost.ledger import Ledger, open_ledger
 from waypost.ledger.intake import accept
 

@@ -56,15 +56,15 @@ STOCK = Side("stock flow.serve()", servers.stock, STOCK_TRIGGERS, 10.0)
 
 async def measure() -> Measured:
     """Measure the three sides one after the other; the bars are medians."""
-    trips: dict[str, list[Trip]] = {}
+    found: dict[str, list[Trip]] = {}
     for side in (EMBEDDED, POSTGRES, STOCK):
         try:
-            trips[side.name] = await measure_side(side)
+            found[side.name] = await measure_side(side)
         except NotMeasured as error:
             print(f"{side.name}: not measured: {error}")
-            trips[side.name] = []
-    _tell(trips)
-    embedded, postgres, stock = (_median(trips[side.name]) for side in (EMBEDDED, POSTGRES, STOCK))
+            found[side.name] = []
+    _tell(found)
+    embedded, postgres, stock = (_median(found[side.name]) for side in (EMBEDDED, POSTGRES, STOCK))
     print(f"stock / resident on the embedded default: {stock / embedded:.1f}")
     return Measured(
         bars=[
@@ -72,7 +72,7 @@ async def measure() -> Measured:
             Bar("trigger_median_embedded_s", embedded, "<", 0.5),
             Bar("trigger_median_postgres_s", postgres, "<", 0.5),
         ],
-        figures={name: [asdict(trip) for trip in series] for name, series in trips.items()},
+        figures={name: [asdict(trip) for trip in series] for name, series in found.items()},
     )
 
 
@@ -80,20 +80,23 @@ async def measure_side(side: Side) -> list[Trip]:
     say(f"latency, {side.name}: starting it")
     async with arrivals() as sink, side.server(sink.url) as server, PrefectApi(server.api) as prefect:
         try:
-            return await _trips(side, prefect, sink, await prefect.deployment_id(server.deployment))
+            return await trips(side, prefect, sink, await prefect.deployment_id(server.deployment))
         except NotMeasured as error:
             raise NotMeasured(f"{error}; its log ends with:\n{server.last_words}") from None
 
 
-async def _trips(side: Side, prefect: PrefectApi, sink: Arrivals, deployment: str) -> list[Trip]:
-    cold = await _trip(prefect, sink, deployment, "first")
+async def trips(
+    side: Side, prefect: PrefectApi, sink: Arrivals, deployment: str, series: str = "trigger"
+) -> list[Trip]:
+    """The triggers of a side, one after the other. series: a word that no earlier triggers there have."""
+    cold = await _trip(prefect, sink, deployment, f"{series}-first")
     say(f"the first, which compiles the templates: {cold.mailed:.2f} s; not counted")
-    trips: list[Trip] = []
+    made: list[Trip] = []
     for number, wait in enumerate(_waits(side)):
         await asyncio.sleep(wait)
-        trips.append(await _trip(prefect, sink, deployment, f"trigger-{number}"))
-        say(f"{number + 1:3}/{side.triggers}  {trips[-1].mailed:.3f} s")
-    return trips
+        made.append(await _trip(prefect, sink, deployment, f"{series}-{number}"))
+        say(f"{number + 1:3}/{side.triggers}  {made[-1].mailed:.3f} s")
+    return made
 
 
 def _waits(side: Side) -> list[float]:

@@ -18,8 +18,8 @@ from prefect.cache_policies import NO_CACHE
 from uuid_utils.compat import uuid7
 
 from benchmarks.harness import sample_orders
-from flows.order_confirmation import TYPE
 from waypost import Batch
+from waypost.flows.order_confirmation import TYPE
 
 SIZE = 500
 RUNS = 5

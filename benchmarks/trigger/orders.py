@@ -22,13 +22,13 @@ from benchmarks.harness.prefect_api import PrefectApi, Run
 from benchmarks.harness.progress import say
 from benchmarks.harness.servers import Running
 from benchmarks.harness.sinks import fast
-from deployments import file_send
-from deployments.file_send import FileSend
-from deployments.registry import find
-from flows.order_confirmation import TYPE
 from waypost.channels.smtp.channel import SmtpChannel
 from waypost.channels.smtp.url import parse
 from waypost.config.settings import Settings
+from waypost.deployments import file_send
+from waypost.deployments.file_send import FileSend
+from waypost.deployments.registry import find
+from waypost.flows.order_confirmation import TYPE
 from waypost.ledger import Ledger, open_ledger
 from waypost.model.notification import Message
 from waypost.model.outcome import Verdict

@@ -17,16 +17,24 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
-from deployments.dispatcher.in_flight import LASTING_SECONDS, InFlightBatch, LaneBackoff, LaneKey, lane_of
-from deployments.dispatcher.outage import PrefectOutage
-from deployments.dispatcher.runs import PrefectAway, Progress, Refused, Runs
-from deployments.stopping import see_off
+from waypost.deployments.dispatcher.in_flight import (
+    LASTING_SECONDS,
+    InFlightBatch,
+    LaneBackoff,
+    LaneKey,
+    lane_of,
+)
+from waypost.deployments.dispatcher.outage import PrefectOutage
+from waypost.deployments.dispatcher.runs import PrefectAway, Progress, Refused, Runs
+from waypost.deployments.stopping import see_off
 from waypost.ledger import Ledger, NotRecorded
 from waypost.ledger.database.failures import log_failure
 from waypost.ledger.database.notify import watching
 from waypost.ledger.queue import batches, claims
 from waypost.ledger.queue.batches import BatchResult
-from waypost.ledger.queue.claims import Claim, Lane
+from waypost.ledger.queue.cancelled_runs import hold_unsent
+from waypost.ledger.queue.claims import Claim
+from waypost.ledger.queue.lanes import Lane, waiting_lanes
 from waypost.ledger.queue.leases import Leases
 from waypost.ledger.queue.return_claims import return_batches
 from waypost.model.notification_type import NotificationType
@@ -62,7 +70,9 @@ class Worker(Protocol):
 class Dispatcher:
     """slots: the most runs in flight. deliver: takes a batch's steps without Prefect. is_stopped:
     whether a person had stopped a lane in Prefect when Prefect last answered. starts_within: the
-    seconds a worker may take from getting a run to running its code."""
+    seconds a worker may take from getting a run to running its code. seconds_apart: the least time
+    between two runs of a lane, 0 while its providers work. holds_cancelled: whether a person must release
+    what a cancelled run has not sent."""
 
     ledger: Ledger
     types: Mapping[str, NotificationType]
@@ -75,6 +85,9 @@ class Dispatcher:
     slots: int
     starts_within: float
     steady: Callable[[], float] = time.monotonic
+    seconds_apart: Callable[[NotificationType, Priority], float] = lambda _type, _lane: 0.0
+    holds_cancelled: bool = True
+    _started: dict[LaneKey, float] = field(default_factory=dict[LaneKey, float])
     _in_flight: dict[UUID, InFlightBatch] = field(default_factory=dict[UUID, InFlightBatch])
     _backoffs: dict[LaneKey, LaneBackoff] = field(default_factory=dict[LaneKey, LaneBackoff])
     _since: dict[LaneKey, float] = field(default_factory=dict[LaneKey, float])
@@ -106,7 +119,7 @@ class Dispatcher:
         except PrefectAway:
             return AWAY_SECONDS
         except Exception as error:  # asyncpg's connect errors have no common class
-            log_failure(logger, "could not look for what is due; trying again", error)
+            log_failure(logger, "due notifications could not be read; retrying", error)
             return 1.0
         finally:
             turn.cancel()
@@ -192,9 +205,12 @@ class Dispatcher:
             found = progress.get(run, Progress.ENDED)
             if found is Progress.WAITING:
                 batch.begun_at = moment
-            elif found is Progress.ENDED or self._is_overdue(batch, found):
+            elif found.is_over or self._is_overdue(batch, found):
                 known = still_open.get(batch.claim.id)
-                await self._run_is_over(batch, taken=known is None or known.taken)
+                taken = known is None or known.taken
+                if found is Progress.CANCELLED and not taken and self.holds_cancelled:
+                    await hold_unsent(self.ledger, batch.claim.id)
+                await self._run_is_over(batch, taken=taken)
 
     def _is_overdue(self, batch: InFlightBatch, progress: Progress) -> bool:
         """Whether a worker took the run and has not taken up its batch in the time allowed: the worker died
@@ -269,7 +285,7 @@ class Dispatcher:
 
     async def _lanes(self) -> list[Lane]:
         """The lanes with waiting notifications. Records since when urgent lanes wait for Prefect alone."""
-        lanes = await claims.lanes(self.ledger, self.types)
+        lanes = await waiting_lanes(self.ledger, self.types)
         waiting = (
             (lane.type, lane.priority)
             for lane in lanes
@@ -291,6 +307,7 @@ class Dispatcher:
         most = together(claim.suspicion, self.types[claim.type].batch_size)
         since = self._since.pop(lane_of(claim), self.steady())
         batch = self._in_flight[claim.id] = InFlightBatch(claim, claim.size, most, since)
+        self._started[lane_of(claim)] = self.steady()
         self.leases.hold(claim.id)
         return batch
 
@@ -299,7 +316,7 @@ class Dispatcher:
         try:
             await self.deliver(claim)
         except Exception:
-            logger.exception("batch %s could not be sent without Prefect; it comes back", claim.id)
+            logger.exception("batch %s could not be sent without Prefect; it will be retried", claim.id)
         finally:
             self.wake()
 
@@ -322,7 +339,7 @@ class Dispatcher:
     async def _handle_refusal(self, batch: InFlightBatch, error: Refused) -> None:
         """Handle Prefect's refusal of a run of this type, without delay for other types. Urgent batches are
         sent directly; others are retried after growing waits, until the cause is fixed."""
-        logger.error("Prefect takes no run of %s: %s", batch.claim.type, error)
+        logger.error("Prefect refused a run of %s: %s", batch.claim.type, error)
         if batch.claim.priority is Priority.URGENT:
             self._send_directly(batch)
         else:
@@ -350,6 +367,12 @@ class Dispatcher:
         claim = await self._reserve(lane)
         return None if claim is None else self._claimed(claim)
 
+    def _is_paced(self, lane: Lane, has_run: bool) -> bool:
+        """Whether a lane whose providers do not work had a run a moment ago: another could do no more."""
+        apart = self.seconds_apart(self.types[lane.type], lane.priority)
+        started = self._started.get((lane.type, lane.priority))
+        return apart > 0 and started is not None and (has_run or self.steady() - started < apart)
+
     def _has_room(self, lane: Lane) -> bool:
         of_lane = [
             batch for batch in self._in_flight.values() if lane_of(batch.claim) == (lane.type, lane.priority)
@@ -359,6 +382,8 @@ class Dispatcher:
         if any(batch.is_quick(self.steady()) for batch in of_lane):
             return False
         if self.outage.is_down and lane.priority is not Priority.URGENT:
+            return False
+        if self._is_paced(lane, bool(of_lane)):
             return False
         if (setback := self._backoffs.get((lane.type, lane.priority))) and setback.until > self.steady():
             return False

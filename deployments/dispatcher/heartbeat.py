@@ -17,12 +17,12 @@ import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.exceptions import PrefectException
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from deployments.prefect_api import prefect_client
-from deployments.stopping import COURTESY_SECONDS
-from waypost.ledger.queue.batches import OWNER
+from waypost.deployments.prefect_api import prefect_client
+from waypost.deployments.stopping import COURTESY_SECONDS
+from waypost.ledger.queue.batches import owner
 from waypost.system.clock import now
+from waypost.tasks.client_retries import client_retries
 
 BEAT_SECONDS = 15.0
 GONE_AFTER = timedelta(seconds=60)  # without a heartbeat
@@ -53,7 +53,7 @@ async def announce(work_pool: str) -> AsyncGenerator[None]:
             # The heartbeat expires anyway, so a failed request is not retried.
             with (
                 suppress(httpx.HTTPError, PrefectException, TimeoutError),
-                temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+                client_retries(0),
             ):
                 async with asyncio.timeout(COURTESY_SECONDS):
                     await client.delete_variable_by_name(_name(work_pool))
@@ -85,7 +85,7 @@ async def _beat(client: PrefectClient, work_pool: str, since: datetime) -> None:
 
 
 async def _say(client: PrefectClient, name: str, since: datetime) -> None:
-    value = {"owner": OWNER, "since": since.isoformat(), "seen": now().isoformat()}
+    value = {"owner": owner(), "since": since.isoformat(), "seen": now().isoformat()}
     if await client.read_variable_by_name(name) is None:
         await client.create_variable(VariableCreate(name=name, value=value))
     else:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
-from deployments.stopping import HURRY_SECONDS
+from waypost.deployments.prefect_api import WrongApi
+from waypost.deployments.stopping import HURRY_SECONDS
+from waypost.system.waiting import wait_for
 
+AWAY_SECONDS = 1.0  # the pause before a Prefect API that does not answer is asked again
+
+T = TypeVar("T")
 logger = logging.getLogger("waypost.prefect")
 
 
@@ -34,14 +40,14 @@ class PrefectOutage:
             self._since = self._steady() - waited
             where = f" at {self._api}" if self._api else ""
             logger.warning(
-                "the Prefect API does not answer (%s): waiting for it%s", type(error).__name__, where
+                "the Prefect API does not respond (%s); waiting for it%s", type(error).__name__, where
             )
 
     def answered(self) -> None:
         """Record that a request got a response."""
         if self._since is not None:
             self._since = None
-            logger.warning("the Prefect API answers again")
+            logger.warning("the Prefect API responds again")
 
     @property
     def is_down(self) -> bool:
@@ -63,6 +69,30 @@ class PrefectOutage:
                 yield
             finally:
                 hurrying.cancel()
+
+    async def until_answered(
+        self,
+        ask: Callable[[], Awaitable[T]],
+        stop: asyncio.Event,
+        passes: type[Exception] | tuple[type[Exception], ...] = Exception,
+    ) -> T | None:
+        """Call `ask` until it returns, and return its answer; None once `stop` is set. Its errors of the
+        classes in `passes` count as no answer. Raises WrongApi, for which waiting does not help, and others.
+        """
+        while not stop.is_set():
+            began = self._steady()
+            try:
+                async with self.until_stopped():
+                    answer = await ask()
+            except WrongApi:
+                raise
+            except passes as error:
+                self.failed(error, self._steady() - began)
+                await wait_for(stop, AWAY_SECONDS)
+            else:
+                self.answered()
+                return answer
+        return None
 
     async def _hurry(self, limit: asyncio.Timeout) -> None:
         if self._stop is None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
@@ -20,28 +20,36 @@ from prefect.client.schemas.actions import DeploymentFlowRunCreate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterName,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterId,
     FlowRunFilterIdempotencyKey,
 )
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectException
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-from prefect.states import Completed, Crashed, Pending, Scheduled, to_state_create
+from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Scheduled, to_state_create
 
-from deployments import deploy, registry
-from deployments.dispatcher.outage import PrefectOutage
-from deployments.dispatcher.runs import LocalRunner, PrefectAway, Progress, Refused
-from deployments.paused_lanes import Notices, look
-from deployments.registry import find
-from deployments.resident_worker.provider_blocks import ProviderBlocks
+from waypost.deployments import deploy, former_deployments
+from waypost.deployments.dispatcher.outage import PrefectOutage
+from waypost.deployments.dispatcher.pauses import Change, Pauses, changes
+from waypost.deployments.dispatcher.runs import LocalRunner, PrefectAway, Progress, Refused
+from waypost.deployments.paused_lanes import Notices, look
+from waypost.deployments.registry import find, registered
+from waypost.deployments.resident_worker.provider_blocks import ProviderBlocks
 from waypost.ledger.queue.claims import Claim
+from waypost.tasks.client_retries import client_retries
+from waypost.tasks.run_name import run_name
+from waypost.tasks.run_state import state_named_by
 
 DIRECT = "without-prefect"
+STEPS = 50  # of a run, at most: a type's flow may have steps of its own
 LOST = (400, 404)  # the responses for a deployment without its work pool, and for a missing deployment
 # Responses from 400 to 499 that are about the server's or our own state, not about the request.
 AWAY = (401, 403, 407, 408, 425, 429)
 
+T = TypeVar("T")
 logger = logging.getLogger("waypost.prefect")
 
 
@@ -58,6 +66,7 @@ class PrefectRuns:
         self._outage = outage
         self._deployments: dict[str, UUID] = {}
         self._limited: set[UUID] = set()
+        self._flow_names: dict[UUID, str] = {}
         self._deploying = asyncio.Lock()
 
     async def start(self, claim: Claim) -> UUID:
@@ -73,8 +82,8 @@ class PrefectRuns:
                 client,
                 claim.type,
                 parameters={"batch": str(claim.id)},
-                name=_name(claim.type, claim.id),
-                tags=[f"attempt:{claim.attempt}"],
+                name=run_name(find(claim.type).type, claim.size, claim.attempt, claim.priority),
+                tags=[f"attempt:{claim.attempt}"] if claim.attempt > 1 else [],
                 idempotency_key=str(claim.id),
                 work_queue_name=str(claim.priority),
                 state=to_state_create(mine if mine and ours else Scheduled()),
@@ -139,10 +148,16 @@ class PrefectRuns:
         """Show the run as Crashed, unless it is shown as ended."""
         await self._correct(id, Crashed(message=message))
 
+    async def cancelled(self, id: UUID, message: str) -> None:
+        """Show the run as Cancelled, unless it is shown as ended."""
+        await self._correct(id, Cancelled(message=message))
+
     async def completed(self, id: UUID, message: str, at: datetime, *, direct: bool = False) -> None:
-        """Show the run as Completed, unless it is shown as ended. direct: its work was done without
-        Prefect, and its tags say so."""
-        await self._correct(id, Completed(message=message, timestamp=at))
+        """Show the run in the state that the counts in `message` make, unless it is shown as ended. direct:
+        its work was done without Prefect, and its tags say so."""
+        kind, name = state_named_by(message)
+        made = Failed if kind is StateType.FAILED else Completed
+        await self._correct(id, made(name=name, message=message, timestamp=at))
         if direct:
             async with self._asking() as client:
                 run = await client.read_flow_run(id)
@@ -150,7 +165,9 @@ class PrefectRuns:
 
     async def reschedule(self, id: UUID) -> None:
         """Let the run start once more: its worker was lost before it accepted any of the requests."""
-        await self._correct(id, Scheduled(message="Its worker did not begin it; it starts again."))
+        await self._correct(
+            id, Scheduled(message="The worker did not start this run; it is scheduled again.")
+        )
 
     async def _correct(self, id: UUID, state: State[Any]) -> None:
         async with self._asking() as client:
@@ -160,15 +177,17 @@ class PrefectRuns:
                 return
             if run.state is None or not run.state.is_final():
                 await client.set_flow_run_state(id, state, force=True)
+                if state.is_final():
+                    await _end_steps(client, id, state.message or "")
 
-    async def record_completed(self, type: str, batch: UUID, message: str, at: datetime) -> UUID:
+    async def record_completed(self, type: str, batch: UUID, size: int, message: str, at: datetime) -> UUID:
         """Create a run for a batch sent while Prefect did not answer, and show it as Completed."""
         async with self._asking() as client:
             run = await self._create(
                 client,
                 type,
                 parameters={"batch": str(batch)},
-                name=_name(type, batch),
+                name=f"{size} {type} · without Prefect",
                 tags=[DIRECT],
                 idempotency_key=f"{batch}-{DIRECT}",
                 state=to_state_create(Pending()),
@@ -176,19 +195,57 @@ class PrefectRuns:
         await self.completed(run.id, message, at, direct=True)
         return run.id
 
-    async def ensure_deployed(self) -> None:
+    async def look_at_deployments(self, pauses: Pauses) -> None:
         """Deploy again when the server knows none of the deployments (it is new, or has lost its database,
         and the schedules with it), or when their work pool was deleted. A single deployment that a person
-        deleted stays deleted. Records which deployments have a concurrency limit."""
+        deleted stays deleted. Records which deployments have a concurrency limit, holds the types of those
+        that a person has paused, and pauses those of held types."""
+        sides = await pauses.sides(list(registered()))
         async with self._asking() as client:
-            wanted = DeploymentFilter(name=DeploymentFilterName(any_=[registry.DEPLOYMENT]))
-            found = await client.read_deployments(deployment_filter=wanted)
-            if not found or any(one.work_pool_name is None for one in found):
+            known, former = await self._of_our_types(client)
+            await former_deployments.remove_finished(client, former)
+            if not known or any(one.work_pool_name is None for one in known):
                 logger.warning(
-                    "the Prefect server lost our deployments or their work pool: making them again"
+                    "the deployments or their work pool are missing in Prefect; creating them again"
                 )
                 self._deployments = await deploy.deploy(client, self._work_pool)
-            self._limited = {one.id for one in found if one.global_concurrency_limit is not None}
+            self._limited = {one.id for one in known if one.global_concurrency_limit is not None}
+        for change in changes(sides, known):
+            await self._mirror(pauses, change)
+
+    async def _of_our_types(
+        self, client: PrefectClient
+    ) -> tuple[list[DeploymentResponse], list[DeploymentResponse]]:
+        """The deployments of the types, and those of earlier versions. Another flow's deployment may have the
+        name of a type, so the flows count too."""
+        flow_names = {one.flow.name for one in registered().values()}
+        flows = FlowFilter(name=FlowFilterName(any_=sorted(flow_names)))
+        names = DeploymentFilter(name=DeploymentFilterName(any_=[*registered(), former_deployments.NAME]))
+        found = await client.read_deployments(flow_filter=flows, deployment_filter=names)
+        if any(one.flow_id not in self._flow_names for one in found):  # a flow keeps its name
+            self._flow_names = {flow.id: flow.name for flow in await client.read_flows(flow_filter=flows)}
+        flow_of = self._flow_names
+        ours = {one.deployment for one in registered().values()}
+        full_names = [(f"{flow_of.get(one.flow_id)}/{one.name}", one) for one in found]
+        known = [one for name, one in full_names if name in ours]
+        others = [one for name, one in full_names if name not in ours and one.flow_id in flow_of]
+        return known, [one for one in others if former_deployments.is_former(one, self._work_pool)]
+
+    async def _mirror(self, pauses: Pauses, change: Change) -> None:
+        """Bring both sides to agree. Prefect's comes first where the ledger's was changed: what is kept as
+        agreed must be shown, or the next look would take it for a person's change."""
+        if change.came_from_prefect and not await pauses.settle(change):
+            return  # the ledger was changed meanwhile: the next look decides
+        update = change.update
+        if update is not None and (change.came_from_prefect or await pauses.is_current(change)):
+            try:
+                async with self._asking() as client:
+                    await client.update_deployment(change.deployment.id, update)
+            except (ObjectNotFound, Refused) as error:
+                logger.warning("Prefect does not show whether %s is held: %s", change.type, error)
+                return
+        if not change.came_from_prefect:
+            await pauses.settle(change)
 
     async def look_at_blocks(self, blocks: ProviderBlocks) -> None:
         """Load the providers that are kept as blocks, as they are now."""
@@ -200,6 +257,11 @@ class PrefectRuns:
         async with self._asking() as client:
             notices.tell(await look(client, self._work_pool))
 
+    async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The result of `call`, which uses the client, without the client's long retries."""
+        async with self._asking():
+            return await call()
+
     async def probe(self) -> None:
         """Ask whether Prefect answers."""
         async with self._asking() as client:
@@ -210,7 +272,7 @@ class PrefectRuns:
         """The client without retries: every caller asks again soon. Raises Refused or PrefectAway."""
         began = time.monotonic()
         try:
-            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            with client_retries(0):
                 async with self._outage.until_stopped():
                     yield self._client
         except ObjectNotFound:
@@ -219,7 +281,7 @@ class PrefectRuns:
             if isinstance(error, httpx.HTTPStatusError) and _is_refusal(error.response.status_code):
                 raise Refused(f"{error.response.status_code} {error.response.text[:200]}") from None
             self._outage.failed(error, time.monotonic() - began)
-            raise PrefectAway(f"the Prefect API does not answer ({type(error).__name__})") from None
+            raise PrefectAway(f"the Prefect API does not respond ({type(error).__name__})") from None
         self._outage.answered()
 
 
@@ -236,6 +298,14 @@ async def _created(client: PrefectClient, deployment: UUID, described: dict[str,
     return FlowRun.model_validate(answer.json())
 
 
+async def _end_steps(client: PrefectClient, run: UUID, message: str) -> None:
+    """Show the steps of a run that has ended as ended too: their worker did not live to tell."""
+    its = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+    for step in await client.read_task_runs(flow_run_filter=its, limit=STEPS):
+        if step.state is None or not step.state.is_final():
+            await client.set_task_run_state(step.id, Crashed(message=message), force=True)
+
+
 def _is(wanted: State[Any], state: State[Any] | None) -> bool:
     return state is not None and (state.type, state.message) == (wanted.type, wanted.message)
 
@@ -243,6 +313,8 @@ def _is(wanted: State[Any], state: State[Any] | None) -> bool:
 def _progress(state: State[Any] | None) -> Progress:
     if state is None or state.is_scheduled():
         return Progress.WAITING
+    if state.is_cancelled():
+        return Progress.CANCELLED
     if state.is_final():
         return Progress.ENDED
     return Progress.STARTING if state.is_pending() else Progress.RUNNING
@@ -257,7 +329,3 @@ def _is_lost(error: Exception) -> bool:
 
 def _is_refusal(status: int) -> bool:
     return 400 <= status < 500 and status not in AWAY
-
-
-def _name(type: str, batch: UUID) -> str:
-    return f"{type}-{batch.hex[-6:]}"

@@ -6,8 +6,7 @@ import logging
 from dataclasses import replace
 from datetime import timedelta
 
-from deployments.dispatcher.prefect_runs import PrefectRuns
-from deployments.dispatcher.runs import PrefectAway, Progress
+from waypost.deployments.dispatcher.runs import CorrectedRuns, PrefectAway
 from waypost.ledger import Ledger
 from waypost.ledger.queue import batches
 from waypost.ledger.queue.batches import BatchResult, UnreportedBatch
@@ -18,7 +17,7 @@ GRACE = timedelta(seconds=5)  # a run reports its own end, a moment after its ba
 AT_ONCE = 50
 
 
-async def tell(ledger: Ledger, runs: PrefectRuns) -> int:
+async def tell(ledger: Ledger, runs: CorrectedRuns) -> int:
     """Correct in Prefect the runs of batches that have ended; returns how many batches were examined.
     Raises PrefectAway; a later call then examines the batches again."""
     untold = await _with_runs(runs, await batches.unreported(ledger, now() - GRACE, AT_ONCE))
@@ -27,47 +26,55 @@ async def tell(ledger: Ledger, runs: PrefectRuns) -> int:
     in_hand = await batches.runs_in_hand(ledger, ids)
     for one in untold:
         shown = known.get(one.flow_run_id) if one.flow_run_id else None
-        shown_wrongly = shown not in (None, Progress.ENDED) and one.flow_run_id not in in_hand
+        shown_wrongly = shown is not None and not shown.is_over and one.flow_run_id not in in_hand
         if one.ending is BatchResult.DIRECT or shown_wrongly:
             await _try_to_correct(runs, one if shown else replace(one, flow_run_id=None))
     await batches.mark_reported(ledger, [one.id for one in untold])
     return len(untold)
 
 
-async def _try_to_correct(runs: PrefectRuns, one: UnreportedBatch) -> None:
+async def _try_to_correct(runs: CorrectedRuns, one: UnreportedBatch) -> None:
     """Try each batch once: a run that was deleted, or whose type is gone, must not block the others."""
     try:
         await _correct(runs, one)
     except PrefectAway:
         raise
     except Exception as error:
-        logger.warning("Prefect was not told how batch %s of %s ended: %s", one.id, one.type, error)
+        logger.warning(
+            "the end of batch %s of %s could not be reported to Prefect: %s", one.id, one.type, error
+        )
 
 
-async def _with_runs(runs: PrefectRuns, untold: list[UnreportedBatch]) -> list[UnreportedBatch]:
+async def _with_runs(runs: CorrectedRuns, untold: list[UnreportedBatch]) -> list[UnreportedBatch]:
     """The batches with the runs that were created for them, which the ledger may not have recorded."""
     made = await runs.runs_of_batches([one.id for one in untold if one.flow_run_id is None])
     return [replace(one, flow_run_id=made.get(one.id, one.flow_run_id)) for one in untold]
 
 
-async def _correct(runs: PrefectRuns, one: UnreportedBatch) -> None:
+async def _correct(runs: CorrectedRuns, one: UnreportedBatch) -> None:
     run = one.flow_run_id
     match one.ending:
         case BatchResult.DIRECT:
-            message = f"Sent without Prefect, which did not answer: {one.summary}"
+            message = f"Sent without Prefect, which did not respond: {one.summary}"
             if run is None:
-                await runs.record_completed(one.type, one.id, message, one.ended_at)
+                await runs.record_completed(one.type, one.id, one.size, message, one.ended_at)
             else:
                 await runs.completed(run, message, one.ended_at, direct=True)
         case BatchResult.LOST | BatchResult.RETURNED if run and not one.size and not one.started:
             await runs.reschedule(run)
+        case BatchResult.CANCELLED if run:
+            await runs.cancelled(run, "Cancelled. What was not sent is held: `waypost list --state held`.")
         case BatchResult.RETURNED if run:
-            await runs.crashed(run, "Its worker stopped. What it had not sent goes out with another run.")
+            await runs.crashed(run, "The worker stopped. Unsent notifications go out with another run.")
         case BatchResult.LOST if run:
-            await runs.crashed(run, "Its worker was lost. What it had not sent goes out with another run.")
+            await runs.crashed(run, "The worker was lost. Unsent notifications go out with another run.")
         case BatchResult.FAILED if run:
-            await runs.crashed(run, f"It failed ({one.summary}), and its worker ended before it could say so")
+            await runs.crashed(
+                run, f"The run failed ({one.summary}); its worker ended before it could report this"
+            )
         case BatchResult.DONE if run:
-            await runs.completed(run, f"{one.summary}; its worker ended before it could say so", one.ended_at)
+            await runs.completed(
+                run, f"{one.summary}; the worker ended before it could report this", one.ended_at
+            )
         case _:
             pass

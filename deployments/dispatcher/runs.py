@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
 from uuid import UUID
@@ -20,6 +21,11 @@ class Progress(Enum):
     STARTING = auto()  # a worker has it, its code does not run yet
     RUNNING = auto()
     ENDED = auto()
+    CANCELLED = auto()  # a person cancelled it
+
+    @property
+    def is_over(self) -> bool:
+        return self in (Progress.ENDED, Progress.CANCELLED)
 
 
 class PrefectAway(RuntimeError):
@@ -44,6 +50,39 @@ class Runs(Protocol):
 
     async def probe(self) -> None:
         """Ask whether Prefect answers."""
+        ...
+
+
+class CorrectedRuns(Protocol):
+    """The requests that show in Prefect how runs ended. Every call raises PrefectAway when Prefect does not
+    answer."""
+
+    async def progress(self, ids: Sequence[UUID]) -> dict[UUID, Progress]:
+        """How far each run has come; runs unknown to Prefect are left out."""
+        ...
+
+    async def runs_of_batches(self, batches: Sequence[UUID]) -> dict[UUID, UUID]:
+        """The run that was created for each batch, if there is one."""
+        ...
+
+    async def crashed(self, id: UUID, message: str) -> None:
+        """Show a run as crashed, unless it has ended."""
+        ...
+
+    async def cancelled(self, id: UUID, message: str) -> None:
+        """Show a run as cancelled, unless it has ended."""
+        ...
+
+    async def completed(self, id: UUID, message: str, at: datetime, *, direct: bool = False) -> None:
+        """Show a run as completed. direct: its batch was sent without Prefect."""
+        ...
+
+    async def reschedule(self, id: UUID) -> None:
+        """Let a run start again."""
+        ...
+
+    async def record_completed(self, type: str, batch: UUID, size: int, message: str, at: datetime) -> UUID:
+        """Create a completed run for a batch that never had one. Returns its id."""
         ...
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from deployments.doctor.finding import Finding
 from waypost.channels.channel import Channel, ChannelSilent, ChannelUnavailable, KnowsItsName, Unprobed
+from waypost.deployments.doctor.finding import Finding
 from waypost.mail.masking import mask_in
 from waypost.policy import blame
 
-_UNAVAILABLE = "start that server, or correct its URL"
+_UNAVAILABLE = "start the server, or correct its URL"
 _SILENT = (
-    "the server hangs, a firewall drops the connection, or its port wants TLS at once (smtps://): look "
-    "at that server, or correct its URL"
+    "the server hangs, a firewall drops the connection, or the port needs TLS from the "
+    "first byte (smtps://); check the server, or correct its URL"
 )
-_ASK_PROVIDER = "ask the mail server's operator, or see its documentation, for this reply"
+_ASK_PROVIDER = "look up this reply in the mail server's documentation, or ask its operator"
 _ADVICE = {
-    blame.NAME: "add helo= to the server's URL, with a full name that DNS knows",
+    blame.NAME: "add helo= with a full DNS name to the server's URL",
     blame.LOGIN: "correct the user name and password in the server's URL",
-    blame.SENDER: "set WAYPOST_SENDER to an address that this server takes mail from",
+    blame.SENDER: "set WAYPOST_SENDER to an address that this server accepts",
 }
 
 
@@ -35,12 +35,12 @@ async def channel_finding(channel: Channel) -> Finding:
 async def _opened(channel: Channel) -> Finding:
     """The finding for a channel that opened. Raises ChannelUnavailable."""
     if isinstance(channel, Unprobed):
-        found = f"{channel.checked}; no more was tried, as that would send a message"
+        found = f"{channel.checked}; not tested further, because that would send a message"
         return Finding(channel.name, ok=True, found=found)
     if not isinstance(channel, KnowsItsName):
-        return Finding(channel.name, ok=True, found="takes messages")
+        return Finding(channel.name, ok=True, found="accepts messages")
     name = channel.calls_itself or "this machine's address"
     if (refusal := await channel.refusal_of_us()) is None:
-        return Finding(channel.name, ok=True, found=f"takes messages; EHLO says {name}")
-    found = mask_in(f"it refuses {refusal.about_us}: {refusal}; EHLO says {name}")
+        return Finding(channel.name, ok=True, found=f"accepts messages; the EHLO name is {name}")
+    found = mask_in(f"refuses {refusal.about_us}: {refusal}; the EHLO name is {name}")
     return Finding(channel.name, ok=False, found=found, advice=_ADVICE.get(refusal.about_us, _ASK_PROVIDER))

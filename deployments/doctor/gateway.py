@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
-from deployments.doctor import gateway_readiness
-from deployments.doctor.finding import Finding
 from waypost.config import instance
 from waypost.config.environment import by_proxy
 from waypost.config.settings import Settings
+from waypost.deployments.doctor import gateway_readiness
+from waypost.deployments.doctor.finding import Finding
 from waypost.gateway.auth.access_tokens import accepted_tokens
 from waypost.ledger import LedgerBehind, connect_checked
 from waypost.ledger.database.unreachable import LedgerUnreachable
@@ -19,7 +19,7 @@ from waypost.ledger.records import api_keys, webhooks
 from waypost.ledger.records.webhooks import Webhook
 from waypost.net.no_answer import no_answer
 
-SEE_UP = "see what `waypost up` says, or start it again"
+SEE_UP = "check the output of `waypost up`, or restart it"
 
 
 async def examine_gateway(settings: Settings) -> list[Finding]:
@@ -47,14 +47,15 @@ def ready_finding(url: str, answer: httpx.Response) -> Finding:
     if answer.is_success:
         return Finding("gateway", ok=True, found=f"{url} is ready")
     happened, _, advice = gateway_readiness.detail(answer).partition(": ")
-    found = f"{url} is not ready: {happened or f'it answers {answer.status_code}'}"
+    found = f"{url} is not ready: {happened or f'HTTP {answer.status_code}'}"
     return Finding("gateway", ok=False, found=found, advice=advice or SEE_UP)
 
 
 async def _keys(settings: Settings) -> list[Finding]:
     try:
         async with connect_checked(settings) as ledger:
-            return [keys_finding(len(await api_keys.active_keys(ledger)))]
+            found = await api_keys.active_keys(ledger)
+            return [keys_finding(len(found.keys)), *damaged_keys_finding(found.damaged)]
     except (SQLAlchemyError, OSError, LedgerBehind, LedgerUnreachable):
         return []  # the ledger's check reports this
 
@@ -73,18 +74,28 @@ def webhooks_finding(found: Sequence[Webhook]) -> list[Finding]:
     if not failing:
         return []
     told = "; ".join(
-        f"{one.id} of {one.client} since {one.failing_since:%Y-%m-%d %H:%M} UTC" for one in failing
+        f"webhook {one.id} (client {one.client}) since {one.failing_since:%Y-%m-%d %H:%M} UTC"
+        for one in failing
     )
-    advice = "see what they answer in the gateway's log; each event is told again for three days"
+    advice = "check their responses in the gateway's log; each event is retried for three days"
     return [Finding("webhooks", ok=False, found=f"failing: {told}", advice=advice)]
 
 
 def keys_finding(count: int) -> Finding:
     """How many API keys applications can use."""
     if count:
-        return Finding("keys", ok=True, found=f"{count} API key{'s work' if count > 1 else ' works'}")
-    advice = "`waypost keys create my-app` makes one for an application"
+        return Finding("keys", ok=True, found=f"{count} active API key{'s' if count > 1 else ''}")
+    advice = "create a key for an application with `waypost keys create my-app`"
     return Finding("keys", ok=True, found="no API key yet", advice=advice)
+
+
+def damaged_keys_finding(ids: Sequence[str]) -> list[Finding]:
+    """The API keys whose rows cannot be read."""
+    if not ids:
+        return []
+    advice = "create new keys with `waypost keys create`, then delete these with `waypost keys revoke`"
+    found = f"invalid, because their rows in the ledger cannot be read: {', '.join(ids)}"
+    return [Finding("keys", ok=False, found=found, advice=advice)]
 
 
 async def _issuer(settings: Settings) -> list[Finding]:
@@ -94,6 +105,6 @@ async def _issuer(settings: Settings) -> list[Finding]:
     await tokens.issuer.refresh()
     proxied = by_proxy(tokens.issuer.url)
     if tokens.issuer.trouble:
-        advice = "start that issuer, or correct WAYPOST_OIDC_ISSUER; API keys keep working"
+        advice = "start the issuer, or correct WAYPOST_OIDC_ISSUER; API keys still work"
         return [Finding("tokens", ok=False, found=f"{tokens.issuer.trouble}{proxied}", advice=advice)]
-    return [Finding("tokens", ok=True, found=f"those of {tokens.issuer.url} are taken{proxied}")]
+    return [Finding("tokens", ok=True, found=f"tokens of {tokens.issuer.url} are accepted{proxied}")]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deployments.doctor.finding import Finding
-from deployments.paused_lanes import Stopped
+from waypost.deployments.doctor.finding import Finding
+from waypost.deployments.paused_lanes import Stopped
 
 
 def lane_findings(found: Stopped) -> list[Finding]:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from deployments.doctor.finding import Finding
-from deployments.registry import registered
 from waypost.config.secret_key import known_key
 from waypost.config.settings import Settings
+from waypost.deployments.doctor.finding import Finding
+from waypost.deployments.registry import registered
 from waypost.ledger import Ledger, LedgerBehind, ledger_of
 from waypost.ledger.database.trouble import trouble
 from waypost.ledger.database.unreachable import LedgerUnreachable, OtherKey
 from waypost.ledger.operations import stats
 from waypost.ledger.operations.stats import Silent
 from waypost.ledger.operations.write_check import write_as_a_post_does
-from waypost.ledger.queue import claims, suspects
-from waypost.ledger.queue.claims import Lane
+from waypost.ledger.queue import suspects
 from waypost.ledger.queue.holds import Hold, held_types
+from waypost.ledger.queue.lanes import Lane, waiting_lanes
 from waypost.ledger.queue.suspects import Suspect
 from waypost.ledger.records import installation
+from waypost.model.states import State
 from waypost.system.clock import now
 
 TAKEN_BACK = timedelta(seconds=30)  # how long a lease may stay lapsed while a worker runs
@@ -37,7 +39,8 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
         await ledger.check_schema()
         await write_as_a_post_does(ledger)
         same_key = key is None or await installation.is_key(ledger, key)
-        waiting = await stats.open_count(ledger)
+        open = await stats.open_counts(ledger)
+        late = await stats.late_counts(ledger, now() - OVERDUE)
         held = await held_types(ledger)
         overdue = await _overdue(ledger)
         lost = await stats.lapsed(ledger, stats.renewed_before(ledger))
@@ -45,19 +48,15 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
         suspected = await suspects.suspects(ledger)
     except LedgerUnreachable as error:
         return [Finding("ledger", ok=False, found=error.found, advice=error.advice)]
-    except LedgerBehind as error:
-        return [Finding("ledger", ok=False, found=str(error), advice="run `waypost db upgrade`")]
     except Exception as error:  # each driver has errors of its own
-        found, _, advice = trouble(error).partition(": ")
+        told = str(error) if isinstance(error, LedgerBehind) else trouble(error)
+        found, _, advice = told.partition(": ")
         return [Finding("ledger", ok=False, found=found, advice=advice)]
     finally:
         await ledger.close()
     kind = "PostgreSQL" if ledger.is_postgres else "SQLite"
-    found = Finding(
-        "ledger", ok=True, found=f"{kind}, {waiting} notification{'' if waiting == 1 else 's'} not yet ended"
-    )
     return [
-        found,
+        Finding("ledger", ok=True, found=f"{kind}, {open_in_words(open, late)}"),
         *_key(same_key),
         *_held(held),
         *_late(overdue),
@@ -65,6 +64,15 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
         *_silent(silent),
         *_suspected(*suspected),
     ]
+
+
+def open_in_words(open: Counter[State], late: Counter[State]) -> str:
+    """`7 notifications open, 2 late; 3 of them deferred, 1 late`. late: those due for more than a minute."""
+    if not open.total():
+        return "no notification is open"
+    told = f"{open.total():,} notification{'' if open.total() == 1 else 's'} open, {late.total():,} late"
+    deferred = open[State.DEFERRED]
+    return f"{told}; {deferred:,} of them deferred, {late[State.DEFERRED]:,} late" if deferred else told
 
 
 def _key(same: bool) -> list[Finding]:
@@ -77,7 +85,7 @@ def _key(same: bool) -> list[Finding]:
 async def _overdue(ledger: Ledger) -> list[Lane]:
     """The lanes with notifications that are overdue, and of whose type no notification is claimed."""
     before = now() - OVERDUE
-    late = [lane for lane in await claims.lanes(ledger, registered()) if lane.due_at < before]
+    late = [lane for lane in await waiting_lanes(ledger, registered()) if lane.due_at < before]
     return [lane for lane in late if not await stats.in_hand(ledger, lane.type)]
 
 
@@ -85,10 +93,10 @@ def _late(lanes: Sequence[Lane]) -> list[Finding]:
     if not lanes:
         return []
     since = "; ".join(f"{lane.type} since {lane.due_at:%Y-%m-%d %H:%M} UTC" for lane in lanes)
-    found = f"due, and no dispatcher starts a run: {since}"
+    found = f"no dispatcher starts runs for due notifications: {since}"
     advice = (
-        "start `waypost up` or `waypost worker` (`waypost dispatch` for a pool of another kind); one that "
-        "runs already knows the types it was started with: start it again"
+        "start `waypost up` or `waypost worker` (`waypost dispatch` for a pool of "
+        "another type). If one runs, restart it: it may not know these types"
     )
     return [Finding("overdue", ok=False, found=found, advice=advice)]
 
@@ -115,11 +123,8 @@ def _abandoned(lost: Mapping[str, datetime]) -> list[Finding]:
     if not lost:
         return []
     told = "; ".join(f"{owner} since {at:%Y-%m-%d %H:%M:%S} UTC" for owner, at in sorted(lost.items()))
-    advice = (
-        "start `waypost up`, `waypost worker` or `waypost dispatch`: each reclaims the work of the types "
-        "whose files it has"
-    )
-    found = f"expired leases that no worker reclaims: {told}"
+    advice = "start `waypost up`, `waypost worker` or `waypost dispatch` with the files of these types"
+    found = f"expired leases not reclaimed: {told}"
     return [Finding("lost work", ok=False, found=found, advice=advice)]
 
 
@@ -128,10 +133,11 @@ def _silent(batches: Sequence[Silent]) -> list[Finding]:
         return []
     told = "; ".join(f"{one.type} batch {one.id} since {one.taken_at:%Y-%m-%d %H:%M} UTC" for one in batches)
     advice = (
-        "see the run's log in Prefect: code of the type that does not return, or a provider with a low rate; "
-        "where it is the code, correct it and start the worker again, which frees the batch"
+        "see the run's log in Prefect. Either the type's code does not return, or a "
+        "provider has a low rate. Fix the code, then restart the worker, which frees the "
+        "batch"
     )
-    found = f"a run lives and has written no outcome for minutes: {told}"
+    found = f"running, but without an outcome for minutes: {told}"
     return [Finding("silent runs", ok=False, found=found, advice=advice)]
 
 
@@ -141,10 +147,10 @@ def _suspected(count: int, worst: Sequence[Suspect]) -> list[Finding]:
     told = "; ".join(f"{one.type} {one.id}: {one.reason or 'held by a run'}" for one in worst)
     more = f"; and {count - len(worst)} more" if count > len(worst) else ""
     advice = (
-        "`waypost explain ID` and the workers' logs tell how its runs ended; correct what they name, or "
-        "withdraw the notification with `waypost cancel ID`"
+        "see `waypost explain ID` and the workers' logs. Fix the cause, or cancel the "
+        "notification with `waypost cancel ID`"
     )
-    return [Finding("suspects", ok=False, found=f"runs end before they come to {told}{more}", advice=advice)]
+    return [Finding("suspects", ok=False, found=f"runs fail before they reach {told}{more}", advice=advice)]
 
 
 def _held(held: Sequence[Hold]) -> list[Finding]:
@@ -154,5 +160,5 @@ def _held(held: Sequence[Hold]) -> list[Finding]:
     told = "; ".join(
         f"{one.type} since {one.since:%Y-%m-%d %H:%M} UTC ({one.reason or 'no reason given'})" for one in held
     )
-    advice = "`waypost release TYPE` lets one go out again"
+    advice = "release a type with `waypost release TYPE`"
     return [Finding("held types", ok=True, found=told, advice=advice)]

@@ -9,34 +9,40 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import httpx
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import Worker
 from prefect.exceptions import ObjectNotFound, PrefectException
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from deployments import paused_lanes
-from deployments.doctor.gateway_readiness import ledger_trouble
-from deployments.doctor.workers import last_seen, lives
-from deployments.paused_lanes import Stopped
-from deployments.prefect_api import ANSWERS_WITHIN, prefect_client
+from waypost.deployments import paused_lanes
+from waypost.deployments.doctor.gateway_readiness import ledger_trouble
+from waypost.deployments.doctor.workers import last_seen, lives
+from waypost.deployments.paused_lanes import Stopped
+from waypost.deployments.prefect_api import ANSWERS_WITHIN, prefect_client
+from waypost.deployments.registry import find
 from waypost.ledger import Ledger
 from waypost.ledger.operations import stats
 from waypost.ledger.queue import holds
+from waypost.tasks.client_retries import client_retries
 
+NEW_AFTER = 2.0  # seconds without a change until Prefect is asked whether it knows the type
 STUCK_AFTER = 15.0  # seconds without a change until Prefect is asked why
 LOOK_SECONDS = 5.0  # how often Prefect is asked then
-SAFE = "What was accepted is safe in the ledger"
+SAFE = "Accepted notifications are safe in the ledger"
 AWAY = (
-    f"the Prefect API does not answer, so that nothing is started. {SAFE}, and goes out once it answers: "
-    "start `waypost up`, or the server that PREFECT_API_URL names; `waypost doctor` tells more"
+    f"the Prefect API does not respond, so no run starts. {SAFE} and go out when it "
+    "responds. Start `waypost up`, or the server of PREFECT_API_URL; `waypost doctor` "
+    "says more"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What Prefect shows of a work pool: the stopped lanes, and all workers that ever joined it."""
+    """What Prefect shows of a work pool: the stopped lanes, and all workers that ever joined it. deployed:
+    whether it knows the type."""
 
     stopped: Stopped
     workers: Sequence[Worker]
+    deployed: bool = True
 
 
 @dataclass(slots=True)
@@ -53,6 +59,7 @@ class Hindrance:
     gateway: str | None = None
     _moved_at: float = field(default_factory=time.monotonic)
     _looked_at: float = 0.0
+    _is_known: bool = False
 
     def moved(self) -> None:
         """Record that a notification has just changed."""
@@ -63,22 +70,31 @@ class Hindrance:
         for held in await holds.held_types(self.ledger):
             if held.type == self.type:
                 why = held.reason or "no reason given"
-                release = f"`waypost release {self.type}` lets it go out"
-                return f"{self.type} is held ({why}). {SAFE}, and {release}"
+                release = f"`waypost release {self.type}` releases them"
+                return f"{self.type} is held ({why}). {SAFE}; {release}"
         moment = time.monotonic()
+        if not self._is_known and moment - self._moved_at > NEW_AFTER:
+            seen = await look(self.work_pool, self.type)
+            if seen is not None and not seen.deployed:
+                return (
+                    f"{self.type} is not deployed: its file is newer than the worker. "
+                    f"{SAFE}. They go out after you restart `waypost up`, or run `waypost "
+                    "deploy` and restart the workers"
+                )
+            self._is_known = True
         if moment - self._moved_at <= STUCK_AFTER or moment - self._looked_at <= LOOK_SECONDS:
             return ""
         self._looked_at = moment
         if self.gateway and (wrong := await ledger_trouble(self.gateway)):
-            return f"`waypost up` cannot use the ledger that this command wrote to: {wrong}"
-        return await self._of_prefect(await look(self.work_pool))
+            return f"`waypost up` cannot use the ledger of this command: {wrong}"
+        return await self._of_prefect(await look(self.work_pool, self.type))
 
     async def _of_prefect(self, seen: Seen | None) -> str:
         if seen is None:
             return AWAY
         for lane in await stats.lanes_of(self.ledger, self.intakes):
             if lane in seen.stopped:
-                return f"{seen.stopped[lane]}. {SAFE}, and goes out then"
+                return f"{seen.stopped[lane]}. {SAFE} and go out then"
         if await stats.in_hand(self.ledger, self.type):
             self.moved()  # some process is at work: look again later
             return ""
@@ -88,17 +104,26 @@ class Hindrance:
         return nobody(self.work_pool, seen.workers, idle)
 
 
-async def look(work_pool: str) -> Seen | None:
+async def look(work_pool: str, type: str) -> Seen | None:
     """None when Prefect does not answer."""
     try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with client_retries(0):
             async with asyncio.timeout(ANSWERS_WITHIN), prefect_client() as client:
                 stopped = await paused_lanes.look(client, work_pool)
-                return Seen(stopped, await client.read_workers_for_work_pool(work_pool))
+                workers = await client.read_workers_for_work_pool(work_pool)
+                return Seen(stopped, workers, await _is_deployed(client, type))
     except ObjectNotFound:
         return Seen({}, [])
     except (httpx.HTTPError, PrefectException, TimeoutError):
         return None
+
+
+async def _is_deployed(client: PrefectClient, type: str) -> bool:
+    try:
+        await client.read_deployment_by_name(find(type).deployment)
+    except ObjectNotFound:
+        return False
+    return True
 
 
 def nobody(work_pool: str, workers: Sequence[Worker], idle: float) -> str:
@@ -106,11 +131,11 @@ def nobody(work_pool: str, workers: Sequence[Worker], idle: float) -> str:
     living = [worker.name for worker in workers if lives(worker)]
     if living:
         return (
-            f"nothing has moved for {idle:.0f} s, though {', '.join(living)} works on the pool {work_pool}. "
-            f"{SAFE}: see the worker's log, and `waypost doctor`"
+            f"no progress for {idle:.0f} s, although {', '.join(living)} serves the work "
+            f"pool {work_pool}. {SAFE}; see the worker's log and `waypost doctor`"
         )
     return (
-        f"no worker takes it up: none gives a sign of life to the pool {work_pool}{last_seen(workers)}. "
-        f"{SAFE}, and goes out when a worker runs: start `waypost up` or `waypost worker`; `waypost doctor` "
-        "tells more"
+        f"no worker serves the work pool {work_pool}{last_seen(workers)}. {SAFE} and go "
+        "out when a worker runs. Start `waypost up` or `waypost worker`; `waypost "
+        "doctor` says more"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -11,17 +12,19 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import get_current_settings
 
-from deployments import deploy
-from deployments.dispatcher import heartbeat
-from deployments.doctor.finding import Finding
-from deployments.doctor.lanes import lane_findings
-from deployments.doctor.workers import dispatcher_finding, worker_finding, written_at
-from deployments.paused_lanes import stopped
-from deployments.prefect_api import ANSWERS_WITHIN, WrongApi, api_url, check
-from deployments.registry import Registered, registered
-from deployments.resident_worker.worker import ResidentWorker
 from waypost.config.instance import unfinished
 from waypost.config.settings import Settings
+from waypost.deployments import deploy
+from waypost.deployments.dispatcher import heartbeat
+from waypost.deployments.doctor.finding import Finding
+from waypost.deployments.doctor.lanes import lane_findings
+from waypost.deployments.doctor.prefect_database import database_finding
+from waypost.deployments.doctor.workers import dispatcher_finding, worker_finding, written_at
+from waypost.deployments.form_schema import BATCH
+from waypost.deployments.paused_lanes import stopped
+from waypost.deployments.prefect_api import ANSWERS_WITHIN, WrongApi, api_url, check
+from waypost.deployments.registry import Registered, present, registered
+from waypost.deployments.resident_worker.worker import ResidentWorker
 from waypost.net.no_answer import no_answer
 
 
@@ -35,25 +38,35 @@ async def prefect_findings(settings: Settings) -> list[Finding]:
             await check(client)
             found = Finding("prefect", ok=True, found=api_url())
             deployed = await examine_deployments(client, settings.work_pool)
-            return [found, deployed, *await examine_pool(client, settings.work_pool, settings.templates)]
+            return [
+                found,
+                *await database_finding(client),
+                deployed,
+                *await examine_pool(client, settings.work_pool, settings.template_folders),
+            ]
     except WrongApi as error:
         found, _, advice = str(error).rpartition(": ")
         return [Finding("prefect", ok=False, found=found, advice=advice)]
     except (httpx.HTTPError, PrefectException, TimeoutError) as error:
-        advice = "start `waypost up`, or set PREFECT_API_URL to a server that is up"
+        advice = "start `waypost up`, or set PREFECT_API_URL to a running server"
         found = f"{api_url()} {no_answer(error, ANSWERS_WITHIN)}"
         return [Finding("prefect", ok=False, found=found, advice=advice)]
 
 
 async def examine_deployments(client: PrefectClient, work_pool: str) -> Finding:
+    found_by_type = {name: await _deployment(client, one) for name, one in registered().items()}
     faults = [
         f"{one.deployment} {fault}"
-        for one in registered().values()
-        if (fault := deployment_fault(await _deployment(client, one), one, work_pool))
+        for name, one in registered().items()
+        if (fault := deployment_fault(found_by_type[name], one, work_pool))
     ]
     if faults:
         found, advice = "; ".join(faults), "run `waypost deploy`"
         return Finding("deployments", ok=False, found=found, advice=advice)
+    plain = sorted(name for name, one in found_by_type.items() if one and _has_prefects_form(one))
+    if plain:
+        found = f"{len(registered())} types; {', '.join(plain)} with Prefect's own form"
+        return Finding("deployments", ok=True, found=found, advice="run `waypost deploy` for better forms")
     return Finding("deployments", ok=True, found=f"{len(registered())} types")
 
 
@@ -69,19 +82,25 @@ def deployment_fault(found: DeploymentResponse | None, one: Registered, work_poo
     if found is None:
         return "is not deployed"
     if found.work_pool_name is None:
-        return "has lost its work pool, which was deleted"
+        return "has no work pool: the pool was deleted"
     if found.work_pool_name != work_pool:
-        return f"is of the work pool {found.work_pool_name}, not {work_pool}"
+        return f"uses the work pool {found.work_pool_name} instead of {work_pool}"
     wanted = deploy.described(work_pool, one)
-    same = all(getattr(found, name) == wanted[name] for name in ("entrypoint", "parameter_openapi_schema"))
-    return "" if same else f"is older than {one.file}"
+    same_flow = present(found.entrypoint or "") == wanted["entrypoint"]
+    same_form = found.parameter_openapi_schema == wanted["parameter_openapi_schema"]
+    return "" if same_flow and (same_form or _has_prefects_form(found)) else f"is older than {one.file}"
 
 
-async def examine_pool(client: PrefectClient, name: str, templates: Path) -> list[Finding]:
+def _has_prefects_form(found: DeploymentResponse) -> bool:
+    """Whether `prefect deploy` or `flow.deploy` made the deployment: Waypost's form hides `batch`."""
+    return BATCH in (found.parameter_openapi_schema or {}).get("properties", {})
+
+
+async def examine_pool(client: PrefectClient, name: str, templates: Sequence[Path]) -> list[Finding]:
     try:
         pool = await client.read_work_pool(name)
     except ObjectNotFound:
-        found = f"there is no work pool {name}"
+        found = f"the work pool {name} does not exist"
         return [Finding("worker", ok=False, found=found, advice="run `waypost deploy`")]
     workers = await client.read_workers_for_work_pool(name)
     written = written_at(templates)

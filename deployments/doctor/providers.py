@@ -9,25 +9,26 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 from prefect.settings import get_current_settings
 
-from deployments.doctor.channel import channel_finding
-from deployments.doctor.finding import Finding
-from deployments.doctor.types import route_faults, template_faults
-from deployments.prefect_api import ANSWERS_WITHIN, WrongApi, check
-from deployments.registry import registered
-from tasks.providers import blocks
 from waypost.config.mail import dkim_signers
 from waypost.config.settings import Settings
+from waypost.delivery.added_providers import AddedProviders
 from waypost.delivery.channel_factory import providers
-from waypost.delivery.provider_set import ProviderSet
+from waypost.deployments.doctor.channel import channel_finding
+from waypost.deployments.doctor.finding import Finding
+from waypost.deployments.doctor.type_faults import route_faults, template_faults, template_origins
+from waypost.deployments.prefect_api import ANSWERS_WITHIN, WrongApi, check
+from waypost.deployments.registry import registered
 from waypost.mail.dkim_keys import KeyUnusable
-from waypost.policy.routing import steps
+from waypost.policy.route_steps import steps
+from waypost.tasks.providers import blocks
 
 
 def template_findings(settings: Settings) -> Finding:
+    own, *_ = settings.template_folders
     if faults := template_faults(settings):
-        advice = f"correct them under {settings.templates}, then start the workers again"
+        advice = f"correct these files (templates are in {own}), then restart the workers"
         return Finding("templates", ok=False, found="; ".join(faults), advice=advice)
-    return Finding("templates", ok=True, found=f"{settings.templates}")
+    return Finding("templates", ok=True, found="; ".join((str(own), *template_origins(settings))))
 
 
 def signing_finding(settings: Settings) -> Finding:
@@ -35,10 +36,11 @@ def signing_finding(settings: Settings) -> Finding:
     try:
         found = dkim_signers(settings)
     except KeyUnusable as error:
-        advice = "correct that setting; docs/deliverability.md shows how a key is made"
+        advice = "correct this setting; docs/deliverability.md shows how to create a key"
         return Finding("signing", ok=False, found=str(error), advice=advice)
     if not found:
-        return Finding("signing", ok=True, found="mails are not signed: WAYPOST_DKIM_KEY is not set")
+        advice = "set WAYPOST_DKIM_KEY, unless your provider signs for you; docs/deliverability.md shows how"
+        return Finding("signing", ok=True, found="mails are not signed", advice=advice)
     names = ", ".join(f"{one.selector}._domainkey.{one.domain} ({one.algorithm})" for one in found)
     return Finding("signing", ok=True, found=names)
 
@@ -47,15 +49,15 @@ async def provider_findings(settings: Settings) -> list[Finding]:
     try:
         available = providers(settings)
     except ValueError as error:
-        advice = "correct that setting; docs/providers.md shows its form"
+        advice = "correct this setting; docs/providers.md shows its form"
         return [Finding("providers", ok=False, found=str(error), advice=advice)]
-    beside = ProviderSet(settings, {channel.name for channel in available})
+    beside = AddedProviders(settings, {channel.name for channel in available})
     findings = await _blocks(beside)
     available += beside.channels
     for channel in available:
         findings.append(await channel_finding(channel))
     if faults := route_faults(available):
-        advice = "correct the route, or name such a provider in WAYPOST_PROVIDERS"
+        advice = "correct the route, or add such a provider to WAYPOST_PROVIDERS"
         findings.append(Finding("routes", ok=False, found="; ".join(faults), advice=advice))
     stranded = [name for name, one in registered().items() if not steps(one.type.route, available)]
     if stranded:
@@ -65,7 +67,7 @@ async def provider_findings(settings: Settings) -> list[Finding]:
     return findings
 
 
-async def _blocks(beside: ProviderSet) -> list[Finding]:
+async def _blocks(beside: AddedProviders) -> list[Finding]:
     """The faults of the providers that Prefect keeps; adds the other ones to `beside`."""
     if not get_current_settings().api.url:
         return []
@@ -76,9 +78,9 @@ async def _blocks(beside: ProviderSet) -> list[Finding]:
     except (httpx.HTTPError, PrefectException, TimeoutError, WrongApi):
         return []  # Prefect's own check reports this
     except blocks.Unreadable as error:
-        advice = "give PREFECT_API_KEY the right to read blocks, or see the Prefect server's log"
+        advice = "give PREFECT_API_KEY the permission to read blocks, or see the Prefect server's log"
         return [Finding("blocks", ok=False, found=str(error), advice=advice)]
-    advice = "correct it in the Prefect UI, under Blocks; docs/providers.md has its terms"
+    advice = "correct it in the Prefect UI, under Blocks; docs/providers.md describes the fields"
     return [
         Finding(name, ok=False, found=blocks.told(name, fault), advice=advice)
         for name, fault in faults.items()

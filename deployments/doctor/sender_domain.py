@@ -6,9 +6,9 @@ import binascii
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
 
-from deployments.doctor.finding import Finding
 from waypost.config.mail import dkim_signers
 from waypost.config.settings import Settings
+from waypost.deployments.doctor.finding import Finding
 from waypost.mail.build import Sender
 from waypost.mail.dkim import Signer
 from waypost.net.dns import DnsSilent, Lookup
@@ -33,8 +33,8 @@ async def examine_domain(settings: Settings, lookup: Lookup) -> list[Finding]:
             await _dmarc(domain, lookup),
         ]
     except DnsSilent as error:
-        found = f"DNS cannot be asked about {domain}: {error}"
-        return [Finding("domain", ok=False, found=found, advice="try again, or where DNS can be asked")]
+        found = f"the DNS records of {domain} cannot be read: {error}"
+        return [Finding("domain", ok=False, found=found, advice="try again, or run this where DNS works")]
 
 
 _UNSIGNED = Finding(
@@ -50,10 +50,10 @@ def spf_finding(domain: str, records: Sequence[str]) -> Finding:
     found = [one for one in records if one.lower().split(" ")[0] == "v=spf1"]
     if len(found) != 1:
         told = f"{domain} has {len(found)} SPF records" if found else f"{domain} has no SPF record"
-        return Finding("spf", ok=False, found=told, advice=f"there is to be one; {SEE}")
+        return Finding("spf", ok=False, found=told, advice=f"publish exactly one; {SEE}")
     if any(term in ("all", "+all") for term in found[0].lower().split()):
-        advice = "end it with -all or ~all, after those who may"
-        return Finding("spf", ok=False, found=f"anybody may send for {domain}: {found[0]}", advice=advice)
+        advice = "end it with -all or ~all, after the allowed servers"
+        return Finding("spf", ok=False, found=f"any server may send for {domain}: {found[0]}", advice=advice)
     return Finding("spf", ok=True, found=found[0])
 
 
@@ -68,12 +68,14 @@ def dkim_finding(signer: Signer, records: Sequence[str]) -> Finding:
     if not keys[0]["p"]:
         return Finding("dkim", ok=False, found=f"the key at {place} is revoked", advice=publish)
     if not _same(keys[0], _tags(signer.record)):
-        found = f"the key at {place} is not the one of WAYPOST_DKIM_KEY"
+        found = f"the key at {place} does not match WAYPOST_DKIM_KEY"
         return Finding("dkim", ok=False, found=found, advice=publish)
     if "y" in keys[0].get("t", "").split(":"):
-        found = f"the key at {place} is marked as a trial (t=y), and may be ignored"
-        return Finding("dkim", ok=False, found=found, advice="take t=y out of the record when all is well")
-    return Finding("dkim", ok=True, found=f"{place} has our key ({signer.algorithm})")
+        found = f"the key at {place} is in test mode (t=y), so receivers may ignore it"
+        return Finding(
+            "dkim", ok=False, found=found, advice="remove t=y from the record when signatures pass"
+        )
+    return Finding("dkim", ok=True, found=f"{place} matches the signing key ({signer.algorithm})")
 
 
 def _same(published: dict[str, str], ours: dict[str, str]) -> bool:
@@ -92,7 +94,7 @@ def _unaligned(domain: str, signers: Sequence[Signer]) -> Iterator[Finding]:
     """RFC 7489, section 3.1.1. Without a list of public suffixes, one domain must be within the other."""
     for one in signers:
         if not (_within(domain, one.domain) or _within(one.domain, domain)):
-            found = f"{one.domain} signs for {domain}, which DMARC does not count"
+            found = f"{one.domain} signs for {domain}, but DMARC does not accept that domain"
             yield Finding("alignment", ok=False, found=found, advice="correct WAYPOST_DKIM_DOMAIN")
 
 
@@ -113,11 +115,11 @@ def dmarc_finding(domain: str, above: str, records: Sequence[str]) -> Finding:
     """RFC 7489, section 6.3: one record, with a policy."""
     tags = _tags(records[0])
     if len(records) > 1 or tags.get("p") not in ("none", "quarantine", "reject"):
-        found = f"_dmarc.{above} has not one record with p=none, quarantine or reject"
+        found = f"_dmarc.{above} does not have exactly one record with p=none, quarantine or reject"
         return Finding("dmarc", ok=False, found=found, advice=SEE)
     policy = tags["p"] if above == domain else tags.get("sp", tags["p"])
     where = "" if above == domain else f", from _dmarc.{above}"
-    return Finding("dmarc", ok=True, found=f"what fails for {domain} gets {policy}{where}")
+    return Finding("dmarc", ok=True, found=f"policy for failing mail of {domain}: {policy}{where}")
 
 
 def _place(signer: Signer) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from prefect.client.schemas.objects import Worker, WorkPool
 
-from deployments.dispatcher.heartbeat import Presence
-from deployments.doctor.finding import Finding
-from deployments.registry import registered
-from deployments.resident_worker.worker import ResidentWorker
+from waypost.deployments.dispatcher.heartbeat import Presence
+from waypost.deployments.doctor.finding import Finding
+from waypost.deployments.registry import registered
+from waypost.deployments.resident_worker.worker import ResidentWorker
 from waypost.system.clock import now
 
 PREFECTS_OWN = 30  # seconds between the heartbeats of a worker that names no other interval
@@ -20,11 +20,12 @@ LATE = timedelta(seconds=5)
 LATELY = timedelta(days=1)
 
 
-def written_at(templates: Path) -> dict[str, datetime]:
+def written_at(templates: Sequence[Path]) -> dict[str, datetime]:
     """When each source that a worker reads only once was last written: type files and template folders."""
     sources = {one.file: [Path(inspect.getfile(one.flow.fn))] for one in registered().values()}
-    for folder in templates.iterdir() if templates.is_dir() else ():
-        sources[f"{templates.name}/{folder.name}"] = [path for path in folder.rglob("*") if path.is_file()]
+    for folder in (folder for root in templates for folder in root.iterdir()):
+        found = sources.setdefault(f"templates/{folder.name}", [])
+        found += [path for path in folder.rglob("*") if path.is_file()]
     return {name: _last_written(paths) for name, paths in sources.items() if paths}
 
 
@@ -36,25 +37,25 @@ def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[s
     """Whether a worker takes the pool's runs. workers: all that ever did. written: when the files that
     workers read only at their start were last written."""
     if pool.is_push_pool or pool.is_managed_pool:
-        return Finding("worker", ok=True, found=f"Prefect itself runs what is in {pool.name}")
+        return Finding("worker", ok=True, found=f"Prefect itself runs the work pool {pool.name}")
     resident = pool.type == ResidentWorker.type
     online = [one for one in workers if lives(one)]
     if not online:
         advice = (
             "start `waypost worker` (or `waypost up`)"
             if resident
-            else f"start one with `prefect worker start --pool {pool.name}`"
+            else f"start a worker with `prefect worker start --pool {pool.name}`"
         )
-        found = f"no worker takes runs from the work pool {pool.name} (type {pool.type}){last_seen(workers)}"
+        found = f"no worker serves the work pool {pool.name} (type {pool.type}){last_seen(workers)}"
         return Finding("worker", ok=False, found=found, advice=advice)
     for one in online:
         if newer := newer_than(one.created, written):
-            found = f"{one.name} was started before the last change of {newer}, and uses what was there then"
+            found = f"{one.name} started before {newer} changed and uses the old version"
             return Finding(
                 "worker",
                 ok=False,
                 found=found,
-                advice="restart it: `waypost worker`, or `waypost up`, which deploys too",
+                advice="restart it: `waypost worker`, or `waypost up`, which also deploys",
             )
     return Finding("worker", ok=True, found="; ".join(map(_seen, online)))
 
@@ -88,8 +89,8 @@ def dispatcher_finding(pool: WorkPool, seen: Presence | None, written: Mapping[s
         found = f"no dispatcher for the work pool {pool.name}: {pool.type} workers do not dispatch"
         return Finding("dispatcher", ok=False, found=found, advice="start `waypost dispatch`")
     if newer := newer_than(seen.since, written):
-        found = f"{seen.owner} was started before the last change of {newer}, and uses what was there then"
-        return Finding("dispatcher", ok=False, found=found, advice="restart that `waypost dispatch`")
+        found = f"{seen.owner} started before {newer} changed and uses the old version"
+        return Finding("dispatcher", ok=False, found=found, advice="restart `waypost dispatch`")
     return Finding("dispatcher", ok=True, found=seen.owner)
 
 

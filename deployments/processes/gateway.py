@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from deployments.prefect_api import prefect_answers
-from deployments.registry import registered
 from waypost.config.mail import allowed_senders
 from waypost.config.secret_key import secret_key
 from waypost.config.settings import Settings
+from waypost.deployments.prefect_api import prefect_answers
+from waypost.deployments.registry import BrokenType, registered
 from waypost.gateway.auth.access_tokens import accepted_tokens
 from waypost.gateway.context import GatewayContext
 from waypost.gateway.listen import ListenAddress, check_keys
@@ -18,9 +19,13 @@ from waypost.gateway.server import listener
 from waypost.gateway.server.app import gateway
 from waypost.gateway.smtp.server import SubmissionAddress as MailListens
 from waypost.gateway.smtp.server import submissions
+from waypost.gateway.smtp.submission import TYPE, passes_on
 from waypost.ledger import connect_checked
 from waypost.ledger.records import installation
+from waypost.model.notification_type import Category
 from waypost.system.process import freeze_gc
+
+logger = logging.getLogger("waypost.gateway")
 
 PATIENCE = timedelta(seconds=5)  # a client has its response by then, well before it gives up
 
@@ -35,7 +40,15 @@ async def serve(
     """Accept notifications until `stop`. `ready` is called with the address, the number of working API keys
     and the URLs of SMTP submission. mail: the addresses for SMTP submission.
 
-    Raises waypost.gateway.listen.UnprotectedGateway and PortTaken."""
+    Raises waypost.gateway.listen.UnprotectedGateway and PortTaken; BrokenType if no type can be requested."""
+    if all(one.type.category is Category.DIGEST for one in registered().values()):
+        raise BrokenType("no type can be requested: add one to flows/, or correct WAYPOST_SHIPPED_TYPES")
+    if mail and not passes_on(registered()):
+        logger.warning(
+            "SMTP submission accepts only mails that name a type in %s: the type message is switched off or "
+            "replaced by a type that does not send whole mails",
+            TYPE,
+        )
     tokens, https = accepted_tokens(settings), where.certificate is not None
     async with connect_checked(settings, PATIENCE) as ledger:
         # SMTP takes no tokens.

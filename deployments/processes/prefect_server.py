@@ -90,7 +90,7 @@ async def running(home: Path, host: str, port: int) -> AsyncGenerator[str]:
     api = f"http://{host}:{port}/api"
     async with child_process.running(
         "Prefect server",
-        "deployments.processes.prefect_server",
+        "waypost.deployments.processes.prefect_server",
         [host, str(port)],
         environment(home, host, port),
         ready=f"{api}/health",
@@ -106,8 +106,8 @@ def main() -> None:
     from prefect.server.database.dependencies import temporary_database_config
     from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, get_current_settings
 
-    from deployments.processes.prefect_database import OneWriter
-    from deployments.processes.prefect_origins import guarded
+    from waypost.deployments.processes.prefect_database import OneWriter
+    from waypost.deployments.processes.prefect_origins import guarded
 
     host, port = sys.argv[1], int(sys.argv[2])
     child_process.stop_with_parent()

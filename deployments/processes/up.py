@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 
@@ -22,7 +25,7 @@ from waypost.system import child_process
 
 
 class PortTaken(RuntimeError):
-    """Another program listens on our port. Says on which, and which option changes ours."""
+    """Other programs listen on our ports, or two of our ports are the same. Names each, and its option."""
 
 
 class ServerMissing(RuntimeError):
@@ -52,25 +55,22 @@ async def servers(
     home = prepare_home(settings)
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.only_one(home))
-        if ports.gateway:  # the gateway listens last, but a taken port is better reported at once
-            _free(host, ports.gateway, "--gateway-port", "gateway")
-        if ports.submission:
-            _free(host, ports.submission, "--submission-port", "gateway's SMTP")
+        has_mailbox = not instance.names_mail(settings)
+        _check_free(host, _wanted(ports, not os.environ.get("PREFECT_API_URL"), has_mailbox))
         await _open_ledger(settings)
         api = os.environ.get("PREFECT_API_URL")
         embedded = not api
         if api:
             await _answers(api)
         else:
-            from deployments.processes import prefect_server
+            from waypost.deployments.processes import prefect_server
 
-            port = _free(host, ports.prefect, "--port", "Prefect server")
+            port = _free(host, ports.prefect)
             say("starting the Prefect server")
             api = await stack.enter_async_context(prefect_server.running(home, host, port))
         mailbox: Mailbox | None = None
-        if not instance.names_mail(settings):
-            smtp_port = _free(host, ports.smtp, "--smtp-port", "development mailbox")
-            texts_port = _free(host, ports.texts, "--texts-port", "development mailbox's texts")
+        if has_mailbox:
+            smtp_port, texts_port = _free(host, ports.smtp), _free(host, ports.texts)
             say("starting the development mailbox")
             mailbox = Mailbox(
                 folder=home / "mail",
@@ -82,6 +82,25 @@ async def servers(
         yield instance.pointed_at(settings, here), here
 
 
+async def deploy_patiently(work_pool: str, stop: asyncio.Event) -> dict[str, UUID]:
+    """Deploy the flows; wait for a Prefect server that does not answer, as after a kill it is started again.
+    Returns the deployments' ids; none if `stop` is set before Prefect answers. Raises WrongApi."""
+    # Imported here: Prefect reads where its server is when it is imported.
+    from waypost.deployments.deploy import deploy
+    from waypost.deployments.dispatcher.outage import PrefectOutage
+    from waypost.deployments.prefect_api import api_url, check, prefect_client
+
+    async with prefect_client() as client:
+
+        async def ask() -> dict[str, UUID]:
+            await check(client)
+            return await deploy(client, work_pool)
+
+        outage = PrefectOutage(stop=stop, api=api_url())
+        passes = (httpx.TransportError, httpx.HTTPStatusError, TimeoutError)
+        return await outage.until_answered(ask, stop, passes) or {}
+
+
 async def _answers(api: str) -> None:
     try:
         async with httpx.AsyncClient() as client:
@@ -89,8 +108,8 @@ async def _answers(api: str) -> None:
     except (httpx.HTTPError, httpx.InvalidURL):
         shown = without_login(api)
         raise ServerMissing(
-            f"PREFECT_API_URL is set to {shown}{by_proxy(shown)}, which does not answer: start that server, "
-            "or unset it and `waypost up` starts one"
+            f"PREFECT_API_URL is {shown}{by_proxy(shown)}, which does not respond. Start "
+            "that server, or unset PREFECT_API_URL: then `waypost up` starts a server"
         ) from None
 
 
@@ -114,15 +133,52 @@ def _take_mail(
     )
 
 
-def _free(host: str, port: int, option: str, what: str) -> int:
-    """`port`, or a free one for 0. Raises PortTaken."""
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A port that a server is to listen on, and the option that names another."""
+
+    port: int
+    option: str
+    server: str
+
+
+def _wanted(ports: Ports, has_prefect: bool, has_mailbox: bool) -> list[_Wanted]:
+    """The ports that this process and its servers need; 0, which picks a free one, is left out."""
+    prefect = [_Wanted(ports.prefect, "--port", "Prefect server")] if has_prefect else []
+    mailbox = [
+        _Wanted(ports.smtp, "--smtp-port", "development mailbox"),
+        _Wanted(ports.texts, "--texts-port", "mailbox for short messages"),
+    ]
+    gateway = [
+        _Wanted(ports.gateway, "--gateway-port", "gateway"),
+        _Wanted(ports.submission or 0, "--submission-port", "gateway for SMTP"),
+    ]
+    return [one for one in (*prefect, *(mailbox if has_mailbox else ()), *gateway) if one.port]
+
+
+def _check_free(host: str, wanted: Sequence[_Wanted]) -> None:
+    """Raises PortTaken, which names every port that is taken."""
+    twice = {port for port, count in Counter(one.port for one in wanted).items() if count > 1}
+    taken = [one for one in wanted if one.port in twice or not _is_free(host, one.port)]
+    if taken:
+        each = ", ".join(f"{host}:{one.port} (the {one.server}, {one.option})" for one in taken)
+        verb = "is" if len(taken) == 1 else "are"
+        raise PortTaken(
+            f"{each} {verb} in use: stop the other process, or choose another port with the option (0 picks "
+            "a free port)"
+        )
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        return bool(_free(host, port))
+    except OSError:
+        return False
+
+
+def _free(host: str, port: int) -> int:
+    """`port`, or a free one for 0. Raises OSError if the port is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            raise PortTaken(
-                f"{host}:{port}, where the {what} was to listen, is taken. "
-                f"Stop what is there, or choose another port with {option} (0 finds a free one)."
-            ) from None
+        probe.bind((host, port))
         return probe.getsockname()[1]

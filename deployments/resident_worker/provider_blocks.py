@@ -6,8 +6,8 @@ import logging
 
 from prefect.client.orchestration import PrefectClient
 
-from tasks.providers.blocks import Unreadable, read, told
 from waypost.delivery.runtime import Runtime
+from waypost.tasks.providers.blocks import Unreadable, read, told
 
 logger = logging.getLogger("waypost.providers")
 
@@ -27,12 +27,12 @@ class ProviderBlocks:
         """Load the providers as they are now, and close those no longer needed. Raises the client's errors
         when Prefect does not answer."""
         try:
-            faults = self._runtime.offer(await read(client))
+            faults = self._runtime.providers.add(await read(client))
         except Unreadable as error:
             self._say({str(error)})
         else:
             self._say({told(name, fault) for name, fault in faults.items()})
-        await self._runtime.let_go()
+        await self._runtime.providers.close_unused()
 
     def _say(self, faults: set[str]) -> None:
         for fault in sorted(faults - self._said):

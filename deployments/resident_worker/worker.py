@@ -11,10 +11,8 @@ import asyncio
 import logging
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -34,7 +32,6 @@ from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import (
-    PREFECT_CLIENT_MAX_RETRIES,
     PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
     PREFECT_LOCAL_STORAGE_PATH,
     temporary_settings,
@@ -47,37 +44,27 @@ from prefect.workers.base import (
     BaseWorkerResult,
 )
 
-from deployments.paused_lanes import Notices, stopped
-from deployments.stopping import COURTESY_SECONDS, in_hand, see_off
-from tasks.faults import CodeFailed, guarded_flow
-from tasks.run_context import give_back_all
 from waypost.delivery.runtime import Runtime
-from waypost.ledger.database.trouble import trouble
-from waypost.ledger.queue import batches
-from waypost.model.batch import emptied_after_the_run
+from waypost.deployments import registry
+from waypost.deployments.paused_lanes import Notices, stopped
+from waypost.deployments.resident_worker.quiet_prefect import quiet_prefect
+from waypost.deployments.resident_worker.run_slots import RunSlots
+from waypost.deployments.resident_worker.run_steps import LedgerAway, take_and_run
+from waypost.deployments.stopping import COURTESY_SECONDS, see_off
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
-from waypost.policy.lanes import free_slots
 from waypost.system.clock import now
-from waypost.system.outage import is_outage
+from waypost.tasks.cancellation import Cancellation
+from waypost.tasks.cancelled_run import cancellable_flow, stop_unsent
+from waypost.tasks.client_retries import client_retries
+from waypost.tasks.faults import guarded_flow
+from waypost.tasks.run_state import NotificationsFailed
 
 SLOTS = 10  # runs at once, by default
 PATIENCE = 2  # retries of a run's own API call: after 2 s, then 4 s
+CANCELLED_WITHIN = 5.0  # seconds for a cancelled run's code to end by itself
 CANCELLATION_SECONDS = 1.0  # how often Prefect is asked for cancellations, of runs that last longer than this
 LEDGER_AWAY_SECONDS = 2.0  # how long a run with its own requests keeps its slot before it is tried again
-
-
-class LedgerAway(RuntimeError):
-    """The ledger does not answer. Names the error."""
-
-
-@dataclass(frozen=True, slots=True)
-class InHand:
-    """A run in progress here, with its lane and its start (steady seconds)."""
-
-    task: asyncio.Task[None]
-    lane: Priority
-    since: float
 
 
 class ResidentResult(BaseWorkerResult):
@@ -103,60 +90,51 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         """limit: the most runs at once. on_end: called whenever a run is over and its slot free."""
         super().__init__(work_pool_name, name=name, **options)
         self._pool = work_pool_name
-        self.slots = limit or SLOTS
-        self.woken = asyncio.Event()
-        self._on_end = on_end
-        self._runs: dict[UUID, InHand] = {}
+        self.slots: RunSlots[FlowRun] = RunSlots(limit or SLOTS, self._begin, on_end)
         self._flows: dict[UUID, Flow[..., Any]] = {}
         self._free_queues: set[str] = set()
         self.notices = Notices()
         self._ledger_away = False
         self._asked = 0.0
         self._cancelling: dict[UUID, asyncio.Task[None]] = {}
+        self._cancellations: dict[UUID, Cancellation] = {}
         self._stopping = False
         self._shared = AsyncExitStack()
+
+    @classmethod
+    def get_default_base_job_template(cls) -> dict[str, Any]:
+        """No variables: nothing is started for a run, so a job of Prefect has nothing to set."""
+        # Prefect refuses an empty configuration.
+        return {"job_configuration": {"env": {}}, "variables": {"type": "object", "properties": {}}}
 
     async def setup(self) -> None:
         """Set up without calling Prefect, which may be away. The first heartbeat adds the worker to the pool.
 
         Runs share the API clients: each client of its own would delay a run by 30 ms.
         """
+        quiet_prefect()
         await super().setup()
         with temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}):
             await self._shared.enter_async_context(AsyncClientContext.get_or_create())
             self._shared.enter_context(SyncClientContext.get_or_create())
 
-    def lanes(self) -> dict[UUID, Priority]:
-        """The flow runs in progress, by id, with the lane of each."""
-        return {id: run.lane for id, run in self._runs.items()}
-
-    @property
-    def full(self) -> bool:
-        """Whether all slots are taken."""
-        return len(self._runs) >= self.slots
-
     def may_take(self, lane: Priority) -> bool:
         """Whether a run created by this process can begin at once: a slot is free, and the last heartbeat
         found neither the pool nor the lane's queue paused or limited."""
-        if (
-            self._stopping
-            or lane not in self._free_queues
-            or free_slots(lane, Counter(self.lanes().values()), self.slots) <= 0
-        ):
+        if self._stopping or lane not in self._free_queues or not self.slots.has_room(lane):
             return False
         return not self.work_pool.is_paused and self.work_pool.concurrency_limit is None
 
     def take(self, run: FlowRun, lane: Priority) -> None:
         """Begin a run that was created Pending for this worker."""
-        if run.id not in self._runs:
-            self._start(run, lane, ours=True)
+        self.slots.start(run, lane, ours=True)
 
     async def sync_with_backend(self) -> None:
         """Send BaseWorker's heartbeat, and read which queues are free. A request is not retried: the next
         heartbeat comes soon, and a minute of retries would delay the process's end."""
         if not self.is_setup:
             return  # BaseWorker.setup calls this too, when Prefect may be away
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with client_retries(0):
             await super().sync_with_backend()
             queues = await self.client.read_work_queues(work_pool_name=self._pool)
         self.notices.tell(stopped(self.work_pool, queues))
@@ -167,9 +145,9 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Start scheduled runs, the most urgent first, while slots are free; cancel the runs cancelled in
         Prefect. Raises httpx errors when the API does not answer, without retries."""
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with client_retries(0):
             await self._cancel_what_was_cancelled()
-            if self.full:
+            if self.slots.full:
                 return []
             try:
                 scheduled = await self.client.get_scheduled_flow_runs_for_work_pool(
@@ -177,25 +155,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
                 )
             except ObjectNotFound:
                 return []  # the next heartbeat creates the pool
-        fresh = [one.flow_run for one in scheduled if one.flow_run.id not in self._runs]
-        started: list[FlowRun] = []
-        for flow_run in sorted(fresh, key=lambda one: lane_of(one).rank):
-            lane = lane_of(flow_run)
-            if free_slots(lane, Counter(self.lanes().values()), self.slots):
-                self._start(flow_run, lane)
-                started.append(flow_run)
-        return started
-
-    def _start(self, flow_run: FlowRun, lane: Priority, *, ours: bool = False) -> None:
-        task = asyncio.create_task(self._begin(flow_run, ours))
-        self._runs[flow_run.id] = InHand(task, lane, time.monotonic())
-        task.add_done_callback(lambda _: self._ended(flow_run.id))
-
-    def _ended(self, id: UUID) -> None:
-        if self.full:
-            self.woken.set()  # other runs may be waiting for the slot
-        self._runs.pop(id, None)
-        self._on_end()
+        return self.slots.start_scheduled((one.flow_run, lane_of(one.flow_run)) for one in scheduled)
 
     async def run(
         self,
@@ -214,16 +174,20 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         # For a run with a deployment, Prefect's engine watches for suspension in a thread, and blocks our
         # event loop until that thread has its four responses, however slow Prefect is. We suspend no run.
         run = flow_run.model_copy(update={"deployment_id": None})
-        return await run_flow_async(found, flow_run=run, parameters=flow_run.parameters, return_type="state")
+        cancellation = self._cancellations.get(flow_run.id, Cancellation(flow_run.id))
+        with cancellation.of_run():
+            return await run_flow_async(
+                found, flow_run=run, parameters=flow_run.parameters, return_type="state"
+            )
 
     async def teardown(self, *exc_info: Any) -> None:
         """Let runs in flight finish for a while; then the rest are cancelled and shown as Crashed.
         Their notifications are free at once and go out with another run."""
         self._stopping = True
-        if self._runs:
+        if tasks := [run.task for run in self.slots.runs.values()]:
             runtime = await Runtime.current()
-            await see_off([run.task for run in self._runs.values()], lambda: runtime.sends)
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            await see_off(tasks, lambda: not runtime.providers.idle)
+        with client_retries(0):
             if self._free_queues:
                 await self._say_farewell()
             await self._shared.aclose()
@@ -244,12 +208,10 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
     async def _begin(self, flow_run: FlowRun, ours: bool) -> None:
         """Make the run ours, if it is not, then run it. Prefect accepts Pending from one worker only."""
         logger = self.get_flow_run_logger(flow_run)
+        self._cancellations[flow_run.id] = Cancellation(flow_run.id, _batch_of(flow_run))
         try:
-            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: PATIENCE}):
-                announced = await self._announce(flow_run)
-                self._ledger_away = False
-                if ours or await self._won(flow_run):
-                    await self._hold_and_run(flow_run, announced)
+            with client_retries(PATIENCE):
+                await take_and_run(self, flow_run, ours=ours, stopping=lambda: self._stopping)
         except asyncio.CancelledError:
             raise
         except LedgerAway as error:
@@ -261,63 +223,47 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         except (httpx.HTTPError, ObjectNotFound) as error:
             # The ledger has what was done, and the reconciler tells Prefect once it answers.
             logging.getLogger("waypost.worker").warning(
-                "Prefect did not answer in the middle of run %s (%s)", flow_run.id, type(error).__name__
+                "Prefect did not respond during run %s (%s)", flow_run.id, type(error).__name__
             )
         except Exception as error:
             # The flow could not be loaded: say so in the run's log and state.
             logger.exception("This run could not be started")
-            message = f"The worker could not start it: {type(error).__name__}"
+            message = f"The worker could not start this run: {type(error).__name__}"
             with suppress(Exception):
                 await self.client.set_flow_run_state(flow_run.id, Crashed(message=message), force=True)
+        finally:
+            del self._cancellations[flow_run.id]
 
-    async def _won(self, flow_run: FlowRun) -> bool:
-        answer = await self.client.set_flow_run_state(flow_run.id, Pending())
+    def has_batch(self, run: FlowRun) -> bool:
+        """See RunCalls."""
+        return run.parameters.get("batch") is not None
+
+    async def type_of(self, run: FlowRun) -> NotificationType | None:
+        """See RunCalls. Raises the error of a flow that cannot be loaded."""
+        return declared(await self._flow(run))
+
+    async def claim(self, run: FlowRun) -> bool:
+        """See RunCalls."""
+        answer = await self.client.set_flow_run_state(run.id, Pending())
         return answer.status is SetStateStatus.ACCEPT
 
-    async def _announce(self, flow_run: FlowRun) -> UUID | None:
-        """Open a batch for a run that brings its own requests, before the run is ours. If this process dies
-        before the requests are accepted, the worker that finds the batch restarts the run. A worker that
-        does not get the run leaves the batch, which may be the winner's too. Raises LedgerAway."""
-        if flow_run.parameters.get("batch") is not None:
-            return None
-        try:
-            type = declared(await self._flow(flow_run))
-        except Exception:
-            return None  # the error is logged once the run is ours
-        if type is None:
-            return None
-        try:
-            return await batches.open_for_run((await Runtime.current()).ledger, type, flow_run.id)
-        except Exception as error:
-            if is_outage(error):
-                raise LedgerAway(trouble(error)) from None
-            raise
-
-    async def _hold_and_run(self, flow_run: FlowRun, announced: UUID | None) -> None:
-        """Run the flow, then release its batches and their contents, however it ends. If this process's
-        stop cut the run short, its batches go to another run."""
-        runtime = await Runtime.current()
-        async with in_hand(runtime, lambda: self._stopping) as held:
-            with emptied_after_the_run():
-                if announced is not None:
-                    runtime.leases.hold_for_run(announced)
-                found = await self._flow(flow_run)
-                ended = await self._run_to_its_end(flow_run, found)
-                failed = await ended.result(raise_on_failure=False) if ended.is_failed() else None
-                if isinstance(failed, CodeFailed) and (type := declared(found)) is not None:
-                    await give_back_all(held, type, failed)
+    async def run_flow(self, run: FlowRun) -> BaseException | None:
+        """See RunCalls."""
+        self._ledger_away = False
+        ended = await self._run_to_its_end(run, await self._flow(run))
+        failure = await ended.result(raise_on_failure=False) if ended.is_failed() else None
+        return None if isinstance(failure, NotificationsFailed) else failure
 
     async def _flow(self, flow_run: FlowRun) -> Flow[..., Any]:
         """The flow of the run's deployment, loaded once."""
         id = flow_run.deployment_id
         if id is None:
-            raise LookupError("a run without a deployment does not say which flow it is")
+            raise LookupError("the run has no deployment, so its flow is unknown")
         if id not in self._flows:
             deployment = await self.client.read_deployment(id)
             found = _loaded(deployment.entrypoint or "")
-            self._flows[id] = guarded_flow(
-                found if found.persist_result is not None else _keeping_no_result(found)
-            )
+            kept = found if found.persist_result is not None else _keeping_no_result(found)
+            self._flows[id] = cancellable_flow(guarded_flow(kept))
         return self._flows[id]
 
     async def _cancel_what_was_cancelled(self) -> None:
@@ -325,36 +271,49 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         moment = time.monotonic()
         if moment - self._asked < CANCELLATION_SECONDS:
             return
-        lasting = [id for id, run in self._runs.items() if moment - run.since > CANCELLATION_SECONDS]
-        if not lasting:
+        lasting = {
+            id: run for id, run in self.slots.runs.items() if moment - run.since > CANCELLATION_SECONDS
+        }
+        known = {id: one for id, one in self._cancellations.items() if id in lasting}
+        if not known:
             return
         self._asked = moment
-        cancelling = await self.client.read_flow_runs(
+        found = await self.client.read_flow_runs(
             flow_run_filter=FlowRunFilter(
-                id=FlowRunFilterId(any_=lasting),
+                id=FlowRunFilterId(any_=list(known)),
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING])),
             )
         )
-        for flow_run in cancelling:
-            if flow_run.id not in self._cancelling:
-                self._cancelling[flow_run.id] = asyncio.create_task(self._cancel(flow_run.id))
+        for flow_run in found:
+            if (id := flow_run.id) not in self._cancelling:
+                cancelling = self._cancel(id, lasting[id].task, known[id])
+                self._cancelling[id] = asyncio.create_task(cancelling)
 
-    async def _cancel(self, id: UUID) -> None:
-        """Cancel the run's task, wait for the message on the wire, and only then set Cancelled."""
-        run = self._runs.get(id)
-        if run is not None:
-            run.task.cancel()
-            await asyncio.wait([run.task])
-        state = Cancelled(message="Cancelled; what was not sent yet stays in the ledger and goes out again.")
+    async def _cancel(self, id: UUID, run: asyncio.Task[None], cancellation: Cancellation) -> None:
+        """End the run's code between two messages. The code then holds what was not sent, and sets Cancelled.
+        Code that does not end in time, for example in a request to Prefect, is cancelled where it is."""
+        cancellation.ask()
+        await asyncio.wait([run], timeout=CANCELLED_WITHIN)
+        if not cancellation.accounted:
+            run.cancel()
+        await asyncio.wait([run])
         with suppress(Exception):  # the next look finds it still Cancelling and tries again
-            await self.client.set_flow_run_state(id, state, force=True)
+            await self._set_cancelled(id, cancellation)
         self._cancelling.pop(id, None)
+
+    async def _set_cancelled(self, id: UUID, cancellation: Cancellation) -> None:
+        """Show the run as Cancelled, unless its own code did. Its unsent notifications are held before."""
+        run = await self.client.read_flow_run(id)
+        if run.state is None or not run.state.is_cancelled():
+            state = Cancelled(message=await stop_unsent(cancellation))
+            await self.client.set_flow_run_state(id, state, force=True)
 
 
 def _loaded(entrypoint: str) -> Flow[..., Any]:
     """Load the flow. Raises RuntimeError for a file that calls sys.exit when it is loaded."""
     try:
-        return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+        found = registry.present(entrypoint)
+        return load_flow_from_entrypoint(found, use_placeholder_flow=False)
     except SystemExit:
         raise RuntimeError(f"{entrypoint} calls sys.exit when it is loaded") from None
 
@@ -363,6 +322,14 @@ def _keeping_no_result(flow: Flow[..., Any]) -> Flow[..., Any]:
     """`flow`, with results off and their storage set. Otherwise Prefect's engine asks the server before each
     run, and blocks our event loop until it answers."""
     return flow.with_options(persist_result=False, result_storage=PREFECT_LOCAL_STORAGE_PATH.value())
+
+
+def _batch_of(flow_run: FlowRun) -> UUID | None:
+    """The batch that the run was created for, if its parameter is one."""
+    try:
+        return UUID(str(flow_run.parameters.get("batch")))
+    except ValueError:
+        return None
 
 
 def lane_of(flow_run: FlowRun) -> Priority:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
-from deployments.simulation.database import GatedLedger
-from deployments.simulation.faults import lasting
-from deployments.simulation.process import Process
-from deployments.simulation.types import CODE, DIGEST, NEWSLETTER, RECEIPT, Note, NoteRequest
-from deployments.simulation.world import LEASE, World
 from waypost import NotificationType, Recipient
+from waypost.deployments.simulation.database import GatedLedger
+from waypost.deployments.simulation.faults import lasting
+from waypost.deployments.simulation.process import Process
+from waypost.deployments.simulation.types import CODE, DIGEST, NEWSLETTER, RECEIPT, Note, NoteRequest
+from waypost.deployments.simulation.world import LEASE, World
 from waypost.ledger.intake import accept
 from waypost.ledger.queue import holds
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from deployments.simulation.faults import Spell
+from waypost.deployments.simulation.faults import Spell
 from waypost.ledger.database.tables import attempts, idempotency_keys, notifications
 from waypost.model.states import TERMINAL, State, may_become
 
@@ -76,7 +76,7 @@ class ChangeLog:
         if not may_become(was, became):
             self.illegal.append(f"{UUID(id)} went from {was} to {became}")
         if became is State.SENDING and self._is_held(type):
-            self.illegal.append(f"{UUID(id)} was begun while {type} was held")
+            self.illegal.append(f"{UUID(id)} was started while {type} was held")
         if became in TERMINAL:
             self.ended[UUID(id)] = self._time()
 

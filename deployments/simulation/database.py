@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, StaticPool
 
-from deployments.simulation import change_log
-from deployments.simulation.change_log import ChangeLog
-from deployments.simulation.faults import Faults
-from deployments.simulation.process import Process
-from waypost.ledger.database.ledger import LEASE, Ledger, Work
+from waypost.deployments.simulation import change_log
+from waypost.deployments.simulation.change_log import ChangeLog
+from waypost.deployments.simulation.faults import Faults
+from waypost.deployments.simulation.process import Process
+from waypost.ledger.database.ledger import LEASE, Ledger, Work, leaving
 from waypost.ledger.database.open import OPTIONS
 from waypost.ledger.database.tables import metadata
 
@@ -89,16 +89,18 @@ class GatedLedger(Ledger):
         self._faults = faults
 
     async def read(self, work: Work[T]) -> T:
-        await self._process.step("reads the ledger")
-        self._faults.ledger_answers()
-        return self._database.transact(work, False)
+        with leaving():
+            await self._process.step("reads the ledger")
+            self._faults.ledger_answers()
+            return self._database.transact(work, False)
 
     async def write(self, work: Work[T]) -> T:
-        await self._process.step("writes to the ledger")
-        self._faults.ledger_answers()
-        answer = self._database.transact(work, True)
-        await self._process.step("has committed")
-        self._faults.answer_arrives()
-        return answer
+        with leaving():
+            await self._process.step("writes to the ledger")
+            self._faults.ledger_answers()
+            answer = self._database.transact(work, True)
+            await self._process.step("has committed")
+            self._faults.answer_arrives()
+            return answer
 
     async def close(self) -> None: ...

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from deployments.dispatcher.outage import PrefectOutage
-from deployments.dispatcher.runs import PrefectAway, Progress
-from deployments.simulation.faults import Faults
-from deployments.simulation.ownership import Ownership
-from deployments.simulation.process import Process
-from deployments.simulation.types import TYPES, NoteRequest
+from waypost.deployments.dispatcher.outage import PrefectOutage
+from waypost.deployments.dispatcher.runs import PrefectAway, Progress
+from waypost.deployments.simulation.faults import Faults
+from waypost.deployments.simulation.ownership import Ownership
+from waypost.deployments.simulation.process import Process
+from waypost.deployments.simulation.types import TYPES, NoteRequest
 from waypost.ledger.queue.claims import Claim
 from waypost.model.priority import Priority
 from waypost.system.ids import new_id
@@ -149,13 +149,16 @@ class GatedRuns:
     async def crashed(self, id: UUID, message: str) -> None:
         await self._correct(id, Progress.ENDED, message)
 
+    async def cancelled(self, id: UUID, message: str) -> None:
+        await self._correct(id, Progress.ENDED, message)
+
     async def completed(self, id: UUID, message: str, at: datetime, *, direct: bool = False) -> None:
         await self._correct(id, Progress.ENDED, message)
 
     async def reschedule(self, id: UUID) -> None:
         await self._correct(id, Progress.WAITING, "it starts again")
 
-    async def record_completed(self, type: str, batch: UUID, message: str, at: datetime) -> UUID:
+    async def record_completed(self, type: str, batch: UUID, size: int, message: str, at: datetime) -> UUID:
         await self._line.ask(f"reports a {type} to Prefect: {message}")
         return batch
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from deployments.simulation.faults import Faults
-from deployments.simulation.process import Process
 from waypost.channels.channel import ChannelUnavailable
 from waypost.channels.priority_semaphore import PrioritySemaphore
+from waypost.deployments.simulation.faults import Faults
+from waypost.deployments.simulation.process import Process
 from waypost.model.notification import Message
 from waypost.model.outcome import Outcome, Phase
 from waypost.model.priority import Priority
@@ -129,7 +129,7 @@ class ScriptedProvider:
     async def _take(self, message: Message, late: float, *, answers: bool) -> Outcome:
         await self._process.step(f"sends the final dot to {self.name}")
         self._mailbox.append(Delivered(message.notification.id, message.content.decode(), late))
-        await self._process.step(f"waits for the answer of {self.name}")
+        await self._process.step(f"waits for the reply of {self.name}")
         if not answers:
             return classify.lost(Phase.DOT, "connection lost")
         return classify.smtp(250, "2.0.0 queued", Phase.DOT)

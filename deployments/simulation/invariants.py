@@ -13,14 +13,14 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from deployments.simulation.actors import Asked
-from deployments.simulation.change_log import all_of
-from deployments.simulation.fake_provider import Delivered
-from deployments.simulation.faults import RECOVERY_SECONDS, Spell, longer, outside
-from deployments.simulation.result import SimulationResult
-from deployments.simulation.types import CODE, DIGEST, TYPES
-from deployments.simulation.world import World
 from waypost import Doubt
+from waypost.deployments.simulation.actors import Asked
+from waypost.deployments.simulation.change_log import all_of
+from waypost.deployments.simulation.fake_provider import Delivered
+from waypost.deployments.simulation.faults import RECOVERY_SECONDS, Spell, longer, outside
+from waypost.deployments.simulation.result import SimulationResult
+from waypost.deployments.simulation.types import CODE, DIGEST, TYPES
+from waypost.deployments.simulation.world import World
 from waypost.ledger.database.tables import attempts, idempotency_keys, notifications
 from waypost.model.outcome import Verdict as Answer
 from waypost.model.states import TERMINAL, State
@@ -101,7 +101,7 @@ def _stuck(rows: Rows) -> list[str]:
 
 def _nowhere(rows: Rows, times: Counter[UUID]) -> list[str]:
     return [
-        f"{row.id} is said to be sent, and no provider has it"
+        f"{row.id} is recorded as sent, but no provider has it"
         for row in rows.values()
         if row.state == State.SENT and row.digest_id is None and not times[row.id]
     ]
@@ -190,4 +190,4 @@ def _judge_digests(found: SimulationResult, rows: Rows, delivered: Sequence[Deli
         if row.state != (end if end in TERMINAL else State.CLAIMED):
             found.illegal.append(f"{row.id} is {row.state}, its digest {end}")
         if row.state == State.SENT and not carried[row.id]:
-            found.lost.append(f"{row.id} is said to be sent, and is in no digest delivered")
+            found.lost.append(f"{row.id} is recorded as sent, but is in no delivered digest")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from uuid import UUID
 
-from deployments.simulation.faults import Spell
-from deployments.simulation.process import Process
+from waypost.deployments.simulation.faults import Spell
+from waypost.deployments.simulation.process import Process
 from waypost.model.batch import Batch
 from waypost.model.notification import Notification
 from waypost.model.priority import Priority

@@ -12,6 +12,10 @@ from contextvars import ContextVar
 from random import Random
 from typing import Any
 
+from waypost.deployments.dispatcher.runs import PrefectAway
+from waypost.ledger import NotRecorded
+from waypost.tasks.faults import CodeFailed
+
 
 class Killed(BaseException):
     """The process is gone. No `except Exception` may catch this."""
@@ -83,13 +87,19 @@ class Process:
             task.exception()  # retrieved, so that asyncio does not log the kill
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Do `work` in a task of its own. Its error is kept as trouble: a fault of the simulation's code must
-        not pass for a simulated fault."""
+        """Do `work` in a task of its own. Its error is kept as trouble."""
         asyncio.get_running_loop().create_task(work).add_done_callback(self._look_for_trouble)
 
     def _look_for_trouble(self, task: asyncio.Task[Any]) -> None:
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
+            self.trouble.append(f"{self.name} failed: {error!r}")
+
+    def examine(self, error: Exception) -> None:
+        """Keep an error as trouble, unless the script made it: a fault of the code must not pass for a
+        simulated fault."""
+        scripted = isinstance(error, (OSError, NotRecorded, PrefectAway))
+        if not scripted and not (isinstance(error, CodeFailed) and not error.blames):
             self.trouble.append(f"{self.name} failed: {error!r}")
 
     def start(self, main: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from deployments.simulation.result import SimulationResult
-from deployments.simulation.scenario import simulate
-from deployments.simulation.world import prepare
 from waypost.config.settings import Settings
+from waypost.deployments.simulation.result import SimulationResult
+from waypost.deployments.simulation.scenario import simulate
+from waypost.deployments.simulation.world import prepare
 from waypost.rendering.templates import Templates
 from waypost.system.process import freeze_gc
 

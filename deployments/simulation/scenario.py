@@ -10,18 +10,18 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from deployments.simulation import virtual_time
-from deployments.simulation.actors import Actors
-from deployments.simulation.database import Database
-from deployments.simulation.fake_prefect import FakePrefect
-from deployments.simulation.faults import Faults
-from deployments.simulation.invariants import judge
-from deployments.simulation.ownership import Ownership
-from deployments.simulation.process import Fate, Process, task_factory
-from deployments.simulation.result import SimulationResult
-from deployments.simulation.worker import work
-from deployments.simulation.world import World
 from waypost.config.settings import Settings
+from waypost.deployments.simulation import virtual_time
+from waypost.deployments.simulation.actors import Actors
+from waypost.deployments.simulation.database import Database
+from waypost.deployments.simulation.fake_prefect import FakePrefect
+from waypost.deployments.simulation.faults import Faults
+from waypost.deployments.simulation.invariants import judge
+from waypost.deployments.simulation.ownership import Ownership
+from waypost.deployments.simulation.process import Fate, Process, task_factory
+from waypost.deployments.simulation.result import SimulationResult
+from waypost.deployments.simulation.worker import work
+from waypost.deployments.simulation.world import World
 from waypost.ledger.database.tables import batches, notifications
 from waypost.model.states import TERMINAL, State
 from waypost.rendering.templates import Templates

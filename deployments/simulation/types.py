@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from tasks import deliver, fallback, lookup, render, report
+from prefect import State
+
 from waypost import Batch, Category, Doubt, Facts, NotificationType, Priority, Report, Request, RetryPolicy
 from waypost.model.notification import HeldItem, Notification
+from waypost.tasks import collect, deliver, fallback, lookup, render, report
 
 _QUICK = RetryPolicy(first=timedelta(seconds=3), factor=2.0, longest=timedelta(seconds=20))
 
@@ -59,9 +61,13 @@ def compose(items: Sequence[HeldItem], _until: datetime) -> dict[str, Any]:
 Having = Callable[[Batch[Notification]], AbstractContextManager[None]]
 
 
-async def take_steps(type: NotificationType, batch: UUID, having: Having) -> Report:
+async def take_steps(
+    type: NotificationType, having: Having, requests: Sequence[NoteRequest] = (), batch: UUID | None = None
+) -> State[Report]:
     """The body of every shipped flow. having: a context that lasts while the run has its notifications."""
-    notifications = await lookup(type, batch=batch)
+    if type is DIGEST:
+        batch = batch or await collect(DIGEST, of=RECEIPT.name, compose=compose)
+    notifications = await lookup(type, requests, batch)
     with having(notifications):
         messages = await render(notifications)
         outcomes = await deliver(messages)

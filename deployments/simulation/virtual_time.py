@@ -23,7 +23,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Instead of sleeping until `timeout`, move the clock there."""
         if timeout is None:
-            raise Stuck("nobody waits for the clock any more")
+            raise Stuck("no process waits for the clock any more")
         self.time += max(timeout, 0.0) + TURN_SECONDS
         return super().select(0)
 

@@ -10,15 +10,15 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from deployments.simulation.change_log import ChangeLog
-from deployments.simulation.database import Database
-from deployments.simulation.fake_prefect import FakePrefect
-from deployments.simulation.fake_provider import Delivered
-from deployments.simulation.faults import Faults
-from deployments.simulation.ownership import Ownership
-from deployments.simulation.process import Process
-from deployments.simulation.types import TYPES
 from waypost.config.settings import Settings
+from waypost.deployments.simulation.change_log import ChangeLog
+from waypost.deployments.simulation.database import Database
+from waypost.deployments.simulation.fake_prefect import FakePrefect
+from waypost.deployments.simulation.fake_provider import Delivered
+from waypost.deployments.simulation.faults import Faults
+from waypost.deployments.simulation.ownership import Ownership
+from waypost.deployments.simulation.process import Process
+from waypost.deployments.simulation.types import TYPES
 from waypost.ledger.database.tables import batches
 from waypost.model.notification import Message
 from waypost.rendering.templates import Templates

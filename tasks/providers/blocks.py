@@ -8,9 +8,9 @@ import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 
-from tasks.providers.provider_block import WaypostProvider, terms
-from tasks.run_context import run_logger, without_prefect_active
 from waypost.delivery.runtime import Runtime
+from waypost.tasks.providers.provider_block import WaypostProvider, terms
+from waypost.tasks.run_context import run_logger, without_prefect_active
 
 
 class Unreadable(RuntimeError):
@@ -51,7 +51,7 @@ async def current_runtime() -> Runtime:
     if runtime.by_itself and not without_prefect_active():
         async with get_client() as client:
             try:
-                faults = runtime.offer(await read(client))
+                faults = runtime.providers.add(await read(client))
             except Unreadable as error:
                 run_logger().warning("%s", error)
             else:

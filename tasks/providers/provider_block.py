@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefect.blocks.core import Block
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import ConfigDict, Field, HttpUrl, SecretStr
 from pydantic.json_schema import SkipJsonSchema
 
+from waypost.config.settings import Settings
 from waypost.model.priority import Priority
-from waypost.model.provider import Connections, Kind, PerSecond, Weight
+from waypost.model.provider import Connections, Kind, PerSecond, Provider, Weight
+from waypost.tasks.providers.trial_message import send_test
 
+# What the URL of a provider may be, beyond Waypost's own schemes.
+DOCUMENTATION = HttpUrl("https://github.com/caronc/apprise")
 NotShown = SkipJsonSchema[None]  # else the form asks for each field whether it is to be null
 
 
@@ -21,59 +25,71 @@ class WaypostProvider(Block):
 
     _block_type_name = "Waypost provider"
     _block_type_slug = "waypost-provider"
+    # No logo: Prefect's client takes an address of the web alone, which a UI without internet cannot show.
+    _documentation_url = DOCUMENTATION
+    # Prefect's card cuts it after some two hundred characters.
     _description = (
-        "Where Waypost sends notifications, and on what terms. The block's name is the provider's: letters "
-        "from a to z, digits and hyphens, 41 at most, not beginning with a hyphen, and no name that the "
-        "settings use. Workers take up what is saved within half a minute; `waypost doctor` says whether it "
-        "is right."
+        "Where Waypost sends notifications; workers load it in half a minute. Its name is the provider's: "
+        "small letters, digits and hyphens, at most 41, as no setting has it. `waypost doctor` checks it."
     )
     model_config = ConfigDict(hide_input_in_errors=True)
 
     url: SecretStr = Field(
         title="URL",
-        description="smtp://user:password@host:587 or smtps:// for a mail server, maildir:///absolute/folder "
-        "for files, webhook+https://host/path, or a URL of Apprise's such as "
-        "twilio://SID:TOKEN@+12025550100/{phone}. "
-        "In a password write @ : / ? # and the like percent-encoded.",
+        description="`smtp://user:password@host:587` or `smtps://` for a mail server, "
+        "`maildir:///absolute/folder` for files, `webhook+https://host/path`, or an Apprise "
+        "URL such as `twilio://SID:TOKEN@+12025550100/{phone}`. In a password, "
+        "percent-encode `@ : / ? #` and similar characters.",
     )
     kind: Kind | NotShown = Field(
         default=None,
         title="Kind",
-        description="The word of a type's route that it serves, such as sms, chat or push. For an Apprise "
-        "URL or a webhook; a mail server and a maildir serve email.",
+        description="Kind of message, as in a type's route: `sms`, `chat`, `push` and so on. For an "
+        "Apprise URL or a webhook only; a mail server and a maildir serve email.",
     )
     weight: Weight | NotShown = Field(
         default=None,
         title="Weight",
-        description="Its share of first tries among the providers of its kind that have a weight: 3 beside 1 "
-        "gets three of four. Without one it comes after the providers there were before it.",
+        description="Share of first tries among the weighted providers of its kind: 3 beside 1 gets "
+        "three of four. A provider without a weight comes after older providers.",
     )
     rate: PerSecond | NotShown = Field(
         default=None,
         title="Rate",
-        description="Messages a second, over all workers together. Unlimited when empty.",
+        description="Messages a second, over all workers together. Empty: unlimited.",
     )
     connections: Connections | NotShown = Field(
         default=None,
         title="Connections",
-        description="Of a mail server: how many a worker opens at most. 4 when empty.",
+        description="The most connections that a worker opens to a mail server. Empty: 4.",
     )
     lanes: list[Priority] = Field(
         default=list(Priority),
         title="Lanes",
-        description="The priorities it takes. All when none is named.",
+        description="Priorities that the provider takes. Empty: all.",
     )
     secrets: SecretStr | NotShown = Field(
         default=None,
         title="Signing secrets",
-        description="Of a webhook: the whsec_... key that signs it; two, with a space between, while the "
-        "receiver changes from one to the other.",
+        description="Signing keys of a webhook, `whsec_...`: one key, or two separated by a space "
+        "while the receiver changes keys.",
     )
     allow_private: bool = Field(
         default=False,
         title="Allow private addresses",
-        description="Of a webhook: whether it may go to an address of a private network.",
+        description="Whether a webhook may lead to a private network.",
     )
+
+    async def send_test(self, to: str) -> str:
+        """Send a test message to an email address or a phone number, and return the provider's answer. Raises
+        ValueError for a provider that cannot be used, ChannelUnavailable if it does not open."""
+        name = self._block_document_name or "unsaved"
+        form = {key: _plain(value) for key, value in dict(self).items() if key in type(self).model_fields}
+        return str(await send_test(Settings(), name, Provider.model_validate(terms(form)), to))
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def terms(form: Mapping[str, Any]) -> dict[str, Any]:

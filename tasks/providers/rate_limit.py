@@ -12,11 +12,11 @@ from contextlib import suppress
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import ObjectAlreadyExists, PrefectException
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from tasks.run_context import without_prefect_active
 from waypost.delivery.provider_state import ProviderState
 from waypost.delivery.rate_limiter import RateLimiter
+from waypost.tasks.client_retries import client_retries
+from waypost.tasks.run_context import without_prefect_active
 
 FULL = 423  # how Prefect answers when no slot is free
 
@@ -47,7 +47,7 @@ class Shown:
             self._telling = asyncio.create_task(self._tell(count))
 
     async def _tell(self, count: int) -> None:
-        with suppress(httpx.HTTPError, PrefectException), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with suppress(httpx.HTTPError, PrefectException), client_retries(0):
             async with get_client() as client:
                 if not self._is_set or not await self._occupied(client, count):
                     await self._set_limit(client)

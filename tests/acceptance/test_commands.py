@@ -38,7 +38,7 @@ def test_a_line_that_is_not_json_is_named(up):
 def test_an_unknown_type_lists_those_there_are(up):
     done, _ = up.send("order-conformation", order("C-1"))
     assert done.returncode == 1
-    listed = re.findall(r"[a-z-]+", done.stderr.partition("flows/ has ")[2])
+    listed = re.findall(r"[a-z-]+", done.stderr.partition("there are ")[2])
     assert {"alert", "digest", "message", "order-confirmation", "signup-verification"} <= {*listed}
     assert "Traceback" not in done.stderr
 
@@ -50,8 +50,8 @@ def test_explain_tells_the_way_through_the_fallback(up):
     run = up.finished(up.trigger("order-confirmation", requests=[order("D-2", email="refused@a.example")]))
     listed = httpx.post(f"{up.here.api}/artifacts/filter", json={"sort": "CREATED_DESC", "limit": 1}).json()
     [row] = json.loads(listed[0]["data"])
-    told = json.loads(up.run("explain", row["notification"], "--json").stdout)
-    assert (told["state"], run["state"]["type"]) == ("failed", "COMPLETED")
+    told = json.loads(up.run("explain", row["Notification"], "--json").stdout)
+    assert (told["state"], run["state"]["type"]) == ("failed", "FAILED")
     assert [(a["provider"], a["code"]) for a in told["attempts"]] == [("smtp", 550)]
     assert f"{up.here.ui}/runs/flow-run/{run['id']}" in {line["url"] for line in told["timeline"]}
 
@@ -66,7 +66,7 @@ def test_a_code_from_the_mail_verifies_once(up):
     assert code not in mail["Subject"]
     assert re.search(r"https://app\.example/verify\?token=\S+", plain)
     assert up.run("verify", "new", "x").returncode == 1
-    assert "there is no client shop" in up.run("verify", "new", code, "--client", "shop").stderr
+    assert "unknown client shop" in up.run("verify", "new", code, "--client", "shop").stderr
     assert up.run("verify", "new@a.example", code).returncode == 0
     assert json.loads(up.run("verify", "new", code, "--json").stdout) == {"result": "used"}
 
@@ -91,7 +91,17 @@ def test_the_digest_is_one_mail_a_recipient_whoever_runs_it(up):
         assert all(f"Wait {n}" in mail.get_body(("plain",)).get_content() for n in range(3))
 
 
+def test_what_waits_for_the_digest_is_told_with_its_time(up):
+    waiting = [alert(to="later", digest=True)]
+    found = eventually(lambda: up.send("alert", *waiting)[1]["next_digest"])
+    assert found[11:19] == "08:00:00"
+    file = up.home / "waits.jsonl"
+    file.write_text(json.dumps(alert(to="last", digest=True)))
+    assert "waits for the digest, which goes out at" in up.run("send", "alert", "--from", str(file)).stdout
+
+
 def test_no_items_no_mail(up):
+    assert up.finished(up.trigger("digest"))["state"]["type"] == "COMPLETED"  # with what waits
     before = len(up.mails())
     assert up.finished(up.trigger("digest"))["state"]["type"] == "COMPLETED"
     assert len(up.mails()) == before
@@ -110,7 +120,7 @@ def test_the_digest_is_scheduled_by_prefect(up):
 
 def test_the_digests_schedule_is_the_uis_to_edit(up):
     def read():
-        return httpx.get(f"{up.here.api}/deployments/name/digest/waypost").json()
+        return httpx.get(f"{up.here.api}/deployments/name/digest/digest").json()
 
     deployment = read()
     [schedule] = deployment["schedules"]
@@ -150,6 +160,7 @@ def test_a_recipient_given_by_id_alone_is_looked_up(up):
     assert len(up.mails("rF-1@a.example")) == 2
 
 
+@pytest.mark.long
 def test_thirty_triggers_at_once_all_arrive_and_prefect_never_says_503(up):
     import concurrent.futures
 
@@ -162,6 +173,7 @@ def test_thirty_triggers_at_once_all_arrive_and_prefect_never_says_503(up):
     assert not re.search(r"\b503 Service|status code 503", (up.home / "up.log").read_text())
 
 
+@pytest.mark.long
 def test_a_paused_queue_is_named_by_the_commands_about_what_waits_for_it(up):
     queue = f"{up.here.api}/work_pools/waypost/queues/normal"
     httpx.patch(queue, json={"is_paused": True}, timeout=30).raise_for_status()
@@ -219,7 +231,7 @@ def test_mail_from_an_examples_domain_to_a_server_elsewhere_ends_a_command_with_
     done = waypost(tmp_path / "home", command, PREFECT_API_URL="http://127.0.0.1:9/api", **elsewhere)
     told = done.stdout + done.stderr
     assert done.returncode == 1
-    assert "its domain is for examples; set WAYPOST_SENDER" in " ".join(told.split())
+    assert "its domain is an example; set WAYPOST_SENDER" in " ".join(told.split())
     assert "hunter2" not in told
     assert "Traceback" not in told
 
@@ -231,13 +243,13 @@ def test_a_database_that_takes_no_connection_ends_a_command_with_a_sentence(tmp_
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "waypost: the ledger's database mails at 127.0.0.1:9 refuses the connection (nothing listens there): "
-        "start that server or make that database, or correct WAYPOST_DATABASE_URL"
+        "start that server, create that database, or correct WAYPOST_DATABASE_URL"
     )
     assert "hunter2" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 
-OTHER_KEY = "the secret key is not the key that this ledger's"
+OTHER_KEY = "the secret key is not the key of this ledger"
 
 
 NEED_THE_KEY = [
@@ -249,6 +261,7 @@ NEED_THE_KEY = [
 ]
 
 
+@pytest.mark.long
 def test_with_another_key_than_the_ledgers_nothing_starts_until_it_is_changed_on_purpose(tmp_path):
     home = tmp_path / "home"
     first = {"WAYPOST_SECRET_KEY": "a key of sixteen or more", "PREFECT_API_URL": "http://127.0.0.1:9/api"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import shlex
 import shutil
@@ -11,7 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
+from support import forks
 from support.processes import REPOSITORY, Up, environment, start
 
 from waypost.config.settings import Settings
@@ -19,7 +22,7 @@ from waypost.config.settings import Settings
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 COMMAND = re.compile(r"^\$ (waypost [^#\n]+?)(?:  # exit status (\d).*)?$", re.MULTILINE)
 FILE = re.compile(r"^`([\w./-]+)`\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)\)")
 
 
 def commands() -> list[tuple[str, str, int]]:
@@ -29,10 +32,8 @@ def commands() -> list[tuple[str, str, int]]:
 
 @pytest.mark.parametrize(("document", "line", "status"), commands())
 def test_every_command_shown_runs_as_shown(up, document, line, status):
-    done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(line)],
-        env=environment(up.home), cwd=REPOSITORY, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    command = [sys.executable, "-m", *shlex.split(line)]
+    done = forks.run(command, 120, env=environment(up.home), cwd=REPOSITORY)
     assert done.returncode == status, done.stdout + done.stderr
 
 
@@ -49,10 +50,11 @@ def test_every_setting_is_documented_as_it_is():
         assert f"| {field.description} |" in told
 
 
+@pytest.mark.long
 def test_the_readmes_own_type_works_in_a_checkout(tmp_path):
     checkout = tmp_path / "checkout"
     for room in ("flows", "tasks", "templates", "deployments", "waypost"):
-        shutil.copytree(REPOSITORY / room, checkout / room)
+        shutil.copytree(REPOSITORY / room, checkout / room, symlinks=True)
     files = dict(FILE.findall((REPOSITORY / "README.md").read_text()))
     assert len(files) == 6
     for name, text in files.items():
@@ -76,15 +78,25 @@ def test_whose_code_the_readme_checks_is_sent_one_by_the_samples():
     assert named in {json.loads(line)["recipient"].get("id") for line in samples}
 
 
-def test_the_demo_sends_all_it_accepts(tmp_path):
+@pytest.mark.long
+def test_the_demo_sends_all_it_accepts_and_shows_only_pages_that_answer(tmp_path):
+    """In a terminal it goes on until Enter is pressed."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    done = subprocess.run(
+    terminal, stdin = pty.openpty()
+    with subprocess.Popen(
         [sys.executable, "-m", "waypost.demo"],
-        env=env, cwd=tmp_path, capture_output=True, text=True, timeout=170,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    accepted, sent = re.fullmatch(
-        r"demo: (\d+) accepted, (\d+) sent, 0 failed", done.stdout.splitlines()[-1]
-    ).groups()
+        env=env, cwd=tmp_path, stdin=stdin, stdout=subprocess.PIPE, text=True,
+    ) as demo:  # fmt: skip
+        said = ""
+        while not re.search(r"^demo: .*\n", said, re.MULTILINE) and (line := demo.stdout.readline()):
+            said += line
+        pages = re.findall(r"^(?:Prefect UI|mails) +(http\S+)", said, re.MULTILINE)
+        with httpx.Client(headers={"Accept": "text/html"}, follow_redirects=True, timeout=10) as browser:
+            answers = {page: browser.get(page).status_code for page in pages}
+        os.write(terminal, b"\n")
+        assert demo.wait(60) == 0
+    assert list(answers.values()) == [200, 200], answers
+    assert re.search(r"attempt 1 refused .*attempt 2 accepted", said, re.DOTALL)
+    accepted, sent = re.search(r"^demo: (\d+) accepted, (\d+) sent, 0 failed", said, re.MULTILINE).groups()
     assert accepted == sent
     assert len(list(Path(tmp_path, ".demo", "mail").glob("*.json"))) == 1

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 from chaos.installation import installation
 from chaos.servers import mail_sink
 from support.processes import eventually
 from support.requests import alert, order
+
+pytestmark = pytest.mark.long
 
 
 def test_three_workers_on_one_ledger_send_2000_once_each(prefect, cluster, tmp_path):
@@ -40,7 +43,7 @@ def test_prefects_own_process_worker_sends_what_is_accepted_once(prefect, tmp_pa
         assert sorted(sink.copies().values()) == [1] * 10
 
 
-def test_runs_cancelled_crashed_by_hand_or_late_keep_nothing_from_going_out_once(prefect, tmp_path):
+def test_runs_cancelled_crashed_by_hand_or_late_go_out_once_or_wait_for_a_person(prefect, tmp_path):
     settings = {"WAYPOST_WORK_POOL": "nobody"}
     with (
         mail_sink(tmp_path) as sink,
@@ -53,11 +56,14 @@ def test_runs_cancelled_crashed_by_hand_or_late_keep_nothing_from_going_out_once
         crashed = waiting_run(site, "alert")
         prefect.set_state(cancelled, "CANCELLED")
         prefect.set_state(crashed, "CRASHED")
-        for run, type in ((cancelled, "order-confirmation"), (crashed, "alert")):
-            assert eventually(lambda run=run, type=type: waiting_run(site, type) != run, 30)
+        assert eventually(lambda: waiting_run(site, "alert") != crashed, 30)
+        assert eventually(lambda: site.states().get("held") == 1, 30)
         late = waiting_run(site, "alert")
         assert eventually(lambda: prefect.run(late)["state"]["name"] == "Late", 60)
         site.worker()
+        assert site.until_ended() == {"held": 1, "sent": 1}
+        [(held,)] = site.query("SELECT id FROM notifications WHERE state = 'held'")
+        assert site.command("retry", held, "--yes").returncode == 0
         assert site.until_ended() == {"sent": 2}
         assert sorted(sink.copies().values()) == [1, 1]
 

@@ -13,6 +13,7 @@ from chaos.installation import installation
 from chaos.servers import mail_sink
 from support.requests import order
 
+pytestmark = pytest.mark.long
 POSTS = 300
 
 

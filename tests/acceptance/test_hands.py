@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from support.forks import Forked
 from support.processes import Run, command, environment, eventually, waypost
 from support.requests import alert, order
 
@@ -62,7 +63,7 @@ def listed(run: Hands, *options: str) -> list[dict]:
 def answered(home: Path, answer: str, *arguments: str) -> tuple[int, str]:
     """Run a command at a terminal and answer its question."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
+    process = Forked(
         command(*arguments), env=environment(home), stdin=theirs, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
@@ -114,10 +115,10 @@ def test_what_list_finds(run, options, count):
     ("options", "said"),
     [
         (["--state", "lost"], "'lost'"),
-        (["--since", "yesterday"], "neither a time ago"),
-        (["--since", "99999999d"], "neither a time ago"),
+        (["--since", "yesterday"], "is not a time: use 30m"),
+        (["--since", "99999999d"], "is not a time: use 30m"),
         (["--until", "2026-13-01"], "--until"),
-        (["--since", "1h", "--until", "2h"], "nothing could match"),
+        (["--since", "1h", "--until", "2h"], "nothing can match"),
         (["--after", "17"], "not an id"),
         (["--limit", "0"], "--limit"),
         (["--reason", ""], "--reason"),
@@ -138,7 +139,10 @@ def test_a_filter_that_is_no_good_is_told(run, options, said):
 def test_a_type_that_nobody_declares_is_told(run, arguments):
     done = run(*arguments, "--type", "order-conformation")
     assert done.returncode == 1
-    assert "there is no type 'order-conformation'; flows/ has alert, digest" in done.stderr
+    assert (
+        "there is no type 'order-conformation' (did you mean order-confirmation?); there are alert, digest"
+        in done.stderr
+    )
     assert run(*arguments, "--type", "signup-verification").returncode == 0
 
 
@@ -175,7 +179,7 @@ def test_what_is_not_in_the_ledger_is_told(run, arguments):
 @pytest.mark.parametrize(
     ("which", "said"),
     [
-        ((), "say which"),
+        ((), "give ids, or options"),
         (("--state", "held", "00000000-0000-7000-8000-000000000000"), "not both"),
     ],
 )
@@ -187,7 +191,7 @@ def test_retry_and_cancel_want_ids_or_a_filter(run, verb, which, said):
 def test_without_a_terminal_nothing_is_done_unasked(run):
     done = run("cancel", "--type", "order-confirmation")
     assert done.returncode == 1
-    assert "3  accepted    to cancel" in done.stderr
+    assert "3  accepted:   can be cancelled" in done.stderr
     assert "add --yes" in done.stderr
     assert len(listed(run, "--state", "accepted")) == 3
 
@@ -207,14 +211,14 @@ def test_cancel_and_retry_print_counts_for_scripts(run, home):
     sql(home, "UPDATE notifications SET state = 'sent' WHERE type = 'alert'")
     retried = json.loads(run("retry", "--since", "1h", "--yes", "--json").stdout)
     assert retried["retried"] == {"cancelled": 3}
-    assert retried["left"] == [{"state": "sent", "count": 1, "why": "sent already"}]
+    assert retried["left"] == [{"state": "sent", "count": 1, "why": "already sent"}]
 
 
 def test_a_named_one_that_is_left_alone_is_exit_status_1(run, home):
     sql(home, "UPDATE notifications SET state = 'sending' WHERE type = 'alert'")
     [one] = listed(run, "--type", "alert")
     done = run("cancel", one["id"], "--yes")
-    assert (done.returncode, "on the wire: it cannot be withdrawn" in done.stderr) == (1, True)
+    assert (done.returncode, "on the wire, so it cannot be cancelled" in done.stderr) == (1, True)
 
 
 def test_a_retry_waits_for_another_process_to_finish_its_claim(run, home):
@@ -222,13 +226,13 @@ def test_a_retry_waits_for_another_process_to_finish_its_claim(run, home):
     other = sqlite3.connect(home / "ledger.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     other.execute("UPDATE notifications SET state = 'claimed' WHERE recipient_key = 'r-A-1'")
-    process = subprocess.Popen(
+    process = Forked(
         command("retry", "--state", "deferred", "--yes", "--json"), env=environment(home),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     eventually(lambda: _has_open(process, "ledger.db"))
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(3)
+        process.wait(2)
     other.execute("COMMIT")
     out, _ = process.communicate(timeout=60)
     answer = json.loads(out)
@@ -258,7 +262,7 @@ def test_hold_and_release_say_how_many_wait(run):
 def test_an_unknown_type_lists_those_there_are(run, verb):
     done = run(verb, "order-conformation")
     assert done.returncode == 1
-    listed = re.findall(r"[a-z-]+", done.stderr.partition("flows/ has ")[2])
+    listed = re.findall(r"[a-z-]+", done.stderr.partition("there are ")[2])
     assert {"alert", "digest", "message", "order-confirmation", "signup-verification"} <= {*listed}
 
 
@@ -316,8 +320,40 @@ def test_a_cron_that_is_none_is_told(run, command):
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_reader_that_has_had_enough_is_no_trouble(home, options):
     """`waypost list | head -1`"""
-    process = subprocess.Popen(
+    process = Forked(
         command("list", *options), env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     process.stdout.close()
     assert (process.stderr.read(), process.wait(60)) == (b"", 128 + signal.SIGPIPE)
+
+
+def test_ctrl_c_while_it_watches_says_that_what_was_accepted_is_safe(home, run):
+    file = home / "watched.jsonl"
+    file.write_text(json.dumps(order("W-1")) + "\n")
+    sending = Forked(
+        command("send", "order-confirmation", "--from", str(file)),
+        env=environment(home), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    eventually(lambda: len(listed(run, "--type", "order-confirmation")) == 4)
+    sending.send_signal(signal.SIGINT)
+    _, said = sending.communicate(timeout=60)
+    assert sending.returncode == 130
+    assert "the accepted notifications are safe in the ledger and still go out" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("text", ["", "\n  \n"])
+def test_a_file_without_requests_is_an_error(home, run, text):
+    file = home / "empty.jsonl"
+    file.write_text(text)
+    done = run("send", "order-confirmation", "--from", str(file))
+    assert done.returncode == 2
+    assert f"--from: {file} has no requests: write one on each line" in done.stderr
+
+
+def test_a_mistyped_type_is_answered_with_the_nearest(home, run):
+    file = home / "any.jsonl"
+    file.write_text(json.dumps(order("T-1")) + "\n")
+    done = run("send", "Order_Confirmaton", "--from", str(file))
+    assert done.returncode == 1
+    assert "there is no type 'Order_Confirmaton' (did you mean order-confirmation?); there are" in done.stderr

@@ -13,7 +13,9 @@ from chaos.servers import mail_sink
 from support.processes import eventually
 from support.requests import alert, order
 
-KILLS = 10  # half on each database; `make chaos` kills two hundred
+pytestmark = pytest.mark.long
+KILLS = 100  # half on each database; `make chaos` kills two hundred
+MESSAGES = 120  # between two kills; `make chaos` sends a thousand
 WITHIN = 60.0  # seconds until a dead worker's batches are reclaimed
 
 
@@ -22,7 +24,7 @@ def test_workers_killed_while_they_send_lose_nothing_and_repeat_only_what_was_in
     prefect, cluster, tmp_path, capsys
 ):
     seed = random.randrange(10**9)
-    found = kills.side_by_side(KILLS, tmp_path, prefect, cluster, seed)
+    found = kills.side_by_side(KILLS, tmp_path, prefect, cluster, seed, messages=MESSAGES)
     for name, totals in found.items():
         with capsys.disabled():
             print(f"\n{name}: {totals} (seed {seed})")
@@ -53,6 +55,40 @@ def test_a_dead_workers_work_is_back_within_a_minute_once_and_prefect_shows_the_
         assert books.doubtful <= 4
         assert eventually(lambda: prefect.run(run)["state"]["type"] == "CRASHED", 30)
         assert [row[0] for row in site.query("SELECT in_doubt FROM notifications WHERE in_doubt > 1")] == []
+
+
+def test_a_worker_killed_while_a_retried_run_sends_loses_nothing_and_repeats_only_what_was_in_doubt(
+    prefect, tmp_path
+):
+    settings = {"WAYPOST_LEASE_SECONDS": "5", "WAYPOST_WORK_POOL": "retried"}
+    with (
+        mail_sink(tmp_path, seconds=0.5) as sink,
+        installation(tmp_path / "home", prefect, sink, settings=settings, connections=2) as site,
+    ):
+        sink.refuse(True)
+        dying, other = site.worker().ready(), site.spare()
+        site.accept("order-confirmation", [order(f"refused-{n}") for n in range(12)])
+        site.accept("order-confirmation", [order(f"fine-{n}") for n in range(4)])
+        assert site.until_ended() == {"failed": 12, "sent": 4}
+        sink.refuse(False)
+        [(run,)] = site.query(
+            "SELECT flow_run_id FROM batches WHERE id IN (SELECT batch_id FROM notifications "
+            "WHERE state = 'failed')"
+        )
+        assert eventually(lambda: prefect.run(run)["state"]["type"] == "FAILED", 30)
+        prefect.set_state(run, "SCHEDULED")
+        eventually(lambda: sink.to("rrefused") >= 2, 60)
+        dying.kill()
+        other.begin()
+        assert site.until_ended(120) == {"sent": 16}
+        books = site.books()
+        assert (books.lost, books.unexplained) == (0, 0)
+        assert books.doubtful <= 2
+        assert sink.to("rfine") == 4
+        assert eventually(lambda: prefect.run(run)["state"]["type"] == "CRASHED", 60)
+        prefect.set_state(run, "SCHEDULED")
+        assert eventually(lambda: "nothing to send again" in (prefect.run(run)["state"]["message"] or ""), 60)
+        assert sink.to("rfine") == 4
 
 
 @pytest.mark.parametrize("where", ["pending", "running"])
@@ -109,4 +145,4 @@ def test_a_killed_worker_is_said_to_be_gone_and_what_it_held_to_be_in_nobodys_ha
 
         assert hands["owner"] in eventually(abandoned, 120)["found"]
         assert told("explain", one["id"])["lease"]["lapsed"]
-        assert "the reaper of any worker reclaims it" in site.command("explain", one["id"]).stdout
+        assert "a reaper in any worker reclaims it" in site.command("explain", one["id"]).stdout

@@ -15,6 +15,7 @@ from chaos.servers import Sink, mail_sink, prefect_server
 from support.processes import eventually
 from support.requests import alert, order
 
+pytestmark = pytest.mark.long
 FULL = 4096  # the most bytes in a file: less than SQLite needs to write one page
 
 
@@ -110,12 +111,12 @@ def test_a_worker_started_while_prefect_is_away_sends_what_is_urgent_and_joins_i
         server.lose_database()
         send(site, "order-confirmation", order("early"))
         send(site, "alert", alert(to="early-alert"))
-        worker = site.worker().until("the Prefect API does not answer")
+        worker = site.worker().until("the Prefect API does not respond")
         began_at = time.time()
         eventually(lambda: sink.to("early-") == 1, 40)
         assert 3 < time.time() - began_at < 16
         assert sink.to("rearly") == 0, "what is not urgent waits for Prefect"
-        assert worker.log.read_text().count("does not answer") == 1
+        assert worker.log.read_text().count("does not respond") == 1
         server.start()
         back_at = time.time()
         eventually(lambda: sink.to("rearly") == 1)
@@ -192,7 +193,7 @@ def test_a_dispatcher_says_once_where_it_waits_for_prefect_and_leaves_when_told(
         waiting.process.wait(20)
         told = waiting.log.read_text()
     assert waiting.process.returncode == 0, told
-    assert told.count("does not answer") == 1
+    assert told.count("does not respond") == 1
     assert "dispatching" not in told
     assert "hunter2" not in told
 

@@ -17,6 +17,7 @@ CANARIES = {
     "address": ADDRESS,
     "refused address": REFUSED,
     "phone": "+15550142857",
+    "phone as an id": "+15550142999",
     "name": "Canarina Name",
     "product": "Canary Cheese",
     "street": "Canary Street 1",
@@ -40,6 +41,9 @@ def searched(up):
     wary = alert(to="canary", data={"summary": CANARIES["summary"]})
     wary["recipient"]["email"] = ADDRESS
     up.send("alert", wary)
+    phoned = alert(to=CANARIES["phone as an id"], data={"summary": CANARIES["summary"]})
+    phoned["recipient"]["email"] = ADDRESS
+    up.send("alert", phoned)
     page = f"https://{CANARIES['page']}/verify"
     signup = {"recipient": {"email": ADDRESS}, "data": {"product": "P", "verify_url": page}}
     _, signed = up.send("signup-verification", signup)

@@ -13,6 +13,7 @@ from chaos.servers import mail_sink, prefect_server
 from support.processes import eventually
 from support.requests import alert, order
 
+pytestmark = pytest.mark.long
 URGENT, ORDERS = 6, 60  # of each case, so that both providers take some urgent notifications
 URGENT_WITHIN = 10.0  # seconds, as docs/reliability.md promises
 

@@ -14,6 +14,7 @@ from chaos.servers import mail_sink
 from support.processes import eventually
 from support.requests import alert, order
 
+pytestmark = pytest.mark.long
 HANGS = 120.0  # seconds until the mail server answers
 DOCKER_KILLS_AFTER = 10.0
 

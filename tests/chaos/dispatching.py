@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from deployments.processes.worker import dispatch
 from waypost.config.settings import Settings
+from waypost.deployments.processes.worker import dispatch
 from waypost.system.process import run_until_signalled
 
 

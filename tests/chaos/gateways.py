@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from uuid import UUID
 
 import httpx
 import sqlalchemy as sa
-from support import processes
+from support import forks, processes
 from support.processes import eventually
 from support.requests import order
 
@@ -169,8 +168,8 @@ def run(
 
 
 def _command(environment: dict[str, str], *arguments: str) -> str:
-    command = processes.command(*arguments)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    done = forks.run(processes.command(*arguments), 120, env=environment)
+    done.check_returncode()
     return done.stdout
 
 

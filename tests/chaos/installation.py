@@ -18,14 +18,14 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from prefect.client.orchestration import PrefectClient
-from support import processes
+from support import forks, processes
 from support.processes import eventually
 
 from chaos.servers import PrefectServer, Sink, end, launch
-from deployments.deploy import deploy
-from deployments.file_send import submit
-from deployments.registry import find
 from waypost.config.settings import Settings
+from waypost.deployments.deploy import deploy
+from waypost.deployments.file_send import submit
+from waypost.deployments.registry import find
 from waypost.ledger import open_ledger
 
 ENDED = {"sent", "failed", "expired", "held", "cancelled", "suppressed"}
@@ -69,14 +69,7 @@ class Installation:
 
     def command(self, *arguments: str) -> processes.Run:
         """Run `waypost ...` to its end."""
-        return subprocess.run(
-            processes.command(*arguments),
-            env=self.environment,
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return forks.run(processes.command(*arguments), 120, env=self.environment, cwd=self.home)
 
     def send(self, type: str, requests: Iterable[dict[str, Any]], *options: str) -> processes.Run:
         """`waypost send`."""

@@ -50,15 +50,19 @@ class Totals:
 
 
 def campaign(
-    site: Installation, kills: int, chance: random.Random, say: Callable[[str], None] = lambda _: None
+    site: Installation,
+    kills: int,
+    messages: int,
+    chance: random.Random,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Totals:
-    """Kill `kills` workers, each at a random moment of sending 1,000 notifications of its own."""
+    """Kill `kills` workers, each at a random moment of sending `messages` notifications of its own."""
     began = time.monotonic()
     working, accepted, killed_at = site.worker(), 0, list[float]()
     for number in range(1, kills + 1):
         spare = site.spare()
-        accepted += _accept(site, number)
-        _wait_for_a_moment(site, working, number, chance)
+        accepted += _accept(site, number, messages)
+        _wait_for_a_moment(site, working, number, messages, chance)
         working.kill()
         killed_at.append(time.time())
         spare.begin()
@@ -76,13 +80,15 @@ def campaign(
     )
 
 
-def _accept(site: Installation, number: int) -> int:
-    return site.accept("alert", (alert(to=f"k{number}-{n}") for n in range(MESSAGES)))
+def _accept(site: Installation, number: int, messages: int) -> int:
+    return site.accept("alert", (alert(to=f"k{number}-{n}") for n in range(messages)))
 
 
-def _wait_for_a_moment(site: Installation, working: Worker, number: int, chance: random.Random) -> None:
+def _wait_for_a_moment(
+    site: Installation, working: Worker, number: int, messages: int, chance: random.Random
+) -> None:
     """Wait for a random moment between this round's first and last message."""
-    arrived = chance.randrange(1, int(MESSAGES * LAST_CHANCE))
+    arrived = chance.randrange(1, int(messages * LAST_CHANCE))
     deadline = time.monotonic() + 120
     while site.sink.to(f"k{number}-") < arrived:
         assert time.monotonic() < deadline, working.log.read_text()[-2000:]
@@ -123,11 +129,12 @@ def side_by_side(
     cluster: postgres.Cluster,
     seed: int,
     say: Callable[[str], None] = lambda _: None,
+    messages: int = MESSAGES,
 ) -> dict[str, Totals]:
     """Make half of the kills on each database, at once: a campaign mostly waits for its workers."""
 
     def on(name: str, site: Installation) -> Totals:
-        return campaign(site, kills // 2, random.Random(seed), lambda line: say(f"{name}: {line}"))
+        return campaign(site, kills // 2, messages, random.Random(seed), lambda line: say(f"{name}: {line}"))
 
     databases = {"sqlite": None, "postgresql": cluster.database()}
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:

@@ -97,7 +97,7 @@ def campaign(
 
 
 def _taken_back(workers: list[Worker]) -> int:
-    return sum(worker.log.read_text().count("had lost its run") for worker in workers)
+    return sum(worker.log.read_text().count("lost its run") for worker in workers)
 
 
 def check(totals: Totals) -> None:

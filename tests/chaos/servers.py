@@ -13,21 +13,24 @@ from socket import socket
 from typing import Any
 
 import httpx
+from support.forks import Forked
 from support.processes import REPOSITORY, environment, eventually
 
-from deployments.processes.prefect_server import environment as server_environment
+from waypost.deployments.processes.prefect_server import environment as server_environment
 
 HOST = "127.0.0.1"
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
-def launch(command: list[str], env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a process; it ends with us if it watches its standard input."""
+def launch(
+    command: list[str], env: Mapping[str, str], log: Path, cwd: Path = REPOSITORY / "tests"
+) -> subprocess.Popen[bytes]:
+    """Start a module; it ends with us if it watches its standard input."""
     with log.open("ab") as output:
-        return subprocess.Popen(
+        return Forked(
             command,
             env=env,
-            cwd=REPOSITORY / "tests",
+            cwd=cwd,
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -44,21 +47,26 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
 class PrefectServer:
     """The embedded Prefect server; it keeps its port and home however often it is started."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        with socket() as probe:
-            probe.bind((HOST, 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.api = f"http://{HOST}:{self.port}/api"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         (self.home / "prefect").mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "deployments.processes.prefect_server", HOST, str(self.port)]
+        command = [sys.executable, "-m", "waypost.deployments.processes.prefect_server", HOST, str(self.port)]
         env = server_environment(self.home, HOST, self.port)
         self._process = launch(command, env, self.home / "prefect-server.log")
         eventually(self.answers, 240)
@@ -83,7 +91,7 @@ class PrefectServer:
 
     def knows(self, type: str) -> bool:
         """Whether it has a deployment of the type."""
-        return httpx.get(f"{self.api}/deployments/name/{type}/waypost", timeout=30).is_success
+        return httpx.get(f"{self.api}/deployments/name/{type}/{type}", timeout=30).is_success
 
     def run(self, id: Any) -> dict[str, Any]:
         return httpx.get(f"{self.api}/flow_runs/{id}", timeout=30).raise_for_status().json()
@@ -98,7 +106,7 @@ class PrefectServer:
 
     def ask_for(self, type: str, requests: list[dict[str, Any]]) -> str:
         """Create a run that brings its own requests, as any client may; returns its id."""
-        found = httpx.get(f"{self.api}/deployments/name/{type}/waypost", timeout=30).raise_for_status().json()
+        found = httpx.get(f"{self.api}/deployments/name/{type}/{type}", timeout=30).raise_for_status().json()
         url = f"{self.api}/deployments/{found['id']}/create_flow_run"
         asked = httpx.post(url, json={"parameters": {"requests": requests}}, timeout=30)
         return asked.raise_for_status().json()["id"]
@@ -133,6 +141,11 @@ class Sink:
     def url(self, connections: int = 8) -> str:
         return f"smtp://{HOST}:{self._port}?connections={connections}"
 
+    def refuse(self, on: bool) -> None:
+        """Whether recipients whose address contains `refused` are refused from now on."""
+        flag = self._log.with_suffix(".refusing")
+        flag.touch() if on else flag.unlink()
+
     def notes(self) -> list[tuple[float, str, str]]:
         """The time, the recipient and the notification (its id in hexadecimal) of each mail, oldest first."""
         with self._log.open("rb") as log:
@@ -159,13 +172,13 @@ class Sink:
 
 
 @contextmanager
-def mail_sink(folder: Path, seconds: float = 0.0) -> Generator[Sink]:
-    """A sink that takes each mail, and responds `seconds` later."""
+def mail_sink(folder: Path, seconds: float = 0.0, port: int = 0) -> Generator[Sink]:
+    """A sink that takes each mail, and responds `seconds` later. port: 0 for a free one."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "mails.log"
     log.touch()
     process = subprocess.Popen(
-        [sys.executable, "-m", "chaos.sink", str(log), str(seconds)],
+        [sys.executable, "-m", "chaos.sink", str(log), str(seconds), str(port)],
         env=environment(folder),
         cwd=REPOSITORY / "tests",
         stdin=subprocess.PIPE,

@@ -1,6 +1,7 @@
-"""A mail server that takes every mail, and logs it before it responds.
+"""A mail server that takes every mail, and logs it before it responds. While a file beside LOG ends in
+.refusing, it refuses recipients whose address contains "refused".
 
-`python sink.py LOG [SECONDS]`: its first line of output is its port. LOG gets a line per mail, written
+`python sink.py LOG [SECONDS [PORT]]`: its first line of output is its port. LOG gets a line per mail, written
 before the 250: time, recipient, Message-ID. SECONDS: the delay of the 250, during which the mail is taken
 and its sender does not know.
 """
@@ -30,8 +31,9 @@ ANSWERS = {
 class Session(asyncio.Protocol):
     """One connection. Its client waits for every response: no command is pipelined."""
 
-    def __init__(self, log: int, wait: float) -> None:
+    def __init__(self, log: int, wait: float, refusing: Path) -> None:
         self._log = log
+        self._refusing = refusing
         self._wait = wait
         self._buffer = b""
         self._to = b""
@@ -56,6 +58,9 @@ class Session(asyncio.Protocol):
         verb = line[:4].upper()
         if verb == b"RCPT":
             self._to = line.partition(b"<")[2].partition(b">")[0]
+            if b"refused" in self._to and self._refusing.exists():
+                self._transport.write(b"550 5.1.1 no such user\r\n")
+                return
         self._in_data = verb == b"DATA"
         self._transport.write(ANSWERS.get(verb, b"250 ok\r\n"))
 
@@ -67,14 +72,17 @@ class Session(asyncio.Protocol):
         asyncio.get_running_loop().call_later(self._wait, self._transport.write, b"250 noted\r\n")
 
 
-async def main(log: Path, wait: float) -> None:
+async def main(log: Path, wait: float, port: int = 0) -> None:
     """Take mail until the parent process has ended."""
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    server = await asyncio.get_running_loop().create_server(lambda: Session(file, wait), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Session(file, wait, log.with_suffix(".refusing")), "127.0.0.1", port
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     stop_with_parent()
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0.0))
+    _, given, seconds, chosen = (*sys.argv, "0", "0")[:4]
+    uvloop.run(main(Path(given), float(seconds), int(chosen)))

@@ -12,13 +12,14 @@ import signal
 import sys
 from typing import Any
 
-from deployments.processes import worker  # noqa: F401
-from deployments.registry import registered
-from deployments.resident_worker.worker import ResidentWorker
 from waypost.cli import main
+from waypost.deployments.processes import worker  # noqa: F401
+from waypost.deployments.registry import registered
+from waypost.deployments.resident_worker import run_steps
+from waypost.deployments.resident_worker.worker import ResidentWorker
 
 
-async def die(*_: Any, **__: Any) -> Any:
+def die(*_: Any, **__: Any) -> Any:
     """Kill this process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -28,7 +29,7 @@ def prepare(where: str) -> None:
     registered()
     match where:
         case "pending":
-            ResidentWorker._hold_and_run = die  # type: ignore[method-assign]
+            run_steps.in_hand = die  # type: ignore[assignment]
         case "running":
             ResidentWorker._run_to_its_end = die  # type: ignore[method-assign]
         case _:

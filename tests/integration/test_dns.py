@@ -77,8 +77,8 @@ async def test_the_texts_of_a_name(answer, found):
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (failing(dns.rcode.SERVFAIL), "answered with a failure"),
-        (lambda query: None, "no answer within 0.3 s"),
+        (failing(dns.rcode.SERVFAIL), "reported a failure"),
+        (lambda query: None, "no response within 0.3 s"),
     ],
 )
 async def test_a_server_that_does_not_answer_says_nothing_about_the_name(monkeypatch, answer, why):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from deployments.registry import registered
+from waypost.deployments.registry import registered
 from waypost.ledger import Ledger
 from waypost.ledger.queue import claims
 from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted

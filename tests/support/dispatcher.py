@@ -7,8 +7,8 @@ from typing import Any
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 
-from deployments.registry import find
 from support.ledger import rows
+from waypost.deployments.registry import find
 from waypost.ledger.database.tables import batches
 from waypost.ledger.intake import accept
 from waypost.model.receipt import Receipt

@@ -7,29 +7,24 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from prefect import Flow
+
 from support.ledger import NOTE
-from tasks.deliver import deliver
-from tasks.fallback import fallback
-from tasks.render import render
-from tasks.run_context import without_prefect
-from waypost import Batch
-from waypost.channels.channel import Channel
+from waypost import Batch, Report
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
-from waypost.ledger import Ledger
 from waypost.ledger.queue import claims
 from waypost.model.notification import Delivery, Notification
 from waypost.model.priority import Priority
-from waypost.model.provider import Provider
+from waypost.tasks.deliver import deliver
+from waypost.tasks.fallback import fallback
+from waypost.tasks.render import render
+from waypost.tasks.run_context import without_prefect
+from waypost.tasks.run_state import NotificationsFailed
 
 T = TypeVar("T")
 
 SETTINGS = Settings(templates=Path(__file__).parents[1] / "templates", sender="s@a.example")
-
-
-def runtime_of(ledger: Ledger, *channels: Channel, **providers: Provider) -> Runtime:
-    """A process's runtime with these channels, and the terms of some of them."""
-    return Runtime(SETTINGS.model_copy(update={"providers": providers}), ledger, list(channels))
 
 
 async def run(runtime: Runtime, lane: Priority = Priority.NORMAL) -> Sequence[Delivery]:
@@ -43,6 +38,17 @@ async def run(runtime: Runtime, lane: Priority = Priority.NORMAL) -> Sequence[De
 async def _send(notifications: Batch[Notification]) -> Sequence[Delivery]:
     with without_prefect():
         return list(await fallback(await deliver(await render(notifications))))
+
+
+async def report_of(flow: Flow[..., Any], *arguments: Any) -> Report:
+    """Call a flow as a function; the report of its run, also where notifications failed."""
+    state = await flow(*arguments, return_state=True)
+    return reported(await state.result(raise_on_failure=False))
+
+
+def reported(found: Any) -> Report:
+    """The report in the data of a run's state."""
+    return found.report if isinstance(found, NotificationsFailed) else found
 
 
 async def within(runtime: Runtime, work: Coroutine[Any, Any, T]) -> T:

@@ -1,9 +1,9 @@
-"""A proxy between a client and the gateway that misbehaves in given ways."""
+"""A proxy between a client and an HTTP server that misbehaves in given ways."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -42,6 +42,25 @@ class Front:
         return answer
 
 
+class Refusing(Front):
+    """Responds 422 to every request that `refuses` names, and passes the others on. refused: the heads of
+    those."""
+
+    def __init__(self, url: str, refuses: Callable[[bytes], bool]) -> None:
+        super().__init__(url, ())
+        self.refused: list[bytes] = []
+        self._refuses = refuses
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await _read(reader)
+        if self._refuses(request):
+            self.refused.append(request.partition(b"\r\n")[0])
+            writer.write(b"HTTP/1.1 422 No\r\nContent-Length: 4\r\nConnection: close\r\n\r\nno!\n")
+        else:
+            writer.write(await self._passed_on(request))
+        writer.close()
+
+
 async def _read(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     sizes = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
@@ -52,6 +71,20 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
 async def front(url: str, *behaviours: str | int, headers: str = "") -> AsyncIterator[tuple[str, Front]]:
     """Yields its URL, and the Front itself."""
     made = Front(url, behaviours, headers)
+    async with _served(made) as address:
+        yield address, made
+
+
+@asynccontextmanager
+async def refusing(url: str, refuses: Callable[[bytes], bool]) -> AsyncIterator[tuple[str, Refusing]]:
+    """Yields its URL, and the Refusing itself."""
+    made = Refusing(url, refuses)
+    async with _served(made) as address:
+        yield address, made
+
+
+@asynccontextmanager
+async def _served(made: Front) -> AsyncIterator[str]:
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", made
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

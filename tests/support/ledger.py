@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Any
@@ -129,6 +130,26 @@ async def change(
 async def run_sql(ledger: Ledger, text: str) -> None:
     """Run one statement."""
     await ledger.write(lambda connection: connection.execute(sa.text(text)))
+
+
+@contextmanager
+def changed_per_transaction(ledger: Ledger) -> Generator[list[int]]:
+    """How many rows of notifications each transaction of the block changes."""
+    engine: Any = getattr(ledger.engine, "sync_engine", ledger.engine)
+    counts: list[int] = [0]
+
+    def executed(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE notifications"):
+            counts[-1] += cursor.rowcount
+
+    def committed(_: Any) -> None:
+        counts.append(0)
+
+    event.listen(engine, "after_cursor_execute", executed)
+    event.listen(engine, "commit", committed)
+    yield counts
+    event.remove(engine, "after_cursor_execute", executed)
+    event.remove(engine, "commit", committed)
 
 
 def after_the_next_statement(ledger: Ledger, work: Callable[[Ledger], Awaitable[object]]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from prefect import flow
+from prefect import State, flow
 
 from support.ledger import Note
-from tasks import deliver, fallback, lookup, render, report
 from waypost import Category, NotificationType, Report, Request, RetryPolicy
+from waypost.tasks import deliver, fallback, lookup, render, report
 
 TYPE = NotificationType(
     name="note",
@@ -22,14 +22,14 @@ TYPE = NotificationType(
 
 
 @flow(name="exiting-note")
-async def exiting_note(requests: list[Request[Note]] = [], batch: UUID | None = None) -> Report:
+async def exiting_note(requests: list[Request[Note]] = [], batch: UUID | None = None) -> State[Report]:
     """A flow whose own code, between two steps, calls for the process to exit."""
     await lookup(TYPE, requests, batch)
     raise SystemExit("hunter2")
 
 
 @flow(name=TYPE.name)
-async def note(requests: list[Request[Note]] = [], batch: UUID | None = None) -> Report:
+async def note(requests: list[Request[Note]] = [], batch: UUID | None = None) -> State[Report]:
     notifications = await lookup(TYPE, requests, batch)
     messages = await render(notifications)
     outcomes = await deliver(messages)

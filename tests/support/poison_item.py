@@ -132,6 +132,10 @@ async def mint_what_cannot_be_encoded(_runtime: Runtime, notifications: Any) -> 
     return {one.id: {"text": f"{one.data['text']}\ud800"} for one in notifications if BAD in one.data["text"]}
 
 
+async def mint_what_is_no_text(_runtime: Runtime, notifications: Any) -> dict[Any, dict[str, Any]]:
+    return {one.id: {"ticket": object() if BAD in one.data["text"] else "k4n4ry"} for one in notifications}
+
+
 def tripping_group(facts: Note) -> str:
     trips(facts.text, ZeroDivisionError)
     return facts.text

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+from support import forks
 from waypost.config import instance
 
 REPOSITORY = Path(__file__).parents[2]
@@ -36,20 +37,13 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     }
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "waypost", *arguments]
+def command(*arguments: str, python: str = sys.executable) -> list[str]:
+    return [python, "-m", "waypost", *arguments]
 
 
 def waypost(home: Path, *arguments: str, **more: str) -> Run:
     """Run one command to its end."""
-    return subprocess.run(
-        command(*arguments),
-        env=environment(home, **more),
-        cwd=home.parent,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return forks.run(command(*arguments), 120, env=environment(home, **more), cwd=home.parent)
 
 
 @dataclass
@@ -92,7 +86,7 @@ class Up:
 
     def trigger(self, type: str, **parameters: Any) -> httpx.Response:
         """Create a run with plain HTTP to the Prefect API, as any client may."""
-        one = httpx.get(f"{self.here.api}/deployments/name/{type}/waypost").raise_for_status().json()
+        one = httpx.get(f"{self.here.api}/deployments/name/{type}/{type}").raise_for_status().json()
         url = f"{self.here.api}/deployments/{one['id']}/create_flow_run"
         return httpx.post(url, json={"parameters": parameters}, timeout=30)
 
@@ -121,13 +115,15 @@ def eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:
     raise AssertionError("it did not happen")
 
 
-def start(home: Path, **more: str) -> Up:
-    """Start `waypost up` on free ports, and wait until it is up."""
+def start(home: Path, python: str = sys.executable, **more: str) -> Up:
+    """Start `waypost up` on free ports, and wait until it is up. python: the interpreter that runs it."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / "up.log").open("ab") as log:
         process = subprocess.Popen(
             command(
-                "up", *(f"--{name}port=0" for name in ("", "smtp-", "texts-", "gateway-", "submission-"))
+                "up",
+                *(f"--{name}port=0" for name in ("", "smtp-", "texts-", "gateway-", "submission-")),
+                python=python,
             ),
             env=environment(home, **more),
             cwd=home.parent,

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
 
-from deployments.registry import registered
 from support.certificates import Pair
 from waypost.config.mail import allowed_senders
 from waypost.config.settings import Settings
-from waypost.gateway.auth import api_keys as keys
+from waypost.deployments.registry import registered
+from waypost.gateway.auth import key_format as keys
 from waypost.gateway.auth.authenticator import Authenticator
 from waypost.gateway.intake import Intake
 from waypost.gateway.smtp.context import SubmissionContext

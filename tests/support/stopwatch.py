@@ -16,8 +16,10 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import Any, TypeVar
 
+import pytest
 import uvloop
 
 T = TypeVar("T")
@@ -28,6 +30,11 @@ FLOOR = 0.004  # seconds
 SLACK = 2  # beyond the caches, four times the size takes up to eight times as long; a square takes sixteen
 TRIES = 4
 _TICK = 0.001
+
+# Of thousands of cases `make test` tries some, other texts in each field, and `make test-long` all.
+in_shares = pytest.mark.parametrize(
+    "every", [pytest.param(11, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +52,10 @@ class TooDear(AssertionError):
     """Inputs cost more than they may. Says which, at which size, and how much."""
 
 
-def judge(cases: Iterable[tuple[str, Act, int]]) -> None:
+def judge(cases: Iterable[tuple[str, Act, int]], every: int = 1) -> None:
     """Raise TooDear for the cases (name, act, limit) whose cost grows faster than their size, or which hold
-    the loop."""
-    if wrong := [fault for case in cases if (fault := _fault(*case))]:
+    the loop. every: of how many cases one is tried."""
+    if wrong := [fault for case in islice(cases, 0, None, every) if (fault := _fault(*case))]:
         raise TooDear("\n".join(wrong))
 
 

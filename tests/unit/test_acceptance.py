@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from support.requests import order
 
-from deployments.registry import find
+from waypost.deployments.registry import find
 from waypost.policy import acceptance
 from waypost.system.clock import now
 
@@ -17,10 +17,10 @@ HOUR = timedelta(hours=1)
     [
         ({}, []),
         ({"expires_at": HOUR}, []),
-        ({"expires_at": -HOUR}, ["expires_at: in the past: nothing would ever be sent"]),
+        ({"expires_at": -HOUR}, ["expires_at: in the past; nothing would be sent"]),
         (
             {"deliver_at": 2 * HOUR, "expires_at": HOUR},
-            ["expires_at: not after deliver_at: nothing would ever be sent"],
+            ["expires_at: not after deliver_at; nothing would be sent"],
         ),
         ({"channels": ["email", "chat"]}, ["channels.1: not one of the type's route: email, sms"]),
     ],

@@ -97,16 +97,57 @@ def test_an_address_is_normalised_and_its_domain_in_a_labels(text, address):
 
 @pytest.mark.parametrize("text", WRONG)
 def test_anything_but_one_address_is_refused(text):
-    with pytest.raises(ValueError, match="not one email address"):
+    with pytest.raises(ValueError, match="not a valid email address"):
         one_address(text)
 
 
 @pytest.mark.parametrize("text", [text for text in WRONG if len(text) > 3])
 def test_the_error_repeats_no_word_of_the_input(text):
-    with pytest.raises(ValueError, match="not one") as refused:
+    with pytest.raises(ValueError, match="not a valid") as refused:
         one_address(text)
     words = [word for word in re.split(r"[\s@,;:<>()\[\].\"]+", text) if len(word) > 4]
     assert not [word for word in words if word in str(refused.value)]
+
+
+NO_DOT = "its domain has no dot; add internal domains to WAYPOST_INTERNAL_DOMAINS"
+RESERVED = "its domain is reserved; add internal domains to WAYPOST_INTERNAL_DOMAINS"
+BRACKETS = "it has angle brackets; give the address without a name"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "it is empty"),
+        ("foo", "it has no @"),
+        ("not an address", "it has no @"),
+        ("a.example", "it has no @"),
+        ("a@b", NO_DOT),
+        ("a@localhost", NO_DOT),
+        ("a@b.local", RESERVED),
+        (" a@b.example ", "it has blanks around it"),
+        ("a@b.example\n", "it has blanks around it"),
+        ("   ", "it has blanks around it"),
+        ("a@b.example,c@d.example", "it is a list of addresses; give only one"),
+        ("a@b.example; c@d.example", "it is a list of addresses; give only one"),
+        ("a@b.example c@d.example", "it is a list of addresses; give only one"),
+        ("a@b@c.example", "it has more than one @"),
+        ("@b", "nothing is before its @"),
+        ("a@", "nothing is after its @"),
+        ("@", "nothing is before its @"),
+        ("a@b.example.", "its domain ends with a dot"),
+        ("a b@c.example", "it contains a blank"),
+        ('"a b"@c.example', "it contains a blank"),
+        ("Ada <a@b.example>", BRACKETS),
+        ("mailto:a@b.example", "it begins with mailto:; give only the address"),
+        ("a@b.example\r\nBcc: c@d.example", "it contains a line break or another control character"),
+        ("a@[127.0.0.1]", "A bracketed IP address after the @-sign is not allowed here"),
+        ("a(b)@c.example", "The email address contains invalid characters before the @-sign"),
+    ],
+)
+def test_the_error_says_what_is_wrong(text, reason):
+    with pytest.raises(ValueError, match="not a valid email address: ") as refused:
+        one_address(text)
+    assert str(refused.value) == f"not a valid email address: {reason}"
 
 
 def test_a_local_part_has_64_octets_at_most():
@@ -183,7 +224,7 @@ INTERNAL = "corp.local, Intranet,localhost"
 )
 def test_an_internal_domain_passes_where_the_setting_names_it(monkeypatch, text, address):
     assert re.search(ADDRESS_PATTERN, text)
-    with pytest.raises(ValueError, match="not one email address"):
+    with pytest.raises(ValueError, match="not a valid email address"):
         one_address(text)
     monkeypatch.setenv("WAYPOST_INTERNAL_DOMAINS", INTERNAL)
     assert one_address(text) == address
@@ -204,7 +245,7 @@ def test_an_internal_domain_passes_where_the_setting_names_it(monkeypatch, text,
 )
 def test_the_setting_lets_nothing_else_pass(monkeypatch, text):
     monkeypatch.setenv("WAYPOST_INTERNAL_DOMAINS", INTERNAL)
-    with pytest.raises(ValueError, match="not one email address"):
+    with pytest.raises(ValueError, match="not a valid email address"):
         one_address(text)
 
 

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from pydantic import ValidationError
 
-from flows.alert import TYPE, Alert, AlertRequest
-from flows.digest import Digest, compose
+from waypost.flows.alert import TYPE, Alert, AlertRequest
+from waypost.flows.digest import Digest, compose
 from waypost.model.notification import HeldItem
 
 ALERT = {
@@ -94,7 +95,7 @@ def test_a_digest_counts_by_severity_and_shows_the_gravest_first():
     made = Digest.model_validate(compose(items, START + timedelta(hours=1)))
     assert (made.total, made.critical, made.warning, made.info) == (5, 1, 2, 2)
     shown = [(item.summary, item.count) for item in made.items]
-    assert shown == [(f"number {n}", n + 1) for n in (3, 1, 4, 0, 2)]
+    assert shown == [(f"number {n}", n + 1) for n in (3, 4, 1, 2, 0)]
 
 
 def test_a_digest_spans_from_its_first_item_to_now():
@@ -106,7 +107,31 @@ def test_a_digest_of_very_many_shows_a_hundred_and_counts_all():
     items = [*(held(n) for n in range(250)), held(250, "critical")]
     made = Digest.model_validate(compose(items, START))
     assert (made.total, made.info, made.critical, len(made.items)) == (251, 250, 1, 100)
-    assert [made.items[0].summary, made.items[-1].summary] == ["number 250", "number 98"]
+    assert [made.items[0].summary, made.items[-1].summary] == ["number 250", "number 151"]
+
+
+def test_a_digest_never_leaves_out_the_newest_critical_alert():
+    made = Digest.model_validate(compose([held(n, "critical") for n in range(150)], START))
+    assert [made.items[0].summary, made.items[-1].summary] == ["number 149", "number 50"]
+
+
+@pytest.mark.parametrize(("said", "stop"), [([None, "a", "b", None], "b"), ([None], None)])
+def test_a_digest_is_stopped_where_its_newest_alert_says(said, stop):
+    page = "https://a.example/{}".format
+    items = [held(n, unsubscribe_url=word and page(word)) for n, word in enumerate(said)]
+    made = Digest.model_validate(compose(items, START))
+    assert made.model_dump()["unsubscribe_url"] == (stop and page(stop))
+
+
+def test_an_item_of_a_digest_keeps_its_link():
+    made = Digest.model_validate(compose([held(0), held(1, url="https://a.example/1")], START))
+    assert [item["url"] for item in made.model_dump()["items"]] == ["https://a.example/1", None]
+
+
+@pytest.mark.parametrize("page", ["mailto:a@b.example", "https://a.example/" + "|" * 400])
+def test_an_address_that_no_header_can_hold_is_refused(page):
+    with pytest.raises(ValidationError, match="unsubscribe_url"):
+        Alert.model_validate({**ALERT, "unsubscribe_url": page})
 
 
 @pytest.mark.parametrize("more", [{"labels": {"a": "b"}}, {"url": "https://a.example"}, {"fingerprint": "f"}])

@@ -74,8 +74,8 @@ async def test_nothing_is_made_where_nothing_goes_with_it(type, notification):
     [
         (of_a_file, "making its attachments failed unexpectedly: FileNotFoundError (see the log)"),
         (of_text, "making its attachments failed unexpectedly: TypeError (see the log)"),
-        (of_nothing_known, "its attachments are something other than Attachment(name, content)"),
-        (of_its_facts, "its attachments have 2.5 MB, more than the 1.5 of WAYPOST_ATTACHMENT_MEGABYTES"),
+        (of_nothing_known, "its attachments must be of the form Attachment(name, content)"),
+        (of_its_facts, "its attachments have 2.5 MB; WAYPOST_ATTACHMENT_MEGABYTES allows 1.5"),
     ],
 )
 async def test_what_goes_wrong_is_told_and_what_was_in_it_is_not(attachments, why):

@@ -8,8 +8,8 @@ import pytest
 from prefect.client.schemas.objects import Worker, WorkPool
 from uuid_utils.compat import uuid7
 
-from deployments.dispatcher.heartbeat import Presence
-from deployments.doctor.workers import dispatcher_finding, newer_than, worker_finding, written_at
+from waypost.deployments.dispatcher.heartbeat import Presence
+from waypost.deployments.doctor.workers import dispatcher_finding, newer_than, worker_finding, written_at
 from waypost.system.clock import now
 
 HOUR = timedelta(hours=1)
@@ -35,7 +35,7 @@ def seen(seconds, **more):
     ("pool", "online", "advice"),
     [
         (pool(), [], "start `waypost worker` (or `waypost up`)"),
-        (pool("process"), [], "start one with `prefect worker start --pool pool`"),
+        (pool("process"), [], "start a worker with `prefect worker start --pool pool`"),
         (pool(), [worker(now() - HOUR)], "restart it"),
         (pool(), [worker()], ""),
         (pool("ecs:push"), [], ""),
@@ -56,7 +56,7 @@ def test_a_worker_that_was_killed_is_not_there_for_long(seconds, status, lives):
 
 def test_when_the_last_sign_of_life_was_is_told():
     assert worker_finding(pool(), [seen(4)], {}).found == "resident-host-1, last seen 4 s ago"
-    nobody = "no worker takes runs from the work pool pool (type resident)"
+    nobody = "no worker serves the work pool pool (type resident)"
     assert worker_finding(pool(), [seen(50)], {}).found == f"{nobody}; resident-host-1, last seen 50 s ago"
     assert worker_finding(pool(), [seen(100_000)], {}).found == nobody
 
@@ -65,10 +65,7 @@ def test_a_worker_older_than_a_type_is_named_with_its_file():
     found = worker_finding(
         pool(), [worker(now() - HOUR)], {"flows/new.py": now(), "flows/old.py": now() - 2 * HOUR}
     )
-    assert (
-        found.found
-        == "resident-host-1 was started before the last change of flows/new.py, and uses what was there then"
-    )
+    assert found.found == "resident-host-1 started before flows/new.py changed and uses the old version"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +73,7 @@ def test_a_worker_older_than_a_type_is_named_with_its_file():
     [
         (None, "start `waypost dispatch`"),
         ((HOUR, HOUR / 2), "start `waypost dispatch`"),
-        ((HOUR, 0 * HOUR), "restart that `waypost dispatch`"),
+        ((HOUR, 0 * HOUR), "restart `waypost dispatch`"),
         ((0 * HOUR, 0 * HOUR), ""),
     ],
 )
@@ -91,7 +88,7 @@ def test_a_folder_of_templates_is_as_new_as_its_newest_file(tmp_path):
     before = now() - timedelta(seconds=5)
     (tmp_path / "parcel" / "en").mkdir(parents=True)
     (tmp_path / "parcel" / "en" / "subject.txt").write_text("Mended")
-    named = f"{tmp_path.name}/parcel"
-    assert newer_than(before, written_at(tmp_path)) == named
-    assert named not in newer_than(now() + timedelta(seconds=5), written_at(tmp_path))
-    assert not any(name.startswith(tmp_path.name) for name in written_at(tmp_path / "nowhere"))
+    named = "templates/parcel"
+    assert newer_than(before, written_at([tmp_path])) == named
+    assert named not in newer_than(now() + timedelta(seconds=5), written_at([tmp_path]))
+    assert not any(name.startswith("templates/") for name in written_at([]))

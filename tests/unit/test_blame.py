@@ -105,7 +105,7 @@ ABOUT_THE_RECIPIENT_OR_THE_MESSAGE = [
     (RCPT, "550 5.7.1 access denied"),
     (RCPT, "556 5.1.10 recipient domain has a null MX"),
     (MAIL, "552 5.3.4 Message size exceeds fixed limit"),
-    (MAIL, "553 5.6.7 this server does not take non-ASCII addresses"),
+    (MAIL, "553 5.6.7 this server does not accept non-ASCII addresses"),
     (DOT, "552 5.3.4 Message too big"),
     (DOT, "554 5.7.1 Message rejected due to content"),
     (DOT, "554 5.7.1 Blocked: the message contains a URL listed in a blocklist"),

@@ -7,6 +7,7 @@ from waypost.policy.circuit_breaker import (
     FAILURES,
     LONGEST_OPEN_SECONDS,
     OPEN_SECONDS,
+    OTHERS_FIRST_SECONDS,
     WINDOW,
     CircuitBreaker,
     CircuitState,
@@ -95,3 +96,62 @@ def test_some_refusals_among_many_messages_taken_do_not_open_it():
     for number in range(WINDOW * 5):
         breaker.record_outcome(BLOCKED if number % 2 else TAKEN, 0.0)
     assert breaker.state is CircuitState.CLOSED
+
+
+SPAM = Outcome(Verdict.REFUSED, Phase.DOT, code=554, enhanced="5.7.1", words="Spam message rejected")
+OURS = Outcome(Verdict.DEFERRED, Phase.RCPT, code=554, words="relay access denied", about_us="relaying")
+
+
+@pytest.mark.parametrize("refusal", [SPAM, OURS])
+def test_refusals_of_one_clients_mail_do_not_open_it_and_of_two_they_do(refusal):
+    breaker = CircuitBreaker()
+    for _ in range(WINDOW * 2):
+        breaker.record_outcome(refusal, 0.0, "alpha")
+    assert breaker.state is CircuitState.CLOSED
+    for number in range(WINDOW):
+        breaker.record_outcome(refusal, 0.0, ("alpha", "beta")[number % 2])
+    assert breaker.state is CircuitState.OPEN
+
+
+def test_a_few_refusals_of_another_client_do_not_make_it_the_providers_fault():
+    breaker = CircuitBreaker()
+    for number in range(WINDOW * 5):
+        breaker.record_outcome(SPAM, 0.0, "beta" if number % 5 == 0 else "alpha")
+    assert breaker.state is CircuitState.CLOSED
+
+
+@pytest.mark.parametrize("client", ["", "alpha"])
+def test_what_is_no_refusal_counts_whosever_mail_it_was(client):
+    breaker = CircuitBreaker()
+    for _ in range(FAILURES):
+        breaker.record_outcome(Outcome(Verdict.DEFERRED, Phase.RCPT, words="connection lost"), 0.0, client)
+    assert breaker.state is CircuitState.OPEN
+
+
+def test_a_probe_whose_content_is_refused_shows_that_the_provider_works_again():
+    breaker = opened()
+    assert breaker.allows(breaker.until, "alpha")
+    breaker.record_outcome(SPAM, breaker.until, "alpha")
+    assert breaker.state is CircuitState.CLOSED
+
+
+def test_a_probe_whose_content_is_refused_keeps_a_circuit_open_that_such_refusals_opened_and_no_longer():
+    breaker = CircuitBreaker()
+    for _ in range(WINDOW):
+        breaker.record_outcome(SPAM, 0.0)
+    for _ in range(5):
+        moment = breaker.until
+        assert breaker.allows(moment)
+        breaker.record_outcome(SPAM, moment)
+        assert (breaker.state, breaker.until - moment) == (CircuitState.OPEN, OPEN_SECONDS)
+
+
+def test_the_client_whose_message_opened_it_probes_after_others():
+    breaker = opened()
+    assert breaker.allows(breaker.until, "alpha")
+    breaker.record_outcome(OURS, breaker.until, "alpha")
+    moment = breaker.until
+    assert not breaker.allows(moment, "alpha")
+    assert breaker.allows(moment, "beta")
+    breaker.release_probe()
+    assert breaker.allows(moment + OTHERS_FIRST_SECONDS, "alpha"), "but it probes, if no other comes"

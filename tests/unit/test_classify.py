@@ -110,12 +110,13 @@ def test_an_http_status_has_one_meaning(status, verdict):
 @pytest.mark.parametrize(
     ("outcome", "text"),
     [
-        (Outcome(Verdict.ACCEPTED, Phase.DOT), "accepted at dot"),
+        (Outcome(Verdict.ACCEPTED, Phase.DOT), "accepted"),
         (
             Outcome(Verdict.REFUSED, Phase.RCPT, 550, "5.1.1", "no such user"),
-            "refused at rcpt: 550 5.1.1 no such user",
+            "refused: 550 5.1.1 no such user",
         ),
-        (Outcome(Verdict.UNKNOWN, Phase.DOT, words="connection lost"), "unknown at dot: connection lost"),
+        (Outcome(Verdict.REFUSED, Phase.RCPT, words="its URL needs a phone"), "its URL needs a phone"),
+        (Outcome(Verdict.UNKNOWN, Phase.DOT, words="connection lost"), "unknown: connection lost"),
     ],
 )
 def test_an_outcome_reads_as_a_sentence(outcome, text):

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from waypost.ledger.records.verification_codes import Checked, judge
-from waypost.verification.codes import code_for, code_hash, digits_of
+from waypost.verification.codes import code_for, code_hash, digits_of, with_token
 
 KEY = b"a key of sixteen or more"
 ID = UUID(int=1)
@@ -56,6 +56,19 @@ def test_a_code_is_read_as_people_paste_it(text):
 @pytest.mark.parametrize("text", ["", "12345", "1234567", "12345a", "123.456", "½23456", "1" * 500])
 def test_what_cannot_be_a_code_is_none(text):
     assert digits_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("page", "made"),
+    [
+        ("https://a.example/v", "https://a.example/v?token=T"),
+        ("https://a.example/v?flag#top", "https://a.example/v?flag&token=T#top"),
+        ("https://a.example/v?q=%E9%FF&a=2;b&e=", "https://a.example/v?q=%E9%FF&a=2;b&e=&token=T"),
+        ("https://a.example/v?token=old&x=1&token", "https://a.example/v?x=1&token=T"),
+    ],
+)
+def test_a_link_keeps_its_query_and_has_one_token(page, made):
+    assert with_token(page, "T") == made
 
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)

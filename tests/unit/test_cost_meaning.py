@@ -5,6 +5,7 @@ from __future__ import annotations
 import encodings
 from dataclasses import replace
 
+import pytest
 from support.stopwatch import Spent, judge, slowness, spent
 
 from waypost.mail.canonical import meaning
@@ -78,6 +79,7 @@ def act(front: bytes, unit: bytes, size: int) -> Spent:
     return replace(spent(lambda: meaning(mail)), held=0.0)
 
 
+@pytest.mark.long
 def test_the_time_grows_with_the_size():
     judge((name, lambda n, o=odd: act(*o, n), LARGEST) for name, odd in ODD.items())
 

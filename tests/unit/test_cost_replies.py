@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from support.costly_texts import IN_A_HEAD, IN_JSON, filled
 from support.stopwatch import Loop, judge, spent
 from uuid_utils.compat import uuid7
@@ -16,11 +18,14 @@ from waypost.model.notification import Message, Notification, ResolvedRecipient
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.priority import Priority
 from waypost.policy import classify
+from waypost.policy.minted_texts import MOST_VALUES
 
 MOST_WORDS = connection.MOST_LINES * connection.LONGEST_LINE
 LONGEST_LINK = 256 * 1024  # bytes of a request
 SHAPES = (*IN_A_HEAD, "\n", "\x00", "\u00e9", "\u00df", "1 ", "try again in 5 minutes ", " ")
 REFUSED = Outcome(Verdict.REFUSED, Phase.DOT, code=400, words="HTTP 400")
+
+pytestmark = pytest.mark.long
 
 
 def test_the_lines_of_a_mail_servers_reply():
@@ -53,36 +58,83 @@ class Saying(RedactedChannel):
         return Outcome(Verdict.REFUSED, Phase.DOT, code=550, words=self.words)
 
 
-def message(private: str, link: str) -> Message:
+def message(private: tuple[str, ...], facts: object) -> Message:
     moment = datetime.now(UTC)
     person = ResolvedRecipient("ada", "ada@a.example", "+4917012345", "Ada", "en", "UTC")
     asked = Notification(
-        uuid7(), "note", Priority.NORMAL, person, {"at": link}, 1, moment, moment + timedelta(hours=1)
+        uuid7(), "note", Priority.NORMAL, person, {"at": facts}, 1, moment, moment + timedelta(hours=1)
     )
-    return Message(asked, "email", "ada@a.example", "A", b"A", (private,))
-
-
-def redacting(shape: str, size: int):
-    """Words of the form of the secret, which is what makes a search for it dear."""
-    channel = Saying("a")
-    channel.words = filled(shape, classify.WORDS_KEPT - 1) + "/"
-    told = message(filled(shape, size), "https://" + filled(shape, size))
-
-    def send() -> None:
-        try:
-            channel.send(told).send(None)
-        except StopIteration:
-            return
-
-    return spent(send)
+    return Message(asked, "email", "ada@a.example", "A", b"A", private)
 
 
 def test_words_that_repeat_a_secret():
-    judge(
-        (f"a secret of {shape!r}", lambda n, s=shape: redacting(s, n), LONGEST_LINK)
-        for shape in SHAPES
-        if shape.strip()
-    )
+    with Loop() as loop:
+
+        def act(size: int, shape: str):
+            """Words of the form of the secret, which is what makes a search for it dear."""
+            said = filled(shape, classify.WORDS_KEPT - 1) + "/"
+            return redacting(loop, said, message((filled(shape, size),), "https://" + filled(shape, size)))
+
+        judge(
+            (f"a secret of {shape!r}", lambda n, s=shape: act(n, s), LONGEST_LINK)
+            for shape in SHAPES
+            if shape.strip()
+        )
+
+
+def redacting(loop: Loop, said: str, told: Message):
+    channel = Saying("a")
+    channel.words = said
+    return loop.spent(lambda: loop.run(channel.send(told)))
+
+
+LINKS = {
+    "many links": lambda number: f"http://a.b/{number:x}",
+    "a link again and again": lambda _: "http://a.b/x",
+    "links that begin alike": lambda number: "http://a.b/" + "x" * (number % 300) + f"{number:x}",
+    "links in links": lambda number: "http://" * (number % 9) + f"{number:x}",
+}
+QUOTED_LINKS = {
+    "the id of a queue": "Ok: queued as 4F/x9",
+    "another link": "no such user, see https://support.example/mail/" + "x" * 150 + " and more",
+    "a link of the facts": "spam: http://a.b/x, http%3A%2F%2Fa.b%2F1f and aHR0cDovL2EuYi8x",
+    "the beginning of their links": "the message is spam " * 12 + "http://a.b/",
+    "the longest link": "spam: http://a.b/" + "x" * 480,
+    "links in links": "http://" * 70,
+}
+
+
+@pytest.mark.parametrize("kind", ["a text", "texts"])
+def test_words_that_may_quote_a_link_of_the_facts(kind):
+    with Loop() as loop:
+
+        def act(size: int, link: Callable[[int], str], said: str):
+            many = [link(number) for number in range(size // len(link(998) + " "))]
+            return redacting(loop, said, message((), many if kind == "texts" else " ".join(many)))
+
+        judge(
+            (f"{words} and {links}", lambda n, a=link, b=said: act(n, a, b), LONGEST_LINK)
+            for links, link in LINKS.items()
+            for words, said in QUOTED_LINKS.items()
+        )
+
+
+def test_words_about_a_message_with_many_minted_values():
+    with Loop() as loop:
+
+        def act(count: int, length: int, said: str):
+            minted = tuple(f"{number:04}" + "\u00e9 " * (length // 2) for number in range(count))
+            return redacting(loop, said, message(minted, ""))
+
+        judge(
+            (
+                f"values of {length} letters and {said[:9]}",
+                lambda n, a=length, b=said: act(n, a, b),
+                MOST_VALUES,
+            )
+            for length in (0, 5_000)
+            for said in ("spam: 0001 " * 40, "1 2 3 4 5 " * 49)
+        )
 
 
 LARGEST_MAIL, LONG_MAIL = 10 * 1024 * 1024, 1024 * 1024
@@ -114,7 +166,7 @@ def test_words_that_may_quote_a_mail_whose_author_composed_it():
             outcome = classify.smtp(550, f"5.7.1 {quoted * 50}", Phase.DOT)
             channel.words = outcome.words
             content = line * (size // len(line))
-            asked = message("", "https://" + content.decode())  # the mail is a fact of its type
+            asked = message((), "https://" + content.decode())  # the mail is a fact of its type
             mail = replace(asked, content=content, composed=True)
             return loop.spent(lambda: loop.run(channel.send(mail)))
 

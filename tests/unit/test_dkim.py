@@ -225,19 +225,19 @@ SHORT = rsa.generate_private_key(65537, 1024)
     [
         ("/hunter2/key.pem", "s", "shop.example", "WAYPOST_DKIM_KEY: the file cannot be read (No such file"),
         ("/", "s", "shop.example", "WAYPOST_DKIM_KEY: the file cannot be read (Is a directory)"),
-        ("hunter2", "s", "shop.example", "WAYPOST_DKIM_KEY holds neither a file there is nor a private key"),
-        ("hunter2" * 9999, "s", "shop.example", "WAYPOST_DKIM_KEY holds neither a file"),
-        ("hunter2\0", "s", "shop.example", "WAYPOST_DKIM_KEY holds neither a file"),
-        (der(RSA)[:-40], "s", "shop.example", "WAYPOST_DKIM_KEY holds neither a file"),
-        (pem(RSA)[:900], "s", "shop.example", "WAYPOST_DKIM_KEY holds neither a file"),
-        (PUBLIC, "s", "shop.example", "WAYPOST_DKIM_KEY holds a public key"),
-        (pem(RSA, lock=BestAvailableEncryption(b"hunter2")), "s", "shop.example", "under a password"),
-        (pem(ec.generate_private_key(ec.SECP256R1())), "s", "shop.example", "RSA and Ed25519"),
+        ("hunter2", "s", "shop.example", "WAYPOST_DKIM_KEY is neither an existing file nor a private key"),
+        ("hunter2" * 9999, "s", "shop.example", "WAYPOST_DKIM_KEY is neither an existing file"),
+        ("hunter2\0", "s", "shop.example", "WAYPOST_DKIM_KEY is neither an existing file"),
+        (der(RSA)[:-40], "s", "shop.example", "WAYPOST_DKIM_KEY is neither an existing file"),
+        (pem(RSA)[:900], "s", "shop.example", "WAYPOST_DKIM_KEY is neither an existing file"),
+        (PUBLIC, "s", "shop.example", "WAYPOST_DKIM_KEY is a public key"),
+        (pem(RSA, lock=BestAvailableEncryption(b"hunter2")), "s", "shop.example", "with a password"),
+        (pem(ec.generate_private_key(ec.SECP256R1())), "s", "shop.example", "RSA or Ed25519"),
         (SEED, "", "shop.example", "WAYPOST_DKIM_SELECTOR has 0 and WAYPOST_DKIM_KEY 1 entries"),
         (SEED, "a,b", "shop.example", "WAYPOST_DKIM_SELECTOR has 2 and WAYPOST_DKIM_KEY 1 entries"),
-        (f"{SEED},{der(RSA)}", "a,a", "shop.example", "one selector twice"),
-        (SEED, "a b", "shop.example", "WAYPOST_DKIM_SELECTOR is not made of"),
-        (SEED, "s;d=evil.example", "shop.example", "WAYPOST_DKIM_SELECTOR is not made of"),
+        (f"{SEED},{der(RSA)}", "a,a", "shop.example", "the same selector twice"),
+        (SEED, "a b", "shop.example", "WAYPOST_DKIM_SELECTOR may have only"),
+        (SEED, "s;d=evil.example", "shop.example", "WAYPOST_DKIM_SELECTOR may have only"),
         (SEED, "s", "no domain", "WAYPOST_DKIM_DOMAIN is not a domain"),
         ("", "s", "shop.example", "WAYPOST_DKIM_KEY is not set"),
     ],
@@ -259,5 +259,5 @@ def test_only_what_a_signature_may_leave_out_is_left_out(names):
 
 def test_an_rsa_key_under_1024_bits_is_refused(monkeypatch):
     monkeypatch.setattr("waypost.mail.dkim_keys.LEAST_BITS", 1025)  # cryptography makes no shorter ones
-    with pytest.raises(KeyUnusable, match="WAYPOST_DKIM_KEY holds an RSA key of 1024 bits"):
+    with pytest.raises(KeyUnusable, match="WAYPOST_DKIM_KEY is an RSA key of 1024 bits"):
         signers(der(SHORT), "s", "shop.example")

@@ -4,8 +4,8 @@ import pytest
 from pydantic import SecretStr
 
 from waypost.config.settings import Settings
+from waypost.delivery.added_providers import AddedProviders
 from waypost.delivery.channel_factory import providers
-from waypost.delivery.provider_set import ProviderSet
 from waypost.mail.example_domains import is_example
 
 
@@ -45,7 +45,7 @@ def test_the_default_sender_is_refused_for_a_server_elsewhere(setting):
 
 
 def test_a_block_of_prefect_is_refused_likewise():
-    faults = ProviderSet(Settings(), []).replace_with({"ses": {"url": "smtps://u:hunter2@mail.shop.de"}})
+    faults = AddedProviders(Settings(), []).replace_with({"ses": {"url": "smtps://u:hunter2@mail.shop.de"}})
     assert "set WAYPOST_SENDER" in faults["ses"]
 
 

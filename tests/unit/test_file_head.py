@@ -8,11 +8,11 @@ import json
 import pytest
 from support.requests import order
 
-from deployments import registry
-from deployments.file_head import WANTED, NotJsonl, check_first
-from deployments.file_lines import lines_of
-from deployments.file_send import submit
-from deployments.registry import NotAskedFor
+from waypost.deployments import registry
+from waypost.deployments.file_head import WANTED, NotJsonl, check_first
+from waypost.deployments.file_lines import lines_of
+from waypost.deployments.file_send import submit
+from waypost.deployments.registry import NotAskedFor
 from waypost.gateway.http.body import ONE
 
 GOOD = order("A-1")

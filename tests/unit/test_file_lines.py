@@ -8,9 +8,9 @@ import pytest
 from support.costly_texts import IN_JSON, filled
 from support.stopwatch import judge, spent
 
-from deployments import file_send
-from deployments.file_lines import lines_of
-from deployments.registry import find
+from waypost.deployments import file_send
+from waypost.deployments.file_lines import lines_of
+from waypost.deployments.registry import find
 from waypost.gateway.http.body import ONE
 
 ORDER = find("order-confirmation")
@@ -36,12 +36,12 @@ def test_of_a_long_line_only_its_beginning_is_kept(text, found):
 def test_a_line_over_the_limit_is_refused_by_its_length():
     line = b'{"a":"' + b"x" * ONE
     told = file_send.read(ORDER, line)
-    assert told == "the line is longer than 262,144 bytes, which is the limit for a request"
+    assert told == "the line is longer than 262,144 bytes, the limit for a request"
 
 
 @pytest.mark.parametrize("line", [b"[" * 100, b'{"a":' * 100])
 def test_a_line_that_nests_too_deep_is_refused(line):
-    assert file_send.read(ORDER, line) == "the JSON is nested more than 32 deep"
+    assert file_send.read(ORDER, line) == "the JSON is nested more than 32 levels deep"
 
 
 def test_a_line():

@@ -1,6 +1,6 @@
 """Money, dates and links as people read them."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import jinja2
@@ -74,14 +74,50 @@ MOMENT = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("timezone", "locale", "text"),
     [
-        ("UTC", "en", "Mar 1, 2026, 11:30:00 PM"),
+        ("UTC", "en", "1 Mar 2026, 11:30:00 pm"),
+        ("UTC", "en-US", "Mar 1, 2026, 11:30:00 PM"),
         ("Europe/Berlin", "de", "02.03.2026, 00:30:00"),
-        ("America/New_York", "en", "Mar 1, 2026, 6:30:00 PM"),
-        ("Asia/Kolkata", "en", "Mar 2, 2026, 5:00:00 AM"),
+        ("America/New_York", "en", "1 Mar 2026, 6:30:00 pm"),
+        ("Asia/Kolkata", "en-GB", "2 Mar 2026, 05:00:00"),
     ],
 )
 def test_a_moment_is_told_in_the_readers_time_zone(timezone, locale, text):
     assert shown("moment | datetime", locale, timezone, moment=MOMENT) == text
+
+
+@pytest.mark.parametrize(
+    ("options", "timezone", "locale", "text"),
+    [
+        ("'long'", "Europe/Berlin", "en", "2 March 2026, 12:30:00 am GMT+1"),
+        ("'long'", "Europe/Berlin", "de", "2. März 2026, 00:30:00 GMT+1"),
+        ("'long'", "Europe/Berlin", "es-MX", "2 de marzo de 2026, 12:30:00 a.m. GMT+1"),
+        ("'long'", "Europe/Berlin", "zh-CN", "2026年3月2日 GMT+1 00:30:00"),
+        ("'full'", "Europe/Berlin", "fr", "lundi 2 mars 2026, 00:30:00 GMT+1"),
+        ("'long', seconds=False", "Asia/Kolkata", "fr", "2 mars 2026, 05:00 GMT+5:30"),
+        ("'long', seconds=False", "America/St_Johns", "pt", "1 de março de 2026 20:00 GMT-3:30"),
+        ("'long', seconds=False", "UTC", "en-GB", "1 March 2026, 23:30 GMT"),
+        ("seconds=False", "UTC", "es", "1 mar 2026, 23:30"),
+        ("'short', seconds=False", "UTC", "de", "01.03.26, 23:30"),
+    ],
+)
+def test_a_zone_is_an_offset_in_every_language_and_seconds_may_be_left_out(options, timezone, locale, text):
+    assert shown(f"moment | datetime({options})", locale, timezone, moment=MOMENT) == text
+
+
+@pytest.mark.parametrize(
+    ("minutes", "timezone", "locale", "text"),
+    [
+        (1, "UTC", "en-US", "Mar 1, 2026, 11:30 \u2013 11:31 PM GMT"),
+        (1, "Europe/Berlin", "de", "02.03.2026, 00:30\u201300:31 Uhr GMT+1"),
+        (0, "Europe/Berlin", "fr", "2 mars 2026, 00:30 GMT+1"),
+        (60, "UTC", "es", "1 mar 2026, 23:30 \u2013 2 mar 2026, 0:30 GMT"),
+        (60, "Europe/Lisbon", "en", "1 Mar 2026, 11:30 pm \u2013 2 Mar 2026, 12:30 am GMT"),
+    ],
+)
+def test_a_period_has_its_date_and_zone_once(minutes, timezone, locale, text):
+    until = MOMENT + timedelta(minutes=minutes)
+    told = shown("moment | period(until)", locale, timezone, moment=MOMENT, until=until)
+    assert told.replace("\u2009", " ") == text
 
 
 @pytest.mark.parametrize("timezone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from waypost.gateway import intake, json_limits, memory_budget, openapi
-from waypost.gateway.auth import api_keys
+from waypost.gateway.auth import key_format
 from waypost.gateway.http import body, listing
 from waypost.gateway.problems import KINDS
 from waypost.model.request import Request
@@ -43,7 +43,7 @@ def test_a_limit_is_the_one_there_is(words, number):
 
 
 def test_every_scope_is_told():
-    assert {f"`{scope}`" for scope in api_keys.SCOPES} <= set(re.findall(r"`[a-z]+`", PAGE))
+    assert {f"`{scope}`" for scope in key_format.SCOPES} <= set(re.findall(r"`[a-z]+`", PAGE))
 
 
 def test_every_problem_of_the_document_has_its_words():

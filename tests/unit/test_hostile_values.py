@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from flows.alert import AlertRequest
+from waypost.flows.alert import AlertRequest
 from waypost.ledger import open_ledger
 from waypost.model.locale import known_locale
 from waypost.rendering.filters import rounded

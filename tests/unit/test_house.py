@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = ("waypost", "deployments", "tasks", "flows", "benchmarks", "tests/support")
 FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
+TOP = ("deployments", "flows", "tasks", "templates")
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MIGRATIONS = ROOT / "waypost/ledger/database/migrations/versions"
 DRAWING = (ROOT / "docs" / "architecture.md").read_text()
@@ -28,8 +29,16 @@ def test_no_file_lies_loose_in_waypost():
 
 @pytest.mark.parametrize("package", ["waypost", "deployments", "waypost/gateway", "waypost/ledger"])
 def test_the_drawing_shows_every_room(package):
-    rooms = {file.parent.name for file in (ROOT / package).glob("*/__init__.py")}
+    folders = [file.parent for file in (ROOT / package).glob("*/__init__.py")]
+    rooms = {folder.name for folder in folders if not folder.is_symlink()}
     assert {room for room in rooms if not re.search(rf"^ +{room}/ ", DRAWING, re.MULTILINE)} == set()
+
+
+def test_the_top_folders_are_in_the_package_and_imported_from_it():
+    links = {link.name: link.resolve() for link in (ROOT / "waypost").iterdir() if link.is_symlink()}
+    assert links == {name: ROOT / name for name in TOP}
+    beside = re.compile(rf"^\s*(from|import) ({'|'.join(TOP)})\b", re.MULTILINE)
+    assert [str(file) for file in (*FILES, *TESTS) if beside.search(file.read_text())] == []
 
 
 def test_the_drawing_names_only_files_there_are():

@@ -54,7 +54,7 @@ def test_a_home_tells_of_an_up_that_starts_and_of_an_up_that_was_killed(tmp_path
     killed.wait()
     left = here.model_copy(update={"pid": killed.pid})
     (tmp_path / instance.FILE).write_text(left.model_dump_json())
-    assert f"(pid {killed.pid}) ended here without stopping" in instance.unfinished(tmp_path)
+    assert f"(pid {killed.pid}) ended without stopping" in instance.unfinished(tmp_path)
     with instance.only_one(tmp_path):
         assert instance.find(tmp_path) is None, "what a killed process served is not found"
         assert instance.unfinished(tmp_path) == "`waypost up` is starting here"

@@ -8,7 +8,9 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.stopwatch import Spent, judge, spent
 
+from waypost.gateway.http.body import ONE
 from waypost.gateway.json_limits import (
     DEEPEST,
     MOST_HOLDERS,
@@ -28,6 +30,16 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
+
+
+@pytest.mark.parametrize("opened", [b"[", b"{", b'[{"a":', b"[,"])
+@pytest.mark.parametrize("repeated", [b'\\"', b'"', b"\\", b'\\"[', b'"",'])
+def test_a_text_that_is_never_closed_behind_many_brackets_costs_as_much_as_its_size(opened, repeated):
+    def measured(size: int) -> Spent:
+        text = opened * (DEEPEST + 1) + b'"' + repeated * (size // len(repeated))
+        return spent(lambda: over_limit(text))
+
+    judge([(f"{opened!r}, then {repeated!r}", measured, ONE)])
 
 
 async def cut(text: bytes, largest: int = 1000) -> list[bytes]:

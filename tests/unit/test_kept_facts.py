@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from support.requests import alert, order
 
-from deployments.registry import registered
 from waypost import Link, Request
+from waypost.deployments.registry import registered
 from waypost.model.validation_messages import explain
 
 PROMQL = 'https://prom.example/graph?g0.expr=sum(rate(http{code="500"}[5m]))'
@@ -38,9 +38,7 @@ def test_a_link_that_grows_too_long_when_it_is_kept_is_refused_at_the_door(url):
     assert len(url) < 2083
     with pytest.raises(ValidationError) as refused:
         Page(url=url)
-    assert explain(refused.value) == (
-        "url: over the 2,083 characters that a web address may have once it is percent-encoded"
-    )
+    assert explain(refused.value) == ("url: longer than 2,083 characters when percent-encoded")
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from deployments.doctor.gateway import keys_finding
 from waypost.cli import app
 from waypost.cli.errors import explained
 from waypost.config.settings import Settings, prepare_home
-from waypost.gateway.auth import api_keys
+from waypost.deployments.doctor.gateway import damaged_keys_finding, keys_finding
+from waypost.gateway.auth import key_format
 
 
 @pytest.fixture
@@ -33,8 +34,8 @@ def run_json(*arguments: str):
 
 def test_what_create_prints_is_the_key_alone_and_the_rest_is_said_beside_it(home):
     done = run("create", "shop")
-    assert api_keys.parse_key(done.stdout.removesuffix("\n"))
-    assert done.stderr.startswith("for shop, which may: send, read. It is shown this once")
+    assert key_format.parse_key(done.stdout.removesuffix("\n"))
+    assert done.stderr.startswith("key of shop; scopes: send, read. It is not shown again.")
 
 
 def test_a_list_tells_everything_but_the_secret(home):
@@ -64,12 +65,12 @@ def lasts(key) -> timedelta:
 
 def test_a_key_that_was_revoked_is_followed_by_none(home):
     made = run_json("create", "shop")
-    assert run("revoke", made["key"]).stdout == f"{made['id']} of shop is revoked\n"
+    assert run("revoke", made["key"]).stdout == f"key {made['id']} (client shop): revoked\n"
     assert run("revoke", made["id"]).exit_code == 0
     refused = run("rotate", made["id"])
     assert refused.exit_code == 1
     assert explained(refused.exception) == (
-        f"{made['id']} no longer works: create another with `waypost keys create shop`"
+        f"key {made['id']} no longer works: create a new key with `waypost keys create shop`"
     )
     assert len(run_json("list")) == 1
 
@@ -78,19 +79,19 @@ def test_a_key_that_was_revoked_is_followed_by_none(home):
 def test_an_id_that_nobody_has_is_told(home, command):
     refused = run(command, "nothing")
     assert refused.exit_code == 1
-    assert explained(refused.exception) == "there is no key nothing; `waypost keys list` shows them"
+    assert explained(refused.exception) == "unknown key nothing; `waypost keys list` shows all keys"
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("create", "Shop"), "a client is small letters"),
-        (("create", "shop", "--scope", "sned"), "there is no scope 'sned'"),
+        (("create", "Shop"), "use small letters"),
+        (("create", "shop", "--scope", "sned"), "unknown scope 'sned'"),
         (("create", "shop", "--days", "1e12"), "36500"),
         (("create", "shop", "--days", "nan"), "--days"),
         (("create", "shop", "--rate", "0"), "--rate"),
         (("rotate", "nothing", "--overlap", "1e9"), "8760"),
-        (("revoke", "wp_abc_hunter2"), "no whole key"),
+        (("revoke", "wp_abc_hunter2"), "not a complete key"),
     ],
 )
 def test_what_is_wrong_is_named_and_no_key_is_made(home, arguments, said):
@@ -104,14 +105,33 @@ def test_what_is_wrong_is_named_and_no_key_is_made(home, arguments, said):
 def test_a_type_that_there_is_not_is_warned_of(home):
     done = run("create", "shop", "--scope", "send:alart")
     assert done.exit_code == 0
-    assert "there is no type alart (there are alert, " in done.stderr
+    assert "warning: there is no type alart yet, so its scope allows nothing; there are alert" in done.stderr
     assert "there is no type" not in run("create", "shop", "--scope", "send:alert").stderr
+
+
+def test_a_key_whose_row_cannot_be_read_is_listed_and_not_valid_and_can_be_revoked(home):
+    sound, damaged = run_json("create", "shop"), run_json("create", "till")
+    with sqlite3.connect(Settings().home / "ledger.db") as database:
+        database.execute("UPDATE api_keys SET scopes = '{oops' WHERE client = 'till'")
+    states = {one["id"]: one["state"] for one in run_json("list")}
+    assert states == {
+        sound["id"]: "works",
+        damaged["id"]: "not valid: its row in the ledger cannot be read",
+    }
+    assert damaged["id"] in run("list").stdout
+    [finding] = damaged_keys_finding([damaged["id"]])
+    assert (finding.ok, damaged["id"] in finding.found) == (False, True)
+    for command in ("rotate", "revoke"):
+        assert "cannot be read" in explained(run(command, damaged["id"]).exception)
+    with sqlite3.connect(Settings().home / "ledger.db") as database:
+        [[ended]] = database.execute("SELECT revoked_at IS NOT NULL FROM api_keys WHERE client = 'till'")
+    assert ended
 
 
 def test_no_keys_yet_says_how_to_make_one(home):
     assert "waypost keys create my-app" in run("list").stdout
     assert "waypost keys create my-app" in keys_finding(0).advice
-    assert [keys_finding(count).found for count in (1, 2)] == ["1 API key works", "2 API keys work"]
+    assert [keys_finding(count).found for count in (1, 2)] == ["1 active API key", "2 active API keys"]
 
 
 def test_a_misspelt_setting_is_told_whatever_is_asked_for(home, monkeypatch):
@@ -119,5 +139,5 @@ def test_a_misspelt_setting_is_told_whatever_is_asked_for(home, monkeypatch):
     done = run("list", "--json")
     assert (done.exit_code, json.loads(done.stdout)) == (0, [])
     assert done.stderr.startswith(
-        "not taken: WAYPOST_DATABSE_URL is not a setting; did you mean WAYPOST_DATABASE_URL?"
+        "warning: WAYPOST_DATABSE_URL is not a setting; did you mean WAYPOST_DATABASE_URL?"
     )

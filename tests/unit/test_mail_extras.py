@@ -153,13 +153,13 @@ def test_a_file_goes_out_under_a_type_that_its_bytes_have(name, given, sent):
 @pytest.mark.parametrize(
     ("attachments", "why"),
     [
-        ([Attachment("", b"")], "an attachment has no name"),
-        ([Attachment(" ", b"")], "an attachment has no name"),
+        ([Attachment("", b"")], "an attachment needs a name"),
+        ([Attachment(" ", b"")], "an attachment needs a name"),
         ([Attachment("a", b"", "pdf")], "type/subtype"),
         ([Attachment("a", b"", "text/plain\r\nBcc: evil@x.example")], "type/subtype"),
-        ([Attachment("a", b"", cid="logo")], "not of the form logo@shop.example"),
-        ([Attachment("a", b"", cid="a@b>\r\nBcc: evil@x.example")], "not of the form logo@shop.example"),
-        ([LOGO, LOGO], "two inline images have one cid"),
+        ([Attachment("a", b"", cid="logo")], "must have the form logo@shop.example"),
+        ([Attachment("a", b"", cid="a@b>\r\nBcc: evil@x.example")], "must have the form logo@shop.example"),
+        ([LOGO, LOGO], "two inline images have the same cid"),
     ],
 )
 def test_an_attachment_that_cannot_go_out_says_why(attachments, why):
@@ -188,7 +188,7 @@ def test_none_of_them_starts_another_header(value, extras):
 
 
 def test_text_is_no_content():
-    with pytest.raises(TypeError, match="is bytes"):
+    with pytest.raises(TypeError, match="must be bytes"):
         Attachment("a.txt", "text")
 
 
@@ -209,7 +209,7 @@ def test_an_unsubscribe_address_of_any_length_goes_out_untouched(read_by, token,
 def test_an_address_goes_out_in_one_piece_or_not_at_all(length):
     extras = Extras(list_unsubscribe="https://shop.example/".ljust(length, "x"))
     if length > 995:  # with < and > and the blank before them no line holds it
-        with pytest.raises(HeaderError, match="List-Unsubscribe has an address longer than the 998"):
+        with pytest.raises(HeaderError, match="List-Unsubscribe has an address longer than a line"):
             mail(extras)
         return
     raw, url = mail(extras), extras.list_unsubscribe
@@ -274,5 +274,5 @@ def test_a_domain_goes_out_as_a_labels(to, line):
 
 
 def test_an_address_that_is_two_is_refused():
-    with pytest.raises(HeaderError, match="To: not one email address"):
+    with pytest.raises(HeaderError, match="To: not a valid email address"):
         mail(Extras(), to="a@b.example>, <evil@x.example")

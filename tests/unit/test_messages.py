@@ -9,6 +9,7 @@ from uuid import UUID
 import dkim
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError, create_model
 
 from waypost import Category, Facts, NotificationType, Priority
 from waypost.channels.memory import MemoryChannel
@@ -17,7 +18,7 @@ from waypost.delivery.runtime import Runtime
 from waypost.ledger import open_ledger
 from waypost.mail.dkim import Signer
 from waypost.model.notification import Notification, ResolvedRecipient
-from waypost.rendering.messages import render_one
+from waypost.rendering.messages import IN_EVERY_TEMPLATE, render_one
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +61,14 @@ async def runtime(tmp_path):
     await runtime.close()
 
 
+@pytest.mark.parametrize("name", IN_EVERY_TEMPLATE)
+async def test_a_fact_under_a_name_of_every_template_is_not_seen(runtime, tmp_path, name):
+    (tmp_path / "templates" / "note" / "en" / "short.txt").write_text("{{ " + name + " }}")
+    facts = create_model("Named", __base__=Note, **{name: (str, ...)})
+    message = one_rendered(runtime, replace(note("sms"), facts=facts), to(**{name: "mine"})).messages["sms"]
+    assert b"mine" not in message.content
+
+
 @pytest.mark.parametrize(
     ("route", "person", "reached"),
     [
@@ -77,7 +86,7 @@ async def test_there_is_a_message_for_every_kind_that_reaches_them(runtime, rout
 
 
 async def test_nothing_is_rendered_for_a_kind_nobody_serves(runtime):
-    del runtime.channels[1]
+    del runtime.providers.channels[1]
     rendered = one_rendered(runtime, note("email", "sms"), to())
     assert set(rendered.messages) == {"email"}
 
@@ -96,9 +105,9 @@ async def test_nobody_is_reached_without_an_address(runtime, route, why):
     [
         ({"number": "hunter2"}, "no longer fit the type: number"),
         ({"colour": "hunter2"}, "no longer fit the type: colour"),
-        ({"text": "hunter2\nBcc: evil@x.example"}, "Subject holds a control character"),
-        ({"text": "=?utf-8?q?hunter2=0D=0ABcc:_e@x.example?="}, "Subject holds a control character"),
-        ({"name": "hunter2\r\nBcc: evil@x.example"}, "To holds a control character"),
+        ({"text": "hunter2\nBcc: evil@x.example"}, "Subject contains a control character"),
+        ({"text": "=?utf-8?q?hunter2=0D=0ABcc:_e@x.example?="}, "Subject contains a control character"),
+        ({"name": "hunter2\r\nBcc: evil@x.example"}, "To contains a control character"),
         ({"text": "hunter2" * 500_000}, "characters, more than"),
     ],
 )
@@ -164,8 +173,8 @@ async def test_who_has_nothing_to_unsubscribe_from_gets_no_header(runtime):
     [
         ({"reply_to": "{{ nobody }}"}, "reply_to: 'nobody' is undefined"),
         ({"reply_to": "{{ text"}, "(in a template of the type's declaration)"),
-        ({"reply_to": "{{ text }}"}, "Reply-To is not one address"),
-        ({"list_unsubscribe": "{{ text }}"}, "List-Unsubscribe holds something other"),
+        ({"reply_to": "{{ text }}"}, "Reply-To is not a single address"),
+        ({"list_unsubscribe": "{{ text }}"}, "List-Unsubscribe may contain only"),
     ],
 )
 async def test_a_declaration_that_does_not_fit_fails_that_notification(runtime, more, why):
@@ -174,7 +183,7 @@ async def test_a_declaration_that_does_not_fit_fails_that_notification(runtime, 
 
 
 def test_one_click_wants_something_to_click():
-    with pytest.raises(TypeError, match="note has one_click without list_unsubscribe"):
+    with pytest.raises(ValidationError, match="one_click needs list_unsubscribe"):
         asking(one_click=True)
 
 

@@ -31,7 +31,7 @@ async def test_each_kind_of_silence_has_its_words():
     async with await asyncio.start_server(closing, "127.0.0.1", 0) as server:
         closed = await _error_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     unknown = await _error_of("http://nobody.invalid")
-    assert no_answer(silent, 5.0) == no_answer(TimeoutError(), 5) == "does not answer within 5 s"
-    assert no_answer(refused, 5) == "does not answer (Connection refused)"
-    assert no_answer(closed, 5) == "does not answer (it closes the connection, or speaks no HTTP)"
-    assert no_answer(unknown, 5) in ("does not answer (no such host)", "does not answer within 5 s")
+    assert no_answer(silent, 5.0) == no_answer(TimeoutError(), 5) == "does not respond within 5 s"
+    assert no_answer(refused, 5) == "does not respond (Connection refused)"
+    assert no_answer(closed, 5) == "does not respond (it closed the connection, or does not speak HTTP)"
+    assert no_answer(unknown, 5) in ("does not respond (no such host)", "does not respond within 5 s")

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from flows.order_confirmation import TYPE, Order
+from waypost.flows.order_confirmation import TYPE, Order
 from waypost.model.validation_messages import explain
 
 LINE = {"product": "Chai", "quantity": 2, "unit_price": "18.00"}

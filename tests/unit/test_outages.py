@@ -39,7 +39,7 @@ def test_any_other_outage_is_logged_in_words_and_once_a_minute(outages, caplog):
     for Moment.now in (0.0, 1.0, SAID_AGAIN_SECONDS - 1, SAID_AGAIN_SECONDS):
         outages.tell(full)
     assert [level for level, _ in said(caplog)] == ["WARNING"] * 2
-    assert "the disk of the ledger is full: free some space on it" in caplog.text
+    assert "the disk of the ledger is full: free some space" in caplog.text
     assert not outages.lost
 
 

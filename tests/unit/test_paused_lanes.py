@@ -6,8 +6,8 @@ import pytest
 from prefect.client.schemas.objects import WorkPool, WorkQueue
 from uuid_utils.compat import uuid7
 
-from deployments.doctor.lanes import lane_findings
-from deployments.paused_lanes import Notices, stopped
+from waypost.deployments.doctor.lanes import lane_findings
+from waypost.deployments.paused_lanes import Notices, stopped
 from waypost.model.priority import Priority
 
 
@@ -70,6 +70,6 @@ def test_a_change_is_logged_once(caplog):
     ):
         notices.tell(found)
     assert [record.message for record in caplog.records] == [
-        "x is paused; y resumes it; what is accepted for it waits",
-        "no longer: x is paused",
+        "x is paused; y resumes it; accepted notifications wait",
+        "resolved: x is paused",
     ]

@@ -9,8 +9,8 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from deployments.registry import registered
 from waypost import Facts
+from waypost.deployments.registry import registered
 from waypost.model.money import Amount
 
 

@@ -8,8 +8,8 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
-from deployments.processes import prefect_server
-from deployments.processes.prefect_server import database_url, environment, rename_former
+from waypost.deployments.processes import prefect_server
+from waypost.deployments.processes.prefect_server import database_url, environment, rename_former
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from prefect.workers.base import BaseWorker
 
-from deployments.processes.prefect_database import OneWriter
-from deployments.resident_worker.worker import ResidentWorker
+from waypost.deployments.processes.prefect_database import OneWriter
+from waypost.deployments.resident_worker.quiet_prefect import ENGINES, LEFT_OUT
+from waypost.deployments.resident_worker.worker import ResidentWorker
 
 ROOT = Path(__file__).parents[2]
 FILES = {
@@ -31,7 +32,7 @@ DOCUMENTED = {
     "prefect.events", "prefect.events.clients", "prefect.events.filters", "prefect.exceptions",
     "prefect.flows", "prefect.runtime", "prefect.settings", "prefect.workers.base",
 }  # fmt: skip
-PUBLIC_STATES = {"Cancelled", "Completed", "Crashed", "Pending", "Scheduled"}
+PUBLIC_STATES = {"Cancelled", "Completed", "Crashed", "Failed", "Pending", "Scheduled"}
 
 WORKER, RUNS, DATABASE = (
     "deployments/resident_worker/worker.py",
@@ -39,14 +40,21 @@ WORKER, RUNS, DATABASE = (
     "deployments/processes/prefect_database.py",
 )
 EMBEDDED, FAREWELL = "deployments/processes/prefect_server.py", "deployments/processes/flush.py"
+RETRIES = "tasks/client_retries.py"
 SQLITE = "prefect.server.database.configurations"
 
 # What is imported: by which files, and which parameters the call there gives; None: it is no function.
 IMPORTED: dict[tuple[str, str], tuple[set[str], tuple[str, ...] | None]] = {
     ("prefect.flow_engine", "run_flow_async"): ({WORKER}, ("flow", "flow_run", "parameters", "return_type")),
+    ("prefect.events.schemas.automations", "AutomationCore"): ({"deployments/automations/create.py"}, None),
     ("prefect.context", "AsyncClientContext"): ({WORKER}, None),
     ("prefect.context", "SyncClientContext"): ({WORKER}, None),
+    ("prefect.context", "SettingsContext"): ({RETRIES}, ("profile", "settings")),
+    ("prefect.context", "get_settings_context"): ({RETRIES}, ()),
     ("prefect.states", "to_state_create"): ({RUNS}, ("state",)),
+    ("prefect.client.schemas.sorting", "FlowRunSort"): ({"deployments/next_digest.py"}, None),
+    ("prefect.context", "TaskRunContext"): ({"tasks/task_name.py"}, None),
+    ("prefect.client.utilities", "get_or_create_client"): ({"tasks/run_name.py"}, ()),
     ("prefect.events.worker", "EventsWorker"): ({FAREWELL}, None),
     ("prefect.logging.handlers", "APILogHandler"): ({FAREWELL}, None),
     ("prefect.server.api.server", "create_app"): ({EMBEDDED}, ()),
@@ -153,3 +161,24 @@ def test_the_mode_in_which_a_transaction_begins_is_of_the_context():
     begin_mode = import_module(SQLITE).SQLITE_BEGIN_MODE
     assert isinstance(begin_mode, ContextVar)
     assert "SQLITE_BEGIN_MODE" in inspect.getsource(import_module(SQLITE).AioSqliteConfiguration)
+
+
+def test_a_step_that_returns_a_scheduled_state_is_run_again_at_its_time():
+    """So that a short retry has a sentence for its state."""
+    engine = import_module("prefect.task_engine").AsyncTaskRunEngine
+    assert "is_scheduled()" in inspect.getsource(engine.is_running)
+    assert '"AwaitingRetry"' in inspect.getsource(engine.wait_until_ready)
+
+
+def test_a_step_is_named_by_its_context_in_the_events_of_its_states():
+    """So that a step's name says what it did, without a request."""
+    emit = import_module("prefect.utilities.engine").emit_task_run_state_change_event
+    assert '"task_run": task_run.model_dump(' in inspect.getsource(emit)
+    assert "task_run=self.task_run" in inspect.getsource(
+        import_module("prefect.task_engine").AsyncTaskRunEngine.setup_run_context
+    )
+
+
+@pytest.mark.parametrize("module", ENGINES)
+def test_the_engines_log_the_end_of_runs_in_these_words(module):
+    assert f'"{LEFT_OUT}{{display_state}}' in inspect.getsource(import_module(f"prefect.{module}"))

@@ -14,12 +14,23 @@ class Drawn:
     """Notes what was drawn; nothing more is given once `most` was."""
 
     def __init__(self, most):
-        self.asked, self.most = [], most
+        self.asked, self.most, self.waiting = [], most, set()
 
     async def __call__(self, count):
         if sum(self.asked) + count > self.most:
+            self.waiting.add(asyncio.current_task())
             await asyncio.Event().wait()
         self.asked.append(count)
+
+
+@pytest.fixture
+async def drawing():
+    """Makes what is drawn from; who still waits for it is cancelled at the end."""
+    made = []
+    yield lambda most: made.append(Drawn(most)) or made[-1]
+    for task in (waiting for drawn in made for waiting in drawn.waiting):
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def taken(rate, priority):
@@ -41,34 +52,34 @@ async def taken(rate, priority):
     return count
 
 
-async def test_a_chunk_is_a_seconds_worth_and_never_more():
-    drawn = Drawn(30)
+async def test_a_chunk_is_a_seconds_worth_and_never_more(drawing):
+    drawn = drawing(30)
     rate = RateLimiter(10, drawn)
     assert await taken(rate, Priority.URGENT) == 30
     assert drawn.asked == [10, 10, 10]
 
 
-async def test_a_tenth_of_a_chunk_is_kept_for_what_is_urgent():
-    drawn = Drawn(20)
+async def test_a_tenth_of_a_chunk_is_kept_for_what_is_urgent(drawing):
+    drawn = drawing(20)
     rate = RateLimiter(20, drawn)
     assert await taken(rate, Priority.BULK) == 18
     assert await taken(rate, Priority.NORMAL) == 0
     assert await taken(rate, Priority.URGENT) == 2
 
 
-async def test_what_was_kept_does_not_pile_up():
-    rate = RateLimiter(20, Drawn(200))
+async def test_what_was_kept_does_not_pile_up(drawing):
+    rate = RateLimiter(20, drawing(200))
     assert await taken(rate, Priority.BULK) == 198
 
 
-async def test_less_than_one_a_second_goes_one_at_a_time():
-    drawn = Drawn(3)
+async def test_less_than_one_a_second_goes_one_at_a_time(drawing):
+    drawn = drawing(3)
     assert await taken(RateLimiter(0.2, drawn), Priority.BULK) == 3
     assert drawn.asked == [1, 1, 1]
 
 
-async def test_of_many_who_wait_only_one_draws():
-    drawn = Drawn(10)
+async def test_of_many_who_wait_only_one_draws(drawing):
+    drawn = drawing(10)
     rate = RateLimiter(10, drawn)
     await asyncio.gather(*(rate.acquire(Priority.URGENT) for _ in range(10)))
     assert drawn.asked == [10]

@@ -53,17 +53,25 @@ def test_a_recipient_is_shown_by_id_of_the_client_that_is_named(home):
 
 
 def test_who_has_no_id_is_shown_by_address(home):
-    assert shown("mailto:bob@A.example") == "Bob@a.example"
+    assert shown("mailto:bob@A.example") == shown("bob@A.example") == "Bob@a.example"
+    assert run("forget", "bob@a.example", "--yes").exit_code == 0
+    assert shown("mailto:bob@a.example") is None
+
+
+def test_who_is_not_known_is_told_by_what_was_asked(home):
+    told = run("show", "ada@a.example")
+    assert told.exit_code == 1
+    assert explained(told.exception).endswith("a recipient with an id is found only by the id")
 
 
 def test_forgetting_leaves_nothing_of_that_recipient_and_the_others_alone(home):
     unasked = run("forget", "ada")
     assert (shown("ada"), "add --yes" in str(unasked.exception)) == ("ada@a.example", True)
-    assert unasked.stderr == "1 notification waits for this recipient: it fails when its turn comes\n"
+    assert unasked.stderr == "1 notification waits for this recipient, and will fail\n"
     done = run("forget", "ada", "--yes", "--json")
     assert json.loads(done.stdout) == {"id": "ada", "forgotten": True, "waiting": 1}
     done = run("forget", "mailto:bob@a.example", "--yes")
-    assert done.stdout == "nothing is known of that recipient any more\n"
+    assert done.stdout == "the recipient is forgotten\n"
     assert (shown("ada"), shown("mailto:bob@a.example")) == (None, None)
     assert shown("ada", "--client", "shop") == "ada@shop.example"
     listed = CliRunner().invoke(app, ["list", "--json"]).stdout
@@ -75,8 +83,10 @@ def test_forgetting_leaves_nothing_of_that_recipient_and_the_others_alone(home):
 def test_who_is_unknown_is_said_with_what_to_try(home, command):
     done = run(command, "eve")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "name theirs with --client" in done.stderr
-    assert "of shop" in run(command, "eve", "--client", "shop").stderr
+    assert explained(done.exception) == (
+        "no recipient eve is known for requests without an API key (--client names an application)"
+    )
+    assert "client shop" in explained(run(command, "eve", "--client", "shop").exception)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +101,7 @@ def test_who_is_unknown_is_said_with_what_to_try(home, command):
 def test_a_client_of_whom_there_is_nothing_is_told(home, arguments):
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 1
-    assert explained(done.exception) == "there is no client shpo; `waypost keys list` shows them"
+    assert explained(done.exception) == "unknown client shpo; `waypost keys list` shows all clients"
 
 
 def test_a_list_names_the_client_where_there_is_one(home):
@@ -103,4 +113,4 @@ def test_a_list_names_the_client_where_there_is_one(home):
 def test_what_is_no_address_is_refused(home):
     done = run("show", "mailto:nobody")
     assert done.exit_code == 2
-    assert "not one email address" in done.stderr
+    assert "not a valid email address" in done.stderr

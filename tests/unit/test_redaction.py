@@ -88,7 +88,7 @@ def test_the_parts_of_a_url_that_may_be_tokens_are_known():
 
 
 def test_links_are_found_inside_texts():
-    assert links_in("Go to HTTPS://a.example/t=1 or <https://b.example>.") == [
+    assert [*links_in("Go to HTTPS://a.example/t=1 or <https://b.example>.")] == [
         "HTTPS://a.example/t=1",
         "https://b.example",
     ]

@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
+import re
+from dataclasses import fields
+from datetime import timedelta
+from functools import partial
 
 import pytest
+from pydantic import ValidationError
+from support.project import FLOW, LIKE_ALERT
 
-import flows
-from deployments import deploy, registry
-from deployments.deploy import unscheduled
-from deployments.registry import BrokenType, UnknownType, broken, check, find, registered
+from waypost import NotificationType, RetryPolicy
+from waypost.deployments import deploy
+from waypost.deployments.deploy import unscheduled
+from waypost.deployments.registry import BrokenType, UnknownType, broken, check, find, registered
+from waypost.model.notification_type import Grouping
 
 OURS = {"alert", "digest", "message", "order-confirmation", "signup-verification"}  # beside a reader's own
-LIKE_ALERT = (
-    "from dataclasses import replace\nfrom flows.alert import TYPE as ALERT\nfrom prefect import flow\n"
-)
-FLOW = "@flow(name=TYPE.name)\nasync def mine(): ...\n"
 
 
 @pytest.fixture(params=["ours alone", "beside a reader's own"], autouse=True)
-def add(request, tmp_path, monkeypatch):
-    """Writes files that are found as if they lay in flows/."""
-    folder = tmp_path / "flows"
-    folder.mkdir()
-    monkeypatch.setattr(flows, "__path__", [*flows.__path__, str(folder)])
-    known = set(sys.modules)
-
-    def write(**files):
-        for name, text in files.items():
-            (folder / f"{name}.py").write_text(text)
-        importlib.invalidate_caches()
-        registry._found.cache_clear()
-
+def add(request, project):
+    """Writes files into the project's flows/."""
     if request.param != "ours alone":
-        write(parcel=LIKE_ALERT + "TYPE = replace(ALERT, name='parcel')\n" + FLOW)
-    yield write
-    registry._found.cache_clear()
-    for name in set(sys.modules) - known:
-        if name.startswith("flows."):
-            del sys.modules[name]
+        project.write(parcel=LIKE_ALERT + "TYPE = replace(ALERT, name='parcel')\n" + FLOW)
+    return project.write
 
 
 @pytest.fixture
@@ -61,9 +47,21 @@ def test_ours_are_all_good():
         (LIKE_ALERT + "TYPE = replace(ALERT, name='mine', route='email')\n", "with a comma"),
         (LIKE_ALERT + "TYPE = replace(ALERT, name='My_Type')\n" + FLOW, "'My_Type': write it in kebab-case"),
         (LIKE_ALERT + "TYPE = replace(ALERT, name='mine-')\n" + FLOW, "'mine-': write it in kebab-case"),
+        (
+            LIKE_ALERT + "TYPE = replace(ALERT, name='waypost')\n" + FLOW,
+            "'waypost': Waypost has a deployment",
+        ),
+        (LIKE_ALERT + "TYPE = replace(ALERT, name='my-failures')\n" + FLOW, "or a table of that name"),
         (LIKE_ALERT + "TYPE = replace(ALERT, name='mine')\n", "put @flow(name=TYPE.name) over its flow"),
-        (LIKE_ALERT + "TYPE = replace(ALERT, name='mine', cron=8)\n", "cron of mine: not a text such as"),
-        ("TYPE = 'mine'\n", "the TYPE of flows/mine.py is no NotificationType"),
+        (LIKE_ALERT + "TYPE = replace(ALERT, name='mine', cron=8)\n", "cron: neither a text such as"),
+        (
+            LIKE_ALERT + "TYP = replace(ALERT, name='mine')\n" + FLOW.replace("TYPE", "TYP"),
+            "declares a type as TYP",
+        ),
+        (
+            "TYPE = 'mine'\n",
+            "flows/mine.py: TYPE is not a NotificationType. Declare it with NotificationType(...)",
+        ),
     ],
 )
 def test_a_file_that_is_no_good_is_told_and_harms_no_other(add, theirs, text, said):
@@ -75,6 +73,32 @@ def test_a_file_that_is_no_good_is_told_and_harms_no_other(add, theirs, text, sa
     assert set(registered()) == OURS | theirs
     with pytest.raises(BrokenType, match="flows/mine"):
         check()
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(NotificationType)])
+def test_a_declaration_with_a_value_of_the_wrong_kind_is_told_by_its_field(add, theirs, name):
+    kept = "object()" if name != "name" else "8"
+    add(mine=LIKE_ALERT + f"TYPE = replace(ALERT, **{{'name': 'mine', '{name}': {kept}}})\n" + FLOW)
+    [fault] = broken()
+    assert re.search(rf"flows/mine\.py cannot be loaded: NotificationType in line \d+: {name}: \w", fault)
+    assert set(registered()) == OURS | theirs
+
+
+@pytest.mark.parametrize("made", [RetryPolicy, partial(Grouping, key=str, window=timedelta(hours=1))])
+def test_a_policy_with_a_value_of_the_wrong_kind_is_refused(made):
+    for one in fields(made()):
+        with pytest.raises(ValidationError, match=one.name):
+            made(**{one.name: object()})
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["deadline=24", "category='marketing'", "batch_size='many'", "retry=3", "priority='asap'", "route=()"],
+)
+def test_what_a_newcomer_writes_first_and_wrongly_is_told(add, more):
+    add(mine=LIKE_ALERT + f"TYPE = replace(ALERT, name='mine', {more})\n" + FLOW)
+    [fault] = broken()
+    assert f"{more.partition('=')[0]}: " in fault
 
 
 def test_a_file_without_a_type_is_nobodys_business(add, theirs):
@@ -94,7 +118,7 @@ def test_who_asks_for_a_type_that_is_broken_hears_of_it(add):
     add(mine="x = (\n")
     with pytest.raises(UnknownType, match=r"no type 'mine'.*flows/mine\.py cannot be loaded"):
         find("mine")
-    assert find("alert").file == "flows/alert.py"
+    assert find("alert").file == "waypost/flows/alert.py"
 
 
 def test_an_invalid_cron_is_told_with_its_file(monkeypatch, add):
@@ -106,7 +130,7 @@ def test_an_invalid_cron_is_told_with_its_file(monkeypatch, add):
         good=LIKE_ALERT + "TYPE = replace(ALERT, name='good', cron='0 8 * * 1')\n" + FLOW,
     )
     assert set(unscheduled()) == {
-        f"flows/digest.py: {wrong}; the digest's is WAYPOST_DIGEST_CRON",
+        f"waypost/flows/digest.py: {wrong} (set WAYPOST_DIGEST_CRON for the digest)",
         f"flows/mine.py: {wrong}",
         f"flows/late.py: {wrong}",
     }

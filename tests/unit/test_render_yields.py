@@ -11,14 +11,14 @@ import pytest
 from support.flow_steps import within
 from uuid_utils.compat import uuid7
 
-from flows.order_confirmation import TYPE
-from tasks.render import render_batch
 from waypost import Batch
 from waypost.channels.memory import MemoryChannel
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
+from waypost.flows.order_confirmation import TYPE
 from waypost.ledger import open_ledger
 from waypost.model.notification import Notification, ResolvedRecipient
+from waypost.tasks.render import render_batch
 
 pytestmark = pytest.mark.anyio
 ORDERS = Path(__file__).parents[2] / "waypost" / "demo" / "orders.jsonl"

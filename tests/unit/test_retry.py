@@ -79,9 +79,22 @@ def test_the_reason_keeps_the_providers_words(verdict):
     assert "451 4.7.1 Come back tomorrow" in decision.reason
 
 
-def test_a_wait_the_server_names_is_kept_to_without_jitter():
+@pytest.mark.parametrize(("tries", "waits"), [(1, 300), (4, 300), (5, 480), (9, 3600)])
+def test_a_wait_the_server_names_is_the_least_of_the_growing_wait(tries, waits):
     outcome = Outcome(Verdict.DEFERRED, Phase.RCPT, 451, wait=timedelta(minutes=5))
-    assert after(outcome, tries=9, jitter=0.9).due == NOW + timedelta(minutes=5)
+    assert after(outcome, tries=tries).due == NOW + timedelta(seconds=waits)
+
+
+@pytest.mark.parametrize("named", [None, 1, 60, 1800])
+@pytest.mark.parametrize("jitter", [0.0, 0.99])
+def test_what_is_deferred_for_a_day_has_at_most_thirty_runs(named, jitter):
+    outcome = Outcome(Verdict.DEFERRED, Phase.RCPT, 451, wait=timedelta(seconds=named) if named else None)
+    runs, moment, state = 0, NOW, State.DEFERRED
+    while state is State.DEFERRED:
+        runs += 1
+        decision = after(outcome, retry=RetryPolicy(), tries=runs, now=moment, jitter=jitter)
+        moment, state = decision.due, decision.state
+    assert 12 < runs <= 30
 
 
 def test_each_further_try_waits_longer():
@@ -135,10 +148,10 @@ def test_the_type_says_what_a_doubt_leads_to(doubt, before, state):
     ("due", "expected"),
     [
         (LATER - timedelta(seconds=1), Decision(State.DEFERRED, "down", due=LATER - timedelta(seconds=1))),
-        (LATER, Decision(State.FAILED, "no time left to try again: down", falls_back=True)),
+        (LATER, Decision(State.FAILED, "no time left for a retry: down", falls_back=True)),
         (
             LATER + timedelta(days=1),
-            Decision(State.FAILED, "no time left to try again: down", falls_back=True),
+            Decision(State.FAILED, "no time left for a retry: down", falls_back=True),
         ),
     ],
 )

@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from deployments.doctor.sender_domain import dkim_finding, examine_domain, spf_finding
 from waypost.config.settings import Settings
+from waypost.deployments.doctor.sender_domain import dkim_finding, examine_domain, spf_finding
 from waypost.mail.dkim import Signer
 from waypost.net.dns import DnsSilent
 
@@ -27,7 +27,7 @@ PUBLIC = RSA.record.partition("p=")[2]
         ([], False, "shop.example has no SPF record"),
         (["v=spf10 -all"], False, "shop.example has no SPF record"),
         (["v=spf1 -all", "v=spf1 ~all"], False, "shop.example has 2 SPF records"),
-        (["v=spf1 +all"], False, "anybody may send for shop.example: v=spf1 +all"),
+        (["v=spf1 +all"], False, "any server may send for shop.example: v=spf1 +all"),
     ],
 )
 def test_who_may_send(records, ok, found):
@@ -38,19 +38,19 @@ def test_who_may_send(records, ok, found):
 @pytest.mark.parametrize(
     ("signer", "records", "ok", "found"),
     [
-        (RSA, [RSA.record], True, "r._domainkey.shop.example has our key (rsa-sha256)"),
-        (ED, [ED.record], True, "e._domainkey.shop.example has our key (ed25519-sha256)"),
-        (RSA, [f"p={PUBLIC[:200]} {PUBLIC[200:]}"], True, "has our key"),
-        (RSA, [f"v=DKIM1; p={PKCS1}"], True, "has our key"),
+        (RSA, [RSA.record], True, "r._domainkey.shop.example matches the signing key (rsa-sha256)"),
+        (ED, [ED.record], True, "e._domainkey.shop.example matches the signing key (ed25519-sha256)"),
+        (RSA, [f"p={PUBLIC[:200]} {PUBLIC[200:]}"], True, "matches the signing key"),
+        (RSA, [f"v=DKIM1; p={PKCS1}"], True, "matches the signing key"),
         (RSA, [], False, "r._domainkey.shop.example has no record with a key"),
         (RSA, ["v=spf1 -all"], False, "has no record with a key"),
         (RSA, [RSA.record, RSA.record], False, "has 2 records with a key"),
         (RSA, ["v=DKIM1; p="], False, "is revoked"),
-        (RSA, [ED.record], False, "is not the one of WAYPOST_DKIM_KEY"),
-        (ED, [f"v=DKIM1; {ED.record.partition('; k=ed25519; ')[2]}"], False, "is not the one"),
-        (RSA, ["v=DKIM1; p=%%%"], False, "is not the one"),
-        (RSA, [f"p={b64encode(b64decode(PUBLIC)[-20:]).decode()}"], False, "is not the one"),
-        (RSA, [f"{RSA.record}; t=y"], False, "is marked as a trial"),
+        (RSA, [ED.record], False, "does not match WAYPOST_DKIM_KEY"),
+        (ED, [f"v=DKIM1; {ED.record.partition('; k=ed25519; ')[2]}"], False, "does not match"),
+        (RSA, ["v=DKIM1; p=%%%"], False, "does not match"),
+        (RSA, [f"p={b64encode(b64decode(PUBLIC)[-20:]).decode()}"], False, "does not match"),
+        (RSA, [f"{RSA.record}; t=y"], False, "is in test mode"),
     ],
 )
 def test_whether_our_key_is_published(signer, records, ok, found):
@@ -79,7 +79,10 @@ async def examined(known, **more):
 async def test_all_is_well():
     found = await examined(WELL)
     assert [(one.what, one.ok) for one in found] == [("spf", True), ("dkim", True), ("dmarc", True)]
-    assert found[-1].found == "what fails for mail.shop.example gets quarantine, from _dmarc.shop.example"
+    assert (
+        found[-1].found
+        == "policy for failing mail of mail.shop.example: quarantine, from _dmarc.shop.example"
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,5 +104,7 @@ async def test_what_is_ill_is_told_with_what_to_do(known, more, ill):
 
 async def test_silence_is_not_taken_for_an_answer():
     [found] = await examined(DnsSilent("this machine has no name servers"))
-    assert found.found == "DNS cannot be asked about mail.shop.example: this machine has no name servers"
+    assert (
+        found.found == "the DNS records of mail.shop.example cannot be read: this machine has no name servers"
+    )
     assert not found.ok

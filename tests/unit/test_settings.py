@@ -94,17 +94,26 @@ def test_the_home_is_its_owners_alone(tmp_path):
         ('{"ses": "hunter2"}', "WAYPOST_PROVIDERS: ses: "),
         (
             '{"Two Words": {"url": "smtp://u:hunter2@h"}}',
-            "WAYPOST_PROVIDERS: Two Words: a provider's name is of small letters",
+            "WAYPOST_PROVIDERS: Two Words: not a provider's name: use small letters",
         ),
-        ('{"": {"url": "smtp://u:hunter2@h"}}', "WAYPOST_PROVIDERS: a provider's name is of small letters"),
-        ('{"ses": {"url": "smtp://u:hunter2@h", "kind": "E"}}', "WAYPOST_PROVIDERS: ses.kind: a kind is of "),
+        (
+            '{"": {"url": "smtp://u:hunter2@h"}}',
+            "WAYPOST_PROVIDERS: not a provider's name: use small letters",
+        ),
+        (
+            '{"ses": {"url": "smtp://u:hunter2@h", "kind": "E"}}',
+            "WAYPOST_PROVIDERS: ses.kind: not a kind of channel: use",
+        ),
         ('{"ses": {"url": "smtp://u:hunter2@h", "rate": 0}}', "WAYPOST_PROVIDERS: ses.rate: "),
         (
             '{"ses": {"url": "smtp://u:hunter2@h", "wait": 1}}',
             "WAYPOST_PROVIDERS: ses.wait: there is no such",
         ),
         ('{"ses": {"url": "smtp://u:hunter2@h", "lanes": []}}', "WAYPOST_PROVIDERS: ses: lanes is empty"),
-        ('{"ses": {"url": "smtp://h", "secrets": ["hunter2"]}}', "WAYPOST_PROVIDERS: ses: secrets sign"),
+        (
+            '{"ses": {"url": "smtp://h", "secrets": ["hunter2"]}}',
+            "WAYPOST_PROVIDERS: ses: secrets are for webhooks",
+        ),
     ],
 )
 def test_a_provider_that_is_none_is_told_in_a_sentence_without_its_secret(monkeypatch, value, said):

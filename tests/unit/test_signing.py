@@ -7,10 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from deployments.doctor.providers import signing_finding
 from waypost.config.mail import dkim_signers
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
+from waypost.deployments.doctor.providers import signing_finding
 from waypost.mail.dkim_keys import KeyUnusable
 
 pytestmark = pytest.mark.anyio
@@ -28,25 +28,25 @@ def test_the_senders_domain_signs_unless_another_is_set(given, domain):
 
 
 @pytest.mark.parametrize(
-    ("given", "ok", "found"),
+    ("given", "level", "found"),
     [
-        ({}, True, "mails are not signed: WAYPOST_DKIM_KEY is not set"),
+        ({}, "note", "mails are not signed"),
         (
             {"dkim_key": BASE64, "dkim_selector": "s2026"},
-            True,
+            "ok",
             "s2026._domainkey.mail.shop.example (ed25519-sha256)",
         ),
         (
             {"dkim_key": "/hunter2", "dkim_selector": "s2026"},
-            False,
+            "bad",
             "WAYPOST_DKIM_KEY: the file cannot be read (No such file or directory)",
         ),
-        ({"dkim_selector": "s2026"}, False, "WAYPOST_DKIM_KEY is not set, though WAYPOST_DKIM_SELECTOR is"),
+        ({"dkim_selector": "s2026"}, "bad", "WAYPOST_DKIM_KEY is not set, though WAYPOST_DKIM_SELECTOR is"),
     ],
 )
-def test_doctor_tells_of_the_keys(given, ok, found):
+def test_doctor_tells_of_the_keys(given, level, found):
     finding = signing_finding(Settings(sender=SENDER, **given))
-    assert (finding.ok, finding.found, bool(finding.advice)) == (ok, found, not ok)
+    assert (finding.level, finding.found, bool(finding.advice)) == (level, found, level != "ok")
 
 
 async def test_nothing_starts_with_a_key_that_cannot_be_used(tmp_path, empty_ledger):

@@ -9,7 +9,7 @@ LEGAL = {
     "held": "accepted claimed deferred sent expired failed cancelled",
     "claimed": "accepted held sending deferred sent suppressed expired failed cancelled",
     "sending": "accepted claimed held sending deferred sent expired failed",
-    "deferred": "accepted claimed deferred sent expired failed cancelled",
+    "deferred": "accepted claimed deferred held sent expired failed cancelled",
     "sent": "",
     "suppressed": "",
     "expired": "accepted claimed sent",

@@ -11,12 +11,12 @@ import dkim
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from flows.message import TYPE, Mail
 from waypost import Priority
 from waypost.channels.memory import MemoryChannel
 from waypost.config.mail import allowed_senders
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
+from waypost.flows.message import TYPE, Mail
 from waypost.ledger import open_ledger
 from waypost.mail.build import Sender
 from waypost.mail.dkim import Signer
@@ -195,7 +195,7 @@ def test_a_setting_that_names_nobody_is_told(text):
 
 @pytest.fixture
 async def runtime(tmp_path):
-    settings = Settings(home=tmp_path / "home", templates=tmp_path / "none", sender="Shop <s@a.example>")
+    settings = Settings(home=tmp_path / "home", templates=tmp_path, sender="Shop <s@a.example>")
     runtime = Runtime(settings, open_ledger(settings.ledger_url, settings.lease), [MemoryChannel()])
     yield runtime
     await runtime.close()
@@ -240,5 +240,5 @@ async def test_facts_that_are_no_mail_any_more_fail_alone(runtime):
     failed = render_one(runtime.renderer(TYPE), TYPE, notification(b"nothing"))
     assert (
         failed.error
-        == "its facts no longer fit the type: mime: field 1 of its header is not of the form Name: value"
+        == "its facts no longer fit the type: mime: field 1 of its header does not have the form Name: value"
     )

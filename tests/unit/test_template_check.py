@@ -6,17 +6,21 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from pydantic import create_model
 
-from deployments.doctor.types import route_faults, template_faults
-from flows.order_confirmation import TYPE as ORDER
-from flows.signup_verification import TYPE as SIGNUP
+from waypost import Facts
 from waypost.channels.memory import MemoryChannel
 from waypost.config.settings import Settings
-from waypost.policy.routing import unknown_words
-from waypost.rendering.template_check import examine
+from waypost.deployments.doctor.type_faults import faults_of, route_faults, template_faults
+from waypost.deployments.registry import registered
+from waypost.flows.order_confirmation import TYPE as ORDER
+from waypost.flows.signup_verification import TYPE as SIGNUP
+from waypost.policy.route_steps import unknown_words
+from waypost.rendering.messages import IN_EVERY_TEMPLATE
+from waypost.rendering.template_check import examine, hidden
 from waypost.rendering.templates import Templates
 
-OURS = Settings().templates
+OURS = Settings().template_folders[-1]
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ def test_those_that_ship_are_good():
         (
             "body.mjml",
             "<mjml><mj-body><mj-section><mj-column><mj-txt>Hello</mj-txt></mj-column></mj-section></mj-body></mjml>",
-            "body.mjml: there is no MJML element mj-txt; it would be sent as it stands",
+            "body.mjml: unknown MJML element mj-txt; it would be sent unchanged",
         ),
         (
             "body.mjml",
@@ -79,6 +83,86 @@ def test_a_mistake_is_named_with_its_file(written, name, text, fault):
 )
 def test_what_is_right_is_not_found_fault_with(written, text):
     assert written("body.txt", text) == []
+
+
+BREAK = "subject.txt: contains a line break or another control character; put it on one line"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\nb",
+        "a\n\n\tb\n",
+        "a\tb",
+        "\x00a",
+        "{{ order_id }}\n{{ order_id }}",
+        'a{{ "\\n" }}b',
+        "a\n{% if count > 1 %}b{% endif %}",
+        "{% for line in lines %}\n{{ line.name }}\n{% endfor %}",
+        "{% with a = 1 %}{{ a }}\n{% endwith %}b",
+        "{% filter upper %}a\nb{% endfilter %}",
+    ],
+)
+def test_a_subject_of_several_lines_is_named(written, text):
+    assert written("subject.txt", text) == [f"templates/order-confirmation/en/{BREAK}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\n",
+        "\n a {{ order_id }} \n\n",
+        "{% set a = 'b\\nc' %}\na\n",
+        "{% if count > 1 %}\n{{ count }} orders\n{% elif count %}\nAn order\n{% else %}\nNone\n{% endif %}\n",
+        "{% for line in lines %}{{ line.name }}, {% endfor %}and so on",
+        "{# a\nb #}a",
+    ],
+)
+def test_a_subject_of_one_line_is_right(written, text):
+    assert written("subject.txt", text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n \n", "{% set a = 1 %}\n", "{# later #}", "{% if count %}{% endif %}"]
+)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("subject.txt", "write the subject"),
+        ("body.txt", "write the plain part of the mail"),
+        ("short.txt", "write the short message"),
+    ],
+)
+def test_an_empty_text_is_named(written, name, text, said):
+    assert written(name, text) == [f"templates/order-confirmation/en/{name}: empty; {said}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "route"), [("short.txt", ("email", "email:ses")), ("body.txt", ("sms", "chat"))]
+)
+def test_a_text_that_no_message_of_the_type_has_may_be_empty(written, name, route):
+    assert written(name, "", replace(ORDER, route=route)) == []
+
+
+@pytest.mark.parametrize("name", IN_EVERY_TEMPLATE)
+def test_a_value_that_templates_cannot_see_is_named(name):
+    why = "is hidden: every template has a value of that name; rename it"
+    with_fact = replace(ORDER, facts=create_model("F", __base__=Facts, **{name: (str, ...)}))
+    assert hidden(with_fact) == [f"the fact {name} of order-confirmation {why}"]
+    assert hidden(replace(ORDER, minted=(name,))) == [f"the minted {name} of order-confirmation {why}"]
+    assert hidden(replace(with_fact, finished=lambda facts: b"")) == []
+
+
+def test_a_hidden_fact_is_named_with_the_file_of_its_type():
+    order = registered()["order-confirmation"]
+    facts = create_model("F", __base__=order.type.facts, count=(int, 1))
+    [fault] = faults_of(replace(order, type=replace(order.type, facts=facts)), Templates(OURS))
+    assert fault.startswith("flows/order_confirmation.py: the fact count of order-confirmation is hidden")
+
+
+def test_a_fact_under_a_minted_name_is_named():
+    [clause] = hidden(replace(ORDER, minted=("order_id",)))
+    assert clause.startswith("the fact order_id of order-confirmation is hidden: the type mints a value")
 
 
 def test_what_an_included_file_uses_is_looked_at_too(tmp_path):
@@ -114,9 +198,9 @@ def test_what_a_type_mints_is_known_by_the_names_it_gives():
     ("route", "said"),
     [
         (("email", "sms", "chat"), []),
-        (("email", "carrier-pigeon"), ["carrier-pigeon, a kind that no provider serves"]),
+        (("email", "carrier-pigeon"), ["carrier-pigeon, but no provider serves this kind"]),
         (("email", "pager"), []),
-        (("email:ses",), ["email:ses, and no provider is called ses"]),
+        (("email:ses",), ["email:ses, but no provider is called ses"]),
         (("email:smtp",), []),
     ],
 )

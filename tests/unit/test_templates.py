@@ -115,6 +115,66 @@ def test_broken_syntax_in_mjml_is_found_with_the_line_of_its_own_file(tmp_path):
         write(tmp_path, body_mjml="{% nosuchtag %}").find("note", "en")
 
 
+HEAD, FOOT = "<mjml><mj-body><mj-section><mj-column>\n", "\n</mj-column></mj-section></mj-body></mjml>"
+LESS = "a < inside a Jinja expression breaks the XML; compare with > instead"
+BROKEN = [
+    ("{% if 1 < 2 %}<mj-text>x</mj-text>{% endif %}", f", line 2: {LESS}"),
+    ("<mj-text a='>'>\n{{ 'x' if 1\n <= 2 else 'y' }}</mj-text>", f", line 4: {LESS}"),
+    ('<mj-text>{{ "<b>" }}</mj-text>', f", line 2: {LESS}"),
+    ("<mj-text>1 < 2</mj-text>", ", line 2: a < does not begin an element; write &lt;"),
+    ('<!-- <mj-raw> --><mj-text a="{% if 1 > 2 %}<{% endif %}">\nx', ", line 2: <mj-text> has no end tag"),
+    ("<mj-text>1<br>2 <img src='{{ name }}'>\n<b>x</mj-text>", ", line 3: <b> has no end tag"),
+    ("</mj-column></mj-section>\n<mj-section>", ", line 4: </mj-column> has no start tag"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), BROKEN)
+def test_a_fault_in_mjml_is_named_in_words_with_its_line(tmp_path, text, said):
+    with pytest.raises(TemplateError) as refused:
+        write(tmp_path, body_mjml=HEAD + text + FOOT).find("note", "en")
+    assert str(refused.value) == f"templates/note/en/body.mjml{said}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<mjml>\n<mj-body>\n", ", line 2: <mj-body> has no end tag"),
+        ("hello<mjml", ": it is not well-formed MJML; look for a stray <"),
+        ("\n<p>x</p><mjml></mjml>", ", line 2: this is not allowed here; a template is one <mjml> element"),
+        (
+            "<mjml><mj-head>\n<mj-raw></mj-raw></mj-head><p/></mjml>",
+            ", line 2: an element is not allowed here",
+        ),
+    ],
+)
+def test_a_fault_of_a_whole_page_is_named_in_words(tmp_path, text, said):
+    templates = write(tmp_path)
+    (tmp_path / "note" / "en" / "body.mjml").write_text(text)
+    with pytest.raises(TemplateError) as refused:
+        templates.find("note", "en")
+    assert str(refused.value) == f"templates/note/en/body.mjml{said}"
+
+
+def test_an_empty_mjml_file_lacks_its_element(tmp_path):
+    templates = write(tmp_path)
+    (tmp_path / "note" / "en" / "body.mjml").write_text("")
+    with pytest.raises(TemplateError, match=r"body.mjml: it has no <mjml> element$"):
+        templates.find("note", "en")
+
+
+def test_a_fault_in_an_included_file_is_named_with_that_file(tmp_path):
+    (tmp_path / "_layout").mkdir()
+    (tmp_path / "_layout" / "foot.mjml").write_text("<mj-text>\n{% if 1 < 2 %}x{% endif %}</mj-text>")
+    page = mjml("Hello").replace("</mj-column>", '<mj-include path="_layout/foot.mjml" /></mj-column>')
+    with pytest.raises(TemplateError) as refused:
+        write(tmp_path, body_mjml=page).find("note", "en")
+    assert str(refused.value) == f"templates/note/en/body.mjml: _layout/foot.mjml, line 2: {LESS}"
+
+
+def test_a_less_than_in_an_attribute_is_right(tmp_path):
+    assert "x" in rendered(write(tmp_path, body_mjml='<a title="{{ 1 if 1 < 2 }}">x</a>')).html
+
+
 @pytest.mark.parametrize("broken", ["<mjml><mj-body>", "<mjml></mj-body>", "<mjml><mj-nothing /></mjml>"])
 def test_broken_mjml_is_found_when_loaded(tmp_path, broken):
     with pytest.raises(TemplateError, match=r"^templates/note/en/body.mjml"):
@@ -213,7 +273,7 @@ def test_an_include_stays_inside_the_folder(tmp_path, path):
 
 
 @pytest.mark.parametrize(
-    ("path", "why"), [("_layout/gone.mjml", "No such file"), ("../gone.mjml", "stays inside")]
+    ("path", "why"), [("_layout/gone.mjml", "No such file"), ("../gone.mjml", "must stay inside")]
 )
 def test_an_include_that_cannot_be_taken_is_named_with_the_reason(tmp_path, path, why):
     page = mjml("Hello").replace("</mj-column>", f'<mj-include path="{path}" /></mj-column>')

@@ -1,4 +1,4 @@
-"""The JSON that the gateway answers, as models: its OpenAPI document and the client are made of them."""
+"""The JSON of the gateway's responses, as models for its OpenAPI document and for the client."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 
 class _Shape(BaseModel):
-    # A newer gateway may say more than this version knows.
+    # A newer gateway may send more fields than this version knows.
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
 class Accepted(_Shape):
-    """A notification that is durable now. state: accepted, held (it waits for a digest) or grouped (counted
-    in an open notification, whose id it is)."""
+    """A durable notification. state: accepted, held (it waits for a digest) or grouped (counted in an open
+    notification, which has this id)."""
 
     id: UUID
     state: str
 
 
 class Fault(_Shape):
-    """One field that is wrong."""
+    """An invalid field."""
 
     path: str
     reason: str
 
 
 class Problem(_Shape):
-    """RFC 9457 problem details. code: stable; errors: the fields that are wrong."""
+    """RFC 9457 problem details. code: stable. errors: the invalid fields."""
 
     type: str
     title: str
@@ -41,7 +41,7 @@ class Problem(_Shape):
 
 
 class Result(_Shape):
-    """What became of one item of a batch: 202 with id and state, or another status with its error."""
+    """The result of one item of a batch: 202 with id and state, or another status with its error."""
 
     status: int
     id: UUID | None = None
@@ -50,13 +50,14 @@ class Result(_Shape):
 
 
 class Results(_Shape):
-    """One result an item, in their order."""
+    """One result for each item, in the order of the items."""
 
     results: list[Result]
 
 
 class Attempt(_Shape):
-    """One attempt. verdict: accepted, refused, deferred or unknown; null while it is being made."""
+    """One attempt to send. verdict: accepted, refused, deferred or unknown; null while it is in progress.
+    said: the provider's reply."""
 
     number: int
     channel: str
@@ -69,7 +70,7 @@ class Attempt(_Shape):
 
 
 class Notification(_Shape):
-    """One notification, its recipient masked."""
+    """One notification, with its recipient masked. count: the requests grouped into it, itself included."""
 
     id: UUID
     type: str
@@ -86,7 +87,7 @@ class Notification(_Shape):
 
 
 class Entry(_Shape):
-    """One notification in a list. attempts: how many were made."""
+    """One notification in a list. attempts: the number of attempts."""
 
     id: UUID
     type: str
@@ -101,14 +102,14 @@ class Entry(_Shape):
 
 
 class Page(_Shape):
-    """Notifications, the newest first. next: the cursor for more, or null."""
+    """Notifications, the newest first. next: the cursor of the next page, or null."""
 
     notifications: list[Entry]
     next: UUID | None
 
 
 class Cancelled(_Shape):
-    """A notification that was withdrawn."""
+    """A cancelled notification."""
 
     id: UUID
     state: str
@@ -126,13 +127,13 @@ class TypeInfo(_Shape):
 
 
 class Types(_Shape):
-    """Every type that can be sent."""
+    """All types that requests can name."""
 
     types: list[TypeInfo]
 
 
 class KnownRecipient(_Shape):
-    """What is known of a recipient."""
+    """The stored fields of a recipient."""
 
     id: str
     email: str | None
@@ -144,16 +145,16 @@ class KnownRecipient(_Shape):
 
 
 class CheckResult(_Shape):
-    """result: verified, wrong, ended (five wrong tries, or its message was not delivered), expired, used or
+    """result: verified, wrong, ended (five wrong tries, or the message was not delivered), expired, used or
     unknown."""
 
     result: Literal["verified", "wrong", "ended", "expired", "used", "unknown"]
 
 
 class Webhook(_Shape):
-    """Where a client is told what becomes of its notifications. overlap_until: until when what is told is
-    signed with the secret before too. gone_at: when it answered 410 Gone; no more events are sent to it.
-    failing_since: when the oldest event happened that could not be delivered; it is retried."""
+    """A URL that receives the states of a client's notifications. overlap_until: until then, events are also
+    signed with the previous secret. gone_at: when the URL responded 410 Gone; it receives no more events.
+    failing_since: the time of the oldest event that could not be delivered; it is retried."""
 
     id: UUID
     url: str
@@ -177,13 +178,13 @@ class Webhooks(_Shape):
 
 
 class Alive(_Shape):
-    """It answers."""
+    """The gateway runs."""
 
     status: Literal["ok"]
 
 
 class Ready(_Shape):
-    """Whether each of what it needs works. detail: where not, what is wrong and what to do."""
+    """Whether the ledger and Prefect work. detail: if not, what is wrong and what to do."""
 
     status: Literal["ok", "not ready"]
     ledger: bool
@@ -192,11 +193,13 @@ class Ready(_Shape):
 
 
 class ProblemKind(_Shape):
-    """What an error's code means."""
+    """The meaning of an error code: what happened, and what the client should do."""
 
     code: str
     status: int
     title: str
+    meaning: str
+    advice: str
 
 
 ALL: tuple[type[BaseModel], ...] = (

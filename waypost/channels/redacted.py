@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import Any, cast
 
 from waypost.channels.channel import ChannelUnavailable
@@ -13,7 +14,10 @@ from waypost.mail import quotes
 from waypost.model.notification import Message
 from waypost.model.outcome import Outcome, Verdict
 from waypost.policy import classify
-from waypost.policy.redaction import Redaction, links_in, without
+from waypost.policy.plain_letters import in_plain_letters
+from waypost.policy.quoted_links import QuotedLinks
+from waypost.policy.redaction import SHOWN_INSTEAD, Redaction, links_in, may_be_cut, without
+from waypost.policy.spellings import masked
 from waypost.system.time_slices import Slices
 
 _PHONE_TAIL = 4
@@ -27,9 +31,10 @@ class RedactedChannel(ABC):
 
     The secrets are the provider's credentials, the values minted for the message (codes, links, tokens), the
     links in its facts, and the recipient's phone number. For a mail that its author composed, every link and
-    code that the provider quotes from it is a secret too (waypost/mail/quotes.py). Email addresses are masked
-    where they are shown. Everything that keeps a provider's words gets them from here: the ledger, logs,
-    Prefect, webhooks, the circuit breaker.
+    code that the provider quotes from it is a secret too (waypost/mail/quotes.py). The recipient's email
+    address is masked in every spelling (waypost/policy/spellings.py); other email addresses are masked where
+    they are shown. Everything that keeps a provider's words gets them from here: the ledger, logs, Prefect,
+    webhooks, the circuit breaker.
     """
 
     def __init__(self, name: str, credentials: Iterable[str] = ()) -> None:
@@ -68,14 +73,68 @@ class RedactedChannel(ABC):
         try:
             yield
         except ChannelUnavailable as error:
-            raise type(error)(error.channel, self._redaction(error.reason)) from None
+            raise type(error)(error.channel, self._without_own(error.reason)) from None
+
+    def _without_own(self, reason: str) -> str:
+        shown = self._redaction(reason)
+        decoded = in_plain_letters(shown, cut=may_be_cut(reason))
+        hidden = self._redaction(decoded) if decoded != shown else decoded
+        return shown if hidden == decoded else hidden
 
     async def _redacted(self, words: str, message: Message, *, accepted: bool = False) -> str:
+        """`words` without secrets. If they are encoded, they are also read as decoded: a code may come back
+        in fullwidth digits. Then the decoded words are kept, if they had a secret."""
+        cut = may_be_cut(words)
+        shown = await self._hidden(words, message, accepted=accepted, cut=cut)
+        decoded = in_plain_letters(shown, cut=cut)
+        if decoded == shown:
+            return shown
+        hidden = await self._hidden(decoded, message, accepted=accepted, cut=cut)
+        return shown if hidden == decoded else hidden
+
+    async def _hidden(self, words: str, message: Message, *, accepted: bool, cut: bool) -> str:
         if message.composed:
             words = await _without_quotes(words[: classify.WORDS_KEPT], message, accepted)
-        words = self._redaction(words)
-        private = (*message.private, *_links_of_facts(words, message), *_quoted_phone(words, message))
-        return Redaction(one[:_LONGEST] for one in private)(words) if private else words
+        words = await _without_private(self._redaction(words, cut=cut), message, cut)
+        for address in _addresses(message):
+            words = masked(words, address, cut=cut)
+        return words
+
+
+async def _without_private(words: str, message: Message, cut: bool) -> str:
+    """`words` without the values minted for the message, the links in its facts and its phone number."""
+    slices, links = Slices(_SLICE_SECONDS), QuotedLinks(words, cut=cut)
+    if links.sought and not message.composed:  # a composed mail is a fact, and was compared before
+        await _look_up_links(message.notification.data, links, slices)
+    if links.too_many:
+        return SHOWN_INSTEAD
+    hidden = Redaction()
+    for one in (*message.private, *links.found, *_quoted_phone(words, message)):
+        hidden.hide(one[:_LONGEST])
+        await slices.pause()
+    return hidden(words, cut=cut)
+
+
+async def _look_up_links(facts: object, links: QuotedLinks, slices: Slices) -> None:
+    """Look up every web address in `facts`, at any depth. A product's link may be as good as a password."""
+    waiting: list[object] = [facts]
+    while waiting and not links.too_many:
+        part = waiting.pop()
+        if isinstance(part, str):
+            for link in links_in(part):
+                links.look_up(link[:_LONGEST])
+                await slices.pause()
+        elif isinstance(part, dict):
+            waiting += chain.from_iterable(cast(dict[str, Any], part).items())
+        elif isinstance(part, list):
+            waiting += cast(list[Any], part)
+        await slices.pause()
+
+
+def _addresses(message: Message) -> Iterable[str]:
+    """The message's address and its recipient's email, without those that are no email addresses."""
+    known = (message.address.removeprefix("mailto:"), message.notification.recipient.email or "")
+    return dict.fromkeys(address for address in known if "@" in address)
 
 
 async def _without_quotes(words: str, message: Message, accepted: bool) -> str:
@@ -104,12 +163,6 @@ async def _quoted(found: list[quotes.Suspect], message: Message) -> list[quotes.
     return quoted
 
 
-def _links_of_facts(words: str, message: Message) -> Iterable[str]:
-    """The links in the facts, if `words` may quote them. A composed mail is a fact, and compared before."""
-    wanted = not message.composed and ("/" in words or "%" in words)
-    return _links(message.notification.data) if wanted else ()
-
-
 def _quoted_phone(words: str, message: Message) -> Iterator[str]:
     """The recipient's phone number, if its last digits are in `words`: most words need no more work."""
     phone = _digits(message.notification.recipient.phone or "")
@@ -120,18 +173,3 @@ def _quoted_phone(words: str, message: Message) -> Iterator[str]:
 
 def _digits(text: str) -> str:
     return "".join(filter(str.isdecimal, text))
-
-
-def _links(facts: object) -> Iterator[str]:
-    """The web addresses in `facts`, at any depth. A product's link may be as good as a password."""
-    match facts:
-        case str():
-            yield from links_in(facts)
-        case dict():
-            for value in cast(dict[str, Any], facts).values():
-                yield from _links(value)
-        case list():
-            for value in cast(list[Any], facts):
-                yield from _links(value)
-        case _:
-            pass

@@ -53,7 +53,7 @@ class SendGate:
             return self.outcome
         phase = self._reached()
         if self._stopped:
-            words = "stopped while it waited for the answer" if phase is Phase.DOT else "stopped"
+            words = "stopped while it waited for the reply" if phase is Phase.DOT else "stopped"
         return classify.lost(phase, words)
 
     def broken(self, words: str) -> Outcome:

@@ -1,68 +1,63 @@
-"""The command line. Each command imports what it needs when it runs: Prefect alone takes 1.5 s."""
+"""The command line. A command's module is imported when the command runs: Prefect alone takes 1.5 s."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from waypost.cli import (
-    db,
-    deploy,
-    dispatch,
-    doctor,
-    explain,
-    gateway,
-    hold,
-    keys,
-    recipients,
-    retry_cancel,
-    send,
-    simulate,
-    up,
-    verify,
-    webhooks,
-    worker,
-)
-from waypost.cli import list as listing
-from waypost.cli.group import Commands
-from waypost.cli.startup_checks import warn_of_settings
-from waypost.config import environment
+from waypost.cli.app import App, OnDemand, group_of
+from waypost.cli.output import complain, show_what_can_be_shown
 
-app = typer.Typer(
+# A command's summary is also the first line of its help; see its module.
+COMMANDS = {
+    "Begin": {
+        "init": OnDemand("init:init", "Make a project for your own types in an empty folder."),
+    },
+    "Run": {
+        "up": OnDemand("up:up", "Run everything on this machine, until Ctrl-C."),
+        "worker": OnDemand("worker:worker", "Run the flows of the work pool, until Ctrl-C."),
+        "dispatch": OnDemand("dispatch:dispatch", "Start runs for due notifications, until Ctrl-C."),
+        "deploy": OnDemand("deploy:deploy", "Create or update a deployment for each type."),
+    },
+    "Send": {
+        "send": OnDemand("send:send", "Send the requests of a JSONL file."),
+        "verify": OnDemand("verify:verify", "Check a verification code."),
+    },
+    "Look": {
+        "list": OnDemand("list:list_notifications", "List notifications, the newest first."),
+        "explain": OnDemand("explain:explain", "Show the history of a notification."),
+        "doctor": OnDemand("doctor:doctor", "Check every part, and say what to do about faults."),
+    },
+    "Act": {
+        "retry": OnDemand("retry_cancel:retry", "Send again what failed or waits; ask first."),
+        "cancel": OnDemand("retry_cancel:cancel", "Cancel unsent notifications; ask first."),
+        "hold": OnDemand("hold:hold", "Stop sending a type until it is released."),
+        "release": OnDemand("hold:release", "Send a held type again."),
+        "recipients": OnDemand("recipients:app", "Show and forget recipients."),
+    },
+    "Gateway": {
+        "gateway": OnDemand("gateway:gateway", "Accept notifications over HTTP and SMTP."),
+        "keys": OnDemand("keys:app", "Manage the gateway's API keys."),
+        "webhooks": OnDemand("webhooks:app", "Manage the webhooks of the gateway's clients."),
+    },
+    "Maintain": {
+        "db": OnDemand("db:app", "Upgrade the ledger's database, or change its key."),
+        "simulate": OnDemand("simulate:simulate", "Test the ledger under faults, in virtual time."),
+    },
+}
+
+app = App(
     name="waypost",
-    cls=Commands,
+    cls=group_of(COMMANDS),
     help="Deliver notifications as Prefect flows. Accepted notifications are never lost; possible duplicates "
     "are always reported.",
-    no_args_is_help=True,
     invoke_without_command=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",  # paragraphs fill the terminal's width
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(up.up)
-app.command()(worker.worker)
-app.command()(dispatch.dispatch)
-app.command()(gateway.gateway)
-app.command()(deploy.deploy)
-app.command()(send.send)
-app.command("list")(listing.list_notifications)
-app.command()(explain.explain)
-app.command("retry")(retry_cancel.retry)
-app.command("cancel")(retry_cancel.cancel)
-app.command()(hold.hold)
-app.command()(hold.release)
-app.command()(verify.verify)
-app.command()(doctor.doctor)
-app.command()(simulate.simulate)
-app.add_typer(keys.app, name="keys")
-app.add_typer(recipients.app, name="recipients")
-app.add_typer(webhooks.app, name="webhooks")
-app.add_typer(db.app, name="db")
 
 
 @app.callback()
@@ -76,28 +71,34 @@ def _waypost(
 
         typer.echo(f"waypost {installed('waypost')}")
         raise typer.Exit
+    from waypost.cli.startup_checks import warn_of_settings
+
     warn_of_settings()
 
 
 def main() -> None:
     """The `waypost` command. A known error is one line on standard error, with exit status 1."""
-    from waypost.cli.errors import explained
-    from waypost.system.process import depart
+    from waypost.config import environment
 
-    environment.prepare()
-    # No telemetry: Prefect's own is off unless the user turns it on.
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-
+    show_what_can_be_shown()
     try:
-        app()
+        environment.read_file(Path(os.environ.get("WAYPOST_PROJECT") or "."))
+        environment.prepare()
+        # No telemetry: Prefect's own is off unless the user turns it on.
+        os.environ.setdefault("DO_NOT_TRACK", "1")
+        app(prog_name="waypost")
     except SystemExit as end:
+        from waypost.system.process import depart
+
         # The reader of our output (`head`) closed the pipe: not an error, with the usual exit status.
         code = 128 + signal.SIGPIPE if isinstance(end.__context__, BrokenPipeError) else end.code
         depart(code if isinstance(code, int) else int(code is not None))
         sys.exit(code)
     except Exception as error:
+        from waypost.cli.errors import explained
+
         line = explained(error)
         if line is None:
             raise
-        typer.secho(f"waypost: {line}", fg=typer.colors.RED, err=True)
+        complain(line)
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
@@ -19,4 +20,9 @@ def ask(question: str, unasked: str) -> None:
     typer.Abort for a no."""
     if not sys.stdin.isatty():
         raise Refused(unasked)
-    typer.confirm(question, abort=True, err=True)
+    # asyncio's handler would leave the question open.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        typer.confirm(question, abort=True, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)

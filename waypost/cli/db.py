@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-import typer
-
+from waypost.cli.app import App
 from waypost.cli.asking import Refused, Yes, ask
 from waypost.cli.output import out
 from waypost.config.instance import AlreadyRunning, only_one
@@ -16,18 +15,14 @@ from waypost.ledger.database import migrate
 from waypost.ledger.database.open_elsewhere import open_elsewhere
 from waypost.ledger.records import installation
 
-app = typer.Typer(no_args_is_help=True, help="The ledger's database.")
-
-
-@app.callback()
-def _db() -> None: ...
+app = App(help="Upgrade the ledger's database, or change its key.")
 
 
 @app.command()
 def upgrade() -> None:
-    """Bring the ledger's schema to this version, or create an empty ledger.
+    """Upgrade the ledger's schema, or create an empty ledger.
 
-    It is safe to run again.
+    You can run it again at any time.
     """
     settings = Settings()
     prepare_home(settings)
@@ -47,10 +42,10 @@ async def _upgrade(settings: Settings) -> None:
 
 @app.command("change-key")
 def change_key(yes: Yes = False) -> None:
-    """Make this process's secret key the ledger's. Stop every process of Waypost first.
+    """Give the ledger the secret key of this machine.
 
-    Codes and links that were sent stop working. Each webhook signs with another secret from then on:
-    `waypost webhooks rotate ID` shows it.
+    Stop every process of Waypost first. Codes and links that were sent stop working. Every webhook gets a new
+    secret, which `waypost webhooks rotate ID` shows.
     """
     settings = Settings()
     if is_unshared(settings):
@@ -61,9 +56,9 @@ def change_key(yes: Yes = False) -> None:
     except AlreadyRunning as error:
         raise Refused(f"the key was not changed: {error.found}; stop it first") from None
     if not changed:
-        out.print("the ledger's key is this process's key already; nothing was changed")
+        out.print("the ledger already has this key; nothing was changed")
         return
-    out.print("the ledger's key is this process's key now, and webhooks have other secrets")
+    out.print("the ledger has this key now; every webhook has a new secret")
 
 
 async def _change_key(settings: Settings, yes: bool) -> bool:
@@ -79,7 +74,7 @@ async def _change_key(settings: Settings, yes: bool) -> bool:
             )
         if not yes:
             ask(
-                "codes and links that were sent stop working; change the key?",
+                "Codes and links that were sent stop working. Change the key?",
                 "the key was not changed, as there is no terminal to ask at: add --yes",
             )
         await installation.change_key(ledger, key)

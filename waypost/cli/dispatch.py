@@ -14,21 +14,22 @@ from waypost.config.settings import Settings
 
 
 def dispatch(
-    limit: Annotated[int, typer.Option(min=1, help="Most Prefect runs in flight.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Most Prefect runs in flight.")] = 10,
 ) -> None:
-    """Start Prefect runs for due notifications, until Ctrl-C.
+    """Start runs for due notifications, until Ctrl-C.
 
-    It also reclaims expired batches and corrects run states in Prefect. `waypost worker` does the same: use
-    `dispatch` for work pools of another type."""
+    It also reclaims expired batches, and corrects run states in Prefect. `waypost worker` does the same. Use
+    `waypost dispatch` for a work pool of another type.
+    """
     settings = connect(Settings())
     api = prefect_api()
     warn(settings)
-    from deployments.dispatcher.heartbeat import announce
-    from deployments.processes.worker import dispatch as serve_dispatch
+    from waypost.deployments.dispatcher.heartbeat import announce
+    from waypost.deployments.processes.worker import dispatch as serve_dispatch
 
     async def main(stop: asyncio.Event) -> None:
         def ready() -> None:
-            out.print(f"dispatching to the pool {settings.work_pool} of {api}; Ctrl-C stops")
+            out.print(f"dispatching to the pool {settings.work_pool} of {api}; Ctrl-C stops", soft_wrap=True)
 
         async with announce(settings.work_pool):
             await serve_dispatch(settings, stop, ready, limit)

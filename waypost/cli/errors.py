@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from waypost.model.provider import Provider
 from waypost.model.validation_messages import in_words
 
-_LETTERS = "of small letters a to z, digits and hyphens"
-_NAME = f"a provider's name is {_LETTERS}, begins with a letter or a digit, and has 41 characters at most"
-_KIND = f"a kind is {_LETTERS}, begins with a letter, and has 41 characters at most"
+_LETTERS = "small letters a to z, digits and hyphens, 41 at most"
+_NAME = f"not a provider's name: use {_LETTERS}; begin with a letter or a digit"
+_KIND = f"not a kind of channel: use {_LETTERS}; begin with a letter"
 
 
 def explained(error: Exception) -> str | None:
@@ -21,25 +23,36 @@ def explained(error: Exception) -> str | None:
     match name.split(".")[0], type(error).__name__:
         case (("httpx" | "httpcore"), _):
             return (
-                "the Prefect API does not answer. Start `waypost up`, or set PREFECT_API_URL to your server; "
-                "`waypost doctor` tells more"
+                "the Prefect API does not respond: start `waypost up`, or set PREFECT_API_URL to your "
+                "server; see `waypost doctor`"
             )
         case (("waypost" | "deployments"), _):
             return str(error)
         case "sqlalchemy", _ if "unable to open database file" in str(error):
             return (
-                "the ledger's file cannot be opened where WAYPOST_DATABASE_URL or WAYPOST_HOME leads: make "
-                "its folder, and let this user read and write there"
+                "the ledger's file cannot be opened: make the folder that WAYPOST_DATABASE_URL or "
+                "WAYPOST_HOME names, and let this user read and write there"
             )
         case (("sqlalchemy" | "asyncpg"), _):
             return (
-                "the ledger's database does not answer as it should "
+                "the ledger's database failed "
                 f"({_first_line(getattr(error, 'orig', None) or error)}); see `waypost doctor`"
             )
-        case "builtins", ("ValueError" | "ConnectionRefusedError" | "FileNotFoundError" | "PermissionError"):
+        case _ if isinstance(error, OSError) and (error.filename or error.strerror):
+            return _of_the_system(error)
+        case "builtins", "ValueError":
             return str(error)
         case _:
             return None
+
+
+def _of_the_system(error: OSError) -> str:
+    """What the system refuses: for a path, which one. A path that the user gave is often no folder at all."""
+    said = (error.strerror or type(error).__name__).lower()
+    if error.filename is None:
+        return said
+    path = os.fsdecode(error.filename)
+    return f"{path} cannot be used ({said}): name another path, or correct its permissions"
 
 
 def pages(error: ValidationError) -> str:

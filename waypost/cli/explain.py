@@ -2,33 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.markup import escape
+from rich.cells import cell_len
+from rich.text import Text
 
-from waypost.cli.output import AsJson, columns, err, out, plain, print_json
+from waypost.cli.asking import Refused
+from waypost.cli.ids import given_id
+from waypost.cli.output import AsJson, Reveal, out, plain, print_json, wrapped
 from waypost.cli.paused_lanes import stopped_lanes, waits_for_a_run
+from waypost.cli.states import style_of
 from waypost.cli.with_ledger import with_ledger
 from waypost.config import instance
 from waypost.config.settings import Settings
+from waypost.ledger import Ledger
 from waypost.ledger.database.tolerant import Moment
 from waypost.ledger.operations.explanation import Explanation, TimelineEntry
+from waypost.ledger.operations.folding import folded
+from waypost.ledger.operations.short_ids import ShortId, notification_id
+from waypost.ledger.operations.stats import with_state
 from waypost.ledger.operations.timeline import explain as read
+
+BESIDE = 40  # columns; where fewer are left beside time and event, details stand below them
 
 
 def explain(
-    id: Annotated[UUID, typer.Argument(help="Id of the notification.")], as_json: AsJson = False
+    id: Annotated[
+        ShortId,
+        typer.Argument(
+            parser=given_id,
+            metavar="ID",
+            help="Id of the notification: in full, or as `waypost list` shows it.",
+        ),
+    ],
+    reveal: Reveal = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show the history of a notification, and what it waits for or how it ended.
+    """Show the history of a notification.
 
-    Lines that were part of a Prefect run have its address."""
+    It ends with the outcome, or with what the notification waits for. Lines that were part of a Prefect run
+    have its address. Attempts in a row with the same answer are one line; --json has each of them. Addresses
+    of recipients are masked unless you add --reveal.
+    """
     settings = Settings()
-    found = with_ledger(lambda ledger: read(ledger, id), settings)
+
+    async def look(ledger: Ledger) -> Explanation | None:
+        return await read(ledger, await notification_id(ledger, id), reveal)
+
+    found = with_ledger(look, settings)
     if found is None:
-        err.print(f"[red]there is no notification {id} in this ledger")
-        raise typer.Exit(1)
+        raise Refused(f"there is no notification {id.whole} in this ledger")
     ui = instance.ui(settings)
     waits = waits_for_a_run(found.state, found.due_at)
     stopped = stopped_lanes(settings).get(found.priority, "") if waits else ""
@@ -65,7 +91,7 @@ def _tell(found: Explanation, ui: str | None, stopped: str) -> None:
         ("type", f"{found.type}  ({found.priority})"),
         ("recipient", found.recipient),
         *([("client", found.client)] if found.client else []),
-        ("state", _state(found)),
+        ("state", with_state(found.state, found.reason or found.forgotten)),
         ("deadline", f"{plain(found.expires_at)} UTC"),
     ]
     if found.count != 1:
@@ -77,16 +103,28 @@ def _tell(found: Explanation, ui: str | None, stopped: str) -> None:
     if stopped:
         facts.append(("waits", stopped))
     for name, value in facts:
-        out.print(f"[bold]{name:<10}[/] {escape(plain(value))}", soft_wrap=True)
+        style = style_of(found.state) if name == "state" else ""
+        text = Text(wrapped(plain(value), indent=11), style)
+        out.print(Text.assemble((f"{name:<10}", "bold"), " ", text), soft_wrap=True)
     out.print()
-    head = ("when (UTC)", "what", "")
-    columns([head, *((_when(one.at), one.what, _told(one, ui)) for one in found.timeline)])
+    lines = folded(found.timeline)
+    _tell_timeline([(_when(one.at), plain(one.what), plain(_told(one, ui))) for one in lines])
 
 
-def _state(found: Explanation) -> str:
-    """The state and the reason; only the reason if it names the state: cancelled by a person."""
-    why = found.reason or found.forgotten
-    return why if why.startswith(found.state) else f"{found.state}  {why}"
+def _tell_timeline(rows: Sequence[tuple[str, str, str]]) -> None:
+    """A line for each event. On a narrow terminal its details stand below it."""
+    when = max(len(at) for at, _, _ in rows)
+    widest = max(cell_len(what) for _, what, _ in rows)
+    begins = when + widest + 4
+    below = out.is_terminal and out.width - begins < BESIDE
+    out.print(Text(f"{'when (UTC)':<{when}}  what", "bold"), soft_wrap=True)
+    for at, what, told in rows:
+        line = Text.assemble((at.ljust(when), "dim"), "  ", (what, style_of(what)))
+        if told and below:
+            line.append(f"\n    {wrapped(told, 4)}")
+        elif told:
+            line.append(" " * (widest - cell_len(what) + 2) + wrapped(told, begins))
+        out.print(line, soft_wrap=True)
 
 
 def _when(at: Moment | None) -> str:
@@ -98,6 +136,6 @@ def _when(at: Moment | None) -> str:
 
 def _told(one: TimelineEntry, ui: str | None) -> str:
     """The entry's detail, and for an event of a whole run, where to see that run."""
-    if one.run is None or one.what.startswith("attempt"):
+    if one.run is None or one.what.startswith("attempt "):
         return one.detail
     return "; ".join(part for part in (one.detail, _url(one, ui) or f"run {one.run}") if part)

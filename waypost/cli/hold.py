@@ -13,20 +13,25 @@ from waypost.config.settings import Settings
 from waypost.ledger.queue.holds import hold as hold_in
 from waypost.ledger.queue.holds import release as release_in
 
-Type = Annotated[str, typer.Argument(help="A type of flows/, such as order-confirmation.")]
+Type = Annotated[
+    str, typer.Argument(metavar="TYPE", help="Type of notification, such as order-confirmation.")
+]
 
 
 def hold(
     type: Type,
-    reason: Annotated[str, typer.Option(help="Reason, shown by doctor, explain and send.")] = "",
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Reason, which doctor, explain and send show.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Send nothing more of a type until `waypost release`.
+    """Stop sending a type until it is released.
 
-    Runs in flight stop after the message on the wire. Notifications accepted meanwhile wait, and expire at
-    their deadline."""
+    Runs in flight stop after the message on the wire. Notifications that are accepted meanwhile wait, and
+    expire at their deadline. `waypost release TYPE` ends the hold.
+    """
     settings = connect(Settings())
-    from deployments.registry import find
+    from waypost.deployments.registry import find
 
     name = find(type).type.name
 
@@ -37,17 +42,17 @@ def hold(
     since = f" since {plain(held.hold.since)} UTC" if held.already else ""
     typer.echo(f"{name} is held{since}{': ' if held.hold.reason else ''}{held.hold.reason}")
     wait = "waits" if held.waiting == 1 else "wait"
-    typer.echo(f"{held.waiting} {wait}, {held.taken_back} of them taken back from runs")
+    typer.echo(f"{held.waiting} {wait}; runs gave {held.taken_back} of them back")
     if held.sending:
-        typer.echo(f"{held.sending} {'was' if held.sending == 1 else 'were'} on the wire, and end there")
+        typer.echo(f"{held.sending} on the wire {'is' if held.sending == 1 else 'are'} still sent")
 
 
 def release(type: Type, as_json: AsJson = False) -> None:
-    """Send a held type again, at once."""
+    """Send a held type again."""
     settings = connect(Settings())
     released = with_ledger(lambda ledger: release_in(ledger, type), settings)
     if released.hold is None:
-        from deployments.registry import find
+        from waypost.deployments.registry import find
 
         find(type)  # a type that is gone from flows/ may still be held, and released
     if as_json:

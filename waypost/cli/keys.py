@@ -1,4 +1,4 @@
-"""`waypost keys ...`: the API keys that applications come to the gateway with."""
+"""`waypost keys ...`: the API keys of the gateway's clients."""
 
 from __future__ import annotations
 
@@ -7,38 +7,49 @@ from typing import Annotated, Any
 
 import typer
 
-from waypost.cli.output import AsJson, columns, print_json
+from waypost.cli.app import App
+from waypost.cli.columns import Column, print_columns
+from waypost.cli.output import AsJson, print_json
 from waypost.cli.with_ledger import with_ledger
-from waypost.gateway.auth import api_keys as text
+from waypost.gateway.auth import key_format as text
 from waypost.ledger import Ledger
 from waypost.ledger.records import api_keys
 from waypost.ledger.records.api_keys import ApiKey
 from waypost.system.clock import now
 
-app = typer.Typer(no_args_is_help=True, help="Manage the gateway's API keys.")
+app = App(help="Manage the gateway's API keys.")
+_COLUMNS = (
+    Column("id"),
+    Column("client", cut=True),
+    Column("scopes", rank=1, cut=True),
+    Column("limit", rank=2),
+    Column("created (UTC)", rank=3),
+    Column("state", cut=True, style=lambda state: "green" if state.startswith("works") else "red"),
+)
 
 
 class Ended(RuntimeError):
-    """A key that works no more was to be followed by another. Says what to do."""
+    """A key that no longer works cannot be rotated. Says what to do."""
 
 
 def _id(given: str) -> str:
     """A key's id, also from the key itself. Raises typer.BadParameter, which tells no secret."""
     parts = text.parse_key(given)
     if parts is None and given.startswith("wp_"):
-        raise typer.BadParameter("this is no whole key; give its id, which `waypost keys list` shows")
+        raise typer.BadParameter("not a complete key: give its id, which `waypost keys list` shows")
     return parts[0] if parts else given
 
 
 def _client(given: str) -> str:
     if not text.is_client(given):
-        raise typer.BadParameter("a client is small letters a to z, digits and hyphens, 41 at most")
+        raise typer.BadParameter("use small letters a to z, digits and hyphens, 41 at most")
     return given
 
 
 Id = Annotated[
-    str, typer.Argument(parser=_id, metavar="ID", help="Id of the key: the middle part of wp_<id>_<secret>.")
+    str, typer.Argument(parser=_id, metavar="ID", help="Id of the key: the part after wp_, up to the next _.")
 ]
+CANNOT_BE_READ = "not valid: its row in the ledger cannot be read"
 _LONGEST_DAYS = 36_500
 _LONGEST_HOURS = 8_760
 
@@ -50,20 +61,27 @@ def create(
         typer.Argument(parser=_client, metavar="CLIENT", help="Application that uses the key, such as shop."),
     ],
     scope: Annotated[
-        list[str], typer.Option(help="send, read or manage; send:alert allows one type. Repeatable.")
+        list[str],
+        typer.Option(
+            metavar="SCOPE",
+            help="What the key allows: send, read or manage; send:alert for one type. Repeatable.",
+        ),
     ] = ["send", "read"],  # noqa: B006 - typer shows the default
     days: Annotated[
         float | None,
-        typer.Option(min=0.001, max=_LONGEST_DAYS, help="Days until it expires. Default: never."),
+        typer.Option(
+            min=0.001, max=_LONGEST_DAYS, metavar="DAYS", help="Days until the key expires. Default: never."
+        ),
     ] = None,
     rate: Annotated[
-        int | None, typer.Option(min=1, max=1_000_000, help="Requests a second. Default: any.")
+        int | None,
+        typer.Option(min=1, max=1_000_000, metavar="N", help="Most requests per second. Default: no limit."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a key and print it, once: only its hash is kept.
+    """Create a key, and print it this once.
 
-    `KEY=$(waypost keys create shop)` keeps it in a variable.
+    Waypost keeps only the key's hash. `KEY=$(waypost keys create shop)` stores the key in a variable.
     """
     try:
         scopes = text.checked_scopes(scope)
@@ -78,13 +96,13 @@ def create(
 
 @app.command("list")
 def list_keys(as_json: AsJson = False) -> None:
-    """List the keys, without secrets."""
+    """List keys, without secrets."""
     found = with_ledger(api_keys.all_keys)
     if as_json:
-        print_json([_described(one) for one in found])
+        print_json([*map(_described, found.keys), *map(_described_damaged, found.damaged)])
         return
-    if not found:
-        typer.echo("no keys yet: `waypost keys create my-app` makes one")
+    if not found.keys and not found.damaged:
+        typer.echo("no keys yet: create one with `waypost keys create my-app`")
         return
     moment = now()
     rows = [
@@ -96,34 +114,42 @@ def list_keys(as_json: AsJson = False) -> None:
             one.created_at,
             _state(one, moment),
         )
-        for one in found
+        for one in found.keys
     ]
-    columns([("id", "client", "scopes", "limit", "created (UTC)", "state"), *rows])
+    damaged = [(id, "?", "?", "?", "?", CANNOT_BE_READ) for id in found.damaged]
+    print_columns(_COLUMNS, [*rows, *damaged])
 
 
 @app.command()
 def rotate(
     id: Id,
     overlap: Annotated[
-        float, typer.Option(min=0, max=_LONGEST_HOURS, help="Hours in which the old key still works.")
+        float,
+        typer.Option(
+            min=0, max=_LONGEST_HOURS, metavar="HOURS", help="Hours during which the old key still works."
+        ),
     ] = 24.0,
     days: Annotated[
         float | None,
         typer.Option(
             min=0.001,
             max=_LONGEST_DAYS,
+            metavar="DAYS",
             help="Days until the new key expires. Default: as for the old key.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a key with the same scopes; the old key works for a while longer."""
+    """Replace a key by a new key with the same scopes.
+
+    The old key works for some hours longer.
+    """
     minted = text.mint()
 
     async def work(ledger: Ledger) -> tuple[ApiKey, ApiKey]:
         old = await api_keys.find(ledger, id)
         if not old.works(now()):
-            raise Ended(f"{id} no longer works: create another with `waypost keys create {old.client}`")
+            raise Ended(f"key {id} no longer works: create a new key with `waypost keys create {old.client}`")
         expires_at = _in_days(days) if days is not None else _as_long_as(old)
         made = _key(minted, old.client, old.scopes, old.rate, expires_at)
         return made, await api_keys.rotate(ledger, id, made, timedelta(hours=overlap))
@@ -131,17 +157,17 @@ def rotate(
     made, old = with_ledger(work)
     _show(made, minted, as_json)
     if not as_json:
-        typer.echo(f"the old one, {id}: {_state(old, now())}", err=True)
+        typer.echo(f"old key {id}: {_state(old, now())}", err=True)
 
 
 @app.command()
 def revoke(id: Id, as_json: AsJson = False) -> None:
-    """End a key; it takes effect within a second."""
+    """Revoke a key, with effect within a second."""
     ended = with_ledger(lambda ledger: api_keys.end(ledger, id))
     if as_json:
         print_json(_described(ended))
     else:
-        typer.echo(f"{id} of {ended.client} is revoked")
+        typer.echo(f"key {id} (client {ended.client}): revoked")
 
 
 def _key(
@@ -151,7 +177,7 @@ def _key(
 
 
 def _as_long_as(old: ApiKey) -> datetime | None:
-    """When a key made now expires that is to work as long as `old` was to."""
+    """When a new key expires that works as long as `old` did."""
     return None if old.expires_at is None else now() + (old.expires_at - old.created_at)
 
 
@@ -165,7 +191,7 @@ def _show(made: ApiKey, minted: text.Minted, as_json: bool) -> None:
         return
     typer.echo(minted.text)
     typer.echo(
-        f"for {made.client}, which may: {', '.join(made.scopes)}. It is shown this once; send it as "
+        f"key of {made.client}; scopes: {', '.join(made.scopes)}. It is not shown again. Send it as "
         "`Authorization: Bearer wp_...`",
         err=True,
     )
@@ -176,12 +202,12 @@ def _warn_of_unknown_types(scopes: list[str]) -> None:
     wanted = {scope.partition(":")[2] for scope in scopes} - {""}
     if not wanted:
         return
-    from deployments.registry import registered  # it loads Prefect, which takes seconds
+    from waypost.deployments.registry import registered  # it loads Prefect, which takes seconds
 
     for type in sorted(wanted - registered().keys()):
         typer.echo(
-            f"there is no type {type} (there are {', '.join(sorted(registered()))}): the key may do nothing "
-            "with it until there is",
+            f"warning: there is no type {type} yet, so its scope allows nothing; there are "
+            f"{', '.join(sorted(registered()))}",
             err=True,
         )
 
@@ -197,6 +223,11 @@ def _described(one: ApiKey) -> dict[str, Any]:
         "revoked_at": one.revoked_at,
         "state": _state(one, now()),
     }
+
+
+def _described_damaged(id: str) -> dict[str, Any]:
+    unknown = dict.fromkeys(("client", "scopes", "rate", "created_at", "expires_at", "revoked_at"))
+    return {"id": id, **unknown, "state": CANNOT_BE_READ}
 
 
 def _state(one: ApiKey, moment: datetime) -> str:

@@ -2,45 +2,83 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-import orjson
 import typer
-from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show addresses and phone numbers in full.")]
+
+
+def show_what_can_be_shown() -> None:
+    """Show a question mark for a character that standard output or error cannot encode, as in Latin-1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
+            stream.reconfigure(errors="replace")
+
+
+def complain(line: str) -> None:
+    """Print an error on standard error: one line, for a terminal to wrap."""
+    err.print(f"[red]waypost: {escape(line)}", soft_wrap=True)
+
+
+def warn(line: str) -> None:
+    """Print a fault that does not stop the command, on standard error."""
+    err.print(f"[yellow]warning:[/] {escape(line)}", soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
     """`value` as indented JSON on standard output; dataclasses, UUIDs and times included."""
+    import orjson
+
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
-    typer.echo(orjson.dumps(value, option=options, default=str).decode())
+    typer.echo(
+        orjson.dumps(value, option=options, default=str)
+    )  # in UTF-8, whatever the terminal's encoding is
 
 
-def table(*columns: str, rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
-    """A table of plain text; cells are never read as markup."""
-    made = Table(*columns, title=title, title_justify="left")
-    for row in rows:
-        made.add_row(*(escape(str(cell)) for cell in row))
+def titled(title: str, shown: Table) -> Group:
+    """`shown` below its title."""
+    return Group(Text(title, "bold"), shown)
+
+
+def table(*columns: str, rows: Iterable[Sequence[object]]) -> Table:
+    """A table of plain text; cells are never read as markup. A column of numbers stands at the right."""
+    cells = list(rows)
+    made = Table()
+    for number, name in enumerate(columns):
+        numbers = bool(cells) and all(isinstance(row[number], (int, float)) for row in cells)
+        made.add_column(name, justify="right" if numbers else "left")
+    for row in cells:
+        made.add_row(*(_cell(value) for value in row))
     return made
 
 
-def columns(rows: Iterable[Sequence[object]]) -> None:
-    """Print `rows` on standard output, one a line, in aligned columns. The terminal's width does not
-    matter."""
-    cells = [[plain(cell) for cell in row] for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(padded).rstrip())
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, (int, float)) else escape(str(value))
+
+
+def wrapped(text: str, indent: int) -> str:
+    """`text` broken between words at the terminal's width, later lines indented by `indent` columns. Unbroken
+    when standard output is no terminal. A word longer than a line, such as a URL, stays whole."""
+    if not out.is_terminal:
+        return text
+    room = max(out.width - indent, 20)
+    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join(lines)
 
 
 def plain(value: object) -> str:

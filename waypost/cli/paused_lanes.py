@@ -21,17 +21,26 @@ def waits_for_a_run(state: str, due_at: object, longer_than: timedelta = timedel
 
 
 def stopped_lanes(settings: Settings) -> Mapping[str, str]:
-    """By lane, why it is stopped and what starts it again. Empty if Prefect does not answer.
-
-    Ask only about work that waits: importing Prefect takes a second.
-    """
+    """By lane, why it is stopped and what starts it again. Empty if Prefect does not answer."""
     settings = connect(settings)
+    from waypost.deployments import plain_api
+
+    try:
+        found = plain_api.stopped_lanes(settings.work_pool, ANSWERS_WITHIN)
+    except plain_api.NeedsPrefect:
+        return _told_by_prefect(settings)
+    return {str(lane): why for lane, why in found.items()}
+
+
+def _told_by_prefect(settings: Settings) -> Mapping[str, str]:
+    """The same, over Prefect's own client and its settings."""
     import httpx
     from prefect.exceptions import PrefectException
-    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
+    from prefect.settings import get_current_settings
 
-    from deployments.paused_lanes import look
-    from deployments.prefect_api import prefect_client
+    from waypost.deployments.paused_lanes import look
+    from waypost.deployments.prefect_api import prefect_client
+    from waypost.tasks.client_retries import client_retries
 
     async def ask() -> Mapping[str, str]:
         async with asyncio.timeout(ANSWERS_WITHIN), prefect_client() as client:
@@ -39,7 +48,7 @@ def stopped_lanes(settings: Settings) -> Mapping[str, str]:
 
     if not get_current_settings().api.url:
         return {}
-    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+    with client_retries(0):
         try:
             return asyncio.run(ask())
         except (httpx.HTTPError, PrefectException, TimeoutError):

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from waypost.cli.asking import Yes, ask
+from waypost.cli.app import App
+from waypost.cli.asking import Refused, Yes, ask
 from waypost.cli.clients import check_client
-from waypost.cli.output import AsJson, columns, print_json
+from waypost.cli.output import AsJson, out, plain, print_json
 from waypost.cli.with_ledger import with_ledger
 from waypost.ledger import Ledger
 from waypost.ledger.records import recipients
-from waypost.mail.address import key_of_url
+from waypost.mail.address import key_of_url, keys_of
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="Read and forget recipients; each client has its own.")
+app = App(help="Show and forget recipients. Each client has its own.")
 
 Client = Annotated[
-    str, typer.Option(help="Application that the recipient belongs to; unset, of requests without a key.")
+    str,
+    typer.Option(
+        metavar="CLIENT",
+        help="Application that the recipient belongs to. Default: requests without an API key.",
+    ),
 ]
 
 
@@ -36,48 +41,61 @@ Key = Annotated[
     typer.Argument(
         parser=_key,
         metavar="RECIPIENT",
-        help="Id, or mailto:ada@a.example or tel:+4930123456 for a recipient without an id.",
+        help="Id of the recipient. A recipient without an id: email address or phone number.",
     ),
 ]
 
 
 @app.command()
 def show(recipient: Key, client: Client = "", as_json: AsJson = False) -> None:
-    """Show a recipient, addresses in full."""
-    found = _run(client, lambda ledger: recipients.get(ledger, recipient, client))
+    """Show a recipient, with addresses in full."""
+    found = _run(client, lambda ledger: _find(ledger, recipient, client))
     if found is None:
-        raise _unknown(client)
+        raise _unknown(recipient, client)
     if as_json:
         print_json(found)
     else:
-        columns((name, "" if value is None else value) for name, value in found.items())
+        for name, value in found.items():
+            out.print(
+                f"{name:<10}  {'' if value is None else plain(value)}".rstrip(), markup=False, soft_wrap=True
+            )
 
 
 @app.command()
 def forget(recipient: Key, client: Client = "", yes: Yes = False, as_json: AsJson = False) -> None:
-    """Forget a recipient's addresses; count and ask first.
+    """Forget a recipient's addresses; ask first.
 
-    The recipient's notifications stay, without an address. Notifications that wait fail when their turn
-    comes."""
+    The recipient's notifications stay, without an address. Notifications that still wait will fail.
+    """
     waiting = _run(client, lambda ledger: _forget(ledger, recipient, client, yes))
     if waiting is None:
-        raise _unknown(client)
+        raise _unknown(recipient, client)
     if as_json:
         print_json({"id": recipient, "forgotten": True, "waiting": waiting})
     else:
-        typer.echo("nothing is known of that recipient any more")
+        typer.echo("the recipient is forgotten")
 
 
 async def _forget(ledger: Ledger, recipient: str, client: str, yes: bool) -> int | None:
     """Forget a recipient. Return how many notifications waited for it; None if nothing was known."""
-    if await recipients.get(ledger, recipient, client) is None:
+    known = await _find(ledger, recipient, client)
+    if known is None:
         return None
-    waiting = await recipients.waiting(ledger, recipient, client)
+    key = known["id"]
+    waiting = await recipients.waiting(ledger, key, client)
     typer.echo(_doomed(waiting), err=True)
     if not yes:
         ask("forget this recipient?", "nothing was forgotten, as there is no terminal to ask at: add --yes")
-    await recipients.forget(ledger, recipient, client)
+    await recipients.forget(ledger, key, client)
     return waiting
+
+
+async def _find(ledger: Ledger, recipient: str, client: str) -> dict[str, Any] | None:
+    """What is known of the recipient with this id; of the address or phone number if no id is like it."""
+    for key in keys_of(recipient):
+        if (found := await recipients.get(ledger, key, client)) is not None:
+            return found
+    return None
 
 
 def _doomed(waiting: int) -> str:
@@ -85,15 +103,15 @@ def _doomed(waiting: int) -> str:
         case 0:
             return "no notification waits for this recipient"
         case 1:
-            return "1 notification waits for this recipient: it fails when its turn comes"
+            return "1 notification waits for this recipient, and will fail"
         case _:
-            return f"{waiting} notifications wait for this recipient: each fails when its turn comes"
+            return f"{waiting} notifications wait for this recipient, and will fail"
 
 
-def _unknown(client: str) -> typer.Exit:
-    whose = f"of {client}" if client else "that came without a client: name theirs with --client"
-    typer.secho(f"waypost: nothing is known of such a recipient {whose}", fg=typer.colors.RED, err=True)
-    return typer.Exit(1)
+def _unknown(recipient: str, client: str) -> Refused:
+    whose = f"client {client}" if client else "requests without an API key (--client names an application)"
+    hint = "" if len(keys_of(recipient)) == 1 else "; a recipient with an id is found only by the id"
+    return Refused(f"no recipient {recipient} is known for {whose}{hint}")
 
 
 def _run(client: str, work: Callable[[Ledger], Awaitable[T]]) -> T:

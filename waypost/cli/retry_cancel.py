@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
 from waypost.cli import filters
 from waypost.cli.asking import Refused, Yes, ask
+from waypost.cli.ids import given_id
+from waypost.cli.interrupted import told_if_interrupted
 from waypost.cli.output import AsJson, err, print_json
 from waypost.cli.with_ledger import with_ledger
 from waypost.config.instance import connect
@@ -30,10 +31,16 @@ from waypost.ledger.operations.retry_cancel import (
 from waypost.ledger.operations.retry_cancel import cancel as cancel_in
 from waypost.ledger.operations.retry_cancel import retry as retry_in
 from waypost.ledger.operations.search import Filter
+from waypost.ledger.operations.short_ids import ShortId, notification_id
 from waypost.model.states import State
 from waypost.system.clock import now
 
-Ids = Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...", help="Ids of notifications.")]
+Ids = Annotated[
+    list[ShortId] | None,
+    typer.Argument(
+        parser=given_id, metavar="ID", help="Ids of notifications: in full, or as `waypost list` shows them."
+    ),
+]
 _IN_DOUBT = "held in doubt: it may arrive twice"
 
 
@@ -48,7 +55,7 @@ class Deed:
 
 
 def _retrying() -> Deed:
-    from deployments.registry import registered
+    from waypost.deployments.registry import registered
 
     deadlines = {name: one.type.deadline for name, one in registered().items()}
 
@@ -62,6 +69,9 @@ def _cancelling() -> Deed:
     return Deed("cancel", "cancelled", not_cancelled, cancel_in)
 
 
+_INTERRUPTED = "interrupted: what was changed before stays changed; run the command again for the rest"
+
+
 def _command(deed: Callable[[], Deed], help: str) -> Callable[..., None]:
     """A command that does `deed` to the notifications that its options select."""
 
@@ -69,6 +79,8 @@ def _command(deed: Callable[[], Deed], help: str) -> Callable[..., None]:
         ids: Ids = None,
         state: filters.States = None,
         type: filters.Type = None,
+        recipient: filters.Recipient = None,
+        tag: filters.Tag = None,
         provider: filters.Provider = None,
         since: filters.Since = None,
         until: filters.Until = None,
@@ -76,9 +88,16 @@ def _command(deed: Callable[[], Deed], help: str) -> Callable[..., None]:
         yes: Yes = False,
         as_json: AsJson = False,
     ) -> None:
-        wanted = _wanted(ids, filters.chosen(state, type, provider, since, until, reason))
+        filter = filters.chosen(state, type, provider, since, until, reason, recipient, tag)
+        _check(ids, filter)
         settings = connect(Settings())
-        with_ledger(lambda ledger: _intervene(ledger, deed(), wanted, yes, as_json), settings)
+
+        async def act(ledger: Ledger) -> None:
+            wanted = await _wanted(ledger, ids or (), filter)
+            await _intervene(ledger, deed(), wanted, yes, as_json)
+
+        with told_if_interrupted(lambda: _INTERRUPTED):
+            with_ledger(act, settings)
 
     command.__doc__ = help
     return command
@@ -86,26 +105,35 @@ def _command(deed: Callable[[], Deed], help: str) -> Callable[..., None]:
 
 retry = _command(
     _retrying,
-    """Send again what failed, expired, was cancelled, deferred or held in doubt.
+    """Send again what failed or waits; ask first.
 
-    Each gets a fresh deadline. A sent notification is never sent again. Counts and asks first.""",
+    Select notifications by their ids, or by the options. Those that failed, expired, were cancelled, are
+    deferred or are held in doubt are sent again, with a new deadline. Those that were sent are not.
+    """,
 )
 cancel = _command(
     _cancelling,
-    """Cancel unsent notifications; count and ask first.
+    """Cancel unsent notifications; ask first.
 
-    A message on the wire cannot be cancelled.""",
+    Select notifications by their ids, or by the options. A message on the wire cannot be cancelled.
+    """,
 )
 
 
-def _wanted(ids: Sequence[UUID] | None, filter: Filter) -> Filter:
-    """Ids or a filter, not both. A filter selects only notifications accepted before now, as counted."""
+def _check(ids: Sequence[ShortId] | None, filter: Filter) -> None:
+    """Raise Refused unless there are ids or a filter, and not both."""
     if ids and filter != Filter():
-        raise Refused("give ids or a filter, not both")
+        raise Refused("nothing was done: give ids or options such as --state, not both")
+    if not ids and filter == Filter():
+        raise Refused("nothing was done: give ids, or options such as --state or --type")
+
+
+async def _wanted(ledger: Ledger, ids: Sequence[ShortId], filter: Filter) -> Filter:
+    """The notifications meant. A filter selects only those accepted before now, as counted."""
     if ids:
-        return Filter(ids=tuple(dict.fromkeys(ids)))
-    if filter == Filter():
-        raise Refused("say which: ids, or a filter such as --state or --type")
+        found = [await notification_id(ledger, id) for id in ids]
+        return Filter(ids=tuple(dict.fromkeys(found)))
+    filter = await filters.with_clients(ledger, filter)
     return replace(filter, until=min(filter.until or now(), now()))
 
 
@@ -113,7 +141,7 @@ async def _intervene(ledger: Ledger, deed: Deed, wanted: Filter, yes: bool, as_j
     if missing := await unknown(ledger, wanted.ids):
         listed = ", ".join(map(str, missing[:10]))
         more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-        raise Refused(f"there is no notification {listed}{more} in this ledger; nothing was done")
+        raise Refused(f"nothing was done: there is no notification {listed}{more} in this ledger")
     shares = await preview(ledger, wanted, deed.why_left)
     _show(deed, shares, wanted)
     able = sum(share.count for share in shares if not share.left)
@@ -122,7 +150,7 @@ async def _intervene(ledger: Ledger, deed: Deed, wanted: Filter, yes: bool, as_j
         if not yes:
             ask(
                 f"{deed.verb} {able}?",
-                f"no terminal to ask at, so nothing was done: add --yes to {deed.verb} them",
+                f"nothing was done, as there is no terminal to ask at: add --yes to {deed.verb} {able}",
             )
         done = await deed.act(ledger, wanted, partial(_progress, able))
     _conclude(deed, shares, done, as_json)
@@ -135,9 +163,14 @@ def _show(deed: Deed, shares: Sequence[Selection], wanted: Filter) -> None:
     if not shares:
         filters.nothing_found(wanted)
     for share in shares:
-        doubt = f"; {_IN_DOUBT}" if deed.verb == "retry" and share.state == State.HELD else ""
-        told = f"left alone: {share.left}" if share.left else f"to {deed.verb}{doubt}"
-        err.print(f"{share.count:>8}  {share.state:<11} {told}", markup=False, soft_wrap=True)
+        err.print(selection_in_words(deed.verb, deed.done, share), markup=False, soft_wrap=True)
+
+
+def selection_in_words(verb: str, done: str, share: Selection) -> str:
+    """The line of one count: what can be done to the notifications of a state, or why they are left alone."""
+    doubt = f"; {_IN_DOUBT}" if verb == "retry" and share.in_doubt else ""
+    told = f"left alone: {share.left}" if share.left else f"can be {done}{doubt}"
+    return f"{share.count:>8}  {share.state + ':':<11} {told}"
 
 
 def _progress(able: int, done: int) -> None:
@@ -155,4 +188,4 @@ def _conclude(deed: Deed, shares: Sequence[Selection], done: Counter[State], as_
     if able:
         typer.echo(f"{done.total()} {deed.done}")
     if able > done.total():
-        err.print(f"{able - done.total()} moved on meanwhile, and were left alone")
+        err.print(f"{able - done.total()} changed their state meanwhile, and were left alone")

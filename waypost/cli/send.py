@@ -3,111 +3,185 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
-from waypost.cli.output import AsJson, err, out, print_json, table
+from waypost.cli.interrupted import told_if_interrupted
+from waypost.cli.output import AsJson, complain, err, out, print_json, table, titled
+from waypost.cli.progress import bars
 from waypost.config.instance import connect, find
 from waypost.config.settings import Settings
+from waypost.model.states import State
+from waypost.system.clock import now
 
 if TYPE_CHECKING:
-    from deployments.file_send import FileSend
+    from waypost.deployments.file_send import FileSend
+    from waypost.deployments.registry import Registered
     from waypost.ledger import Ledger
 
 REJECTIONS_SHOWN = 20
 
 
 def send(
-    type: Annotated[str, typer.Argument(help="A type of flows/, such as order-confirmation.")],
+    type: Annotated[
+        str, typer.Argument(metavar="TYPE", help="Type of notification, such as order-confirmation.")
+    ],
     source: Annotated[
         Path,
         typer.Option(
-            "--from", exists=True, dir_okay=False, readable=True, help="JSONL file, one request a line."
+            "--from",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            metavar="FILE",
+            help="JSONL file with one request on each line.",
         ),
     ],
     wait: Annotated[
-        bool, typer.Option(help="Watch until every notification has ended, is held or is deferred.")
+        bool, typer.Option(help="Watch until every notification is sent, failed, held or deferred.")
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Accept every request of a JSONL file and send it through Prefect.
+    """Send the requests of a JSONL file.
 
-    An invalid line is reported with its field, and the others go. A file that does not begin with a JSON
-    object on a line is refused whole. Exit status 0 when every line was accepted (now or before) and nothing
-    failed.
+    Invalid lines are reported with their field; the other lines are sent. A file whose first line is not a
+    JSON object is refused. Exit status 0 when every line was accepted, now or before, and nothing failed.
     """
     settings = connect(Settings())
-    submission = asyncio.run(_send(settings, type, source, wait))
+    from waypost.deployments.file_send import FileSend
+    from waypost.deployments.registry import requestable
+
+    one = requestable(type)
+    sent = FileSend(one.type.name)
+    with told_if_interrupted(lambda: interrupted_in_words(sent)):
+        asyncio.run(_send(settings, one, source, wait, sent))
+    if not sent.lines and not sent.trouble:
+        raise typer.BadParameter(f"{source} has no requests: write one on each line", param_hint="--from")
     if as_json:
-        print_json(submission.summary())
+        print_json(sent.summary())
     else:
-        _tell(submission)
-    if not submission.good:
+        tell(sent)
+    if not sent.good:
         raise typer.Exit(1)
 
 
-async def _send(settings: Settings, type: str, source: Path, wait: bool) -> FileSend:
-    from deployments import file_send as submission
-    from deployments.file_lines import lines_of
-    from deployments.registry import requestable
+async def _send(settings: Settings, one: Registered, source: Path, wait: bool, sent: FileSend) -> None:
+    from waypost.deployments import file_send as submission
+    from waypost.deployments.file_lines import lines_of
+    from waypost.deployments.next_digest import next_digest
     from waypost.gateway.http.body import ONE
     from waypost.ledger import connect_checked
 
-    one = requestable(type)
     async with connect_checked(settings) as ledger:
-        with _progress() as progress, source.open("rb") as file:
+        with bars() as progress, source.open("rb") as file:
             reading = progress.add_task("read", total=None)
             lines = lines_of(file, ONE)
-            sent = await submission.submit(
-                ledger, one, lines, on_progress=lambda count: progress.update(reading, completed=count)
-            )
+            with _told_if_interrupted(sent):
+                await submission.submit(
+                    ledger, one, lines, lambda count: progress.update(reading, completed=count), sent
+                )
+            sent.complete = not sent.trouble
             progress.update(reading, total=sent.lines, completed=sent.lines)
-            if wait and sent.intakes:
+            if wait and sent.intakes and not sent.trouble:
                 await _watch(ledger, sent, settings, progress)
-    return sent
+    if sent.for_digest:
+        sent.next_digest = await next_digest()
+
+
+@contextmanager
+def _told_if_interrupted(sent: FileSend) -> Generator[None]:
+    """If the block ends early (a lost ledger) after a part of the file was accepted, say which."""
+    try:
+        yield
+    except Exception:
+        if sent.offered:
+            complain(f"stopped before the end of the file: {sent.interrupted}")
+        raise
+    if sent.trouble:
+        sent.trouble = f"{sent.trouble}: {sent.interrupted}"
 
 
 async def _watch(ledger: Ledger, sent: FileSend, settings: Settings, progress: Progress) -> None:
-    from deployments import file_send as submission
+    from waypost.deployments import file_send as submission
 
-    sending = progress.add_task("ended", total=sent.accepted)
+    sending = progress.add_task("settled", total=sent.accepted)
     here = find(settings.home)
     gateway = here.gateway if here else None
-    async for ended in submission.watch(ledger, sent, settings.work_pool, gateway=gateway):
-        progress.update(sending, completed=ended)
+    async for settled in submission.watch(ledger, sent, settings.work_pool, gateway=gateway):
+        progress.update(sending, completed=settled)
 
 
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=err,
-    )
-
-
-def _tell(sent: FileSend) -> None:
+def tell(sent: FileSend) -> None:
+    """Print the result for people."""
     for rejected in sent.rejections[:REJECTIONS_SHOWN]:
         err.print(f"[red]line {rejected.line}[/]: {escape(rejected.reason)}", soft_wrap=True)
     if len(sent.rejections) > REJECTIONS_SHOWN:
         err.print(f"[red]... and {len(sent.rejections) - REJECTIONS_SHOWN} more lines")
     if sent.trouble:
-        err.print(f"[red]{escape(sent.trouble)}", soft_wrap=True)
-    out.print(table("", "notifications", title=sent.type, rows=sent.summary_rows()))
-    if not sent.lines:
-        out.print("the file holds no requests")
+        complain(sent.trouble)
+    out.print(titled(sent.type, table("result", "notifications", rows=sent.summary_rows())))
     if sent.repeated and not sent.accepted:
         out.print("nothing was sent: every request was accepted before (same idempotency keys)")
-    if sent.repeated_in_vain:
+    if sent.failed_before:
         err.print(
-            f"[red]{sent.repeated_in_vain} had been accepted before and failed or expired then[/]: "
-            "give them a new idempotency key to try again",
+            f"[red]{sent.failed_before:,} were accepted before, and failed or expired[/]: to send them "
+            "again, use `waypost retry` or a new idempotency key",
             soft_wrap=True,
         )
+    if sent.next_try:
+        out.print(deferred_in_words(sent.states[State.DEFERRED], sent.next_try, now()))
     for reason, count in sent.reasons.items():
-        out.print(f"[red]{count}[/] {escape(reason)}", soft_wrap=True)
+        out.print(f"[red]{count:,}[/] {escape(reason)}", soft_wrap=True)
+    if sent.for_digest:
+        out.print(for_digest_in_words(sent.for_digest, sent.next_digest, now()), soft_wrap=True)
+    for line in in_doubt_in_words(sent.in_doubt):
+        out.print(line, style="red", soft_wrap=True)
+
+
+def deferred_in_words(count: int, next_try: datetime, moment: datetime) -> str:
+    """`3 deferred, next try 14:12:24 UTC`; with the date on another day than `moment`."""
+    return f"{count:,} deferred, next try {_clock(next_try, moment)}"
+
+
+def for_digest_in_words(count: int, next_digest: datetime | None, moment: datetime) -> str:
+    """What happens to notifications that wait for a digest."""
+    verb = "waits" if count == 1 else "wait"
+    when = f"which goes out at {_clock(next_digest, moment)}" if next_digest else "which has no schedule now"
+    todo = "; there is nothing to do" if next_digest else ": run it, or give it a schedule, in Prefect"
+    return f"{count:,} {verb} for the digest, {when}{todo}"
+
+
+def in_doubt_in_words(counts: Counter[State]) -> list[str]:
+    """A line for those that may arrive twice, and a line for those held, which may not have arrived."""
+    held, see = counts[State.HELD], "see `waypost list --in-doubt`"
+    lines = {
+        f"may be delivered twice: {see}": counts.total() - held,
+        f"held in doubt, delivered or not at all: {see}; `waypost retry ID` sends again": held,
+    }
+    return [f"{count:,} {said}" for said, count in lines.items() if count]
+
+
+def interrupted_in_words(sent: FileSend) -> str:
+    """What Ctrl-C left behind, and what to do."""
+    if not sent.offered:
+        return "interrupted before anything was accepted"
+    if not sent.complete:
+        return f"interrupted before the end of the file: {sent.interrupted}"
+    return (
+        "interrupted while watching: the accepted notifications are safe in the ledger and still go out; "
+        f"`waypost list --type {sent.type}` shows them"
+    )
+
+
+def _clock(at: datetime, moment: datetime) -> str:
+    """`14:12:24 UTC`; with the date on another day than `moment`."""
+    day = "" if at.date() == moment.date() else f"{at:%Y-%m-%d} "
+    return f"{day}{at:%H:%M:%S} UTC"

@@ -7,45 +7,50 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from waypost.cli.output import AsJson, err, out, print_json, table
+from waypost.cli.interrupted import told_if_interrupted
+from waypost.cli.output import AsJson, complain, err, out, print_json, table, titled
+from waypost.cli.progress import bars
 
 if TYPE_CHECKING:
-    from deployments.simulation.result import SimulationResult
-    from deployments.simulation.runner import Totals
+    from waypost.deployments.simulation.result import SimulationResult
+    from waypost.deployments.simulation.runner import Totals
 
 BAD_SHOWN = 10
 
 
 def simulate(
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds to run.")] = 1000,
-    first: Annotated[int, typer.Option("--from", min=0, help="First seed.")] = 0,
-    seed: Annotated[int | None, typer.Option(min=0, help="Replay this one seed, step by step.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Number of seeds to run.")] = 1000,
+    first: Annotated[int, typer.Option("--from", min=0, metavar="SEED", help="First seed to run.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Replay only this seed, step by step.")] = None,
     at_step: Annotated[
-        int | None, typer.Option(min=1, help="With --seed: kill a process at this step, and nothing else.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="With --seed: kill a process at this step; no other faults."),
     ] = None,
     every_step: Annotated[
-        bool, typer.Option("--every-step", help="With --seed: kill at each of its steps in turn.")
+        bool, typer.Option("--every-step", help="With --seed: kill a process at each step in turn.")
     ] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processors to use. Default: all.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processors to use. Default: all.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate faults, and count what is lost, late, or sent twice without cause.
+    """Test the ledger under faults, in virtual time.
 
-    The real dispatcher, reaper, ledger and steps run against scripted providers, a scripted Prefect and
-    processes that die at any await.
+    The real dispatcher, reaper, ledger and steps run with scripted providers, a scripted Prefect, and
+    processes that are killed at any await. The command counts notifications that are lost, late, or sent
+    twice without a cause.
 
-    Exit status 0 only when nothing was. A seed that fails fails again: replay it with --seed.
+    Exit status 0 only when there are none. A seed gives the same faults every time: replay it with --seed.
     """
     _check(seed, at_step, every_step)
-    from deployments.simulation import runner
+    from waypost.deployments.simulation import runner
 
     if seed is not None and not every_step:
         _tell_one(runner.replay(seed, at_step), as_json)
         return
     count = jobs or runner.processors()
-    with _progress() as progress:
+    with told_if_interrupted(lambda: "interrupted before all seeds were tried"), bars() as progress:
         task = progress.add_task("seeds" if seed is None else "steps", total=None if every_step else seeds)
 
         def show(totals: Totals) -> None:
@@ -61,16 +66,9 @@ def simulate(
 def _check(seed: int | None, at_step: int | None, every_step: bool) -> None:
     """Raises typer.BadParameter for options that do not go together."""
     if seed is None and (at_step is not None or every_step):
-        raise typer.BadParameter("--at-step and --every-step are about one seed: name it with --seed")
+        raise typer.BadParameter("--at-step and --every-step need --seed")
     if at_step is not None and every_step:
-        raise typer.BadParameter(
-            "--every-step kills at each step in turn: leave --at-step out, or kill there alone"
-        )
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=err)
+        raise typer.BadParameter("use --at-step or --every-step, not both")
 
 
 def _tell_one(verdict: SimulationResult, as_json: bool) -> None:
@@ -78,7 +76,7 @@ def _tell_one(verdict: SimulationResult, as_json: bool) -> None:
         print_json(asdict(verdict))
     else:
         out.print("\n".join(escape(line) for line in verdict.trace), soft_wrap=True)
-        out.print(table("", "", title=f"seed {verdict.seed}", rows=_rows(asdict(verdict))))
+        out.print(titled(f"Seed {verdict.seed}", table("measure", "value", rows=_rows(asdict(verdict)))))
         _tell_troubles(verdict)
     if not verdict.good:
         raise typer.Exit(1)
@@ -88,12 +86,12 @@ def _tell_all(totals: Totals, as_json: bool) -> None:
     if as_json:
         print_json(asdict(totals))
     else:
-        out.print(table("", "", title="Simulated", rows=_rows(asdict(totals))))
+        out.print(titled("Simulation", table("measure", "value", rows=_rows(asdict(totals)))))
         for verdict in totals.bad[:BAD_SHOWN]:
             _tell_troubles(verdict)
     if totals.bad:
-        err.print(
-            f"[red]{len(totals.bad)} failed[/]; replay one with waypost simulate --seed {totals.bad[0].seed}"
+        complain(
+            f"{len(totals.bad)} seeds failed; replay one with `waypost simulate --seed {totals.bad[0].seed}`"
         )
         raise typer.Exit(1)
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import typer
-from rich.markup import escape
 
-from waypost.cli.output import err
+from waypost.cli.output import warn as warn_of
 from waypost.config.secret_key import UNSHARED, is_unshared
 from waypost.config.settings import Settings, unknown
 
@@ -19,12 +18,12 @@ def prefect_api() -> str:
     """The Prefect API that is set, for messages. Raises typer.BadParameter when none is."""
     from prefect.settings import get_current_settings
 
-    from deployments.prefect_api import api_url
+    from waypost.deployments.prefect_api import api_url
 
     if get_current_settings().api.url:
         return api_url()
     raise typer.BadParameter(
-        "no Prefect API is set: set it to your server, or use `waypost up`", param_hint="PREFECT_API_URL"
+        "not set: set it to the API of your Prefect server, or use `waypost up`", param_hint="PREFECT_API_URL"
     )
 
 
@@ -46,7 +45,7 @@ def run_over_a_ledger(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 def check_types() -> None:
     """Raise BrokenType unless every type in flows/ can be deployed."""
-    from deployments import registry
+    from waypost.deployments import registry
 
     registry.check()
     check_schedules()
@@ -54,8 +53,8 @@ def check_types() -> None:
 
 def check_schedules() -> None:
     """Raise BrokenType for an invalid schedule."""
-    from deployments import registry
-    from deployments.deploy import unscheduled
+    from waypost.deployments import registry
+    from waypost.deployments.deploy import unscheduled
 
     if faults := unscheduled():
         raise registry.BrokenType("; ".join(faults))
@@ -64,19 +63,19 @@ def check_schedules() -> None:
 def warn_of_settings() -> None:
     """Warn of unknown settings: a misspelt setting would otherwise be ignored silently."""
     for fault in unknown(os.environ):
-        err.print(f"[red]not taken:[/] {escape(fault)}", soft_wrap=True)
+        warn_of(fault)
 
 
 def warn(settings: Settings) -> None:
     """Warn of faults that do not stop a command: a key that other machines do not have, broken files of
     flows/, which are left out, and templates and routes with which some types will fail."""
-    from deployments.doctor.types import route_faults, template_faults
-    from deployments.registry import broken
     from waypost.delivery.channel_factory import providers
+    from waypost.deployments.doctor.type_faults import route_faults, template_faults
+    from waypost.deployments.registry import broken
 
     if is_unshared(settings):
-        err.print(f"[red]wrong:[/] {UNSHARED}", soft_wrap=True)
+        warn_of(UNSHARED)
     for fault in broken():
-        err.print(f"[red]left out:[/] {escape(fault)}", soft_wrap=True)
+        warn_of(f"this type is left out: {fault}")
     for fault in (*template_faults(settings), *route_faults(providers(settings))):
-        err.print(f"[red]wrong:[/] {escape(fault)}", soft_wrap=True)
+        warn_of(fault)

@@ -15,12 +15,12 @@ from waypost.config.instance import Place
 from waypost.config.settings import Settings
 
 if TYPE_CHECKING:
-    from deployments.processes.up import Ports
+    from waypost.deployments.processes.up import Ports
     from waypost.gateway.listen import ListenAddress
 
 
-def _port(of: str) -> Any:
-    return typer.Option(min=0, max=65535, help=f"Port {of}; 0 picks a free one.")
+def _port(of: str, unset: str = "") -> Any:
+    return typer.Option(min=0, max=65535, metavar="PORT", help=f"Port {of}; 0 picks a free one.{unset}")
 
 
 def up(
@@ -29,39 +29,37 @@ def up(
     texts_port: Annotated[int, _port("of the mailbox for short messages")] = 8025,
     gateway_port: Annotated[int, _port("of the gateway")] = 8080,
     submission_port: Annotated[
-        int | None, _port("for mails to the gateway by SMTP, without TLS; unset, SMTP is off")
+        int | None, _port("of the gateway for SMTP without TLS", " Default: no SMTP.")
     ] = None,
 ) -> None:
     """Run everything on this machine, until Ctrl-C.
 
-    It starts a Prefect server, a development mailbox, a worker and the gateway. A server that the settings
-    name (PREFECT_API_URL; WAYPOST_SMTP_URL, or a mail provider of WAYPOST_PROVIDERS) is used instead.
+    It starts a Prefect server, a development mailbox, a worker and the gateway. If PREFECT_API_URL names a
+    Prefect server, `waypost up` uses that server. If WAYPOST_SMTP_URL or WAYPOST_PROVIDERS names a mail
+    server, there is no development mailbox.
     """
-    from deployments.processes.up import Ports
     from waypost.delivery.channel_factory import providers
+    from waypost.deployments.processes.up import Ports
 
     settings = Settings()
-    providers(settings)  # a wrong one is told before anything is started
+    providers(settings)  # an invalid provider is reported before anything starts
     ports = Ports(port, smtp_port, texts_port, gateway_port, submission_port)
     run_over_a_ledger(lambda stop: _up(settings, ports, stop))
-    out.print("stopped; everything is kept, `waypost up` goes on from here")
+    out.print("stopped; everything is kept, and `waypost up` continues with it")
 
 
 async def _up(settings: Settings, ports: Ports, stop: asyncio.Event) -> None:
-    from deployments.processes.up import servers
     from waypost.config.instance import published
+    from waypost.deployments.processes.up import deploy_patiently, servers
 
     async with servers(settings, ports, lambda line: err.print(f"[dim]{line} ...")) as (full, here):
         # Imported here: Prefect reads where its server is when it is imported.
-        from deployments.deploy import deploy
-        from deployments.prefect_api import prefect_client
-        from deployments.processes.worker import serve
+        from waypost.deployments.processes.worker import serve
 
         check_schedules()
         warn(full)
         err.print("[dim]deploying the flows ...")
-        async with prefect_client() as client:
-            deployed = await deploy(client, full.work_pool)
+        deployed = await deploy_patiently(full.work_pool, stop)
         with ExitStack() as stack:
             async with _accepting(full, ports, stop) as (door, keys):
 
@@ -83,7 +81,7 @@ async def _accepting(
     In this process: all that it needs is loaded for the worker, so that it takes a fraction of a second and
     ten megabytes, where one of its own takes six seconds and 150 MB. It ends with us, however we end.
     """
-    from deployments.processes.gateway import serve
+    from waypost.deployments.processes.gateway import serve
     from waypost.gateway.listen import ListenAddress
     from waypost.gateway.smtp.server import SubmissionAddress as MailListens
 
@@ -112,14 +110,14 @@ def _tell(settings: Settings, here: Place, types: list[str], keys: int) -> None:
     ledger = settings.home / "ledger.db" if settings.database_url is None else "WAYPOST_DATABASE_URL"
     lines = [
         "[bold green]Waypost is up.[/]",
-        f"  Prefect UI   {here.ui}" + ("" if here.embedded else "  (yours)"),
+        f"  Prefect UI   {here.ui}" + ("" if here.embedded else "  (from PREFECT_API_URL)"),
         f"  API          {here.api}",
         f"  gateway      {here.gateway}"
-        + ("" if keys else "  (no API key yet: `waypost keys create my-app` makes one)"),
+        + ("" if keys else "  (no API key yet: create one with `waypost keys create my-app`)"),
         f"  types        {', '.join(types)}",
         f"  ledger       {ledger}",
     ]
     if here.mailbox:
-        lines.append(f"  mails        {here.mailbox.folder}  (development mailbox, {here.mailbox.smtp_url})")
+        lines.append(f"  mails        {here.mailbox.page}  (files in {here.mailbox.folder})")
     lines.append("  Ctrl-C stops it; everything is kept.")
     out.print("\n".join(lines), soft_wrap=True)

@@ -15,22 +15,27 @@ from waypost.ledger import Ledger
 from waypost.ledger.records.verification_codes import Checked
 
 _SAID = {
-    Checked.VERIFIED: "[green]verified[/]: the code was right, and is used up now",
-    Checked.WRONG: "[red]wrong[/]: not the code that was sent; it may be tried again",
-    Checked.ENDED: "[red]ended[/]: five wrong tries, or its message was not delivered; send a new code",
-    Checked.EXPIRED: "[red]expired[/]: codes live 15 minutes; send a new one",
-    Checked.USED: "[red]used[/]: a code works once",
+    Checked.VERIFIED: "[green]verified[/]: the code is right; it cannot be used again",
+    Checked.WRONG: "[red]wrong[/]: not the code that was sent; try again",
+    Checked.ENDED: "[red]ended[/]: five wrong tries, or the message was not delivered; send a new code",
+    Checked.EXPIRED: "[red]expired[/]: a code is valid for 15 minutes; send a new code",
+    Checked.USED: "[red]used[/]: a code works only once; send a new code",
     Checked.UNKNOWN: "[red]unknown[/]: no code was sent to this recipient",
 }
 
 
 def verify(
-    recipient: Annotated[str, typer.Argument(help="Id or address of the recipient.")],
-    code: Annotated[str, typer.Argument(help="The six digits of the code.")],
-    client: Annotated[str | None, typer.Option(help="Application that sent the code; unset, any.")] = None,
+    recipient: Annotated[str, typer.Argument(metavar="RECIPIENT", help="Id or address of the recipient.")],
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The six digits of the code.")],
+    client: Annotated[
+        str | None, typer.Option(metavar="CLIENT", help="Application that sent the code. Default: any.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a verification code; exit status 0 only if it is right."""
+    """Check a verification code.
+
+    Exit status 0 only if the code is right.
+    """
     from waypost.verification import codes
 
     settings = Settings()

@@ -1,4 +1,4 @@
-"""`waypost webhooks ...`: where applications hear what becomes of their notifications."""
+"""`waypost webhooks ...`: the URLs that receive the states of an application's notifications."""
 
 from __future__ import annotations
 
@@ -8,38 +8,63 @@ from uuid import UUID
 
 import typer
 
+from waypost.cli.app import App
 from waypost.cli.clients import check_client
-from waypost.cli.output import AsJson, columns, print_json
+from waypost.cli.columns import Column, print_columns
+from waypost.cli.ids import given_id, shown_id
+from waypost.cli.output import AsJson, print_json
 from waypost.cli.with_ledger import with_ledger
 from waypost.config.secret_key import secret_key
 from waypost.config.settings import Settings
 from waypost.ledger import Ledger
+from waypost.ledger.operations.short_ids import ShortId, webhook_id
 from waypost.ledger.records import webhooks
 from waypost.ledger.records.webhooks import ENDS, Webhook
 
-app = typer.Typer(no_args_is_help=True, help="Manage the webhooks of the gateway's clients.")
+app = App(help="Manage the webhooks of the gateway's clients.")
 
-Id = Annotated[UUID, typer.Argument(help="Id of the webhook; see `waypost webhooks list`.")]
+Id = Annotated[
+    ShortId,
+    typer.Argument(
+        parser=given_id,
+        metavar="ID",
+        help="Id of the webhook: in full, or as `waypost webhooks list` shows it.",
+    ),
+]
+_COLUMNS = (
+    Column("id"),
+    Column("client", cut=True),
+    Column("states", rank=2, cut=True),
+    Column("created (UTC)", rank=3),
+    Column("state", style=lambda state: "green" if state == "works" else "red"),
+    Column("url", rank=1, cut=True, least=20),
+)
 
 
 @app.command()
 def create(
-    client: Annotated[str, typer.Argument(help="Application whose events the webhook receives.")],
-    url: Annotated[str, typer.Argument(help="https:// URL that receives the events.")],
-    state: Annotated[list[str], typer.Option(help="States to send; repeatable.")] = [  # noqa: B006 - typer shows the default
+    client: Annotated[
+        str, typer.Argument(metavar="CLIENT", help="Application whose events the webhook receives.")
+    ],
+    url: Annotated[str, typer.Argument(metavar="URL", help="URL that receives the events; https:// only.")],
+    state: Annotated[list[str], typer.Option(metavar="STATE", help="State to report; repeatable.")] = [  # noqa: B006 - typer shows the default
         str(one) for one in ENDS
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Send an application its notifications' states, signed with the secret shown."""
-    from waypost.gateway.auth.api_keys import is_client
+    """Create a webhook, and print its secret.
+
+    It receives the states of an application's notifications, signed with the secret."""
+    from waypost.gateway.auth.key_format import is_client
     from waypost.gateway.http.webhook_request import Told
 
     if not is_client(client):
-        raise typer.BadParameter("a client is small letters a to z, digits and hyphens, 41 at most")
+        raise typer.BadParameter(
+            "use small letters a to z, digits and hyphens, 41 at most", param_hint="CLIENT"
+        )
     if wrong := [one for one in state if one not in get_args(Told)]:
         raise typer.BadParameter(
-            f"no state is {wrong[0]!r}: {', '.join(get_args(Told))}", param_hint="--state"
+            f"{wrong[0]!r} cannot be reported: use {', '.join(get_args(Told))}", param_hint="--state"
         )
     settings = Settings()
     _check(url, settings)
@@ -54,45 +79,62 @@ async def _create(ledger: Ledger, settings: Settings, client: str, url: str, sta
 
 @app.command("list")
 def list_webhooks(
-    client: Annotated[str | None, typer.Option(help="Only this application's webhooks.")] = None,
+    client: Annotated[
+        str | None, typer.Option(metavar="CLIENT", help="Only the webhooks of this application.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the webhooks, without secrets."""
+    """List webhooks, without secrets."""
     found = with_ledger(lambda ledger: webhooks.every(ledger, client))
     if as_json:
         print_json([_described(one) for one in found])
         return
     if not found:
-        typer.echo("no webhooks yet: `waypost webhooks create my-app https://...` makes one")
+        typer.echo("no webhooks yet: create one with `waypost webhooks create my-app https://...`")
         return
-    rows = [(one.id, one.client, ",".join(one.states), one.created_at, _state(one), one.url) for one in found]
-    columns([("id", "client", "states", "created (UTC)", "state", "url"), *rows])
+    rows = [
+        (shown_id(one.id), one.client, ",".join(one.states), one.created_at, _state(one), one.url)
+        for one in found
+    ]
+    print_columns(_COLUMNS, rows)
 
 
 @app.command()
 def delete(id: Id, as_json: AsJson = False) -> None:
-    """Delete a webhook and the events that it has not received."""
-    with_ledger(lambda ledger: webhooks.delete(ledger, id))
+    """Delete a webhook and its undelivered events."""
+
+    async def work(ledger: Ledger) -> UUID:
+        found = await webhook_id(ledger, id)
+        await webhooks.delete(ledger, found)
+        return found
+
+    deleted = with_ledger(work)
     if as_json:
-        print_json({"id": id, "deleted": True})
+        print_json({"id": deleted, "deleted": True})
     else:
-        typer.echo(f"{id}: no more events are sent to it")
+        typer.echo(f"webhook {deleted}: deleted")
 
 
 @app.command()
 def rotate(
     id: Id,
     overlap: Annotated[
-        float, typer.Option(min=0, max=8760, help="Hours in which the old secret also signs.")
+        float,
+        typer.Option(min=0, max=8760, metavar="HOURS", help="Hours during which the old secret also signs."),
     ] = 24.0,
     as_json: AsJson = False,
 ) -> None:
-    """Create a new secret; the old secret also signs for a while longer."""
+    """Create a new secret for a webhook, and print it."""
     settings, again = Settings(), timedelta(hours=overlap)
-    made = with_ledger(lambda ledger: webhooks.rotate(ledger, secret_key(settings), id, overlap=again))
+
+    async def work(ledger: Ledger) -> Webhook:
+        found = await webhook_id(ledger, id)
+        return await webhooks.rotate(ledger, secret_key(settings), found, overlap=again)
+
+    made = with_ledger(work)
     _show(made, settings, as_json)
     if not as_json:
-        typer.echo(f"for {overlap:g} hours what is told is signed with the old one too", err=True)
+        typer.echo(f"the old secret also signs for {overlap:g} hours", err=True)
 
 
 def _check(url: str, settings: Settings) -> None:
@@ -115,7 +157,7 @@ def _show(made: Webhook, settings: Settings, as_json: bool) -> None:
         print_json({**_described(made), "secret": text})
         return
     typer.echo(text)
-    typer.echo(f"of {made.id} for {made.client}, told when: {', '.join(made.states)}", err=True)
+    typer.echo(f"webhook {made.id} (client {made.client}) receives: {', '.join(made.states)}", err=True)
 
 
 def _described(one: Webhook) -> dict[str, Any]:

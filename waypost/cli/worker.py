@@ -14,17 +14,22 @@ from waypost.config.settings import Settings
 
 
 def worker(
-    limit: Annotated[int, typer.Option(min=1, help="Most runs at the same time.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Most runs at the same time.")] = 10,
 ) -> None:
-    """Run flows of the work pool, until Ctrl-C; start as many as you need."""
+    """Run the flows of the work pool, until Ctrl-C.
+
+    The Prefect server runs elsewhere: PREFECT_API_URL names it. Start as many workers as you need.
+    """
     settings = connect(Settings())
     api = prefect_api()
     warn(settings)
-    from deployments.processes.worker import serve
+    from waypost.deployments.processes.worker import serve
 
     async def main(stop: asyncio.Event) -> None:
         def ready() -> None:
-            out.print(f"taking runs of the pool {settings.work_pool} from {api}; Ctrl-C stops")
+            out.print(
+                f"taking runs of the pool {settings.work_pool} from {api}; Ctrl-C stops", soft_wrap=True
+            )
 
         await serve(settings, stop, ready, limit)
 

@@ -22,9 +22,9 @@ def options(url: str, key: str) -> dict[str, Any]:
     """Options for either of httpx's clients. Raises ValueError, which never repeats the key."""
     text = key.strip()
     if not _KEY.fullmatch(text):
-        raise ValueError("an API key is one word of ASCII, wp_<id>_<secret>")
+        raise ValueError("an API key is one word in ASCII: wp_<id>_<secret>")
     if not url.startswith(("https://", "http://")):
-        raise ValueError("the gateway's URL begins with https://, or http:// on this machine")
+        raise ValueError("the gateway's URL must begin with https://, or with http:// on this machine")
     headers = {"authorization": f"Bearer {text}", "user-agent": "waypost-client/1"}
     return {"base_url": url, "headers": headers, "follow_redirects": False, "mounts": _direct(url)}
 

@@ -103,7 +103,7 @@ def _send_batch(batch: list[bytes | Result], patience: Patience) -> Steps[list[R
     while left:
         found = yield from exchange(requests.send_batch([bodies[at] for at in left]), patience)
         if len(found) != len(left):
-            raise Unavailable("unexpected", "the gateway answered another number of results than items")
+            raise Unavailable("unexpected", "the gateway returned another number of results than items")
         tries += 1
         placed.update(zip(left, found, strict=True))
         left = [at for at in left if placed[at].status == 503]
@@ -118,12 +118,14 @@ def _send_batch(batch: list[bytes | Result], patience: Patience) -> Steps[list[R
 def failure(got: Answer | Lost) -> GatewayError:
     """The error to raise for `got`."""
     if isinstance(got, Lost):
-        return Unavailable("unreachable", f"the gateway did not answer ({got.kind})")
+        return Unavailable("unreachable", f"the gateway did not respond ({got.kind})")
     kind = Refused if 400 <= got.status < 500 and got.status != 429 else Unavailable
     try:
         problem = Problem.model_validate_json(got.body)
     except ValidationError:
-        return kind("unexpected", f"something answered with {got.status} that is no gateway", got.status)
+        return kind(
+            "unexpected", f"HTTP {got.status}, but not from a Waypost gateway; check its URL", got.status
+        )
     return kind(problem.code, problem.detail, got.status, problem.errors)
 
 
@@ -132,4 +134,6 @@ def _read(call: Call[T], got: Answer) -> T:
         return call.read(got.body)
     except ValidationError:
         pass  # its message may contain addresses
-    raise Unavailable("unexpected", "the answer is none that this client knows", got.status)
+    raise Unavailable(
+        "unexpected", "the gateway's response has an unknown form; update the client", got.status
+    )

@@ -1,9 +1,9 @@
-"""The synchronous client."""
+"""The synchronous client, which `make client` derives from async_client.py."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from time import sleep
 from types import TracebackType
 from typing import Any, TypeVar, Unpack
 from uuid import UUID
@@ -146,9 +146,10 @@ class Client:
 
     def _do(self, step: Attempt | Pause) -> Answer | Lost | None:
         if isinstance(step, Pause):
-            sleep(step.seconds)
+            time.sleep(step.seconds)
             return None
         try:
-            return http.answer(self._http.request(**http.request(step.call, step.timeout)))
+            response = self._http.request(**http.request(step.call, step.timeout))
+            return http.answer(response)
         except httpx.RequestError as error:
             return http.lost(error)

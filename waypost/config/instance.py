@@ -32,6 +32,11 @@ class Mailbox(BaseModel):
     smtp_url: str
     texts_url: str
 
+    @property
+    def page(self) -> str:
+        """The address of the page that shows both."""
+        return f"http://{urlsplit(self.texts_url).netloc}/"
+
 
 class Place(BaseModel):
     """What a running `waypost up` serves. It names only servers it started, so it holds no secret.
@@ -63,7 +68,7 @@ def unfinished(home: Path) -> str:
     if _is_locked(home):
         return "" if find(home) else "`waypost up` is starting here"
     left = _left(home)
-    killed = "ended here without stopping: it was killed, or the machine was"
+    killed = "ended without stopping: it was killed, or the machine was"
     return f"`waypost up` (pid {left.pid}) {killed}" if left else ""
 
 

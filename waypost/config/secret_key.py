@@ -32,8 +32,8 @@ def secret_key(settings: Settings) -> bytes:
 
 
 UNSHARED = (
-    "the ledger is shared but the key of codes and links is this machine's own: set WAYPOST_SECRET_KEY to "
-    "the same long random text wherever Waypost runs"
+    "the ledger is shared, but WAYPOST_SECRET_KEY is not set: set it to the same long "
+    "random text wherever Waypost runs"
 )
 
 

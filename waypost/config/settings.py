@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from datetime import timedelta
 from difflib import get_close_matches
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +21,30 @@ from waypost.model.locale import known_locale, known_timezone
 from waypost.model.provider import Provider, ProviderName
 
 PREFIX = "WAYPOST_"
-ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = Path(__file__).resolve().parents[1]  # the package, with the shipped flows/ and templates/
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # its folder cannot be read
+        return False
+
+
+class CancelledRuns(StrEnum):
+    """What becomes of the unsent notifications of a run that a person cancels in Prefect."""
+
+    HOLD = "hold"  # a person retries them
+    RESEND = "resend"  # they go out with another run
+
+
+def _readable(folder: Path) -> Path:
+    """The folder. Raises ValueError if it is missing or cannot be read."""
+    try:
+        os.listdir(folder)
+    except OSError as error:
+        raise ValueError(f"the folder {folder} cannot be read ({error.strerror})") from None
+    return folder
 
 
 class Settings(BaseSettings):
@@ -45,98 +69,129 @@ class Settings(BaseSettings):
         description="Primary mail server: smtp://user:password@host:587?connections=8, or smtps://.",
     )
     smtp_backup_url: SecretStr | None = Field(
-        default=None, description="Mail server that takes what the primary refuses."
+        default=None, description="Backup mail server, for mail that the primary refuses."
     )
     fallback_url: SecretStr | None = Field(
         default=None,
-        description="Apprise URL for SMS, chat, push and webhooks; {phone}, {email} and {id} in it "
+        description="Apprise URL for SMS, chat, push and webhooks. {phone}, {email} and {id} in it "
         "stand for the recipient's.",
     )
     providers: Annotated[dict[ProviderName, Provider], NoDecode] = Field(
         default={},
-        description="More providers, by name, as JSON, after those above: "
-        '{"ses": {"url": "smtps://...", "rate": 14}}; docs/providers.md has their terms.',
+        description='More providers, by name, as JSON: {"ses": {"url": "smtps://...", "rate": 14}}. '
+        "They come after those above; docs/providers.md describes them.",
     )
     sender: str = Field(
         default="Waypost <no-reply@waypost.example>",
-        description="From of every mail. The default goes to servers of this machine alone.",
+        description="From of every mail. The default works only with mail servers on this machine.",
     )
-    signature: str = Field(default="", description="Lines at the foot of every mail.")
+    signature: str = Field(default="", description="Lines at the end of every mail.")
+    reply_to: str = Field(
+        default="",
+        description="Reply-To of every mail, unless its type has its own: Support <support@shop.example>. "
+        "The shipped mails name this address for questions.",
+    )
     submission_senders: str = Field(
         default="",
-        description="Addresses and domains, separated by commas, that mails submitted whole may be from, "
-        "beside the sender's own domain.",
+        description="Addresses and domains, separated by commas, that submitted mails may be from, "
+        "besides the sender's own domain.",
     )
     internal_domains: str = Field(
         default="",
-        description="Domains of your own network that recipients may have, separated by commas: "
-        "corp.local,intranet,localhost. What lies below them is meant too.",
+        description="Internal domains that recipients may have, with their subdomains, separated by "
+        "commas: corp.local,intranet,localhost.",
     )
     submission_megabytes: Annotated[float, Field(gt=0, le=50)] = Field(
-        default=10.0, description="What a mail submitted whole may have, in millions of bytes."
+        default=10.0, description="Largest submitted mail, in millions of bytes."
     )
     dkim_key: SecretStr | None = Field(
         default=None,
-        description="Private key that signs every mail, RSA or Ed25519: a file, or the key as PEM or base64. "
-        "Several are separated by commas.",
+        description="Private key that signs every mail, RSA or Ed25519: a file, or the key as PEM or "
+        "base64. Separate several keys by commas.",
     )
     dkim_selector: str = Field(
         default="",
-        description="Name the public key is published under; as many as there are keys, separated by commas.",
+        description="Selector under which the public key is published; one for each key, separated by "
+        "commas.",
     )
-    dkim_domain: str = Field(default="", description="Domain that signs. Default: the sender's.")
+    dkim_domain: str = Field(default="", description="Domain in the signature. Default: the sender's.")
     dkim_unsigned: str = Field(
         default="",
-        description="Header fields that a provider rewrites, separated by commas, so that no signature "
-        "covers them: Date, Message-ID for Amazon SES.",
+        description="Header fields that signatures must not cover because a provider rewrites them, "
+        "separated by commas: Date, Message-ID for Amazon SES.",
     )
     attachment_megabytes: Annotated[float, Field(gt=0)] = Field(
-        default=10.0, description="What a mail's attachments may have, in millions of bytes before encoding."
+        default=10.0,
+        description="Largest total of a mail's attachments, in millions of bytes before encoding.",
     )
-    default_locale: str = Field(default="en", description="For recipients without one.")
-    default_timezone: str = Field(default="UTC", description="For recipients without one.")
-    templates: Path = Field(default=ROOT / "templates", description="Folder of templates.")
+    default_locale: str = Field(default="en", description="Locale of recipients without a locale.")
+    default_timezone: str = Field(default="UTC", description="Time zone of recipients without a time zone.")
+    project: Path = Field(
+        default_factory=Path.cwd,
+        description="Folder of your project, with its flows/ and templates/.",
+    )
+    templates: Path = Field(
+        default=Path("templates"),
+        validate_default=True,
+        description="Folder of your templates, in the project or elsewhere. The shipped templates are "
+        "searched after it.",
+    )
+    shipped_types: str = Field(
+        default="all", description="Shipped types to use: all, none, or names separated by commas."
+    )
     secret_key: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="Key of codes, links and the secrets of webhooks, 16 characters or more. "
-        "Default: made once, kept in secret.key under home.",
+        description="Key for codes, links and the secrets of webhooks, at least 16 characters. "
+        "Default: created once, in secret.key under home.",
     )
     work_pool: str = Field(default="waypost", min_length=1, description="Prefect work pool.")
+    prefect_reports: bool = Field(
+        default=True,
+        description="Whether Prefect gets the dashboard, the tables and the events of Waypost, besides runs "
+        "and their states.",
+    )
     poll_seconds: Annotated[float, Field(gt=0)] = Field(
         default=0.15,
-        description="How often a resident worker asks Prefect for work, where Prefect does not tell of it.",
+        description="Seconds between polls of a resident worker, for runs that Prefect does not announce.",
     )
     attempt_seconds: Annotated[float, Field(gt=0)] = Field(
-        default=60.0, description="Outer limit of one attempt to send, whatever each step takes."
+        default=60.0, description="Limit of one attempt to send, in seconds, all steps included."
     )
     lease_seconds: Annotated[float, Field(gt=1)] = Field(
-        default=30.0, description="How long a run holds its work without a sign of life."
+        default=30.0, description="Seconds without a heartbeat until a run loses its work."
+    )
+    cancelled_runs: CancelledRuns = Field(
+        default=CancelledRuns.HOLD,
+        description="Unsent notifications of a run that is cancelled in Prefect: hold (a person retries "
+        "them) or resend (they go out with another run).",
     )
     retention_days: Annotated[float, Field(ge=1)] | None = Field(
         default=None,
-        description="Days, at least 1, after which what has ended leaves the ledger: idempotency keys are "
-        "promised for a day. Default: never.",
+        description="Days, at least 1, until ended notifications are deleted. Idempotency keys last "
+        "a day. Default: never.",
     )
-    digest_cron: str = Field(default="0 8 * * *", description="When the digest is first scheduled.")
+    digest_cron: str = Field(
+        default="0 8 * * *", description="First schedule of the digest: a cron expression."
+    )
     webhooks_allow_private: bool = Field(
         default=False,
-        description="Whether the gateway's webhooks may lead to private networks and this machine, by http "
-        "too on it.",
+        description="Whether the gateway's webhooks may lead to private networks and to this "
+        "machine, there also over http.",
     )
     oidc_issuer: str | None = Field(
         default=None,
-        description="OpenID Connect issuer whose access tokens the gateway takes beside API keys: "
+        description="OpenID Connect issuer whose access tokens the gateway accepts, like API keys: "
         "https://login.example.com/realms/shop.",
     )
     oidc_audience: str | None = Field(
         default=None,
         validate_default=True,
-        description="Audience that such a token must be for; goes with WAYPOST_OIDC_ISSUER.",
+        description="Audience that these tokens must have. Set it together with WAYPOST_OIDC_ISSUER.",
     )
     oidc_rate: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="Requests a second that each client with such tokens may make. Unlimited when unset.",
+        description="Requests a second of each client with such tokens. Default: unlimited.",
     )
 
     @field_validator("providers", mode="before")
@@ -150,12 +205,50 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError('not JSON such as {"ses": {"url": "smtps://user:password@host"}}') from None
 
+    @field_validator("home", "project")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.absolute()
+
+    @field_validator("home")
+    @classmethod
+    def _can_be_a_folder(cls, value: Path) -> Path:
+        """The home is made if it is missing."""
+        there = next((path for path in (value, *value.parents) if _is_there(path)), None)
+        if there is not None and not os.path.isdir(there):
+            raise ValueError(f"{there} is not a folder")
+        return value
+
+    @field_validator("project")
+    @classmethod
+    def _there(cls, value: Path) -> Path:
+        return _readable(value)
+
+    @field_validator("templates")
+    @classmethod
+    def _there_if_named(cls, value: Path, info: ValidationInfo) -> Path:
+        """The project needs no templates/ of its own."""
+        folder = info.data.get("project", Path()) / value
+        if value != Path("templates") or os.path.isdir(folder):
+            _readable(folder)
+        return value
+
     @field_validator("sender")
     @classmethod
     def _one_sender(cls, value: str) -> str:
-        from waypost.mail.headers import parse_mailbox
+        if value != cls.model_fields["sender"].default:  # the default is valid, and checking takes a while
+            from waypost.mail.headers import parse_mailbox
 
-        parse_mailbox(value)
+            parse_mailbox(value)
+        return value
+
+    @field_validator("reply_to")
+    @classmethod
+    def _one_address_if_any(cls, value: str) -> str:
+        from waypost.mail.headers import reply_to
+
+        if value:
+            reply_to(value)
         return value
 
     @field_validator("submission_senders")
@@ -190,7 +283,7 @@ class Settings(BaseSettings):
         from waypost.net.hosts import is_issuer
 
         if value is not None and not is_issuer(value):
-            raise ValueError("not the https:// address of an issuer (http:// is for this machine alone)")
+            raise ValueError("not the https:// address of an issuer (http:// is only for this machine)")
         return value
 
     @field_validator("oidc_audience")
@@ -203,6 +296,12 @@ class Settings(BaseSettings):
     @property
     def lease(self) -> timedelta:
         return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def template_folders(self) -> tuple[Path, ...]:
+        """The folders of templates, the first to search first: the project's, if there, and the shipped."""
+        own, shipped = self.project / self.templates, SHIPPED / "templates"
+        return (own, shipped) if os.path.isdir(own) and not own.samefile(shipped) else (shipped,)
 
     @cached_property
     def ledger_url(self) -> str:

@@ -27,7 +27,7 @@ def providers(settings: Settings) -> list[Channel]:
     found: dict[str, Channel] = {}
     for setting, name, provider in _named(settings):
         if name in found:
-            raise ValueError(f"{setting}: a provider of that name is set already; give it another")
+            raise ValueError(f"{setting}: another setting already uses this provider's name; choose another")
         try:
             found[name] = made(name, provider, settings)
         except ValueError as error:
@@ -73,15 +73,15 @@ def _smtp(name: str, provider: Provider, url: str, settings: Settings) -> Channe
     server, sender = parse(url), Sender.parse(settings.sender).address
     if is_example(sender.rpartition("@")[2]) and not is_loopback(server.host):
         raise ValueError(
-            f"mail from {sender} does not arrive: its domain is for examples; set WAYPOST_SENDER to an"
-            " address at a domain of yours"
+            f"mail from {sender} will not arrive: its domain is an example; set "
+            "WAYPOST_SENDER to an address at your own domain"
         )
     if provider.connections:
         server = replace(server, connections=provider.connections)
     try:
         return SmtpChannel(name, server, sender, settings.attempt_seconds)
     except OSError:
-        raise ValueError("ca= names no file of certificates that can be read") from None
+        raise ValueError("ca= must name a readable file of certificates") from None
 
 
 def _webhook(name: str, provider: Provider, url: str, seconds: float) -> Channel:
@@ -90,7 +90,7 @@ def _webhook(name: str, provider: Provider, url: str, seconds: float) -> Channel
     from waypost.net.webhook_url import parse as parse_hook
 
     if not provider.secrets:
-        raise ValueError('a webhook is signed: give it "secrets": ["whsec_..."]')
+        raise ValueError('a webhook needs a secret: "secrets": ["whsec_..."]')
     return WebhookChannel(
         name,
         parse_hook(url),
@@ -103,4 +103,4 @@ def _webhook(name: str, provider: Provider, url: str, seconds: float) -> Channel
 
 def _serves(provider: Provider, kind: str) -> None:
     if provider.kind not in (None, kind):
-        raise ValueError(f'its kind is "{kind}", whatever the settings say; leave kind out')
+        raise ValueError(f'its kind is always "{kind}"; remove kind')

@@ -46,7 +46,7 @@ class LateAnswers:
         try:
             await self._recorder.finish(conclude(outcome))
         except NotRecorded:
-            logger.warning("%s answered late, and the ledger did not take it: the doubt stays", provider)
+            logger.warning("%s responded late, but the ledger could not record it: the doubt stays", provider)
 
     def close(self) -> None:
         """Stop waiting."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import random
 from uuid import UUID
 
 from waypost.delivery.router import Router
 from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
+from waypost.ledger.queue.recorder import Recorder
 from waypost.model.notification import Delivery
 from waypost.model.notification_type import Category
 from waypost.model.outcome import Outcome
@@ -24,6 +25,7 @@ class OutcomeHandler:
     """One run's outcomes. flow_run_id: written with each attempt, as the ledger's link to the Prefect UI."""
 
     router: Router
+    recorder: Recorder
     batch: UUID
     flow_run_id: UUID | None = None
     _jitter: float = field(default_factory=random, init=False)  # one per run: its deferrals stay together
@@ -72,6 +74,8 @@ class OutcomeHandler:
             delivery,
             state=decision.state,
             reason=decision.reason,
+            attempt=number,
+            due=decision.due,
             provider=begin.provider,
             outcome=outcome,
             refused=goes_on,
@@ -97,11 +101,13 @@ class OutcomeHandler:
             digest=self._digest,
         )
 
-    def defer(self, delivery: Delivery, reason: str) -> Decision:
-        """The decision to defer the delivery by the type's retry policy."""
+    def defer(self, delivery: Delivery, reason: str, at_least: timedelta | None = None) -> Decision:
+        """The decision to defer the delivery by the type's retry policy, and by `at_least`."""
         notification, moment = delivery.notification, now()
-        wait = retry.backoff(self.router.type.retry, notification.tries + 1, self._jitter)
-        return deferred(delivery, reason, retry.due_after(wait, moment), moment)
+        due = retry.due_again(
+            self.router.type.retry, notification.tries + 1, self._jitter, moment, at_least=at_least
+        )
+        return deferred(delivery, reason, due, moment)
 
     async def settle(self, decided: Sequence[tuple[Delivery, Decision]]) -> list[Delivery]:
         """Write decisions that needed no attempt. A delivery that moves on to the next step of its route
@@ -115,12 +121,26 @@ class OutcomeHandler:
             )
             reason = "; ".join(rejections) if decision.falls_back else decision.reason
             settled.append(
-                replace(delivery, state=decision.state, reason=reason, refused=goes_on, rejections=rejections)
+                replace(
+                    delivery,
+                    state=decision.state,
+                    reason=reason,
+                    attempt=_attempts(delivery, decision),
+                    due=decision.due,
+                    refused=goes_on,
+                    rejections=rejections,
+                )
             )
             if not goes_on:
                 finishes.append(self.finish(delivery, replace(decision, reason=reason)))
-        await self.router.runtime.recorder.finish_all(finishes)
+        await self.recorder.finish_all(finishes)
         return settled
+
+
+def _attempts(delivery: Delivery, decision: Decision) -> int:
+    """The attempts of a delivery after a decision without an attempt: a deferral counts as one."""
+    made = max(delivery.attempt, delivery.notification.tries)
+    return made + 1 if decision.state is State.DEFERRED else made
 
 
 def _comes_back_at(delivery: Delivery, outcome: Outcome | None) -> int:

@@ -1,27 +1,20 @@
-"""Providers besides those of the settings, added, changed and removed while a process runs."""
+"""The providers of a sending process: those of the settings and those added since, each with its state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple, Protocol
-
-from pydantic import TypeAdapter, ValidationError
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Protocol
+from weakref import WeakSet
 
 from waypost.channels.channel import Channel
-from waypost.channels.removed import RemovedChannel
 from waypost.config.settings import Settings
-from waypost.delivery.channel_factory import OF_THE_SETTINGS, made
-from waypost.model.provider import Provider, ProviderName
-from waypost.model.validation_messages import in_words
-
-_NAME: TypeAdapter[str] = TypeAdapter(ProviderName)
-
-
-class ProviderInUse(NamedTuple):
-    """A provider's terms and its channel. Without terms the provider is removed, and only keeps its place."""
-
-    terms: Provider | None
-    channel: Channel
+from waypost.delivery.added_providers import AddedProviders
+from waypost.delivery.provider_state import ProviderState
+from waypost.delivery.rate_limiter import RateLimiter
+from waypost.ledger import Ledger
+from waypost.ledger.records import provider_rates
+from waypost.model.provider import PLAIN, Provider
 
 
 class RouteUse(Protocol):
@@ -33,79 +26,54 @@ class RouteUse(Protocol):
 
 
 class ProviderSet:
-    """Providers added at run time, oldest first.
+    """channels: in the order of their steps. terms: by the provider's name. users: the runs under way."""
 
-    left: the channels of providers that were changed or removed since; messages may still be under way in
-    them. `let_go` hands them over to be closed.
-    """
+    def __init__(self, settings: Settings, channels: list[Channel], ledger: Ledger) -> None:
+        """channels: those of the settings' own providers. ledger: counts the rates of all workers."""
+        self.channels = channels
+        self.terms: Mapping[str, Provider] = settings.providers
+        self.users: WeakSet[RouteUse] = WeakSet()
+        self._own = channels
+        self._own_terms = settings.providers
+        self._added = AddedProviders(settings, {channel.name for channel in channels})
+        self._states: dict[str, ProviderState] = {}
+        self._ledger = ledger
 
-    def __init__(self, settings: Settings, taken: Collection[str]) -> None:
-        """taken: the names of the settings' own providers."""
-        self._settings = settings
-        self._taken = {*taken, *OF_THE_SETTINGS}
-        self._ones: dict[str, ProviderInUse] = {}
-        self.left: list[Channel] = []
-
-    @property
-    def channels(self) -> list[Channel]:
-        return [one.channel for one in self._ones.values()]
-
-    @property
-    def terms(self) -> dict[str, Provider]:
-        return {name: one.terms for name, one in self._ones.items() if one.terms is not None}
-
-    def replace_with(self, named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-        """Replace the set by `named`, the terms by name. A faulty provider does not affect the others, and
-        keeps its previous terms if it had any. Returns the faults by name, without any secret."""
-        faults: dict[str, str] = {}
-        for name, terms in named.items():
-            try:
-                self._take(name, terms)
-            except ValueError as error:
-                faults[name] = _said(error)
-        for name in self._ones.keys() - named.keys():
-            self._leave(name)
+    def add(self, named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """Use these providers, and no others, besides those of the settings; see AddedProviders.replace_with.
+        A run that is under way keeps the providers it began with. Returns the faults by provider name."""
+        faults = self._added.replace_with(named)
+        before, self.terms = self.terms, {**self._own_terms, **self._added.terms}
+        self.channels = [*self._own, *self._added.channels]
+        for name in [name for name in self._states if self.terms.get(name) != before.get(name)]:
+            del self._states[name]
         return faults
 
-    def let_go(self, unused: Callable[[Channel], bool]) -> list[Channel]:
-        """Remove and return the channels of `left` that are idle and `unused`: the caller closes them."""
-        gone = [channel for channel in self.left if channel.places.idle and unused(channel)]
-        self.left = [channel for channel in self.left if channel not in gone]
-        return gone
+    async def close_unused(self) -> None:
+        """Close the channels of providers that were changed or deleted, once no run uses them. Never
+        raises."""
+        users = list(self.users)
+        unused = self._added.take_unused(lambda channel: not any(user.goes_over(channel) for user in users))
+        await asyncio.gather(*(channel.close() for channel in unused))
 
-    def _take(self, name: str, given: Mapping[str, Any]) -> None:
-        if name in self._taken:
-            raise ValueError("a provider of the settings has that name, and is the one that is used")
-        if not _is_name(name):
-            raise ValueError("a provider's name begins with a letter or digit and has 41 characters at most")
-        terms, known = Provider.model_validate(given), self._ones.get(name)
-        if known and known.terms == terms:
-            return
-        now = ProviderInUse(terms, made(name, terms, self._settings))
-        if known:
-            self.left.append(known.channel)
-        self._ones[name] = now
+    def state(self, provider: str) -> ProviderState:
+        """This process's state of a provider: its circuit, throttle and rate limit."""
+        if provider not in self._states:
+            per_second = self.terms.get(provider, PLAIN).rate
+            rate = None
+            if per_second is not None:
+                rate = RateLimiter(per_second, provider_rates.counted(self._ledger, provider, per_second))
+            self._states[provider] = ProviderState(provider, rate_limiter=rate)
+        return self._states[provider]
 
-    def _leave(self, name: str) -> None:
-        """Remove a provider but keep its place: a run that has begun must find as many steps as before."""
-        terms, channel = self._ones[name]
-        if terms is not None:
-            self.left.append(channel)
-            self._ones[name] = ProviderInUse(None, RemovedChannel(name, channel.kind, "it was deleted"))
+    @property
+    def idle(self) -> bool:
+        """Whether no message is on its way to a provider, and the outcome of each is written."""
+        return all(channel.places.idle for channel in self._all())
 
+    async def close(self) -> None:
+        """Close every channel."""
+        await asyncio.gather(*(channel.close() for channel in self._all()))
 
-def _is_name(name: str) -> bool:
-    try:
-        _NAME.validate_python(name)
-    except ValidationError:
-        return False
-    return True
-
-
-def _said(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    parts = error.errors(include_input=False, include_url=False)
-    return "; ".join(
-        ": ".join(filter(None, (".".join(map(str, part["loc"])), in_words(part)))) for part in parts
-    )
+    def _all(self) -> list[Channel]:
+        return [*self.channels, *self._added.left]

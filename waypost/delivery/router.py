@@ -6,34 +6,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from waypost.channels.channel import Channel, Step
+from waypost.delivery.provider_set import ProviderSet
 from waypost.delivery.provider_state import ProviderState
-from waypost.delivery.runtime import Runtime
 from waypost.model.notification import Delivery, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
-from waypost.policy.routing import in_turn, steps, why_unreached
+from waypost.policy.route_steps import in_turn, steps, why_unreached
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Router:
     """The numbered steps for notifications of one type and priority."""
 
-    runtime: Runtime
+    providers: ProviderSet
     type: NotificationType
     priority: Priority
     _route: list[Step] = field(init=False)
     _weights: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        terms = self.runtime.settings.providers
+        terms = self.providers.terms
         allowed = [
             one
-            for one in self.runtime.channels
+            for one in self.providers.channels
             if one.name not in terms or self.priority in terms[one.name].lanes
         ]
         self._route = steps(self.type.route, allowed)
         self._weights = {name: one.weight for name, one in terms.items() if one.weight}
-        self.runtime.uses.add(self)
+        self.providers.users.add(self)
 
     def goes_over(self, channel: Channel) -> bool:
         """Whether a message of this run may still be offered to `channel`."""
@@ -73,7 +73,8 @@ class Router:
             return first
         way = self.of(rendered)
         same = (n for n in range(first, len(way)) if way[n][0] == way[first][0])
-        return next((n for n in same if not self.provider_state(way[n][1].name).is_open()), first)
+        client = rendered.notification.client
+        return next((n for n in same if not self.provider_state(way[n][1].name).is_open(client)), first)
 
     def begins(self, delivery: Delivery, provider: str | None) -> int | None:
         """The delivery's first step: at `provider` if given, otherwise by its route. None if it has none."""
@@ -86,11 +87,11 @@ class Router:
     def why_none(self, delivery: Delivery, provider: str | None) -> str:
         """The reason why `begins` found no step."""
         if provider is not None:
-            return f"{provider} may have taken it, and no longer serves {self.type.name}"
+            return f"{provider} may have delivered it, but no longer serves {self.type.name}"
         address = delivery.notification.recipient.address
         kinds = self.type.kinds_of(delivery.notification.channels)
         reached = [kind for kind in kinds if address(kind)]
         return why_unreached(kinds, reached, [kind for kind, _ in self._route])
 
     def provider_state(self, provider: str) -> ProviderState:
-        return self.runtime.provider_state(provider)
+        return self.providers.state(provider)

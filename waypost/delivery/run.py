@@ -8,24 +8,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from waypost.channels.channel import Step
+from waypost.delivery.late_answers import LateAnswers
 from waypost.delivery.outcomes import OutcomeHandler
 from waypost.delivery.router import Router
 from waypost.delivery.runtime import Runtime
-from waypost.delivery.send_loop import send_over
+from waypost.delivery.send_loop import SendLoop, open_channel
+from waypost.delivery.send_queue import SendQueue
+from waypost.ledger import Ledger
 from waypost.ledger.queue import status
 from waypost.model.batch import Batch
 from waypost.model.notification import Delivery
 from waypost.model.states import State
 from waypost.policy.retry import Decision
 
+_NOT_OURS = "no longer in this run: cancelled, held, or claimed by another run"
+
 
 @dataclass(slots=True)
 class DeliveryRun:
     """One run of a batch along its route. passed_over: how many messages were sent through another provider
-    because their first provider's circuit was open, by the names of both (first, used)."""
+    because their first provider's circuit was open, by (first provider, provider used, client)."""
 
     outcomes: OutcomeHandler
-    passed_over: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]], init=False)
+    ledger: Ledger
+    late: LateAnswers
+    passed_over: Counter[tuple[str, str, str]] = field(
+        default_factory=Counter[tuple[str, str, str]], init=False
+    )
     _stop: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @classmethod
@@ -33,7 +43,9 @@ class DeliveryRun:
         """The run of a batch. All members of a batch have the same priority."""
         first = next(iter(deliveries), None)
         priority = first.notification.priority if first else deliveries.type.lane
-        return cls(OutcomeHandler(Router(runtime, deliveries.type, priority), deliveries.id, flow_run_id))
+        router = Router(runtime.providers, deliveries.type, priority)
+        outcomes = OutcomeHandler(router, runtime.recorder, deliveries.id, flow_run_id)
+        return cls(outcomes, runtime.ledger, runtime.late)
 
     @property
     def _router(self) -> Router:
@@ -66,7 +78,7 @@ class DeliveryRun:
         again. It is read from the ledger, because a step's number means another provider once the order or
         weights of providers change."""
         ids = [one.notification.id for one in deliveries if one.notification.in_doubt]
-        return await status.providers_in_doubt(self._router.runtime.ledger, ids) if ids else {}
+        return await status.providers_in_doubt(self.ledger, ids) if ids else {}
 
     def advance(self, delivery: Delivery) -> Delivery:
         """A refused delivery, moved to the next step of its route. Only deliveries with one are refused."""
@@ -106,11 +118,33 @@ class DeliveryRun:
         results: list[Delivery] = []
         reasons: list[str] = []
         for _, members in sorted(by_step.items()):
-            moved, reason = await send_over(self._router.step(members[0]), members, self.outcomes, self._stop)
+            moved, reason = await self._send_over(self._router.step(members[0]), members)
             results += moved
             if reason and len(moved) < len(members):
                 reasons.append(reason)
         return results, reasons
+
+    async def _send_over(self, step: Step, members: Sequence[Delivery]) -> tuple[list[Delivery], str | None]:
+        """Offer each of `members` once to their step's provider. Returns the deliveries that moved on, and
+        the reason if the provider takes no more: the other deliveries were not sent."""
+        kind, channel = step
+        state = self._router.provider_state(channel.name)
+        if reason := await open_channel(channel, state):
+            return [], reason
+        queue = SendQueue(kind, members, state.throttle, self._router.priority)
+        loop = SendLoop(channel, state, queue, self.outcomes, self.late, self._stop)
+        reason = await loop.run(len(members))
+        return [*loop.moved, *await self._whereabouts(loop.lost)], reason
+
+    async def _whereabouts(self, lost: Sequence[Delivery]) -> list[Delivery]:
+        """The deliveries that are no longer this run's, with their present state."""
+        if not lost:
+            return []
+        states = await status.states(self.ledger, [one.notification.id for one in lost])
+        return [
+            replace(one, state=states.get(one.notification.id, State.CANCELLED), reason=_NOT_OURS)
+            for one in lost
+        ]
 
     def _rerouted(self, tried: Sequence[Delivery], moved: Sequence[Delivery]) -> list[Delivery]:
         """The deliveries not sent because their provider's circuit has opened, at another provider's step."""
@@ -125,7 +159,8 @@ class DeliveryRun:
                 continue
             first = self._router.first(one.rendered, one.notification.step)
             if first is not None and first < one.step:
-                self.passed_over[self._router.of(one.rendered)[first][1].name, one.provider] += 1
+                name = self._router.of(one.rendered)[first][1].name
+                self.passed_over[name, one.provider, one.notification.client] += 1
 
 
 def updated(items: Sequence[Delivery], *changes: Sequence[Delivery]) -> list[Delivery]:

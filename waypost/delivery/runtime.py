@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from waypost.channels.channel import Channel
 from waypost.config.mail import allowed_senders, dkim_signers
@@ -15,17 +15,14 @@ from waypost.config.secret_key import secret_key
 from waypost.config.settings import Settings
 from waypost.delivery.channel_factory import providers
 from waypost.delivery.late_answers import LateAnswers
-from waypost.delivery.provider_set import ProviderSet, RouteUse
-from waypost.delivery.provider_state import ProviderState
-from waypost.delivery.rate_limiter import RateLimiter
+from waypost.delivery.provider_set import ProviderSet
 from waypost.ledger import Ledger, ledger_of
 from waypost.ledger.queue.leases import Leases
 from waypost.ledger.queue.recorder import Recorder
-from waypost.ledger.records import installation, provider_rates, verification_codes
+from waypost.ledger.records import installation, verification_codes
 from waypost.mail.build import Sender
 from waypost.model.notification_type import NotificationType
-from waypost.model.provider import PLAIN
-from waypost.policy.routing import steps
+from waypost.policy.route_steps import steps
 from waypost.rendering.messages import Renderer
 from waypost.rendering.templates import Templates
 
@@ -53,14 +50,9 @@ class Runtime:
         self.recorder = Recorder(ledger)
         self.late = LateAnswers(self.recorder)
         self.leases = Leases(ledger)
-        self.channels = channels
+        self.providers = ProviderSet(settings, channels, ledger)
         self.by_itself = False  # opened by the first call of `current`: no worker keeps it up to date
-        self._as_set = settings
-        self._of_settings = channels
-        self._blocks = ProviderSet(settings, {channel.name for channel in channels})
-        self._states: dict[str, ProviderState] = {}
-        self.uses: WeakSet[RouteUse] = WeakSet()  # of the runs that are under way
-        self.templates = templates or Templates(settings.templates, settings.default_locale)
+        self.templates = templates or Templates(settings.template_folders, settings.default_locale)
         self.sender = Sender.parse(settings.sender)
         self.signers = dkim_signers(settings)
         self.secret_key = secret_key(settings)
@@ -114,49 +106,23 @@ class Runtime:
             await ledger.close()
             raise
 
-    def offer(self, named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-        """Use these providers, and no others, besides those of the settings; see ProviderSet.replace_with.
-        A run that is under way keeps the providers it began with. Returns the faults by provider name."""
-        faults = self._blocks.replace_with(named)
-        before = self.settings.providers
-        terms = {**self._as_set.providers, **self._blocks.terms}
-        self.settings = self._as_set.model_copy(update={"providers": terms})
-        self.channels = [*self._of_settings, *self._blocks.channels]
-        for name in [name for name in self._states if terms.get(name) != before.get(name)]:
-            del self._states[name]
-        return faults
-
-    async def let_go(self) -> None:
-        """Close the channels of providers that were changed or deleted, once no run uses them. Never
-        raises."""
-        uses = list(self.uses)
-        unused = self._blocks.let_go(lambda channel: not any(use.goes_over(channel) for use in uses))
-        await asyncio.gather(*(channel.close() for channel in unused))
-
-    def provider_state(self, provider: str) -> ProviderState:
-        """This process's state of a provider: its circuit, throttle and rate limit."""
-        if provider not in self._states:
-            per_second = self.settings.providers.get(provider, PLAIN).rate
-            rate = None
-            if per_second is not None:
-                rate = RateLimiter(per_second, provider_rates.counted(self.ledger, provider, per_second))
-            self._states[provider] = ProviderState(provider, rate_limiter=rate)
-        return self._states[provider]
-
     def renderer(self, type: NotificationType) -> Renderer:
         """A renderer for messages of `type`, with the present settings and providers."""
-        served = {kind for kind, _ in steps(type.route, self.channels)}
+        served = {kind for kind, _ in steps(type.route, self.providers.channels)}
         senders = allowed_senders(self.settings)
-        return Renderer(self.templates, self.sender, self.settings.signature, self.signers, senders, served)
+        return Renderer(
+            templates=self.templates,
+            sender=self.sender,
+            signature=self.settings.signature,
+            reply_to=self.settings.reply_to,
+            signers=self.signers,
+            senders=senders,
+            served=served,
+        )
 
     async def keep_codes(self, rows: Sequence[dict[str, Any]]) -> None:
         """Store the hashes of codes, before any message carries the codes. Raises OtherKey."""
         await verification_codes.remember(self.ledger, self.secret_key, rows)
-
-    @property
-    def sends(self) -> bool:
-        """Whether a message is on its way to a provider, or its outcome is not written yet."""
-        return not all(one.places.idle for one in (*self.channels, *self._blocks.left))
 
     def adopt(self) -> None:
         """Make this the runtime of the present task until its end, and of the tasks it starts. Call it only
@@ -168,5 +134,5 @@ class Runtime:
         self.late.close()
         await self.recorder.close()
         await self.leases.close()
-        await asyncio.gather(*(channel.close() for channel in (*self.channels, *self._blocks.left)))
+        await self.providers.close()
         await self.ledger.close()

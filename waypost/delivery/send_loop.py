@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
-from waypost.channels.channel import Channel, ChannelUnavailable, ReceivesLateAnswers, Step
+from waypost.channels.channel import Channel, ChannelUnavailable, ReceivesLateAnswers
+from waypost.delivery.late_answers import LateAnswers
 from waypost.delivery.outcomes import OutcomeHandler, deferred
 from waypost.delivery.provider_state import ProviderState
-from waypost.delivery.runtime import Runtime
 from waypost.delivery.send_queue import SendQueue
 from waypost.delivery.slot import Slot
 from waypost.ledger import NotRecorded
-from waypost.ledger.queue import status
 from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
 from waypost.model.notification import Delivery, Message
 from waypost.model.outcome import Outcome, Phase, Verdict
@@ -26,28 +24,11 @@ from waypost.system.clock import now
 from waypost.system.isolation import ItemFailed, isolated
 
 PATIENCE = 2.0  # seconds a run waits for a throttled domain; deliveries that must wait longer are deferred
-_TOO_LATE = Decision(State.EXPIRED, "deadline passed before it could go")
-_NOT_OURS = "no longer this run's to send: cancelled, held, or with another run"
+_TOO_LATE = Decision(State.EXPIRED, "the deadline passed before it was sent")
 
 
-async def send_over(
-    step: Step, members: Sequence[Delivery], outcomes: OutcomeHandler, stop: asyncio.Event
-) -> tuple[list[Delivery], str | None]:
-    """Offer each of `members` once to their step's provider. Returns the deliveries that moved on, and the
-    reason if the provider takes no more: the other deliveries were not sent.
-
-    stop: once set, no further message is sent. This call sets it when it is cancelled or cannot record.
-    """
-    kind, channel = step
-    state = outcomes.router.provider_state(channel.name)
-    if reason := await _not_open(channel, state):
-        return [], reason
-    queue = SendQueue(kind, members, state.throttle, outcomes.router.priority)
-    return await SendLoop(channel, state, queue, outcomes, stop).run(len(members))
-
-
-async def _not_open(channel: Channel, state: ProviderState) -> str | None:
-    """The reason why the provider takes no messages now, or None."""
+async def open_channel(channel: Channel, state: ProviderState) -> str | None:
+    """Open the provider's channel. Returns the reason if it takes no messages now."""
     if not state.allows():
         return state.describe()
     with state.offering():  # opening does not settle a probe: the first message does
@@ -61,27 +42,29 @@ async def _not_open(channel: Channel, state: ProviderState) -> str | None:
 
 @dataclass(slots=True)
 class SendLoop:
-    """Sends a run's deliveries through one provider. moved: the deliveries that are done. lost: the
-    deliveries that turned out to be no longer this run's."""
+    """Offers each of a run's deliveries once to one provider. moved: the deliveries that are done. lost: the
+    deliveries that turned out to be no longer this run's. stopped: why the mail of some clients was not
+    offered, if it was not.
+
+    stop: once set, no further message is sent. It is set when the loop is cancelled or cannot record.
+    """
 
     channel: Channel
     state: ProviderState
     queue: SendQueue
     outcomes: OutcomeHandler
+    late: LateAnswers
     stop: asyncio.Event
     moved: list[Delivery] = field(default_factory=list[Delivery])
     lost: list[Delivery] = field(default_factory=list[Delivery])
-
-    @property
-    def runtime(self) -> Runtime:
-        return self.outcomes.router.runtime
+    stopped: str | None = None
 
     @property
     def priority(self) -> Priority:
         return self.outcomes.router.priority
 
-    async def run(self, count: int) -> tuple[list[Delivery], str | None]:
-        """Send with as many permits as the lane may have."""
+    async def run(self, count: int) -> str | None:
+        """Send with as many permits as the lane may have. Returns the reason if it takes no more."""
         places = min(self.channel.places.most_for(self.priority), count)
         slots = [asyncio.create_task(self._one_place()) for _ in range(places)]
         try:
@@ -94,13 +77,13 @@ class SendLoop:
             raise
         if failed := [error for slot in slots if (error := slot.exception())]:
             raise failed[0]
-        moved = [*self.moved, *await self._whereabouts(), *await self._slowed_down()]
-        return moved, next((reason for slot in slots if (reason := slot.result())), None)
+        self.moved += await self._slowed_down()
+        return next((reason for slot in slots if (reason := slot.result())), self.stopped)
 
     async def _one_place(self) -> str | None:
         """Send one message after the other with one permit. Between messages, once the outcome is written,
         others may take the permit. The end of one attempt and the start of the next are one write."""
-        slot = Slot(self.channel.places, self.priority, self.runtime.recorder, self.stop)
+        slot = Slot(self.channel.places, self.priority, self.outcomes.recorder, self.stop)
         try:
             await slot.take()
             while delivery := await self._next(slot):
@@ -119,9 +102,13 @@ class SendLoop:
         if delivery.notification.expired:
             self.moved += await self.outcomes.settle([(delivery, _TOO_LATE)])
             return None
-        if not self.state.allows():
-            self.queue.requeue(delivery)
-            return self.state.describe()
+        client = delivery.notification.client
+        if not self.state.allows(client):
+            if self.state.is_open():
+                self.queue.requeue(delivery)
+                return self.state.describe()
+            self.stopped = self.state.describe(client)  # the mail of other clients may still go
+            return None
         reason = await self._attempt(slot, delivery)
         if reason is None:
             await slot.share()
@@ -130,7 +117,7 @@ class SendLoop:
     async def _attempt(self, slot: Slot, delivery: Delivery) -> str | None:
         """Offer one message, if it is still this run's. Returns the reason if the provider takes no more."""
         started = self.outcomes.start_attempt(delivery)
-        with self.state.offering():
+        with self.state.offering(delivery.notification.client):
             number = await self._write_start(slot, delivery, started)
             if not number:
                 return None
@@ -141,12 +128,16 @@ class SendLoop:
                 return str(error)
             # An outcome that is decided here says nothing about the provider.
             if not (self.stop.is_set() or classify.decided_here(outcome)):
-                self.state.record_outcome(self.queue.domain(delivery), outcome, self.priority)
+                self._record(delivery, outcome)
         result, slot.ended = self.outcomes.finish_attempt(delivery, started, number, outcome)
         self.moved.append(result)
         if outcome.verdict is Verdict.UNKNOWN:
             self._listen_on(delivery, started, number)
         return None
+
+    def _record(self, delivery: Delivery, outcome: Outcome) -> None:
+        domain, client = self.queue.domain(delivery), delivery.notification.client
+        self.state.record_outcome(domain, outcome, self.priority, client)
 
     async def _write_start(self, slot: Slot, delivery: Delivery, started: AttemptStarted) -> int:
         """Record the attempt before anything is sent. Returns its number, or 0 if it must not be made."""
@@ -174,10 +165,10 @@ class SendLoop:
             return
 
         def conclude(outcome: Outcome) -> AttemptFinished:
-            self.state.record_outcome(self.queue.domain(delivery), outcome, self.priority)
+            self._record(delivery, outcome)
             return self.outcomes.finish_attempt(delivery, begin, number, outcome)[1]
 
-        self.runtime.late.expect(answer, conclude, self.channel.name)
+        self.late.expect(answer, conclude, self.channel.name)
 
     async def _next(self, slot: Slot) -> Delivery | None:
         """The next delivery that may go now. Waits out short pauses of a domain's throttle or the provider's
@@ -205,22 +196,18 @@ class SendLoop:
         except ItemFailed as failed:
             return classify.broken(Phase.DOT, str(failed))  # only the channel knows how far it got
 
-    async def _whereabouts(self) -> list[Delivery]:
-        """The deliveries that are no longer this run's, with their present state."""
-        if not self.lost:
-            return []
-        states = await status.states(self.runtime.ledger, [one.notification.id for one in self.lost])
-        return [
-            replace(one, state=states.get(one.notification.id, State.CANCELLED), reason=_NOT_OURS)
-            for one in self.lost
-        ]
-
     async def _slowed_down(self) -> list[Delivery]:
-        """Defer the deliveries whose domain asked us to slow down, without an attempt."""
+        """Defer the deliveries whose domain asked us to slow down, without an attempt. A domain that takes
+        mail in this run gets the next after its pause; another domain as late as after an attempt."""
         moment, clock = now(), asyncio.get_running_loop().time()
+        taking = {self.queue.domain(one) for one in self.moved if one.state is State.SENT}
         decided: list[tuple[Delivery, Decision]] = []
         for at, delivery in self.queue.drain_delayed():
-            due = retry.due_after(timedelta(seconds=max(0.0, at - clock)), moment)
-            reason = f"{self.queue.domain(delivery)} asked us to slow down"
-            decided.append((delivery, deferred(delivery, reason, due, moment)))
+            pause, domain = timedelta(seconds=max(0.0, at - clock)), self.queue.domain(delivery)
+            reason = f"{domain} asked us to slow down"
+            if domain in taking:
+                decision = deferred(delivery, reason, retry.due_after(pause, moment), moment)
+            else:
+                decision = self.outcomes.defer(delivery, reason, at_least=pause)
+            decided.append((delivery, decision))
         return await self.outcomes.settle(decided)

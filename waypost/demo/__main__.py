@@ -15,12 +15,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from email import message_from_bytes, policy
 from pathlib import Path
+from uuid import UUID
 
-from waypost.cli.output import out, table
+from waypost.cli.output import out, table, titled
 from waypost.config import instance
 from waypost.config.settings import Settings
 from waypost.ledger import open_ledger
-from waypost.ledger.operations import stats
+from waypost.ledger.operations import search, stats
 from waypost.model.states import State
 
 SAMPLES = Path(__file__).parent
@@ -39,20 +40,24 @@ def main() -> None:
         _verify_from_mail(here)
         _send("order-confirmation", "orders.jsonl")
         _send("alert", "alerts.jsonl")
-        _run("prefect", "deployment", "run", "digest/waypost", shown="the digest, now instead of at 8")
-        totals = _wait_until_ended()
+        _run("prefect", "deployment", "run", "digest/digest", shown="send the digest now, not at 8")
+        totals, fallback = asyncio.run(_watch())
+        if fallback:
+            _run("waypost", "explain", str(fallback), shown="its mailbox was refused: an SMS went instead")
         accepted, sent, failed = _tell(here, totals)
         last_line = f"demo: {accepted} accepted, {sent} sent, {failed} failed"
-        if keep:
+        if keep or sys.stdin.isatty():
+            _tell_where(here)
             print(last_line, flush=True)
-            _keep(process)
-    if not keep:
+            _keep(process, until_enter=not keep)
+    if not (keep or sys.stdin.isatty()):
         print(last_line)
     sys.exit(0 if accepted == sent else 1)
 
 
 def _fresh_home() -> None:
     os.environ["WAYPOST_HOME"] = str(HOME)
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # the prefect command too sends no telemetry
     for name in list(os.environ):
         if name.startswith("PREFECT_") or (name.startswith("WAYPOST_") and name != "WAYPOST_HOME"):
             del os.environ[name]  # the demo shows the embedded default, whatever is set here
@@ -100,7 +105,7 @@ def _wait_until_up(process: subprocess.Popen[bytes]) -> instance.Place:
             return here
         time.sleep(0.1)
     print((HOME / "up.log").read_text(), file=sys.stderr)
-    sys.exit("demo: `waypost up` did not come up; its output is above")
+    sys.exit("demo: `waypost up` did not start; its output is above")
 
 
 def _send(type: str, samples: str) -> None:
@@ -128,20 +133,19 @@ def _verify_from_mail(here: instance.Place) -> None:
         code = re.search(r"\b\d{6}\b|\b\d{3} \d{3}\b", plain.get_content() if plain else "")
         if code:
             recipient = mail["To"].addresses[0].addr_spec
-            _run("waypost", "verify", recipient, code.group(), shown="the code is from the mail")
+            _run("waypost", "verify", recipient, code.group(), shown="the code from the mail")
 
 
-def _wait_until_ended() -> dict[str, Counter[State]]:
-    return asyncio.run(_watch())
-
-
-async def _watch() -> dict[str, Counter[State]]:
+async def _watch() -> tuple[dict[str, Counter[State]], UUID | None]:
+    """Wait until all has ended. Returns the ends by type, and a notification that took its fallback."""
     ledger = open_ledger(Settings().ledger_url)
     until = time.monotonic() + PATIENCE
     try:
         while await stats.open_count(ledger) and time.monotonic() < until:
             await asyncio.sleep(0.3)
-        return await stats.totals_by_type(ledger)
+        page = await search.find(ledger, search.Filter(provider="apprise"), limit=1)
+        ids = [entry.id for entry in page.notifications if isinstance(entry.id, UUID)]
+        return await stats.totals_by_type(ledger), ids[0] if ids else None
     finally:
         await ledger.close()
 
@@ -158,14 +162,11 @@ def _tell(here: instance.Place, totals: dict[str, Counter[State]]) -> tuple[int,
         for type, states in sorted(totals.items())
     ]
     out.print()
-    out.print(table("type", "accepted", "sent", "otherwise", rows=rows, title="What happened"))
+    out.print(titled("What happened", table("type", "accepted", "sent", "otherwise", rows=rows)))
     texts = len(list(folder.glob("*.json")))
     mails = len(list(folder.glob("*.eml")))
-    out.print(f"Prefect UI  {here.ui}/runs  (make demo KEEP=1 leaves it running)", soft_wrap=True)
     out.print(
-        f"mails       {folder}  ({mails} mails and {texts} SMS, for the order whose mailbox was refused; "
-        "waiting alerts share a digest)",
-        soft_wrap=True,
+        f"kept in     {folder}  ({mails} mails, {texts} SMS; waiting alerts share a digest)", soft_wrap=True
     )
     everything: Counter[State] = Counter()
     for states in totals.values():
@@ -174,10 +175,22 @@ def _tell(here: instance.Place, totals: dict[str, Counter[State]]) -> tuple[int,
     return accepted, sent, accepted - sent
 
 
-def _keep(process: subprocess.Popen[bytes]) -> None:
-    print(f"still running; Ctrl-C stops it. Elsewhere: export WAYPOST_HOME={HOME}", file=sys.stderr)
+def _tell_where(here: instance.Place) -> None:
+    """The addresses that answer until the demo is stopped."""
+    out.print(f"Prefect UI  {here.ui}/runs", soft_wrap=True)
+    if here.mailbox:
+        out.print(f"mails       {here.mailbox.page}", soft_wrap=True)
+
+
+def _keep(process: subprocess.Popen[bytes], until_enter: bool) -> None:
+    """Leave everything running until Ctrl-C, or until Enter is pressed."""
+    stops = "Enter stops it" if until_enter else "Ctrl-C stops it"
+    print(f"still running; {stops}. In another terminal: export WAYPOST_HOME={HOME}", file=sys.stderr)
     try:
-        process.wait()
+        if until_enter:
+            sys.stdin.readline()
+        else:
+            process.wait()
     except KeyboardInterrupt:
         print(file=sys.stderr)
 
@@ -191,4 +204,4 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit("demo: stopped before its end")
+        sys.exit("demo: stopped early")

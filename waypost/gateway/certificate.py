@@ -23,16 +23,16 @@ def check(certificate: Path, key: Path) -> None:
     first = _certificate(certificate)
     if _private_key(key) != first.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
         raise Unusable(
-            f"the key in {key} is not that of the first certificate in {certificate}: give the key it was "
-            "made with, and the server's certificate before those it was signed by"
+            f"the key in {key} does not match the first certificate in {certificate}; use "
+            "the matching key, and put the server's certificate before its issuers'"
         )
     ends = first.not_valid_after_utc
     if ends <= now():
-        raise Unusable(f"the certificate in {certificate} expired at {ends:%Y-%m-%d %H:%M} UTC: renew it")
+        raise Unusable(f"the certificate in {certificate} expired at {ends:%Y-%m-%d %H:%M} UTC; renew it")
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
     except ssl.SSLError as error:
-        raise Unusable(f"{certificate} and {key} cannot be served with ({error.reason})") from None
+        raise Unusable(f"{certificate} and {key} cannot be used for TLS ({error.reason})") from None
 
 
 def _certificate(file: Path) -> x509.Certificate:
@@ -40,7 +40,7 @@ def _certificate(file: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificates(written)[0]
     except ValueError:
-        raise Unusable(f"there is no certificate as PEM in {file}") from None
+        raise Unusable(f"{file} contains no certificate in PEM") from None
 
 
 def _private_key(file: Path) -> bytes:
@@ -49,9 +49,9 @@ def _private_key(file: Path) -> bytes:
     try:
         found = load_pem_private_key(written, password=None)
     except TypeError:
-        raise Unusable(f"the key in {file} has a passphrase: give it without one") from None
+        raise Unusable(f"the key in {file} has a passphrase; remove it") from None
     except ValueError:
-        raise Unusable(f"there is no private key as PEM in {file}") from None
+        raise Unusable(f"{file} contains no private key in PEM") from None
     return found.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

@@ -66,6 +66,6 @@ class GatewayContext:
             if clock() - began > LOOKED_AGAIN_SECONDS:
                 await self.authenticator.verify(request.headers["authorization"])
             if not found or found.isspace():
-                raise Problem("malformed", "the body is empty: send JSON")
+                raise Problem("malformed", "the body is empty; send JSON")
             held.shrink(len(found))
             yield found

@@ -83,7 +83,7 @@ class Intake:
         if type.finished is not None and not self.senders.allow(parse(type.finished(request.data)).authors):
             raise Problem("forbidden", NOT_ALLOWED)
         if key and request.idempotency_key not in (None, key):
-            raise Problem("invalid", "idempotency_key: not the one that the header Idempotency-Key has")
+            raise Problem("invalid", "idempotency_key: differs from the header Idempotency-Key")
         return Candidate(type, request, caller.client, key)
 
     async def accept(self, candidate: Candidate) -> Receipt:
@@ -121,14 +121,16 @@ class Intake:
         try:
             async for item in items(text, body.ONE, slices):
                 if len(results) == MOST_ITEMS:
-                    raise Problem("too-large", f"a batch may have {MOST_ITEMS:,} notifications at most")
+                    raise Problem("too-large", f"a batch may have at most {MOST_ITEMS:,} notifications")
                 await slices.pause()
                 results.append(self._candidate_or_problem(caller, item, len(results)))
                 await slices.pause()
         except NotBatch:
-            raise Problem("malformed", 'send {"notifications": [...]}, and nothing beside it') from None
+            raise Problem(
+                "malformed", 'the body must be {"notifications": [...]} without other fields'
+            ) from None
         except ItemTooLarge as error:
-            wrong = f"over the {body.ONE:,} bytes that a notification may have"
+            wrong = f"larger than {body.ONE:,} bytes, the limit for a notification"
             raise Problem("too-large", f"notifications.{error.number}: {wrong}") from None
         accepted = iter(
             await asyncio.gather(
@@ -169,7 +171,7 @@ class Intake:
         path; the caller did not write that part, so it is left out."""
         errors = error.errors(include_url=False, include_input=False)
         if errors[0]["type"] in ("union_tag_invalid", "union_tag_not_found"):
-            lacking = "missing: " if errors[0]["type"] == "union_tag_not_found" else "not "
+            lacking = "missing; send " if errors[0]["type"] == "union_tag_not_found" else "not "
             wrong = f"{lacking}one of {', '.join(sorted(self.types))}"
             return Problem("invalid", f"type: {wrong}", [Fault("type", wrong)])
         if errors[0]["type"] == "json_invalid":

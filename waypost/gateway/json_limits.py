@@ -67,7 +67,7 @@ def over_limit(text: bytes) -> str | None:
         before, left = len(left), left.replace(b"()", b"")
         if len(left) == before:
             break
-    return f"the JSON is nested more than {DEEPEST} deep" if left else None
+    return f"the JSON is nested more than {DEEPEST} levels deep" if left else None
 
 
 async def items(text: bytes, largest: int, slices: Slices) -> AsyncIterator[bytes]:

@@ -37,11 +37,12 @@ class ListenAddress:
 
 async def check_keys(ledger: Ledger, host: str, has_tokens: bool) -> int:
     """How many keys are active. Raises UnprotectedGateway when others can reach a gateway without keys."""
-    count = len(await api_keys.active_keys(ledger))
+    count = len((await api_keys.active_keys(ledger)).keys)
     if not count and not has_tokens and not is_loopback(host):
         raise UnprotectedGateway(
-            f"the gateway was to listen on {host}, where others reach it, and there is no API key yet: make "
-            "one with `waypost keys create`, or let it listen on 127.0.0.1"
+            f"the gateway cannot listen on {host}: other machines can reach that address, "
+            "and there is no API key. Create a key with `waypost keys create`, or listen "
+            "on 127.0.0.1"
         )
     return count
 

@@ -20,7 +20,7 @@ def too_much() -> Problem:
     """The problem for an overloaded gateway: the client may retry after a second."""
     return Problem(
         "unavailable",
-        "too many request bodies wait in memory: try again in a second",
+        "too many request bodies are in memory; retry in a second",
         headers={"retry-after": "1"},
     )
 

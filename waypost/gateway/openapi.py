@@ -19,16 +19,16 @@ from waypost.model.request import Recipient
 
 _REF = "#/components/schemas/{model}"
 _TITLES = {
-    400: "The body is not JSON of the form this route takes.",
-    401: "No key, or none that works.",
-    403: "The key may not do that.",
-    404: "There is no such thing for this client.",
-    409: "It conflicts with what was done before.",
-    413: "Over the limit.",
+    400: "Malformed HTTP request or JSON body.",
+    401: "Missing or invalid API key or token.",
+    403: "The key does not allow this.",
+    404: "Not found for this client.",
+    409: "Conflict with an earlier request or the current state.",
+    413: "Too large.",
     415: "The body is not application/json.",
-    422: "A field is missing or wrong.",
-    429: "The key has made as many requests as it may for now.",
-    503: "The ledger cannot be reached.",
+    422: "A field is missing or invalid.",
+    429: "The key's rate limit is exceeded.",
+    503: "The ledger is unavailable.",
 }
 
 
@@ -72,7 +72,7 @@ _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same key and body again within 24 hours get the first answer and send nothing.",
+    "description": "For 24 hours, the same key and body return the first response and send nothing.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
 }
 

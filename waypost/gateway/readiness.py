@@ -13,8 +13,11 @@ from waypost.ledger.records.installation import check_key
 
 LASTS = 1.0  # seconds that a result is shared
 ANSWERS_WITHIN = 2.0  # seconds until a ledger that completes no write counts as unavailable
-SILENT = f"the ledger took no write within {ANSWERS_WITHIN:.0f} s: see whether its database is busy or locked"
-NO_PREFECT = "the Prefect API does not answer: posts are accepted; start it, or check PREFECT_API_URL"
+SILENT = (
+    f"the ledger accepted no write within {ANSWERS_WITHIN:.0f} s: check whether its "
+    "database is busy or locked"
+)
+NO_PREFECT = "the Prefect API does not respond; posts are still accepted: start it, or check PREFECT_API_URL"
 
 Question = Callable[[], Awaitable[str]]
 

@@ -17,8 +17,8 @@ def ledger_away(error: Exception) -> Problem | None:
     if isinstance(error, CommitLost):
         return Problem(
             "unavailable",
-            "the ledger was lost while it kept this: it may have been done. Send it again with the same "
-            "idempotency key; what had none, look up first",
+            "the ledger was lost during the commit, so the request may have been done. "
+            "Retry with the same idempotency key; without a key, look it up first",
             headers=LATER if isinstance(error, FileReplaced) else SOON,
         )
     if isinstance(error, FileReplaced):
@@ -28,8 +28,8 @@ def ledger_away(error: Exception) -> Problem | None:
     if is_outage(error):
         return Problem(
             "unavailable",
-            "the ledger does not answer, or cannot be written: nothing was done; send it again with the same "
-            "idempotency key",
+            "the ledger does not respond or cannot be written. Nothing was done; retry "
+            "with the same idempotency key",
             headers=SOON,
         )
     return None
@@ -39,7 +39,7 @@ def file_lost() -> Problem:
     """The problem for a lost ledger file: no retry helps until a person has restored it."""
     return Problem(
         "unavailable",
-        "the file of the ledger was deleted, replaced or damaged, and this gateway has to be started again: "
-        "nothing was done; send it again with the same idempotency key",
+        "the ledger's file was deleted, replaced or damaged. Nothing was done; restart "
+        "the gateway, then retry with the same idempotency key",
         headers=LATER,
     )

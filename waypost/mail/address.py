@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from email_validator import EmailNotValidError, validate_email
-
-from waypost.mail.internal_domains import internal_domain
+from waypost.mail.internal_domains import SETTING, internal_domain
 from waypost.mail.pasted_text import cleaned
+
+if TYPE_CHECKING:
+    from email_validator import ValidatedEmail
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"  # RFC 5322, section 3.2.3
 # Looser than the validator, tight enough that no string matching it is two addresses or a header.
@@ -38,18 +41,18 @@ def one_address(text: str) -> str:
     """
     local, _, domain = text.rpartition("@")
     if len(text) > LONGEST:
-        raise ValueError(f"not one email address: longer than {LONGEST} characters")
+        raise ValueError(f"not a valid email address: longer than {LONGEST} characters")
     if _PLAIN_LOCAL.fullmatch(local) and (known := _plain_domain(domain)):
         return f"{local}@{known}"
     local, quoted, internal = *_unquoted(local), internal_domain(domain)
     rest = f"{'a' if quoted else local}@{'a.example' if internal else domain}"  # the parts still to check
     try:
-        found = validate_email(rest, check_deliverability=False, allow_smtputf8=True, test_environment=True)
-    except EmailNotValidError as error:
-        raise ValueError(f"not one email address: {_without_input(str(error), text)}") from None
+        found = _validated(rest, allow_smtputf8=True)
+    except ValueError as error:
+        raise ValueError(f"not a valid email address: {_reason(text, str(error))}") from None
     local = f'"{local}"' if quoted else found.ascii_local_part or found.local_part
     if len(local.encode()) > LONGEST_LOCAL:
-        raise ValueError(f"not one email address: more than {LONGEST_LOCAL} octets before its @")
+        raise ValueError(f"not a valid email address: more than {LONGEST_LOCAL} octets before its @")
     return f"{local}@{internal or found.ascii_domain}"
 
 
@@ -72,15 +75,59 @@ def _plain_domain(domain: str) -> str | None:
     if len(domain) > _LONGEST_PLAIN_DOMAIN:
         return None
     try:
-        return validate_email(f"a@{domain}", check_deliverability=False, test_environment=True).ascii_domain
-    except EmailNotValidError:
+        return _validated(f"a@{domain}").ascii_domain
+    except ValueError:
         return None
 
 
-def _without_input(reason: str, text: str) -> str:
+def _validated(address: str, **more: Any) -> ValidatedEmail:
+    """Raises EmailNotValidError, a ValueError."""
+    # Imported here: commands that only read the ledger check no address, and the import takes a while.
+    from email_validator import validate_email
+
+    return validate_email(address, check_deliverability=False, test_environment=True, **more)
+
+
+def _reason(text: str, said: str) -> str:
+    """Why `text` is not one address, without any of it. said: the validator's words, for other reasons."""
+    if "special-use" in said:
+        return f"its domain is reserved; add internal domains to {SETTING}"
+    return next((reason for reason, holds in _REASONS.items() if holds(text)), _without_input(said))
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _domain(text: str) -> str:
+    return text.rpartition("@")[2]
+
+
+def _has_no_dot(domain: str) -> bool:
+    return "." not in domain and not domain.startswith("[")
+
+
+# By reason, the first that holds. Each takes time that is linear in the text.
+_REASONS: dict[str, Callable[[str], bool]] = {
+    "it is empty": lambda text: not text,
+    "it has blanks around it": lambda text: text != text.strip(),
+    "it contains a line break or another control character": lambda text: bool(_CONTROL.search(text)),
+    "it has no @": lambda text: "@" not in text,
+    "it has angle brackets; give the address without a name": lambda text: "<" in text,
+    "it is a list of addresses; give only one": lambda text: bool(_LISTED.search(text)),
+    "it has more than one @": lambda text: text.count("@") > 1,
+    "it begins with mailto:; give only the address": lambda text: text.lower().startswith("mailto:"),
+    "nothing is before its @": lambda text: text.startswith("@"),
+    "nothing is after its @": lambda text: text.endswith("@"),
+    "its domain ends with a dot": lambda text: text.endswith("."),
+    "it contains a blank": lambda text: any(letter.isspace() for letter in text),
+    f"its domain has no dot; add internal domains to {SETTING}": lambda text: _has_no_dot(_domain(text)),
+}
+_LISTED = re.compile(r"@[^@,;\s]*[,;\s][^@]*@")
+
+
+def _without_input(reason: str) -> str:
     """The validator's reason, up to where it begins to quote its input."""
-    told = re.split(r"[:('\"]", reason, maxsplit=1)[0].strip(" .")
-    return "it cannot be read as one" if any(part in told for part in text.split("@") if part) else told
+    return re.split(r"[:('\"]", reason, maxsplit=1)[0].strip(" .")
 
 
 # Five digits after a plus sign, or ten without: customer and order numbers seldom have as many.
@@ -144,7 +191,7 @@ def key_of_url(text: str) -> str | None:
             return url_of(one_address(rest))
         case "tel":
             if (number := phone_number(rest)) is None:
-                raise ValueError("not one phone number")
+                raise ValueError("not a valid phone number")
             return url_of(number)
         case _:
             return None

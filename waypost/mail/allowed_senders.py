@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from waypost.mail.address import folded, one_address
 
 NOT_ALLOWED = (
-    "it is from an address that is neither at the domain of WAYPOST_SENDER nor in WAYPOST_SUBMISSION_SENDERS"
+    "sender not allowed; use an address at the domain of WAYPOST_SENDER, or add it to "
+    "WAYPOST_SUBMISSION_SENDERS"
 )
 
 

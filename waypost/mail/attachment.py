@@ -44,7 +44,7 @@ class Attachment:
     def __post_init__(self) -> None:
         """Raises TypeError if the content is not bytes: the caller chooses the encoding of a text."""
         if not isinstance(self.content, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError("the content of an attachment is bytes")
+            raise TypeError("the content of an attachment must be bytes")
 
 
 def head(attachment: Attachment) -> bytes:
@@ -54,9 +54,9 @@ def head(attachment: Attachment) -> bytes:
     if kind.lower().startswith(_NOT_IN_BASE64):
         kind = _BYTES
     if not _CONTENT_TYPE.fullmatch(kind):
-        raise AttachmentError("the content type of an attachment is not of the form type/subtype")
+        raise AttachmentError("the content type of an attachment must have the form type/subtype")
     if attachment.cid and not _CID.fullmatch(attachment.cid):
-        raise AttachmentError("the cid of an inline image is not of the form logo@shop.example")
+        raise AttachmentError("the cid of an inline image must have the form logo@shop.example")
     disposition = "inline" if attachment.cid else "attachment"
     lines = [
         "Content-Type: " + ";\r\n ".join(kind.replace("; ", ";").split(";")),
@@ -78,7 +78,7 @@ def _guessed(name: str) -> str:
 def _filename(name: str) -> str:
     """The filename parameter: quoted if it is short and plain, else encoded in pieces (RFC 2231)."""
     if not checked("the name of an attachment", name).strip():
-        raise AttachmentError("an attachment has no name")
+        raise AttachmentError("an attachment needs a name")
     if _PLAIN_NAME.fullmatch(name) and name == name.strip():
         return f'filename="{name}"'
     pieces = _pieces(name)

@@ -37,11 +37,11 @@ def signers(keys: str, selectors: str, domain: str, unsigned: str = "") -> list[
         return []
     if len(found) != len(names):
         raise KeyUnusable(
-            f"WAYPOST_DKIM_SELECTOR has {len(names)} and WAYPOST_DKIM_KEY {len(found)} entries: each key has "
-            "a selector of its own"
+            f"WAYPOST_DKIM_SELECTOR has {len(names)} and WAYPOST_DKIM_KEY {len(found)} "
+            "entries: each key needs its own selector"
         )
     if len(set(names)) < len(names):
-        raise KeyUnusable("WAYPOST_DKIM_SELECTOR has one selector twice")
+        raise KeyUnusable("WAYPOST_DKIM_SELECTOR has the same selector twice")
     domain, left_out = _domain(domain), _unsigned(unsigned)
     for name in names:
         _check_selector(name, domain)
@@ -76,17 +76,17 @@ def _check_selector(name: str, domain: str) -> None:
     except ValueError:
         ascii_only = False
     if not ascii_only:
-        raise KeyUnusable("WAYPOST_DKIM_SELECTOR is not made of letters, digits, - and .")
+        raise KeyUnusable("WAYPOST_DKIM_SELECTOR may have only letters, digits, - and .")
 
 
 def _key(value: str) -> PrivateKey:
     key = _loaded(_content(value))
     if isinstance(key, RSAPrivateKey):
         if key.key_size < LEAST_BITS:
-            raise _unusable(f"an RSA key of {key.key_size} bits; {LEAST_BITS} is the least, use 2048")
+            raise _unusable(f"an RSA key of {key.key_size} bits; use at least {LEAST_BITS}, better 2048")
         return key
     if not isinstance(key, Ed25519PrivateKey):
-        raise _unusable("a private key of another kind; DKIM knows RSA and Ed25519")
+        raise _unusable("a private key of another kind; use RSA or Ed25519")
     return key
 
 
@@ -109,7 +109,7 @@ def _loaded(content: bytes) -> object:
     try:
         if content.startswith(b"-----BEGIN"):
             if b"PUBLIC KEY" in content.splitlines()[0]:
-                raise _unusable("a public key; the private one signs")
+                raise _unusable("a public key; use the private key")
             lines = content.replace(b"\\n", b"\n")  # as an .env file holds line ends
             return load_pem_private_key(lines, password=None)
         der = _decoded(content) or content
@@ -117,11 +117,11 @@ def _loaded(content: bytes) -> object:
             return Ed25519PrivateKey.from_private_bytes(der)
         return load_der_private_key(der, password=None)
     except TypeError:
-        raise _unusable("a private key under a password; give one without") from None
+        raise _unusable("a private key with a password; remove the password") from None
     except KeyUnusable:
         raise
     except (ValueError, UnsupportedAlgorithm):
-        raise _unusable("neither a file there is nor a private key in PEM or base64") from None
+        raise _unusable("neither an existing file nor a private key in PEM or base64") from None
 
 
 def _decoded(text: bytes) -> bytes:
@@ -134,4 +134,4 @@ def _decoded(text: bytes) -> bytes:
 
 
 def _unusable(what: str) -> KeyUnusable:
-    return KeyUnusable(f"WAYPOST_DKIM_KEY holds {what}")
+    return KeyUnusable(f"WAYPOST_DKIM_KEY is {what}")

@@ -15,13 +15,13 @@ from functools import lru_cache
 from waypost.mail.address import one_address
 from waypost.mail.encoded_words import encoded, read_leniently, words_in
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]")
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bBqQ]\?")
 _CRLF = "\r\n"
 _PLAIN_NAME = re.compile(r"^[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]*$")
 # Nearly every address in the ledger: it can be written in a header without another check.
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
-_NOT_ONE = "not one sender such as 'Shop <no-reply@shop.example>'"
+_NOT_ONE = "not a single sender such as 'Shop <no-reply@shop.example>'"
 SENSIBLE = 78  # characters that a line should have at most; RFC 5322, section 2.1.1
 MAX_LINE = 998  # characters that a line must have at most
 LONGEST_MAILBOX = MAX_LINE  # characters of a name and an address, unfolded
@@ -38,8 +38,8 @@ def checked(name: str, value: str) -> str:
 
     RFC 5322, section 2.2, allows no control characters; encoded words (RFC 2047) could smuggle them in.
     """
-    if _CONTROL.search(value) or _CONTROL.search(_decoded(value)):
-        raise HeaderError(f"{name} holds a control character (a line break, for example)")
+    if CONTROL.search(value) or CONTROL.search(_decoded(value)):
+        raise HeaderError(f"{name} contains a control character (a line break, for example)")
     return value
 
 
@@ -107,9 +107,11 @@ def parse_mailbox(value: str, name: str = "From") -> tuple[str, str]:
     comments.
     """
     if len(value) > LONGEST_MAILBOX:
-        raise HeaderError(f"{name} is longer than {LONGEST_MAILBOX} characters, and not one address")
+        raise HeaderError(
+            f"{name} is longer than {LONGEST_MAILBOX} characters, so it is not a single address"
+        )
     if value.count("(") > MOST_COMMENTS:
-        raise HeaderError(f"{name} has more than {MOST_COMMENTS} comments, and is not one address")
+        raise HeaderError(f"{name} has more than {MOST_COMMENTS} comments, so it is not a single address")
     checked(name, value)
     try:
         header = policy.default.header_factory(name, value)
@@ -132,7 +134,9 @@ def reply_to(value: str) -> str:
     except HeaderError:
         raise
     except ValueError:
-        raise HeaderError("Reply-To is not one address such as 'Support <support@shop.example>'") from None
+        raise HeaderError(
+            "Reply-To is not a single address such as 'Support <support@shop.example>'"
+        ) from None
     if not address.isascii():
-        raise HeaderError("Reply-To has letters beyond ASCII before its @, which many servers do not take")
+        raise HeaderError("Reply-To has non-ASCII letters before its @, which many servers do not accept")
     return mailbox("Reply-To", address, display)

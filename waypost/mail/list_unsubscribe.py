@@ -25,11 +25,11 @@ def lines(value: str, one_click: bool) -> list[str]:
         return []
     if not (all(map(_ADDRESS.fullmatch, addresses)) and is_plain(value)):
         raise HeaderError(
-            "List-Unsubscribe holds something other than https and mailto addresses in ASCII, separated by "
-            "blanks; percent-encode what else is in them"
+            "List-Unsubscribe may contain only https and mailto addresses in ASCII, "
+            "separated by blanks; percent-encode other characters"
         )
     if one_click and not any(address.startswith("https://") for address in addresses):
-        raise HeaderError("List-Unsubscribe has no https address, without which there is no one-click")
+        raise HeaderError("List-Unsubscribe has no https address, which one_click needs")
     found = [_folded([f"<{address}>" for address in addresses])]
     return [*found, "List-Unsubscribe-Post: List-Unsubscribe=One-Click"] if one_click else found
 
@@ -39,7 +39,7 @@ def _folded(addresses: list[str]) -> str:
     for number, address in enumerate(addresses):
         item = address if number == len(addresses) - 1 else f"{address},"
         if len(item) + 1 > MAX_LINE:
-            raise HeaderError(f"List-Unsubscribe has an address longer than the {MAX_LINE} of a line")
+            raise HeaderError(f"List-Unsubscribe has an address longer than a line ({MAX_LINE} characters)")
         # The first address stays on the line of the name if it fits: some readers require that.
         limit = MAX_LINE if number == 0 else SENSIBLE
         if len(lines[-1]) + 1 + len(item) <= limit:

@@ -23,7 +23,7 @@ def body(id: UUID, plain: str, html: str, attachments: Sequence[Attachment]) -> 
         return holder
     inline = [attachment for attachment in attachments if attachment.cid]
     if len({attachment.cid for attachment in inline}) < len(inline):
-        raise AttachmentError("two inline images have one cid")
+        raise AttachmentError("two inline images have the same cid")
     if inline:
         parts = [holder, *map(_file, inline)]
         holder = _multipart('related; type="multipart/alternative"', f"=_r{id.hex}", parts)

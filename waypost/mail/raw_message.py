@@ -83,11 +83,11 @@ class FinishedMail:
 def parse(mail: bytes) -> FinishedMail:
     """Parse `mail` (RFC 5322; lines end in CRLF and have 998 characters at most). Raises MailError."""
     if not mail.count(b"\r\n") == mail.count(b"\r") == mail.count(b"\n"):
-        raise MailError("a line ends in something other than CRLF")
+        raise MailError("a line does not end in CRLF")
     if b"\0" in mail:
-        raise MailError("it holds a NUL character")
+        raise MailError("it contains a NUL character")
     if _has_long_line(mail):
-        raise MailError(f"a line is longer than the {MAX_LINE} characters it may have")
+        raise MailError(f"a line is longer than {MAX_LINE} characters")
     head, _, body = (b"", b"", mail[2:]) if mail.startswith(b"\r\n") else mail.partition(b"\r\n\r\n")
     if len(head) > LARGEST_HEAD:
         raise MailError(f"its header has more than {LARGEST_HEAD:,} bytes")
@@ -108,16 +108,16 @@ def _has_long_line(mail: bytes) -> bool:
 
 def _fields(head: bytes) -> Fields:
     if not head.isascii():
-        raise MailError("its header has letters beyond ASCII: encode them as RFC 2047 has it")
+        raise MailError("its header has non-ASCII letters; encode them (RFC 2047)")
     if _CONTROL.search(head) or _EMPTY_FOLD.search(head):
-        raise MailError("its header holds a control character or a line of blanks")
+        raise MailError("its header contains a control character or a line of blanks")
     fields: list[tuple[bytes, bytes]] = []
     for number, written in enumerate(_BETWEEN_FIELDS.split(head, MOST_FIELDS) if head else [], 1):
         if number > MOST_FIELDS:
             raise MailError(f"its header has more than {MOST_FIELDS:,} fields")
         named = _NAME.match(written)
         if named is None:
-            raise MailError(f"field {number} of its header is not of the form Name: value")
+            raise MailError(f"field {number} of its header does not have the form Name: value")
         name, value = named[0][:-1].lower(), written[named.end() :]
         if name not in _ONCE or value.strip():  # such a field without a value is dropped
             fields.append((name, written))
@@ -147,4 +147,4 @@ def _address(name: str, value: str) -> str:
     except HeaderError as error:
         raise MailError(str(error)) from None
     except ValueError:
-        raise MailError(f"{name} is not one address such as 'Shop <no-reply@shop.example>'") from None
+        raise MailError(f"{name} is not a single address such as 'Shop <no-reply@shop.example>'") from None

@@ -10,8 +10,8 @@ from pathlib import Path
 import uvicorn
 from aiosmtpd.smtp import SMTP
 
+from waypost.mailbox.app import make_app
 from waypost.mailbox.mail import MailHandler
-from waypost.mailbox.texts import make_app
 from waypost.system.child_process import stop_with_parent
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     """Take mail until SIGTERM or the parent's end."""
     folder, host, smtp_port, http_port = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:5])
     stop_with_parent()
-    app = make_app(folder, lambda: _taking_mail(folder, host, smtp_port))
+    app = make_app(folder, host, lambda: _taking_mail(folder, host, smtp_port))
     uvicorn.run(app, host=host, port=http_port, log_level="warning")
 
 

@@ -24,7 +24,7 @@ class MailHandler:
     ) -> str:
         """Refuse `refused@...`, accept all others."""
         if address.partition("@")[0].lower() == REFUSED:
-            return f"550 5.1.1 <{address}> is refused here, as its name asks"
+            return f"550 5.1.1 <{address}> no such user"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 ok"
 

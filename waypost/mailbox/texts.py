@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
 
 import orjson
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from waypost.system.clock import now
 
 LARGEST = 1_000_000  # bytes
+
+
+class TextHandler:
+    """Each text is in a file before the response 200."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = count(1)
+
+    async def take(self, request: Request) -> Response:
+        """Keep the body with its recipient's number, under a name that sorts by arrival."""
+        if "origin" in request.headers:  # a page in a browser sent it
+            return JSONResponse({"error": "not from a page"}, status_code=403)
+        body = await request.body()
+        if len(body) > LARGEST:
+            return JSONResponse({"error": "too large"}, status_code=413)
+        name = f"{now():%Y%m%dT%H%M%S%f}-{next(self._numbers):06}.json"
+        part = self._folder / f".{name}.part"
+        part.write_bytes(_with_number(body, request.path_params["number"]))
+        part.rename(self._folder / name)
+        return JSONResponse({"kept": name})
 
 
 def _with_number(body: bytes, number: str) -> bytes:
@@ -23,29 +40,3 @@ def _with_number(body: bytes, number: str) -> bytes:
         return orjson.dumps({"to": number, **orjson.loads(body)}, option=orjson.OPT_INDENT_2)
     except (orjson.JSONDecodeError, TypeError):
         return body  # not an object: kept as it came
-
-
-def make_app(folder: Path, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> Starlette:
-    """`POST /text/{number}` keeps a message; `GET /health` says that the mailbox is up."""
-    numbers = count(1)
-
-    async def take(request: Request) -> Response:
-        body = await request.body()
-        if len(body) > LARGEST:
-            return JSONResponse({"error": "too large"}, status_code=413)
-        name = f"{now():%Y%m%dT%H%M%S%f}-{next(numbers):06}.json"
-        part = folder / f".{name}.part"
-        part.write_bytes(_with_number(body, request.path_params["number"]))
-        part.rename(folder / name)
-        return JSONResponse({"kept": name})
-
-    async def health(_request: Request) -> Response:
-        return JSONResponse({"status": "up"})
-
-    @asynccontextmanager
-    async def while_up(_app: Starlette):
-        async with lifespan():
-            yield
-
-    routes = [Route("/text/{number:path}", take, methods=["POST"]), Route("/health", health)]
-    return Starlette(routes=routes, lifespan=while_up)

@@ -5,12 +5,43 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from waypost.model.notification_type import NotificationType
+from waypost.model.states import State
 
 T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A notification that ended as its run took it up: it had expired, or could not be read. id: None when
+    the id itself cannot be read. key, email, phone: of its recipient, as far as they can be read."""
+
+    id: UUID | None
+    state: State
+    reason: str
+    key: str = field(default="", repr=False)
+    email: str | None = field(default=None, repr=False)
+    phone: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """What a run found as it took up its batch, for its report. ended: the notifications that ended there.
+    note: why it sends less than it was given, or nothing, and what to do. lost: a retry leaves notifications
+    that failed. refused: how many requests were not accepted."""
+
+    ended: Sequence[Ended] = ()
+    note: str = ""
+    lost: bool = False
+    refused: int = 0
+
+
+NOTHING_TO_TELL = TakenUp()
 
 
 class Batch(Generic[T]):
@@ -21,14 +52,21 @@ class Batch(Generic[T]):
     its repr names no item, and it cannot be pickled into a result store by accident.
     """
 
-    __slots__ = ("id", "items", "type")
+    __slots__ = ("id", "items", "taken_up", "type")
 
-    def __init__(self, type: NotificationType, id: UUID, items: Sequence[T]) -> None:
+    def __init__(
+        self, type: NotificationType, id: UUID, items: Sequence[T], taken_up: TakenUp = NOTHING_TO_TELL
+    ) -> None:
         self.type = type
         self.id = id
         self.items = items
+        self.taken_up = taken_up
         if (made := _of_run.get()) is not None:
             made.append(self)
+
+    def following(self, items: Sequence[U]) -> Batch[U]:
+        """The same batch after a step that made `items` of its items."""
+        return Batch(self.type, self.id, items, self.taken_up)
 
     def __len__(self) -> int:
         return len(self.items)

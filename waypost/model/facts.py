@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from urllib.parse import quote
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +15,7 @@ from pydantic import (
     Field,
     HttpUrl,
     PlainSerializer,
+    UrlConstraints,
     ValidationError,
     WithJsonSchema,
 )
@@ -59,7 +61,7 @@ _MOMENT = rf"^{_DATE}[Tt ]" r"\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2}
 def _within_reach(value: datetime) -> datetime:
     """Limit the year, so that both databases and every time zone can hold the moment plus a deadline."""
     if not 1970 <= value.year <= 2200:
-        raise ValueError("a moment lies between the years 1970 and 2200")
+        raise ValueError("not between the years 1970 and 2200")
     return value
 
 
@@ -67,7 +69,7 @@ def _written_out(value: object) -> object:
     """Reject seconds since 1970, which pydantic would accept: they have no offset."""
     if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
         return value
-    raise PydanticKnownError("datetime_parsing", {"error": "not written out"})
+    raise PydanticKnownError("datetime_parsing", {"error": "not in ISO 8601"})
 
 
 Moment = Annotated[
@@ -83,14 +85,32 @@ def _readable_again(url: HttpUrl) -> HttpUrl:
     try:
         HttpUrl(str(url))
     except ValidationError:
-        raise ValueError(
-            f"over the {MOST_IN_A_LINK:,} characters that a web address may have once it is percent-encoded"
-        ) from None
+        raise ValueError(f"longer than {MOST_IN_A_LINK:,} characters when percent-encoded") from None
     return url
 
 
 # A web address, as plain text in templates.
 Link = Annotated[HttpUrl, AfterValidator(_readable_again), PlainSerializer(str, return_type=str)]
+
+
+MOST_IN_A_LIST_ADDRESS = 900  # characters: a header's line holds 998
+
+
+def _for_a_header(url: HttpUrl) -> HttpUrl:
+    """The URL parser leaves characters such as | that no address in a header may have (RFC 3986)."""
+    encoded = quote(str(url), safe="-._~:/?#[]@!$&'()*+,;=%")
+    if len(encoded) > MOST_IN_A_LIST_ADDRESS:
+        raise ValueError(f"longer than {MOST_IN_A_LIST_ADDRESS} characters when percent-encoded")
+    return HttpUrl(encoded)
+
+
+# A web address for the header List-Unsubscribe, as plain text in templates.
+ListAddress = Annotated[
+    HttpUrl,
+    UrlConstraints(max_length=MOST_IN_A_LIST_ADDRESS),
+    AfterValidator(_for_a_header),
+    PlainSerializer(str, return_type=str),
+]
 
 
 class Facts(PlainNumbers, BaseModel):

@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 
 from babel import Locale, UnknownLocaleError
+from babel.localedata import locale_identifiers
 
 _LOCALE = re.compile(r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}\Z")
 
@@ -21,6 +22,18 @@ def known_locale(value: str) -> str:
         return str(Locale.parse(value.replace("-", "_"))).replace("_", "-")
     except (UnknownLocaleError, ValueError):
         raise ValueError("not a locale such as 'de' or 'pt-BR'") from None
+
+
+@cache
+def locales() -> tuple[str, ...]:
+    """Every locale, in the form `pt-BR`."""
+    return tuple(sorted({known_locale(name) for name in locale_identifiers() if _LOCALE.match(name)}))
+
+
+@cache
+def timezones() -> tuple[str, ...]:
+    """Every IANA zone, by name."""
+    return tuple(sorted(_timezones()))
 
 
 @cache

@@ -6,11 +6,13 @@ from decimal import Decimal, localcontext
 from functools import lru_cache, partial
 from typing import Annotated
 
-from babel.numbers import is_currency
+from babel.numbers import is_currency, list_currencies
 from pydantic import Field
 
 # Computing inside `exact()` never rounds: 100 digits hold any product and sum of the amounts below.
 exact = partial(localcontext, prec=100)
+
+CURRENCIES = sorted(list_currencies())  # ISO 4217 codes, those of the past among them
 
 Amount = Annotated[Decimal, Field(ge=0, max_digits=16, decimal_places=6)]
 

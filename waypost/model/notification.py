@@ -39,7 +39,8 @@ class Notification:
 
     priority: its lane. count: how many requests were grouped into it. tries: attempts already made.
     step: which step of its route comes next (0 is the first). in_doubt: attempts whose outcome is unknown.
-    channels: the kinds of its type's route that its request chose; None for all.
+    channels: the kinds of its type's route that its request chose; None for all. client: the client whose API
+    key it came with; empty without one.
     """
 
     id: UUID
@@ -54,6 +55,7 @@ class Notification:
     tries: int = 0
     in_doubt: int = 0
     channels: list[str] | None = None
+    client: str = ""
 
     @property
     def expired(self) -> bool:
@@ -94,14 +96,18 @@ class Rendered:
 class Delivery:
     """Where one notification stands in a run: its state, the reason, and the outcome that led to it.
 
-    refused: the step just tried refused it for certain, so the next step may be taken. rejections: why each
-    provider of this run did not take it. last_no: the step after the last provider that refused the message
-    itself in this run; earlier providers are not tried again.
+    attempt: the number of its last attempt; 0 before the first. due: when a deferred notification is tried
+    again. refused: the step just tried refused it for certain, so
+    the next step may be taken. rejections: why each provider of this run did not take it. last_no: the step
+    after the last provider that refused the message itself in this run; earlier providers are not tried
+    again.
     """
 
     rendered: Rendered
     state: State
     reason: str = ""
+    attempt: int = 0
+    due: datetime | None = None
     provider: str = ""
     outcome: Outcome | None = None
     step: int = 0

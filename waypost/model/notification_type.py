@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 from uuid import UUID
 
-from pydantic import (
-    BaseModel,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.dataclasses import dataclass
 
 from waypost.mail.attachment import Attachment
 from waypost.model.facts import Facts
@@ -21,6 +20,11 @@ from waypost.model.priority import Priority
 if TYPE_CHECKING:
     from waypost.model.notification import Notification
 
+
+# A number is no timedelta and a text is no number here: `deadline=24` may mean hours or seconds.
+_STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
+Span = Annotated[timedelta, Field(gt=timedelta())]
+Number = Annotated[int, Field(gt=0)]
 
 BATCH_SIZE = 500  # a run costs about 0.1 s whatever it does, and this many orders take a few seconds
 
@@ -54,7 +58,7 @@ class Doubt(StrEnum):
     DROP = "drop"  # not sent again: missing is better than twice
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class RetryPolicy:
     """How long a type keeps trying.
 
@@ -64,10 +68,10 @@ class RetryPolicy:
         `first * factor ** (tries - 1)`, at most `longest`, with jitter, until its deadline.
     """
 
-    connect: tuple[float, ...] = (1.0, 3.0)
-    first: timedelta = timedelta(seconds=30)
-    factor: float = 2.0
-    longest: timedelta = timedelta(hours=1)
+    connect: Annotated[tuple[float, ...], Field(strict=False)] = (1.0, 3.0)
+    first: Span = timedelta(seconds=30)
+    factor: Annotated[float, Field(gt=0)] = 2.0
+    longest: Span = timedelta(hours=1)
 
 
 class Condition(NamedTuple):
@@ -85,7 +89,7 @@ class Condition(NamedTuple):
 NOTHING_SAID = Condition()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class Grouping:
     """Requests with the same key inside `window` of the first become one notification with a count, unless
     they are news.
@@ -96,7 +100,7 @@ class Grouping:
     """
 
     key: Callable[[Any], str]
-    window: timedelta
+    window: Span
     status: Callable[[Any], str] = lambda _: ""
     level: Callable[[Any], int] = lambda _: 0
 
@@ -119,14 +123,17 @@ class MintContext(Protocol):
         ...
 
 
-Minter = Callable[[MintContext, Sequence["Notification"]], Awaitable[Mapping[UUID, Mapping[str, Any]]]]
+if TYPE_CHECKING:
+    Minter = Callable[[MintContext, Sequence[Notification]], Awaitable[Mapping[UUID, Mapping[str, Any]]]]
+else:
+    Minter = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class NotificationType:
-    """One type of notification.
+    """One type of notification. A value of the wrong kind raises pydantic's ValidationError.
 
-    name: kebab-case; also its template folder, its flow and its deployment `<name>/waypost`.
+    name: kebab-case; also its template folder, its flow and its deployment `<name>/<name>`.
     route: channel kinds in order of preference, for example `("email", "sms")`; `email:ses` is only the
         provider of that name.
     deadline: counted from acceptance; a notification not sent by then expires, and is never sent.
@@ -153,35 +160,45 @@ class NotificationType:
 
     name: str
     facts: type[Facts]
-    category: Category
-    route: tuple[str, ...]
-    deadline: timedelta
+    category: Annotated[Category, Field(strict=False)]
+    route: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    deadline: Span
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     request: type[BaseModel] | None = None
     grouping: Grouping | None = None
     cron: str | Callable[[], str] | None = None
     mint: Minter | None = None
-    minted: tuple[str, ...] = ()
+    minted: Annotated[tuple[str, ...], Field(strict=False)] = ()
     reply_to: str = ""
     list_unsubscribe: str = ""
     one_click: bool = False
     attachments: Attacher | None = None
-    preparation: timedelta = PREPARATION
+    preparation: Span = PREPARATION
     finished: Callable[[Any], bytes] | None = None
-    priority: Priority | None = None
-    batch_size: int = BATCH_SIZE
-    runs_at_once: int = 2
-    when_in_doubt: Doubt = Doubt.RESEND
+    priority: Annotated[Priority | None, Field(strict=False)] = None
+    batch_size: Number = BATCH_SIZE
+    runs_at_once: Number = 2
+    when_in_doubt: Annotated[Doubt, Field(strict=False)] = Doubt.RESEND
+
+    @field_validator("route", mode="before")
+    @classmethod
+    def _no_text(cls, route: Any) -> Any:
+        """`("email")` without a comma would be read letter by letter."""
+        if isinstance(route, str):
+            raise ValueError(f'it is a text; write ("{route}",) with a comma')
+        return route
+
+    @field_validator("cron", mode="before")
+    @classmethod
+    def _text_or_function(cls, cron: Any) -> Any:
+        if not (cron is None or isinstance(cron, str) or callable(cron)):
+            raise ValueError("neither a text such as '0 8 * * *' nor a function that returns such a text")
+        return cron
 
     def __post_init__(self) -> None:
-        """Raises TypeError for a route that is a text (`("email")` without a comma would be read letter by
-        letter), a cron that is neither text nor function, and one_click without list_unsubscribe."""
-        if isinstance(self.route, str):
-            raise TypeError(f'the route of {self.name} is a text; write ("{self.route}",) with a comma')
-        if not (self.cron is None or isinstance(self.cron, str) or callable(self.cron)):
-            raise TypeError(f"cron of {self.name}: not a text such as '0 8 * * *'")
+        """Raises ValueError for one_click without list_unsubscribe."""
         if self.one_click and not self.list_unsubscribe:
-            raise TypeError(f"{self.name} has one_click without list_unsubscribe")
+            raise ValueError("one_click needs list_unsubscribe")
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -44,5 +44,12 @@ class Outcome:
     about_us: str = ""
 
     def __str__(self) -> str:
-        said = " ".join(str(part) for part in (self.code, self.enhanced, self.words) if part)
-        return f"{self.verdict} at {self.phase}" + (f": {said}" if said else "")
+        if self.verdict is Verdict.REFUSED and self.code is None and self.words:
+            return self.words  # Waypost's own: a provider refuses with a code
+        return f"{self.verdict}: {self.said}" if self.said else str(self.verdict)
+
+    @property
+    def said(self) -> str:
+        """The provider's own code and words; empty without any."""
+        words = "" if self.words == self.verdict else self.words
+        return " ".join(str(part) for part in (self.code, self.enhanced, words) if part)

@@ -7,9 +7,10 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from waypost.model.priority import Priority
+from waypost.model.word_patterns import KIND_PATTERN, PROVIDER_PATTERN
 
-ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
-Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+ProviderName = Annotated[str, StringConstraints(pattern=PROVIDER_PATTERN)]
+Kind = Annotated[str, StringConstraints(pattern=KIND_PATTERN)]
 Weight = Annotated[int, Field(ge=1, le=1000)]
 PerSecond = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
 Connections = Annotated[int, Field(ge=1, le=100)]
@@ -42,11 +43,11 @@ class Provider(BaseModel):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if not self.lanes:
-            raise ValueError("lanes is empty: name at least one of urgent, normal and bulk, or leave it out")
+            raise ValueError("lanes is empty; name at least one of urgent, normal and bulk, or leave it out")
         if self.secrets and not self.url.get_secret_value().startswith("webhook+"):
-            raise ValueError("secrets sign webhooks, and the url names none")
+            raise ValueError("secrets are for webhooks only; the url is not a webhook")
         if self.connections and not self.url.get_secret_value().lower().startswith(("smtp:", "smtps:")):
-            raise ValueError("connections are a mail server's, and the url names none")
+            raise ValueError("connections are for mail servers only; the url is not a mail server")
         return self
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -13,24 +15,38 @@ from waypost.model.states import State
 
 class Report(BaseModel):
     """Counts every notification of a run by the state it ended in. again: how many of those sent may have
-    arrived before, because the outcome of an earlier attempt is unknown."""
+    arrived before, because the outcome of an earlier attempt is unknown. next_try: when the first of the
+    deferred is due again. reasons: the first reasons of those not sent, the worst first, without addresses.
+    refused: how many requests were not accepted. note: why the run sends less than it was given, and what to
+    do. lost: a retry of the run leaves notifications that failed. before: the runs that deferred the
+    notifications last. repeats: each was deferred as in the run before."""
 
     type: str
     batch: UUID
     states: dict[State, int] = {}
     again: int = 0
+    next_try: datetime | None = None
+    reasons: list[str] = []
+    refused: int = 0
+    note: str = ""
+    lost: bool = False
+    before: list[UUID] = []
+    repeats: bool = False
 
     @classmethod
-    def of(cls, type: str, batch: UUID, states: Iterable[State], again: int = 0) -> Report:
-        """Count `states`."""
-        return cls(type=type, batch=batch, states=dict(Counter(states)), again=again)
+    def of(cls, type: str, batch: UUID, states: Iterable[State], **more: Any) -> Report:
+        """Count `states`. more: the other fields."""
+        return cls(type=type, batch=batch, states=dict(Counter(states)), **more)
 
     @property
     def total(self) -> int:
         return sum(self.states.values())
 
     def __str__(self) -> str:
-        if not self.states:
+        counts = [f"{count} {state}" for state, count in sorted(self.states.items())]
+        if self.refused:
+            counts.insert(0, f"{self.refused} not accepted")
+        if not counts:
             return "nothing was due"
-        counted = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
-        return f"{counted} ({self.again} perhaps for the second time)" if self.again else counted
+        counted = ", ".join(counts)
+        return f"{counted} ({self.again} possibly twice)" if self.again else counted

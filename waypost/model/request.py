@@ -22,11 +22,12 @@ from waypost.mail.headers import checked
 from waypost.model.facts import Facts, Line, Moment, Text
 from waypost.model.locale import known_locale, known_timezone
 from waypost.model.priority import Priority
+from waypost.model.word_patterns import KIND_PATTERN, TAG_PATTERN
 
 F = TypeVar("F", bound=Facts)
 
-Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
-Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$")]
+Kind = Annotated[str, Field(pattern=KIND_PATTERN)]
+Tag = Annotated[str, Field(pattern=TAG_PATTERN)]
 
 Email = Annotated[
     str,
@@ -43,7 +44,7 @@ def _holds_nul(text: bytes) -> bool:
 
 def _no_url(value: str) -> str:
     if value.lower().startswith(("mailto:", "tel:")):
-        raise ValueError("an id does not begin with mailto: or tel:, which is how addresses are known")
+        raise ValueError("an id must not begin with mailto: or tel:, the form of stored addresses")
     return value
 
 
@@ -56,10 +57,10 @@ FIELDS = ("email", "phone", "name", "locale", "timezone")  # what is kept of a r
 
 
 class Recipient(BaseModel):
-    """Who receives it: an id known to the ledger, or an address, or both.
+    """The recipient of a notification: an id, an address, or both.
 
-    The notification goes to the address given here. What was not known under the id (or else the address) is
-    remembered, so that a later request may name the id alone.
+    The notification goes to the address given here. Fields that were unknown for the id (or else the address)
+    are stored, so that later requests need only the id.
     """
 
     model_config = ConfigDict(
@@ -69,12 +70,31 @@ class Recipient(BaseModel):
         json_schema_extra={"minProperties": 1},
     )
 
-    id: Annotated[Text, AfterValidator(_no_url)] | None = None
-    email: Email | None = None
-    phone: Annotated[str, Field(max_length=40, pattern=PHONE_PATTERN)] | None = None
-    name: Annotated[Line, AfterValidator(_fit_for_a_header)] | None = None
-    locale: Annotated[str, Field(max_length=20), AfterValidator(known_locale)] | None = None
-    timezone: Annotated[str, Field(max_length=60), AfterValidator(known_timezone)] | None = None
+    email: Annotated[
+        Email | None, Field(description="The mail goes to this address.", examples=["ada@shop.example"])
+    ] = None
+    phone: Annotated[
+        Annotated[str, Field(max_length=40, pattern=PHONE_PATTERN)] | None,
+        Field(description="The number for texts, with its country.", examples=["+41791234567"]),
+    ] = None
+    name: Annotated[
+        Annotated[Line, AfterValidator(_fit_for_a_header)] | None,
+        Field(description="How the message addresses the recipient.", examples=["Ada Lovelace"]),
+    ] = None
+    locale: Annotated[
+        Annotated[str, Field(max_length=20), AfterValidator(known_locale)] | None,
+        Field(description="The language of the message.", examples=["en", "de-CH"]),
+    ] = None
+    timezone: Annotated[
+        Annotated[str, Field(max_length=60), AfterValidator(known_timezone)] | None,
+        Field(description="The time zone of the times in it.", examples=["Europe/Zurich"]),
+    ] = None
+    id: Annotated[
+        Annotated[Text, AfterValidator(_no_url)] | None,
+        Field(
+            description="Your own id of the recipient. Later requests may name it alone.", examples=["ada"]
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _can_be_told_apart(self) -> Recipient:
@@ -97,24 +117,41 @@ class Recipient(BaseModel):
 
 
 class Request(BaseModel, Generic[F]):
-    """One notification asked for. `data` holds the facts of its type.
+    """A request for one notification. `data` has the facts of its type.
 
-    idempotency_key: the same key again returns the first answer and sends nothing.
-    deliver_at: not before; expires_at: never after, if sooner than the type's deadline.
-    priority: another lane than the type's own. channels: only these kinds of the type's route.
-    tags: words to find it by later.
+    idempotency_key: within 24 hours the same key returns the first response and sends nothing.
+    deliver_at: the earliest time of delivery. expires_at: the latest, if sooner than the type's deadline.
+    priority: a lane other than the type's. channels: only these kinds of the type's route.
+    tags: words to find the notification by later.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    recipient: Recipient
-    data: F
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    deliver_at: Moment | None = None
-    expires_at: Moment | None = None
-    priority: Priority | None = None
-    channels: Annotated[list[Kind], Field(min_length=1, max_length=10)] | None = None
-    tags: Annotated[list[Tag], Field(max_length=10)] = []
+    recipient: Annotated[Recipient, Field(description="An email address, a phone number or your own id.")]
+    data: Annotated[F, Field(description="What the message says.")]
+    priority: Annotated[
+        Priority | None,
+        Field(description="urgent, normal or bulk, if not the type's own lane.", examples=["urgent"]),
+    ] = None
+    deliver_at: Annotated[Moment | None, Field(description="Not sent before this moment.")] = None
+    expires_at: Annotated[
+        Moment | None,
+        Field(description="Not sent after this moment, if it is sooner than the type's deadline."),
+    ] = None
+    channels: Annotated[
+        Annotated[list[Kind], Field(min_length=1, max_length=10)] | None,
+        Field(description="Only these channels of the type's route.", examples=[["email"]]),
+    ] = None
+    tags: Annotated[
+        list[Tag], Field(max_length=10, description="Words to find it by.", examples=[["spring-sale"]])
+    ] = []
+    idempotency_key: Annotated[
+        Annotated[str, Field(min_length=1, max_length=200)] | None,
+        Field(
+            description="The same key again sends nothing again and returns the first answer.",
+            examples=["order-1042-confirmation"],
+        ),
+    ] = None
 
     @cached_property
     def data_json(self) -> bytes:
@@ -126,7 +163,7 @@ class Request(BaseModel, Generic[F]):
         """PostgreSQL's text cannot hold NUL, and one request must not fail its batch."""
         data = self.data_json
         if "\0" in (self.idempotency_key or "") or (b"u0000" in data and _holds_nul(data)):
-            raise ValueError("a text holds a NUL character")
+            raise ValueError("a text contains a NUL character")
         return self
 
     @property

@@ -75,6 +75,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
             State.CLAIMED,
             State.ACCEPTED,
             State.DEFERRED,
+            State.HELD,  # a person cancelled its run
             State.SENT,
             State.EXPIRED,
             State.FAILED,

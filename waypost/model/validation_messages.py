@@ -9,8 +9,9 @@ from pydantic_core import ErrorDetails
 
 from waypost.mail.address import PHONE_PATTERN
 from waypost.model.facts import LINE_PATTERN
+from waypost.model.word_patterns import KIND_PATTERN, NO_NUL_PATTERN, PROVIDER_PATTERN, TAG_PATTERN
 
-_MOMENT = "not a moment in ISO 8601, such as 2026-01-31T08:00:00+01:00"
+_MOMENT = "not a time in ISO 8601, such as 2026-01-31T08:00:00+01:00"
 _DATE = "not a date, such as 2026-01-31"
 _NUMBER = "not a number"
 _WHOLE = "not a whole number"
@@ -19,7 +20,11 @@ _RECIPIENT = 'not an object with fields, such as {"id": "bob"}'
 _LINK = "not a web address, such as https://shop.example/orders/7"
 
 _FORMS = {
-    LINE_PATTERN: "not one line of text: a line break or another control character is in it",
+    KIND_PATTERN: "not a kind of channel: up to 41 small letters, digits and hyphens, a letter first",
+    NO_NUL_PATTERN: "it contains a NUL character",
+    PROVIDER_PATTERN: "not a name: up to 41 small letters, digits and hyphens, no hyphen first",
+    TAG_PATTERN: "not a tag: up to 50 letters, digits and . _ : / -, a letter or digit first",
+    LINE_PATTERN: "not one line of text: it contains a line break or another control character",
     PHONE_PATTERN: "not a phone number of 5 to 15 digits, such as +44 20 7946 0018",
 }
 _WORDS = {
@@ -40,7 +45,13 @@ _WORDS = {
     "too_short": "fewer than {min_length} {units}",
     "too_long": "more than {max_length} {units}",
     "list_type": "not a list",
-    "timezone_aware": f"without an offset: {_MOMENT.removeprefix('not ')} has one",
+    "time_delta_type": "not a timedelta, such as timedelta(hours=24)",
+    "tuple_type": 'not a tuple, such as ("email",)',
+    "callable_type": "not a function",
+    "is_subclass_of": "not a class derived from {class}",
+    **dict.fromkeys(("dataclass_type", "dataclass_exact_type"), "not a {class_name}"),
+    "unexpected_keyword_argument": "no such field",
+    "timezone_aware": f"without an offset; give {_MOMENT.removeprefix('not ')}",
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE),
     **dict.fromkeys(("float_type", "float_parsing", "decimal_type", "decimal_parsing"), _NUMBER),
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _OBJECT),
@@ -69,10 +80,11 @@ def in_words(error: ErrorDetails) -> str:
         return error["msg"].removeprefix("Value error, ")
 
 
-def explain(error: ValidationError) -> str:
-    """`data.lines.0.quantity: has to be more than 0; ...`, without any of the input."""
+def explain(error: ValidationError, whole: str = "request") -> str:
+    """`data.lines.0.quantity: has to be more than 0; ...`, without any of the input. whole: stands for the
+    field's name where the error is about all fields."""
     return "; ".join(
-        f"{_place(part['loc'])}: {in_words(part)}"
+        f"{_place(part['loc']) or whole}: {in_words(part)}"
         for part in error.errors(include_input=False, include_url=False)[:5]
     )
 
@@ -80,4 +92,4 @@ def explain(error: ValidationError) -> str:
 def _place(where: tuple[int | str, ...]) -> str:
     """The field's path in a request, safe for a terminal: an unknown field may have any name."""
     named = ".".join(str(part) for part in where)[:100]
-    return "".join(letter if letter.isprintable() else "?" for letter in named) or "request"
+    return "".join(letter if letter.isprintable() else "?" for letter in named)

@@ -16,6 +16,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291, section 2.4
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address is in its last 32 bits
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215: a network chooses a prefix inside it
 
 
 def _networks(texts: str) -> tuple[Network, ...]:
@@ -49,8 +50,8 @@ def is_public(address: Address) -> bool:
 def is_forbidden(address: Address) -> bool:
     """Whether requests to `address` are never allowed, even if private networks are: a cloud's metadata
     service, a link-local address, or an address that is not of exactly one host."""
-    address = _unwrapped(address)
-    return _among(address, _METADATA) or _among(address, _NO_HOST)
+    meant = (_unwrapped(address), *_translated(address))
+    return any(_among(one, _METADATA) or _among(one, _NO_HOST) for one in meant)
 
 
 def admitting(*, private: bool) -> Admits:
@@ -60,6 +61,20 @@ def admitting(*, private: bool) -> Admits:
 
 def _among(address: Address, networks: Iterable[Network]) -> bool:
     return any(address in network for network in networks)
+
+
+def _translated(address: Address) -> list[Address]:
+    """The IPv4 addresses that a private network may translate `address` to: by 6to4 (RFC 3056), or by a NAT64
+    of its own, whose prefix has 48, 56, 64 or 96 bits (RFC 6052, section 2.2)."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return []
+    if address.sixtofour is not None:
+        return [address.sixtofour]
+    if address not in _LOCAL_NAT64:
+        return []
+    octets = address.packed
+    texts = (octets[6:8] + octets[9:11], octets[7:8] + octets[9:12], octets[9:13], octets[12:16])
+    return [ipaddress.IPv4Address(text) for text in texts]
 
 
 def _unwrapped(address: Address) -> Address:

@@ -27,9 +27,9 @@ async def txt(name: str, resolver: Resolver | None = None) -> list[str]:
     except NoResolverConfiguration:
         raise DnsSilent("this machine has no name servers") from None
     except NoNameservers:
-        raise DnsSilent("every name server answered with a failure") from None
+        raise DnsSilent("every name server reported a failure") from None
     except (dns.exception.DNSException, OSError) as error:
         timed_out = isinstance(error, dns.exception.Timeout)
-        reason = f"no answer within {ANSWERS_WITHIN:g} s" if timed_out else type(error).__name__
+        reason = f"no response within {ANSWERS_WITHIN:g} s" if timed_out else type(error).__name__
         raise DnsSilent(reason) from None
     return [b"".join(record.strings).decode(errors="replace") for record in answer]

@@ -18,7 +18,6 @@ from waypost.net.webhook_url import FORBIDDEN, PRIVATE
 CONNECT_SECONDS = 15.0
 _MOST_TRIED = 4  # addresses of one host
 A_PIECE = 1024  # bytes
-LONGEST_ANSWER = 16 * 1024  # bytes; at most a kilobyte of the body is read
 
 
 class NotAdmitted(httpcore.ConnectError):
@@ -26,18 +25,19 @@ class NotAdmitted(httpcore.ConnectError):
 
 
 class _Limited(httpcore.AsyncNetworkStream):
-    """A connection that limits a response to LONGEST_ANSWER bytes, read in small pieces. httpcore processes a
+    """A connection that limits a response to `longest` bytes, read in small pieces. httpcore processes a
     whole piece before other tasks can run, and does not limit interim responses and headers."""
 
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+    def __init__(self, stream: httpcore.AsyncNetworkStream, longest: int) -> None:
         self._stream = stream
+        self._longest = longest
         self._read = 0
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         data = await self._stream.read(min(max_bytes, A_PIECE), timeout)
         self._read += len(data)
-        if self._read > LONGEST_ANSWER:
-            raise httpcore.RemoteProtocolError(f"an answer of more than {LONGEST_ANSWER:,} bytes")
+        if self._read > self._longest:
+            raise httpcore.RemoteProtocolError(f"a response of more than {self._longest:,} bytes")
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
@@ -53,7 +53,8 @@ class _Limited(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> httpcore.AsyncNetworkStream:
-        return _Limited(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+        secured = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return _Limited(secured, self._longest)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -61,10 +62,11 @@ class _Limited(httpcore.AsyncNetworkStream):
 
 class Guarded(httpcore.AsyncNetworkBackend):
     """Connects to exactly the addresses it has checked: a name that resolves to another address a moment
-    later has no effect."""
+    later has no effect. longest: the most bytes of a response, with its headers."""
 
-    def __init__(self, admits: Admits) -> None:
+    def __init__(self, admits: Admits, longest: int) -> None:
         self._admits = admits
+        self._longest = longest
         self._network = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
 
     async def connect_tcp(
@@ -89,7 +91,7 @@ class Guarded(httpcore.AsyncNetworkBackend):
         return await self._connected(str(tried[-1]), port, CONNECT_SECONDS / len(tried))
 
     async def _connected(self, host: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
-        return _Limited(await self._network.connect_tcp(host, port, seconds))
+        return _Limited(await self._network.connect_tcp(host, port, seconds), self._longest)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -112,9 +114,9 @@ def why(error: Exception) -> str:
         case NotAdmitted(), _:
             return str(error)
         case _, ssl.SSLCertVerificationError():
-            return "its certificate cannot be trusted, or is another host's"
+            return "its certificate is not trusted, or belongs to another host"
         case _, socket.gaierror():
-            return "its host's name leads nowhere"
+            return "its host name cannot be resolved"
         case httpcore.ConnectTimeout(), _:
             return "no connection in time"
         case _, ssl.SSLError(reason=str(reason)):

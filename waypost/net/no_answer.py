@@ -13,8 +13,8 @@ import httpx
 def no_answer(error: BaseException, seconds: float) -> str:
     """`does not answer within 5 s`, `does not answer (Connection refused)`. seconds: the time limit."""
     if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return f"does not answer within {seconds:g} s"
-    return f"does not answer ({_why(error, _root(error))})"
+        return f"does not respond within {seconds:g} s"
+    return f"does not respond ({_why(error, _root(error))})"
 
 
 def _why(error: BaseException, root: BaseException) -> str:
@@ -26,7 +26,7 @@ def _why(error: BaseException, root: BaseException) -> str:
         case OSError(errno=int(number)):
             return os.strerror(number)
         case _ if isinstance(error, httpx.RemoteProtocolError):
-            return "it closes the connection, or speaks no HTTP"
+            return "it closed the connection, or does not speak HTTP"
         case _ if isinstance(error, httpx.TransportError):
             return "the connection failed"
         case _:

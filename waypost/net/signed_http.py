@@ -20,6 +20,7 @@ from waypost.net.webhook_url import Hook, admits
 from waypost.system.clock import now
 
 IDLE_SECONDS = 3.0  # less than servers' keep-alive (often 5 s): they seldom close a connection in use
+LONGEST_ANSWER = 16 * 1024  # bytes; at most a kilobyte of the body is read
 WORDS_SECONDS = 2.0  # limit for reading the body: the status is already known
 
 FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
@@ -43,7 +44,7 @@ class SignedPosts:
 
         Raises ValueError, without repeating an address or a secret.
         """
-        self.guard = Guarded(admits(hook, allow_private))
+        self.guard = Guarded(admits(hook, allow_private), LONGEST_ANSWER)
         self._hook = hook
         self._url = httpcore.URL(scheme=hook.scheme, host=hook.host, port=hook.port, target=hook.target)
         self._secrets = [checked(secret) for secret in secrets]

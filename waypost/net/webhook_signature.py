@@ -20,7 +20,7 @@ def secret(text: str) -> bytes:
             raise ValueError
         key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("a webhook's secret is whsec_ and base64") from None
+        raise ValueError("a webhook's secret must be whsec_ and base64") from None
     return checked(key)
 
 
@@ -32,7 +32,7 @@ def written(key: bytes) -> str:
 def checked(key: bytes) -> bytes:
     """`key` if it is as long as the specification requires. Raises ValueError."""
     if not _SHORTEST <= len(key) <= _LONGEST:
-        raise ValueError(f"a webhook's secret is {_SHORTEST} to {_LONGEST} bytes, written whsec_ and base64")
+        raise ValueError(f"a webhook's secret must be {_SHORTEST} to {_LONGEST} bytes, as whsec_ and base64")
     return key
 
 

@@ -45,22 +45,27 @@ def parse(url: str, prefix: str = "webhook+") -> Hook:
         raise ValueError(f"not a URL such as {prefix}https://host/path (a port is up to 65535)") from None
     scheme = parts.scheme.removeprefix(prefix)
     if scheme not in _PORTS or prefix + scheme != parts.scheme:
-        raise ValueError(f"a webhook's URL begins with {prefix}https://")
+        raise ValueError(f"a webhook's URL must begin with {prefix}https://")
     host = parts.hostname or ""
     if not _URL.match(url) or not (literal(host) or _NAME.match(host)):
         raise ValueError(
-            "a webhook's URL names a host and is written in ASCII: a host as xn--..., a path percent-encoded"
+            "a webhook's URL must name a host, all in ASCII: write the host as xn--..., "
+            "and percent-encode the path"
         )
     if (
         port == 0
         or ("[" in parts.netloc and literal(host) is None)
         or (literal(host) is None and _NUMBER.search(host))
     ):
-        raise ValueError("a webhook's URL names a host, or an address such as 192.0.2.7, and no port 0")
+        raise ValueError(
+            "a webhook's URL must name a host, or an address such as 192.0.2.7, and a port other than 0"
+        )
     if "@" in parts.netloc or parts.fragment:
-        raise ValueError("a webhook's URL has no user, password or fragment: its messages are signed instead")
+        raise ValueError(
+            "a webhook's URL must not have a user, password or fragment: its messages are signed instead"
+        )
     if scheme == "http" and not _may_be_loopback(host):
-        raise ValueError(f"{prefix}http:// is for this machine alone; elsewhere it is {prefix}https://")
+        raise ValueError(f"{prefix}http:// is only for this machine; use {prefix}https://")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Hook(scheme, host, port or _PORTS[scheme], target)
 
@@ -92,6 +97,6 @@ def admits(hook: Hook, allow_private: bool) -> Admits:
     return allowed
 
 
-FORBIDDEN = "it leads to a link-local, metadata or multicast address, which no setting allows"
+FORBIDDEN = "it leads to a link-local, metadata or multicast address, which is never allowed"
 NOT_ALLOWED = ", and allow_private is not set"
 PRIVATE = f"it leads to a private network or this machine{NOT_ALLOWED}"

@@ -20,9 +20,9 @@ def _untimely(request: AnyRequest) -> list[Wrong]:
     if ends is None:
         return []
     if ends <= now():
-        return [("expires_at", "in the past: nothing would ever be sent")]
+        return [("expires_at", "in the past; nothing would be sent")]
     if begins is not None and ends <= begins:
-        return [("expires_at", "not after deliver_at: nothing would ever be sent")]
+        return [("expires_at", "not after deliver_at; nothing would be sent")]
     return []
 
 

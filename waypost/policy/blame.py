@@ -15,6 +15,7 @@ import re
 from typing import NamedTuple
 
 from waypost.model.outcome import Phase
+from waypost.policy.unquoted import without_addresses
 
 NAME = "the name in EHLO"
 LOGIN = "the login"
@@ -146,7 +147,8 @@ def about_us(code: int, enhanced: str | None, words: str, phase: Phase) -> str:
     """What an SMTP reply of class 4 or 5 refuses about us; empty when it is, or may be, about the message or
     its recipient.
 
-    enhanced: the reply's enhanced code (RFC 3463), if any. words: the text after it.
+    enhanced: the reply's enhanced code (RFC 3463), if any. words: the reply without what it repeats of the
+    message (waypost/policy/unquoted.py): a client must not choose the words by which it is judged.
     """
     if code in _CODES:
         return _CODES[code]
@@ -186,4 +188,5 @@ _PERSON_SAYS_NO = re.compile(
 def credential_refused(status: int, words: str = "", *, fixed: bool = False) -> bool:
     """Whether an HTTP status is about our credential and not about a recipient. fixed: the URL alone names
     the recipient, so that 404 is about the URL."""
-    return (status in _HTTP or (fixed and status == 404)) and not _PERSON_SAYS_NO.search(words)
+    refused = status in _HTTP or (fixed and status == 404)
+    return refused and not _PERSON_SAYS_NO.search(without_addresses(words))

@@ -9,19 +9,25 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from waypost.model.outcome import Outcome, Phase, Verdict
-from waypost.policy import blame, classify
+from waypost.policy import blame, classify, unquoted
 
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _WAIT = re.compile(r"\b(\d{1,5})\s*(s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?)\b", re.I)
+_PIPELINING = re.compile("pipelin|synchroni[sz]ation", re.I)
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 _LONGEST_WAIT = timedelta(hours=6)
 WORDS_KEPT = 500
 _WORDS_READ = 10_000  # a reply may have four million characters, which take a quarter of a second
 
 
-def smtp(code: int, text: str, phase: Phase) -> Outcome:
-    """The outcome of an SMTP reply that ended the dialogue at `phase` (RFC 5321, section 4.2.1)."""
-    words = _readable(text)[:WORDS_KEPT]
+def smtp(code: int, text: str, phase: Phase, chosen: Iterable[str] = ()) -> Outcome:
+    """The outcome of an SMTP reply that ended the dialogue at `phase` (RFC 5321, section 4.2.1).
+
+    chosen: the names and texts that the message's client chose, which the reply may repeat. Neither they nor
+    addresses decide what the reply means.
+    """
+    whole = _readable(text)
+    words = whole[:WORDS_KEPT]
     enhanced = _ENHANCED.match(words)
     if 200 <= code < 300 and phase is Phase.DOT:
         verdict = Verdict.ACCEPTED
@@ -32,25 +38,41 @@ def smtp(code: int, text: str, phase: Phase) -> Outcome:
     else:
         # 4xx, and meaningless codes: the message was not taken, and a later try may succeed.
         verdict = Verdict.DEFERRED
-    return _unless_about_us(
-        Outcome(
-            verdict,
-            phase,
-            code=code,
-            enhanced=enhanced.group(1) if enhanced else None,
-            words=words[enhanced.end() :] if enhanced else words,
-            wait=wait_named(words) if verdict is Verdict.DEFERRED else None,
-        )
+    found = Outcome(
+        verdict,
+        phase,
+        code=code,
+        enhanced=enhanced.group(1) if enhanced else None,
+        words=words[enhanced.end() :] if enhanced else words,
     )
+    if verdict is Verdict.ACCEPTED:
+        return found
+    sure = unquoted.without_addresses(whole)[:WORDS_KEPT]
+    bare = unquoted.without_words_of(sure, chosen)
+    wait = wait_named(bare) if verdict is Verdict.DEFERRED else None
+    return _unless_about_us(replace(found, wait=wait), (sure, bare))
 
 
-def _unless_about_us(found: Outcome) -> Outcome:
-    """A refusal of us does not refuse the message, which may be taken later."""
+def pipelining_doubted(text: str, chosen: Iterable[str] = ()) -> bool:
+    """Whether an SMTP reply complains about pipelining. chosen: see `smtp`."""
+    sure = unquoted.without_addresses(_readable(text))
+    return _PIPELINING.search(unquoted.without_words_of(sure, chosen)) is not None
+
+
+def _unless_about_us(found: Outcome, readings: tuple[str, str]) -> Outcome:
+    """A refusal of us does not refuse the message, which may be taken later.
+
+    readings: the reply without addresses, and also without the words that the client chose. If only one of
+    them is about us, a word such as `relay` may be the server's or the recipient's name: the message may be
+    tried again, and nothing is held against the provider.
+    """
     code = found.code or 0
     if not 400 <= code < 600 or found.verdict not in (Verdict.REFUSED, Verdict.DEFERRED):
         return found
-    what = blame.about_us(code, found.enhanced, found.words, found.phase)
-    return replace(found, verdict=Verdict.DEFERRED, about_us=what) if what else found
+    about = [blame.about_us(code, found.enhanced, reading, found.phase) for reading in readings]
+    if not any(about):
+        return found
+    return replace(found, verdict=Verdict.DEFERRED, about_us=about[-1] if all(about) else "")
 
 
 def _readable(text: str) -> str:
@@ -92,7 +114,7 @@ def broken(phase: Phase, words: str) -> Outcome:
 
 def too_late() -> Outcome:
     """The outcome of a message that was not offered because its deadline passed on the way."""
-    return Outcome(Verdict.DEFERRED, Phase.CONNECT, words="not offered: its deadline had passed")
+    return Outcome(Verdict.DEFERRED, Phase.CONNECT, words="not sent: its deadline had passed")
 
 
 def decided_here(outcome: Outcome) -> bool:
@@ -123,7 +145,7 @@ def outcome(status: int, headers: Iterable[tuple[bytes, bytes]], moment: datetim
     """The outcome of a webhook's status, with the wait it names (RFC 9110, section 10.2.3) at `moment`."""
     meant = classify.http(status, fixed=True)
     if 300 <= status < 400:
-        words = f"HTTP {status}: it redirects, which is not followed; set the address it redirects to"
+        words = f"HTTP {status}: redirects are not followed; use the URL that it redirects to"
         return replace(meant, words=words)
     if meant.verdict is not Verdict.DEFERRED:
         return meant

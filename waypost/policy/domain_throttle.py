@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.priority import Priority
+from waypost.policy.unquoted import without_addresses
 
 SHORTEST = 0.05  # seconds between two messages to a domain, once it has deferred
 LONGEST = 60.0
@@ -84,6 +85,12 @@ class DomainThrottle:
             if known.interval < SHORTEST / 2:
                 del self._domains[domain]
 
+    def slowed(self) -> dict[str, float]:
+        """The domains that get less mail than we could send, with the seconds between two messages."""
+        return {
+            domain: known.interval for domain, known in self._domains.items() if known.interval >= SHORTEST
+        }
+
     def _kept(self, domain: str) -> _Domain:
         if domain not in self._domains and len(self._domains) >= MOST_DOMAINS:
             del self._domains[next(iter(self._domains))]
@@ -98,7 +105,7 @@ def is_throttling_us(outcome: Outcome) -> bool:
         and outcome.code in SLOW_DOWN
         and outcome.phase is not Phase.CONNECT
         and not (outcome.enhanced or "").startswith(("4.1.", "4.2."))
-        and not _GREYLIST.search(outcome.words)
+        and not _GREYLIST.search(without_addresses(outcome.words))
     )
 
 

@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+from binascii import b2a_qp
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, unquote, urlsplit
 
@@ -19,73 +20,116 @@ _SHORTEST_PART = 4  # of a URL's path or query
 class Redaction:
     """Takes a fixed set of secrets out of texts.
 
-    A secret is found as it is, percent-encoded, escaped for HTML or JSON, and inside base64 (AUTH PLAIN of
-    RFC 4616, a mail's body). Case is ignored, and so are blanks, hyphens and other punctuation between its
-    letters: mail servers fold lines, and people split codes.
+    A secret is found as it is, percent-encoded, escaped for HTML or JSON, in quoted-printable, and inside
+    base64 (AUTH PLAIN of RFC 4616, a mail's body). Case is ignored, and so are blanks, hyphens and other
+    punctuation between its letters: mail servers fold lines, and people split codes.
     """
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """secrets: the values to hide. Empty values are ignored."""
-        values = [secret for secret in dict.fromkeys(secrets) if secret]
-        exact = {form for value in values for form in _written(value)}
-        folded = {*map(_letters, exact), *(form for value in values for form in _in_base64(value))}
-        self._exact = _longest_first(form for form in exact if not form.isalnum())
-        self._folded = _longest_first(folded)
+    def __init__(
+        self,
+        secrets: Iterable[str] = (),
+        shown: str = SHOWN_INSTEAD,
+        shortest_inside: int = _SHORTEST_INSIDE,
+        shortest_cut: int = _SHORTEST,
+    ) -> None:
+        """secrets: the values to hide. Empty values are ignored. shown: the text to show instead.
+        shortest_inside: how many letters a secret has at least to be found inside a word. shortest_cut: how
+        many of its letters are hidden at the end of a text that was cut."""
+        self._shown = shown
+        self._shortest_inside = shortest_inside
+        self._shortest_cut = shortest_cut
+        self._exact = set[str]()
+        self._folded = set[str]()
+        for secret in dict.fromkeys(secrets):
+            self.hide(secret)
 
-    def __call__(self, text: str) -> str:
-        """`text` with every secret replaced by asterisks."""
+    def hide(self, secret: str) -> None:
+        """Hide one more secret. An empty text is ignored."""
+        secret = secret.encode("utf-8", "replace").decode()  # no reply repeats half a surrogate pair
+        if not secret:
+            return
+        exact = _long_enough(_written(secret))
+        self._exact.update(form for form in exact if not form.isalnum())
+        self._folded.update(_long_enough([*map(letters_of, exact), *in_base64(secret)]))
+
+    def hide_letters(self, secret: str) -> None:
+        """Hide the letters of one more secret, in no encoding."""
+        self._folded.update(_long_enough([letters_of(secret)]))
+
+    def __call__(self, text: str, *, cut: bool | None = None) -> str:
+        """`text` with every secret replaced. cut: whether a secret at its end may be incomplete; None if its
+        length tells. It does not once another redaction has shortened the text."""
+        cut = may_be_cut(text) if cut is None else cut
         if not self._folded and not self._exact:
             return text
-        for form in self._exact:
-            text = text.replace(form, SHOWN_INSTEAD)
-        letters = _letters(text)
-        if len(text) < _CUT_FROM and not any(form in letters for form in self._folded):
+        for form in _longest_first(self._exact):
+            text = text.replace(form, self._shown)
+        letters = letters_of(text)
+        if not cut and not any(form in letters for form in self._folded):
             return text
-        return without(text, self._found(text, letters))
+        return without(text, self._found(text, letters, cut), self._shown)
 
-    def _found(self, text: str, letters: str) -> Iterator[tuple[int, int]]:
+    def _found(self, text: str, letters: str, cut: bool) -> Iterator[tuple[int, int]]:
         """Where secrets begin and end in `text`, whose letters are `letters`."""
         places = _places(text)
-        for form in self._folded:
+        for form in _longest_first(self._folded):
             at = letters.find(form)
             while at >= 0:
                 begin, end = places[at], places[at + len(form) - 1] + 1
-                if len(form) >= _SHORTEST_INSIDE or _is_word(text, begin, end):
+                if len(form) >= self._shortest_inside or _is_word(text, begin, end):
                     yield begin, end
                 at = letters.find(form, at + 1)
-            if len(text) >= _CUT_FROM and (left := _cut(letters, form)):
+            if cut and (left := _cut(letters, form)) >= self._shortest_cut:
                 yield places[len(letters) - left], len(text)
 
 
+def may_be_cut(text: str) -> bool:
+    """Whether a secret at the end of `text` may be incomplete."""
+    return len(text) >= _CUT_FROM
+
+
+def _long_enough(forms: Iterable[str]) -> list[str]:
+    return [form for form in forms if len(form) >= _SHORTEST]
+
+
 def _longest_first(forms: Iterable[str]) -> list[str]:
-    return sorted((form for form in forms if len(form) >= _SHORTEST), key=lambda form: (-len(form), form))
+    return sorted(forms, key=lambda form: (-len(form), form))
 
 
 def _written(value: str) -> tuple[str, ...]:
-    """The ways to write `value` in a URL, a page or a JSON text."""
-    return value, quote(value), quote(value, safe=""), html.escape(value), json.dumps(value)[1:-1]
+    """The ways to write `value` in a URL, a page, a JSON text or a quoted-printable mail."""
+    in_mail = b2a_qp(value.encode("utf-8", "replace")).decode()
+    return value, quote(value), quote(value, safe=""), html.escape(value), json.dumps(value)[1:-1], in_mail
 
 
-def _in_base64(value: str) -> Iterator[str]:
-    """The letters of `value` in base64: alone, and inside a longer text, where it begins at the first, second
-    or third byte of a group."""
+def in_base64(value: str) -> Iterator[str]:
+    """The letters of `value` in base64: alone, and inside a longer text."""
+    yield letters_of(base64.b64encode(value.encode("utf-8", "replace")).decode())
+    yield from (own for one in inside_base64(value) if len(own := letters_of(one)) >= _SHORTEST_INSIDE)
+
+
+def inside_base64(value: str) -> Iterator[str]:
+    """`value` in the base64 of a longer text, where it begins at the first, second or third byte of a group.
+    Characters that hold bits of the text before or after `value` are left out."""
     raw = value.encode("utf-8", "replace")
-    yield _letters(base64.b64encode(raw).decode())
     for before in range(3):
         coded = base64.b64encode(bytes(before) + raw).decode()
-        # Characters that hold bits of the text before or after `value` are left out.
-        own = _letters(coded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6])
-        if len(own) >= _SHORTEST_INSIDE:
-            yield own
+        yield coded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
 
 
-def _letters(text: str) -> str:
+_LOWER = bytes(range(256)).lower()
+_NEITHER_LETTER_NOR_DIGIT = bytes(one for one in range(128) if not chr(one).isalnum())
+
+
+def letters_of(text: str) -> str:
     """The letters and digits of `text`, without case."""
+    if text.isascii():
+        return text.encode().translate(_LOWER, _NEITHER_LETTER_NOR_DIGIT).decode()
     return "".join(filter(str.isalnum, text)).casefold()
 
 
 def _places(text: str) -> list[int]:
-    """Where in `text` each character of `_letters(text)` stands; casefold makes two of some letters."""
+    """Where in `text` each character of `letters_of(text)` stands; casefold makes two of some letters."""
     return [
         place for place, letter in enumerate(text) if letter.isalnum() for _ in range(len(letter.casefold()))
     ]
@@ -97,19 +141,22 @@ def _is_word(text: str, begin: int, end: int) -> bool:
 
 def _cut(letters: str, form: str) -> int:
     """How many first characters of `form` end `letters`, if at least _SHORTEST; otherwise 0."""
-    most = min(len(form) - 1, len(letters))
-    return next((size for size in range(most, _SHORTEST - 1, -1) if letters.endswith(form[:size])), 0)
+    at = max(0, len(letters) - len(form) + 1) - 1
+    while (at := letters.find(form[:_SHORTEST], at + 1)) >= 0:
+        if form.startswith(letters[at:]):
+            return len(letters) - at
+    return 0
 
 
-def without(text: str, hidden: Iterable[tuple[int, int]]) -> str:
-    """`text` with the `hidden` ranges (begin, end), which may overlap, replaced by asterisks."""
+def without(text: str, hidden: Iterable[tuple[int, int]], shown: str = SHOWN_INSTEAD) -> str:
+    """`text` with the `hidden` ranges (begin, end), which may overlap, replaced by `shown`."""
     kept: list[str] = []
     at = 0
     for begin, end in sorted(hidden):
         if end <= at:
             continue
         if begin >= at:
-            kept += text[at:begin], SHOWN_INSTEAD
+            kept += text[at:begin], shown
         at = end
     return "".join(kept) + text[at:]
 
@@ -133,6 +180,6 @@ def parts_of(url: str) -> list[str]:
 _URL = re.compile(r"https?://[^\s<>\"']+", re.IGNORECASE)
 
 
-def links_in(text: str) -> list[str]:
-    """The web addresses in `text`."""
-    return _URL.findall(text) if "://" in text else []
+def links_in(text: str) -> Iterator[str]:
+    """The web addresses in `text`, found one by one: it may hold thousands."""
+    return (found[0] for found in _URL.finditer(text))

@@ -15,6 +15,7 @@ from waypost.model.states import State
 
 DOUBTS_ALLOWED = 1  # an attempt in doubt is resent once with the same Message-ID, then a person decides
 NO_OTHER = "no other provider is tried, because an earlier attempt may have been delivered"
+NO_TIME_LEFT = "no time left for a retry"
 GRID = 10  # a wait ends on a multiple of its tenth, so that deferrals made together come back as one batch
 
 
@@ -46,6 +47,14 @@ def due_after(wait: timedelta, now: datetime) -> datetime:
     return datetime.fromtimestamp(math.ceil((now + wait).timestamp() / grid) * grid, UTC)
 
 
+def due_again(
+    retry: RetryPolicy, tries: int, jitter: float, now: datetime, at_least: timedelta | None = None
+) -> datetime:
+    """When a notification is due again after `tries` tries. at_least: the wait that a server named. The
+    type's own growing wait holds too: a server that always names a minute is not asked every minute."""
+    return due_after(max(backoff(retry, tries, jitter), at_least or timedelta()), now)
+
+
 def after(
     outcome: Outcome,
     *,
@@ -70,11 +79,10 @@ def after(
         case Verdict.REFUSED:
             return Decision(State.FAILED, said, falls_back=True)
         case Verdict.UNKNOWN:
-            wait = max(backoff(retry, tries, jitter), outcome.wait or timedelta())
-            return doubtful(said, doubt, in_doubt, due_after(wait, now), expires_at)
+            due = due_again(retry, tries, jitter, now, at_least=outcome.wait)
+            return doubtful(said, doubt, in_doubt, due, expires_at)
         case Verdict.DEFERRED:
-            wait = outcome.wait or backoff(retry, tries, jitter)
-            due = due_after(wait, now)
+            due = due_again(retry, tries, jitter, now, at_least=outcome.wait)
             return defer(said, due=due, expires_at=expires_at, now=now, in_doubt=in_doubt)
 
 
@@ -82,11 +90,11 @@ def doubtful(said: str, doubt: Doubt, before: int, due: datetime, expires_at: da
     """The decision for a notification that a provider may or may not have taken, after `before`
     earlier such attempts."""
     if doubt is Doubt.DROP:
-        return Decision(State.FAILED, f"in doubt, and dropped as its type says: {said}")
+        return Decision(State.FAILED, f"in doubt; dropped, as its type says: {said}")
     if doubt is Doubt.HOLD or before >= DOUBTS_ALLOWED:
-        return Decision(State.HELD, f"in doubt, a person decides: {said}")
+        return Decision(State.HELD, f"in doubt; a person decides: {said}")
     if due >= expires_at:
-        return Decision(State.EXPIRED, f"in doubt, and too late to send once more: {said}")
+        return Decision(State.EXPIRED, f"in doubt; too late to send again: {said}")
     return Decision(State.DEFERRED, said, due=due)
 
 
@@ -94,8 +102,8 @@ def defer(reason: str, *, due: datetime, expires_at: datetime, now: datetime, in
     """Defer until `due`. If the deadline is sooner, the next step of the route may try at once, except for a
     notification that this provider may have delivered."""
     if now >= expires_at:
-        return Decision(State.EXPIRED, f"deadline passed before it could go: {reason}")
+        return Decision(State.EXPIRED, f"the deadline passed before it was sent: {reason}")
     if due >= expires_at:
         left = f"; {NO_OTHER}" if in_doubt else ""
-        return Decision(State.FAILED, f"no time left to try again: {reason}{left}", falls_back=not in_doubt)
+        return Decision(State.FAILED, f"{NO_TIME_LEFT}: {reason}{left}", falls_back=not in_doubt)
     return Decision(State.DEFERRED, reason, due=due)

@@ -39,12 +39,12 @@ async def _attached(
     size = total(found) / MEGABYTE
     if size > megabytes:
         raise AttachmentError(
-            f"its attachments have {size:.1f} MB, more than the {megabytes:g} of WAYPOST_ATTACHMENT_MEGABYTES"
+            f"its attachments have {size:.1f} MB; WAYPOST_ATTACHMENT_MEGABYTES allows {megabytes:g}"
         )
     return found
 
 
 def _checked(one: object) -> Attachment:
     if not isinstance(one, Attachment):
-        raise AttachmentError("its attachments are something other than Attachment(name, content)")
+        raise AttachmentError("its attachments must be of the form Attachment(name, content)")
     return one

@@ -1,13 +1,14 @@
-"""Money, dates and numbers as the recipient writes them (Babel), and links that are safe to click."""
+"""Money, dates, numbers and addresses as people write them (Babel), and links that are safe to click."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date, datetime
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache, lru_cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
@@ -18,6 +19,7 @@ from jinja2.filters import do_wordwrap
 from jinja2.runtime import Context
 
 from waypost.model.money import exact
+from waypost.rendering.postal_address import address_lines
 
 _SAFE_SCHEMES = {"http", "https", "mailto"}
 
@@ -93,14 +95,89 @@ def local_date(context: Context, value: date, form: str = "long") -> str:
 
 @lru_cache(_REMEMBERED)
 def _date(value: date, form: str, locale: str) -> str:
-    return babel_dates.format_date(value, format=form, locale=babel_locale(locale))  # pyright: ignore[reportArgumentType]
+    return babel_dates.format_date(value, format=form, locale=_dates_locale(locale))  # pyright: ignore[reportArgumentType]
+
+
+def _dates_locale(name: str) -> Locale:
+    """The locale of a date: English without a country is international, as 11/28/26 is American."""
+    return babel_locale("en-001" if name == "en" else name)
 
 
 @pass_context
-def local_datetime(context: Context, value: datetime, form: str = "medium") -> str:
-    """A moment in the recipient's time zone."""
-    zone = ZoneInfo(context["recipient"]["timezone"])
-    return babel_dates.format_datetime(value, format=form, tzinfo=zone, locale=babel_locale(_reader(context)))  # pyright: ignore[reportArgumentType]
+def local_datetime(context: Context, value: datetime, form: str = "medium", seconds: bool = True) -> str:
+    """A moment in the recipient's time zone. The forms long and full name the zone: `GMT+1`."""
+    return _moment(_local(context, value), form, seconds, _reader(context))
+
+
+@pass_context
+def period(context: Context, since: datetime, until: datetime) -> str:
+    """`28 Nov 2026, 3:36 - 3:37 pm GMT+1`: the date once if both moments are on it, and the zone once."""
+    begin, end, reader = _local(context, since), _local(context, until), _reader(context)
+    if begin.date() == end.date():
+        locale = _dates_locale(reader)
+        told = _joined(_date(begin.date(), "medium", reader), _hours(begin, end, locale), "medium", locale)
+    else:
+        told = " \u2013 ".join(_moment(one, "medium", False, reader) for one in (begin, end))
+    return f"{told} {_offset(end)}"
+
+
+def _local(context: Context, value: datetime) -> datetime:
+    return value.astimezone(ZoneInfo(context["recipient"]["timezone"]))
+
+
+def _moment(value: datetime, form: str, seconds: bool, reader: str) -> str:
+    locale = _dates_locale(reader)
+    zoned = form in ("long", "full")
+    if seconds:
+        time = _ZONE.sub(f"'{_offset(value)}'", _time_pattern(locale, form))
+    else:
+        time = _time_pattern(locale, "short") + (f" '{_offset(value)}'" if zoned else "")
+    shown = babel_dates.format_time(value, time, tzinfo=value.tzinfo, locale=locale)  # pyright: ignore[reportArgumentType]
+    return _joined(_date(value.date(), form, reader), shown, form, locale)
+
+
+# Babel knows the short name of a zone (CET, MEZ) in a few languages only, and writes +0100 in the others.
+_ZONE = re.compile("z+")
+
+
+def _time_pattern(locale: Locale, form: str) -> str:
+    return locale.time_formats[form].pattern
+
+
+def _joined(date: str, time: str, form: str, locale: Locale) -> str:
+    pattern = str(locale.datetime_formats[form])  # "{1}, {0}", or with a word in quotes
+    return pattern.replace("'", "").replace("{1}", date).replace("{0}", time)
+
+
+def _hours(begin: datetime, end: datetime, locale: Locale) -> str:
+    skeleton = "hm" if "a" in _time_pattern(locale, "short") else "Hm"
+    return babel_dates.format_interval(begin, end, skeleton, begin.tzinfo, locale=locale)
+
+
+def _offset(value: datetime) -> str:
+    """`GMT+1` or `GMT-3:30`, in every language."""
+    minutes = (value.utcoffset() or timedelta()) // timedelta(minutes=1)
+    hours, rest = divmod(abs(minutes), 60)
+    return f"GMT{'-' if minutes < 0 else '+'}{hours}{f':{rest:02}' if rest else ''}" if minutes else "GMT"
+
+
+@pass_context
+def address(context: Context, place: Mapping[str, str | None]) -> tuple[str, ...]:
+    """The lines of a postal address in the order of its country."""
+    return address_lines(
+        place["name"] or "",
+        place["address"] or "",
+        place["city"] or "",
+        place.get("region") or "",
+        place.get("postal_code") or "",
+        place["country"] or "",
+        babel_locale(_reader(context)),
+    )
+
+
+def mailto(mail_address: str) -> str:
+    """A link that writes to `mail_address`, in ASCII (RFC 6068)."""
+    return f"mailto:{quote(mail_address, safe='@+')}"
 
 
 def url(value: str) -> str:
@@ -130,6 +207,9 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "percent": percent,
     "date": local_date,
     "datetime": local_datetime,
+    "period": period,
+    "address": address,
+    "mailto": mailto,
     "url": url,
     "wordwrap": wrapped,
     "across": across,

@@ -13,13 +13,14 @@ from waypost.mail.allowed_senders import NOT_ALLOWED, Senders
 from waypost.mail.attachment import Attachment, AttachmentError
 from waypost.mail.build import NOTHING_MORE, Extras, Sender, build
 from waypost.mail.dkim import Signer, signed
-from waypost.mail.headers import HeaderError
+from waypost.mail.headers import HeaderError, parse_mailbox
 from waypost.mail.raw_message import MailError, parse
 from waypost.mail.relay import passed_on
 from waypost.model.facts import Facts
 from waypost.model.notification import Message, Notification, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.model.validation_messages import explain
+from waypost.policy.minted_texts import texts_of
 from waypost.rendering.templates import TemplateError, Templates, Words, render, render_line
 from waypost.system.clock import now
 from waypost.system.isolation import isolated
@@ -27,12 +28,14 @@ from waypost.system.isolation import isolated
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """What the messages of one type are rendered with. senders: those allowed in mails that their author
-    composed. served: the kinds of the type's route that have a provider."""
+    """What the messages of one type are rendered with. reply_to: for types without their own, or empty.
+    senders: those allowed in mails that their author composed. served: the kinds of the type's route that
+    have a provider."""
 
     templates: Templates
     sender: Sender
     signature: str
+    reply_to: str
     signers: Sequence[Signer]
     senders: Senders
     served: Collection[str]
@@ -66,7 +69,7 @@ def render_one(
         context = _context(renderer, notification, facts, private)
         words = render(found, context, mail="email" in wanted, short=bool(wanted.keys() - {"email"}))
         extras = _extras(renderer, type, context, files) if "email" in wanted else NOTHING_MORE
-        minted = tuple(value for value in private.values() if isinstance(value, str))
+        minted = texts_of(private)
         messages = {
             kind: _message(renderer, notification, kind, address, words, extras, minted)
             for kind, address in wanted.items()
@@ -78,11 +81,12 @@ def render_one(
     return Rendered(notification, messages)
 
 
-# The names beside the type's facts and minted values, with their attributes if they have any.
+# The names that hide a type's facts and minted values, with their attributes if they have any.
 IN_EVERY_TEMPLATE: Mapping[str, Collection[str] | None] = {
     "count": None,
+    "lang": None,  # `render` adds it
     "recipient": ("name", "locale", "timezone"),
-    "sender": ("name", "signature"),
+    "sender": ("name", "signature", "support"),
 }
 
 
@@ -98,6 +102,7 @@ def _context(
         "sender": {
             "name": renderer.sender.display or renderer.sender.address,
             "signature": renderer.signature,
+            "support": parse_mailbox(renderer.reply_to, "Reply-To")[1] if renderer.reply_to else "",
         },
     }
 
@@ -105,13 +110,13 @@ def _context(
 def _extras(
     renderer: Renderer, type: NotificationType, context: Mapping[str, Any], files: Sequence[Attachment]
 ) -> Extras:
-    if not (type.reply_to or type.list_unsubscribe or files):
+    if not (type.reply_to or renderer.reply_to or type.list_unsubscribe or files):
         return NOTHING_MORE
     reply_to, unsubscribe = (
-        render_line(part, renderer.templates.line(source), context)
+        render_line(part, renderer.templates.line(source), context) if source else ""
         for part, source in (("reply_to", type.reply_to), ("list_unsubscribe", type.list_unsubscribe))
     )
-    return Extras(reply_to, unsubscribe, type.one_click and bool(unsubscribe), files)
+    return Extras(reply_to or renderer.reply_to, unsubscribe, type.one_click and bool(unsubscribe), files)
 
 
 def _message(

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from waypost.model.notification import Notification
 from waypost.system.isolation import ItemFailed, isolated
+from waypost.system.ledger_waits import Asking
 from waypost.system.outage import is_outage
-from waypost.system.waits import Asking
 
 T = TypeVar("T")
 
@@ -93,7 +93,10 @@ class Preparing(Generic[T]):
 
     def _too_long(self, id: UUID, seconds: float) -> Exception:
         if seconds < self._limit:
-            return PutOff(f"{self._step} waits: others of its run took longer than {self._limit:g} s for it")
+            return PutOff(
+                f"{self._step} is postponed: other notifications of its run took longer than "
+                f"{self._limit:g} s"
+            )
         logger.error("%s failed for %s: it took longer than %g s", self._step, id, seconds)
         return ItemFailed(f"{self._step} took longer than {seconds:g} s")
 

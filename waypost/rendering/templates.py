@@ -6,7 +6,7 @@ The sandbox guards code, not data, so a context holds plain values only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,8 @@ from mjml import mjml2html  # pyright: ignore[reportMissingTypeStubs, reportUnkn
 
 from waypost.rendering import filters
 from waypost.rendering.constant_folding import put_in_place
+from waypost.rendering.mjml_fault import MjmlFault, find_fault
+from waypost.rendering.preheader import with_padded_preheader
 
 PARTS = ("subject.txt", "body.mjml", "body.txt", "short.txt")
 LARGEST = 2_000_000  # characters; more than any mail should be, less than a runaway loop makes
@@ -32,6 +34,20 @@ _PLAIN_SPACES = {0xA0: " ", 0x202F: " "}
 
 class TemplateError(ValueError):
     """A template is missing, broken, or uses an undefined variable. The message is for people."""
+
+
+class _BrokenMjml(TemplateError):
+    """The MJML compiler takes a template or one of its included files for broken."""
+
+    def __init__(self, fault: MjmlFault) -> None:
+        super().__init__(fault.reason)
+        self._fault = fault
+
+    def at(self, where: str) -> str:
+        """The fault with its file: `where`, and the included file."""
+        file = f"{where}: {self._fault.file}" if self._fault.file else where
+        line = f", line {self._fault.line}" if self._fault.line else ""
+        return f"{file}{line}: {self._fault.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +72,17 @@ class Words:
 
 
 class Templates:
-    """A folder of `<type>/<locale>/{subject.txt,body.mjml,body.txt,short.txt}`.
+    """Folders of `<type>/<locale>/{subject.txt,body.mjml,body.txt,short.txt}`, the first to search first.
 
-    Each set is compiled on first use and kept.
+    A file replaces the file of the same path in a later folder. If a folder has every part of a type in some
+    language, later folders are not searched for that type. Each set is compiled on first use and kept.
     """
 
-    def __init__(self, folder: Path, default_locale: str = FALLBACK_LOCALE) -> None:
-        self._folder = folder
+    def __init__(self, folders: Path | Sequence[Path], default_locale: str = FALLBACK_LOCALE) -> None:
+        self._folders = (folders,) if isinstance(folders, Path) else tuple(folders)
         self._default_locale = default_locale
         self._sets: dict[tuple[str, str], TemplateSet] = {}
+        self._searched: dict[str, list[Path]] = {}
         self._html = _environment(autoescape=True)
         self._text = _environment(autoescape=False)
         self._lines: dict[str, jinja2.Template] = {}
@@ -78,7 +96,7 @@ class Templates:
         for lang in tried:
             if (type, lang) in self._sets:
                 return self._sets[type, lang]
-            if (self._folder / type / lang).is_dir():
+            if any((folder / type / lang).is_dir() for folder in self.folders(type)):
                 found = self._sets[type, lang] = self._load(type, lang)
                 return found
         raise TemplateError(
@@ -87,8 +105,32 @@ class Templates:
 
     def languages(self, type: str) -> list[str]:
         """The languages that have templates of `type`."""
-        folder = self._folder / type
-        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+        return sorted({lang for folder in self.folders(type) for lang in _languages(folder / type)})
+
+    def folders(self, type: str) -> list[Path]:
+        """The folders whose templates of `type` are used, the first to search first."""
+        if type in self._searched:
+            return self._searched[type]
+        found: list[Path] = []
+        for folder in self._folders:
+            if languages := _languages(folder / type):
+                found.append(folder)
+            if any(_is_complete(folder / type / lang) for lang in languages):
+                break
+        if found:
+            self._searched[type] = found
+        return found
+
+    def name(self, type: str, lang: str, part: str) -> str:
+        """A part's name in messages: `templates/alert/en/body.txt`, or `waypost/templates/...` for a shipped
+        part that is used beside a project's templates."""
+        path = f"{type}/{lang}/{part}"
+        found = self.path(type, lang, part)
+        return f"{'' if found in (None, self._folders[0] / path) else 'waypost/'}templates/{path}"
+
+    def path(self, type: str, lang: str, part: str) -> Path | None:
+        """A part's file; None if there is none."""
+        return _first(self.folders(type), f"{type}/{lang}/{part}")
 
     def sources(self, type: str, lang: str, name: str) -> tuple[str, str]:
         """A part as it is written, and as it is rendered: with MJML compiled and its includes in place.
@@ -101,10 +143,12 @@ class Templates:
         return self._text.parse(source)
 
     def _read(self, type: str, lang: str, name: str) -> str:
+        path = f"{type}/{lang}/{name}"
+        found = _first(self.folders(type), path) or self._folders[0] / path
         try:
-            return (self._folder / type / lang / name).read_text(encoding="utf-8")
+            return found.read_text(encoding="utf-8")
         except OSError as error:
-            raise TemplateError(f"templates/{type}/{lang}/{name}: {error.strerror}") from None
+            raise TemplateError(f"{self.name(type, lang, name)}: {error.strerror}") from None
 
     def line(self, source: str) -> jinja2.Template:
         """A template of one line, from a type's declaration. Raises TemplateError."""
@@ -125,7 +169,7 @@ class Templates:
         )
 
     def _compile(self, environment: jinja2.Environment, type: str, lang: str, name: str) -> jinja2.Template:
-        where = f"templates/{type}/{lang}/{name}"
+        where = self.name(type, lang, name)
         source = self._read(type, lang, name)
         try:
             environment.parse(source)  # first, so that an error names a line of this file
@@ -136,32 +180,52 @@ class Templates:
             return jinja2.Template.from_code(environment, code, dict(environment.globals))
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(f"{where}, line {error.lineno}: {error.message}") from None
-        except Exception as error:  # the MJML compiler raises bare exceptions
+        except _BrokenMjml as error:
+            raise TemplateError(error.at(where)) from None
+        except Exception as error:
             raise TemplateError(f"{where}: {error}") from None
 
     def _html_of(self, source: str) -> str:
         """MJML compiled to HTML, without web fonts: a mail loads nothing from other hosts."""
         not_taken: list[str] = []
+        taken: dict[str, str] = {}
 
         def include(path: str) -> str:
             try:
-                return self._included(path)
+                taken[path] = self._included(path)
+                return taken[path]
             except (OSError, TemplateError) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
                 not_taken.append(f"{path}: {reason}")
                 raise
 
         try:
-            return _in_short_lines(str(mjml2html(source, include_loader=include, fonts={})))
-        except Exception as error:
-            # The compiler's own error says where it failed, but not why.
-            raise TemplateError(not_taken[0] if not_taken else str(error)) from None
+            compiled = str(mjml2html(source, include_loader=include, fonts={}))
+            return _in_short_lines(with_padded_preheader(compiled))
+        except Exception as error:  # the MJML compiler raises bare exceptions
+            if not_taken:  # the compiler's own error says where it failed, but not why
+                raise TemplateError(not_taken[0]) from None
+            raise _BrokenMjml(find_fault(source, taken, str(error))) from None
 
     def _included(self, path: str) -> str:
-        included = (self._folder / path).resolve()
-        if not included.is_relative_to(self._folder.resolve()):
-            raise TemplateError("an include stays inside the templates folder")
+        folder = next((one for one in self._folders if (one / path).exists()), self._folders[-1])
+        included = (folder / path).resolve()
+        if not included.is_relative_to(folder.resolve()):
+            raise TemplateError("an include must stay inside the templates folder")
         return included.read_text(encoding="utf-8")
+
+
+def _languages(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+
+
+def _is_complete(folder: Path) -> bool:
+    return all((folder / part).is_file() for part in PARTS)
+
+
+def _first(folders: Sequence[Path], path: str) -> Path | None:
+    """The file in the first folder that has it."""
+    return next((file for folder in folders if (file := folder / path).exists()), None)
 
 
 def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True, short: bool = True) -> Words:
@@ -222,7 +286,7 @@ def _render(part: str, template: jinja2.Template, values: Mapping[str, Any]) -> 
     except Exception as error:
         raise TemplateError(f"{part}: {type(error).__name__} while rendering") from None
     if len(text) > LARGEST:
-        raise TemplateError(f"{part}: {len(text)} characters, more than the {LARGEST} a mail may have")
+        raise TemplateError(f"{part}: {len(text)} characters, more than the limit of {LARGEST}")
     return text
 
 

@@ -95,7 +95,7 @@ class _Child:
             await asyncio.sleep(RESTART_SECONDS)
             if (status := self._process.poll()) is not None:
                 logger.error(
-                    "the %s ended with status %d and is started again; see %s", self._name, status, self._log
+                    "the %s ended with status %d and is restarted; see %s", self._name, status, self._log
                 )
                 await self.start()
 
@@ -124,4 +124,4 @@ async def _until_it_answers(process: subprocess.Popen[bytes], name: str, url: st
             except httpx.HTTPError:
                 pass
             await asyncio.sleep(0.1)
-    raise ChildFailed(f"the {name} did not answer within {STARTS_WITHIN:g} s; see {log}")
+    raise ChildFailed(f"the {name} did not respond within {STARTS_WITHIN:g} s; see {log}")

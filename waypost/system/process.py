@@ -18,7 +18,7 @@ class EndedByItself(RuntimeError):
     """A long-lived process ended before a signal stopped it. Says why."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"the process ended without being told to: {why}. Start it again")
+        super().__init__(f"the process ended unexpectedly: {why}. Restart it")
 
 
 _left_behind = threading.Event()

@@ -8,23 +8,31 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
-    "waypost_gateway_requests", "Requests answered", ["method", "route", "status"], registry=REGISTRY
+    "waypost_gateway_requests",
+    "Requests answered, by method, route and status",
+    ["method", "route", "status"],
+    registry=REGISTRY,
 )
 SECONDS = Histogram(
     "waypost_gateway_request_seconds",
-    "How long they took",
+    "Seconds from request to response",
     ["route"],
     registry=REGISTRY,
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 TAKEN = Counter(
-    "waypost_gateway_notifications", "Requests by what became of them", ["type", "outcome"], registry=REGISTRY
+    "waypost_gateway_notifications",
+    "Requests for notifications, by type and outcome",
+    ["type", "outcome"],
+    registry=REGISTRY,
 )
 MAILS = Counter(
-    "waypost_gateway_mails", "Mails submitted by SMTP, by the code they were answered with", ["code"],
+    "waypost_gateway_mails", "Submitted mails, by reply code", ["code"],
     registry=REGISTRY,
 )  # fmt: skip
-POSTS = Counter("waypost_gateway_webhook_posts", "Events posted to webhooks", ["outcome"], registry=REGISTRY)
+POSTS = Counter(
+    "waypost_gateway_webhook_posts", "Events posted to webhooks, by outcome", ["outcome"], registry=REGISTRY
+)
 
 
 def count(method: str, route: str, status: int, seconds: float | None = None) -> None:

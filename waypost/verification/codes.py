@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
@@ -109,10 +109,11 @@ def code_hash(secret_key: bytes, id: UUID, code: str) -> bytes:
 
 
 def with_token(page: str, token: str) -> str:
-    """`page` with `token` in its query."""
+    """`page` with `token`, which needs no encoding, at the end of its query. The query stays as its
+    application wrote it, but for a token of its own: the application may read the first."""
     parts = urlsplit(page)
-    query = [*parse_qsl(parts.query, keep_blank_values=True), ("token", token)]
-    return urlunsplit(parts._replace(query=urlencode(query)))
+    kept = [field for field in parts.query.split("&") if field and field.partition("=")[0] != "token"]
+    return urlunsplit(parts._replace(query="&".join([*kept, f"token={token}"])))
 
 
 def digits_of(text: str) -> str | None:

@@ -11,13 +11,16 @@ from waypost.ledger.database.outages import outages
 from waypost.ledger.database.unreachable import OtherKey
 from waypost.model.notification import Notification
 from waypost.model.notification_type import MintContext, Minter, NotificationType
+from waypost.policy.minted_texts import NoText, texts_of
 from waypost.rendering.preparing import Preparing, PutOff, TookTooLong
-from waypost.system.isolation import is_fault, present_task
+from waypost.system.isolation import ItemFailed, is_fault, isolated, present_task
 from waypost.system.outage import is_outage
+from waypost.system.time_slices import Slices
 
 Secrets = Mapping[UUID, Mapping[str, Any]]
 Minted = Mapping[UUID, Mapping[str, Any] | Exception]
 NO_KEY = "minting waits for a worker with the ledger's secret key"
+_SLICE_SECONDS = 0.002
 
 
 async def minted(
@@ -25,8 +28,9 @@ async def minted(
 ) -> Minted:
     """What the type mints for each notification, or why that failed: ItemFailed, or PutOff. All are minted in
     one call. If it fails, each half is tried, until the guilty notification is alone; if it takes too long,
-    each notification is minted alone. The minter gets notifications whose `channels` are set. All are put off
-    if the ledger's key was changed since this process began. Raises the errors of an unreachable ledger."""
+    each notification is minted alone. A notification also fails if a value minted for it cannot be removed
+    from replies (see texts_of). The minter gets notifications whose `channels` are set. All are put off if
+    the ledger's key was changed since this process began. Raises the errors of an unreachable ledger."""
     if type.mint is None:
         return {}
     minting = _Minting(context, type.mint, Preparing("minting", type.preparation))
@@ -66,5 +70,21 @@ class _Minting:
             made |= {id: answer} if isinstance(answer, Exception) else answer
         return made
 
-    async def _call(self, notifications: Sequence[Notification]) -> dict[UUID, Mapping[str, Any]]:
-        return dict(await self._mint(self._context, notifications))
+    async def _call(self, notifications: Sequence[Notification]) -> dict[UUID, Mapping[str, Any] | Exception]:
+        made, slices = dict[UUID, Mapping[str, Any] | Exception](), Slices(_SLICE_SECONDS)
+        for id, secrets in (await self._mint(self._context, notifications)).items():
+            made[id] = _removable(id, secrets)
+            await slices.pause()
+        return made
+
+
+def _removable(id: UUID, secrets: Mapping[str, Any]) -> Mapping[str, Any] | Exception:
+    """`secrets`, or why they could not be removed from a provider's reply."""
+    try:
+        with isolated("minting", NoText, item=id):
+            texts_of(secrets)
+    except NoText as error:
+        return ItemFailed(f"minting failed: {error}")
+    except ItemFailed as failed:
+        return failed
+    return secrets

@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from support.flow_steps import SETTINGS
 from uuid_utils.compat import uuid7
 
 from waypost.channels.apprise.channel import AppriseChannel
@@ -30,6 +31,7 @@ from waypost.channels.memory import MemoryChannel
 from waypost.channels.smtp.channel import SmtpChannel
 from waypost.channels.smtp.url import parse
 from waypost.channels.webhook.channel import WebhookChannel
+from waypost.delivery.runtime import Runtime
 from waypost.model.notification import Message, Notification, ResolvedRecipient
 from waypost.model.outcome import Phase
 from waypost.model.priority import Priority
@@ -47,7 +49,7 @@ def letter(text="Hello", to="ada@a.example", channel="email", phone="+4917012345
     return Message(
         Notification(uuid7(), "note", Priority.NORMAL, person, {}, 1, moment, moment + timedelta(hours=1)),
         channel,
-        to if channel == "email" else phone,
+        to if channel == "email" else phone or person.key,
         "A title",
         content.encode(),
     )
@@ -194,6 +196,20 @@ async def smtp():
             return channel
 
         yield started
+
+
+@pytest.fixture
+async def runtime_of(ledger):
+    """Makes a process's runtime with these channels, and the terms of some; it is closed at the end."""
+    async with AsyncExitStack() as stack:
+
+        def make(*channels, **providers):
+            settings = SETTINGS.model_copy(update={"providers": providers})
+            runtime = Runtime(settings, ledger, list(channels))
+            stack.push_async_callback(runtime.close)
+            return runtime
+
+        yield make
 
 
 class Web:

@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 from support.channel_send import offer
-from support.flow_steps import run, runtime_of
+from support.flow_steps import run
 from support.ledger import accepted, attempt_rows, change, rows
 
-from deployments.doctor.channel import channel_finding
 from waypost.channels.channel import ChannelUnavailable
 from waypost.channels.memory import MemoryChannel
 from waypost.channels.smtp.channel import SmtpChannel
 from waypost.channels.smtp.url import parse
+from waypost.deployments.doctor.channel import channel_finding
 from waypost.model.outcome import Phase, Verdict
 from waypost.policy import blame, classify
 from waypost.policy.circuit_breaker import CircuitState
@@ -34,41 +34,43 @@ async def states(ledger):
     return [row.state for row in await rows(ledger)]
 
 
-async def test_all_go_over_another_provider_at_once(ledger):
+async def test_all_go_over_another_provider_at_once(ledger, runtime_of):
     first, second = MemoryChannel("first", answer=refusing_us), MemoryChannel("second")
     await accepted(ledger, 6)
-    runtime = runtime_of(ledger, first, second)
+    runtime = runtime_of(first, second)
     await run(runtime)
     assert (await states(ledger), len(second.sent)) == (["sent"] * 6, 6)
-    assert runtime.provider_state("first").breaker.state is CircuitState.OPEN
+    assert runtime.providers.state("first").breaker.state is CircuitState.OPEN
 
 
-async def test_without_another_provider_of_its_kind_they_wait_with_the_providers_words(ledger):
+async def test_without_another_provider_of_its_kind_they_wait_with_the_providers_words(ledger, runtime_of):
     only = MemoryChannel("only", answer=refusing_us)
     await accepted(ledger, 6)
-    runtime = runtime_of(ledger, only, MemoryChannel("texts", kind="sms"))
+    runtime = runtime_of(only, MemoryChannel("texts", kind="sms"))
     await run(runtime)
     found = await rows(ledger)
     assert [row.state for row in found] == ["deferred"] * 6
     assert all("Relay access denied" in row.reason for row in found)
-    assert runtime.provider_state("only").breaker.state is CircuitState.OPEN
+    assert runtime.providers.state("only").breaker.state is CircuitState.OPEN
 
 
-async def test_once_the_first_provider_takes_mail_again_it_gets_what_waited(ledger):
+async def test_once_the_first_provider_takes_mail_again_it_gets_what_waited(ledger, runtime_of):
     first, second = MemoryChannel("first", answer=refusing_us), MemoryChannel("second", answer=refusing_us)
     await accepted(ledger)
-    await run(runtime_of(ledger, first, second))
+    await run(runtime_of(first, second))
     assert await states(ledger) == ["deferred"]
     first.answer = MemoryChannel().answer
     await change(ledger, due_at=now())
-    await run(runtime_of(ledger, first, second))
+    await run(runtime_of(first, second))
     assert (await states(ledger), len(first.sent)) == (["sent"], 1)
 
 
-async def test_a_provider_that_refused_the_recipient_is_not_asked_again_because_the_next_refused_us(ledger):
+async def test_a_provider_that_refused_the_recipient_is_not_asked_again_because_the_next_refused_us(
+    ledger, runtime_of
+):
     first, second = MemoryChannel("first", answer=unknown), MemoryChannel("second", answer=refusing_us)
     await accepted(ledger)
-    runtime = runtime_of(ledger, first, second)
+    runtime = runtime_of(first, second)
     await run(runtime)
     second.answer = MemoryChannel().answer
     await change(ledger, due_at=now())
@@ -77,11 +79,11 @@ async def test_a_provider_that_refused_the_recipient_is_not_asked_again_because_
     assert (await states(ledger), tried) == (["sent"], ["first", "second", "second"])
 
 
-async def test_what_is_in_doubt_goes_to_no_other_provider_for_it(ledger):
+async def test_what_is_in_doubt_goes_to_no_other_provider_for_it(ledger, runtime_of):
     first, second = MemoryChannel("first", answer=refusing_us), MemoryChannel("second")
     await accepted(ledger)
     first.answer = lambda _: classify.lost(Phase.DOT, "connection lost")
-    runtime = runtime_of(ledger, first, second)
+    runtime = runtime_of(first, second)
     await run(runtime)
     first.answer = refusing_us
     await change(ledger, due_at=now())
@@ -89,19 +91,21 @@ async def test_what_is_in_doubt_goes_to_no_other_provider_for_it(ledger):
     assert (await states(ledger), second.sent) == (["deferred"], [])
 
 
-async def test_with_no_time_left_before_the_deadline_it_fails_with_the_providers_words(ledger):
+async def test_with_no_time_left_before_the_deadline_it_fails_with_the_providers_words(ledger, runtime_of):
     await accepted(ledger)
     await change(ledger, expires_at=now() + timedelta(seconds=5))
-    [delivery] = await run(runtime_of(ledger, MemoryChannel("only", answer=refusing_us)))
+    [delivery] = await run(runtime_of(MemoryChannel("only", answer=refusing_us)))
     assert delivery.state == "failed"
-    assert re.search("no time left to try again: .*Relay access denied", delivery.reason)
+    assert re.search("no time left for a retry: .*Relay access denied", delivery.reason)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-async def test_a_real_server_that_refuses_our_name_when_it_hears_the_recipient(ledger, bent, smtp):
+async def test_a_real_server_that_refuses_our_name_when_it_hears_the_recipient(
+    ledger, bent, smtp, runtime_of
+):
     only = await smtp(bent(RCPT=HELO_REFUSED))
     await accepted(ledger, 6)
-    await run(runtime_of(ledger, only))
+    await run(runtime_of(only))
     assert await states(ledger) == ["deferred"] * 6
 
 
@@ -134,7 +138,7 @@ async def test_a_name_refused_in_ehlo_is_named_with_what_to_do(bent, smtp):
 async def test_doctor_says_the_name_and_sends_no_message(bent, smtp):
     server = bent()
     finding = await channel_finding(await smtp(server))
-    assert (finding.ok, finding.found) == (True, "takes messages; EHLO says shop.example")
+    assert (finding.ok, finding.found) == (True, "accepts messages; the EHLO name is shop.example")
     assert not [line for line in server.heard if line.startswith("DATA")]
 
 
@@ -150,7 +154,7 @@ async def test_doctor_says_the_name_and_sends_no_message(bent, smtp):
 async def test_doctor_says_what_of_ours_a_server_refuses(bent, smtp, bends, what):
     finding = await channel_finding(await smtp(bent(**bends)))
     assert not finding.ok
-    assert finding.found.startswith(f"it refuses {what}: ")
+    assert finding.found.startswith(f"refuses {what}: ")
     assert finding.advice
 
 

@@ -83,7 +83,7 @@ async def test_a_service_that_says_nothing_in_time_leaves_it_unknown(web, write)
     web.waits = 0.5
     slow = AppriseChannel("apprise", "*", f"json://127.0.0.1:{web.port}/", attempt_seconds=0.1)
     outcome = await slow.send(write(channel="sms"))
-    assert (outcome.verdict, outcome.words) == (Verdict.UNKNOWN, "no answer within 0.1 s")
+    assert (outcome.verdict, outcome.words) == (Verdict.UNKNOWN, "no response within 0.1 s")
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def logged():
     "url", ["nosuch://u:hunter2@h", "json://", "u:hunter2@h", "twilio://hunter2@hunter2", ""]
 )
 async def test_a_wrong_url_is_refused_without_repeating_or_logging_it(logged, url):
-    with pytest.raises(ValueError, match="not an Apprise URL") as refused:
+    with pytest.raises(ValueError, match="not a valid Apprise URL") as refused:
         AppriseChannel("apprise", "*", url)
     assert "hunter2" not in str(refused.value) + "".join(logged)
 
@@ -134,7 +134,7 @@ TWILIO = f"twilio://AC{'a' * 32}:{'b' * 32}@+12025550111"
     ],
 )
 def test_a_url_that_gives_its_service_no_target_is_refused_before_anything_is_sent(url):
-    with pytest.raises(ValueError, match="gives its service no target") as refused:
+    with pytest.raises(ValueError, match="an Apprise URL without a target") as refused:
         AppriseChannel("apprise", "*", url)
     assert "hunter2" not in str(refused.value)
 
@@ -200,3 +200,16 @@ async def test_a_phone_the_service_does_not_take_is_never_accepted_nor_logged(lo
     outcome = await sms.send(write(channel="sms", phone="none"))
     assert outcome.verdict is not Verdict.ACCEPTED
     assert "hunter2" not in "".join(logged)
+
+
+@pytest.mark.parametrize(
+    ("url", "needed"),
+    [
+        ("json://127.0.0.1:1/{phone}", "a phone number"),
+        ("json://127.0.0.1:1/{email}", "an email address"),
+        ("json://127.0.0.1:1/{phone}/{email}", "a phone number and an email address"),
+    ],
+)
+async def test_a_recipient_known_by_an_id_alone_is_refused_with_what_the_url_needs(write, url, needed):
+    outcome = await AppriseChannel("texts", "*", url).send(write(channel="chat", phone=None, to=None))
+    assert str(outcome) == f"the URL of texts needs {needed}, and none is known for this recipient"

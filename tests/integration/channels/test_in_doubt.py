@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from support.flow_steps import run, runtime_of
+from support.flow_steps import run
 from support.ledger import NOTE, accepted, attempt_rows, change, rows
 
 from waypost.channels.memory import MemoryChannel
@@ -30,11 +30,11 @@ DEFERS = saying(451, "4.7.1 later")
 
 
 @pytest.fixture
-async def pair(ledger):
+async def pair(ledger, runtime_of):
     """Two providers, and a note that the first may have delivered."""
     first, second = MemoryChannel("first", answer=lost), MemoryChannel("second")
     await accepted(ledger)
-    await run(runtime_of(ledger, first, second))
+    await run(runtime_of(first, second))
     assert [one.verdict for one in await attempt_rows(ledger)] == ["unknown"]
     await change(ledger, due_at=now())
     return first, second
@@ -49,47 +49,47 @@ async def tried(ledger):
     [(REFUSES, 3600), (DEFERS, 3600), (DEFERS, 5), (lost, 3600), (lost, 5)],
     ids=["refused", "deferred", "deferred to the deadline", "unknown", "unknown at the deadline"],
 )
-async def test_whatever_its_provider_answers_next(ledger, pair, answer, left):
+async def test_whatever_its_provider_answers_next(ledger, pair, answer, left, runtime_of):
     first, second = pair
     first.answer = answer
     await change(ledger, expires_at=now() + timedelta(seconds=left))
-    [delivery] = await run(runtime_of(ledger, first, second))
+    [delivery] = await run(runtime_of(first, second))
     assert (await tried(ledger), second.sent, delivery.refused) == (["first", "first"], [], False)
 
 
 @pytest.mark.parametrize("turned", [{}, {"first": 1, "second": 1000}], ids=["order", "weights"])
-async def test_whatever_becomes_of_order_and_weights(ledger, pair, turned):
+async def test_whatever_becomes_of_order_and_weights(ledger, pair, turned, runtime_of):
     first, second = pair
     first.answer = REFUSES
     terms = {name: Provider(url="smtp://h", weight=weight) for name, weight in turned.items()}
-    await run(runtime_of(ledger, second, first, **terms))
+    await run(runtime_of(second, first, **terms))
     assert (await tried(ledger), second.sent) == (["first", "first"], [])
 
 
 @pytest.mark.parametrize("left", [3600, 5])
-async def test_while_its_circuit_is_open(ledger, pair, left):
+async def test_while_its_circuit_is_open(ledger, pair, left, runtime_of):
     first, second = pair
     await change(ledger, expires_at=now() + timedelta(seconds=left))
-    runtime = runtime_of(ledger, first, second)
+    runtime = runtime_of(first, second)
     for _ in range(3):
-        runtime.provider_state("first").record_failure("connection refused")
+        runtime.providers.state("first").record_failure("connection refused")
     await run(runtime)
     assert (await tried(ledger), second.sent) == (["first"], [])
 
 
-async def test_when_a_person_retries_it(ledger, pair):
+async def test_when_a_person_retries_it(ledger, pair, runtime_of):
     first, second = pair
     first.answer = REFUSES
-    await run(runtime_of(ledger, first, second))
+    await run(runtime_of(first, second))
     await retry(ledger, Filter(), {NOTE.name: timedelta(hours=1)})
-    await run(runtime_of(ledger, second, first))
+    await run(runtime_of(second, first))
     [row] = await rows(ledger)
     assert (await tried(ledger), second.sent) == (["first"] * 3, [])
     assert "an earlier attempt may have been delivered" in row.reason
 
 
-async def test_what_is_not_in_doubt_does_fall_back(ledger):
+async def test_what_is_not_in_doubt_does_fall_back(ledger, runtime_of):
     first, second = MemoryChannel("first", answer=REFUSES), MemoryChannel("second")
     await accepted(ledger)
-    await run(runtime_of(ledger, first, second))
+    await run(runtime_of(first, second))
     assert (await tried(ledger), len(second.sent)) == (["first", "second"], 1)

@@ -5,8 +5,11 @@ import errno
 import mailbox
 import os
 import stat
+import tempfile
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +19,7 @@ from waypost.channels.maildir.channel import MaildirChannel
 from waypost.model.outcome import Phase, Verdict
 
 pytestmark = pytest.mark.anyio
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -182,12 +186,33 @@ async def test_a_folder_that_is_missing_further_up_is_not_made(tmp_path):
     assert not list(tmp_path.glob("hunter2"))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-async def test_a_folder_without_permission_is_unavailable(channel, folder):
+@pytest.fixture
+def not_root():
+    """A folder of a user's own. Root, who may write everywhere, is that user for the length of the test."""
+    with tempfile.TemporaryDirectory() as folder:
+        user = os.geteuid() or NOBODY
+        os.chown(folder, user, -1)
+        with as_user(user):
+            yield Path(folder)
+
+
+@contextmanager
+def as_user(user):
+    before = os.getresuid()
+    os.setresuid(user, user, -1)  # os.access() goes by the real user
+    try:
+        yield
+    finally:
+        os.setresuid(*before)
+
+
+async def test_a_folder_without_permission_is_unavailable(not_root):
+    channel = MaildirChannel("maildir", not_root / "mails", attempt_seconds=5)
     await channel.open()
-    (folder / "new").chmod(0o500)
+    (not_root / "mails" / "new").chmod(0o500)
     with pytest.raises(ChannelUnavailable, match="no permission"):
         await channel.open()
+    await channel.close()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A domain that asks bulk to slow down holds no urgent message back."""
 
 import pytest
-from support.flow_steps import run, runtime_of
+from support.flow_steps import run
 from support.ledger import accepted, rows
 
 from waypost.model.priority import Priority
@@ -15,9 +15,11 @@ async def states(ledger):
     return [row.state for row in await rows(ledger)]
 
 
-async def test_a_code_goes_at_once_to_a_domain_that_put_bulk_off_and_ends_the_pause(ledger, bent, smtp):
+async def test_a_code_goes_at_once_to_a_domain_that_put_bulk_off_and_ends_the_pause(
+    ledger, bent, smtp, runtime_of
+):
     server = bent(RCPT=BUSY)
-    runtime = runtime_of(ledger, await smtp(server))
+    runtime = runtime_of(await smtp(server))
     await accepted(ledger, 1, priority=BULK)
     await run(runtime, BULK)
     server.bends.clear()
@@ -27,15 +29,13 @@ async def test_a_code_goes_at_once_to_a_domain_that_put_bulk_off_and_ends_the_pa
     await accepted(ledger, 1, priority=BULK)
     await run(runtime, BULK)
     assert await states(ledger) == ["deferred", "sent", "sent"]
-    await runtime.recorder.close()
 
 
-async def test_a_code_that_is_put_off_too_is_the_only_one_to_ask(ledger, bent, smtp):
+async def test_a_code_that_is_put_off_too_is_the_only_one_to_ask(ledger, bent, smtp, runtime_of):
     server = bent(RCPT=BUSY)
-    runtime = runtime_of(ledger, await smtp(server))
+    runtime = runtime_of(await smtp(server))
     for lane in (BULK, URGENT, URGENT, BULK):
         await accepted(ledger, 1, priority=lane)
         await run(runtime, lane)
     assert sum(line.startswith("RCPT") for line in server.heard) == 2
     assert await states(ledger) == ["deferred"] * 4
-    await runtime.recorder.close()

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -13,9 +12,7 @@ from support.smtp_faults import silence
 
 from waypost import Batch
 from waypost.channels.memory import MemoryChannel
-from waypost.config.settings import Settings
 from waypost.delivery.run import DeliveryRun
-from waypost.delivery.runtime import Runtime
 from waypost.ledger import NotRecorded
 from waypost.ledger.database.tables import notifications
 from waypost.model.notification import Delivery
@@ -28,12 +25,6 @@ from waypost.rendering.messages import render_one
 from waypost.system.clock import now
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
-SETTINGS = Settings(templates=Path(__file__).parents[2] / "templates", sender="s@a.example")
-
-
-def runtime_of(ledger, *channels, **providers):
-    settings = SETTINGS.model_copy(update={"providers": providers})
-    return Runtime(settings, ledger, list(channels))
 
 
 async def begun(runtime, count=1, **changes):
@@ -48,7 +39,7 @@ async def begun(runtime, count=1, **changes):
 
 
 def due_for_a_probe(runtime, name):
-    standing = runtime.provider_state(name)
+    standing = runtime.providers.state(name)
     for _ in range(3):
         standing.record_failure("refused")
     standing.breaker.until = asyncio.get_running_loop().time() - 1
@@ -65,20 +56,21 @@ async def cancelled(task, after=0.1):
 
 
 @pytest.mark.parametrize("verb", ["GREETING", "RCPT", "DOT"])
-async def test_a_probe_that_was_cancelled_is_left_to_the_next_run(ledger, bent, smtp, verb):
+async def test_a_probe_that_was_cancelled_is_left_to_the_next_run(ledger, bent, smtp, verb, runtime_of):
     channel = await smtp(bent(**{verb: silence}), attempt_seconds=60)
-    runtime = runtime_of(ledger, channel)
+    runtime = runtime_of(channel)
     standing = due_for_a_probe(runtime, channel.name)
     dispatch, members = await begun(runtime)
     await cancelled(asyncio.create_task(dispatch.send(members)), 0.3)
     assert standing.breaker.state is not CircuitState.PROBING
     assert standing.allows()
-    await runtime.recorder.close()
 
 
-async def test_a_probe_that_could_not_be_written_down_is_left_to_the_next_run(ledger, monkeypatch):
+async def test_a_probe_that_could_not_be_written_down_is_left_to_the_next_run(
+    ledger, monkeypatch, runtime_of
+):
     channel = MemoryChannel()
-    runtime = runtime_of(ledger, channel)
+    runtime = runtime_of(channel)
     standing = due_for_a_probe(runtime, channel.name)
     dispatch, members = await begun(runtime)
 
@@ -92,10 +84,10 @@ async def test_a_probe_that_could_not_be_written_down_is_left_to_the_next_run(le
 
 
 async def test_messages_that_came_too_late_to_be_offered_are_no_failures_of_their_provider(
-    ledger, monkeypatch
+    ledger, monkeypatch, runtime_of
 ):
     channel = MemoryChannel()
-    runtime = runtime_of(ledger, channel)
+    runtime = runtime_of(channel)
     dispatch, members = await begun(runtime, 5, expires_at=now() + timedelta(seconds=0.3))
     begin = runtime.recorder.begin
 
@@ -106,12 +98,12 @@ async def test_messages_that_came_too_late_to_be_offered_are_no_failures_of_thei
     monkeypatch.setattr(runtime.recorder, "begin", slow)
     await dispatch.send(members)
     assert len(await attempt_rows(ledger)) >= 3
-    assert runtime.provider_state(channel.name).breaker.state is CircuitState.CLOSED
+    assert runtime.providers.state(channel.name).breaker.state is CircuitState.CLOSED
 
 
-async def test_a_run_that_is_to_stop_waits_for_no_place(ledger):
+async def test_a_run_that_is_to_stop_waits_for_no_place(ledger, runtime_of):
     channel = MemoryChannel(places=1)
-    runtime = runtime_of(ledger, channel)
+    runtime = runtime_of(channel)
     await channel.places.acquire()
     dispatch, members = await begun(runtime, 2)
     assert await cancelled(asyncio.create_task(asyncio.wait_for(dispatch.send(members), 5))) < 1
@@ -119,9 +111,9 @@ async def test_a_run_that_is_to_stop_waits_for_no_place(ledger):
     assert channel.places.idle
 
 
-async def test_what_was_not_yet_offered_when_the_run_was_to_stop_is_not(ledger, monkeypatch):
+async def test_what_was_not_yet_offered_when_the_run_was_to_stop_is_not(ledger, monkeypatch, runtime_of):
     channel = MemoryChannel()
-    runtime = runtime_of(ledger, channel)
+    runtime = runtime_of(channel)
     dispatch, members = await begun(runtime)
     begin = runtime.recorder.begin
 
@@ -136,9 +128,9 @@ async def test_what_was_not_yet_offered_when_the_run_was_to_stop_is_not(ledger, 
     assert [one.state for one in await rows(ledger, notifications)] == ["deferred"]
 
 
-async def test_what_has_expired_waits_for_no_rate_and_takes_none(ledger):
+async def test_what_has_expired_waits_for_no_rate_and_takes_none(ledger, runtime_of):
     channel = MemoryChannel()
-    runtime = runtime_of(ledger, channel, memory=Provider(url="smtp://h", rate=0.01))
+    runtime = runtime_of(channel, memory=Provider(url="smtp://h", rate=0.01))
     dispatch, members = await begun(runtime, 4, expires_at=now() + timedelta(seconds=0.5))
     began = monotonic()
     moved, _ = await dispatch.send(members)
@@ -146,11 +138,11 @@ async def test_what_has_expired_waits_for_no_rate_and_takes_none(ledger):
     assert sorted(one.state for one in moved) == ["expired"] * 3 + ["sent"]
 
 
-async def test_what_is_in_doubt_goes_over_no_other_provider_when_its_own_has_no_time_left(ledger):
+async def test_what_is_in_doubt_goes_over_no_other_provider_when_its_own_has_no_time_left(ledger, runtime_of):
     first, second = MemoryChannel("first"), MemoryChannel("second")
-    runtime = runtime_of(ledger, first, second)
+    runtime = runtime_of(first, second)
     for _ in range(3):
-        runtime.provider_state("first").record_failure("refused")
+        runtime.providers.state("first").record_failure("refused")
     dispatch, members = await begun(runtime, in_doubt=1, expires_at=now() + timedelta(seconds=2))
     moved, down = await dispatch.send(members)
     assert moved == []
@@ -159,19 +151,17 @@ async def test_what_is_in_doubt_goes_over_no_other_provider_when_its_own_has_no_
 
 
 async def test_what_is_in_doubt_stays_with_its_provider_when_their_order_changes_and_waits_when_it_is_gone(
-    ledger,
+    ledger, runtime_of
 ):
     first, second = MemoryChannel("first"), MemoryChannel("second")
     first.answer = lambda _: classify.lost(Phase.DOT, "connection lost")
-    runtime = runtime_of(ledger, first, second)
+    runtime = runtime_of(first, second)
     dispatch, members = await begun(runtime)
     await dispatch.send(members)
     await runtime.recorder.close()
 
     async def again(*channels):
-        later = DeliveryRun.of(
-            runtime_of(ledger, *channels), Batch(NOTE, dispatch.outcomes.batch, members), None
-        )
+        later = DeliveryRun.of(runtime_of(*channels), Batch(NOTE, dispatch.outcomes.batch, members), None)
         note = replace(members[0].rendered.notification, in_doubt=1)
         return later, await later.prepare(
             [Delivery(replace(members[0].rendered, notification=note), State.CLAIMED)]
@@ -182,13 +172,13 @@ async def test_what_is_in_doubt_stays_with_its_provider_when_their_order_changes
     _, [one] = await again(second)
     assert (one.state, one.reason) == (
         State.DEFERRED,
-        "first may have taken it, and no longer serves note",
+        "first may have delivered it, but no longer serves note",
     )
 
 
-async def test_addresses_a_provider_repeats_are_not_told_of_its_circuit(ledger, caplog):
-    runtime = runtime_of(ledger, MemoryChannel())
-    standing = runtime.provider_state("memory")
+async def test_addresses_a_provider_repeats_are_not_told_of_its_circuit(ledger, caplog, runtime_of):
+    runtime = runtime_of(MemoryChannel())
+    standing = runtime.providers.state("memory")
     words = "blocked: ada.lovelace@a.example"
     with caplog.at_level(logging.WARNING):
         for _ in range(50):

@@ -11,6 +11,7 @@ from waypost.channels.apprise.channel import AppriseChannel
 from waypost.channels.channel import ChannelUnavailable
 from waypost.channels.memory import MemoryChannel
 from waypost.channels.webhook.channel import WebhookChannel
+from waypost.mail.masking import mask
 from waypost.model.outcome import Phase, Verdict
 from waypost.net.webhook_url import parse
 from waypost.policy.classify import smtp as smtp_reply
@@ -28,16 +29,25 @@ def in_base64(text):
 
 LOGIN = in_base64(f"\0{USER}\0{PASSWORD}")
 SIGNED_WITH = base64.b64encode(SECRET).decode()
-PRIVATE = [CODE, TOKEN, "k4n4ry"]
+LOCAL = "ma1lbox"
+PRIVATE = [CODE, TOKEN, "k4n4ry", LOCAL]
 CREDENTIALS = [USER, PASSWORD, in_base64(PASSWORD)]
 QUOTED = (
     f"Ada, not with {CODE} or {CODE[:3]}-{CODE[3:]} or {LINK} or {quote(RESET, safe='')} ({in_base64(CODE)}) "
+    f"for {LOCAL}@a.example, rcpt={LOCAL}%40a.example, {LOCAL}=a.example, {LOCAL} at a dot example "
     f"after AUTH PLAIN {LOGIN} {PASSWORD}"
 )
+FULLWIDTH = str.maketrans({chr(code): chr(code + 0xFEE0) for code in range(0x21, 0x7F)})
+ENCODED = {
+    "fullwidth": lambda text: text.translate(FULLWIDTH),
+    "percent": lambda text: "".join(f"%{ord(letter):02X}" for letter in text),
+    "entities": lambda text: "".join(f"&#{ord(letter)};" for letter in text),
+    "percent of fullwidth": lambda text: quote(text.translate(FULLWIDTH)),
+}
 
 
 def secret_letter(write, channel):
-    message = write(f"your code is {CODE}, see {LINK}", channel=channel)
+    message = write(f"your code is {CODE}, see {LINK}", f"{LOCAL}@a.example", channel)
     facts = replace(message.notification, data={"reset": {"urls": [RESET]}})
     return replace(message, notification=facts, private=(CODE, LINK, TOKEN))
 
@@ -115,12 +125,12 @@ async def test_a_provider_that_quotes_everything_gives_no_secret_away(
     finally:
         await channel.close()
     assert not [canary for canary in provider.secrets if canary in said + caplog.text]
-    assert "Ada" in said or provider.keeps_no_words
+    assert ("Ada" in said and mask(f"{LOCAL}@a.example") in said) or provider.keeps_no_words
 
 
 async def test_what_opens_tells_no_more_than_what_sends(mail_server, smtp):
     channel = await Smtp("GREETING").make(mail_server=mail_server, smtp=smtp)
-    with pytest.raises(ChannelUnavailable, match=r"answered 554 .*Ada") as down:
+    with pytest.raises(ChannelUnavailable, match=r"replied 554 .*Ada") as down:
         await channel.open()
     assert not [canary for canary in CREDENTIALS if canary in str(down.value)]
 
@@ -130,6 +140,15 @@ async def test_an_accepted_message_may_be_quoted_too(write):
     outcome = await channel.send(secret_letter(write, "email"))
     assert outcome.verdict is Verdict.ACCEPTED
     assert not [canary for canary in PRIVATE if canary in outcome.words]
+
+
+async def test_a_reply_that_repeats_more_links_than_can_be_removed_keeps_no_words(write):
+    longest = "https://a.example/" + "x" * 300
+    message = write(channel="email")
+    facts = replace(message.notification, data={"links": [longest[:-n] for n in range(1, 200)]})
+    channel = MemoryChannel(answer=lambda _: smtp_reply(550, f"5.7.1 spam: {longest}", Phase.DOT))
+    outcome = await channel.send(replace(message, notification=facts))
+    assert (outcome.code, outcome.words) == (550, "***")
 
 
 COMPOSED = f"Subject: Reset\r\n\r\nYour code is {CODE}, see {RESET}\r\n".encode()
@@ -177,3 +196,22 @@ async def test_a_phone_number_is_kept_by_nobody(write, quoted):
     outcome = await channel.send(write(channel="sms", phone="+4917012345"))
     assert outcome.words.startswith("no such number: ")
     assert "12345" not in "".join(filter(str.isdigit, outcome.words))
+
+
+@pytest.mark.parametrize("encoded", ENCODED.values(), ids=ENCODED)
+@pytest.mark.parametrize("secret", [CODE, f"{LOCAL}@a.example", RESET])
+async def test_a_secret_in_another_spelling_is_recognised(write, encoded, secret):
+    words = f"no: {encoded(secret)} is refused"
+    channel = MemoryChannel(answer=lambda _: smtp_reply(554, words, Phase.DOT))
+    await channel.open()
+    outcome = await channel.send(secret_letter(write, "email"))
+    assert encoded(secret) not in outcome.words
+    assert secret not in outcome.words
+    assert outcome.words.startswith("no: ")
+
+
+async def test_a_reply_without_a_secret_is_kept_as_it_came(write):
+    words = "\uff14\uff18 &#52; 100%25 https://help.example/a%20b"
+    channel = MemoryChannel(answer=lambda _: smtp_reply(554, words, Phase.DOT))
+    await channel.open()
+    assert (await channel.send(secret_letter(write, "email"))).words == words

@@ -8,11 +8,11 @@ import pytest
 from support.channel_send import offer
 from support.smtp_faults import drop, hang_up, once, saying, silence
 
-from deployments.doctor.channel import channel_finding
 from waypost.channels.channel import ChannelUnavailable
 from waypost.channels.smtp import connect, pool
 from waypost.channels.smtp.channel import SmtpChannel
 from waypost.channels.smtp.url import parse
+from waypost.deployments.doctor.channel import channel_finding
 from waypost.model.outcome import Phase, Verdict
 
 pytestmark = pytest.mark.anyio
@@ -61,9 +61,13 @@ async def test_a_server_that_is_not_there_is_unavailable(smtp, mail_server, writ
 @pytest.mark.parametrize(
     ("bends", "said", "advice"),
     [
-        ({"GREETING": silence}, r"127.0.0.1:\d+ did not answer within 0.2 s", "the server hangs"),
-        ({"EHLO": silence}, r"127.0.0.1:\d+ did not answer within 0.2 s", "the server hangs"),
-        ({"GREETING": drop}, r"127.0.0.1:\d+ closed the connection before it took a message", "start that"),
+        ({"GREETING": silence}, r"127.0.0.1:\d+ did not respond within 0.2 s", "the server hangs"),
+        ({"EHLO": silence}, r"127.0.0.1:\d+ did not respond within 0.2 s", "the server hangs"),
+        (
+            {"GREETING": drop},
+            r"127.0.0.1:\d+ closed the connection before it accepted a message",
+            "start the",
+        ),
     ],
 )
 async def test_doctor_tells_a_silent_server_from_a_closed_door(bent, smtp, monkeypatch, bends, said, advice):
@@ -148,7 +152,7 @@ async def test_one_limit_is_around_the_whole_attempt(bent, smtp, write):
     )  # each well within the limit, together beyond it
     outcome = await (await smtp(server, attempt_seconds=0.35)).send(write())
     assert (outcome.verdict, server.taken) == (DEFERRED, [])
-    assert "no answer within 0.35 s" in outcome.words
+    assert "no response within 0.35 s" in outcome.words
 
 
 async def test_the_limit_is_each_attempts_own(mail_server, smtp, write):

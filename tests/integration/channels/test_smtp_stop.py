@@ -126,7 +126,7 @@ async def test_after_the_dot_the_answer_is_waited_for_a_little(bent, smtp, write
     channel.cancel_sends([task])
     outcome = await task
     assert (outcome.verdict, outcome.phase) == (UNKNOWN, Phase.DOT)
-    assert outcome.words == "stopped while it waited for the answer"
+    assert outcome.words == "stopped while it waited for the reply"
     assert 0.2 < monotonic() - began < 30, "the server would be silent for a minute"
 
 

@@ -1,7 +1,6 @@
 """A run that is told to stop while its mail server says nothing."""
 
 import asyncio
-from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -9,15 +8,12 @@ from support.ledger import NOTE, attempt_rows, claimed, rows
 from support.smtp_faults import silence
 
 from waypost import Batch
-from waypost.config.settings import Settings
 from waypost.delivery.run import DeliveryRun
-from waypost.delivery.runtime import Runtime
 from waypost.model.notification import Delivery
 from waypost.model.states import State
 from waypost.rendering.messages import render_one
 
 pytestmark = pytest.mark.anyio
-TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
 async def until(condition):
@@ -40,11 +36,11 @@ async def stopped(task):
     ("verb", "verdict", "state", "within"), [("RCPT", "deferred", "deferred", 1), ("DOT", "unknown", None, 5)]
 )
 async def test_it_ends_soon_and_what_became_of_each_message_is_written(
-    ledger, bent, smtp, verb, verdict, state, within
+    ledger, bent, smtp, runtime_of, verb, verdict, state, within
 ):
     server = bent(**{verb: silence})
     channel = await smtp(server, "?connections=3", attempt_seconds=60)
-    runtime = Runtime(Settings(templates=TEMPLATES, sender="s@a.example"), ledger, [channel])
+    runtime = runtime_of(channel)
     batch, notes = await claimed(ledger, 6)
     members = [Delivery(render_one(runtime.renderer(NOTE), NOTE, note), State.CLAIMED) for note in notes]
     dispatch = DeliveryRun.of(runtime, Batch(NOTE, batch, members), None)
@@ -59,4 +55,3 @@ async def test_it_ends_soon_and_what_became_of_each_message_is_written(
     assert states.count("claimed") == 6 - len(attempts)
     assert state is None or states.count(state) == len(attempts)
     assert server.taken == []
-    await runtime.recorder.close()

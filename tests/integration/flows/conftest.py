@@ -16,17 +16,17 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from uuid_utils.compat import uuid7
 
-from deployments import deploy, registry
-from deployments.dispatcher.dispatcher import Dispatcher
-from deployments.dispatcher.outage import PrefectOutage
-from deployments.dispatcher.prefect_runs import PrefectRuns
-from deployments.processes import prefect_server, without_prefect
-from deployments.processes.flush import flush_prefect
-from deployments.processes.worker import OtherWorkers
-from deployments.registry import registered
 from waypost.channels.memory import MemoryChannel
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
+from waypost.deployments import deploy
+from waypost.deployments.dispatcher.dispatcher import Dispatcher
+from waypost.deployments.dispatcher.outage import PrefectOutage
+from waypost.deployments.dispatcher.prefect_runs import PrefectRuns
+from waypost.deployments.processes import prefect_server, without_prefect
+from waypost.deployments.processes.flush import flush_prefect
+from waypost.deployments.processes.worker import OtherWorkers
+from waypost.deployments.registry import registered
 from waypost.rendering.templates import Templates
 
 
@@ -52,6 +52,21 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 async def client(server: Server) -> AsyncIterator[PrefectClient]:
     async with get_client() as opened:
         yield opened
+
+
+@pytest.fixture
+async def undeployed(client: PrefectClient) -> str:
+    """The name of a work pool that is not there yet, on a server without deployments."""
+    for one in await client.read_deployments():
+        await client.delete_deployment(one.id)
+    return f"pool-{uuid7().hex}"
+
+
+@pytest.fixture
+async def pool(client: PrefectClient, undeployed: str) -> str:
+    """A work pool of the test's own, with deployments in it."""
+    await deploy.deploy(client, undeployed)
+    return undeployed
 
 
 @dataclass
@@ -94,18 +109,16 @@ def steady() -> Steady:
 
 
 @pytest.fixture
-async def dispatching(
-    bench: Bench, client: PrefectClient, steady: Steady, monkeypatch: pytest.MonkeyPatch
-) -> Any:
+async def dispatching(bench: Bench, client: PrefectClient, steady: Steady, pool: str) -> Any:
     """Makes dispatchers on the bench's ledger, with deployments and a pool of the test's own."""
-    pool = f"pool-{uuid7().hex}"
-    monkeypatch.setattr(registry, "DEPLOYMENT", pool)
-    bench.runtime.templates = Templates(Settings().templates)
-    await deploy.deploy(client, pool)
+    bench.runtime.templates = Templates(Settings().template_folders)
 
     @asynccontextmanager
     async def make(
-        prefect: PrefectClient = client, slots: int = 10, stop: asyncio.Event | None = None
+        prefect: PrefectClient = client,
+        slots: int = 10,
+        stop: asyncio.Event | None = None,
+        seconds_apart: float = 0.0,
     ) -> AsyncIterator[Dispatcher]:
         outage = PrefectOutage(steady, stop)
         yield Dispatcher(
@@ -120,6 +133,7 @@ async def dispatching(
             slots=slots,
             starts_within=60,
             steady=steady,
+            seconds_apart=lambda _type, _lane: seconds_apart,
         )
 
     make.pool = pool  # type: ignore[attr-defined]

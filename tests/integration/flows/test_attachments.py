@@ -7,11 +7,12 @@ from email import policy
 import pytest
 from prefect import flow
 from support import note_flow
+from support.flow_steps import report_of
 from support.ledger import Note, rows
 
-from tasks import deliver, lookup, render, report
 from waypost import Attachment, Recipient, Request
 from waypost.model.states import State
+from waypost.tasks import deliver, lookup, render, report
 
 pytestmark = pytest.mark.anyio
 
@@ -43,11 +44,11 @@ def ask(text):
 
 
 async def test_one_mail_with_too_much_fails_alone(bench):
-    done = await bills([ask("small"), ask("large"), ask("little")])
+    done = await report_of(bills, [ask("small"), ask("large"), ask("little")])
     assert done.states == {State.SENT: 2, State.FAILED: 1}
     sent = [email.message_from_bytes(one.content, policy=policy.default) for one in bench.primary.sent]
     assert [part.get_filename() for one in sent for part in one.walk() if part.get_filename()] == [
         "logo.png", "Rechnung für dich.txt", "logo.png", "Rechnung für dich.txt",
     ]  # fmt: skip
     [failed] = [row for row in await rows(bench.runtime.ledger) if row.state == "failed"]
-    assert failed.reason.startswith("its attachments have 5.0 MB, more than the 4 of WAYPOST_ATTACHMENT_M")
+    assert failed.reason.startswith("its attachments have 5.0 MB; WAYPOST_ATTACHMENT_MEGABYTES allows 4")

@@ -11,31 +11,23 @@ from support.ledger import change
 from support.requests import order
 from uuid_utils.compat import uuid7
 
-from deployments import deploy, registry
-from deployments.dispatcher import heartbeat
-from deployments.doctor.checks import examine
-from deployments.doctor.prefect import examine_deployments, examine_pool
-from deployments.doctor.providers import provider_findings
-from deployments.registry import find
-from deployments.resident_worker.worker import ResidentWorker
 from waypost.config.settings import Settings
+from waypost.deployments import deploy, registry
+from waypost.deployments.dispatcher import heartbeat
+from waypost.deployments.doctor.checks import examine
+from waypost.deployments.doctor.prefect import examine_deployments, examine_pool
+from waypost.deployments.doctor.providers import provider_findings
+from waypost.deployments.registry import find
+from waypost.deployments.resident_worker.worker import ResidentWorker
 from waypost.ledger.database.tables import batches
 from waypost.ledger.intake import accept
 from waypost.ledger.queue import claims
 from waypost.ledger.queue.attempts import AttemptStarted
+from waypost.ledger.queue.batches import owner
 from waypost.model.priority import Priority
 from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def pool(client, monkeypatch):
-    """A pool and deployments of the test's own."""
-    name = f"pool-{uuid7().hex}"
-    monkeypatch.setattr(registry, "DEPLOYMENT", name)
-    await deploy.deploy(client, name)
-    return name
 
 
 async def test_what_was_just_deployed_is_well(client, pool):
@@ -47,32 +39,32 @@ async def test_deployments_whose_pool_was_deleted_are_told(client, pool):
     await client.delete_work_pool(pool)
     found = await examine_deployments(client, pool)
     assert not found.ok
-    assert f"alert/{pool} has lost its work pool, which was deleted" in found.found
-    [missing] = await examine_pool(client, pool, Settings().templates)
-    assert missing.found == f"there is no work pool {pool}"
+    assert "alert/alert has no work pool: the pool was deleted" in found.found
+    [missing] = await examine_pool(client, pool, Settings().template_folders)
+    assert missing.found == f"the work pool {pool} does not exist"
     await deploy.deploy(client, pool)
     assert (await examine_deployments(client, pool)).ok
 
 
 async def test_deployments_of_another_pool_or_of_before_are_told(client, pool):
     other = await examine_deployments(client, "elsewhere")
-    assert f"alert/{pool} is of the work pool {pool}, not elsewhere" in other.found
-    deployed = await client.read_deployment_by_name(f"alert/{pool}")
+    assert f"alert/alert uses the work pool {pool} instead of elsewhere" in other.found
+    deployed = await client.read_deployment_by_name("alert/alert")
     schema = {"type": "object", "properties": {"requests": {"type": "array"}}}
     await client.update_deployment(deployed.id, DeploymentUpdate(parameter_openapi_schema=schema))
     older = await examine_deployments(client, pool)
     assert (older.found, older.advice) == (
-        f"alert/{pool} is older than flows/alert.py",
+        "alert/alert is older than flows/alert.py",
         "run `waypost deploy`",
     )
 
 
 async def test_a_resident_pool_wants_a_worker(client, pool):
-    [nobody] = await examine_pool(client, pool, Settings().templates)
+    [nobody] = await examine_pool(client, pool, Settings().template_folders)
     assert "`waypost worker`" in nobody.advice
     async with ResidentWorker(pool, name="resident-here") as worker:
         await worker.sync_with_backend()
-        [somebody] = await examine_pool(client, pool, Settings().templates)
+        [somebody] = await examine_pool(client, pool, Settings().template_folders)
     assert (somebody.ok, somebody.found.partition(", last seen")[0]) == (True, "resident-here")
 
 
@@ -82,10 +74,10 @@ async def test_a_lane_that_is_stopped_in_prefect_is_told(client, pool, caplog):
         await client.update_work_queue(queues["urgent"], is_paused=True)
         await worker.sync_with_backend()
         await worker.sync_with_backend()
-        [lane, somebody] = await examine_pool(client, pool, Settings().templates)
+        [lane, somebody] = await examine_pool(client, pool, Settings().template_folders)
         await client.update_work_queue(queues["urgent"], is_paused=False)
         await worker.sync_with_backend()
-        assert len(await examine_pool(client, pool, Settings().templates)) == 1
+        assert len(await examine_pool(client, pool, Settings().template_folders)) == 1
     stopped = f"the work queue urgent of the pool {pool} is paused in Prefect"
     resume = f"`prefect work-queue resume urgent --pool {pool}` resumes it"
     assert (lane.ok, lane.found, lane.advice, somebody.ok) == (False, stopped, resume, True)
@@ -94,19 +86,19 @@ async def test_a_lane_that_is_stopped_in_prefect_is_told(client, pool, caplog):
         for record in caplog.records
         if pool in record.message and "work queue" in record.message
     ]
-    assert said == [f"{stopped}; {resume}; what is accepted for it waits", f"no longer: {stopped}"]
+    assert said == [f"{stopped}; {resume}; accepted notifications wait", f"resolved: {stopped}"]
 
 
 async def test_a_pool_of_another_kind_wants_a_dispatcher_too(client):
     name = f"Process pool {uuid7().hex}"
     await client.create_work_pool(WorkPoolCreate(name=name, type="process"))
-    worker, dispatcher = await examine_pool(client, name, Settings().templates)
+    worker, dispatcher = await examine_pool(client, name, Settings().template_folders)
     assert "prefect worker start" in worker.advice
     assert dispatcher.advice == "start `waypost dispatch`"
     async with heartbeat.announce(name):
-        while not (dispatcher := (await examine_pool(client, name, Settings().templates))[1]).ok:
+        while not (dispatcher := (await examine_pool(client, name, Settings().template_folders))[1]).ok:
             pass
-    assert dispatcher.found == heartbeat.OWNER
+    assert dispatcher.found == owner()
     assert await heartbeat.last_seen(client, name) is None, "it has said farewell"
 
 
@@ -126,7 +118,7 @@ async def test_work_that_nobody_takes_back_is_told_with_who_had_it(bench):
     assert await lost() == [(True, silent)]
     await change(ledger, batches, owner="host:1", leased_until=now() - timedelta(minutes=1))
     [(ok, told)] = await lost()
-    assert "expired leases that no worker reclaims: host:1 since 20" in told
+    assert "expired leases not reclaimed: host:1 since 20" in told
     assert not ok
 
 
@@ -172,7 +164,7 @@ async def test_of_each_provider_is_told_what_was_really_tried(tmp_path):
     named = {"shop": hook, "texts": texts, "copies": {"url": f"maildir://{tmp_path}/mails"}}
     found = {one.what: one for one in await provider_findings(Settings(providers=named))}
     assert all(one.ok for one in found.values())
-    for name, said in (("texts", "its URL has the form"), ("shop", "its URL and secrets have the form")):
+    for name, said in (("texts", "the URL is valid"), ("shop", "the URL and the secrets are valid")):
         assert found[name].found.startswith(said)
-        assert found[name].found.endswith("no more was tried, as that would send a message")
-    assert found["copies"].found == "takes messages"
+        assert found[name].found.endswith("not tested further, because that would send a message")
+    assert found["copies"].found == "accepts messages"

@@ -7,10 +7,10 @@ from email import policy
 import pytest
 from support.ledger import change, rows
 
-from flows.signup_verification import Signup, signup_verification
 from waypost import Recipient, Request
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
+from waypost.flows.signup_verification import Signup, signup_verification
 from waypost.ledger.records.installation import change_key
 from waypost.ledger.records.verification_codes import Checked
 from waypost.model.outcome import Outcome, Phase, Verdict
@@ -41,7 +41,7 @@ async def mails(bench):
 
 
 async def test_every_mail_of_a_signup_has_the_code_that_is_right(bench, mails):
-    bench.runtime.templates = Templates(Settings().templates, "en")
+    bench.runtime.templates = Templates(Settings().template_folders, "en")
     signup = Signup(product="Harbour", verify_url="https://app.example/verify")
     asked = [Request[Signup](recipient=Recipient(id="ada", email="ada@a.example"), data=signup)]
     for requests in (asked, [], []):

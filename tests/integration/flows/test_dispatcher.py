@@ -6,18 +6,21 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from prefect.client.schemas.actions import DeploymentUpdate
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
-from prefect.states import Cancelled, Running
+from prefect import task
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolUpdate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName, FlowRunFilterTags
+from prefect.states import Cancelled, Crashed, Running
 from support.dispatcher import accepted, claimed_runs
 from support.ledger import change, rows
 from support.requests import alert, order
+from support.task_runs import ended_task_run
 
-from deployments.dispatcher import reconciler
-from deployments.dispatcher.in_flight import LASTING_SECONDS
-from deployments.dispatcher.outage import PrefectOutage
-from deployments.dispatcher.prefect_runs import PrefectRuns
-from deployments.registry import find
+from waypost.deployments.dispatcher import reconciler
+from waypost.deployments.dispatcher.in_flight import LASTING_SECONDS
+from waypost.deployments.dispatcher.outage import PrefectOutage
+from waypost.deployments.dispatcher.pauses import Pauses
+from waypost.deployments.dispatcher.prefect_runs import PrefectRuns
+from waypost.deployments.registry import find
 from waypost.ledger.database.tables import batches
 from waypost.ledger.queue import batches as ledger_batches
 from waypost.ledger.queue import claims
@@ -38,8 +41,9 @@ async def test_what_is_due_becomes_one_run_of_its_lane_that_is_told_nothing_but_
     [batch] = await rows(bench.runtime.ledger, batches)
     assert run.parameters == {"batch": str(batch.id)}
     assert run.work_queue_name == "normal"
-    assert {"attempt:1", "order-confirmation"} <= set(run.tags)
-    assert run.name.startswith("order-confirmation-")
+    assert not any(tag.startswith("attempt:") for tag in run.tags), "the first attempt needs no tag"
+    assert "waypost" in run.tags
+    assert run.name == "3 order-confirmation"
 
 
 async def test_what_comes_before_a_run_begins_goes_along_with_it(bench, client, dispatching):
@@ -134,8 +138,13 @@ async def test_a_run_whose_answer_was_lost_is_offered_to_others_when_there_is_no
 
 
 async def spoiled(client, dispatching, type):
-    """Somebody edits the job variables of a type's deployment: Prefect takes that, and no run after it."""
-    deployment = await client.read_deployment_by_name(f"{type}/{dispatching.pool}")
+    """Somebody edits the job variables of a pool and of a deployment: Prefect takes no run after it."""
+    template = {
+        "job_configuration": {"env": "{{ env }}"},
+        "variables": {"properties": {"env": {"type": "object"}}},
+    }
+    await client.update_work_pool(dispatching.pool, WorkPoolUpdate(base_job_template=template))
+    deployment = await client.read_deployment_by_name(find(type).deployment)
     await client.update_deployment(deployment.id, DeploymentUpdate(job_variables={"env": 5}))
 
 
@@ -190,17 +199,17 @@ async def test_a_run_carries_no_more_than_a_batch_of_its_type(bench, client, dis
     assert [row.size for row in await rows(bench.runtime.ledger, batches)] == [3, 3]
 
 
-async def test_what_a_concurrency_limit_governs_is_left_to_prefect(client, dispatching):
+async def test_what_a_concurrency_limit_governs_is_left_to_prefect(bench, client, dispatching):
     hands = Hands()
     runs = PrefectRuns(client, dispatching.pool, PrefectOutage(), hands)
     deployment = await client.read_deployment_by_name(find("alert").deployment)
     await client.update_deployment(deployment.id, DeploymentUpdate(concurrency_limit=1))
-    await runs.ensure_deployed()
+    await runs.look_at_deployments(Pauses(bench.runtime.ledger))
     id = await runs.start(Claim(uuid4(), "alert", Priority.URGENT, 1, 1))
     assert (await client.read_flow_run(id)).state.is_scheduled()
     assert hands.given == []
     await client.update_deployment(deployment.id, DeploymentUpdate(concurrency_limit=None))
-    await runs.ensure_deployed()
+    await runs.look_at_deployments(Pauses(bench.runtime.ledger))
     await runs.start(Claim(uuid4(), "alert", Priority.URGENT, 1, 1))
     assert len(hands.given) == 1
 
@@ -235,7 +244,9 @@ async def test_a_run_that_was_deleted_keeps_the_truth_of_no_other_back(
         assert await reconciler.tell(ledger, dispatcher.runs) == 2
         assert await reconciler.tell(ledger, dispatcher.runs) == 0
     assert (await client.read_flow_run(other.flow_run_id)).state.is_crashed()
-    wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=["without-prefect", "alert"]))
+    wanted = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=["without-prefect"]), name=FlowRunFilterName(like_="alert")
+    )
     assert any(
         run.parameters == {"batch": str(direct_one.id)}
         for run in await client.read_flow_runs(flow_run_filter=wanted)
@@ -288,18 +299,28 @@ async def test_a_deferred_one_comes_back_as_a_run_tagged_with_its_attempt(bench,
     assert "attempt:3" in run.tags
 
 
-async def test_a_run_ended_in_prefect_before_it_began_has_its_work_done_by_another(
-    bench, client, dispatching, steady
+@pytest.mark.parametrize(
+    ("ended", "holds", "endings"),
+    [
+        (Crashed, True, ["lost", None]),
+        (Cancelled, True, ["cancelled"]),
+        (Cancelled, False, ["lost", None]),
+    ],
+)
+async def test_the_work_of_a_run_that_ended_before_it_began_goes_out_or_is_held(
+    bench, client, dispatching, steady, ended, holds, endings
 ):
     await accepted(bench, "order-confirmation", order("1"))
     async with dispatching() as dispatcher:
+        dispatcher.holds_cancelled = holds
         await dispatcher.tick()
         [run] = await claimed_runs(bench, client)
-        await client.set_flow_run_state(run.id, Cancelled(), force=True)
+        await client.set_flow_run_state(run.id, ended(), force=True)
         steady.time += 6
         await dispatcher.tick()
-    endings = [row.ending for row in await rows(bench.runtime.ledger, batches)]
-    assert endings == ["lost", None]
+    assert [row.ending for row in await rows(bench.runtime.ledger, batches)] == endings
+    [one] = await rows(bench.runtime.ledger)
+    assert (one.state == "held") == (endings == ["cancelled"])
 
 
 async def test_a_run_whose_worker_died_before_taking_its_batch_up_is_overdue(
@@ -317,27 +338,40 @@ async def test_a_run_whose_worker_died_before_taking_its_batch_up_is_overdue(
     assert endings == ["lost", None]
 
 
-async def test_a_lost_run_is_shown_as_crashed_and_a_done_one_as_completed(
+@task
+def a_step():
+    """Stands for a step of a run."""
+
+
+async def test_a_lost_run_and_its_steps_are_shown_as_crashed_and_others_as_they_ended(
     bench, client, dispatching, monkeypatch
 ):
     monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
     await accepted(bench, "order-confirmation", order("1"))
     await accepted(bench, "alert", alert())
+    await accepted(bench, "order-confirmation", {**order("2"), "priority": "bulk"})
     ledger = bench.runtime.ledger
     async with dispatching() as dispatcher:
         await dispatcher.tick()
         for batch, ending in zip(
-            await rows(ledger, batches), (BatchResult.LOST, BatchResult.DONE), strict=True
+            await rows(ledger, batches),
+            (BatchResult.LOST, BatchResult.DONE, BatchResult.CANCELLED),
+            strict=True,
         ):
             await client.set_flow_run_state(batch.flow_run_id, Running(), force=True)
+            await client.create_task_run(a_step, batch.flow_run_id, "0", name="deliver", state=Running())
             await claims.take_up(ledger, batch.type, batch.id)
             await ledger_batches.end(ledger, batch.id, ending, "1 sent")
-        assert await reconciler.tell(ledger, dispatcher.runs) == 2
+        assert await reconciler.tell(ledger, dispatcher.runs) == 3
         assert await reconciler.tell(ledger, dispatcher.runs) == 0, "told once"
     runs = await claimed_runs(bench, client)
-    assert [run.state.type.value for run in runs] == ["CRASHED", "COMPLETED"]
+    assert [run.state.type.value for run in runs] == ["CRASHED", "COMPLETED", "CANCELLED"]
     assert "lost" in runs[0].state.message
     assert "1 sent" in runs[1].state.message
+    assert "held" in runs[2].state.message
+    for run in runs:
+        step = await ended_task_run(client, run.id, "deliver")
+        assert (step.state.name, step.state.message) == ("Crashed", run.state.message)
 
 
 async def test_a_prefect_that_lost_its_database_gets_its_deployments_again(bench, client, dispatching):
@@ -348,3 +382,18 @@ async def test_a_prefect_that_lost_its_database_gets_its_deployments_again(bench
         await dispatcher.tick()
     [run] = await claimed_runs(bench, client)
     assert run.deployment_id != deployment.id
+
+
+async def test_while_its_providers_do_not_work_a_lane_has_a_run_at_a_time_and_few(
+    bench, client, dispatching, steady
+):
+    ledger = bench.runtime.ledger
+    async with dispatching(seconds_apart=12.0) as dispatcher:
+        for second in range(30):
+            await accepted(bench, "order-confirmation", order(f"apart-{second}"))
+            await dispatcher.tick()
+            for batch in await rows(ledger, batches):
+                await claims.take_up(ledger, batch.type, batch.id)
+                await ledger_batches.end(ledger, batch.id, BatchResult.DONE)
+            steady.time += 1
+    assert len(await rows(ledger, batches)) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import time
@@ -10,19 +11,25 @@ from datetime import timedelta
 import pytest
 from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from support.ledger import change, lost
 from support.requests import alert, order
-from uuid_utils.compat import uuid7
 
-from deployments import deploy, registry
-from deployments.doctor import obstacles
-from deployments.doctor.obstacles import AWAY
-from deployments.file_send import submit, watch
-from deployments.registry import find
-from deployments.resident_worker.worker import ResidentWorker
+from waypost.cli.send import tell
+from waypost.deployments import file_send
+from waypost.deployments.doctor import obstacles
+from waypost.deployments.doctor.obstacles import AWAY
+from waypost.deployments.file_send import FileSend, submit, watch
+from waypost.deployments.registry import find
+from waypost.deployments.resident_worker.worker import ResidentWorker
+from waypost.ledger.database.ledger import CommitLost
+from waypost.ledger.intake import accept
 from waypost.ledger.queue import claims
+from waypost.ledger.queue.attempts import AttemptStarted
 from waypost.ledger.queue.batches import BatchResult, end
 from waypost.ledger.queue.holds import hold
+from waypost.ledger.queue.recorder import Recorder
 from waypost.model.priority import Priority
+from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
 NOWHERE = "http://127.0.0.1:9/api"
@@ -32,15 +39,6 @@ NOWHERE = "http://127.0.0.1:9/api"
 def impatient(monkeypatch):
     monkeypatch.setattr(obstacles, "STUCK_AFTER", 0.1)
     monkeypatch.setattr(obstacles, "LOOK_SECONDS", 0.05)
-
-
-@pytest.fixture
-async def pool(client, monkeypatch):
-    """A work pool of the test's own, with its queues."""
-    name = f"pool-{uuid7().hex}"
-    monkeypatch.setattr(registry, "DEPLOYMENT", name)
-    await deploy.deploy(client, name)
-    return name
 
 
 async def sent(ledger):
@@ -62,11 +60,11 @@ async def test_of_a_held_type_it_is_said_at_once(bench, monkeypatch):
     trouble = await watched(ledger, made)
     assert time.monotonic() - began < 5
     assert trouble == (
-        "order-confirmation is held (wrong price). What was accepted is safe in the ledger, and "
-        "`waypost release order-confirmation` lets it go out"
+        "order-confirmation is held (wrong price). Accepted notifications are safe in the ledger; "
+        "`waypost release order-confirmation` releases them"
     )
     assert (made.good, made.accepted) == (False, 1)
-    assert made.summary_rows()[2:] == [("waiting for its type's release", 1)]
+    assert made.summary_rows()[2:] == [("waiting for the type's release", 1)]
 
 
 async def test_where_the_gateway_has_lost_the_file_it_is_said_before_prefect_is_asked(bench, monkeypatch):
@@ -75,21 +73,21 @@ async def test_where_the_gateway_has_lost_the_file_it_is_said_before_prefect_is_
 
     monkeypatch.setattr(obstacles, "ledger_trouble", lost)
     trouble = await watched(bench.runtime.ledger, await sent(bench.runtime.ledger), gateway="http://gateway")
-    assert trouble.endswith("wrote to: the ledger's file was replaced (http://gateway)")
+    assert trouble.endswith("of this command: the ledger's file was replaced (http://gateway)")
 
 
 async def test_what_waits_for_a_digest_is_counted_as_held_though_nobody_watches(bench):
     lines = [json.dumps(alert(digest=digest)).encode() for digest in (True, False)]
     made = await submit(bench.runtime.ledger, find("alert"), lines)
-    assert made.summary_rows()[2:] == [("waiting for a run", 1), ("held", 1)]
+    assert made.summary_rows()[2:] == [("waiting for a run", 1), ("waiting for the digest", 1)]
     assert made.summary()["states"] == {"accepted": 1, "held": 1}
 
 
 async def test_without_a_worker_it_is_said_that_none_takes_it_up(bench, client, pool):
     made = await sent(bench.runtime.ledger)
     trouble = await watched(bench.runtime.ledger, made, pool)
-    assert trouble.startswith(f"no worker takes it up: none gives a sign of life to the pool {pool}. ")
-    assert "start `waypost up` or `waypost worker`" in trouble
+    assert trouble.startswith(f"no worker serves the work pool {pool}. ")
+    assert "Start `waypost up` or `waypost worker`" in trouble
 
 
 async def test_without_prefect_it_is_said_that_prefect_does_not_answer(bench):
@@ -114,7 +112,7 @@ async def test_what_a_process_has_in_hand_is_waited_for(bench, pool):
     await end(ledger, claim.id, BatchResult.LOST)
     async for _ in looks:
         pass
-    assert made.trouble.startswith("no worker takes it up")
+    assert made.trouble.startswith("no worker serves the work pool")
 
 
 async def test_what_a_lost_worker_had_is_waited_for_a_lease_while_another_lives(bench, pool, monkeypatch):
@@ -125,7 +123,18 @@ async def test_what_a_lost_worker_had_is_waited_for_a_lease_while_another_lives(
         await worker.sync_with_backend()
         trouble = await watched(ledger, made, pool)
     assert time.monotonic() - began > 1.5
-    assert re.match(rf"nothing has moved for \d s, though resident-here works on the pool {pool}\. ", trouble)
+    assert re.match(rf"no progress for \d s, although resident-here serves the work pool {pool}\. ", trouble)
+
+
+async def test_of_a_type_that_prefect_does_not_know_it_is_said_at_once(bench, client, pool, monkeypatch):
+    monkeypatch.setattr(obstacles, "STUCK_AFTER", 60.0)
+    monkeypatch.setattr(obstacles, "NEW_AFTER", 0.05)
+    one = await client.read_deployment_by_name("order-confirmation/order-confirmation")
+    await client.delete_deployment(one.id)
+    made = await sent(bench.runtime.ledger)
+    assert (await watched(bench.runtime.ledger, made, pool)).startswith(
+        "order-confirmation is not deployed: "
+    )
 
 
 async def test_a_paused_pool_and_a_paused_queue_are_said(bench, client, pool):
@@ -137,7 +146,7 @@ async def test_a_paused_pool_and_a_paused_queue_are_said(bench, client, pool):
     assert await watched(ledger, made, pool) == (
         f"the work queue normal of the pool {pool} is paused in Prefect; "
         f"`prefect work-queue resume normal --pool {pool}` resumes it. "
-        "What was accepted is safe in the ledger, and goes out then"
+        "Accepted notifications are safe in the ledger and go out then"
     )
     made.trouble = ""
     await client.update_work_pool(pool, WorkPoolUpdate(is_paused=True))
@@ -160,4 +169,75 @@ async def test_a_line_that_would_never_be_sent_is_named_and_the_others_go(bench)
             (5, "recipient.phone"),
         ],
         1,
+    )
+
+
+async def test_it_says_how_many_of_the_file_may_arrive_twice(bench, capsys):
+    ledger, one = bench.runtime.ledger, find("order-confirmation")
+    lines = [json.dumps(order(f"A-{n}")).encode() for n in range(2)]
+    await submit(ledger, one, [json.dumps(order("B")).encode()])  # of another file
+    made = await submit(ledger, one, lines)
+    claim = await claims.reserve(ledger, one.type.name, Priority.NORMAL)
+    taken = (await claims.take_up(ledger, one.type.name, claim.id)).notifications
+    for each in taken[:2]:  # the other file's, and one of this file
+        await Recorder(ledger).begin(AttemptStarted(each.id, claim.id, "email", "primary", None))
+    await lost(ledger, {one.type.name: one.type})
+    async for _ in watch(ledger, made, "nowhere", every=0.01):
+        pass
+    assert made.summary()["in_doubt"] == 1
+    tell(made)
+    assert "1 may be delivered twice: see `waypost list --in-doubt`" in capsys.readouterr().out
+    made.in_doubt.clear()
+    tell(made)
+    assert "twice" not in capsys.readouterr().out
+
+
+async def test_a_deferral_is_told_with_its_next_try_and_its_reason_once(bench, capsys):
+    ledger = bench.runtime.ledger
+    made = await sent(ledger)
+    next_try = now() + timedelta(minutes=1)
+    await change(ledger, state="deferred", reason="deferred at rcpt: 451", due_at=next_try)
+    await watched(ledger, made)
+    assert (made.good, made.summary()["next_try"]) == (True, next_try)
+    tell(made)
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{next_try:%H:%M:%S} UTC" in next(
+        line for line in lines if line.startswith("1 deferred, next try")
+    )
+    assert "1 deferred at rcpt: 451" in lines
+    assert lines[0] == "order-confirmation"
+
+
+def unreadable_after(lines):
+    yield from lines
+    raise OSError(errno.EIO, "of a disk")
+
+
+async def test_a_file_that_cannot_be_read_to_its_end_is_told_with_what_is_done(bench):
+    lines = [json.dumps({**order(f"A-{n}"), "idempotency_key": f"A-{n}"}).encode() for n in range(3)]
+    made = await submit(bench.runtime.ledger, find("order-confirmation"), unreadable_after(lines))
+    assert (made.accepted, made.through, made.good) == (3, 3, False)
+    assert made.trouble == "the file cannot be read after its first 3 requests (Input/output error)"
+    assert made.interrupted.endswith("Send the file again: accepted lines are not sent again")
+
+
+async def test_an_interruption_tells_which_lines_are_done_and_which_may_be(bench, monkeypatch):
+    monkeypatch.setattr(file_send, "CLAIM_LIMIT", 2)
+    right, asked = accept.accept_each, []
+
+    async def lost_the_second_time(*arguments):
+        asked.append(arguments)
+        if len(asked) == 2:
+            raise CommitLost("its connection was lost")
+        return await right(*arguments)
+
+    monkeypatch.setattr(accept, "accept_each", lost_the_second_time)
+    made = FileSend("order-confirmation")
+    lines = [json.dumps({**order(f"A-{n}"), "idempotency_key": None}).encode() for n in range(5)]
+    with pytest.raises(CommitLost):
+        await submit(bench.runtime.ledger, find("order-confirmation"), lines, sent=made)
+    assert made.interrupted == (
+        "lines 1 to 2 are done, lines after 4 are not. Lines 3 to 4 may be accepted: see `waypost list`. "
+        "2 accepted lines have no idempotency_key and would be sent again; send the other lines in a "
+        "separate file"
     )

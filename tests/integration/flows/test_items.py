@@ -8,17 +8,19 @@ from functools import partial
 from typing import Any
 
 import pytest
+from prefect import State as RunState
 from prefect import flow
 from support import note_flow, poison_item
+from support.flow_steps import report_of, reported
 from support.ledger import attempt_rows, rows
 from support.poison_item import BAD, SECRET, Shouting, Tripping
 
-from tasks import deliver, fallback, lookup, render, report
-from tasks.run_context import without_prefect
 from waypost import Recipient, Report, Request
 from waypost.mail.dkim import Signer
 from waypost.model.states import State
 from waypost.rendering import preparing
+from waypost.tasks import deliver, fallback, lookup, render, report
+from waypost.tasks.run_context import without_prefect
 
 pytestmark = pytest.mark.anyio
 TEXTS = ("first", BAD, "third")
@@ -40,7 +42,7 @@ async def run_once(type, texts=TEXTS, *, alone) -> Report:
     ]
 
     @flow(name=type.name, validate_parameters=False)
-    async def note(asked: Any) -> Report:
+    async def note(asked: Any) -> RunState[Report]:
         Tripping.armed = True
         try:
             notifications = await lookup(type, asked)
@@ -52,9 +54,9 @@ async def run_once(type, texts=TEXTS, *, alone) -> Report:
             Tripping.armed = False
 
     if not alone:
-        return await note(requests)
+        return await report_of(note, requests)
     with without_prefect():
-        return await note.fn(requests)
+        return reported((await note.fn(requests)).data)
 
 
 async def the_bad_one(bench):
@@ -88,6 +90,14 @@ async def test_what_a_type_raises_for_one_fails_that_one(bench, run, caplog, cha
     assert str(row.id) in logged[0]
     assert " at " in logged[0]
     assert SECRET not in caplog.text
+
+
+async def test_a_minted_value_that_is_no_text_fails_that_one_by_its_name(bench, run):
+    made = await run(replace(note_flow.TYPE, mint=poison_item.mint_what_is_no_text))
+    assert made.states == {State.SENT: 2, State.FAILED: 1}
+    row = await the_bad_one(bench)
+    assert row.reason.startswith("minting failed: `ticket` is not a text; mint texts, numbers")
+    assert [message.private for message in bench.primary.sent] == [("k4n4ry",)] * 2
 
 
 @pytest.mark.parametrize("deed", poison_item.DEEDS)

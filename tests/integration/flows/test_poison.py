@@ -6,18 +6,18 @@ from uuid import UUID
 
 import httpx
 import pytest
-from prefect import flow, task
-from prefect.exceptions import PrefectException
+from prefect import State, flow, task
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.exceptions import ParameterTypeError, PrefectException
+from prefect.flow_engine import run_flow_async
 from prefect.settings import get_current_settings
 from support.ledger import LONG_AGO, Note, NoteRequest, change, rows
-from support.note_flow import TYPE
+from support.note_flow import TYPE, note
+from support.task_runs import ended_task_run
 
-from deployments.doctor.checks import examine
-from deployments.processes.flush import flush_prefect
-from tasks import deliver, fallback, lookup, render, report
-from tasks.faults import guarded_flow
-from tasks.run_context import step, without_prefect
-from waypost import Recipient, Report
+from waypost import Recipient, Report, Request
+from waypost.deployments.doctor.checks import examine
+from waypost.deployments.processes.flush import flush_prefect
 from waypost.ledger import NotRecorded
 from waypost.ledger.database.ledger import leaving
 from waypost.ledger.database.tables import batches
@@ -25,6 +25,9 @@ from waypost.ledger.intake import accept
 from waypost.ledger.operations.timeline import explain
 from waypost.ledger.queue import claims
 from waypost.model.priority import Priority
+from waypost.tasks import deliver, fallback, lookup, render, report
+from waypost.tasks.faults import guarded_flow
+from waypost.tasks.run_context import step, without_prefect
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +46,7 @@ async def _weigh(notifications):
 
 
 @flow(name="note")
-async def weighed(batch: UUID) -> Report:
+async def weighed(batch: UUID) -> State[Report]:
     notifications = await step(_weigh, await lookup(TYPE, batch=batch))
     outcomes = await fallback(await deliver(await render(notifications)))
     return await report(outcomes)
@@ -140,10 +143,21 @@ async def test_prefect_is_told_the_kind_and_the_place_and_nothing_of_the_content
     claim = await claims.reserve(bench.runtime.ledger, "note", Priority.NORMAL)
     state = await guarded_flow(weighed)(batch=claim.id, return_state=True)
     await flush_prefect()
-    shown = [state.message] + [run.state.message for run in await client.read_task_runs()]
+    run = state.state_details.flow_run_id
+    tasks = [await ended_task_run(client, run, name) for name in ("lookup", "weigh")]
+    shown = [state.message, *(task.state.message for task in tasks)]
     shown += [line.message for line in await client.read_logs()]
     assert "weigh failed: RecursionError at" in str(shown)
     assert "ada@a.example" not in str(shown)
+
+
+async def test_parameters_are_validated_and_a_block_is_left_to_prefect():
+    validate = guarded_flow(note).validate_parameters
+    made = validate({"requests": [{"recipient": {"id": "ada"}, "data": {"text": "a"}}]})
+    assert [(type(one), one.recipient.id) for one in made["requests"]] == [(Request[Note], "ada")]
+    assert validate({}) == {}
+    with pytest.raises(ParameterTypeError, match="block references"):
+        validate({"requests": {"$ref": "nowhere"}})
 
 
 async def test_doctor_and_explain_name_the_suspects(bench, asked):
@@ -164,3 +178,30 @@ async def test_doctor_and_explain_name_the_suspects(bench, asked):
     assert {line.detail.partition(";")[0] for line in found.timeline if line.what == "run failed"} == {
         "its run failed (RecursionError)"
     }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        (
+            {"requests": [{"recipient": {"email": "ada@a.example"}, "data": {"text": 7}}]},
+            "requests.0.data.text: ",
+        ),
+        ({"requests": "ada@a.example"}, "requests: not a list"),
+        ({"requests": [{"recipient": {"email": "ada@a.example"}, "ada@a.example": 1}]}, "no such field"),
+        ({"ada@a.example": 1}, "no such field"),
+        ({"batch": "ada@a.example"}, "batch: not an id"),
+    ],
+)
+async def test_a_run_with_invalid_parameters_names_the_field_and_shows_no_value(
+    bench, client, caplog, parameters, told
+):
+    flow = guarded_flow(note)
+    run = await client.create_flow_run(flow)
+    state = await run_flow_async(flow, flow_run=run, parameters=parameters, return_type="state")
+    await flush_prefect()
+    [stored] = await client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
+    shown = [state.message, stored.state.message, caplog.text]
+    shown += [line.message for line in await client.read_logs()]
+    assert told in state.message
+    assert "ada@a.example" not in str(shown)

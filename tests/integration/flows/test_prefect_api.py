@@ -8,7 +8,7 @@ import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from deployments.prefect_api import WrongApi, check
+from waypost.deployments.prefect_api import WrongApi, check
 
 pytestmark = pytest.mark.anyio
 
@@ -37,13 +37,13 @@ async def checked(status, body):
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        ("401 Unauthorized", "{}", "answers 401 Unauthorized"),
-        ("403 Forbidden", "{}", "answers 403 Forbidden"),
-        ("404 Not Found", "{}", "answers 404 Not Found"),
-        ("405 Method Not Allowed", "{}", "answers 405 Method Not Allowed"),
-        ("200 OK", "<html>a page</html>", "answers as no Prefect API does"),
-        ("200 OK", '{"a": "thing"}', "answers as no Prefect API does"),
-        ("200 OK", "[]", "answers as no Prefect API does"),
+        ("401 Unauthorized", "{}", "returned HTTP 401 Unauthorized"),
+        ("403 Forbidden", "{}", "returned HTTP 403 Forbidden"),
+        ("404 Not Found", "{}", "returned HTTP 404 Not Found"),
+        ("405 Method Not Allowed", "{}", "returned HTTP 405 Method Not Allowed"),
+        ("200 OK", "<html>a page</html>", "does not respond like a Prefect API"),
+        ("200 OK", '{"a": "thing"}', "does not respond like a Prefect API"),
+        ("200 OK", "[]", "does not respond like a Prefect API"),
     ],
 )
 async def test_what_is_no_api_of_ours_is_told(status, body, said):
@@ -68,7 +68,7 @@ async def test_what_answers_nothing_may_be_waited_for():
 async def test_what_is_no_address_is_told(address):
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         async with PrefectClient(address) as client:
-            with pytest.raises(WrongApi, match="is no address of a server: set PREFECT_API_URL"):
+            with pytest.raises(WrongApi, match="is not the address of a server: set PREFECT_API_URL"):
                 await check(client)
 
 

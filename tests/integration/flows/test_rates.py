@@ -6,15 +6,15 @@ from contextlib import contextmanager
 import pytest
 from chaos.line import Weather, line
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from support.flow_steps import reported
 from support.ledger import Note
 from support.note_flow import note
 
-from tasks.providers.rate_limit import Shown, limit_name
-from tasks.run_context import without_prefect
 from waypost import Priority, Recipient, Request
-from waypost.config.settings import Settings
 from waypost.delivery.rate_limiter import RateLimiter
 from waypost.model.provider import Provider
+from waypost.tasks.providers.rate_limit import Shown, limit_name
+from waypost.tasks.run_context import without_prefect
 
 pytestmark = pytest.mark.anyio
 
@@ -96,7 +96,7 @@ async def test_what_goes_without_prefect_asks_it_nothing(server):
 @pytest.mark.parametrize("alone", [True, False])
 async def test_runs_keep_their_providers_rate_and_everything_goes(bench, client, monkeypatch, alone):
     providers = {"primary": Provider(url="smtp://h", rate=10)}
-    monkeypatch.setattr(bench.runtime, "settings", Settings(providers=providers))
+    monkeypatch.setattr(bench.runtime.providers, "terms", providers)
     asked = [
         Request[Note](recipient=Recipient(id=f"r{n}", email=f"r{n}@a.example"), data=Note())
         for n in range(25)
@@ -104,7 +104,7 @@ async def test_runs_keep_their_providers_rate_and_everything_goes(bench, client,
     began = time.monotonic()
     if alone:
         with without_prefect():
-            reports = [await note.fn(asked[:12]), await note.fn(asked[12:])]
+            reports = [reported((await note.fn(some)).data) for some in (asked[:12], asked[12:])]
     else:
         reports = [await note(asked)]
     assert sum(report.states["sent"] for report in reports) == len(bench.primary.sent) == 25

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from support.ledger import rows
 
-from deployments.processes import prefect_server
-from deployments.processes.flush import flush_prefect
-from flows.signup_verification import Signup, signup_verification
 from waypost import Recipient, Request
 from waypost.channels.channel import ChannelUnavailable
 from waypost.channels.memory import MemoryChannel
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
+from waypost.deployments.processes import prefect_server
+from waypost.deployments.processes.flush import flush_prefect
+from waypost.flows.signup_verification import Signup, signup_verification
 from waypost.ledger.database.tables import metadata
 from waypost.model.outcome import Outcome, Phase, Verdict
 
@@ -83,7 +83,7 @@ async def test_what_a_provider_quotes_is_kept_nowhere(quoting, server, caplog):
     asked = [
         Request[Signup](recipient=recipient, data=Signup(product="P", verify_url=PAGE)) for _ in range(5)
     ]
-    await signup_verification(asked)
+    await signup_verification(asked, return_state=True)
     found = [await known_to_the_ledger(runtime.ledger), await known_to_prefect(server.home)]
     assert [one for one in found if "Canarina, ***, ***, ***" in one] == found
     assert channel.secrets

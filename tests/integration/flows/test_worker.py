@@ -3,36 +3,25 @@
 import asyncio
 import gc
 import time
-from contextlib import asynccontextmanager
 from contextvars import copy_context
 from urllib.parse import urlsplit
 
 import pytest
 from chaos.line import line
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Cancelling
-from support.ledger import Note, rows
+from support.ledger import rows
 from support.note_flow import note
+from support.resident import asks, ended, working
 from uuid_utils.compat import uuid7
 
-from deployments.processes.flush import flush_prefect
-from deployments.resident_worker.run_events import RunEvents
-from deployments.resident_worker.worker import ResidentWorker
-from waypost import Recipient, Request
 from waypost.channels.memory import MemoryChannel
+from waypost.deployments.processes.flush import flush_prefect
+from waypost.deployments.resident_worker.run_events import RunEvents
+from waypost.ledger.database.tables import batches
 from waypost.model.notification import Delivery
 
 pytestmark = pytest.mark.anyio
-
-
-class SlowChannel(MemoryChannel):
-    """Takes a tenth of a second a message."""
-
-    async def send(self, message):
-        await asyncio.sleep(0.1)
-        return await super().send(message)
 
 
 class KeepingChannel(MemoryChannel):
@@ -43,39 +32,6 @@ class KeepingChannel(MemoryChannel):
         return await super().send(message)
 
 
-def asks(count):
-    request = [
-        Request[Note](recipient=Recipient(id=f"r{n}", email=f"r{n}@a.example"), data=Note())
-        for n in range(count)
-    ]
-    return [one.model_dump(mode="json", exclude_none=True) for one in request]
-
-
-@asynccontextmanager
-async def working(client, entrypoint="support.note_flow.note", workers=1):
-    """A pool and deployment of their own with so many workers on them; yields the deployment's id."""
-    pool = f"pool-{uuid7().hex}"
-    template = ResidentWorker.get_default_base_job_template()
-    await client.create_work_pool(WorkPoolCreate(name=pool, type="resident", base_job_template=template))
-    flow_id = await client.create_flow(note)
-    deployment = await client.create_deployment(
-        flow_id=flow_id, name=pool, work_pool_name=pool, entrypoint=entrypoint,
-        parameter_openapi_schema=note.parameters.model_dump_for_openapi(),
-    )  # fmt: skip
-    stop = asyncio.Event()
-
-    async def work():
-        async with ResidentWorker(pool, name=f"w-{uuid7().hex}") as worker:
-            while not stop.is_set():
-                await worker.get_and_submit_flow_runs()
-                await asyncio.sleep(0.05)
-
-    tasks = [asyncio.create_task(work()) for _ in range(workers)]
-    yield deployment
-    stop.set()
-    await asyncio.gather(*tasks)
-
-
 async def holds(seen):
     """Note the longest stretch of seconds between two turns of the loop in `seen`, until cancelled."""
     last = time.monotonic()
@@ -84,15 +40,6 @@ async def holds(seen):
         moment = time.monotonic()
         seen.append(moment - last)
         last = moment
-
-
-async def ended(client, run):
-    for _ in range(300):
-        run = await client.read_flow_run(run.id)
-        if run.state.is_final():
-            return run.state
-        await asyncio.sleep(0.1)
-    raise AssertionError("the run did not end")
 
 
 async def test_of_two_workers_one_takes_the_run(bench, client):
@@ -106,6 +53,20 @@ async def test_of_two_workers_one_takes_the_run(bench, client):
     assert len(bench.primary.sent) == 10
 
 
+async def test_the_batch_of_a_run_whose_parameters_are_invalid_ends_with_it(bench, client):
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requestz": []})
+        state = await ended(client, run)
+    assert "requestz: no such field" in state.message
+    [batch] = await rows(bench.runtime.ledger, batches)
+    assert (batch.flow_run_id, batch.ended_at is not None, batch.summary) == (
+        run.id,
+        True,
+        "its run failed first",
+    )
+
+
+@pytest.mark.long
 async def test_a_slow_prefect_does_not_hold_the_event_loop(bench, server):
     delay, seen = 2.0, []
     with (
@@ -124,26 +85,8 @@ async def test_a_slow_prefect_does_not_hold_the_event_loop(bench, server):
     assert max(seen) < delay / 2
 
 
-async def test_cancelling_in_the_ui_stops_it_between_messages(bench, client):
-    slow = bench.runtime.channels[0] = SlowChannel("slow", places=2)
-    async with working(client) as deployment:
-        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(200)})
-        while len(slow.sent) < 4:
-            await asyncio.sleep(0.05)
-        await client.set_flow_run_state(run.id, Cancelling())
-        state = await ended(client, run)
-        while state.name != "Cancelled":
-            state = await ended(client, run)
-    states = [row.state for row in await rows(bench.runtime.ledger)]
-    assert states.count("sent") == len(slow.sent) < 200
-    # One whose attempt was written down and that was not sent any more is deferred.
-    assert set(states) - {"deferred"} == {"sent", "claimed"}, (
-        "none is left between its sending and its record"
-    )
-
-
 async def test_what_outlives_a_run_keeps_none_of_its_messages(bench, client):
-    keeping = bench.runtime.channels[0] = KeepingChannel("keeping", places=2)
+    keeping = bench.runtime.providers.channels[0] = KeepingChannel("keeping", places=2)
     async with working(client) as deployment:
         run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(3)})
         await ended(client, run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -12,11 +13,11 @@ from aiosmtpd.smtp import SMTP, Envelope
 from support.measured_gateway import Measured, measured
 from support.smtp_submission import Post, posting
 
-from deployments.prefect_api import prefect_answers
-from deployments.registry import registered
 from waypost.config.mail import allowed_senders
 from waypost.config.settings import Settings
-from waypost.gateway.auth import api_keys as keys
+from waypost.deployments.prefect_api import prefect_answers
+from waypost.deployments.registry import registered
+from waypost.gateway.auth import key_format as keys
 from waypost.gateway.context import GatewayContext
 from waypost.gateway.listen import ListenAddress
 from waypost.gateway.server.app import gateway as application
@@ -27,6 +28,7 @@ from waypost.ledger.records.api_keys import ApiKey
 from waypost.system.clock import now
 
 SECRET_KEY = b"a key of sixteen or more"
+TLS = ssl.create_default_context()  # made once: each takes 20 ms, and no gateway of these tests speaks TLS
 
 
 class Site:
@@ -62,7 +64,7 @@ class Site:
 
     def bare(self, key: str | None = None) -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        made = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30)
+        made = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, verify=TLS)
         self._clients.append(made)
         return made
 

@@ -59,5 +59,5 @@ async def test_a_post_without_a_body_is_malformed(site, shop):
     reader, writer = await opened(site, shop, "Content-Length: 0", "Connection: close")
     said = await asyncio.wait_for(reader.read(), 10)
     assert said.startswith(b"HTTP/1.1 400")
-    assert b"the body is empty: send JSON" in said
+    assert b"the body is empty; send JSON" in said
     writer.close()

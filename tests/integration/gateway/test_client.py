@@ -137,7 +137,7 @@ async def test_an_error_has_its_code_what_to_do_and_the_fields(client):
 async def test_a_gateway_that_is_not_there_is_tried_until_the_deadline():
     async with AsyncClient(NOWHERE, "wp_x", deadline=1) as client:
         began = time.monotonic()
-        with pytest.raises(Unavailable, match="did not answer") as gone:
+        with pytest.raises(Unavailable, match="did not respond") as gone:
             await client.types()
         assert (gone.value.code, gone.value.status) == ("unreachable", None)
         assert 0.2 < time.monotonic() - began < 3

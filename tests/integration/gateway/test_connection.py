@@ -10,7 +10,7 @@ import pytest
 from support.ledger import rows
 from support.requests import alert, order
 
-from waypost.gateway.auth import api_keys as keys
+from waypost.gateway.auth import key_format as keys
 from waypost.gateway.memory_budget import MOST, SHARE
 from waypost.gateway.server.connection import LONGEST, MOST_OWED
 from waypost.ledger.records import api_keys
@@ -207,7 +207,7 @@ async def test_one_connection_too_many_is_closed_and_the_others_stay(site, monke
     with contextlib.suppress(ConnectionError):
         assert await all_said(reader, 5) == b""
     writer.close()
-    assert "the limit" in caplog.text
+    assert "connection limit reached" in caplog.text
     for reader, writer in open_ones:
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert (await all_said(reader)).startswith(b"HTTP/1.1 200 OK")

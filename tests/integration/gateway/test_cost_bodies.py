@@ -15,7 +15,7 @@ import pytest
 from support.costly_texts import IN_JSON, filled
 from support.measured_gateway import Cases, Measured, operations
 from support.requests import alert, order
-from support.stopwatch import judge
+from support.stopwatch import in_shares, judge
 
 from waypost.gateway.http import body
 
@@ -36,7 +36,7 @@ BODIES: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("post", "/v1/webhooks"): [{"url": "https://a.example/", "states": ["sent"]}],
 }
 
-pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
 
 def leaves(document: Any, schema: Any, base: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -120,8 +120,9 @@ def of_fields(gateway: Measured) -> Cases:
                 yield f"{method} {path} {field}, {name}", act, room * len(shape) // len(shape.encode())
 
 
-def test_every_field_of_every_body(gateway):
-    judge(of_fields(gateway))
+@in_shares
+def test_every_field_of_every_body(gateway, every):
+    judge(of_fields(gateway), every)
 
 
 def sold(number: int) -> dict[str, Any]:

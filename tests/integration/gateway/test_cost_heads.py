@@ -15,7 +15,7 @@ import pytest
 from support.costly_texts import IN_A_HEAD, IN_A_PATH, filled
 from support.measured_gateway import Cases, Measured, operations
 from support.oidc_issuer import LittleIssuer
-from support.stopwatch import judge
+from support.stopwatch import in_shares, judge
 
 from waypost.gateway.auth.access_tokens import LONGEST as LONGEST_TOKEN
 from waypost.gateway.server.connection import LONGEST
@@ -49,8 +49,9 @@ def of_paths(gateway: Measured) -> Cases:
                 yield f"{method} {place} of {shape!r}", act, HEAD
 
 
-def test_every_path_and_query_of_every_route(gateway):
-    judge(of_paths(gateway))
+@in_shares
+def test_every_path_and_query_of_every_route(gateway, every):
+    judge(of_paths(gateway), every)
 
 
 HEADERS = (
@@ -93,8 +94,9 @@ def of_headers(gateway: Measured) -> Cases:
         )
 
 
-def test_every_header_and_their_number(gateway):
-    judge(of_headers(gateway))
+@in_shares
+def test_every_header_and_their_number(gateway, every):
+    judge(of_headers(gateway), every)
 
 
 def in_base64(value: str) -> str:

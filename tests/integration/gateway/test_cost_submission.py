@@ -13,7 +13,7 @@ import pytest
 from support.costly_texts import IN_A_HEAD, filled
 from support.measured_gateway import Cases
 from support.smtp_submission import SENDER, plain, posting
-from support.stopwatch import Loop, Spent, judge
+from support.stopwatch import Loop, Spent, in_shares, judge
 
 from waypost.config.settings import with_async_driver
 from waypost.gateway.smtp import session
@@ -131,8 +131,9 @@ def of_commands(submitter: Submitter) -> Cases:
     yield "commands at once", lambda n: submitter.spent(b"NOOP\r\n" * (n - 1) + b"QUIT\r\n"), 20_000
 
 
-def test_every_command(submitter):
-    judge(of_commands(submitter))
+@in_shares
+def test_every_command(submitter, every):
+    judge(of_commands(submitter), every)
 
 
 NAMES = (
@@ -170,8 +171,9 @@ def of_fields(submitter: Submitter) -> Cases:
                 )
 
 
-def test_every_field_of_a_mail(submitter):
-    judge(of_fields(submitter))
+@in_shares
+def test_every_field_of_a_mail(submitter, every):
+    judge(of_fields(submitter), every)
 
 
 def lines(size: int) -> bytes:
@@ -298,4 +300,4 @@ def test_a_client_without_a_key_is_left_after_some_commands(submitter):
         while more := client.recv(65536):
             heard += more
     assert heard.count(b"\r\n250 ") == session.MOST_WITHOUT_KEY
-    assert heard.endswith(b"421 4.7.0 too many commands without a key\r\n")
+    assert heard.endswith(b"421 4.7.0 too many commands without authentication\r\n")

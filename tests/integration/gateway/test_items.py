@@ -14,10 +14,10 @@ from support.poison_item import BAD, SECRET, Tripping
 from support.requests import order
 from support.smtp_submission import SENDER, posting
 
-from deployments.file_send import submit
-from deployments.registry import find
 from waypost import Request
 from waypost.client import AsyncClient, Send
+from waypost.deployments.file_send import submit
+from waypost.deployments.registry import find
 from waypost.model.notification_type import NotificationType
 
 pytestmark = pytest.mark.anyio
@@ -115,7 +115,7 @@ async def test_a_sender_that_no_parser_takes_is_refused_by_name_and_the_others_g
     results = answer.json()["results"]
     assert [one["status"] for one in results] == [202, 422, 202]
     for error in (results[1]["error"], alone.json()):
-        assert [(one["path"], "not one address" in one["reason"]) for one in error["errors"]] == [
+        assert [(one["path"], "not a single address" in one["reason"]) for one in error["errors"]] == [
             ("data.mime", True)
         ]
     assert len(await rows(site.ledger)) == 2

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from support.ledger import rows
 
-from waypost.gateway.auth import api_keys as keys
+from waypost.gateway.auth import key_format as keys
 from waypost.ledger.records import api_keys
 from waypost.system.clock import now
 

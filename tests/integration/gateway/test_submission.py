@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from support.ledger import rows, run_sql
 from support.requests import order
-from support.smtp_submission import SENDER, letter
+from support.smtp_submission import SENDER, letter, posting
 
+from waypost.deployments.registry import registered
 from waypost.ledger.database.tables import idempotency_keys, tags
 
 pytestmark = pytest.mark.anyio
@@ -88,7 +90,7 @@ async def test_a_message_id_is_remembered_for_a_day(post, key):
 async def test_where_one_recipient_is_in_the_way_nobody_is_written_to(post, key):
     await post.submit(key, letter(), "bob@a.example")
     code, said = await post.submit(key, letter("Another\n"), "ada@a.example", "bob@a.example")
-    assert (code, said) == (554, "5.6.0 Message-ID: used before for another mail to the same recipient")
+    assert (code, said) == (554, "5.6.0 Message-ID: already used for another mail to the same recipient")
     assert [row.recipient_key for row in await rows(post.ledger)] == ["mailto:bob@a.example"]
 
 
@@ -117,14 +119,17 @@ async def test_a_type_and_its_facts_may_be_named_instead(post, key):
             {"X_Waypost_Type": "order-confirmation", "X_Waypost_Data": ORDER.replace('"EUR"', '"EURO"')},
             "554 5.6.0 data.currency: ",
         ),
-        ({"X_Waypost_Typ": "alert"}, "554 5.6.0 X-Waypost-*: there are X-Waypost-Type and X-Waypost-Data"),
+        (
+            {"X_Waypost_Typ": "alert"},
+            "554 5.6.0 X-Waypost-*: unknown header; only X-Waypost-Type and X-Waypost-Data",
+        ),
         ({"X_Waypost_Type": "alert", "X_Waypost_Data": "{"}, "554 5.6.0 X-Waypost-Data: not JSON"),
         ({"X_Waypost_Type": "alert", "X_Waypost_Data": "[]"}, "554 5.6.0 data: not an object"),
         (
             {"X_Waypost_Type": "alert", "X_Waypost_Data": "[" * 60},
             "554 5.6.0 X-Waypost-Data: the JSON is nes",
         ),
-        ({"X_Waypost_Data": "{}"}, "554 5.6.0 X-Waypost-Data: goes with X-Waypost-Type"),
+        ({"X_Waypost_Data": "{}"}, "554 5.6.0 X-Waypost-Data: needs X-Waypost-Type"),
     ],
 )
 async def test_a_type_or_facts_that_are_wrong_are_named_and_nothing_is_stored(post, key, headers, reply):
@@ -143,3 +148,21 @@ async def test_one_session_takes_mail_after_mail(post, key):
 
     await asyncio.to_thread(several)
     assert len(await rows(post.ledger)) == 3
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+async def test_without_the_type_of_whole_mails_a_mail_needs_the_name_of_a_type(ledger, replaced):
+    types = {name: one for name, one in registered().items() if name != "message"}
+    if replaced:
+        order_type = types["order-confirmation"]
+        types["message"] = replace(order_type, type=replace(order_type.type, name="message"))
+    async with posting(ledger, types=types) as post:
+        key = await post.key()
+        code, said = await post.submit(key, letter())
+        named = letter(X_Waypost_Type="message" if replaced else "order-confirmation", X_Waypost_Data=ORDER)
+        assert (await post.submit(key, named))[0] == 250
+    assert (code, said) == (
+        550,
+        "5.7.1 mails without X-Waypost-Type are not accepted here; name a type in that header",
+    )
+    assert len(await rows(ledger)) == 1

@@ -60,7 +60,9 @@ async def test_what_was_put_in_after_starttls_is_never_obeyed(ledger, files, tog
             return
         await writer.start_tls(post.trusts, server_hostname="127.0.0.1")
         writer.write(b"MAIL FROM:<x@waypost.example>\r\nEHLO app\r\n")
-        assert (await reader.readline()).startswith(b"503 5.5.1 EHLO first")  # the evil EHLO left nothing
+        assert (await reader.readline()).startswith(
+            b"503 5.5.1 send EHLO first"
+        )  # the evil EHLO left nothing
         assert (await reader.readline()) == b"250-waypost\r\n"
         writer.close()
 
@@ -75,8 +77,8 @@ async def test_tls_is_begun_once_and_forgets_what_was_said_before(ledger, files)
                 return client.docmd("STARTTLS"), client.docmd("AUTH", "PLAIN")
 
         again, known = await asyncio.to_thread(session)
-        assert again == (503, b"5.5.1 TLS is spoken already")
-        assert known == (503, b"5.5.1 a key was shown already")
+        assert again == (503, b"5.5.1 TLS is already active")
+        assert known == (503, b"5.5.1 already authenticated")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,7 @@ async def test_more_than_a_keys_rate_is_for_later(post):
     text = await post.key(rate=1)
     said = [await post.submit(text, letter(Message_ID=f"<{number}@x>")) for number in range(2)]
     assert [code for code, _ in said] == [250, 451]
-    assert said[1][1].startswith("4.7.1 shop may make 1 requests a second")
+    assert said[1][1].startswith("4.7.1 rate limit of shop exceeded (1 requests a second)")
     assert len(await rows(post.ledger)) == 1
 
 

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 from support.certificates import self_signed
+from support.forks import Forked
 from support.processes import command, environment, waypost
 from support.smtp_submission import SENDER, letter
 
@@ -17,11 +18,11 @@ from support.smtp_submission import SENDER, letter
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--smtp", "0"], "SMTP takes keys in TLS alone"),
-        (["--smtps", "0"], "SMTP takes keys in TLS alone"),
-        (["--smtp", "0", "--smtps", "0", "--smtp-plain"], "SMTP takes keys in TLS alone"),
-        (["--smtp-plain"], "--smtp-plain goes with --smtp"),
-        (["--smtp", "0", "--smtp-plain", "--host", "0.0.0.0"], "for this machine alone"),
+        (["--smtp", "0"], "SMTP needs TLS"),
+        (["--smtps", "0"], "SMTP needs TLS"),
+        (["--smtp", "0", "--smtps", "0", "--smtp-plain"], "SMTP needs TLS"),
+        (["--smtp-plain"], "--smtp-plain needs --smtp"),
+        (["--smtp", "0", "--smtp-plain", "--host", "0.0.0.0"], "--smtp-plain is for loopback only"),
     ],
 )
 def test_a_key_is_never_asked_for_where_others_could_hear_it(tmp_path, options, said):
@@ -37,7 +38,7 @@ def test_it_says_where_mail_is_submitted_and_takes_it_there(tmp_path):
     key = waypost(home, "keys", "create", "shop").stdout.strip()
     tls = ("--certificate", str(files.certificate), "--key", str(files.key))
     options = (*["--port", "0", "--smtp", "0", "--smtps", "0"], *tls)
-    running = subprocess.Popen(
+    running = Forked(
         command("gateway", *options), env=environment(home), cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
     try:

@@ -9,10 +9,10 @@ import pytest
 from support.ledger import rows
 from support.smtp_submission import letter, posting
 
-from deployments.processes import without_prefect
 from waypost import Priority
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
+from waypost.deployments.processes import without_prefect
 from waypost.ledger.queue import claims
 
 pytestmark = pytest.mark.anyio

@@ -25,10 +25,10 @@ async def test_it_is_listed_and_taken_as_other_types_are(site, shop):
     ("mime", "status", "said"),
     [
         ("From: boss@evil.example\r\n\r\nx", 403, "WAYPOST_SUBMISSION_SENDERS"),
-        (f"From: {SENDER}\n\nx", 422, "data.mime: a line ends in something other than CRLF"),
+        (f"From: {SENDER}\r\n\nx", 422, "data.mime: a line does not end in CRLF"),
         ("Subject: x\r\n\r\nx", 422, "data.mime: From is missing"),
-        (f"From: {SENDER}\r\n\r\n€", 422, "data.mime: each letter stands for a byte"),
-        (f"From: {SENDER}\r\n\r\n\0", 422, "data.mime: it holds a NUL"),
+        (f"From: {SENDER}\r\n\r\n€", 422, "data.mime: a letter is outside ISO 8859-1"),
+        (f"From: {SENDER}\r\n\r\n\0", 422, "data.mime: it contains a NUL"),
         ("", 422, "data.mime: empty"),
         (7, 422, "data.mime: not text"),
     ],

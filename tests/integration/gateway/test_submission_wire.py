@@ -49,7 +49,7 @@ async def test_no_end_but_the_right_one_ends_a_mail_and_nothing_is_smuggled(post
     async with asyncio.timeout(10):
         said = await reader.read()
     writer.close()
-    assert said.startswith(b"550 5.5.2 a CR or LF came alone"), said
+    assert said.startswith(b"550 5.5.2 bare CR or LF"), said
     assert said.count(b"\r\n") == 1
     assert await rows(post.ledger) == []
 
@@ -86,9 +86,9 @@ async def test_dots_in_front_are_the_clients_own_business(post, key):
         (b"\r\n.\r\n", b"554 5.6.0 From is missing"),
         (b"no header\r\n.\r\n", b"554 5.6.0 field 1"),
         (HEAD.replace(b"Subject", b"From") + b".\r\n", b"554 5.6.0 it has from twice"),
-        (HEAD.replace(b"x", b"\xff") + b".\r\n", b"554 5.6.0 its header has letters beyond ASCII"),
-        (HEAD.replace(b": x", b": \0") + b".\r\n", b"554 5.6.0 it holds a NUL"),
-        (HEAD + b"\0\r\n.\r\n", b"554 5.6.0 it holds a NUL"),
+        (HEAD.replace(b"x", b"\xff") + b".\r\n", b"554 5.6.0 its header has non-ASCII letters"),
+        (HEAD.replace(b": x", b": \0") + b".\r\n", b"554 5.6.0 it contains a NUL"),
+        (HEAD + b"\0\r\n.\r\n", b"554 5.6.0 it contains a NUL"),
         (HEAD + b"x" * 998 + b"\r\n.\r\n", b"250 "),
         (HEAD + b"x" * 999 + b"\r\n.\r\n", b"554 5.6.0 a line is longer"),
         (HEAD + b"x" * 70_000 + b"\r\n.\r\n", b"554 5.6.0 a line is longer"),
@@ -170,7 +170,7 @@ async def test_a_mail_that_is_too_large_is_read_to_its_end_and_the_session_goes_
         over = HEAD + line * 2000 + b".\r\n"
         heard = await post.talk(*until_data(text), over + MAIL + RCPT + b"DATA\r\n" + HEAD + b".\r\nQUIT\r\n")
     assert [one[:9] for one in heard.splitlines()[-6:]] == [
-        b"552 5.3.4", b"250 2.0.0", b"250 2.0.0", b"354 go ah", b"250 2.0.0", b"221 2.0.0",
+        b"552 5.3.4", b"250 2.0.0", b"250 2.0.0", b"354 send ", b"250 2.0.0", b"221 2.0.0",
     ]  # fmt: skip
     assert len(await rows(ledger)) == 1
 
@@ -187,7 +187,7 @@ async def test_a_large_mail_is_not_kept_a_hundred_times(post, key):
     content = b"x" * 76 + b"\r\n"
     large = HEAD + content * 12_000
     code, said = await post.submit(key, large, *(f"r{number}@a.example" for number in range(60)))
-    assert (code, said[:15]) == (552, "5.3.4 too large")
+    assert (code, said[:20]) == (552, "5.3.4 mail too large")
     foretold = MAIL.replace(b">", b"> SIZE=9000000") + b"".join(
         b"RCPT TO:<r%d@a.example>\r\n" % number for number in range(6)
     )
@@ -269,7 +269,7 @@ async def test_more_mails_than_there_is_room_for_are_for_later(ledger):
         while not (await reader.readline()).startswith(b"354"):
             pass
         heard = await post.talk(*until_data(text), b"QUIT\r\n")
-        assert b"451 4.3.0 more mails come in" in heard
+        assert b"451 4.3.0 too many mails at once" in heard
         writer.write(HEAD + b".\r\n")
         assert (await reader.readline()).startswith(b"250")
         assert (await post.submit(text, letter()))[0] == 250

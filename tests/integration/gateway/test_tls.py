@@ -14,12 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 from support.certificates import Pair, self_signed
+from support.forks import Forked
 from support.processes import command, environment, eventually, waypost
 
-from deployments.prefect_api import prefect_answers
-from deployments.registry import registered
 from waypost.config.mail import allowed_senders
 from waypost.config.settings import Settings
+from waypost.deployments.prefect_api import prefect_answers
+from waypost.deployments.registry import registered
 from waypost.gateway import certificate
 from waypost.gateway.context import GatewayContext
 from waypost.gateway.listen import ListenAddress, UnprotectedGateway, check_keys
@@ -120,11 +121,11 @@ def missing(pair: Pair, folder: Path) -> Pair:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (swapped, "there is no certificate as PEM in"),
-        (of_another, "is not that of the first certificate in"),
+        (swapped, "contains no certificate in PEM"),
+        (of_another, "does not match the first certificate in"),
         (expired, "expired at"),
         (locked, "has a passphrase"),
-        (empty, "there is no private key as PEM in"),
+        (empty, "contains no private key in PEM"),
         (missing, "cannot be read"),
     ],
 )
@@ -147,7 +148,7 @@ def started(home: Path, *arguments: str) -> Iterator[str]:
     """`waypost gateway` as a process; where it says that it listens."""
     log = home / "gateway.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        process = Forked(
             command("gateway", "--port=0", *arguments),
             env=environment(home),
             stdout=output,
@@ -167,7 +168,7 @@ def test_as_a_command_it_is_refused_with_a_sentence_until_there_is_a_key(pair, t
     waypost(home, "db", "upgrade")
     refused = waypost(home, "gateway", "--port=0", "--host=0.0.0.0")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.startswith("waypost: the gateway was to listen on 0.0.0.0")
+    assert refused.stderr.startswith("waypost: the gateway cannot listen on 0.0.0.0: ")
     key = waypost(home, "keys", "create", "shop").stdout.strip()
     files = [f"--certificate={pair.certificate}", f"--key={pair.key}"]
     with started(home, "--host=0.0.0.0", *files) as url:
@@ -180,4 +181,4 @@ def test_as_a_command_it_says_what_is_wrong_with_a_file(pair, tmp_path):
     wrong = [f"--certificate={pair.key}", f"--key={pair.key}"]
     done = waypost(tmp_path / "home", "gateway", "--port=0", *wrong)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"waypost: there is no certificate as PEM in {pair.key}\n"
+    assert done.stderr == f"waypost: {pair.key} contains no certificate in PEM\n"

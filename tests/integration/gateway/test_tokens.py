@@ -17,10 +17,11 @@ from support.ledger import rows
 from support.oidc_issuer import ABOUT, AUDIENCE, KEYS, LittleIssuer, issuing, make_key, proxying
 from support.requests import alert
 
-from deployments.doctor.gateway import examine_gateway
 from waypost.config.settings import Settings
+from waypost.deployments.doctor.gateway import examine_gateway
 from waypost.gateway.auth.access_tokens import Tokens
 from waypost.gateway.auth.authenticator import Caller
+from waypost.gateway.auth.issuer_documents import LARGEST
 from waypost.gateway.auth.oidc_issuer import AGAIN_SECONDS, AWAY_SECONDS, FRESH_SECONDS, STALE_SECONDS, Issuer
 from waypost.gateway.problems import Problem
 from waypost.net.webhook_url import FORBIDDEN, PRIVATE
@@ -214,6 +215,19 @@ async def test_a_key_need_not_be_named_where_there_is_one(issuer, tokens):
     assert (await told(Tokens(Issuer(issuer.url), AUDIENCE), text))[0] == 401
 
 
+async def test_a_large_document_is_read_up_to_its_limit(issuer, tokens):
+    real = issuer.document
+
+    def with_certificates(size):
+        more = json.loads(real(KEYS))["keys"] + [{"kty": "RSA", "kid": "old", "x5c": ["A" * size]}]
+        issuer.document = lambda path: real(path) if path == ABOUT else json.dumps({"keys": more}).encode()
+
+    with_certificates(LARGEST - 2_000)
+    assert (await tokens(issuer.token())).client == "shop"
+    with_certificates(LARGEST)
+    assert (await told(Tokens(Issuer(issuer.url), AUDIENCE), issuer.token()))[0] == 503
+
+
 async def test_keys_are_fetched_once_and_for_all_who_wait(issuer, tokens):
     async with anyio.create_task_group() as group:
         for _ in range(50):
@@ -342,10 +356,10 @@ async def test_each_client_with_tokens_may_make_so_many_requests(site_with, issu
 async def test_doctor_tells_whether_the_issuer_answers_and_is_quiet_where_there_is_none(issuer):
     settings = Settings(oidc_issuer=issuer.url, oidc_audience=AUDIENCE)
     [well] = await examine_gateway(settings)
-    assert (well.what, well.ok, well.found) == ("tokens", True, f"those of {issuer.url} are taken")
+    assert (well.what, well.ok, well.found) == ("tokens", True, f"tokens of {issuer.url} are accepted")
     issuer.status = 404
     [ill] = await examine_gateway(settings)
-    assert (ill.ok, ill.found) == (False, f"{issuer.url}{ABOUT} answers 404")
+    assert (ill.ok, ill.found) == (False, f"{issuer.url}{ABOUT} returned HTTP 404")
     assert "WAYPOST_OIDC_ISSUER" in ill.advice
     assert await examine_gateway(Settings()) == []
 

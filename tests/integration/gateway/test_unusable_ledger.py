@@ -19,10 +19,10 @@ from support.ledger import run_sql
 from support.processes import waypost
 from support.requests import order
 
-from deployments.doctor.checks import examine
-from deployments.doctor.gateway import SEE_UP, answering, ready_finding
-from deployments.doctor.gateway_readiness import ledger_trouble
 from waypost.config.settings import Settings, with_async_driver
+from waypost.deployments.doctor.checks import examine
+from waypost.deployments.doctor.gateway import SEE_UP, answering, ready_finding
+from waypost.deployments.doctor.gateway_readiness import ledger_trouble
 from waypost.ledger import open_ledger
 from waypost.ledger.records import installation
 
@@ -144,13 +144,13 @@ async def test_a_file_that_is_gone_replaced_or_emptied(site_over, empty_ledger, 
         for wait in (0.0, 0.6):  # with the keys as they were read before, then with none
             await asyncio.sleep(wait)
             post = await shop.post("/v1/notifications", json=BODY)
-            assert "this gateway has to be started again" in post.json()["detail"]
+            assert "restart the gateway" in post.json()["detail"]
             assert post.headers["retry-after"] == "60", "no retry helps before a person does"
         await nothing_is_accepted(site, shop, why)
         assert why in await ledger_trouble(site.url)
         said = await answering(site.url)
         assert f"{site.url} is not ready: the ledger's file" in said.found
-        assert said.advice.startswith("stop every process of Waypost")
+        assert said.advice.startswith("stop all Waypost processes")
 
 
 async def test_a_log_that_is_cut_with_the_commit_of_a_post(site_over, empty_ledger, tmp_path):
@@ -164,14 +164,14 @@ async def test_a_log_that_is_cut_with_the_commit_of_a_post(site_over, empty_ledg
         event.listen(site.ledger.engine, "commit", cut)
         post = await shop.post("/v1/notifications", json=BODY)
         assert (post.status_code, post.headers["retry-after"]) == (503, "60")
-        assert "it may have been done. Send it again with the same idempotency key" in post.json()["detail"]
+        assert "the request may have been done. Retry with the same idempotency key" in post.json()["detail"]
         await nothing_is_accepted(site, shop, "write-ahead log (-wal) was overwritten")
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(502, text="<html>"), httpx.Response(503, json=["no"])])
 def test_of_a_gateway_that_does_not_say_what_is_wrong_doctor_has_advice_of_its_own(answer):
     said = ready_finding("http://gateway", answer)
-    assert said.found == f"http://gateway is not ready: it answers {answer.status_code}"
+    assert said.found == f"http://gateway is not ready: HTTP {answer.status_code}"
     assert said.advice == SEE_UP
 
 

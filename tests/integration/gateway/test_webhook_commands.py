@@ -52,7 +52,7 @@ async def test_a_webhook_from_its_making_to_its_end(ledger, run):
         (("create", "shop", "https://10.0.0.1/x"), "WAYPOST_WEBHOOKS_ALLOW_PRIVATE"),
         (("create", "shop", URL, "--state=opened"), "opened"),
         (("create", "Shop!", URL), "small letters"),
-        (("rotate", "shop"), "UUID"),
+        (("rotate", "shop"), "ID: not an id"),
     ],
 )
 def test_what_cannot_be_asked_is_told(arguments, said):

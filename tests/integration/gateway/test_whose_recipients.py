@@ -11,10 +11,10 @@ from support.delivery import send, taken_up
 from support.ledger import rows
 from support.requests import alert, order
 
-from deployments.processes.without_prefect import deliver
 from waypost import Priority
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
+from waypost.deployments.processes.without_prefect import deliver
 from waypost.ledger.database.tables import recipients
 from waypost.ledger.operations.timeline import explain
 from waypost.ledger.queue import claims
@@ -194,15 +194,15 @@ async def test_what_waits_for_who_was_forgotten_fails_and_says_so(site, shop):
     assert (await shop.delete("/v1/recipients/ada")).status_code == 204
     [doomed, other, _] = [await explain(site.ledger, UUID(id)) for id in ids]
     assert doomed.timeline[-1].detail.endswith(
-        "; it will fail, as its recipient was forgotten: there is no address any more"
+        "; it will fail because its recipient was forgotten, so it has no address"
     )
-    assert other.timeline[-1].detail.endswith("unless an address for that id is given before")
+    assert other.timeline[-1].detail.endswith("unless the id gets an address before")
     await shop.put("/v1/recipients/ada", json=EVE)
     assert (await explain(site.ledger, UUID(ids[1]))).forgotten == ""
     assert await taken_to(site) == ["eve@b.example"] * 2  # by its id, to who it is now; and the other
     answer = (await shop.get(f"{ROUTE}/{ids[0]}")).json()
     assert (answer["state"], answer["recipient"]) == ("failed", "ada")
-    assert answer["reason"] == "its recipient was forgotten while it waited: there is no address any more"
+    assert answer["reason"] == "its recipient was forgotten, so it has no address"
 
 
 @pytest.mark.parametrize(

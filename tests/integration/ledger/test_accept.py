@@ -19,9 +19,9 @@ from support.ledger import (
 )
 from support.stopwatch import LONGEST_HOLD, Loop, slowness
 
-from flows.message import TYPE as MESSAGE
-from flows.message import Mail
 from waypost import Recipient, Request
+from waypost.flows.message import TYPE as MESSAGE
+from waypost.flows.message import Mail
 from waypost.ledger import open_ledger
 from waypost.ledger.database.tables import groups, idempotency_keys, notifications, recipients
 from waypost.ledger.intake.accept import accept, accept_all

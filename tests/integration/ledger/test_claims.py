@@ -27,10 +27,11 @@ from waypost import Priority
 from waypost.ledger.database.tables import batches as batch_table
 from waypost.ledger.database.tables import events, notifications
 from waypost.ledger.intake.accept import accept, accept_for_run
-from waypost.ledger.queue import batches
+from waypost.ledger.queue import batches, claims
 from waypost.ledger.queue.attempts import AttemptStarted
 from waypost.ledger.queue.batches import BatchResult
-from waypost.ledger.queue.claims import lanes, reserve, take_up
+from waypost.ledger.queue.claims import reserve, take_up
+from waypost.ledger.queue.lanes import waiting_lanes
 from waypost.ledger.queue.recorder import Recorder
 from waypost.system.clock import now
 
@@ -55,7 +56,7 @@ async def test_two_workers_given_the_same_run_share_nothing(ledger):
     four = await asyncio.gather(*(take_up(ledger, "note", claim.id) for _ in range(4)))
     assert sorted(len(one.notifications) for one in four) == [0, 0, 0, 40]
     assert [one.reason for one in four if not one.notifications] == [
-        f"batch {claim.id} belongs to another run"
+        f"batch {claim.id} belongs to another run; if its worker was lost, a later run sends the rest"
     ] * 3
 
 
@@ -63,7 +64,7 @@ async def test_a_batch_of_another_type_or_of_none_holds_nothing_and_says_why(led
     await accepted(ledger, 1)
     claim, nowhere = await reserved(ledger), uuid7()
     assert (await take_up(ledger, "other", claim.id)).reason == f"batch {claim.id} is of type note, not other"
-    assert (await take_up(ledger, "note", nowhere)).reason == f"there is no batch {nowhere}"
+    assert (await take_up(ledger, "note", nowhere)).reason == f"batch {nowhere} does not exist"
     assert len((await take_up(ledger, "note", claim.id)).notifications) == 1
 
 
@@ -101,7 +102,7 @@ async def test_what_is_not_due_is_not_claimed_and_says_when_it_will_be(ledger):
     due = now() + timedelta(minutes=1)
     await accept(ledger, NOTE, [ask(deliver_at=due)])
     assert await reserved(ledger) is None
-    assert [lane.due_at for lane in await lanes(ledger, ["note"])] == [due]
+    assert [lane.due_at for lane in await waiting_lanes(ledger, ["note"])] == [due]
 
 
 async def test_a_claim_is_bounded_and_takes_the_oldest(ledger):
@@ -123,9 +124,12 @@ async def test_reserving_at_once_shares_nothing(ledger):
 async def test_lanes_are_told_apart_and_the_most_urgent_comes_first(ledger):
     for priority in ("bulk", "urgent", None):
         await accept(ledger, NOTE, [ask(priority=priority)])
-    assert [lane.priority for lane in await lanes(ledger, ["other", "note"])] == list(Priority)
+    assert [lane.priority for lane in await waiting_lanes(ledger, ["other", "note"])] == list(Priority)
     assert (await reserve(ledger, "note", Priority.URGENT)).size == 1
-    assert [lane.priority for lane in await lanes(ledger, ["note"])] == [Priority.NORMAL, Priority.BULK]
+    assert [lane.priority for lane in await waiting_lanes(ledger, ["note"])] == [
+        Priority.NORMAL,
+        Priority.BULK,
+    ]
 
 
 async def test_a_batch_holds_attempts_of_one_number_so_that_its_run_can_be_tagged(ledger):
@@ -140,7 +144,7 @@ async def test_a_held_type_is_not_claimed(ledger):
     await accepted(ledger, 1)
     await run_sql(ledger, "INSERT INTO holds VALUES ('note', 'broken template', CURRENT_TIMESTAMP)")
     assert await reserved(ledger) is None
-    assert await lanes(ledger, ["note"]) == []
+    assert await waiting_lanes(ledger, ["note"]) == []
 
 
 async def test_what_a_run_brings_along_is_accepted_and_taken_by_it_alone(ledger):
@@ -195,9 +199,10 @@ async def test_a_corrupted_row_fails_alone(ledger, damage):
     claim = await reserved(ledger)
     found = await take_up(ledger, "note", claim.id)
     assert len(found.notifications) == 2
-    assert found.reason == "1 rows could not be read, and failed"
+    [ended] = found.ended
     [broken] = [row for row in await rows(ledger) if row.state == "failed"]
     assert "cannot be read" in broken.reason
+    assert (ended.id, ended.state, ended.reason) == (broken.id, "failed", broken.reason)
 
 
 ON_SQLITE = [
@@ -245,7 +250,7 @@ async def test_an_absurd_row_harms_nobody_else_and_does_not_wait_for_ever(ledger
     await accepted(ledger, 3)
     await run_sql(ledger, f"UPDATE notifications SET {damage} WHERE recipient_key = 'r1'")
     found = set()
-    while waiting := await lanes(ledger, ["note"]):
+    while waiting := await waiting_lanes(ledger, ["note"]):
         claim = await reserve(ledger, "note", waiting[0].priority)
         found |= {n.recipient.key for n in (await take_up(ledger, "note", claim.id)).notifications}
     ended = await ledger.read(lambda c: c.execute(sa.text("SELECT state, reason FROM notifications")).all())
@@ -257,10 +262,10 @@ async def test_an_absurd_row_harms_nobody_else_and_does_not_wait_for_ever(ledger
 async def test_what_is_in_no_lane_goes_with_the_normal_one_and_says_so(ledger):
     await accepted(ledger, 1)
     await change(ledger, priority="asap")
-    [lane] = await lanes(ledger, ["note"])
+    [lane] = await waiting_lanes(ledger, ["note"])
     assert lane.priority is Priority.NORMAL
     [event] = await rows(ledger, events)
-    assert (event.what, event.detail) == ("put in the normal lane", "there is no lane 'asap'")
+    assert (event.what, event.detail) == ("moved to the normal lane", "unknown lane 'asap'")
 
 
 async def test_the_items_of_a_digest_that_cannot_be_read_fail_with_it(ledger):
@@ -285,7 +290,7 @@ async def test_a_batch_knows_its_run_and_its_owner(ledger):
     claim, run = await reserved(ledger), uuid4()
     await take_up(ledger, "note", claim.id, flow_run_id=run)
     [row] = await rows(ledger, batch_table)
-    assert (row.flow_run_id, row.size, row.owner == batches.OWNER) == (run, 1, True)
+    assert (row.flow_run_id, row.size, row.owner == batches.owner()) == (run, 1, True)
 
 
 async def test_a_batch_is_filled_up_with_what_came_due_in_its_lane_up_to_the_limit(ledger):
@@ -318,3 +323,21 @@ async def test_a_batch_is_not_filled_up_with_what_is_not_of_its_kind(ledger, dif
     await accept(ledger, NOTE, [ask("late")])
     await change(ledger, notifications, notifications.c.state == "accepted", **different)
     assert len((await take_up(ledger, "note", claim.id, limit=5)).notifications) == 1
+
+
+async def test_a_batch_has_so_many_bytes_and_the_rest_goes_with_the_next(ledger, monkeypatch):
+    monkeypatch.setattr(claims, "MOST_BYTES", 2_500)
+    await accept(ledger, NOTE, [ask(text="a" * size) for size in (1_000, 1_000, 1_000, 9_000, 10, 10)])
+    sizes = []
+    while (claim := await reserve(ledger, "note", Priority.NORMAL)) is not None:
+        sizes.append(claim.size)
+    assert sizes == [2, 1, 1, 2]
+
+
+async def test_a_batch_is_filled_up_to_so_many_bytes(ledger, monkeypatch):
+    monkeypatch.setattr(claims, "MOST_BYTES", 2_500)
+    await accept(ledger, NOTE, [ask(text="a" * 1_000)])
+    claim = await reserved(ledger)
+    await accept(ledger, NOTE, [ask(text="a" * 1_000) for _ in range(2)])
+    assert len((await take_up(ledger, "note", claim.id, limit=500)).notifications) == 2
+    assert await states(ledger) == ["accepted", "claimed", "claimed"]

@@ -8,11 +8,11 @@ import pytest
 import sqlalchemy as sa
 from support.ledger import rows
 
-from flows.signup_verification import TYPE as SIGNUP
-from flows.signup_verification import Signup
 from waypost import Recipient, Request
 from waypost.config.settings import Settings, with_async_driver
 from waypost.delivery.runtime import Runtime
+from waypost.flows.signup_verification import TYPE as SIGNUP
+from waypost.flows.signup_verification import Signup
 from waypost.ledger import open_ledger
 from waypost.ledger.database.notify import watching
 from waypost.ledger.database.open_elsewhere import open_elsewhere

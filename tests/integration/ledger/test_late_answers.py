@@ -72,7 +72,7 @@ async def test_a_late_answer_settles_the_doubt(ledger, doubt, answer, state):
     [row], [attempt] = await rows(ledger), await attempt_rows(ledger)
     assert (row.state, row.in_doubt, attempt.verdict) == (state, 0, answer[0].verdict)
     assert (row.finished_at is not None) == (state in ("sent", "failed"))
-    assert [event.what for event in await rows(ledger, events)] == ["run lost", "answer came late"]
+    assert [event.what for event in await rows(ledger, events)] == ["run lost", "late response"]
 
 
 async def test_written_twice_it_settles_the_doubt_once(ledger):

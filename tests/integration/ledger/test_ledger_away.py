@@ -102,5 +102,5 @@ async def test_what_an_ended_batch_has_in_hand_is_free_at_the_next_look_and_logg
     await change(ledger, batches, ended_at=LONG_AGO, ending="lost")
     await Looks(ledger)(1)
     [told] = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert f"batch {batch} had ended with notifications in hand: 3 are free" in told.getMessage()
+    assert f"batch {batch} had ended with claimed notifications: 3 are free" in told.getMessage()
     assert (await reserved(ledger)).size == 3

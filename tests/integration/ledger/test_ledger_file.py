@@ -74,7 +74,7 @@ async def test_nothing_is_accepted_into_a_file_that_is_lost_nor_once_it_is_back(
     copies = {path: path.read_bytes() for path in file.parent.glob("ledger.db*")}
     loses(file)
     for _ in range(2):
-        with pytest.raises(FileReplaced, match=r"the ledger's .*: stop every process"):
+        with pytest.raises(FileReplaced, match=r"the ledger's .*: stop all Waypost"):
             await accepted(opened)
     for path, content in copies.items():
         path.write_bytes(content)
@@ -144,7 +144,7 @@ async def test_what_a_log_loses_between_the_look_and_the_commit_is_not_accepted(
     """SQLite commits behind the cut, and its log is as long as before."""
     await accepted(opened, 50)
     event.listen(opened.engine, "commit", lambda _: loses(Path(f"{file}-wal")), once=True)
-    with pytest.raises(FileLostWithCommit, match=r"the ledger's .*: stop every process"):
+    with pytest.raises(FileLostWithCommit, match=r"the ledger's .*: stop all Waypost"):
         await accepted(opened)
     with pytest.raises(FileReplaced) as raised:
         await accepted(opened)
@@ -261,8 +261,8 @@ async def test_watching_goes_on_after_an_error_of_sqlites_and_ends_without_one(o
         woken.clear()
         connections[0].close()
         await asyncio.wait_for(woken.wait(), 5)
-    assert caplog.text.count("new work is found late") == 1
-    assert "the ledger answers again" in caplog.text
+    assert caplog.text.count("new work is noticed late") == 1
+    assert "the ledger responds again" in caplog.text
 
 
 async def test_however_many_loops_meet_a_file_that_is_gone_its_loss_is_logged_once(opened, file, caplog):

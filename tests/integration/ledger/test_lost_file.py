@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.doctor.gateway import examine_gateway
-from deployments.doctor.ledger import ledger_findings
-from deployments.processes.up import Ports, servers
 from waypost.cli import db
 from waypost.cli.errors import explained
 from waypost.config.settings import Settings, sqlite_url
 from waypost.delivery.runtime import Runtime
+from waypost.deployments.doctor.gateway import examine_gateway
+from waypost.deployments.doctor.ledger import ledger_findings
+from waypost.deployments.processes.up import Ports, servers
 from waypost.ledger import connect_checked, open_ledger
 from waypost.ledger.database.lost_file import TRACES, LedgerMissing
 
@@ -64,7 +64,7 @@ async def test_where_waypost_ran_before_a_missing_file_is_gone_and_is_not_made_a
     (file.parent / trace).write_text("{}")
     said = await said_by(look, settings)
     assert said.startswith(f"the ledger's file {file} is gone, but {file.parent / trace} shows")
-    assert said.index("restore a backup") < said.index("begin anew")
+    assert said.index("restore a backup") < said.index("start with an empty ledger")
     assert said.endswith("run `waypost db upgrade`")
     assert not file.exists()
 

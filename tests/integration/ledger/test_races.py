@@ -119,5 +119,5 @@ async def test_two_reapers_free_what_is_stranded_once(ledger, caplog):
     await asyncio.gather(*(Reaper(ledger, TYPES).look() for _ in range(2)))
     assert sorted(row.state for row in await rows(ledger)) == ["accepted", "deferred"]
     assert [row.in_doubt for row in await rows(ledger) if row.id == one.id] == [1]
-    assert caplog.text.count("had ended with notifications in hand: 1 are free again, 1 are in doubt") == 1
+    assert caplog.text.count("had ended with claimed notifications: 1 are free again, 1 are in doubt") == 1
     assert (await reserved(ledger)) is not None

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from support.ledger import LONG_AGO, NOTE, attempt_rows, change, claimed, lost, reserved, rows, taken
+from support.ledger import LONG_AGO, NOTE, attempt_rows, change, claimed, lost, reserved, rows, run_sql, taken
 
 from waypost import Doubt
 from waypost.ledger.database.ledger import LEASE
@@ -222,3 +222,31 @@ async def test_renewing_and_recording_at_once_never_deadlock(ledger):
     await leases.close()
     assert set(numbers) == {1}
     assert {row.state for row in await rows(ledger)} == {"sent"}
+
+
+ON_EACH = [
+    ("sqlite", "'soon'"),
+    ("sqlite", "5"),
+    ("postgresql", "'infinity'"),
+    ("postgresql", "'20000-01-01'"),
+]
+
+
+@pytest.mark.parametrize(("database", "lease"), ON_EACH, indirect=["database"])
+async def test_a_lease_that_cannot_be_read_has_lapsed(ledger, lease, caplog):
+    batch, _ = await claimed(ledger)
+    await run_sql(ledger, f"UPDATE batches SET leased_until = {lease}")
+    [found] = await looks(Reaper(ledger, TYPES, steady := Steady()), steady, 6)
+    assert (found.batch, found.free) == (batch, 1)
+    assert f"the lease of batch {batch} cannot be read; it counts as lapsed" in caplog.messages
+
+
+@pytest.mark.parametrize(("database", "lease"), ON_EACH, indirect=["database"])
+async def test_a_live_owner_repairs_its_lease_and_keeps_its_batch(ledger, lease):
+    batch, _ = await claimed(ledger)
+    reaper = Reaper(ledger, TYPES, steady := Steady())
+    await run_sql(ledger, f"UPDATE batches SET leased_until = {lease}")
+    assert await looks(reaper, steady, 2) == []
+    await renew(ledger, [batch])
+    assert await looks(reaper, steady, 6) == []
+    assert await reclaim(ledger, Lapsed(batch, None), TYPES) is None

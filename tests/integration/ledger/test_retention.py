@@ -14,10 +14,11 @@ from support.ledger import NOTE, accepted, ask, bundled, change, claimed, rows
 from waypost import Recipient
 from waypost.config.settings import with_async_driver
 from waypost.ledger import open_ledger
+from waypost.ledger.database.steps import FIRST, LEAST, MOST, TARGET_SECONDS, step
 from waypost.ledger.database.tables import attempts, batches, idempotency_keys, notifications, recipients
 from waypost.ledger.intake.accept import accept_all
 from waypost.ledger.intake.candidate import Candidate
-from waypost.ledger.operations.retention import FIRST, LEAST, MOST, TARGET_SECONDS, prune, step
+from waypost.ledger.operations.retention import prune
 from waypost.ledger.operations.retry_cancel import retry
 from waypost.ledger.operations.search import Filter
 from waypost.ledger.queue.attempts import AttemptFinished

@@ -1,6 +1,7 @@
 """A person steps in: what is theirs to move moves, all else is left and counted."""
 
 import asyncio
+import re
 from datetime import timedelta
 from functools import partial
 
@@ -87,8 +88,8 @@ async def test_what_waits_for_its_time_is_told_from_what_waits_for_a_run(ledger)
     await accepted(ledger)
     await accept.accept(ledger, NOTE_TYPE, [ask("later", deliver_at=now() + timedelta(minutes=9))])
     assert await preview(ledger, ALL, LEFT_BY_RETRY) == [
-        Selection("accepted", 1, "waiting for a run already"),
-        Selection("accepted", 1, "waiting for its time, which has not come"),
+        Selection("accepted", 1, "already waiting for a run"),
+        Selection("accepted", 1, "not due yet"),
     ]
 
 
@@ -99,7 +100,7 @@ async def test_a_retried_digest_takes_its_items_along(ledger, state):
     await Recorder(ledger).finish(AttemptFinished(digest.id, batch, Decision(State(state), "refused")))
     assert await preview(ledger, ALL, LEFT_BY_RETRY) == [
         Selection(state, 1),
-        Selection(state, 2, "in a digest: retry that"),
+        Selection(state, 2, "part of a digest; retry the digest"),
     ]
     assert await retry(ledger, ALL, DEADLINES) == {state: 1}
     found = {(row.type, row.state, row.reason, row.finished_at) for row in await rows(ledger)}
@@ -137,10 +138,10 @@ async def test_weighing_says_why_each_would_be_left(ledger):
         update = sa.update(notifications).where(notifications.c.accepted_at == newest).values(state=state)
         await ledger.write(lambda connection, update=update: connection.execute(update))
     assert await preview(ledger, ALL, not_cancelled) == [
-        Selection("beyond", 1, "in no state that Waypost knows"),
-        Selection("failed", 1, "ended already"),
-        Selection("sending", 1, "on the wire: it cannot be withdrawn"),
-        Selection("sent", 1, "sent already"),
+        Selection("beyond", 1, "in an unknown state"),
+        Selection("failed", 1, "already ended"),
+        Selection("sending", 1, "on the wire, so it cannot be cancelled"),
+        Selection("sent", 1, "already sent"),
     ]
 
 
@@ -198,3 +199,28 @@ async def test_two_people_at_once_retry_each_once(ledger):
     await change(ledger, state="failed", finished_at=LONG_AGO)
     done = await asyncio.gather(*(retry(ledger, ALL, DEADLINES) for _ in range(3)))
     assert sum(one.total() for one in done) == 30 == len(await rows(ledger, events))
+
+
+@pytest.mark.parametrize("act", [cancel, partial(retry, deadlines=DEADLINES)], ids=["cancel", "retry"])
+@pytest.mark.parametrize(
+    "wanted", [{"tag": "spring"}, {"recipient": ("r0", "mailto:r0@a.example"), "clients": ("shop",)}]
+)
+async def test_a_tag_or_a_recipient_selects_and_goes_by_an_index(ledger, act, wanted):
+    [meant] = await accepted(ledger, 1, tags=["spring"])
+    requests = [ask(to=f"s{number}", tags=["autumn"]) for number in range(3)]
+    await accept.accept(ledger, NOTE_TYPE, requests)
+    await change(ledger, state="held", reason="in doubt")
+    seen, engine = [], getattr(ledger.engine, "sync_engine", ledger.engine)
+    sa.event.listen(engine, "before_cursor_execute", lambda _c, _u, text, its, *_: seen.append((text, its)))
+    assert (await act(ledger, Filter(**wanted))).total() == 1
+    asked = [(text, its) for text, its in seen if text.startswith("SELECT")]
+    assert [row.id for row in await rows(ledger) if row.state != "held"] == [meant.id]
+    explain = "EXPLAIN" if ledger.is_postgres else "EXPLAIN QUERY PLAN"
+
+    def plans(connection):
+        if ledger.is_postgres:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        return [str(connection.exec_driver_sql(f"{explain} {text}", its).all()) for text, its in asked]
+
+    for plan in await ledger.write(plans):
+        assert not re.search(r"Seq Scan on notifications|SCAN notifications\b", plan), plan

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -11,16 +12,19 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from support.ledger import accepted, rows, run_sql
+from support.ledger import accepted, lost, reserved, rows, run_sql
 
 from waypost.cli.errors import explained
-from waypost.config.settings import with_async_driver
+from waypost.config.settings import Settings, with_async_driver
+from waypost.deployments.doctor.ledger import ledger_findings
 from waypost.ledger import LedgerBehind, open_ledger
 from waypost.ledger.database import migrate
-from waypost.ledger.database.tables import metadata, recipients, released_holds
+from waypost.ledger.database.tables import Id, Json, UtcDateTime, metadata, recipients, released_holds
 from waypost.ledger.database.unreachable import LedgerUnreachable
 from waypost.ledger.queue.holds import hold, release
 from waypost.model.receipt import IntakeResult
+from waypost.system import clock
+from waypost.system.ids import new_id
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +65,64 @@ async def test_a_ledger_of_an_earlier_version_keeps_what_it_knows(ledger, versio
     assert (again.outcome, again.id) == (IntakeResult.REPEATED, before.id)
     assert (await release(ledger, "note")).hold.reason == "wrong price"
     assert [one.reason for one in await rows(ledger, released_holds)] == ["wrong price"]
+
+
+FIRST_RECIPIENTS = sa.table(
+    "recipients", sa.column("key"), sa.column("email"), sa.column("updated_at", UtcDateTime())
+)
+FIRST_NOTIFICATIONS = sa.table(
+    "notifications",
+    *map(sa.column, ("type", "recipient_key", "state")),
+    *(sa.column(name, Id) for name in ("id", "batch_id")),
+    *(sa.column(name, UtcDateTime()) for name in ("accepted_at", "due_at", "expires_at")),
+    sa.column("data", Json),
+)
+FIRST_ATTEMPTS = sa.table(
+    "attempts",
+    *map(sa.column, ("channel", "provider", "number")),
+    *(sa.column(name, Id) for name in ("id", "notification_id")),
+    sa.column("started_at", UtcDateTime()),
+)
+
+
+async def test_what_a_run_of_the_first_version_had_claimed_goes_out_again(ledger):
+    """The first version kept a lease in each notification; later versions keep a lease for each batch."""
+    batch = new_id()
+    states = {"accepted": None, "claimed": batch, "sending": batch, "sent": batch}
+    await ledger.write(lambda connection: _begin_at_the_first(connection, states))
+    await ledger.upgrade()
+    assert [one.batch for one in await lost(ledger)] == [batch]
+    found = {row.data["text"]: (row.state, row.in_doubt) for row in await rows(ledger)}
+    assert found == {
+        "accepted": ("accepted", 0),
+        "claimed": ("accepted", 0),
+        "sending": ("deferred", 1),
+        "sent": ("sent", 0),
+    }
+    assert (await reserved(ledger)).size == 2
+
+
+def _begin_at_the_first(connection, states):
+    tables, moment = sa.MetaData(), clock.now()
+    tables.reflect(connection)
+    tables.drop_all(connection)
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("DROP FUNCTION waypost_tell_webhooks"))
+    command.upgrade(migrate.config(connection), "0001")
+    ada = {"key": "ada", "email": "ada@a.example", "updated_at": moment}
+    connection.execute(FIRST_RECIPIENTS.insert(), ada)
+    same = {
+        "type": "note", "recipient_key": "ada", "accepted_at": moment, "due_at": moment,
+        "expires_at": moment + timedelta(days=1),
+    }  # fmt: skip
+    for state, batch in states.items():
+        row = {**same, "id": new_id(), "batch_id": batch, "state": state, "data": {"text": state}}
+        connection.execute(FIRST_NOTIFICATIONS.insert(), row)
+        if state == "sending":
+            attempt = {"channel": "email", "provider": "smtp", "number": 1, "started_at": moment}
+            connection.execute(
+                FIRST_ATTEMPTS.insert(), {**attempt, "id": new_id(), "notification_id": row["id"]}
+            )
 
 
 async def test_a_ledger_of_another_version_is_refused_with_advice(ledger):
@@ -123,7 +185,7 @@ async def test_what_a_url_names_beside_the_database_reaches_the_server(postgres_
 @pytest.mark.parametrize(
     ("named", "said"),
     [
-        ("sslmode=require", "refuses the connection|cannot be connected to"),
+        ("sslmode=require", "refuses the connection|cannot be reached"),
         ("sslmode=sometimes", "`sslmode` parameter must be one of"),
         ("target_session_attrs=standby", "None of the hosts match the target attribute requirement"),
     ],
@@ -225,3 +287,13 @@ async def test_one_of_two_that_block_each_other_is_done_over(ledger):
 
     await asyncio.gather(ledger.write(both("r0", "r1")), ledger.write(both("r1", "r0")))
     assert [row.name for row in await rows(ledger, recipients)] == ["Ada", "Ada"]
+
+
+async def test_doctor_says_once_what_a_ledger_of_another_version_needs(tmp_path):
+    (tmp_path / "empty.db").touch()
+    settings = Settings(
+        database_url=f"sqlite:///{tmp_path / 'empty.db'}", secret_key="a key of sixteen or more"
+    )
+    [finding] = await ledger_findings(settings)
+    assert (finding.ok, finding.advice) == (False, "run `waypost db upgrade`")
+    assert "upgrade" not in finding.found

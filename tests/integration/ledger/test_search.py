@@ -1,5 +1,6 @@
 """Listing: what is asked for, newest first, a page at a time, whatever stands in the rows."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -42,6 +43,42 @@ async def test_pages_are_the_newest_first_and_follow_each_other(ledger):
     second = await find(ledger, Filter(), after=first.next, limit=3)
     assert [one.id for one in (*first.notifications, *second.notifications)] == sorted(made, reverse=True)
     assert second.next is None
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"recipient": ("r1", "mailto:r1@a.example")},
+        {"recipient": ("r1",), "client": "shop"},
+        {"recipient": ("r1", "mailto:r1@a.example"), "clients": ("shop", "till")},
+        {"recipient": ("r1",), "clients": ()},
+        {"recipient": ("r1",), "clients": ("shop",), "states": (State.FAILED, State.SENT)},
+        {"recipient": ("r1",), "client": "shop", "states": (State.FAILED, State.SENT)},
+        {"tag": "a", "client": "shop"},
+        {"client": "shop"},
+        {"states": (State.FAILED,)},
+    ],
+)
+async def test_a_list_goes_by_an_index(ledger, wanted):
+    await accepted(ledger, 3)
+    seen, engine = [], getattr(ledger.engine, "sync_engine", ledger.engine)
+    sa.event.listen(
+        engine, "before_cursor_execute", lambda _c, _u, text, given, *_: seen.append((text, given))
+    )
+    await find(ledger, Filter(**wanted))
+    explain = "EXPLAIN" if ledger.is_postgres else "EXPLAIN QUERY PLAN"
+    asked = [(text, given) for text, given in seen if text.startswith(("SELECT", "WITH"))]
+
+    def plans(connection):
+        if ledger.is_postgres:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        return [str(connection.exec_driver_sql(f"{explain} {text}", given).all()) for text, given in asked]
+
+    found = await ledger.write(plans)
+    assert any("notifications" in plan for plan in found)
+    assert not [
+        plan for plan in found if re.search(r"Seq Scan on notifications|SCAN notifications\b(?! USING)", plan)
+    ]
 
 
 async def test_a_full_last_page_has_no_next(ledger):

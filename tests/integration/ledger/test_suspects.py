@@ -81,8 +81,8 @@ async def test_a_poisoned_notification_fails_alone_with_a_reason_and_all_others_
     assert sorted(row.state for row in await rows(ledger)) == ["failed"] + ["sent"] * 120
     assert found["failed"].data["text"] == "poison"
     assert found["failed"].reason == (
-        "3 runs failed (RecursionError) with nothing else in them: read their logs, correct the cause, then "
-        "`waypost retry`"
+        "3 runs failed (RecursionError) with only this notification in them; read their logs, fix the "
+        "cause, then run `waypost retry`"
     )
     assert sizes[0] == 121
     assert len(sizes) < 3 * (121).bit_length(), sizes

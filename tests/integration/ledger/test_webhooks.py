@@ -22,7 +22,7 @@ from support.ledger import (
     taken,
 )
 
-from deployments.doctor.gateway import webhooks_finding
+from waypost.deployments.doctor.gateway import webhooks_finding
 from waypost.ledger.database.tables import notifications, recipients
 from waypost.ledger.database.tables import tags as tags_table
 from waypost.ledger.database.tables import webhook_events as events_table
@@ -278,7 +278,7 @@ async def test_a_webhook_that_is_told_in_vain_fails_since_the_oldest_of_it(ledge
     oldest = min(one.at for one in claim.events)
     assert [one.failing_since for one in await webhooks.every(ledger)] == [oldest]
     [finding] = webhooks_finding(await webhooks.every(ledger))
-    assert f"{hook.id} of shop since {oldest:%Y-%m-%d %H:%M} UTC" in finding.found
+    assert f"webhook {hook.id} (client shop) since {oldest:%Y-%m-%d %H:%M} UTC" in finding.found
     again = await webhook_outbox.claim(ledger, KEY, hook.id, 9, LEASE)
     await webhook_outbox.settle(ledger, again, [one.id for one in again.events], [])
     assert webhooks_finding(await webhooks.every(ledger)) == []

@@ -38,7 +38,7 @@ _NOT_OPENED = re.compile(
 class AppriseChannel(RedactedChannel):
     """One Apprise URL. `{phone}`, `{email}` and `{id}` in it are replaced by the recipient's."""
 
-    checked = "its URL has the form that Apprise wants"
+    checked = "the URL is valid"
 
     def __init__(self, name: str, kind: str, url: str, attempt_seconds: float = 60.0) -> None:
         """Raises ValueError, without repeating the URL, when Apprise does not know it."""
@@ -52,16 +52,16 @@ class AppriseChannel(RedactedChannel):
         service = _service(filled) if filled else None
         if service is None:
             raise ValueError(
-                "not an Apprise URL: no service begins like that, or it lacks what its service needs, or has"
-                " it in another form (Apprise's documentation lists the services)"
+                "not a valid Apprise URL: its service is unknown, or a part of it is "
+                "missing or wrong (see Apprise's documentation)"
             )
         self._personal = filled != url
         self._without_target = _targets(_service(_PLACEHOLDER.sub("", url))) if self._personal else None
         useless = _finds_its_own(service) if not self._personal else not self._fits(service)
         if useless and "{id}" not in url:  # an id may have any form
             raise ValueError(
-                "an Apprise URL that gives its service no target: put {phone}, {email} or {id}, or a fixed"
-                " target, where the service has its targets"
+                "an Apprise URL without a target: put {phone}, {email}, {id} or a fixed "
+                "target where the service expects it"
             )
 
     async def _open(self) -> None:
@@ -73,7 +73,7 @@ class AppriseChannel(RedactedChannel):
         url = _filled(self._url, phone=person.phone, email=person.email, id=person.key)
         service = _service(url) if url else None
         if service is None or not self._fits(service):
-            return Outcome(Verdict.REFUSED, Phase.RCPT, words=_unfit(self._url, person))
+            return Outcome(Verdict.REFUSED, Phase.RCPT, words=self._unfit(person))
         if message.notification.expired:
             return classify.too_late()
         task = asyncio.current_task()
@@ -84,10 +84,23 @@ class AppriseChannel(RedactedChannel):
                 )
         except TimeoutError:
             whole = task in self._limits
-            words = f"no answer within {self._attempt_seconds:g} s" if whole else "stopped meanwhile"
+            words = (
+                f"no response within {self._attempt_seconds:g} s"
+                if whole
+                else "stopped before a response came"
+            )
             return classify.lost(Phase.DOT, words)
         finally:
             self._limits.pop(task, None)
+
+    def _unfit(self, person: ResolvedRecipient) -> str:
+        """The reason why the URL does not reach a recipient."""
+        known = {"phone": person.phone, "email": person.email}
+        lacks = [field for field, value in known.items() if f"{{{field}}}" in self._url and not value]
+        if not lacks:
+            return f"the recipient's phone, email or id does not fit the URL of {self.name}"
+        needed = " and ".join(_NEEDED[field] for field in lacks)
+        return f"the URL of {self.name} needs {needed}, and none is known for this recipient"
 
     def _fits(self, service: Any) -> bool:
         """Whether the recipient is a target of `service`, if the URL has placeholders. A service that rejects
@@ -116,12 +129,7 @@ def _filled(url: str, *, phone: str | None, email: str | None, id: str) -> str |
     return url
 
 
-def _unfit(url: str, person: ResolvedRecipient) -> str:
-    """The reason why `url` does not reach a recipient."""
-    known = {"phone": person.phone, "email": person.email}
-    if lacks := [field for field, value in known.items() if f"{{{field}}}" in url and not value]:
-        return f"give {' and '.join(lacks)}: this service's URL needs it, and the recipient has none"
-    return "the recipient's phone, email or id does not fit this service's URL"
+_NEEDED = {"phone": "a phone number", "email": "an email address"}
 
 
 def _service(url: str) -> Any:
@@ -156,7 +164,7 @@ def _notify(name: str, service: Any, title: str, body: str, personal: bool) -> O
     if log.status is not None:
         return classify.http(log.status, log.said, fixed=not personal)
     if log.not_opened:
-        raise ChannelUnavailable(name, "its service could not be reached")
+        raise ChannelUnavailable(name, "the service could not be reached")
     return Outcome(Verdict.UNKNOWN, Phase.DOT, words="the service did not report the outcome")
 
 

@@ -45,7 +45,7 @@ class MaildirChannel(RedactedChannel):
             async with asyncio.timeout(self._attempt_seconds):
                 await self._in_thread(self._folder.prepare)
         except TimeoutError:
-            raise self._folder.unavailable(f"no answer within {self._attempt_seconds:g} s") from None
+            raise self._folder.unavailable(f"no response within {self._attempt_seconds:g} s") from None
 
     async def _send(self, message: Message) -> Outcome:
         """Write one message and move it into the folder, with one limit around it all."""
@@ -90,12 +90,12 @@ def parse(url: str) -> Path:
     except ValueError:
         raise ValueError("not a URL such as maildir:///var/mail/waypost") from None
     if parts.scheme != "maildir":
-        raise ValueError("a Maildir's URL begins with maildir://")
+        raise ValueError("a Maildir URL must begin with maildir://")
     if parts.netloc:
-        raise ValueError("a Maildir's URL names no host, user or password: maildir:///absolute/path")
+        raise ValueError("a Maildir URL must not have a host, user or password: maildir:///absolute/path")
     if parts.query or parts.fragment:
-        raise ValueError("a Maildir's URL has no options; a ? or # in its path is written percent-encoded")
+        raise ValueError("a Maildir URL has no options; percent-encode ? and # in its path")
     path = unquote(parts.path, errors="surrogateescape")  # a folder's name is bytes, of any encoding
     if not path.startswith("/") or not path.strip("/") or "\0" in path:
-        raise ValueError("a Maildir's URL names a folder by its whole path: maildir:///absolute/path")
+        raise ValueError("a Maildir URL must have an absolute path: maildir:///absolute/path")
     return Path(path)

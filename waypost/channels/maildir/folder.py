@@ -53,7 +53,7 @@ class MaildirFolder:
         notification = message.notification
         if notification.in_doubt and self._holds(notification.id):
             handover.commit()
-            return self._settle("there already, by an attempt before")
+            return self._settle("already written by an earlier attempt")
         name = _name(notification.id)
         part = self._folder / "tmp" / name
         try:
@@ -62,7 +62,7 @@ class MaildirFolder:
             return self._not_taken(error)
         if not handover.commit():
             _remove(part)
-            return handover.cut_off("called off")
+            return handover.cut_off("cancelled")
         return self._move(part, self._folder / "new" / name)
 
     def _move(self, part: Path, whole: Path) -> Outcome:
@@ -80,7 +80,7 @@ class MaildirFolder:
         try:
             _sync_folder(self._folder / "new")
         except OSError as error:
-            return classify.lost(Phase.DOT, f"{words}, which could not be made durable ({_reason(error)})")
+            return classify.lost(Phase.DOT, f"{words}, but not made durable ({_reason(error)})")
         return Outcome(Verdict.ACCEPTED, Phase.DOT, words=words)
 
     def _not_taken(self, error: OSError) -> Outcome:
@@ -97,7 +97,7 @@ class MaildirFolder:
 
     def unavailable(self, reason: str) -> ChannelUnavailable:
         """The error for a folder that cannot be used. The folder's name is left out."""
-        return ChannelUnavailable(self._channel, f"its folder cannot be used ({reason})")
+        return ChannelUnavailable(self._channel, f"the folder cannot be used ({reason})")
 
 
 def _name(id: UUID) -> str:

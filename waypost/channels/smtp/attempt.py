@@ -43,7 +43,7 @@ class Attempt:
         if answer := self.outcome or (self._dialogue and self._dialogue.late):
             return answer
         if self.stopped:
-            words = "stopped while it waited for the answer" if self.phase is Phase.DOT else "stopped"
+            words = "stopped while it waited for the reply" if self.phase is Phase.DOT else "stopped"
         return classify.lost(self.phase, words)
 
     def leave_owed(self, wire: SmtpConnection, dialogue: Dialogue) -> bool:

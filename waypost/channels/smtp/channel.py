@@ -89,7 +89,7 @@ class SmtpChannel(RedactedChannel):
     def _listen_on(self, attempt: Attempt, message: Message) -> Outcome:
         """The outcome of an attempt that reached its limit. A reply that the server owes is awaited until ten
         minutes after the final dot, and the message is not sent again before then."""
-        found = attempt.cut_off(f"no answer within {self._attempt_seconds:g} s")
+        found = attempt.cut_off(f"no response within {self._attempt_seconds:g} s")
         if attempt.owed is None:
             return found
         wire, dialogue = attempt.owed
@@ -139,7 +139,9 @@ class SmtpChannel(RedactedChannel):
             if kept:
                 return classify.too_late()
             wire.taken += 1
-            attempt.outcome = await dialogue.speak(self._sender, message.address, message.content)
+            attempt.outcome = await dialogue.speak(
+                self._sender, message.address, message.content, message.title
+            )
             kept = await dialogue.settle(attempt.outcome)
             return attempt.outcome
         except ConnectionLost as lost:
@@ -193,7 +195,7 @@ class SmtpChannel(RedactedChannel):
             async with asyncio.timeout(self._attempt_seconds):
                 return await Dialogue(wire).inquire(self._sender)
         except (ConnectionLost, TimeoutError):
-            raise ChannelSilent(self.name, "it did not answer MAIL and RCPT") from None
+            raise ChannelSilent(self.name, "no reply to MAIL and RCPT") from None
         finally:
             wire.abort()
 

@@ -83,15 +83,15 @@ def _why(error: BaseException, server: SmtpServer, name: str) -> str:
             said = " ".join(cause.message.split())[:200]
             return f"{place} refused the name {name} in EHLO ({cause.code} {said}); set helo= in its URL"
         case SMTPResponseException():
-            return f"{place} answered {cause.code} {' '.join(cause.message.split())[:200]}"
+            return f"{place} replied {cause.code} {' '.join(cause.message.split())[:200]}"
         case ssl.SSLCertVerificationError():
-            return f"{place} has a certificate that cannot be trusted ({cause.verify_message})"
+            return f"{place} has an untrusted certificate ({cause.verify_message})"
         case TimeoutError():
-            return f"{place} did not answer within {CONNECT_SECONDS:g} s"
+            return f"{place} did not respond within {CONNECT_SECONDS:g} s"
         case SMTPServerDisconnected() | ConnectionLost():
-            return f"{place} closed the connection before it took a message"
+            return f"{place} closed the connection before it accepted a message"
         case _ if "STARTTLS" in str(error):
-            return f"{place} does not offer STARTTLS, and TLS is required"
+            return f"{place} does not offer STARTTLS, but TLS is required"
         case _:
             reason = getattr(cause, "strerror", None) or type(cause).__name__
             return f"{place} could not be reached ({reason})"

@@ -147,16 +147,21 @@ class SmtpConnection(asyncio.Protocol):
     def _lose(self, why: str) -> None:
         """Close the connection. Replies that have arrived can still be read."""
         if self._lost is None:
-            self._lost = why
+            self._end(why)
             self._transport.abort()
-            if self._waiter is not None and not self._waiter.done():
-                self._waiter.set_exception(ConnectionLost(why))
+
+    def _end(self, why: str) -> None:
+        self._lost = why
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(ConnectionLost(why))
 
     def eof_received(self) -> None:
         self._lose("connection lost")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lose("connection lost")
+        # Without abort(): a transport that was closed while it had bytes to send would call this twice.
+        if self._lost is None:
+            self._end("connection lost")
 
     def pause_writing(self) -> None:
         self._holding = True

@@ -7,11 +7,10 @@ import re
 
 from waypost.channels.smtp.connection import ConnectionLost, Reply, SmtpConnection
 from waypost.model.outcome import Outcome, Phase
-from waypost.policy import classify
+from waypost.policy import classify, unquoted
 
 SETTLE_SECONDS = 2.0
 _DISORDER = (500, 502, 503)  # command unrecognized, not implemented, out of sequence
-_MANNERS = re.compile("pipelin|synchroni[sz]ation", re.IGNORECASE)
 # Controls, blanks and angle brackets would end a path (RFC 5321, section 4.1.2) or a command; half of a
 # surrogate pair cannot be encoded. Addresses are checked long before: this is the last check.
 _NOT_IN_A_PATH = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]|^$")
@@ -36,6 +35,8 @@ class Dialogue:
         self.late: Outcome | None = None
         self.dotted_at = 0.0
         self._phase = Phase.CONNECT
+        self._chosen: list[str] = []  # by the message's client, and a reply may repeat it
+        self._message = b""
 
     @property
     def phase(self) -> Phase:
@@ -47,16 +48,17 @@ class Dialogue:
         """Whether it waits for a reply to MAIL, RCPT or DATA."""
         return self._phase not in (Phase.CONNECT, Phase.DOT)
 
-    async def speak(self, sender: str, recipient: str, message: bytes) -> Outcome:
-        """Offer `message` (lines ended by CRLF). Raises ConnectionLost when it is cut off, NotPipelining
-        before the message was sent."""
+    async def speak(self, sender: str, recipient: str, message: bytes, subject: str = "") -> Outcome:
+        """Offer `message` (lines ended by CRLF). subject: the message's, so that a reply which repeats it is
+        not read by its words. Raises ConnectionLost when it is cut off, NotPipelining before the message was
+        sent."""
         for address, wrong in ((recipient, "5.1.3"), (sender, "5.1.7")):
             if _NOT_IN_A_PATH.search(address):
-                words = f"{wrong} this address cannot stand in an SMTP command"
+                words = f"{wrong} this address cannot be used in an SMTP command"
                 return classify.smtp(553, words, Phase.RCPT)
         utf8 = not (sender.isascii() and recipient.isascii())
         if utf8 and not self._wire.utf8:
-            return classify.smtp(553, "5.6.7 this server does not take non-ASCII addresses", Phase.RCPT)
+            return classify.smtp(553, "5.6.7 this server does not accept non-ASCII addresses", Phase.RCPT)
         option = b" SMTPUTF8" if utf8 else b""
         if self._wire.eight_bit and not message.isascii():  # RFC 6152: a mail that its author finished
             option += b" BODY=8BITMIME"
@@ -65,6 +67,7 @@ class Dialogue:
             b"RCPT TO:<%b>\r\n" % recipient.encode(),
             b"DATA\r\n",
         )
+        self._chosen = [*unquoted.names_in(recipient), subject]
         refusal = await self._envelope(commands)
         return refusal or await self._body(message)
 
@@ -92,17 +95,21 @@ class Dialogue:
                 self._wire.ask(command)
             reply = await self._wire.reply()
             if reply.code // 100 != yes:
-                if self._at_once and (reply.code in _DISORDER or _MANNERS.search(reply.text)):
+                if self._at_once and self._in_disorder(reply):
                     raise NotPipelining
-                return classify.smtp(reply.code, reply.text, phase)
+                return classify.smtp(reply.code, reply.text, phase, self._chosen)
         return None
+
+    def _in_disorder(self, reply: Reply) -> bool:
+        return reply.code in _DISORDER or classify.pipelining_doubted(reply.text, self._chosen)
 
     async def _body(self, message: bytes) -> Outcome:
         if self._at_once:
             self._wire.proven = True
         early = self._wire.surplus
         if early is not None and early.code >= 400:  # the server refused before the message
-            return classify.smtp(early.code, early.text, self._phase)
+            return classify.smtp(early.code, early.text, self._phase, self._chosen)
+        self._message = message
         self._wire.ask(stuffed(message))
         self._phase, self.dotted_at = Phase.DOT, asyncio.get_running_loop().time()
         try:
@@ -119,7 +126,9 @@ class Dialogue:
         return self._meaning(await self._wire.reply())
 
     def _meaning(self, reply: Reply) -> Outcome:
-        return classify.smtp(reply.code, reply.text, self.phase)
+        refused = reply.code // 100 != 2
+        names = unquoted.file_names(self._message) if refused else []
+        return classify.smtp(reply.code, reply.text, self.phase, [*self._chosen, *names])
 
     async def settle(self, outcome: Outcome) -> bool:
         """Whether the connection can take another message. Outstanding replies are read first, and a refused

@@ -19,8 +19,8 @@ def checked(name: str) -> str:
     """`name` if it may stand in EHLO. Raises ValueError."""
     if not (_is_full(name) or _is_literal(name)):
         raise ValueError(
-            "helo= in a mail server's URL is a full name such as mail.shop.example, or an address such as"
-            " [192.0.2.1] or [IPv6:2001:db8::1]"
+            "helo= in a mail server's URL must be a full name such as mail.shop.example, "
+            "or an address such as [192.0.2.1] or [IPv6:2001:db8::1]"
         )
     return name
 

@@ -50,29 +50,27 @@ def parse(url: str) -> SmtpServer:
         port = parts.port
     except ValueError:
         raise ValueError(
-            "not a URL such as smtp://user:password@host:587 (in a password, write @ : / ? # and "
-            "the like percent-encoded; a port is a number up to 65535)"
+            "not a URL such as smtp://user:password@host:587 (in a password, "
+            "percent-encode @ : / ? # and similar characters; a port is at most 65535)"
         ) from None
     if parts.scheme not in ("smtp", "smtps"):
-        raise ValueError("a mail server's URL begins with smtp:// or smtps://")
+        raise ValueError("a mail server's URL must begin with smtp:// or smtps://")
     if not parts.hostname:
-        raise ValueError("a mail server's URL names a host: smtp://host:587")
+        raise ValueError("a mail server's URL must name a host: smtp://host:587")
     if parts.path or parts.fragment or "@" in parts.query:
-        raise ValueError(
-            "a mail server's URL has no path; a / ? or # in a password is written percent-encoded"
-        )
+        raise ValueError("a mail server's URL has no path; percent-encode / ? and # in a password")
     if parts.password and not parts.username:
-        raise ValueError("a mail server's URL with a password names its user too")
+        raise ValueError("a mail server's URL with a password needs a user name too")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := set(options) - _OPTIONS:
         raise ValueError(
-            f"unknown option {sorted(unknown)[0]!r} in a mail server's URL; "
-            f"there are {', '.join(sorted(_OPTIONS))}"
+            f"unknown option {sorted(unknown)[0]!r} in a mail server's URL; the options "
+            f"are {', '.join(sorted(_OPTIONS))}"
         )
     tls = _tls(parts.scheme, parts.hostname, options.get("tls"))
     username = unquote(parts.username) if parts.username else None
     if username and tls == "off" and not is_loopback(parts.hostname):
-        raise ValueError("tls=off with a password would send it in the clear; leave one of them out")
+        raise ValueError("tls=off with a password would send it unencrypted; remove one of them")
     return SmtpServer(
         host=parts.hostname,
         port=port or {"implicit": 465, "starttls": 587, "off": 25}[tls],
@@ -90,21 +88,21 @@ def parse(url: str) -> SmtpServer:
 
 def _tls(scheme: str, host: str, asked: str | None) -> str:
     if asked not in (None, "off", "starttls"):
-        raise ValueError("tls= in a mail server's URL is 'off' or 'starttls'")
+        raise ValueError("tls= in a mail server's URL must be 'off' or 'starttls'")
     if scheme == "smtps":
         if asked:
-            raise ValueError("smtps:// is TLS from the first byte; leave tls= out")
+            raise ValueError("smtps:// uses TLS from the first byte; remove tls=")
         return "implicit"
     return asked or ("off" if is_loopback(host) else "starttls")
 
 
 def _number(name: str, text: str, most: int) -> int:
     if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= most:
-        raise ValueError(f"{name}= in a mail server's URL is a number from 1 to {most}")
+        raise ValueError(f"{name}= in a mail server's URL must be a number from 1 to {most}")
     return int(text)
 
 
 def _pipelining(asked: str | None) -> bool:
     if asked not in (None, "off"):
-        raise ValueError("pipelining= in a mail server's URL is 'off'")
+        raise ValueError("pipelining= in a mail server's URL can only be 'off'")
     return asked is None

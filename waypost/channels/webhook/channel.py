@@ -40,7 +40,7 @@ class _CalledOff(Exception):
 class WebhookChannel(RedactedChannel):
     """One URL. `secrets` are keys of 24 to 64 bytes; each message is signed with all of them."""
 
-    checked = "its URL and secrets have the form they must have"
+    checked = "the URL and the secrets are valid"
 
     def __init__(
         self,
@@ -60,9 +60,9 @@ class WebhookChannel(RedactedChannel):
         Raises ValueError, without repeating an address or a secret; OSError when `ca` cannot be read.
         """
         if not secrets:
-            raise ValueError("a webhook is signed: give it at least one secret, whsec_ and base64")
+            raise ValueError("a webhook needs at least one secret: whsec_ and base64")
         if kind == "email":
-            raise ValueError("a webhook carries short messages, no mail")
+            raise ValueError("a webhook carries short messages, not mail")
         super().__init__(name, [*parts_of(hook.target), *map(written, secrets)])
         self.kind = kind
         self.places = PrioritySemaphore(connections)
@@ -93,11 +93,11 @@ class WebhookChannel(RedactedChannel):
                 with isolated("sending", TimeoutError, _CalledOff, *FAILURES, item=message.notification.id):
                     return await self._post(handover, message)
         except (TimeoutError, _CalledOff):
-            return handover.cut_off(f"no answer within {self._attempt_seconds:g} s")
+            return handover.cut_off(f"no response within {self._attempt_seconds:g} s")
         except FAILURES as error:
             if handover.phase is Phase.CONNECT:
                 raise ChannelUnavailable(self.name, why(error)) from None
-            return handover.cut_off("connection lost, or no HTTP in answer")
+            return handover.cut_off("connection lost, or the response is not HTTP")
         except ItemFailed as failed:
             return handover.broken(str(failed))
         finally:

@@ -12,7 +12,7 @@ from joserfc.errors import ClaimError, ExpiredTokenError, JoseError, SecurityWar
 from joserfc.jws import JWSRegistry
 
 from waypost.config.settings import Settings
-from waypost.gateway.auth import api_keys
+from waypost.gateway.auth import key_format
 from waypost.gateway.auth.authenticator import Caller
 from waypost.gateway.auth.oidc_issuer import Issuer, IssuerAway
 from waypost.gateway.problems import Problem
@@ -61,7 +61,7 @@ class Tokens:
 
     async def __call__(self, text: str) -> Caller:
         if len(text) > LONGEST:
-            raise _refused(f"the token has more than {LONGEST:,} characters")
+            raise _refused(f"the token is longer than {LONGEST:,} characters")
         claims = await self._signed(text)
         self._check(claims)
         return replace(caller(claims), rate=self._rate)
@@ -72,22 +72,22 @@ class Tokens:
             header = jws.extract_compact(text.encode(), registry=_REGISTRY).headers()
             key_id = header.get("kid")
             if header.get("alg") not in ALGORITHMS or not isinstance(key_id, str | None):
-                raise _refused("the token is not signed in a way that is accepted here")
+                raise _refused("the token's signature algorithm or key id is not accepted")
             if str(header.get("typ", "jwt")).lower() not in _KINDS:
-                raise _refused("this is not an access token")
+                raise _refused("this token is not an access token")
             key = await self.issuer.key(key_id)
             if key is None:
-                raise _refused("the token is not signed with a key of the issuer that is trusted here")
+                raise _refused("the token is not signed with a key of the trusted issuer")
             key.check_alg(header["alg"])
             return jwt.decode(text, key, registry=_REGISTRY).claims
         except IssuerAway as away:
             raise Problem(
                 "unavailable",
-                "tokens cannot be checked just now, as their issuer does not answer; API keys work",
+                "tokens cannot be checked: their issuer does not respond. Retry later, or use an API key",
                 headers={"retry-after": str(away.seconds)},
             ) from None
         except (JoseError, ValueError, TypeError, RecursionError):
-            raise _refused("the token is not signed by the issuer that is trusted here") from None
+            raise _refused("the token is not signed by the trusted issuer") from None
 
     def _check(self, claims: dict[str, Any]) -> None:
         """Raise Problem unless issuer, audience and times are valid (RFC 7519, section 4.1)."""
@@ -102,7 +102,7 @@ class Tokens:
         except ExpiredTokenError:
             raise _refused("the token has expired") from None
         except ClaimError as error:
-            raise _refused(f"the token's {error.claim} is missing or not accepted here") from None
+            raise _refused(f"the token's {error.claim} is missing or not accepted") from None
 
 
 def caller(claims: Mapping[str, Any]) -> Caller:
@@ -112,15 +112,15 @@ def caller(claims: Mapping[str, Any]) -> Caller:
     """
     named = next((claims[name] for name in _NAMES if claims.get(name)), "")
     client = named.lower() if isinstance(named, str) and named.isascii() else ""
-    if not api_keys.is_client(client):
+    if not key_format.is_client(client):
         raise Problem(
             "forbidden",
-            "the token's client_id (or azp, or sub) cannot name an application here: that is letters a to z, "
-            "digits and hyphens, 41 at most",
+            "the token's client name (client_id, azp or sub) is invalid: a client has up "
+            "to 41 letters a to z, digits and hyphens",
         )
-    scopes = tuple(scope for scope in _scopes(claims) if api_keys.is_scope(scope))
+    scopes = tuple(scope for scope in _scopes(claims) if key_format.is_scope(scope))
     if not scopes:
-        raise Problem("forbidden", f"the token has no scope of this service: {', '.join(api_keys.SCOPES)}")
+        raise Problem("forbidden", f"the token has none of the scopes {', '.join(key_format.SCOPES)}")
     return Caller(client, scopes, f"token of {client}")
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from waypost.gateway.auth import api_keys as keys
+from waypost.gateway.auth import key_format as keys
 from waypost.gateway.auth.token_bucket import Bucket
 from waypost.gateway.problems import Problem
 from waypost.gateway.unavailable import SOON, file_lost
@@ -41,7 +41,9 @@ class Caller:
         if keys.allows(self.scopes, action, type):
             return
         of = f" for the type {type}" if type else ""
-        raise Problem("forbidden", f"this needs the scope {action}{of}; the key has {', '.join(self.scopes)}")
+        raise Problem(
+            "forbidden", f"this request needs the scope {action}{of}; the key has {', '.join(self.scopes)}"
+        )
 
     def require_any(self, action: str) -> list[str] | None:
         """Raise Problem unless the caller may do `action` on some type. Returns these types; None for all."""
@@ -118,11 +120,11 @@ class Authenticator:
     async def _read_all(self) -> None:
         at = asyncio.get_running_loop().time()
         try:
-            self._keys = await api_keys.active_keys(self._ledger)
+            self._keys = {key.id: key for key in (await api_keys.active_keys(self._ledger)).keys}
             self._read_at = at
         except Exception as error:  # each driver has errors of its own
             # Refuse the cached keys too: they may have been revoked by now.
-            log_failure(logger, "the keys cannot be read", error)
+            log_failure(logger, "API keys cannot be read", error)
             raise _no_ledger(error) from None
         finally:
             self._reading = None
@@ -136,7 +138,8 @@ class Authenticator:
         if wait := bucket.take(asyncio.get_running_loop().time()):
             raise Problem(
                 "too-many-requests",
-                f"{caller.client} may make {caller.rate} requests a second; try again in {math.ceil(wait)} s",
+                f"rate limit of {caller.client} exceeded ({caller.rate} requests a "
+                f"second); retry in {math.ceil(wait)} s",
                 headers={"retry-after": str(math.ceil(wait))},
             )
 
@@ -144,7 +147,7 @@ class Authenticator:
 def _no_such_key() -> Problem:
     return Problem(
         "unauthenticated",
-        "this key does not work: it is unknown, wrong, expired or revoked",
+        "invalid API key: it is unknown, wrong, expired or revoked",
         headers={"www-authenticate": 'Bearer realm="waypost", error="invalid_token"'},
     )
 
@@ -154,6 +157,6 @@ def _no_ledger(error: Exception) -> Problem:
         return file_lost()
     return Problem(
         "unavailable",
-        "keys cannot be checked just now, as the ledger does not answer: nothing was done; try again",
+        "API keys cannot be checked: the ledger does not respond. Nothing was done; retry",
         headers=SOON,
     )

@@ -17,6 +17,7 @@ from waypost.net.guarded_connect import Guarded
 
 OK = 200
 LARGEST = 512 * 1024  # bytes of a document
+HEADERS = 64 * 1024  # bytes
 FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpcore.ProxyError)
 
 
@@ -42,24 +43,24 @@ async def document(url: str, admits: Admits, tls: ssl.SSLContext) -> dict[str, A
         ) as answer,
     ):
         if answer.status != OK:
-            raise Unusable(f"{url} answers {answer.status}")
+            raise Unusable(f"{url} returned HTTP {answer.status}")
         body = await _read(url, answer)
     try:
         found: object = orjson.loads(body)
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise Unusable(f"{url} does not answer a JSON object")
+        raise Unusable(f"{url} did not return a JSON object")
     return cast(dict[str, Any], found)
 
 
 async def _read(url: str, answer: httpcore.Response) -> bytes:
-    body = b""
+    body = bytearray()
     async for part in answer.aiter_stream():
         body += part
         if len(body) > LARGEST:
-            raise Unusable(f"{url} answers more than {LARGEST:,} bytes")
-    return body
+            raise Unusable(f"{url} returned more than {LARGEST:,} bytes")
+    return bytes(body)
 
 
 @asynccontextmanager
@@ -70,7 +71,7 @@ async def _connections(
     made = (
         httpcore.AsyncHTTPProxy(by, ssl_context=tls)
         if by
-        else httpcore.AsyncConnectionPool(ssl_context=tls, network_backend=Guarded(admits))
+        else httpcore.AsyncConnectionPool(ssl_context=tls, network_backend=Guarded(admits, LARGEST + HEADERS))
     )
     async with made as connections:
         yield connections

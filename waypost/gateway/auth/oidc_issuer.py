@@ -33,7 +33,7 @@ class IssuerAway(RuntimeError):
     """The issuer does not answer, and no usable key of it is cached. seconds: until the next fetch."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__("the issuer of tokens does not answer as it should")
+        super().__init__("the token issuer does not respond correctly")
         self.seconds = max(1, math.ceil(seconds))
 
 
@@ -94,9 +94,9 @@ class Issuer:
         except (*FAILURES, httpx.InvalidURL, TimeoutError, ValueError) as error:
             self._next_at = self._clock() + AWAY_SECONDS
             told = isinstance(error, Unusable | NotAdmitted)
-            self.trouble = str(error) if told else f"it {no_answer(error, ANSWERS_WITHIN)}"
+            self.trouble = str(error) if told else f"the issuer {no_answer(error, ANSWERS_WITHIN)}"
             where = f"{self.url}{by_proxy(self.url)}"
-            logger.warning("no keys of the issuer of tokens, %s: %s", where, self.trouble)
+            logger.warning("the keys of the token issuer %s cannot be fetched: %s", where, self.trouble)
         finally:
             self._fetching = None
 
@@ -127,8 +127,10 @@ def _checked(about: dict[str, Any], issuer: str) -> tuple[str, str]:
     A slash at the end may differ, because it is easily left out of a setting."""
     named = about.get("issuer")
     if not isinstance(named, str) or named.rstrip("/") != issuer.rstrip("/"):
-        raise Unusable("its document is of another issuer: WAYPOST_OIDC_ISSUER is not as it writes itself")
+        raise Unusable(
+            "the issuer's document names another issuer; set WAYPOST_OIDC_ISSUER to the URL in that document"
+        )
     where = about.get("jwks_uri")
     if not isinstance(where, str) or not is_secure(where):
-        raise Unusable("its document names no https:// address of its keys (jwks_uri)")
+        raise Unusable("the issuer's document names no https:// address for its keys (jwks_uri)")
     return named, where

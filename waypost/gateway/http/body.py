@@ -20,9 +20,9 @@ def announced(request: Request, most: int) -> int:
     is too long, encoded or not JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise Problem("unsupported-media-type", "send JSON, with Content-Type: application/json")
+        raise Problem("unsupported-media-type", "send the body as JSON, with Content-Type: application/json")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Problem("unsupported-media-type", "send the JSON as it is, without Content-Encoding")
+        raise Problem("unsupported-media-type", "send the body uncompressed, without Content-Encoding")
     named = request.headers.get("content-length", "")
     size = int(named) if named.isdecimal() else most
     if size > most:
@@ -54,7 +54,7 @@ async def read(request: Request, most: int) -> bytes:
 def too_large(most: int, ends: bool = False) -> Problem:
     """ends: also close the connection, because far more data is coming than is read."""
     headers = {"connection": "close"} if ends else None
-    return Problem("too-large", f"the body may have {most:,} bytes at most", headers=headers)
+    return Problem("too-large", f"the body is larger than {most:,} bytes", headers=headers)
 
 
 def checked(body: bytes) -> bytes:

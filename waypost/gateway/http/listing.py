@@ -16,6 +16,7 @@ from waypost.mail.address import keys_of
 from waypost.model.facts import Moment
 from waypost.model.plain_numbers import PlainNumbers
 from waypost.model.states import State
+from waypost.model.word_patterns import NO_NUL_PATTERN
 
 MOST_LISTED = 200
 
@@ -29,8 +30,7 @@ class _LeftOut:
         return handler(schema)["anyOf"][0]
 
 
-# PostgreSQL's text holds no NUL.
-_Text = Annotated[Annotated[str, Field(max_length=320, pattern=r"^[^\x00]*$")] | None, _LeftOut()]
+_Text = Annotated[Annotated[str, Field(max_length=320, pattern=NO_NUL_PATTERN)] | None, _LeftOut()]
 _Moment = Annotated[Moment | None, _LeftOut()]
 
 

@@ -41,9 +41,9 @@ def _fault(scope: Scope) -> Problem | None:
         if name == b"host":
             hosts += 1
             if not _is_host(value):
-                return Problem("malformed", "Host: not a name or an address, with or without a port")
+                return Problem("malformed", "Host: not a host name or an address, with or without a port")
         elif name == b"expect" and value.lower() != b"100-continue":
-            return Problem("not-expected", "Expect: 100-continue is the only expectation there is")
+            return Problem("not-expected", "Expect: only 100-continue is supported")
     if hosts > 1 or (not hosts and scope["http_version"] != "1.0"):  # RFC 9112, section 3.2
         return Problem("malformed", f"Host: {'more than one' if hosts else 'missing'}")
     return None

@@ -6,7 +6,9 @@ from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
+from waypost.model.word_patterns import NO_NUL_PATTERN
+
+_Text = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL_PATTERN)]
 
 
 class _Check(BaseModel):
@@ -14,8 +16,8 @@ class _Check(BaseModel):
 
 
 class CodeCheck(_Check):
-    """A code, and who it was sent to: an id or an address. The code may have blanks and hyphens; text that
-    cannot be a code is wrong and costs no try."""
+    """A code and its recipient: an id or an address. The code may have blanks and hyphens. Text that cannot
+    be a code is wrong and does not count as a try."""
 
     recipient: _Text
     code: _Text

@@ -26,7 +26,7 @@ def check_place(url: str, allow_private: bool) -> None:
     checked when an event is posted."""
     hook = parse(url, prefix="")
     if hook.scheme == "http" and not allow_private:
-        raise ValueError("a webhook's URL begins with https://")
+        raise ValueError("a webhook's URL must begin with https://")
     try:
         admits(hook, allow_private)
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -26,12 +27,12 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.get("/healthz", **openapi.HEALTH)
     async def _alive() -> Response:
-        """It runs and answers."""
+        """Whether the gateway runs."""
         return responses.json({"status": "ok"})
 
     @routes.get("/readyz", **openapi.READY)
     async def _ready() -> Response:
-        """The ledger takes what a post writes, and Prefect answers; else `detail` says what is wrong."""
+        """Whether the ledger accepts writes and Prefect responds; if not, `detail` says what is wrong."""
         ledger, prefect = await asyncio.gather(readiness.ledger(), readiness.prefect())
         found: dict[str, object] = {"ledger": not ledger, "prefect": not prefect}
         if wrong := [one for one in (ledger, prefect) if one]:
@@ -40,16 +41,16 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.get("/metrics", **openapi.METRICS)
     async def _metrics(request: Request) -> Response:
-        """Counts in Prometheus' text format, for keys that may read."""
+        """Metrics in Prometheus' text format, for keys that may read."""
         (await context.caller(request)).require_any("read")
         return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/v1/problems/{code}", **openapi.PROBLEM)
     async def _explain(code: str) -> Response:
-        """What an error's code means."""
+        """The meaning of an error code."""
         if code not in KINDS:
-            raise Problem("not-found", f"there is no such code; there are {', '.join(KINDS)}")
+            raise Problem("not-found", f"unknown code; the codes are {', '.join(KINDS)}")
         kind = KINDS[code]
-        return responses.json({"code": kind.code, "status": kind.status, "title": kind.title})
+        return responses.json(asdict(kind))
 
     return routes

@@ -37,7 +37,7 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.post("", status_code=202, **openapi.SEND)
     async def _send(request: Request) -> Response:
-        """Accept one notification. Once it is answered, it is durable."""
+        """Accept one notification. It is durable when the response is sent."""
         caller = await context.caller(request)
         async with context.body(request, caller) as sent:
             candidate = context.intake.candidate(caller, body.checked(sent), _key(request))
@@ -45,11 +45,11 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.post("/batch", **openapi.SEND_MANY)
     async def _send_many(request: Request) -> Response:
-        """Accept up to 1,000 notifications, each answered for itself."""
+        """Accept up to 1,000 notifications, with a result for each."""
         caller = await context.caller(request)
         caller.require_any("send")
         if request.headers.getlist("idempotency-key"):
-            wrong = "of single posts alone: give each item of a batch its own idempotency_key"
+            wrong = "not allowed for a batch; give each item its own idempotency_key"
             raise Problem("invalid", f"Idempotency-Key: {wrong}", [Fault("Idempotency-Key", wrong)])
         async with context.body(request, caller, body.MANY) as sent:
             results = await context.intake.accept_many(caller, sent)
@@ -60,7 +60,7 @@ def router(context: GatewayContext) -> APIRouter:
         request: Request,
         query: Annotated[Listing, Query()],
     ) -> Response:
-        """The client's notifications, the newest first. `after`: the `next` of the page before."""
+        """List the client's notifications, the newest first. `after`: the `next` of the previous page."""
         each_once(request, "state")
         caller = await context.caller(request)
         caller.require("read", query.type)
@@ -70,22 +70,22 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.get("/{id:uuid}", **openapi.GET)
     async def _get(request: Request, id: UUID) -> Response:
-        """One notification: where it is, why, and every attempt."""
+        """Return one notification: its state, the reason, and every attempt."""
         caller = await context.caller(request)
         return responses.json(responses.notification(await _own(context, caller, id, "read")))
 
     @routes.post("/{id:uuid}/cancel", **openapi.CANCEL)
     async def _cancel(request: Request, id: UUID) -> Response:
-        """Cancel a notification that was not sent yet. Cancelling it again gets the same response."""
+        """Cancel an unsent notification. Cancelling it again returns the same response."""
         caller = await context.caller(request)
         found = await _own(context, caller, id, "manage")
         if found.state != State.CANCELLED:
             await retry_cancel.cancel(
-                context.ledger, Filter(ids=(id,), client=caller.client), by=f"its client, {caller.client}"
+                context.ledger, Filter(ids=(id,), client=caller.client), by=f"client {caller.client}"
             )
             found = await _own(context, caller, id, "manage")
         if found.state != State.CANCELLED:
-            raise Problem("not-cancellable", f"it is {found.state}: {_why_not(found)}")
+            raise Problem("not-cancellable", f"the notification is {found.state}: {_why_not(found)}")
         return responses.json({"id": str(id), "state": found.state})
 
     return routes
@@ -98,7 +98,7 @@ def _key(request: Request) -> str | None:
         return None
     key = keys[0]
     if len(keys) > 1 or not _KEY.fullmatch(key):
-        wrong = "there is more than one" if len(keys) > 1 else "not 1 to 200 visible ASCII characters"
+        wrong = "given more than once" if len(keys) > 1 else "not 1 to 200 visible ASCII characters"
         raise Problem("invalid", f"Idempotency-Key: {wrong}", [Fault("Idempotency-Key", wrong)])
     return key
 
@@ -123,13 +123,13 @@ async def _own(context: GatewayContext, caller: Caller, id: UUID, action: str) -
     caller.require_any(action)
     found = await explain(context.ledger, id)
     if found is None or found.client != caller.client:
-        raise Problem("not-found", "this client has no notification of that id")
+        raise Problem("not-found", "this client has no notification with that id")
     caller.require(action, found.type)
     return found
 
 
 def _why_not(found: Explanation) -> str:
     if found.digest_id is not None:
-        return "in a digest"
+        return "it is part of a digest"
     kind = retry_cancel.Situation(found.state, found.type, in_digest=False, for_digest=False)
-    return not_cancelled(kind) or "it was just taken up; try again"
+    return not_cancelled(kind) or "a run has just claimed it; retry"

@@ -32,7 +32,7 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.put(_PATH, **openapi.PUT_RECIPIENT)
     async def _put(request: Request, id: _Id) -> Response:
-        """Replace all that is known of a recipient: fields that are left out become unknown."""
+        """Replace a stored recipient: fields that are left out are forgotten."""
         caller = await context.caller(request)
         caller.require("manage")
         async with context.body(request, caller) as sent:
@@ -41,7 +41,7 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.get(_PATH, **openapi.GET_RECIPIENT)
     async def _get(request: Request, id: _Who) -> Response:
-        """All that is known of a recipient, with addresses in full. Needs a key with the scope `manage`."""
+        """Return a stored recipient, with unmasked addresses. Needs a key with the scope `manage`."""
         caller = await context.caller(request)
         caller.require("manage")
         found = await recipients.get(context.ledger, _key(id), caller.client)
@@ -51,7 +51,7 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.delete(_PATH, status_code=204, **openapi.DELETE_RECIPIENT)
     async def _delete(request: Request, id: _Who) -> Response:
-        """Forget all that is known of a recipient. Their notifications stay, without an address."""
+        """Forget a recipient. Their notifications stay, without an address."""
         caller = await context.caller(request)
         caller.require("manage")
         if not await recipients.forget(context.ledger, _key(id), caller.client):
@@ -63,10 +63,10 @@ def router(context: GatewayContext) -> APIRouter:
 
 def _recipient(id: str, sent: object) -> Recipient:
     if not isinstance(sent, dict) or "id" in sent:
-        raise Problem("invalid", "send the recipient's fields as an object, without its id")
+        raise Problem("invalid", "the body must be an object with the recipient's fields, without its id")
     fields = cast("dict[str, object]", sent)
     if all(value is None for value in fields.values()):
-        raise Problem("invalid", "give an email, a phone or anything else there is to know")
+        raise Problem("invalid", "the recipient has no fields; send at least one, such as email or phone")
     try:
         return Recipient.model_validate({**fields, "id": _id(id)})
     except ValidationError as error:
@@ -74,7 +74,7 @@ def _recipient(id: str, sent: object) -> Recipient:
 
 
 def _unknown() -> Problem:
-    return Problem("not-found", "this client knows nothing of a recipient of that id")
+    return Problem("not-found", "this client has no recipient with that id")
 
 
 def _key(id: str) -> str:

@@ -22,7 +22,7 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.get("", **openapi.TYPES)
     async def _list(request: Request) -> Response:
-        """Every type that can be sent."""
+        """List all types that requests can name."""
         await context.caller(request)
         return responses.json(described)
 

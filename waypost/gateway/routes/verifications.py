@@ -24,7 +24,7 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.post("/check", **openapi.CHECK)
     async def _check(request: Request) -> Response:
-        """Check a code that this client had sent. It works once; five wrong tries end it."""
+        """Check a code or a link that this client sent. It works once; five wrong tries end it."""
         caller = await context.caller(request)
         caller.require_any("send")
         async with context.body(request, caller) as sent:

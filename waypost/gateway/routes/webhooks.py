@@ -28,7 +28,8 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.post("", status_code=201, **openapi.CREATE_WEBHOOK)
     async def _create(request: Request) -> Response:
-        """Report the states of this client's notifications to a URL, signed with the returned secret."""
+        """Create a webhook, a URL that receives the states of this client's notifications. They are signed
+        with the returned secret."""
         caller = await _caller(context, request)
         async with context.body(request, caller) as sent:
             asked = _asked(body.parsed(sent), context.private_webhooks)
@@ -42,7 +43,7 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.get("", **openapi.LIST_WEBHOOKS)
     async def _list(request: Request) -> Response:
-        """The client's webhooks, the oldest first."""
+        """List the client's webhooks, the oldest first."""
         client = (await _caller(context, request)).client
         return responses.json(
             {"webhooks": [told(one) for one in await webhooks.every(context.ledger, client)]}
@@ -50,7 +51,7 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.get("/{id:uuid}", **openapi.GET_WEBHOOK)
     async def _get(request: Request, id: UUID) -> Response:
-        """One webhook, without its secret."""
+        """Return one webhook, without its secret."""
         client = (await _caller(context, request)).client
         try:
             return responses.json(told(await webhooks.find(context.ledger, id, client)))
@@ -69,7 +70,7 @@ def router(context: GatewayContext) -> APIRouter:
 
     @routes.post("/{id:uuid}/rotate", **openapi.ROTATE_WEBHOOK)
     async def _rotate(request: Request, id: UUID) -> Response:
-        """Make a new secret. For 24 hours, events are also signed with the previous secret."""
+        """Create a new secret. For 24 hours, events are also signed with the previous secret."""
         client = (await _caller(context, request)).client
         try:
             rotated = await webhooks.rotate(context.ledger, context.secret_key, id, client)
@@ -116,4 +117,4 @@ def _asked(sent: object, allow_private: bool) -> NewWebhook:
 
 
 def _not_found() -> Problem:
-    return Problem("not-found", "this client has no webhook of that id")
+    return Problem("not-found", "this client has no webhook with that id")

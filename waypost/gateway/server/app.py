@@ -68,7 +68,7 @@ def _answer_errors(app: FastAPI, routers: list[APIRouter]) -> None:
         raised = cast(HTTPException, error)
         if raised.status_code == 405:
             there = allowed(routers, request.scope)
-            detail = f"this path has {there}" if there else "this path is read with GET"
+            detail = f"this path supports {there}" if there else "this path supports GET"
             return Problem("method-not-allowed", detail, headers={"allow": there or "GET, HEAD"}).response()
         if raised.status_code == 404:
             there = "no such route, or a malformed id; see /v1/openapi.json"

@@ -28,10 +28,10 @@ TOLD_EVERY_SECONDS = 60.0
 logger = logging.getLogger("waypost.gateway")
 
 _BODY = {b"content-length", b"transfer-encoding"}
-_HEAD_TOO_LONG = Problem("head-too-long", f"the address and the headers may have {LONGEST:,} bytes")
-_NO_HTTP = Problem("malformed", "this is no HTTP/1.1 request: nothing of it was taken")
-_NO_OTHER = Problem("malformed", "no other protocol is spoken here: send a body without Upgrade")
-_SLOW = Problem("too-slow", f"a request is to be whole within {REQUEST_SECONDS:g} s")
+_HEAD_TOO_LONG = Problem("head-too-long", f"the URL and the headers are larger than {LONGEST:,} bytes")
+_NO_HTTP = Problem("malformed", "this is not an HTTP/1.1 request; nothing was accepted")
+_NO_OTHER = Problem("malformed", "protocol upgrades are not supported; remove the header Upgrade")
+_SLOW = Problem("too-slow", f"the request was not complete within {REQUEST_SECONDS:g} s")
 
 
 @cache
@@ -169,7 +169,9 @@ class Connection(HttpToolsProtocol):
     def _tell_of_too_many(self) -> None:
         if self.loop.time() - Connection._told_at >= TOLD_EVERY_SECONDS:
             Connection._told_at = self.loop.time()
-            logger.warning("%d connections are open, the limit: new connections are closed at once", most())
+            logger.warning(
+                "connection limit reached, %d are open: new connections are closed at once", most()
+            )
 
     def _expect_the_rest(self) -> None:
         if self._late is None and not self._deaf:

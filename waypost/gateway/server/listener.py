@@ -56,8 +56,8 @@ async def listen(
         await serving
         if server.lifespan.should_exit:  # uvicorn logs the failure and returns normally
             raise Unfinished(
-                "the gateway failed while it stopped; the error is logged above. What it answered"
-                " 202 or 250 to is in the ledger"
+                "the gateway failed while it stopped; the error is logged above. "
+                "Everything that it answered with 202 or 250 is in the ledger"
             )
 
 
@@ -67,8 +67,8 @@ def _socket(where: ListenAddress) -> socket.socket:
         return socket.create_server((where.host, where.port), family=family, backlog=1024)
     except OSError as error:
         raise PortTaken(
-            f"the gateway cannot listen on {where.place} ({error.strerror or error}): "
-            "choose another place with --host and --port (0 finds a free one)"
+            f"the gateway cannot listen on {where.place} ({error.strerror or error}); "
+            "choose another address with --host and --port (0 picks a free port)"
         ) from None
 
 

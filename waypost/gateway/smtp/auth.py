@@ -9,13 +9,13 @@ import binascii
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
 
-from waypost.gateway.auth import api_keys
+from waypost.gateway.auth import key_format
 from waypost.gateway.auth.authenticator import Authenticator, Caller
 from waypost.gateway.problems import Problem
 
 MECHANISMS = ("PLAIN", "LOGIN")
-REFUSED = "535 5.7.8 no such key: the password has to be a working API key, wp_<id>_<secret>"
-AWAY = "454 4.7.0 keys cannot be looked up for the moment: try again"
+REFUSED = "535 5.7.8 invalid key: the password must be a valid API key, wp_<id>_<secret>"
+AWAY = "454 4.7.0 API keys cannot be checked at present; try again later"
 
 Login = tuple[str, str]  # a key's id and its secret
 Ask = Callable[[str], Awaitable[str]]  # sends a challenge, returns the client's line
@@ -38,7 +38,7 @@ async def login(mechanism: str, initial: str | None, ask: Ask) -> Login:
     else:
         _decoded(initial if initial is not None else await ask("VXNlcm5hbWU6"))  # "Username:"
         password = _decoded(await ask("UGFzc3dvcmQ6"))  # "Password:"
-    found = api_keys.parse_key(password)
+    found = key_format.parse_key(password)
     if found is None:
         raise NotAuthenticated(REFUSED, refused=True)
     return found
@@ -61,4 +61,4 @@ def _decoded(line: str) -> str:
         # A lone = stands for an empty response (RFC 4954, section 4).
         return b64decode("" if line == "=" else line, validate=True).decode()
     except (binascii.Error, ValueError):
-        raise NotAuthenticated("501 5.5.2 that is not base64") from None
+        raise NotAuthenticated("501 5.5.2 invalid base64") from None

@@ -42,7 +42,7 @@ def recipient(address: str) -> Recipient | str:
     try:
         return Recipient(email=address)
     except ValidationError:
-        return "553 5.1.3 that is not one email address"
+        return "553 5.1.3 not a single valid email address"
 
 
 def too_much(size: int, recipients: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from waypost.gateway.problems import Problem
 
 OK = "250 2.0.0 ok"
-AWAY = "451 4.3.0 keys cannot be looked up for the moment: try again"
+AWAY = "451 4.3.0 API keys cannot be checked at present; try again later"
 MALFORMED = "554 5.6.0"
 
 _OF_A_PROBLEM = {
@@ -21,7 +21,7 @@ _OF_A_PROBLEM = {
 def of(problem: Problem) -> str:
     """The SMTP reply for `problem`; it names the field that is wrong."""
     if problem.kind.code == "idempotency-conflict":  # in SMTP the key is the Message-ID
-        return f"{MALFORMED} Message-ID: used before for another mail to the same recipient"
+        return f"{MALFORMED} Message-ID: already used for another mail to the same recipient"
     return f"{_OF_A_PROBLEM.get(problem.kind.code, MALFORMED)} {problem.detail}"
 
 

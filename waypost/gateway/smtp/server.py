@@ -97,7 +97,7 @@ async def _server(
     except OSError as error:
         raise PortTaken(
             f"the gateway cannot listen for SMTP on {where.url.partition('//')[2]} "
-            f"({error.strerror or error}): choose another port (0 finds a free one)"
+            f"({error.strerror or error}); choose another port (0 picks a free port)"
         ) from None
 
 
@@ -119,7 +119,7 @@ class _Sessions:
 
     async def serve(self, wire: SubmissionConnection) -> None:
         if not self._has_room():
-            wire.say("421 4.3.2 too many sessions: try again in a moment")
+            wire.say("421 4.3.2 too many sessions; try again later")
             await wire.close()
             return
         session = Session(wire, self._context, self._secure)

@@ -54,11 +54,11 @@ class Session:
         except Farewell as farewell:
             self._wire.say(farewell.reply)
         except BareEnding:
-            self._wire.say("550 5.5.2 a CR or LF came alone: lines end in CRLF (RFC 5321, section 2.3.8)")
+            self._wire.say("550 5.5.2 bare CR or LF: lines must end in CRLF (RFC 5321, section 2.3.8)")
         except LineTooLong:
-            self._wire.say(f"500 5.5.2 a command may have {MOST_IN_A_COMMAND} bytes at most")
+            self._wire.say(f"500 5.5.2 command too long: {MOST_IN_A_COMMAND} bytes at most")
         except TimeoutError:
-            self._wire.say("421 4.4.2 that took too long")
+            self._wire.say("421 4.4.2 timeout; reconnect")
         except Gone:
             pass
         except Exception as error:
@@ -70,7 +70,7 @@ class Session:
 
     def stop(self) -> None:
         """Answer the commands received so far, then end the session."""
-        self._wire.fail(Farewell("421 4.3.2 the gateway is stopping: try again in a moment"))
+        self._wire.fail(Farewell("421 4.3.2 the gateway is stopping; try again later"))
 
     @property
     def is_strange(self) -> bool:
@@ -80,7 +80,7 @@ class Session:
     def give_way(self) -> None:
         """End the session, to make room for a client that may have a key."""
         self._gave_way = True
-        self._wire.fail(Farewell("421 4.3.2 too many sessions: try again in a moment, and show a key soon"))
+        self._wire.fail(Farewell("421 4.3.2 too many sessions; try again later, and authenticate soon"))
 
     async def _line(self) -> str:
         """The client's next line. A client without a key has less time, counted from the connection."""
@@ -95,7 +95,7 @@ class Session:
         if self._mails is None:
             self._without_key += 1
             if self._without_key > MOST_WITHOUT_KEY:
-                raise Farewell("421 4.7.0 too many commands without a key")
+                raise Farewell("421 4.7.0 too many commands without authentication")
         verb, _, argument = line.partition(" ")
         reply = await self._obey(verb.upper(), argument.strip(" "))
         if reply and reply[0].startswith("50"):
@@ -107,9 +107,9 @@ class Session:
     async def _obey(self, verb: str, argument: str) -> list[str]:
         command = self._commands.get(verb)
         if command is None:
-            return ["500 5.5.1 there is no such command here"]
+            return ["500 5.5.1 unrecognized command"]
         if not (argument.isascii() and argument.isprintable()):
-            return ["501 5.5.2 commands are ASCII; SMTPUTF8 is not offered"]
+            return ["501 5.5.2 commands must be ASCII; SMTPUTF8 is not supported"]
         refusal = self._too_early(verb)
         return [refusal] if refusal else await command(argument)
 
@@ -118,12 +118,12 @@ class Session:
             return None
         if not self._may_show_a_key():
             if verb == "AUTH":
-                return "538 5.7.11 keys are not taken in the clear: STARTTLS first"
-            return "530 5.7.0 STARTTLS first"
+                return "538 5.7.11 authentication requires TLS; send STARTTLS first"
+            return "530 5.7.0 send STARTTLS first"
         if not self._greeted:
-            return "503 5.5.1 EHLO first"
+            return "503 5.5.1 send EHLO first"
         if verb in ("MAIL", "RCPT", "DATA", "VRFY") and self._mails is None:
-            return "530 5.7.0 AUTH first: the password is an API key"
+            return "530 5.7.0 authentication required; the password is an API key"
         return None
 
     def _may_show_a_key(self) -> bool:
@@ -142,16 +142,16 @@ class Session:
 
     def _greet(self, name: str) -> list[str]:
         if not name:
-            return ["501 5.5.4 say who you are: EHLO app.example"]
+            return ["501 5.5.4 syntax: EHLO app.example"]
         self._greeted = True
         self._forget()
         return []
 
     async def _starttls(self, argument: str) -> list[str]:
         if argument:
-            return ["501 5.5.4 STARTTLS stands alone"]
+            return ["501 5.5.4 STARTTLS takes no parameters"]
         if self._secure or self._context.certificate is None:
-            return ["503 5.5.1 TLS is spoken already" if self._secure else "502 5.5.1 there is no TLS here"]
+            return ["503 5.5.1 TLS is already active" if self._secure else "502 5.5.1 TLS is not available"]
         self._wire.say("220 2.0.0 go ahead")
         await self._wire.start_tls(self._context.certificate)
         # RFC 3207, section 4.2: an attacker may have sent what came before TLS.
@@ -161,19 +161,19 @@ class Session:
     async def _auth(self, argument: str) -> list[str]:
         mechanism, _, initial = argument.partition(" ")
         if self._mails is not None:
-            return ["503 5.5.1 a key was shown already"]
+            return ["503 5.5.1 already authenticated"]
         if mechanism.upper() not in auth.MECHANISMS:
-            return [f"504 5.5.4 there is AUTH {' and '.join(auth.MECHANISMS)}"]
+            return [f"504 5.5.4 unrecognized mechanism; use {' or '.join(auth.MECHANISMS)}"]
         try:
             login = await auth.login(mechanism.upper(), initial.strip(" ") or None, self._ask)
             await auth.caller_of(self._context.authenticator, login)
         except NotAuthenticated as no:
             self._refused += no.refused
             if self._refused >= MOST_REFUSED:
-                raise Farewell("421 4.7.0 too many keys that do not work") from None
+                raise Farewell("421 4.7.0 too many invalid keys") from None
             return [no.reply]
         self._mails = Transaction(self._wire, self._context, login)
-        return ["235 2.7.0 welcome"]
+        return ["235 2.7.0 authenticated"]
 
     async def _ask(self, challenge: str) -> str:
         self._wire.say(f"334 {challenge}")
@@ -200,7 +200,7 @@ class Session:
         return [OK]
 
     async def _vrfy(self, _argument: str) -> list[str]:
-        return ["252 2.1.5 it is known once mail has gone there"]
+        return ["252 2.1.5 cannot verify an address; send the mail"]
 
     async def _quit(self, _argument: str) -> list[str]:
         raise Farewell("221 2.0.0 bye")

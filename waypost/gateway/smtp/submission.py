@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from waypost.gateway.auth.authenticator import Caller
-from waypost.gateway.intake import Intake
+from waypost.gateway.intake import Intake, RegisteredType
 from waypost.gateway.json_limits import over_limit
 from waypost.gateway.problems import Fault, Problem
 from waypost.gateway.smtp import envelope as policy
@@ -41,7 +41,9 @@ class Envelope:
 async def take(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes) -> list[Receipt]:
     """Accept the mail for all recipients or none; return a receipt for each, in order. Raises Problem."""
     if policy.too_much(len(mail), len(envelope.recipients)):
-        raise Problem("too-large", "too large for so many recipients at once: submit it for a few at a time")
+        raise Problem(
+            "too-large", "mail too large for so many recipients; submit it to fewer recipients at a time"
+        )
     try:
         with isolated("reading", Problem):
             if len(mail) > IN_A_THREAD:
@@ -57,10 +59,10 @@ def _candidates(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes)
     """Only the first is validated; the others differ only in their recipient and idempotency key."""
     found = _parsed(intake, mail)
     recipients = list(envelope.recipients.values())
-    asked = {**_asked(found), "recipient": recipients[0].model_dump(exclude_none=True)}
+    asked = {**_asked(found, intake.types), "recipient": recipients[0].model_dump(exclude_none=True)}
     first = intake.candidate(caller, orjson.dumps(asked))
     sent_id = found.value("Message-ID")
-    same = meaning(found) if sent_id and first.type.name == WHOLE else b""
+    same = meaning(found) if sent_id and first.type.name == WHOLE and passes_on(intake.types) else b""
     return [
         Candidate(
             first.type,
@@ -82,18 +84,27 @@ def _parsed(intake: Intake, mail: bytes) -> FinishedMail:
     return found
 
 
-def _asked(mail: FinishedMail) -> Mapping[str, Any]:
+def passes_on(types: Mapping[str, RegisteredType]) -> bool:
+    """Whether mails are passed on as they are. They are not if the type `message` is switched off, or
+    replaced by a type that composes its mails of facts."""
+    return WHOLE in types and types[WHOLE].type.finished is not None
+
+
+def _asked(mail: FinishedMail, types: Mapping[str, RegisteredType]) -> Mapping[str, Any]:
     """The type and the facts that the mail's headers name, or else the mail itself. Raises Problem for an
     unknown X-Waypost header: ignoring a misspelled one could send the facts as a plain mail."""
     ours = {TYPE.lower().encode(), DATA.lower().encode()}
     if any(name.startswith(b"x-waypost-") and name not in ours for name, _ in mail.fields):
-        raise _wrong("X-Waypost-*", f"there are {TYPE} and {DATA} alone")
-    type = decoded(mail.value(TYPE)) or WHOLE
-    data = decoded(mail.value(DATA))
-    if type != WHOLE:
+        raise _wrong("X-Waypost-*", f"unknown header; only {TYPE} and {DATA} are supported")
+    named, data = decoded(mail.value(TYPE)), decoded(mail.value(DATA))
+    type = named or WHOLE
+    passed_on = passes_on(types)
+    if not named and not passed_on:
+        raise Problem("forbidden", f"mails without {TYPE} are not accepted here; name a type in that header")
+    if type != WHOLE or not passed_on:
         return {"type": type, "data": _facts(data or "{}")}
     if data:
-        raise _wrong(DATA, f"goes with {TYPE}, naming the type that these are the facts of")
+        raise _wrong(DATA, f"needs {TYPE}, which names the type of these facts")
     return {"type": WHOLE, "data": {"mime": bytes(mail.to_pass_on()).decode("latin-1")}}
 
 

@@ -38,10 +38,10 @@ class Transaction:
     async def begin(self, argument: str) -> str:
         """The reply to MAIL. The key is checked again: it may have been revoked since. Raises Farewell."""
         if self._envelope is not None:
-            return "503 5.5.1 one mail at a time: DATA or RSET first"
+            return "503 5.5.1 the previous mail is not complete; send DATA or RSET first"
         found = policy.path_and_parameters(argument, "FROM:")
         if found is None:
-            return "501 5.5.4 MAIL FROM:<no-reply@shop.example>"
+            return "501 5.5.4 syntax: MAIL FROM:<no-reply@shop.example>"
         address, parameters = found
         refusal = self._refused_parameters(parameters) or policy.refused_sender(
             self._context.intake.senders, address
@@ -69,26 +69,26 @@ class Transaction:
 
     def _refused_parameters(self, parameters: dict[str, str]) -> str | None:
         if unknown := parameters.keys() - _PARAMETERS:
-            return f"555 5.5.4 there is no parameter {min(unknown)} here"
+            return f"555 5.5.4 unsupported parameter {min(unknown)}"
         if parameters.get("BODY", "7BIT").upper() not in ("7BIT", "8BITMIME"):
-            return "501 5.5.4 BODY is 7BIT or 8BITMIME"
+            return "501 5.5.4 BODY must be 7BIT or 8BITMIME"
         size = parameters.get("SIZE", "0")
         if not (size.isdecimal() and len(size) <= 20):
-            return "501 5.5.4 SIZE is a number of bytes"
+            return "501 5.5.4 SIZE must be a number of bytes"
         return self._too_large() if int(size) > self._context.most else None
 
     def _too_large(self) -> str:
-        return f"552 5.3.4 a mail may have {self._context.most:,} bytes at most"
+        return f"552 5.3.4 mail too large: {self._context.most:,} bytes at most"
 
     def add(self, argument: str) -> str:
         """The reply to RCPT. A recipient that is named twice counts once."""
         if self._envelope is None:
-            return "503 5.5.1 MAIL first"
+            return "503 5.5.1 send MAIL first"
         found = policy.path_and_parameters(argument, "TO:")
         if found is None:
-            return "501 5.5.4 RCPT TO:<ada@a.example>"
+            return "501 5.5.4 syntax: RCPT TO:<ada@a.example>"
         if found[1]:
-            return f"555 5.5.4 there is no parameter {min(found[1])} here"
+            return f"555 5.5.4 unsupported parameter {min(found[1])}"
         who = policy.recipient(found[0])
         if isinstance(who, str):
             return who
@@ -96,7 +96,7 @@ class Transaction:
         if who.key in named:
             return OK
         if len(named) >= policy.MOST_RECIPIENTS or policy.too_much(self._envelope.size, len(named) + 1):
-            return "452 4.5.3 no more recipients for this mail: submit it for the others by itself"
+            return "452 4.5.3 too many recipients; send the others in another mail"
         named[who.key] = who
         return OK
 
@@ -105,9 +105,9 @@ class Transaction:
         recipient with the notification's id; otherwise it is a single line with the error."""
         envelope, caller = self._envelope, self._caller
         if envelope is None or caller is None or not envelope.recipients:
-            return ["503 5.5.1 MAIL and RCPT first"]
+            return ["503 5.5.1 send MAIL and RCPT first"]
         if argument:
-            return ["501 5.5.4 DATA stands alone"]
+            return ["501 5.5.4 DATA takes no parameters"]
         self.forget()
         try:
             async with self._room(caller):
@@ -118,7 +118,7 @@ class Transaction:
         return reply
 
     async def _taken(self, caller: Caller, envelope: Envelope) -> list[str]:
-        self._wire.say("354 go ahead; a lone dot ends it")
+        self._wire.say("354 send the mail, then a line with only a dot")
         async with asyncio.timeout(self._context.patience.mail):
             mail = await self._wire.message(self._context.most)
         if mail is None:
@@ -137,5 +137,5 @@ class Transaction:
                     for room in (self._context.shares.of(caller.key), self._context.memory):
                         await held.enter_async_context(room)
             except TimeoutError:
-                raise Problem("unavailable", "more mails come in than can be taken: try again") from None
+                raise Problem("unavailable", "too many mails at once; try again later") from None
             yield

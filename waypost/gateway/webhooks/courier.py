@@ -139,7 +139,7 @@ class Courier:
             if event is None:
                 return
             try:
-                with isolated("telling a webhook", item=event.notification_id):
+                with isolated("posting to a webhook", item=event.notification_id):
                     outcome = await post(posts, claim.webhook, event)
             except ItemFailed as failed:  # the failure says nothing about the webhook
                 outcomes[event.id] = classify.lost(Phase.CONNECT, str(failed))
@@ -154,7 +154,7 @@ class Courier:
             POSTS.labels("told").inc()
             breaker.record_outcome(outcome, _clock())
             if before is not CircuitState.CLOSED and breaker.state is CircuitState.CLOSED:
-                logger.info("webhook %s answers again", claim.webhook.id)
+                logger.info("webhook %s responds again", claim.webhook.id)
             return
         POSTS.labels("failed").inc()
         self._gone = self._gone or outcome.code == GONE
@@ -164,7 +164,7 @@ class Courier:
             self._endpoint.quiet_until = max(self._endpoint.quiet_until, _clock() + quiet)
         if before is CircuitState.CLOSED and breaker.state is CircuitState.OPEN:
             logger.warning(
-                "the circuit of webhook %s of %s is %s",
+                "webhook %s (client %s): circuit %s",
                 claim.webhook.id,
                 claim.webhook.client,
                 breaker.describe(_clock()),
@@ -172,7 +172,7 @@ class Courier:
 
     async def _settle(self, claim: Claim, outcomes: Mapping[int, Outcome]) -> None:
         if self._gone:
-            logger.warning("webhook %s answered 410 Gone: no more events are sent to it", claim.webhook.id)
+            logger.warning("webhook %s: responded 410 Gone; it receives no more events", claim.webhook.id)
             await webhooks.mark_gone(self._context.ledger, claim.webhook.id)
             return
         over: list[int] = []
@@ -196,7 +196,7 @@ def _fate(claim: Claim, event: Event, outcome: Outcome | None) -> Again | None:
     if found is None:
         POSTS.labels("given up").inc()
         logger.warning(
-            "webhook %s: event of notification %s (%s) not delivered: given up after %d attempts: %s",
+            "webhook %s: event of notification %s (%s) not delivered after %d attempts, the last: %s",
             claim.webhook.id,
             event.notification_id,
             event.state,

@@ -99,7 +99,7 @@ class WebhookDispatcher:
     async def _forget(self, moment: float) -> None:
         """Delete events that are too old, and the health of webhooks whose last pause ended long ago."""
         for id, count in (await webhook_outbox.forget(self._context.ledger)).items():
-            logger.warning("webhook %s: %d events dropped, as they are too old", id, count)
+            logger.warning("webhook %s: %d events deleted because they are too old", id, count)
         self._endpoints = {
             id: one
             for id, one in self._endpoints.items()

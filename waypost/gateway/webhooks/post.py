@@ -45,9 +45,9 @@ async def post(posts: SignedPosts, webhook: Webhook, event: Event) -> Outcome:
             found = classify.outcome(response.status, response.headers, now())
             await first_bytes(response)
     except TimeoutError:
-        return found or classify.lost(Phase.CONNECT, f"no answer within {POST_SECONDS:g} s")
+        return found or classify.lost(Phase.CONNECT, f"no response within {POST_SECONDS:g} s")
     except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
         return found or classify.lost(Phase.CONNECT, why(error))
     except FAILURES:
-        return found or classify.lost(Phase.DATA, "connection lost, or no HTTP in answer")
+        return found or classify.lost(Phase.DATA, "connection lost, or the response is not HTTP")
     return found

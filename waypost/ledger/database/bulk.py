@@ -126,9 +126,10 @@ def _insert(
     on_conflict: Conflict | None,
     returning: tuple[sa.Column[Any], ...],
 ) -> Sequence[sa.Row[Any]]:
-    alike = _alike(connection, rows)
-    statement = _insertion(table, tuple(rows[0]), alike, on_conflict, returning)
-    found = connection.execute(statement, _columns(table, rows, alike))
+    columns = _columns(rows)
+    alike = _alike(columns, len(rows))
+    statement = _insertion(table, tuple(columns), alike, on_conflict, returning)
+    found = connection.execute(statement, _parameters(table, columns, alike))
     return found.all() if returning else []
 
 
@@ -157,29 +158,33 @@ def update_many(
     objects each time, as the statement is cached by them. Returns how many rows changed."""
     if not rows:
         return 0
-    alike = _alike(connection, rows)
-    statement = _update(connection.dialect.name, table, tuple(rows[0]), alike, conditions)
-    if connection.dialect.name == "postgresql":
-        given: Any = _columns(table, rows, alike)
-    else:
+    dialect = connection.dialect.name
+    if dialect != "postgresql":
+        statement = _update(dialect, table, tuple(rows[0]), frozenset[str](), conditions)
         given = [{f"_{name}": value for name, value in row.items()} for row in rows]
-    return connection.execute(statement, given).rowcount
+        return connection.execute(statement, given).rowcount
+    columns = _columns(rows)
+    alike = _alike(columns, len(rows))
+    statement = _update(dialect, table, tuple(columns), alike, conditions)
+    return connection.execute(statement, _parameters(table, columns, alike)).rowcount
 
 
-def _alike(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _alike(columns: Mapping[str, list[Any]], rows: int) -> frozenset[str]:
     """The columns with one value in all rows: PostgreSQL is sent that value once, as the driver takes about a
     microsecond to encode an element. With few rows there are none, so that these share a statement, except
     long values, as of a mail to several recipients: encoding one per row would block the event loop."""
-    if connection.dialect.name != "postgresql":
-        return frozenset()
-    first = rows[0]
-    if len(rows) < FEW:
-        long = (name for name, value in first.items() if isinstance(value, bytes) and len(value) > LONG)
-        return frozenset(name for name in long if all(row[name] is first[name] for row in rows))
+    if rows < FEW:
+        return frozenset(
+            name
+            for name, (first, *others) in columns.items()
+            if isinstance(first, bytes) and len(first) > LONG and all(other is first for other in others)
+        )
     return frozenset(
-        name
-        for name, value in first.items()
-        if name != "id" and all(row[name] is value or row[name] == value for row in rows)
+        name for name, values in columns.items() if name != "id" and values.count(values[0]) == rows
     )
 
 
@@ -294,10 +299,12 @@ def _parameter(table: sa.Table, name: str, alike: frozenset[str]) -> sa.BindPara
     return sa.bindparam(f"_{name}", type_=_AsIs(element if name in alike else f"{element}[]"))
 
 
-def _columns(table: sa.Table, rows: Sequence[Mapping[str, Any]], alike: frozenset[str]) -> dict[str, Any]:
-    """The parameters: a list per column, or the single value of a column that is alike."""
-    columns = {name: _array(table.c[name], rows[:1] if name in alike else rows) for name in rows[0]}
-    return {f"_{name}": values[0] if name in alike else values for name, values in columns.items()}
+def _parameters(table: sa.Table, columns: Mapping[str, list[Any]], alike: frozenset[str]) -> dict[str, Any]:
+    """A list per column, or the single value of a column that is alike."""
+    return {
+        f"_{name}": _array(table.c[name], values[:1])[0] if name in alike else _array(table.c[name], values)
+        for name, values in columns.items()
+    }
 
 
 def as_json(value: Any) -> str:
@@ -309,8 +316,7 @@ def _json_bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else orjson.dumps(value)
 
 
-def _array(column: sa.Column[Any], rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    values = [row[column.name] for row in rows]
+def _array(column: sa.Column[Any], values: list[Any]) -> list[Any]:
     if not isinstance(column.type, sa.JSON):
         return values
     null = None if column.type.none_as_null else b"null"

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -23,12 +23,10 @@ from waypost.ledger.database import migrate
 from waypost.ledger.database.lock_numbers import UPGRADE
 from waypost.ledger.database.outages import outages
 from waypost.ledger.database.sqlite_file import FileReplaced
-from waypost.ledger.database.unreachable import NOT_CONNECTED, OtherKey
+from waypost.ledger.database.tolerant import is_undecodable
+from waypost.ledger.database.unreachable import OtherKey
+from waypost.system.ledger_waits import asking
 from waypost.system.outage import Outage, mark
-from waypost.system.waits import asking
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
@@ -134,8 +132,8 @@ class Ledger(ABC):
         found = await self.read(self._revision)
         if found != migrate.head():
             raise LedgerBehind(
-                f"the ledger's schema is {found or 'empty'}, this version needs {migrate.head()}: "
-                "run `waypost db upgrade`"
+                f"the ledger's schema is {found or 'empty'}, but this version needs "
+                f"{migrate.head()}: run `waypost db upgrade`"
             )
 
     async def upgrade(self) -> None:
@@ -171,11 +169,14 @@ def leaving() -> Generator[None]:
 def is_transient(error: Exception) -> bool:
     """Whether the database may have caused a transaction's error (down, full, read-only, busy), so that it
     can pass, and not the data to be written. For code inside a transaction; see `is_outage`."""
-    if isinstance(error, (IntegrityError, DataError, OtherKey)):
+    if isinstance(error, (IntegrityError, DataError, OtherKey)) or is_undecodable(error):
         return False
     if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(("22", "23", "54")):
         # Data that the database will never store: classes 22 and 23 of the SQL standard, and PostgreSQL's 54.
         return False
     if isinstance(error, SQLAlchemyError):
         return isinstance(error, (DBAPIError, PoolTimeout))
+    # Imported here, at the first error: a ledger on SQLite needs no asyncpg.
+    from waypost.ledger.database.postgres_connection import NOT_CONNECTED
+
     return isinstance(error, (CommitLost, *NOT_CONNECTED))

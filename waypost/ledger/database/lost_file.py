@@ -16,12 +16,12 @@ from waypost.ledger.database.unreachable import LedgerUnreachable
 TRACES = ("secret.key", "running.json", "prefect.db")  # under home; each is made after the ledger's file
 # SQLite would apply a leftover write-ahead log to a restored backup, and damage it.
 RESTORE = (
-    "stop every process of Waypost, then put the file back, or delete its -wal and -shm files and restore a "
-    "backup. Only to begin anew, with an empty ledger and without the history, run `waypost db upgrade`"
+    "stop all Waypost processes. Then put the file back, or delete its -wal and -shm files and restore a "
+    "backup. To start with an empty ledger instead, without the history, run `waypost db upgrade`"
 )
 MAKE = (
-    "start `waypost up`, or make a ledger with `waypost db upgrade`; WAYPOST_HOME and WAYPOST_DATABASE_URL "
-    "say where it is kept"
+    "start `waypost up`, or create a ledger with `waypost db upgrade`; WAYPOST_HOME and "
+    "WAYPOST_DATABASE_URL say where"
 )
 
 

@@ -34,7 +34,7 @@ def head() -> str:
     """The revision this version of Waypost needs: its migrations are numbered, each after the one before."""
     numbers = [path.stem.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")]
     if not numbers:
-        raise RuntimeError("the package has no migrations: it was not installed whole")
+        raise RuntimeError("the package has no migrations: it was not installed completely")
     return max(numbers)
 
 

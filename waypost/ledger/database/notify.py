@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from waypost.ledger.database.announcement import CHANNEL
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.open_elsewhere import HERE
 from waypost.ledger.database.outages import outages
@@ -21,20 +22,12 @@ from waypost.ledger.database.sqlite import SqliteLedger
 from waypost.ledger.database.watchdog import ANSWERS_WITHIN
 from waypost.system.waiting import wait_for
 
-CHANNEL = "waypost"
-_NOTIFY = sa.text(f"NOTIFY {CHANNEL}")
 WEBHOOKS = "waypost_webhooks"  # notified by the trigger that makes webhook events
 GLANCE_SECONDS = 0.05  # between two looks at SQLite's counter, about 20 microseconds each
 RETRY_SECONDS = 1.0
 ASK_SECONDS = 15.0  # between two checks of a listening connection
 
 logger = logging.getLogger("waypost.ledger")
-
-
-def announce_work(connection: sa.Connection) -> None:
-    """Wake every dispatcher when this transaction commits."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(_NOTIFY)
 
 
 @asynccontextmanager
@@ -68,7 +61,7 @@ async def _listen(ledger: PostgresLedger, wake: Callable[[], None], channel: str
             async with ledger.engine.connect() as connection:
                 raw: Any = (await connection.get_raw_connection()).driver_connection
                 if away:
-                    logger.info("the ledger answers again")
+                    logger.info("the ledger responds again")
                 away = False
                 try:
                     await _until_lost(raw, wake, channel)
@@ -77,7 +70,7 @@ async def _listen(ledger: PostgresLedger, wake: Callable[[], None], channel: str
         except Exception as error:  # asyncpg's connect errors have no common class
             if not away:  # logged once, as each second is a retry
                 outages.tell(error)
-                logger.warning("new work is found late until the ledger answers")
+                logger.warning("new work is noticed late until the ledger responds")
             away = True
         await asyncio.sleep(RETRY_SECONDS)
 
@@ -121,7 +114,7 @@ async def _glance(ledger: SqliteLedger, wake: Callable[[], None]) -> None:
     def answered() -> None:
         nonlocal away
         if away:
-            logger.info("the ledger answers again")
+            logger.info("the ledger responds again")
         away = False
 
     while True:
@@ -136,7 +129,7 @@ async def _glance(ledger: SqliteLedger, wake: Callable[[], None]) -> None:
             if not away:
                 outages.tell(error)
                 if not outages.lost:
-                    logger.warning("new work is found late until the ledger can be read")
+                    logger.warning("new work is noticed late until the ledger can be read")
             away = True
         await asyncio.sleep(RETRY_SECONDS)
 

@@ -10,16 +10,12 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from waypost.config.settings import Settings
-from waypost.ledger.database import postgres_url
 from waypost.ledger.database.bulk import as_json
 from waypost.ledger.database.ledger import BUSY, LEASE, Ledger
-from waypost.ledger.database.postgres import PostgresLedger
 from waypost.ledger.database.sqlite import SqliteLedger
 from waypost.ledger.database.sqlite_tuning import tune_sqlite
-from waypost.ledger.database.watchdog import with_timeouts
 
 OPTIONS: dict[str, Any] = {
     "json_serializer": as_json,
@@ -40,12 +36,10 @@ def open_ledger(
     Raises ValueError, whose text never holds a password, when `url` cannot be parsed.
     """
     if not url.startswith("sqlite"):
-        place, named = postgres_url.read(url)
-        options: dict[str, Any] = {"connect_args": with_timeouts(patience, named), **OPTIONS}
-        if patience is not None:
-            options["pool_timeout"] = patience.total_seconds()
-        engine = create_async_engine(place, pool_size=4, max_overflow=4, **options)
-        return PostgresLedger(engine, lease, named)
+        # Imported here: SQLite needs neither asyncpg nor SQLAlchemy's asyncio.
+        from waypost.ledger.database.open_postgres import open_postgres
+
+        return open_postgres(url, lease, patience, OPTIONS)
     engine = sa.create_engine(url, **OPTIONS)
     tune_sqlite(engine, patience or BUSY, lambda: ledger.given_up)
     ledger = SqliteLedger(engine, lease, home)

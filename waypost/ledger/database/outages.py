@@ -41,7 +41,7 @@ class Outages:
         if isinstance(error, OtherKey):
             logger.error("%s", said)
         else:
-            logger.warning("%s. Waypost keeps trying, and logs this once a minute", said)
+            logger.warning("%s. Waypost keeps retrying, and logs this once a minute", said)
 
     def _tell_of_loss(self, said: str) -> None:
         if not self.lost:

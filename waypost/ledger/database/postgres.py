@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waypost.ledger.database import migrate
 from waypost.ledger.database.ledger import CommitLost, Ledger, T, Work, leaving
+from waypost.ledger.database.postgres_connection import check_fit, reached
 from waypost.ledger.database.sqlite import BROWSERS
-from waypost.ledger.database.unreachable import check_fit, reached
 from waypost.ledger.database.watchdog import PARTING_SECONDS, ConnectionWatchdog
 
 RETRYABLE_SQLSTATES = (
@@ -96,7 +96,7 @@ class PostgresLedger(Ledger):
             except DBAPIError as error:
                 if committing and error.connection_invalidated:
                     raise CommitLost(
-                        f"the connection was lost with a commit: {type(error.orig).__name__}"
+                        f"the connection was lost during a commit: {type(error.orig).__name__}"
                     ) from None
                 if not error.connection_invalidated or tries > 1:
                     raise

@@ -35,7 +35,8 @@ def read(url: str) -> tuple[sa.URL, dict[str, Any]]:
         parsed = sa.make_url(_several_hosts(url))
     except (ValueError, ArgumentError):
         raise ValueError(
-            "WAYPOST_DATABASE_URL cannot be read: in a password, write @ : / ? # and the like percent-encoded"
+            "WAYPOST_DATABASE_URL cannot be read: in a password, percent-encode @ : / ? "
+            "# and similar characters"
         ) from None
     query = {name: value if isinstance(value, str) else value[-1] for name, value in parsed.query.items()}
     connect: dict[str, Any] = {}
@@ -73,7 +74,7 @@ def _number(query: dict[str, str], name: str) -> int | None:
     """Remove a number from `query` and return it; None without it."""
     text = query.pop(name, None)
     if text is not None and not text.isdecimal():
-        raise ValueError(f"WAYPOST_DATABASE_URL: {name} is a whole number")
+        raise ValueError(f"WAYPOST_DATABASE_URL: {name} must be a whole number")
     return None if text is None else int(text)
 
 

@@ -28,8 +28,8 @@ DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # The files, by their suffix to the ledger's path. SQLite keeps the last two while the ledger is open.
 FILES = {"": "file", "-wal": "write-ahead log (-wal)", "-shm": "index of its log (-shm)"}
 RESTART = (
-    "stop every process of Waypost that uses it, put the whole ledger back where it was, or delete its -wal "
-    "and -shm files and restore a backup, and start the processes again"
+    "stop all Waypost processes that use it. Put the whole ledger back, or delete its "
+    "-wal and -shm files and restore a backup. Then restart the processes"
 )
 
 
@@ -100,7 +100,7 @@ class LedgerFile:
             return
         identity = found.st_dev, found.st_ino
         if known and identity != known:
-            self._give_up(f"the ledger's {what} was replaced by another while this process had it open")
+            self._give_up(f"the ledger's {what} was replaced while this process had it open")
         self._known[suffix] = identity
         if not suffix:
             # VACUUM shortens the file too.

@@ -263,7 +263,7 @@ attempts = sa.Table(
     sa.Column("words", sa.Text),
 )
 
-# What all processes agree on; see installation.py.
+# What all processes agree on; see installation.py and mirrored_holds.py.
 installation = sa.Table(
     "installation",
     metadata,

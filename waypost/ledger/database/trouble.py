@@ -9,15 +9,15 @@ from waypost.ledger.database.lost_file import LedgerMissing
 from waypost.ledger.database.sqlite_file import FileReplaced
 from waypost.ledger.database.unreachable import OtherKey
 
-_FULL = "the disk of the ledger is full: free some space on it"
-_READ_ONLY = "the ledger is read-only: make its disk and file writable, or name PostgreSQL's primary server"
-_LOCKED = "another process keeps the ledger locked: end that process, or wait for it"
+_FULL = "the disk of the ledger is full: free some space"
+_READ_ONLY = "the ledger is read-only: make its disk and file writable, or use PostgreSQL's primary server"
+_LOCKED = "another process has locked the ledger: end that process, or wait for it"
 _NO_RIGHTS = (
     "the database role may not write to the ledger's tables: as their owner, GRANT SELECT, INSERT, UPDATE, "
     "DELETE ON ALL TABLES IN SCHEMA public TO that role"
 )
 _NO_TABLES = "the ledger has no tables of this version: run `waypost db upgrade`, or restore its backup"
-_AWAY = "the ledger does not answer: start its database, or check WAYPOST_DATABASE_URL"
+_AWAY = "the ledger does not respond: start its database, or check WAYPOST_DATABASE_URL"
 
 # By SQLite's primary result code (sqlite.org/rescode.html), and by PostgreSQL's SQLSTATE (its appendix A).
 _SQLITE = {

@@ -116,7 +116,7 @@ class ConnectionWatchdog:
             if self._is_over() or not await self._at_work(raw.get_server_pid()):
                 break
             await asyncio.sleep(SILENT_AFTER)
-        logger.warning("the ledger's database does not respond: reconnecting")
+        logger.warning("the ledger's database does not respond; reconnecting")
         raw.terminate()
 
     async def _at_work(self, pid: int) -> bool:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import groups, notifications
 from waypost.ledger.intake import idempotency
@@ -94,16 +95,23 @@ def _open_groups(
             name: sa.case((anew, insert.excluded[name]), else_=groups.c[name])
             for name in ("notification_id", "opened_at", "status", "level")
         },
-    ).returning(groups.c.key, groups.c.notification_id, groups.c.status, groups.c.level)
+    ).returning(*tolerant.raw(groups.c.key, groups.c.notification_id, groups.c.status, groups.c.level))
     rows = [_row(key, Group.opened_by(candidate), moment) for key, candidate in first.items()]
-    found = {
-        row.key: Group(row.notification_id, Condition(row.status, row.level))
-        for row in connection.execute(upsert, rows)
-    }
-    older = {key: group.owner for key, group in found.items() if group.owner != first[key].id}
-    silent = {key: Group.opened_by(first[key]) for key in _without_owner(connection, older)}
+    with tolerant.forgiving(connection):
+        found = {row.key: _group(row) for row in connection.execute(upsert, rows).all()}
+    older = {key: group.owner for key, group in found.items() if group and group.owner != first[key].id}
+    damaged = [key for key, group in found.items() if group is None]
+    silent = {key: Group.opened_by(first[key]) for key in (*_without_owner(connection, older), *damaged)}
     _write(connection, silent, moment)
-    return found | silent
+    return {key: group for key, group in found.items() if group} | silent
+
+
+def _group(row: Any) -> Group | None:
+    """None for values that no group has: it is opened anew."""
+    owner = tolerant.identity(row.notification_id)
+    if isinstance(owner, UUID) and isinstance(row.status, str) and isinstance(row.level, int):
+        return Group(owner, Condition(row.status, row.level))
+    return None
 
 
 def _row(key: bytes, group: Group, moment: datetime) -> dict[str, Any]:
@@ -153,7 +161,7 @@ def _count(
     for owner, same in repeats.items():
         for candidate in same:
             candidate.receipt = Receipt(
-                IntakeResult.GROUPED, owner, None, "counted in an open notification", first_state="grouped"
+                IntakeResult.GROUPED, owner, None, "grouped into an open notification", first_state="grouped"
             )
             if candidate.key:
                 moved.append((candidate.key, owner))

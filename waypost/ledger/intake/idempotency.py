@@ -68,7 +68,7 @@ def answer_twins(candidates: Sequence[Candidate]) -> None:
 
 
 def _conflict(id: UUID) -> Receipt:
-    said = f"this idempotency key was used before with another body, for {id}: use a new key for another body"
+    said = f"this idempotency key was used with another body, for {id}; use a new key"
     return Receipt(IntakeResult.CONFLICT, id, None, said)
 
 

@@ -84,10 +84,10 @@ def attempt_lines(attempt: Attempt) -> Iterator[TimelineEntry]:
     name, through = f"attempt {attempt.number}", f"{attempt.channel} through {attempt.provider}"
     where = {"batch": attempt.batch, "run": attempt.flow_run_id}
     if attempt.verdict is None:
-        waits = "no outcome recorded yet: it is on the wire, or in doubt"
-        yield TimelineEntry(attempt.started_at, f"{name} begun", f"{through}; {waits}", **where)
+        waits = "no outcome recorded yet; it is on the wire, or in doubt"
+        yield TimelineEntry(attempt.started_at, f"{name} started", f"{through}; {waits}", **where)
         return
-    yield TimelineEntry(attempt.started_at, f"{name} begun", through, **where)
+    yield TimelineEntry(attempt.started_at, f"{name} started", through, **where)
     verdict = "in doubt" if attempt.verdict == Verdict.UNKNOWN else attempt.verdict
     yield TimelineEntry(attempt.finished_at, f"{name} {verdict}", _answer(attempt), **where)
 
@@ -112,9 +112,9 @@ def _answer(attempt: Attempt) -> str:
 
 
 _FAR: Mapping[str, str] = {
-    **dict.fromkeys((Phase.CONNECT, Phase.MAIL, Phase.RCPT), "before the message was handed over"),
-    Phase.DATA: "while the message was handed over",
-    Phase.DOT: "in answer to the message",
+    **dict.fromkeys((Phase.CONNECT, Phase.MAIL, Phase.RCPT), "before the message was sent"),
+    Phase.DATA: "while the message was sent",
+    Phase.DOT: "in response to the message",
 }
 
 
@@ -134,24 +134,24 @@ def batch_lines(
             yield TimelineEntry(claimed, "claimed", f"in a batch of {row.size}, {by}", **where)
         else:
             yield TimelineEntry(claimed, "claimed", f"in a batch of {row.size}", **where)
-            yield TimelineEntry(tolerant.moment(row.taken_at), "taken up by its run", by, **where)
+            yield TimelineEntry(tolerant.moment(row.taken_at), "started by its run", by, **where)
         if row.ending == BatchResult.DIRECT:
-            why = "Prefect did not answer, so no run shows it"
+            why = "Prefect did not respond, so no run shows it"
             yield TimelineEntry(
                 ended, "sent without Prefect", f"{why}: {tolerant.text(row.summary)}", **where
             )
         elif row.ending == BatchResult.LOST and where["batch"] not in told:
-            yield TimelineEntry(ended, "run lost", "nothing of it had been sent", **where)
+            yield TimelineEntry(ended, "run lost", "nothing had been sent", **where)
         elif row.ending == BatchResult.RETURNED:
-            yield TimelineEntry(
-                ended, "given back", "what had not been sent goes out with another run", **where
-            )
+            yield TimelineEntry(ended, "returned", "unsent notifications go out with another run", **where)
 
 
 def digest_line(row: Any, found: Explanation) -> Iterator[TimelineEntry]:
     if found.digest_id is not None:
-        state = tolerant.text(row.digest_state) or "gone from the ledger"
-        yield TimelineEntry(tolerant.moment(row.digest_at), "put in a digest", f"{found.digest_id}: {state}")
+        state = tolerant.text(row.digest_state) or "deleted from the ledger"
+        yield TimelineEntry(
+            tolerant.moment(row.digest_at), "added to a digest", f"{found.digest_id}: {state}"
+        )
 
 
 def hold_lines(past: Sequence[Any], found: Explanation) -> Iterator[TimelineEntry]:
@@ -161,10 +161,10 @@ def hold_lines(past: Sequence[Any], found: Explanation) -> Iterator[TimelineEntr
         released = tolerant.moment(row.released_at)
         if not _ended_running(found, released):
             since = _waited_since(found, tolerant.moment(row.since))
-            yield TimelineEntry(since, "its type is held", tolerant.text(row.reason))
-            yield TimelineEntry(released, "its type is released")
+            yield TimelineEntry(since, "its type was held", tolerant.text(row.reason))
+            yield TimelineEntry(released, "its type was released")
     if found.held_since is not None and found.state not in TERMINAL:
-        yield TimelineEntry(_waited_since(found, found.held_since), "its type is held", found.held_because)
+        yield TimelineEntry(_waited_since(found, found.held_since), "its type was held", found.held_because)
 
 
 def _ended_running(found: Explanation, released: Moment | None) -> bool:
@@ -195,9 +195,7 @@ def outlook(found: Explanation) -> TimelineEntry:
         case State.CLAIMED | State.SENDING:
             return TimelineEntry(None, found.state, _in_hand(found))
         case _:
-            return TimelineEntry(
-                found.finished_at, found.state, f"no state that Waypost knows; {found.reason}"
-            )
+            return TimelineEntry(found.finished_at, found.state, f"unknown state; {found.reason}")
 
 
 def _wait(found: Explanation) -> TimelineEntry:
@@ -231,10 +229,10 @@ def in_order(line: TimelineEntry) -> tuple[datetime, int, str, int]:
     return at, 1, str(line.batch), _IN_BATCH.index(line.what) if line.what in _IN_BATCH else len(_IN_BATCH)
 
 
-_FIRST = ("accepted", "put in a digest")
+_FIRST = ("accepted", "added to a digest")
 
 
-_IN_BATCH = ("claimed", "taken up by its run")
+_IN_BATCH = ("claimed", "started by its run")
 
 
 _LAST = datetime.max.replace(tzinfo=UTC)

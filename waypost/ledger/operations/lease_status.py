@@ -24,13 +24,14 @@ class LeaseStatus:
 
     def __str__(self) -> str:
         """The owner and the state of the lease, in words."""
-        who = f"held by a run at {self.owner}" if self.taken else f"reserved for a run by {self.owner}"
+        who = f"claimed by a run at {self.owner}" if self.taken else f"reserved for a run by {self.owner}"
         if not isinstance(self.leased_until, datetime) or not isinstance(self.renewed_at, datetime):
             return f"{who}, lease until {self.leased_until or 'an unknown time'}"
         if self.lapsed:
             return (
-                f"{who}, which sends no heartbeat: its lease lapsed {_ago(self.leased_until)}, at "
-                f"{self.leased_until:%Y-%m-%d %H:%M:%S} UTC; the reaper of any worker reclaims it"
+                f"{who}, which sends no heartbeat: its lease lapsed "
+                f"{_ago(self.leased_until)}, at {self.leased_until:%Y-%m-%d %H:%M:%S} "
+                "UTC; a reaper in any worker reclaims it"
             )
         return f"{who}, renewed {_ago(self.renewed_at)}, lease until {self.leased_until:%H:%M:%S} UTC"
 

@@ -1,22 +1,20 @@
-"""Retention: the only deletion of notifications, once they ended longer ago than the settings say.
-
-Old rows are found outside of any write and deleted in short transactions with pauses between them, so that
-other writers get their turn, even on SQLite, which has one writer at a time.
-"""
+"""Retention: the only deletion of notifications, once they ended longer ago than the settings say. It deletes
+in steps; see steps.py."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.steps import Pace, in_steps, written_bytes
 from waypost.ledger.database.tables import (
     ENDED,
     IN_HAND,
@@ -36,23 +34,14 @@ from waypost.ledger.records import webhook_outbox
 from waypost.ledger.records.recipients import Who
 from waypost.system import clock
 
-FIRST, LEAST, MOST = 50, 10, 1000  # rows per transaction
-TARGET_SECONDS = 0.01  # per transaction, too short for a waiting writer to notice
-
-Find = Callable[[int], sa.Select[Any]]
-
-
-class Delete(Protocol):
-    def __call__(self, connection: sa.Connection, *, ids: Sequence[Any]) -> int: ...
-
 
 async def prune(ledger: Ledger, days: float) -> int:
     """Delete the notifications that ended more than `days` ago, with all that belongs to them. Returns how
     many. Open notifications stay, however old. Then delete the recipients that have no notification left and
     were not named or changed for `days`."""
     before = clock.now() - timedelta(days=days)
-    pruned = await _in_steps(ledger, partial(_old, before), partial(_delete, before))
-    await _in_steps(ledger, partial(_told_batches, before), _delete_batches)
+    pruned = await in_steps(ledger, partial(_old, ledger.is_postgres, before), partial(_delete, before))
+    await in_steps(ledger, partial(_told_batches, before), _delete_batches)
     await _prune_recipients(ledger, before)
     over = sa.delete(released_holds).where(released_holds.c.released_at < before)
     await ledger.write(lambda connection: connection.execute(over))
@@ -61,34 +50,17 @@ async def prune(ledger: Ledger, days: float) -> int:
     return pruned
 
 
-async def _in_steps(ledger: Ledger, find: Find, delete: Delete) -> int:
-    """Delete the rows that `find` selects, as many at a time as take about TARGET_SECONDS, and pause after
-    each transaction for as long as it took. Ends when no row is found, or when other transactions lock all of
-    them. Returns how many rows were deleted."""
-    rows, gone = FIRST, 0
-    while ids := await ledger.read(partial(_scalars, find(rows))):
-        began = clock.monotonic()
-        deleted = await ledger.write(partial(delete, ids=ids))
-        took = clock.monotonic() - began
-        if not deleted:
-            break
-        gone += deleted
-        rows = step(rows, took)
-        await asyncio.sleep(took)
-    return gone
-
-
 async def _prune_recipients(ledger: Ledger, before: datetime) -> None:
     """Walk through the recipients by their key, as many at a time as can be deleted quickly."""
-    rows, last = FIRST, ("", "")
-    while page := await ledger.read(partial(_recipients_after, last, before, rows)):
+    pace, last = Pace(), ("", "")
+    while page := await ledger.read(partial(_recipients_after, last, before, pace.rows)):
         unused = [(row.client, row.key) for row in page if row.unused]
-        began = clock.monotonic()
-        if unused:
-            await ledger.write(partial(_delete_recipients, unused, before))
-        took = clock.monotonic() - began
-        last, rows = (page[-1].client, page[-1].key), step(rows, took)
-        await asyncio.sleep(took)
+        async with pace.transaction():
+            if unused:
+                await ledger.write(partial(_delete_recipients, unused, before))
+        if (page[-1].client, page[-1].key) == last:
+            return  # text that is not UTF-8: it is read as another text
+        last = page[-1].client, page[-1].key
 
 
 def _recipients_after(
@@ -97,8 +69,9 @@ def _recipients_after(
     table = recipients
     after = sa.tuple_(table.c.client, table.c.key) > sa.tuple_(*map(sa.literal, last))
     unused = sa.case((table.c.updated_at < before, _without_notification()), else_=sa.false())
-    wanted = sa.select(table.c.client, table.c.key, unused.label("unused")).where(after)
-    return connection.execute(wanted.order_by(table.c.client, table.c.key).limit(rows)).all()
+    columns = *tolerant.raw(table.c.client, table.c.key), unused.label("unused")
+    wanted = sa.select(*columns).where(after).order_by(table.c.client, table.c.key)
+    return tolerant.read(connection, wanted.limit(rows))
 
 
 def _without_notification() -> sa.ColumnElement[bool]:
@@ -127,27 +100,16 @@ def _delete_recipients(unused: Sequence[Who], before: datetime, connection: sa.C
         connection.execute(sa.delete(recipients).where(*theirs, *still))
 
 
-def _scalars(wanted: sa.Select[Any], connection: sa.Connection) -> Sequence[Any]:
-    return connection.scalars(wanted).all()
-
-
-def step(rows: int, took: float) -> int:
-    """How many rows the next transaction deletes, when the last deleted `rows` in `took` seconds."""
-    if took > TARGET_SECONDS:
-        return max(LEAST, rows // 2)
-    return min(MOST, rows * 2) if took < TARGET_SECONDS / 3 else rows
-
-
 def _ended(before: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(ENDED, notifications.c.finished_at < before)
 
 
-def _old(before: datetime, rows: int) -> sa.Select[Any]:
-    """Ids of old notifications, the oldest first. A digest goes after its items, which point to it."""
+def _old(is_postgres: bool, before: datetime, rows: int) -> sa.Select[Any]:
+    """Old notifications, the oldest first. A digest goes after its items, which point to it."""
     item = notifications.alias("item")
     has_items = sa.exists().where(item.c.digest_id == notifications.c.id)
     return (
-        sa.select(notifications.c.id)
+        sa.select(notifications.c.id, written_bytes(is_postgres))
         .where(_ended(before), ~has_items)
         .order_by(notifications.c.finished_at)
         .limit(rows)
@@ -167,7 +129,7 @@ def _delete(before: datetime, connection: sa.Connection, ids: Sequence[Any]) -> 
 
 def _told_batches(before: datetime, rows: int) -> sa.Select[Any]:
     old = sa.text("told_at IS NOT NULL"), batches.c.ended_at < before
-    return sa.select(batches.c.id).where(*old).order_by(batches.c.ended_at).limit(rows)
+    return sa.select(*tolerant.raw(batches.c.id)).where(*old).order_by(batches.c.ended_at).limit(rows)
 
 
 def _delete_batches(connection: sa.Connection, ids: Sequence[Any]) -> int:

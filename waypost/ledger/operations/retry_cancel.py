@@ -1,6 +1,7 @@
 """Retrying and cancelling notifications for a person.
 
-`preview` counts what would change. Retry and cancel change a thousand notifications per transaction. Every
+`preview` counts what would change. Retry and cancel change at most a thousand notifications per transaction,
+the items of their digests included, but always those of one whole digest. Every
 change names the state it changes, so a notification that a worker moves in between is left as it is.
 """
 
@@ -16,12 +17,13 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
+from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.notify import announce_work
+from waypost.ledger.database.steps import portions, written_bytes
 from waypost.ledger.database.tables import events, notifications
 from waypost.ledger.operations.search import Filter, in_state, looks, parameters
-from waypost.ledger.queue.digest_items import copy_end_to_items
+from waypost.ledger.queue.digest_items import copy_to_items
 from waypost.model.states import TERMINAL, State
 from waypost.policy.suspicion import ALONE
 from waypost.system.clock import now
@@ -36,11 +38,12 @@ Progress = Callable[[int], None]
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The number of selected notifications in one state. left: why they would be left unchanged; empty for
-    those that would be changed."""
+    those that would be changed. in_doubt: they are held because they may have been delivered."""
 
     state: str
     count: int
     left: str = ""
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +61,29 @@ class Situation:
 RETRIED = (State.HELD, State.DEFERRED, State.EXPIRED, State.FAILED, State.CANCELLED)
 CANCELLED = (State.HELD, State.DEFERRED, State.ACCEPTED, State.CLAIMED)
 
-_NO_STATE = "in no state that Waypost knows"
+_NO_STATE = "in an unknown state"
 _NOT_RETRIED: dict[str, str] = {
-    State.SENT: "sent already",
+    State.SENT: "already sent",
     State.SENDING: "on the wire",
-    State.CLAIMED: "with a run already",
-    State.ACCEPTED: "waiting for a run already",
-    State.SUPPRESSED: "not to be sent at all",
+    State.CLAIMED: "already claimed by a run",
+    State.ACCEPTED: "already waiting for a run",
+    State.SUPPRESSED: "must not be sent",
 }
 _NOT_CANCELLED: dict[str, str] = {
-    State.SENDING: "on the wire: it cannot be withdrawn",
-    State.SENT: "sent already",
-    **dict.fromkeys((State.SUPPRESSED, State.EXPIRED, State.FAILED, State.CANCELLED), "ended already"),
+    State.SENDING: "on the wire, so it cannot be cancelled",
+    State.SENT: "already sent",
+    **dict.fromkeys((State.SUPPRESSED, State.EXPIRED, State.FAILED, State.CANCELLED), "already ended"),
 }
 
 
 def not_retried(kind: Situation, deadlines: Deadlines) -> str:
     """Why a notification is not retried; empty when it is."""
     if kind.state == State.ACCEPTED and kind.later:
-        return "waiting for its time, which has not come"
+        return "not due yet"
     if kind.state not in RETRIED:
         return _NOT_RETRIED.get(kind.state, _NO_STATE)
     if kind.in_digest:
-        return "in a digest: retry that"
+        return "part of a digest; retry the digest"
     if kind.state == State.HELD and kind.for_digest:
         return "waiting for its digest"
     return "" if kind.type in deadlines else "of a type that is not in flows/"
@@ -90,7 +93,7 @@ def not_cancelled(kind: Situation) -> str:
     """Why a notification is not cancelled; empty when it is."""
     if kind.state not in CANCELLED:
         return _NOT_CANCELLED.get(kind.state, _NO_STATE)
-    return "in a digest: cancel that" if kind.in_digest else ""
+    return "part of a digest; cancel the digest" if kind.in_digest else ""
 
 
 async def preview(ledger: Ledger, filter: Filter, why_left: Callable[[Situation], str]) -> list[Selection]:
@@ -102,6 +105,7 @@ async def preview(ledger: Ledger, filter: Filter, why_left: Callable[[Situation]
         table.c.digest_id.is_not(None),
         table.c.reason == "digest",
         table.c.due_at > now(),
+        table.c.in_doubt > 0,
     )
 
     def work(connection: sa.Connection) -> list[sa.Row[Any]]:
@@ -114,10 +118,11 @@ async def preview(ledger: Ledger, filter: Filter, why_left: Callable[[Situation]
                 )
             ]
 
-    found: Counter[tuple[str, str]] = Counter()
-    for state, type, *of_it, count in await ledger.read(work):
-        found[str(state), why_left(Situation(str(state), str(type), *map(bool, of_it)))] += count
-    return [Selection(state, count, left) for (state, left), count in sorted(found.items())]
+    found: Counter[tuple[str, str, bool]] = Counter()
+    for state, type, *of_it, in_doubt, count in await ledger.read(work):
+        left = why_left(Situation(str(state), str(type), *map(bool, of_it)))
+        found[str(state), left, bool(in_doubt) and state == State.HELD and not left] += count
+    return [Selection(state, count, left, doubt) for (state, left, doubt), count in sorted(found.items())]
 
 
 async def unknown(ledger: Ledger, ids: Sequence[UUID]) -> list[UUID]:
@@ -128,13 +133,18 @@ async def unknown(ledger: Ledger, ids: Sequence[UUID]) -> list[UUID]:
 
 
 async def retry(
-    ledger: Ledger, filter: Filter, deadlines: Deadlines, progress: Progress = lambda done: None
+    ledger: Ledger,
+    filter: Filter,
+    deadlines: Deadlines,
+    progress: Progress = lambda done: None,
+    most: int | None = None,
 ) -> Counter[State]:
     """Restart the notifications that `filter` selects: due now, from the first step of the route, with the
     type's whole deadline. Returns counts by former state. Attempts in doubt stay counted: the notification
     goes through the provider that may have delivered it, and a person decides about another doubt.
 
-    deadlines: of every type that can be sent. A notification that ends again meanwhile is not retried again.
+    deadlines: of every type that can be sent. most: how many are retried at most; None for all. A
+    notification that ends again meanwhile is not retried again.
     """
     begun = now()
     able = (
@@ -145,22 +155,34 @@ async def retry(
 
     def afresh(connection: sa.Connection, ids: Sequence[UUID], state: State, moment: datetime) -> list[UUID]:
         until = {type: moment + deadline for type, deadline in deadlines.items()}
-        values: dict[str, Any] = {
-            "state": State.ACCEPTED,
-            "reason": "",
-            "finished_at": None,
-            "due_at": moment,
-            "expires_at": sa.case(until, value=notifications.c.type),
-            "step": 0,
-            "suspicion": sa.case((notifications.c.suspicion > ALONE, ALONE), else_=notifications.c.suspicion),
-        }
+        values = restarted(moment, sa.case(until, value=notifications.c.type))
         moved = _move(connection, ids, state, values)
-        if state in TERMINAL:
-            copy_end_to_items(connection, moved, {**values, "state": State.CLAIMED})
+        restart_items(connection, moved, state, values)
         announce_work(connection)
         return moved
 
-    return await _each(ledger, filter, RETRIED, able, afresh, "retried", progress, "a person")
+    return await _each(ledger, filter, RETRIED, able, afresh, "retried", progress, "a person", most)
+
+
+def restarted(moment: datetime, expires_at: Any) -> dict[str, Any]:
+    """The columns of a notification that is sent afresh."""
+    return {
+        "state": State.ACCEPTED,
+        "reason": "",
+        "finished_at": None,
+        "due_at": moment,
+        "expires_at": expires_at,
+        "step": 0,
+        "suspicion": sa.case((notifications.c.suspicion > ALONE, ALONE), else_=notifications.c.suspicion),
+    }
+
+
+def restart_items(
+    connection: sa.Connection, digests: Sequence[UUID], state: State, values: Mapping[str, Any]
+) -> None:
+    """Claim the items of digests that had ended in `state`: they are sent afresh with their digest."""
+    if state in TERMINAL:
+        copy_to_items(connection, digests, {**values, "state": State.CLAIMED})
 
 
 async def cancel(
@@ -174,7 +196,7 @@ async def cancel(
     ) -> list[UUID]:
         values = {"state": State.CANCELLED, "reason": f"cancelled by {by}", "finished_at": moment}
         moved = _move(connection, ids, state, values)
-        copy_end_to_items(connection, moved, values)
+        copy_to_items(connection, moved, values)
         return moved
 
     return await _each(ledger, filter, CANCELLED, (), withdraw, "cancelled", progress, by)
@@ -193,6 +215,7 @@ async def _each(
     what: str,
     progress: Progress,
     by: str,
+    most: int | None = None,
 ) -> Counter[State]:
     """Apply `change` to the selected notifications in `states`, state by state, in the order of ids."""
     done: Counter[State] = Counter()
@@ -201,15 +224,21 @@ async def _each(
             continue
         after: UUID | None = None
         while True:
+            limit = AT_ONCE if most is None else min(AT_ONCE, most - done.total())
+            if limit <= 0:
+                return done
 
             def some(
-                connection: sa.Connection, state: State = state, after: UUID | None = after
+                connection: sa.Connection,
+                state: State = state,
+                after: UUID | None = after,
+                limit: int = limit,
             ) -> tuple[int, UUID | None]:
-                rows, moment = _some(connection, filter, state, after, able), now()
+                rows, moment = _some(connection, filter, state, after, able, limit), now()
                 if not rows:
                     return 0, None
                 moved = set(change(connection, [row.id for row in rows], state, moment))
-                _note(connection, [row for row in rows if row.id in moved], what, by, state, moment)
+                note_change(connection, [row for row in rows if row.id in moved], what, by, state, moment)
                 return len(moved), rows[-1].id
 
             moved, after = await ledger.write_until_durable(some)
@@ -226,20 +255,35 @@ def _some(
     state: State,
     after: UUID | None,
     able: Sequence[sa.ColumnElement[bool]],
+    limit: int,
 ) -> Sequence[sa.Row[Any]]:
-    """The next thousand, locked: none of them moves before this transaction ends."""
+    """The next `limit` or fewer, locked: none of them moves before this transaction ends."""
     table = notifications
     [conditions] = looks(replace(filter, states=(state,)))
     wanted = (
         sa.select(table.c.id, table.c.reason)
         .where(*conditions, *able, table.c.digest_id.is_(None))
         .order_by(table.c.id)
-        .limit(AT_ONCE)
+        .limit(limit)
         .with_for_update(of=table)
     )
     if after is not None:
         wanted = wanted.where(table.c.id > after)
-    return connection.execute(wanted, parameters(filter)).all()
+    rows = connection.execute(wanted, parameters(filter)).all()
+    return with_few_items(connection, rows)
+
+
+def with_few_items(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
+    """The first of `rows`, as many as have not too many items altogether: these change with their digest."""
+    table, size = notifications.c, written_bytes(connection.dialect.name == "postgresql")
+    items = sa.select(table.digest_id, sa.func.count().label("items"), sa.func.sum(size).label("bytes"))
+    items = items.where(in_ids(table.digest_id, [row.id for row in rows])).group_by(table.digest_id)
+    found = {row.digest_id: row for row in connection.execute(items)}
+    if not found:
+        return rows
+    many = {id: row.items for id, row in found.items()}
+    large = {id: int(row.bytes) for id, row in found.items()}
+    return portions(rows, lambda row: large.get(row.id, 0), rows=lambda row: 1 + many.get(row.id, 0))[0]
 
 
 def _move(connection: sa.Connection, ids: Sequence[UUID], state: State, values: dict[str, Any]) -> list[UUID]:
@@ -253,7 +297,7 @@ def _move(connection: sa.Connection, ids: Sequence[UUID], state: State, values: 
     return list(connection.scalars(moved))
 
 
-def _note(
+def note_change(
     connection: sa.Connection, rows: Sequence[sa.Row[Any]], what: str, by: str, state: State, moment: datetime
 ) -> None:
     """Note the change on each timeline, with the old state and reason, which are overwritten."""

@@ -45,7 +45,8 @@ class Filter:
     ids: only these. provider: an attempt went through it. since, until: accepted at or after, and before.
     reason: contains this text, ignoring case. in_doubt: the outcome of an attempt is unknown, so the message
     may have arrived more than once, or not at all. client: the client whose API key the request came with.
-    recipient: the keys that the ledger may have for a recipient. tag: the request had this tag.
+    recipient: the keys that the ledger may have for a recipient. clients: with `recipient`, the request came
+    with the key of one of these clients, or without a key. tag: the request had this tag.
     """
 
     ids: tuple[UUID, ...] = ()
@@ -58,6 +59,7 @@ class Filter:
     in_doubt: bool = False
     client: str | None = None
     recipient: tuple[str, ...] = ()
+    clients: tuple[str, ...] | None = None
     tag: str | None = None
 
 
@@ -110,6 +112,8 @@ def parameters(filter: Filter) -> dict[str, Any]:
         found["last_id"] = first_id(filter.until + ACCEPTED_WITHIN)
     if filter.recipient:
         found["recipient"] = filter.recipient
+    if filter.clients is not None:
+        found["clients"] = filter.clients
     if filter.in_doubt:
         found["in_doubt"] = 0
     if filter.reason is not None:
@@ -141,7 +145,8 @@ def _conditions(given: frozenset[str]) -> list[sa.ColumnElement[bool]]:
     """The condition of each parameter that is given."""
     table, value = notifications, sa.bindparam
     through = (attempts.c.notification_id == table.c.id, attempts.c.provider == value("provider"))
-    tagged = (tags.c.notification_id == table.c.id, tags.c.tag == value("tag"))
+    tagged = sa.select(tags.c.notification_id).where(tags.c.tag == value("tag"))
+    of_clients = table.c.client.in_(value("clients", expanding=True))
     known: dict[str, sa.ColumnElement[bool]] = {
         "ids": in_ids(table.c.id, "ids"),
         "type": table.c.type == value("type"),
@@ -152,16 +157,19 @@ def _conditions(given: frozenset[str]) -> list[sa.ColumnElement[bool]]:
         "until": table.c.accepted_at < value("until"),
         "client": table.c.client == value("client"),
         "recipient": table.c.recipient_key.in_(value("recipient", expanding=True)),
-        "tag": sa.exists().where(*tagged),
+        "clients": sa.or_(table.c.client.is_(None), of_clients),
+        "tag": table.c.id.in_(tagged),
         "in_doubt": table.c.in_doubt > value("in_doubt"),
         "reason": table.c.reason.icontains(value("reason"), escape="/"),
     }
     return [condition for name, condition in known.items() if name in given]
 
 
-async def find(ledger: Ledger, filter: Filter, after: UUID | None = None, limit: int = 50) -> Page:
-    """At most `limit` notifications that `filter` selects, the newest first, with addresses masked. after:
-    the last id of the previous page."""
+async def find(
+    ledger: Ledger, filter: Filter, after: UUID | None = None, limit: int = 50, reveal: bool = False
+) -> Page:
+    """At most `limit` notifications that `filter` selects, the newest first, with addresses masked unless
+    `reveal` is set. after: the last id of the previous page."""
     given = parameters(filter) | ({} if after is None else {"after": after})
     wanted = _page(filter.states, frozenset(given))
 
@@ -169,7 +177,7 @@ async def find(ledger: Ledger, filter: Filter, after: UUID | None = None, limit:
         with tolerant.forgiving(connection):
             return connection.execute(wanted, {**given, "limit": limit + 1}).all()
 
-    found = [_entry(row) for row in await ledger.browse(work)]
+    found = [_entry(row, reveal) for row in await ledger.browse(work)]
     return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
 
@@ -223,18 +231,19 @@ def _entries(page: sa.Subquery) -> sa.Select[Any]:
     )
 
 
-def _entry(row: Any) -> Entry:
+def _entry(row: Any, reveal: bool) -> Entry:
+    reason = tolerant.text(row.reason)
     return Entry(
         id=tolerant.identity(row.id),
         type=tolerant.text(row.type),
         state=tolerant.text(row.state),
-        recipient=shown_of(row),
+        recipient=shown_of(row, reveal),
         attempts=row.tries if isinstance(row.tries, int) else tolerant.text(row.tries),
         provider=tolerant.text(row.provider),
         accepted_at=tolerant.moment(row.accepted_at),
         due_at=tolerant.moment(row.due_at),
         finished_at=tolerant.moment(row.finished_at),
-        reason=mask_in(tolerant.text(row.reason)),
+        reason=reason if reveal else mask_in(reason),
         in_doubt=row.in_doubt if isinstance(row.in_doubt, int) else tolerant.text(row.in_doubt),
         client=row.client and tolerant.text(row.client),
     )

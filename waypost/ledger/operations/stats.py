@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.tables import IN_HAND, attempts, batches, notifications
+from waypost.ledger.database.tables import FOR_DIGEST, IN_HAND, WAITING, attempts, batches, notifications
+from waypost.ledger.queue import damaged_rows
 from waypost.mail.address import reaches_somebody
 from waypost.mail.masking import mask, mask_in
 from waypost.model.priority import Priority
@@ -23,24 +24,25 @@ from waypost.system.clock import now
 from waypost.system.ids import first_id
 
 
-def shown(key: str, email: str | None, phone: str | None) -> str:
-    """A recipient as people may see them: the address or phone number masked, and the id if it is neither."""
-    reached = email or phone
-    address = mask(reached) if reached else ""
-    known = "" if reaches_somebody(key) else key
+def shown(key: str, email: str | None, phone: str | None, reveal: bool = False) -> str:
+    """A recipient as people may see them: the address or phone number masked unless `reveal` is set, and the
+    id if it is neither."""
+    reached, hidden = email or phone, str if reveal else mask
+    address = hidden(reached) if reached else ""
+    known = "" if reaches_somebody(key) or key.startswith(("mailto:", "tel:")) else key
     bare = key.removeprefix("mailto:").removeprefix("tel:")
-    return " ".join(part for part in (known, address) if part) or mask(bare)
+    return " ".join(part for part in (known, address) if part) or hidden(bare)
 
 
-def shown_of(row: Any) -> str:
+def shown_of(row: Any, reveal: bool = False) -> str:
     """The recipient of a notification as people may see them, with the address that it goes to; without one
     when it was forgotten. row: has the raw columns recipient_key and named, and the recipient's email and
-    phone."""
+    phone. reveal: show the address in full."""
     if was_forgotten(row):
-        return shown(tolerant.text(row.recipient_key), None, None)
+        return shown(tolerant.text(row.recipient_key), None, None, reveal)
     named = tolerant.object(row.named)
     email, phone = (tolerant.text(named.get(field) or getattr(row, field)) for field in ("email", "phone"))
-    return shown(tolerant.text(row.recipient_key), email, phone)
+    return shown(tolerant.text(row.recipient_key), email, phone, reveal)
 
 
 def was_forgotten(row: Any) -> bool:
@@ -92,12 +94,17 @@ def renewed_before(ledger: Ledger) -> datetime:
 async def lapsed(ledger: Ledger, before: datetime) -> dict[str, datetime]:
     """The owners of the open batches whose leases end before `before`, with the earliest end for each. See
     `renewed_before` for owners that are silent."""
+    until = batches.c.leased_until
+    earliest = damaged_rows.readable_moment(sa.func.min(until, type_=until.type), ledger.is_postgres)
     wanted = (
-        sa.select(batches.c.owner, sa.func.min(batches.c.leased_until, type_=batches.c.leased_until.type))
+        sa.select(*tolerant.raw(batches.c.owner), earliest.label("leased_until"))
         .where(sa.text("ended_at IS NULL"), batches.c.leased_until < before)
         .group_by(batches.c.owner)
     )
-    return dict(await ledger.read(lambda connection: connection.execute(wanted).tuples().all()))
+    rows = await ledger.read(lambda connection: tolerant.read(connection, wanted))
+    return {
+        tolerant.text(owner): damaged_rows.moment(until) or damaged_rows.EARLIEST for owner, until in rows
+    }
 
 
 async def on_the_wire_of_silent(ledger: Ledger) -> int:
@@ -132,7 +139,7 @@ async def silent(ledger: Ledger, since: datetime) -> list[Silent]:
     )
 
     def work(connection: sa.Connection) -> list[Silent]:
-        found = [Silent(*row) for row in connection.execute(held)]
+        found = tolerant.each(connection, held, [batches.c.id], lambda row: Silent(*row)).good
         if not found:
             return []
         table = attempts
@@ -157,13 +164,25 @@ async def not_yet_due(ledger: Ledger, intakes: Sequence[UUID]) -> int:
     return (await _count(ledger, later)).total()
 
 
+async def in_doubt(ledger: Ledger, intakes: Sequence[UUID]) -> Counter[State]:
+    """How many notifications accepted in `intakes` have an attempt whose outcome is unknown, by state."""
+    return await _count(ledger, sa.and_(notifications.c.intake_id.in_(intakes), notifications.c.in_doubt > 0))
+
+
+async def for_digest(ledger: Ledger, intakes: Sequence[UUID]) -> int:
+    """How many notifications accepted in `intakes` wait for a digest."""
+    return (await _count(ledger, sa.and_(notifications.c.intake_id.in_(intakes), FOR_DIGEST))).total()
+
+
 async def totals_by_type(ledger: Ledger) -> dict[str, Counter[State]]:
     """How many notifications of each type are in each state, over the whole ledger."""
     table = notifications
-    counted = sa.select(table.c.type, table.c.state, sa.func.count()).group_by(table.c.type, table.c.state)
+    columns = tolerant.raw(table.c.type, table.c.state)
+    counted = sa.select(*columns, sa.func.count()).group_by(table.c.type, table.c.state)
     found: dict[str, Counter[State]] = {}
-    for type, state, count in await ledger.read(lambda connection: connection.execute(counted).all()):
-        found.setdefault(type, Counter())[State(state)] = count
+    for type, state, count in await ledger.read(lambda connection: tolerant.read(connection, counted)):
+        if state in _STATES:
+            found.setdefault(tolerant.text(type), Counter())[State(state)] = count
     return found
 
 
@@ -177,16 +196,43 @@ async def reasons(ledger: Ledger, intakes: Sequence[UUID], most: int = 10) -> di
         .limit(most)
     )
     rows = await ledger.read(lambda connection: connection.execute(counted).all())
-    return {f"{state}: {mask_in(reason)}": count for state, reason, count in rows}
+    return {with_state(state, mask_in(reason)): count for state, reason, count in rows}
+
+
+def with_state(state: str, reason: str) -> str:
+    """`failed: refused`, and the reason alone where it begins with the state: `deferred at rcpt`."""
+    return reason if reason.startswith(state) else ": ".join(part for part in (state, reason) if part)
+
+
+async def next_try(ledger: Ledger, intakes: Sequence[UUID]) -> datetime | None:
+    """When the first deferred notification of `intakes` is tried again; None if none is deferred."""
+    table = notifications.c
+    wanted = sa.select(sa.func.min(table.due_at, type_=table.due_at.type)).where(
+        table.intake_id.in_(intakes), table.state == State.DEFERRED
+    )
+    return await ledger.read(lambda connection: connection.scalar(wanted))
 
 
 async def open_count(ledger: Ledger) -> int:
     """How many notifications have not ended."""
-    counted = await _count(ledger, notifications.c.state.not_in(TERMINAL))
-    return counted.total()
+    return (await open_counts(ledger)).total()
+
+
+async def open_counts(ledger: Ledger) -> Counter[State]:
+    """How many notifications have not ended, by state."""
+    return await _count(ledger, notifications.c.state.not_in(TERMINAL))
+
+
+async def late_counts(ledger: Ledger, before: datetime) -> Counter[State]:
+    """How many accepted and deferred notifications were due before `before`, by state."""
+    return await _count(ledger, sa.and_(WAITING, notifications.c.due_at < before))
 
 
 async def _count(ledger: Ledger, where: Any) -> Counter[State]:
-    counted = sa.select(notifications.c.state, sa.func.count()).where(where).group_by(notifications.c.state)
-    rows = await ledger.read(lambda connection: connection.execute(counted).all())
-    return Counter({State(state): count for state, count in rows})
+    state = tolerant.raw(notifications.c.state)
+    counted = sa.select(*state, sa.func.count()).where(where).group_by(notifications.c.state)
+    rows = await ledger.read(lambda connection: tolerant.read(connection, counted))
+    return Counter({State(state): count for state, count in rows if state in _STATES})
+
+
+_STATES = frozenset(map(str, State))

@@ -1,8 +1,8 @@
-"""Explaining one notification: everything the ledger knows of it, in order, with addresses masked."""
+"""Explaining one notification: all that the ledger knows of it, in order. Addresses are masked by default."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,9 +40,12 @@ from waypost.ledger.operations.stats import shown_of, was_forgotten
 from waypost.mail.masking import mask_in
 from waypost.model.states import State
 
+Said = Callable[[str], str]  # how a text of the ledger is shown: with addresses masked, or as it stands
 
-async def explain(ledger: Ledger, id: UUID) -> Explanation | None:
+
+async def explain(ledger: Ledger, id: UUID, reveal: bool = False) -> Explanation | None:
     """The notification and its timeline, which includes that of its digest; None when the id is unknown.
+    reveal: show addresses in full.
 
     Five index lookups: the cost does not grow with the ledger.
     """
@@ -50,7 +53,7 @@ async def explain(ledger: Ledger, id: UUID) -> Explanation | None:
     def work(connection: sa.Connection) -> Explanation | None:
         with tolerant.forgiving(connection):
             row = connection.execute(_notification(id)).one_or_none()
-            return None if row is None else _explained(connection, id, row, ledger.lease)
+            return None if row is None else _explained(connection, id, row, ledger.lease, reveal)
 
     return await ledger.read(work)
 
@@ -82,13 +85,14 @@ def _notification(id: UUID) -> sa.Select[Any]:
     )
 
 
-def _explained(connection: sa.Connection, id: UUID, row: Any, lease: timedelta) -> Explanation:
-    found = _head(id, row)
+def _explained(connection: sa.Connection, id: UUID, row: Any, lease: timedelta, reveal: bool) -> Explanation:
+    said: Said = str if reveal else mask_in
+    found = _head(id, row, reveal)
     own = [id, found.digest_id] if isinstance(found.digest_id, UUID) else [id]
-    made = [_attempt(one) for one in _of(connection, attempts, own, attempts.c.started_at)]
+    made = [_attempt(one, said) for one in _of(connection, attempts, own, attempts.c.started_at)]
     taken_by = connection.execute(_batches(own)).all()
     run_of = {tolerant.identity(one.id): tolerant.identity(one.flow_run_id) for one in taken_by}
-    noted = [_event(one, run_of) for one in _of(connection, events, own, events.c.at)]
+    noted = [_event(one, run_of, said) for one in _of(connection, events, own, events.c.at)]
     happened = [
         TimelineEntry(found.accepted_at, "accepted"),
         *batch_lines(taken_by, found, made, noted),
@@ -100,17 +104,20 @@ def _explained(connection: sa.Connection, id: UUID, row: Any, lease: timedelta) 
     if found.state in (State.CLAIMED, State.SENDING):
         holding = (one for one in taken_by if one.id == (row.digest_batch or row.batch_id))
         found = replace(found, lease=lease_status(next(holding, None), lease))
-    return replace(found, attempts=made, timeline=sorted([*happened, outlook(found)], key=in_order))
+    if not any(one.what == found.state and one.at == found.finished_at for one in noted):
+        happened.append(outlook(found))  # else the event tells the end, and more
+    return replace(found, attempts=made, timeline=sorted(happened, key=in_order))
 
 
-def _head(id: UUID, row: Any) -> Explanation:
+def _head(id: UUID, row: Any, reveal: bool) -> Explanation:
+    reason = tolerant.text(row.reason)
     return Explanation(
         id=id,
         type=tolerant.text(row.type),
         priority=tolerant.text(row.priority),
-        recipient=shown_of(row),
+        recipient=shown_of(row, reveal),
         state=tolerant.text(row.state),
-        reason=mask_in(tolerant.text(row.reason)),
+        reason=reason if reveal else mask_in(reason),
         count=row.occurrences,
         accepted_at=tolerant.moment(row.accepted_at),
         due_at=tolerant.moment(row.due_at),
@@ -132,9 +139,9 @@ def _forgotten(row: Any) -> str:
     if row.state not in _WAITS:
         return ""
     if was_forgotten(row):
-        return "it will fail, as its recipient was forgotten: there is no address any more"
+        return "it will fail because its recipient was forgotten, so it has no address"
     if row.key is None:
-        return "it will fail, as its recipient was forgotten, unless an address for that id is given before"
+        return "it will fail because its recipient was forgotten, unless the id gets an address before"
     return ""
 
 
@@ -156,7 +163,7 @@ def _batches(own: Sequence[UUID]) -> sa.Select[Any]:
     return sa.select(*tolerant.raw(*batches.c)).where(batches.c.id.in_(named))
 
 
-def _attempt(row: Any) -> Attempt:
+def _attempt(row: Any, said: Said) -> Attempt:
     return Attempt(
         number=row.number,
         channel=tolerant.text(row.channel),
@@ -167,14 +174,14 @@ def _attempt(row: Any) -> Attempt:
         phase=row.phase and tolerant.text(row.phase),
         code=row.code,
         enhanced=row.enhanced and tolerant.text(row.enhanced),
-        words=mask_in(tolerant.text(row.words)),
+        words=said(tolerant.text(row.words)),
         batch=tolerant.identity(row.batch_id),
         flow_run_id=tolerant.identity(row.flow_run_id),
     )
 
 
-def _event(row: Any, run_of: Mapping[Identity | None, Identity | None]) -> TimelineEntry:
-    what, detail = tolerant.text(row.what), mask_in(tolerant.text(row.detail))
+def _event(row: Any, run_of: Mapping[Identity | None, Identity | None], said: Said) -> TimelineEntry:
+    what, detail = tolerant.text(row.what), said(tolerant.text(row.detail))
     batch = tolerant.identity(row.batch_id)
     return TimelineEntry(tolerant.moment(row.at), what, detail, batch, run_of.get(batch))
 

@@ -17,9 +17,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
+from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import do_nothing, in_ids, insert_many
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.notify import announce_work
 from waypost.ledger.database.tables import IN_HAND, batches, notifications
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
@@ -29,7 +30,11 @@ from waypost.system.ids import new_id
 
 logger = logging.getLogger("waypost.ledger")
 RENEWALS = 4  # per lease: two may be late before a reaper that goes by the wall clock takes the batch
-OWNER = f"{os.uname().nodename}:{os.getpid()}"
+
+
+def owner() -> str:
+    """This process, as batches name it. Asked when it is needed: a forked process is another owner."""
+    return f"{os.uname().nodename}:{os.getpid()}"
 
 
 class BatchResult(StrEnum):
@@ -39,6 +44,7 @@ class BatchResult(StrEnum):
     LOST = "lost"  # its run sent no more heartbeats; the rest went to other runs
     FAILED = "failed"  # its run failed, but its process lived; the rest went to other runs
     DIRECT = "direct"  # sent by a worker without Prefect, which did not respond
+    CANCELLED = "cancelled"  # a person cancelled its run in Prefect; what was not sent is held
     RETURNED = "returned"  # returned by a live process that stops or cannot reach Prefect
 
 
@@ -74,7 +80,7 @@ def open_batch(
         "priority": priority,
         "size": size,
         "flow_run_id": flow_run_id,
-        "owner": OWNER,
+        "owner": owner(),
         "created_at": moment,
         "leased_until": moment + ledger.lease,
     }
@@ -130,6 +136,21 @@ async def given_run(ledger: Ledger, id: UUID, flow_run_id: UUID) -> None:
     await ledger.write_until_durable(work)
 
 
+async def end_unused(ledger: Ledger, id: UUID) -> None:
+    """End a batch announced for a run that failed before it took anything up; any other batch stays."""
+    unused = (
+        sa.update(batches)
+        .where(
+            batches.c.id == id,
+            batches.c.ended_at.is_(None),
+            batches.c.taken_at.is_(None),
+            batches.c.size == 0,
+        )
+        .values(ended_at=now(), ending=BatchResult.DONE, summary="its run failed first", told_at=now())
+    )
+    await ledger.write(lambda connection: connection.execute(unused))
+
+
 async def end(
     ledger: Ledger, id: UUID, ending: BatchResult, summary: str = "", flow_run_id: UUID | None = None
 ) -> bool:
@@ -167,20 +188,20 @@ def mark_ended(
     id: UUID,
     ending: BatchResult,
     summary: str,
-    *conditions: sa.ColumnElement[bool],
 ) -> sa.Row[Any] | None:
-    """Mark the batch ended; the caller frees the notifications claimed in it. Returns the batch's row; None
-    when it had ended before or `conditions` do not hold.
+    """Mark the batch ended; the caller frees the notifications claimed in it. Returns the batch's type, size
+    and taken_at, raw; None when it had ended before.
 
     Every transaction locks a batch before its notifications, so that none deadlocks.
     """
     announce_work(connection)  # there is a free slot
-    return connection.execute(
+    ended = (
         sa.update(batches)
-        .where(batches.c.id == id, batches.c.ended_at.is_(None), *conditions)
+        .where(batches.c.id == id, batches.c.ended_at.is_(None))
         .values(ended_at=now(), ending=ending, summary=summary)
-        .returning(*batches.c)
-    ).one_or_none()
+        .returning(*tolerant.raw(batches.c.type, batches.c.size, batches.c.taken_at))
+    )
+    return next(iter(tolerant.read(connection, ended)), None)
 
 
 def free_claimed(connection: sa.Connection, id: UUID) -> list[UUID]:
@@ -189,9 +210,9 @@ def free_claimed(connection: sa.Connection, id: UUID) -> list[UUID]:
         sa.update(notifications)
         .where(notifications.c.batch_id == id, IN_HAND, notifications.c.state == State.CLAIMED)
         .values(state=State.ACCEPTED)
-        .returning(notifications.c.id)
+        .returning(*tolerant.raw(notifications.c.id))
     )
-    return list(connection.scalars(freed))
+    return tolerant.ids(connection, freed)
 
 
 class Progress(NamedTuple):
@@ -215,28 +236,36 @@ async def open_among(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, Progress
 
 
 async def unreported(ledger: Ledger, before: datetime, limit: int = 50) -> list[UnreportedBatch]:
-    """Batches that ended by `before` and whose run Prefect may show wrongly, oldest first."""
+    """Batches that ended by `before` and whose run Prefect may show wrongly, oldest first. Those whose rows
+    cannot be read count as reported from then on."""
     wanted = (
         sa.select(batches)
         .where(sa.text("told_at IS NULL AND ended_at IS NOT NULL"), batches.c.ended_at <= before)
         .order_by(batches.c.ended_at)
         .limit(limit)
     )
-    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
-    return [
-        UnreportedBatch(
-            id=row.id,
-            type=row.type,
-            size=row.size,
-            flow_run_id=row.flow_run_id,
-            started=row.taken_at is not None,
-            ending=BatchResult(row.ending),
-            summary=row.summary,
-            created_at=row.created_at,
-            ended_at=row.ended_at,
-        )
-        for row in rows
-    ]
+    good, damaged = await ledger.read(
+        lambda connection: tolerant.each(connection, wanted, [batches.c.id], _unreported)
+    )
+    if damaged:
+        passed_over = sa.update(batches).where(sa.or_(*(one.is_it for one in damaged))).values(told_at=now())
+        await ledger.write(lambda connection: connection.execute(passed_over))
+    return good
+
+
+def _unreported(row: Any) -> UnreportedBatch:
+    tolerant.checked(row, batches)
+    return UnreportedBatch(
+        id=row.id,
+        type=row.type,
+        size=row.size,
+        flow_run_id=row.flow_run_id,
+        started=row.taken_at is not None,
+        ending=BatchResult(row.ending),
+        summary=row.summary,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+    )
 
 
 async def runs_in_hand(ledger: Ledger, flow_run_ids: Sequence[UUID]) -> set[UUID]:

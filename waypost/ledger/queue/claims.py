@@ -1,26 +1,26 @@
 """Handing notifications to runs, each to one run only.
 
-`lanes` lists the lanes with waiting notifications. `reserve` claims due notifications as a batch for a future
-run. That run calls `take_up`, which takes the batch and adds notifications that became due since. A batch is
-taken up once: if two workers get the same run, one of them sends.
+`reserve` claims due notifications as a batch for a future run. That run calls `take_up`, which takes the
+batch and adds notifications that became due since. A batch is taken up once: if two workers get the same run,
+one of them sends.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache, partial
 from typing import Any, cast
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
+from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.notify import announce_work
+from waypost.ledger.database.steps import MOST_BYTES, portions, read_bytes
 from waypost.ledger.database.tables import (
     IN_HAND,
     ITS_RECIPIENT,
@@ -31,10 +31,11 @@ from waypost.ledger.database.tables import (
     recipients,
 )
 from waypost.ledger.queue import damaged_rows
-from waypost.ledger.queue.batches import OWNER, open_batch
+from waypost.ledger.queue.batches import open_batch, owner
 from waypost.ledger.queue.digest_items import copy_end_to_items
 from waypost.ledger.queue.holds import active_hold, lock_out_holds, release_claimed
 from waypost.ledger.records.recipients import FORGOTTEN
+from waypost.model.batch import Ended
 from waypost.model.notification import Notification, ResolvedRecipient
 from waypost.model.notification_type import BATCH_SIZE
 from waypost.model.priority import Priority
@@ -44,16 +45,8 @@ from waypost.system.clock import now
 from waypost.system.ids import new_id
 
 CLAIM_LIMIT = BATCH_SIZE
+TOO_LATE = "the deadline passed before it was sent"
 logger = logging.getLogger("waypost.ledger")
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """The waiting notifications of one type and priority. due_at: when the first of them is or was due."""
-
-    type: str
-    priority: Priority
-    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,62 +64,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class TakenBatch:
-    """The notifications a run took up. reason: why there are none, or how many rows could not be read."""
+    """The notifications a run took up. ended: those that ended instead. reason: why there are none."""
 
     notifications: list[Notification]
     reason: str = ""
     refused: bool = False
-
-
-async def lanes(ledger: Ledger, types: Iterable[str]) -> list[Lane]:
-    """The lanes of `types` with waiting notifications, due or not, the most urgent first; no held types.
-
-    One index lookup per lane: the cost does not grow with the ledger. A notification whose due time is not
-    a valid moment fails here.
-    """
-    types = tuple(types)
-    await damaged_rows.reassign_unknown_lanes(ledger, types)
-    while True:
-        found = await ledger.read(lambda connection: _look(connection, types))
-        blind = [(type, priority) for type, priority, due_at in found if due_at is None]
-        if not blind or not await ledger.write(partial(_clear, blind=blind)):
-            break
-    waiting = [Lane(type, Priority(priority), due_at) for type, priority, due_at in found if due_at]
-    return sorted(waiting, key=lambda lane: (lane.priority.rank, lane.due_at))
-
-
-def _look(connection: sa.Connection, types: tuple[str, ...]) -> list[tuple[str, str, datetime | None]]:
-    """Each lane with waiting notifications, and when its first is due; None where that is not a moment."""
-    is_postgres = connection.dialect.name == "postgresql"
-    with tolerant.forgiving(connection):
-        rows = connection.execute(_looks(types, is_postgres)).all()
-    return [(row.type, row.priority, damaged_rows.moment(row.due_at)) for row in rows]
-
-
-def _clear(connection: sa.Connection, blind: Sequence[tuple[str, str]]) -> int:
-    return sum(damaged_rows.fail_never_due(connection, type, priority) for type, priority in blind)
-
-
-@lru_cache(16)
-def _looks(types: tuple[str, ...], is_postgres: bool) -> sa.Select[Any]:
-    """The statement of `lanes`, cached, as building it takes longer than running it."""
-    looks = [
-        sa.select(
-            sa.literal(type).label("type"),
-            sa.literal(str(priority)).label("priority"),
-            sa.select(sa.func.min(notifications.c.due_at))
-            .where(notifications.c.type == type, notifications.c.priority == str(priority), WAITING)
-            .scalar_subquery()
-            .label("due_at"),
-        )
-        for type in types
-        for priority in Priority
-    ]
-    found = sa.union_all(*looks).subquery()
-    due_at = damaged_rows.readable_moment(found.c.due_at, is_postgres).label("due_at")
-    return sa.select(found.c.type, found.c.priority, due_at).where(
-        found.c.due_at.is_not(None), found.c.type.not_in(sa.select(holds.c.type))
-    )
+    ended: list[Ended] = field(default_factory=list[Ended])
 
 
 async def reserve(ledger: Ledger, type: str, priority: Priority, limit: int = CLAIM_LIMIT) -> Claim | None:
@@ -146,27 +89,45 @@ def _reserve(
 ) -> tuple[int, Claim | None]:
     moment = now()
     not_held = sa.not_(sa.exists().where(holds.c.type == type))
-    rows = connection.execute(_due(type, priority, moment).where(not_held).limit(limit)).all()
+    due = _due(connection, type, priority, moment).where(not_held).limit(limit)
+    rows, damaged = _read_due(connection, due)
     expire(connection, [row.id for row in rows if row.late], moment)
     fresh = [row for row in rows if not row.late]
-    if uncountable := [row.id for row in fresh if not damaged_rows.is_plausible_count(row.tries)]:
-        damaged_rows.fail(connection, uncountable)
-        fresh = [row for row in fresh if damaged_rows.is_plausible_count(row.tries)]
     if not fresh:
-        return len(rows), None
+        return len(rows) + len(damaged), None
     tries, suspicion = fresh[0].tries, fresh[0].suspicion
-    alike = [row.id for row in fresh if row.tries == tries and row.suspicion == suspicion]
-    ids = alike[: together(suspicion, limit)]
+    alike = [row for row in fresh if row.tries == tries and row.suspicion == suspicion]
+    ids = _first_ids(alike[: together(suspicion, limit)], MOST_BYTES)
     batch = open_batch(connection, ledger, type, priority, len(ids))
     _claim(connection, ids, batch)
     return len(rows), Claim(batch, type, priority, len(ids), tries + 1, suspicion)
 
 
-def _due(type: str, priority: str, moment: datetime) -> sa.Select[Any]:
+def _read_due(connection: sa.Connection, due: sa.Select[Any]) -> tolerant.Found[Any]:
+    """The rows that `due` selects. Those that cannot be read fail here."""
+    found = tolerant.each(connection, due, [notifications.c.id], _with_counts)
+    damaged_rows.fail_unreadable(connection, found.damaged)
+    return found
+
+
+def _with_counts(row: Any) -> Any:
+    damaged_rows.check_counts(row.tries, row.suspicion)
+    return row
+
+
+def _first_ids(rows: Sequence[sa.Row[Any]], room: int) -> list[UUID]:
+    """The ids of the first rows, whose data fit into `room` bytes together; one in any case. A run's data are
+    parsed at once, and SQLite writes a claimed row anew with its data."""
+    return [row.id for row in portions(rows, lambda row: row.bytes, most=len(rows), most_bytes=room)[0]]
+
+
+def _due(connection: sa.Connection, type: str, priority: str, moment: datetime) -> sa.Select[Any]:
     """The due notifications of a lane that no other transaction is claiming, the oldest first."""
     table = notifications
+    size = read_bytes(connection.dialect.name == "postgresql").label("bytes")
+    late = (table.c.expires_at <= moment).label("late")
     return (
-        sa.select(table.c.id, table.c.tries, table.c.suspicion, (table.c.expires_at <= moment).label("late"))
+        sa.select(table.c.id, table.c.tries, table.c.suspicion, late, size)
         .where(
             table.c.type == type,
             table.c.priority == str(priority),
@@ -192,7 +153,7 @@ def expire(connection: sa.Connection, ids: Sequence[UUID], moment: datetime) -> 
     if ids:
         values = {
             "state": State.EXPIRED,
-            "reason": "deadline passed before it could go",
+            "reason": TOO_LATE,
             "finished_at": moment,
         }
         connection.execute(sa.update(notifications).where(in_ids(notifications.c.id, ids)).values(values))
@@ -225,28 +186,59 @@ async def take_up(
             return TakenBatch([], refused, refused=True)
         if (held := active_hold(connection, type)) is not None:
             release_claimed(connection, held, notifications.c.batch_id == batch)
-            return TakenBatch([], f"{type} is held: {held.reason or 'no reason was given'}")
+            why = f"{type} is held: {held.reason or 'no reason given'}; `waypost release {type}` releases it"
+            return TakenBatch([], why)
         moment = now()
         _fill_up(connection, batch, limit, moment)
-        rows, broken = _read(connection, batch)
-        late: list[UUID] = []
-        forgotten: list[UUID] = []
+        rows, damaged = _read(connection, batch)
+        damaged_rows.fail_unreadable(connection, damaged)
+        broken: list[Any] = []
+        late: list[Any] = []
+        forgotten: list[Any] = []
         found: list[Notification] = []
         for row in rows:
             if row.expires_at <= moment:
-                late.append(row.id)
+                late.append(row)
             elif row.key is None or row.named == {}:
-                forgotten.append(row.id)
+                forgotten.append(row)
             elif (one := _notification(row, default_locale, default_timezone)) is None:
-                broken.append(row.id)
+                broken.append(row)
             else:
                 found.append(one)
-        expire(connection, late, moment)
-        damaged_rows.fail(connection, broken)
-        damaged_rows.fail(connection, forgotten, FORGOTTEN)
-        return TakenBatch(found, f"{len(broken)} rows could not be read, and failed" if broken else "")
+        expire(connection, _ids(late), moment)
+        damaged_rows.fail(connection, _ids(broken))
+        damaged_rows.fail(connection, _ids(forgotten), FORGOTTEN)
+        ended = [
+            *_ended(late, State.EXPIRED, TOO_LATE),
+            *_ended(forgotten, State.FAILED, FORGOTTEN),
+            *_ended(broken, State.FAILED, damaged_rows.CANNOT_BE_READ),
+            *(_unreadable(one) for one in damaged),
+        ]
+        return TakenBatch(found, ended=ended)
 
     return await ledger.write_until_durable(work)
+
+
+def _ids(rows: Sequence[Any]) -> list[UUID]:
+    return [row.id for row in rows]
+
+
+def _ended(rows: Sequence[Any], state: State, reason: str) -> list[Ended]:
+    return [Ended(row.id, state, reason, *_recipient(row)) for row in rows]
+
+
+def _recipient(row: Any) -> tuple[str, str | None, str | None]:
+    """Key, email and phone of a row whose values may be damaged."""
+    named: Any = row.named
+    own = cast("dict[str, Any]", named) if isinstance(named, dict) else {}
+    found = row.key, own.get("email", row.email), own.get("phone", row.phone)
+    key, email, phone = (one if isinstance(one, str) else None for one in found)
+    return key or "", email, phone
+
+
+def _unreadable(damaged: tolerant.Damaged) -> Ended:
+    id = next(iter(damaged_rows.ids_of([damaged])), None)
+    return Ended(id, State.FAILED, damaged_rows.CANNOT_BE_READ)
 
 
 def _take_up(
@@ -257,7 +249,7 @@ def _take_up(
     values: dict[str, Any] = {
         "taken_at": moment,
         "taken_by": token,
-        "owner": OWNER,
+        "owner": owner(),
         "leased_until": moment + ledger.lease,
     }
     if flow_run_id is not None:
@@ -276,12 +268,12 @@ def _take_up(
         return ""
     known = connection.execute(sa.select(batches).where(batches.c.id == batch)).one_or_none()
     if known is None:
-        return f"there is no batch {batch}"
+        return f"batch {batch} does not exist"
     if known.type != type:
         return f"batch {batch} is of type {known.type}, not {type}"
     if known.ended_at is not None:
         return f"batch {batch} has ended ({known.ending})"
-    return f"batch {batch} belongs to another run"
+    return f"batch {batch} belongs to another run; if its worker was lost, a later run sends the rest"
 
 
 def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetime) -> None:
@@ -301,12 +293,14 @@ def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetim
     if like is None:
         return
     room = max(0, min(limit, together(like.suspicion, limit)) - like.size)
-    due = _due(like.type, like.priority, moment).where(
+    due = _due(connection, like.type, like.priority, moment).where(
         notifications.c.tries == like.tries,
         notifications.c.suspicion == like.suspicion,
         notifications.c.expires_at > moment,
     )
-    ids = [row.id for row in connection.execute(due.limit(room)).all()] if room else []
+    found = _read_due(connection, due.limit(room)).good if room else []
+    left = MOST_BYTES - _bytes_in(connection, batch) if found else 0
+    ids = _first_ids(found, left) if found and found[0].bytes <= left else []
     if ids:
         _claim(connection, ids, batch)
         connection.execute(
@@ -314,6 +308,12 @@ def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetim
         )
     if len(ids) == room:
         announce_work(connection)  # more may be due, and the next run need not wait for this one
+
+
+def _bytes_in(connection: sa.Connection, batch: UUID) -> int:
+    size = sa.func.sum(read_bytes(connection.dialect.name == "postgresql"))
+    ours = sa.select(size).where(notifications.c.batch_id == batch, IN_HAND)
+    return int(connection.scalar(ours) or 0)
 
 
 _OURS = (
@@ -330,6 +330,7 @@ _OURS = (
         notifications.c.in_doubt,
         notifications.c.channels,
         notifications.c.named,
+        notifications.c.client,
         recipients.c.key,
         recipients.c.email,
         recipients.c.phone,
@@ -342,28 +343,17 @@ _OURS = (
 )
 
 
-def _read(connection: sa.Connection, batch: UUID) -> tuple[list[sa.Row[Any]], list[UUID]]:
-    """The batch's rows with their recipients, and the ids of those that cannot be read."""
+def _read(connection: sa.Connection, batch: UUID) -> tolerant.Found[Any]:
+    """The batch's rows with their recipients, and those that cannot be read."""
     ours = _OURS.where(notifications.c.batch_id == batch).order_by(notifications.c.due_at, notifications.c.id)
-    try:
-        return list(connection.execute(ours).all()), []
-    except damaged_rows.Unreadable as error:
-        logger.error("a row of batch %s cannot be read (%s); reading one by one", batch, type(error).__name__)
-    rows: list[sa.Row[Any]] = []
-    broken: list[UUID] = []
-    for id in connection.scalars(ours.with_only_columns(notifications.c.id)).all():
-        try:
-            rows.append(connection.execute(_OURS.where(notifications.c.id == id)).one())
-        except damaged_rows.Unreadable:
-            broken.append(id)
-    return rows, broken
+    return tolerant.each(connection, ours, [notifications.c.id], lambda row: row)
 
 
 def _notification(row: Any, default_locale: str, default_timezone: str) -> Notification | None:
     """None when the row holds values that no notification can have."""
     (
         id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,
-        channels, named, key, email, phone, name, locale, timezone,
+        channels, named, client, key, email, phone, name, locale, timezone,
     ) = row  # fmt: skip
     if not damaged_rows.is_valid(
         data, priority, (count, step, tries, in_doubt), accepted_at, expires_at, named
@@ -390,4 +380,5 @@ def _notification(row: Any, default_locale: str, default_timezone: str) -> Notif
         tries=max(tries, 0),
         in_doubt=in_doubt,
         channels=cast(list[str], channels) if isinstance(channels, list) else None,
+        client=client if isinstance(client, str) else "",
     )

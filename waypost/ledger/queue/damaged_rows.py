@@ -33,11 +33,9 @@ MOST = 1_000_000  # tries, steps and repeats: no real count gets this far
 AT_ONCE = 100
 STRAYS_EVERY = 60.0  # seconds
 
-CANNOT_BE_READ = "its row in the ledger, or its recipient's, cannot be read"
-NEVER_DUE = "when it is due cannot be read"
-
-# What a driver or a column's type raises for a value that it cannot convert.
-Unreadable = (ValueError, TypeError, ArithmeticError)
+CANNOT_BE_READ = "its row or its recipient's row in the ledger cannot be read"
+HOLD_CANNOT_BE_READ = "the hold's row in the ledger cannot be read"
+NEVER_DUE = "its due time cannot be read"
 
 logger = logging.getLogger("waypost.ledger")
 _strays_sought: WeakKeyDictionary[Ledger, float] = WeakKeyDictionary()
@@ -57,9 +55,33 @@ def moment(value: Any) -> datetime | None:
     return found if isinstance(found, datetime) and EARLIEST < found < LATEST else None
 
 
-def is_plausible_count(number: Any) -> bool:
-    """Whether `number` can be a real count: an int below MOST."""
-    return isinstance(number, int) and number < MOST
+def check_counts(*numbers: Any) -> None:
+    """Raise TypeError unless all `numbers` can be real counts: ints from 0 to below MOST."""
+    for number in numbers:
+        if not isinstance(number, int) or not 0 <= number < MOST:
+            raise TypeError("no count")
+
+
+def checked_item(row: Any) -> Any:
+    """`row`, which has the columns that a digest takes from an item. Raises TypeError for values that no item
+    has."""
+    if not isinstance(row.data, dict):
+        raise TypeError("data")
+    check_counts(row.occurrences)
+    return checked_address(row)
+
+
+def checked_address(row: Any) -> Any:
+    """`row`, which has the columns by which items are bundled. Raises TypeError for values that no item
+    has."""
+    if type(row.named) not in (dict, type(None)):
+        raise TypeError("named")
+    texts: list[Any] = [row.recipient_key, row.client or "", *(row.named or {}).values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("recipient_key, client, named")
+    if not EARLIEST < row.accepted_at < LATEST:
+        raise TypeError("accepted_at")
+    return row
 
 
 def is_valid(
@@ -89,9 +111,27 @@ def fail(connection: sa.Connection, ids: Sequence[UUID], reason: str = CANNOT_BE
     """Fail `ids`; the items of a digest share its end."""
     if ids:
         logger.error("%d notifications failed: %s; the first is %s", len(ids), reason, ids[0])
-        values: dict[str, Any] = {"state": State.FAILED, "reason": reason, "finished_at": now()}
+        values = _failed(reason)
         connection.execute(sa.update(notifications).where(in_ids(notifications.c.id, ids)).values(values))
         copy_end_to_items(connection, ids, values)
+
+
+def _failed(reason: str) -> dict[str, Any]:
+    return {"state": State.FAILED, "reason": reason, "finished_at": now()}
+
+
+def fail_unreadable(connection: sa.Connection, damaged: Sequence[tolerant.Damaged]) -> None:
+    """Fail notifications whose rows cannot be read, even the id; the items of a digest share its end."""
+    if damaged:
+        values = _failed(CANNOT_BE_READ)
+        for one in damaged:
+            connection.execute(sa.update(notifications).where(one.is_it).values(values))
+        copy_end_to_items(connection, ids_of(damaged), values)
+
+
+def ids_of(damaged: Sequence[tolerant.Damaged]) -> list[UUID]:
+    """The ids of those of `damaged` whose id is not what is damaged."""
+    return tolerant.valid_ids(one.key for one in damaged)
 
 
 def fail_never_due(connection: sa.Connection, type: str, priority: str) -> int:
@@ -99,13 +139,14 @@ def fail_never_due(connection: sa.Connection, type: str, priority: str) -> int:
     behind them. Returns how many."""
     table, is_postgres = notifications, connection.dialect.name == "postgresql"
     first = (
-        sa.select(table.c.id, readable_moment(table.c.due_at, is_postgres).label("due_at"))
+        sa.select(*tolerant.raw(table.c.id), readable_moment(table.c.due_at, is_postgres).label("due_at"))
         .where(table.c.type == type, table.c.priority == priority, WAITING)
         .order_by(table.c.due_at)
         .limit(AT_ONCE)
     )
     with tolerant.forgiving(connection):
-        ids = [row.id for row in connection.execute(first) if moment(row.due_at) is None]
+        never = [row.id for row in connection.execute(first) if moment(row.due_at) is None]
+    ids = tolerant.valid_ids(never)
     fail(connection, ids, NEVER_DUE)
     return len(ids)
 
@@ -124,7 +165,8 @@ async def reassign_unknown_lanes(ledger: Ledger, types: Iterable[str]) -> None:
 
 def _strays(connection: sa.Connection, types: tuple[str, ...]) -> dict[UUID, str]:
     with tolerant.forgiving(connection):
-        return {row.id: tolerant.text(row.priority) for row in connection.execute(_between_lanes(types))}
+        found = {row.id: tolerant.text(row.priority) for row in connection.execute(_between_lanes(types))}
+    return {id: priority for raw, priority in found.items() for id in tolerant.valid_ids([raw])}
 
 
 @lru_cache(16)
@@ -138,7 +180,7 @@ def _between_lanes(types: tuple[str, ...]) -> sa.Select[Any]:
         table.c.priority > names[-1],
     ]
     looks = [
-        sa.select(table.c.id, *tolerant.raw(table.c.priority))
+        sa.select(*tolerant.raw(table.c.id, table.c.priority))
         .where(table.c.type == type, WAITING, gap)
         .limit(AT_ONCE)
         .subquery()
@@ -156,6 +198,6 @@ def _bring_in(connection: sa.Connection, strays: dict[UUID, str]) -> None:
         .returning(notifications.c.id)
     )
     for id in connection.scalars(moved).all():
-        why = f"there is no lane {strays[id]!r}"
-        logger.warning("notification %s is put in the normal lane: %s", id, why)
-        note_events(connection, [id], "put in the normal lane", why)
+        why = f"unknown lane {strays[id]!r}"
+        logger.warning("notification %s was moved to the normal lane: %s", id, why)
+        note_events(connection, [id], "moved to the normal lane", why)

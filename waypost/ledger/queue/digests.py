@@ -1,8 +1,13 @@
-"""Bundling notifications held for a digest into one notification per recipient, in one transaction."""
+"""Bundling notifications held for a digest into one notification per recipient, in steps.
+
+A plan of who gets which items is read first. Then each step reads a few items, composes their digests, and
+stores all of it in one short transaction. A crash leaves items either held or in an accepted digest. Items
+that somebody else changes meanwhile are read again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -10,15 +15,29 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
+from waypost.ledger.database import tolerant
+from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import as_json, in_ids
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.notify import announce_work
+from waypost.ledger.database.steps import Pace, in_steps, portions, written_bytes
 from waypost.ledger.database.tables import FOR_DIGEST, batches, notifications
+from waypost.ledger.queue import damaged_rows
 from waypost.ledger.queue.batches import announced, keep_open, open_batch
 from waypost.ledger.queue.claims import CLAIM_LIMIT
+from waypost.ledger.queue.digest_plan import (
+    FETCHED_AT_ONCE,
+    Compose,
+    Planned,
+    Window,
+    bundled_with,
+    bytes_of,
+    plans,
+    recipient_of,
+    steps,
+)
 from waypost.ledger.records.recipients import Who, rows_of
-from waypost.mail.address import folded
 from waypost.model.notification import HeldItem
 from waypost.model.notification_type import Category, NotificationType
 from waypost.model.states import State
@@ -26,11 +45,12 @@ from waypost.system.clock import now
 from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed, isolated
 
-RECIPIENTS_AT_ONCE = 200
-EXPIRED_AT_ONCE = 1000
+# FOR_DIGEST of rows that are found by id: written so that no other index matches.
+_STILL_HELD: sa.ColumnElement[bool] = sa.literal_column(
+    "coalesce(state, '') = 'held' AND coalesce(reason, '') = 'digest'"
+)
 
-
-Compose = Callable[[Sequence[HeldItem], datetime], dict[str, Any]]
+READ_BYTES_AT_ONCE = 1024 * 1024  # of data that is parsed without a pause, on PostgreSQL's event loop
 
 
 async def bundle(
@@ -45,11 +65,12 @@ async def bundle(
     batch has ended, because its run was considered lost, go to other runs too.
 
     The window ends when this is called: notifications accepted later wait for the next digest, so each
-    recipient gets one. The same id of two clients is two recipients. Items that name another address are
-    bundled for that address. compose: makes the digest's facts (as JSON) from one recipient's items, oldest
-    first. One transaction per 200 recipients takes the items and makes the digests: a crash leaves items
-    either held or in an accepted digest, and two concurrent runs cannot both take an item. Raises ValueError
-    for a type that is not a digest: its items would not share its end.
+    recipient gets one. Items beyond MOST_ITEMS or MOST_BYTES go into further digests for the recipient.
+    The same id of two clients is two recipients. Items that name another address are bundled for that
+    address. compose: makes the digest's facts (as JSON) from its items, oldest first. Each transaction takes
+    the items of whole digests: a crash leaves items either held or in an accepted digest, and two concurrent
+    runs cannot both take an item. Raises ValueError for a type that is not a digest: its items would not
+    share its end.
     """
     if digest.category is not Category.DIGEST:
         raise ValueError(f"{digest.name} bundles {of}: declare it with category=Category.DIGEST")
@@ -59,146 +80,163 @@ async def bundle(
         return known or open_batch(connection, ledger, digest.name, digest.lane, 0, flow_run_id)
 
     batch = await ledger.write(make_batch)
-    window = _Window(digest, of, compose, until=now())
-
-    def some(connection: sa.Connection, after: str, room: int) -> tuple[list[str], int]:
-        mine = keep_open(connection, ledger, batch)
-        return _bundle_some(connection, window, after, batch, room if mine else 0)
-
-    made, last = 0, ""
+    window = Window(digest, of, compose, until=now())
+    await expire(ledger)
+    made = 0
     while True:
-        recipients, more = await ledger.write(partial(some, after=last, room=CLAIM_LIMIT - made))
-        if not recipients:
+        try:
+            async for more in _bundle_all(ledger, window, batch, made):
+                made += more
             return batch, made
-        made, last = made + more, recipients[-1]
+        except (*tolerant.Unreadable, OperationalError) as error:
+            if not tolerant.is_unreadable(error) or not await ledger.write(partial(_fail_unreadable, window)):
+                raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """What one call of `bundle` takes: items that were accepted, and are due, by `until`."""
+async def _bundle_all(ledger: Ledger, window: Window, batch: UUID, made: int) -> AsyncGenerator[int]:
+    """Make all digests; yields how many each step made. made: how many there are already."""
+    pace, room = Pace(), CLAIM_LIMIT - made
+    async for plan in plans(ledger, window):
+        for items in steps(plan):
+            more = await _make(ledger, window, batch, items, room, pace)
+            room -= more
+            yield more
 
-    digest: NotificationType
-    of: str
-    compose: Compose
-    until: datetime
+
+def _fail_unreadable(window: Window, connection: sa.Connection) -> int:
+    """Fail the items whose rows cannot be read. Returns how many."""
+    wanted = sa.select(*_READ).where(*window.waiting()).with_for_update()
+    damaged = tolerant.each(connection, wanted, [notifications.c.id], damaged_rows.checked_item).damaged
+    damaged_rows.fail_unreadable(connection, damaged)
+    return len(damaged)
 
 
-def _bundle_some(
-    connection: sa.Connection, window: _Window, after: str, batch: UUID, room: int
-) -> tuple[list[str], int]:
-    """Bundle for the next recipients whose key comes after `after`. Returns their keys, in order, and how
-    many digests were made."""
-    moment = now()
-    table = notifications
-    waiting = (
-        table.c.type == window.of,
-        FOR_DIGEST,
-        table.c.due_at <= window.until,
-        table.c.accepted_at <= window.until,
-        table.c.recipient_key > after,
-    )
-    _expire(connection, moment, *waiting)
-    some = sa.select(table.c.recipient_key).where(*waiting).distinct()
-    recipients = list(connection.scalars(some.order_by(table.c.recipient_key).limit(RECIPIENTS_AT_ONCE)))
-    if not recipients:
-        return [], 0
-    bundles = _take_items(connection, *waiting, table.c.recipient_key.in_(recipients))
-    made = _composed(connection, window, bundles, moment)
-    rows = [row for row, _ in made]
-    for number, row in enumerate(rows):
-        row.update(_claimed(number < room, batch))
-    if rows:
-        connection.execute(sa.insert(table), rows)
-        claimed = sum(number < room for number in range(len(rows)))
-        connection.execute(
-            sa.update(batches).where(batches.c.id == batch).values(size=batches.c.size + claimed)
-        )
-        if claimed < len(rows):
-            announce_work(connection)
+async def _make(
+    ledger: Ledger, window: Window, batch: UUID, items: Sequence[Planned], room: int, pace: Pace
+) -> int:
+    """Make the digests of those of `items` that still wait, in one transaction. Returns how many.
+
+    room: how many of them `batch` may claim.
+    """
+    while bundles := await ledger.read(partial(_read_bundles, items)):
+        composed = [(_compose(window, bundle), bundle) for bundle in bundles]
+        async with pace.transaction():
+            made = await ledger.write(partial(_store, ledger, composed, batch, room))
+        if made is not None:
+            return made
+    return 0
+
+
+def _compose(window: Window, bundle: _Bundle) -> dict[str, Any] | ItemFailed:
+    """The row of a digest. If composing fails, only the items of its bundle fail."""
+    try:
+        with isolated("composing a digest", item=bundle.ids[0]):
+            row = _digest_row(window, bundle, now())
+            as_json(row["data"])
+            return row
+    except ItemFailed as failed:
+        return failed
+
+
+Composed = Sequence[tuple[dict[str, Any] | ItemFailed, "_Bundle"]]
+
+
+def _store(
+    ledger: Ledger, composed: Composed, batch: UUID, room: int, connection: sa.Connection
+) -> int | None:
+    """Returns how many digests were made; None, with nothing done, when their items have changed."""
+    if _changed(connection, [bundle for _, bundle in composed]):
+        return None
+    made = [(row, bundle) for row, bundle in composed if isinstance(row, dict)]
+    failed = [(error, bundle) for error, bundle in composed if isinstance(error, ItemFailed)]
+    if made:
+        room = room if keep_open(connection, ledger, batch) else 0
+        _insert(connection, [row for row, _ in made], batch, room)
     for row, bundle in made:
-        connection.execute(sa.update(table).where(in_ids(table.c.id, bundle.ids)).values(digest_id=row["id"]))
-    return recipients, len(rows)
+        _set(connection, bundle, {"state": State.CLAIMED, "reason": "", "digest_id": row["id"]})
+    for error, bundle in failed:
+        _set(connection, bundle, {"state": State.FAILED, "reason": str(error), "finished_at": now()})
+    return len(made)
 
 
-def _expire(connection: sa.Connection, moment: datetime, *waiting: sa.ColumnElement[bool]) -> None:
-    late = {"state": State.EXPIRED, "finished_at": moment, "reason": "expired before its digest"}
-    connection.execute(
-        sa.update(notifications).where(*waiting, notifications.c.expires_at <= moment).values(late)
-    )
+def _set(connection: sa.Connection, bundle: _Bundle, values: dict[str, Any]) -> None:
+    mine = in_ids(notifications.c.id, bundle.ids)
+    connection.execute(sa.update(notifications).where(mine).values(values))
+
+
+def _changed(connection: sa.Connection, bundles: Sequence[_Bundle]) -> bool:
+    """Lock the items. Returns whether another run took some, a person cancelled some, or a recipient was
+    forgotten, since they were read."""
+    read = {id: seen for bundle in bundles for id, seen in bundle.seen.items()}
+    table = notifications.c
+    locked = sa.select(table.id, *_SEEN).where(in_ids(table.id, list(read)), _STILL_HELD).with_for_update()
+    return {row.id: (row.recipient_key, row.named) for row in connection.execute(locked)} != read
+
+
+def _insert(connection: sa.Connection, digests: Sequence[dict[str, Any]], batch: UUID, room: int) -> None:
+    """Insert the rows of the digests. `batch` claims the first, as many as it has room for."""
+    rows = [{**row, **_claimed(number < room, batch)} for number, row in enumerate(digests)]
+    connection.execute(sa.insert(notifications), rows)
+    claimed = max(0, min(room, len(rows)))
+    connection.execute(sa.update(batches).where(batches.c.id == batch).values(size=batches.c.size + claimed))
+    if claimed < len(rows):
+        announce_work(connection)
 
 
 async def expire(ledger: Ledger) -> None:
     """Expire items held past their deadline, even if no digest runs: its schedule may be paused."""
-    table = notifications
-    late = sa.select(table.c.id).where(FOR_DIGEST, table.c.expires_at <= now()).limit(EXPIRED_AT_ONCE)
-    while ids := await ledger.read(lambda connection: connection.scalars(late).all()):
-        await ledger.write(lambda connection: _expire(connection, now(), FOR_DIGEST, in_ids(table.c.id, ids)))
+    size = written_bytes(ledger.is_postgres)
+    late = FOR_DIGEST, notifications.c.expires_at <= now()
+    await in_steps(ledger, sa.select(notifications.c.id, size).where(*late).limit, _expire)
 
 
-def _composed(
-    connection: sa.Connection, window: _Window, bundles: Sequence[_Bundle], moment: datetime
-) -> list[tuple[dict[str, Any], _Bundle]]:
-    """One digest per bundle. If composing a digest fails, only the items of its bundle fail."""
-    made: list[tuple[dict[str, Any], _Bundle]] = []
-    for bundle in bundles:
-        try:
-            with isolated("composing a digest", item=bundle.ids[0]):
-                row = _digest_row(window, bundle, moment)
-                as_json(row["data"])
-                made.append((row, bundle))
-        except ItemFailed as failed:
-            values = {"state": State.FAILED, "reason": str(failed), "finished_at": moment}
-            mine = in_ids(notifications.c.id, bundle.ids)
-            connection.execute(sa.update(notifications).where(mine).values(values))
-    return made
+def _expire(connection: sa.Connection, *, ids: Sequence[UUID]) -> int:
+    late = {"state": State.EXPIRED, "finished_at": now(), "reason": "expired before its digest"}
+    held = in_ids(notifications.c.id, ids), _STILL_HELD
+    return connection.execute(sa.update(notifications).where(*held).values(late)).rowcount
 
 
 @dataclass(slots=True)
 class _Bundle:
     """The items of one digest: those that go to the same recipient at the same addresses, the oldest first.
-    named: what their requests said of the recipient; the latest request wins."""
+    named: what their requests said of the recipient; the latest request wins. seen: of each item, what must
+    not change until it is stored."""
 
     who: Who
     named: dict[str, str] | None = None
     items: list[HeldItem] = field(default_factory=list[HeldItem])
+    seen: dict[UUID, tuple[Any, ...]] = field(default_factory=dict[UUID, tuple[Any, ...]])
 
     @property
     def ids(self) -> list[UUID]:
         return [item.id for item in self.items]
 
 
-def _take_items(connection: sa.Connection, *waiting: sa.ColumnElement[bool]) -> list[_Bundle]:
-    table = notifications
-    taken = connection.execute(
-        sa.update(table)
-        .where(*waiting)
-        .values(state=State.CLAIMED, reason="")
-        .returning(
-            table.c.id, table.c.client, table.c.recipient_key, table.c.named,
-            table.c.data, table.c.occurrences, table.c.accepted_at,
-        )
-    ).all()  # fmt: skip
-    known = rows_of(connection, {_who(row) for row in taken})
+_SEEN = notifications.c.recipient_key, notifications.c.named
+_READ = (
+    notifications.c.id,
+    notifications.c.client,
+    *_SEEN,
+    notifications.c.data,
+    notifications.c.occurrences,
+    notifications.c.accepted_at,
+)
+
+
+def _read_bundles(items: Sequence[Planned], connection: sa.Connection) -> list[_Bundle]:
+    rows: list[sa.Row[Any]] = []
+    for some in portions(items, bytes_of, most=FETCHED_AT_ONCE, most_bytes=READ_BYTES_AT_ONCE):
+        held = in_ids(notifications.c.id, [item.id for item in some]), _STILL_HELD
+        rows += map(damaged_rows.checked_item, connection.execute(sa.select(*_READ).where(*held)).all())
+    known = rows_of(connection, {recipient_of(row) for row in rows})
     bundles: dict[tuple[Any, ...], _Bundle] = {}
-    for row in sorted(taken, key=lambda row: (row.accepted_at, row.id)):
-        who = _who(row)
-        bundle = bundles.setdefault((who, *_addresses(row.named, known.get(who))), _Bundle(who))
+    for row in sorted(rows, key=lambda row: (row.accepted_at, row.id)):
+        bundle = bundles.setdefault(bundled_with(row, known), _Bundle(recipient_of(row)))
         if row.named is not None:
             bundle.named = {**(bundle.named or {}), **row.named}
         bundle.items.append(HeldItem(row.id, row.data, row.occurrences, row.accepted_at))
+        bundle.seen[row.id] = (row.recipient_key, row.named)
     return list(bundles.values())
-
-
-def _who(row: Any) -> Who:
-    return row.client or "", row.recipient_key
-
-
-def _addresses(named: dict[str, str] | None, known: Any) -> tuple[str | None, ...]:
-    """The addresses by which items are bundled; none for an item whose recipient was forgotten."""
-    if named == {}:
-        return ()
-    found = ((named or {}).get(name) or getattr(known, name, None) for name in ("email", "phone"))
-    return tuple(address and folded(address) for address in found)
 
 
 def _claimed(mine: bool, batch: UUID) -> dict[str, Any]:
@@ -207,7 +245,7 @@ def _claimed(mine: bool, batch: UUID) -> dict[str, Any]:
     )
 
 
-def _digest_row(window: _Window, bundle: _Bundle, moment: datetime) -> dict[str, Any]:
+def _digest_row(window: Window, bundle: _Bundle, moment: datetime) -> dict[str, Any]:
     digest, held, (client, key) = window.digest, bundle.items, bundle.who
     return {
         "id": new_id(),

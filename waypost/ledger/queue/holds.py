@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
+from waypost.ledger.database.announcement import announce_work
+from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.lock_numbers import HOLD
-from waypost.ledger.database.notify import announce_work
+from waypost.ledger.database.steps import MOST, ids_of_a_step, written_bytes
 from waypost.ledger.database.tables import IN_HAND, WAITING, holds, notifications, released_holds
+from waypost.ledger.queue import damaged_rows
 from waypost.ledger.queue.timeline_events import note_events
 from waypost.model.states import State
 from waypost.system.clock import now
@@ -55,48 +61,95 @@ async def hold(ledger: Ledger, type: str, reason: str = "") -> Held:
     A batch claimed at the same moment meets the hold when its run takes it up.
     """
 
-    def work(connection: sa.Connection) -> Held:
-        if ledger.is_postgres:
-            connection.execute(_ALONE, {"type": type})
-        before = active_hold(connection, type)
-        insert = ledger.insert(holds).values(type=type, reason=reason, since=now())
-        kept = {"reason": insert.excluded.reason if reason else holds.c.reason}
-        upsert = insert.on_conflict_do_update(index_elements=[holds.c.type], set_=kept)
-        made = Hold(*connection.execute(upsert.returning(holds.c.type, holds.c.reason, holds.c.since)).one())
-        taken_back = release_claimed(connection, made, notifications.c.type == type)
-        waiting, _ = _waiting(connection, type)
-        return Held(made, before is not None, taken_back, waiting, _sending(connection, type))
+    made, already = await ledger.write_until_durable(lambda c: place_hold(c, ledger, type, reason))
+    taken_back = await take_back(ledger, type)
+    waiting, sending = await ledger.write_until_durable(lambda c: (_waiting(c, type)[0], _sending(c, type)))
+    return Held(made, already, taken_back, waiting, sending)
 
-    return await ledger.write_until_durable(work)
+
+def place_hold(connection: sa.Connection, ledger: Ledger, type: str, reason: str) -> tuple[Hold, bool]:
+    """Hold `type`, in the caller's transaction. Returns the hold, and whether there was one before."""
+    lock_holds(connection, type)
+    before = active_hold(connection, type)
+    insert = ledger.insert(holds).values(type=type, reason=reason, since=now())
+    kept = {"reason": insert.excluded.reason if reason else holds.c.reason}
+    upsert = insert.on_conflict_do_update(index_elements=[holds.c.type], set_=kept)
+    connection.execute(upsert)
+    [made] = _of(connection, type)
+    return made, before is not None
+
+
+async def take_back(ledger: Ledger, type: str) -> int:
+    """Free what runs have claimed of a held type and not begun. Returns how many."""
+    taken_back = 0
+    while freed := await ledger.write_until_durable(partial(_take_back, ledger.is_postgres, type)):
+        taken_back += freed
+    return taken_back
+
+
+def _take_back(is_postgres: bool, type: str, connection: sa.Connection) -> int:
+    """Free as many as one transaction may change, and return how many: none if the type was released."""
+    held = active_hold(connection, type)
+    claimed = IN_HAND, notifications.c.state == State.CLAIMED, notifications.c.digest_id.is_(None)
+    wanted = sa.select(notifications.c.id, written_bytes(is_postgres))
+    wanted = wanted.where(*claimed, notifications.c.type == type).limit(MOST)
+    ids = ids_of_a_step(wanted, connection) if held else []
+    return release_claimed(connection, held, in_ids(notifications.c.id, ids)) if held and ids else 0
 
 
 async def release(ledger: Ledger, type: str) -> Released:
     """Let `type` go out again, at once. Safe to repeat."""
 
     def work(connection: sa.Connection) -> Released:
-        ended = sa.delete(holds).where(holds.c.type == type).returning(*holds.c)
-        before = [Hold(row.type, row.reason, row.since) for row in connection.execute(ended)]
-        for one in before:
-            past = {"id": new_id(), "released_at": now(), **asdict(one)}
-            connection.execute(sa.insert(released_holds).values(past))
-        announce_work(connection)
+        before = lift_hold(connection, type)
         waiting, due = _waiting(connection, type)
-        return Released(next(iter(before), None), due, waiting)
+        return Released(before, due, waiting)
 
     return await ledger.write_until_durable(work)
+
+
+def lift_hold(connection: sa.Connection, type: str) -> Hold | None:
+    """Release `type`, in the caller's transaction. Returns the hold that ended."""
+    before = active_hold(connection, type)
+    if not connection.execute(sa.delete(holds).where(holds.c.type == type)).rowcount:
+        before = None  # it was released at the same moment
+    if before is not None:
+        past = {"id": new_id(), "released_at": now(), **asdict(before)}
+        connection.execute(sa.insert(released_holds).values(past))
+    announce_work(connection)
+    return before
 
 
 async def held_types(ledger: Ledger) -> list[Hold]:
     """Every type that is held, by name."""
     wanted = sa.select(holds).order_by(holds.c.type)
-    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
-    return [Hold(row.type, row.reason, row.since) for row in rows]
+    return await ledger.read(lambda connection: _read(connection, wanted))
+
+
+def _read(connection: sa.Connection, wanted: sa.Select[Any]) -> list[Hold]:
+    """A hold whose row cannot be read still holds its type."""
+    good, damaged = tolerant.each(connection, wanted, [holds.c.type], _hold)
+    return good + [
+        Hold(tolerant.text(row.key), damaged_rows.HOLD_CANNOT_BE_READ, damaged_rows.EARLIEST)
+        for row in damaged
+    ]
+
+
+def _hold(row: Any) -> Hold:
+    tolerant.checked(row, holds)
+    return Hold(row.type, row.reason, row.since)
 
 
 # A run that takes up a batch checks whether its type is held, and then claims more: neither would see a hold
 # made between the two. SQLite has one writer at a time anyway.
 _ALONE = sa.text(f"SELECT pg_advisory_xact_lock({HOLD}, hashtext(:type))")
 _BESIDE_OTHERS = sa.text(f"SELECT pg_advisory_xact_lock_shared({HOLD}, hashtext(:type))")
+
+
+def lock_holds(connection: sa.Connection, type: str) -> None:
+    """Let no other transaction hold `type`, or take up a batch of it, until this one has ended."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_ALONE, {"type": type})
 
 
 def lock_out_holds(connection: sa.Connection, type: str) -> None:
@@ -107,8 +160,11 @@ def lock_out_holds(connection: sa.Connection, type: str) -> None:
 
 def active_hold(connection: sa.Connection, type: str) -> Hold | None:
     """The hold on `type`, if there is one."""
-    row = connection.execute(sa.select(holds).where(holds.c.type == type)).one_or_none()
-    return None if row is None else Hold(row.type, row.reason, row.since)
+    return next(iter(_of(connection, type)), None)
+
+
+def _of(connection: sa.Connection, type: str) -> list[Hold]:
+    return _read(connection, sa.select(holds).where(holds.c.type == type))
 
 
 def release_claimed(connection: sa.Connection, hold: Hold, which: sa.ColumnElement[bool]) -> int:
@@ -118,10 +174,10 @@ def release_claimed(connection: sa.Connection, hold: Hold, which: sa.ColumnEleme
         sa.update(notifications)
         .where(which, IN_HAND, notifications.c.state == State.CLAIMED, notifications.c.digest_id.is_(None))
         .values(state=State.ACCEPTED, batch_id=None)
-        .returning(notifications.c.id)
+        .returning(*tolerant.raw(notifications.c.id))
     )
-    ids = list(connection.scalars(freed))
-    note_events(connection, ids, "taken back: its type is held", hold.reason)
+    ids = tolerant.ids(connection, freed)
+    note_events(connection, ids, "returned: its type is held", hold.reason)
     return len(ids)
 
 

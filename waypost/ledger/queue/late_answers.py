@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.tables import attempts, notifications
-from waypost.ledger.queue.digest_items import copy_end_to_items
+from waypost.ledger.queue.digest_items import copy_to_items
 from waypost.ledger.queue.timeline_events import note_events
 from waypost.model.outcome import Verdict
 from waypost.model.states import TERMINAL, State
@@ -100,5 +100,5 @@ def _move(connection: sa.Connection, finish: AttemptFinished, decision: Decision
         .values(in_doubt=sa.case((doubts > 0, doubts - 1), else_=0), **values)
     )
     if decision.state in TERMINAL:
-        copy_end_to_items(connection, own, values)
-    note_events(connection, own, "answer came late", "it settles the doubt", finish.batch)
+        copy_to_items(connection, own, values)
+    note_events(connection, own, "late response", "it settles the doubt", finish.batch)

@@ -88,7 +88,7 @@ class Leases:
             try:
                 await renew(self._ledger, list(self._held))
             except Exception as error:  # asyncpg's connect errors have no common class
-                log_failure(logger, "leases could not be renewed; trying again", error)
+                log_failure(logger, "leases could not be renewed; retrying", error)
                 pause = min(1.0, wait)
 
 

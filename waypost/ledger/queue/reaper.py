@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import IN_HAND, attempts, batches, notifications
-from waypost.ledger.queue import suspects
+from waypost.ledger.queue import damaged_rows, suspects
 from waypost.ledger.queue.batches import RENEWALS, BatchResult, free_claimed, mark_ended
 from waypost.ledger.queue.digest_items import copy_end_to_items
 from waypost.ledger.queue.renewal_clock import Stillness
@@ -25,14 +27,16 @@ from waypost.model.outcome import Phase, Verdict
 from waypost.model.states import TERMINAL, State
 from waypost.policy.retry import Decision, doubtful
 from waypost.system.clock import now
+from waypost.system.ids import new_id
 
-LOST = "the worker was lost between sending and recording"
+LOST = "the worker was lost before it recorded the outcome"
 LOOKS = 8  # per lease, at least
 logger = logging.getLogger("waypost.ledger")
 
-_UNENDED = sa.select(batches.c.id, batches.c.leased_until, batches.c.type).where(sa.text("ended_at IS NULL"))
 _HOLDING = (
-    sa.select(notifications.c.batch_id).where(IN_HAND, notifications.c.batch_id.is_not(None)).distinct()
+    sa.select(*tolerant.raw(notifications.c.batch_id))
+    .where(IN_HAND, notifications.c.batch_id.is_not(None))
+    .distinct()
 )
 # Changes nothing, and fails where a renewal fails.
 _TOUCHED = (
@@ -44,10 +48,10 @@ _TOUCHED = (
 
 @dataclass(frozen=True, slots=True)
 class Lapsed:
-    """An open batch and the end of its lease, as it was read."""
+    """An open batch and the end of its lease, as it was read; None for an end that cannot be read."""
 
     id: UUID
-    leased_until: datetime
+    leased_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,8 @@ class Reaper:
     this process's monotonic clock. A live owner renews it twice in that time, so a clock that jumps forward
     takes no batch from its owner. A lease not renewed for its whole length counts as lapsed whatever the wall
     clock says, so a clock that jumps back keeps no batch from other workers. Only time in which this process
-    could write to the ledger counts: no owner can renew a lease while the ledger is unavailable.
+    could write to the ledger counts: no owner can renew a lease while the ledger is unavailable. A lease that
+    cannot be read has lapsed by the wall clock: a live owner's next renewal repairs it.
     """
 
     def __init__(
@@ -94,16 +99,16 @@ class Reaper:
             raise
 
     async def _look(self) -> list[Reclaimed]:
-        open_ones, stranded = await self._ledger.read(_read)
-        lapsed = self._lapsed(
-            [Lapsed(one.id, one.leased_until) for one in open_ones if one.type in self._types]
-        )
+        found = await self._ledger.read(_read)
+        lapsed = self._lapsed([one for one, type in found.open_ones if type in self._types])
         if still := self._stillness.over(self._lease / RENEWALS):
             await self._ledger.write(lambda connection: connection.execute(_TOUCHED, {"ids": still}))
-        for batch in stranded:
+        if found.unreadable:
+            found.stranded.append(await self._ledger.write(_regroup))
+        for batch in found.stranded:
             await free_stranded(self._ledger, batch, self._types)
-        found = [await reclaim(self._ledger, one, self._types) for one in lapsed]
-        return [one for one in found if one is not None]
+        reclaimed = [await reclaim(self._ledger, one, self._types) for one in lapsed]
+        return [one for one in reclaimed if one is not None]
 
     def _lapsed(self, open_ones: Sequence[Lapsed]) -> list[Lapsed]:
         leases = {one.id: one.leased_until for one in open_ones}
@@ -111,17 +116,52 @@ class Reaper:
         return [
             one
             for one in open_ones
-            if still[one.id] > lease or (one.leased_until <= wall and still[one.id] > lease / 2)
+            if still[one.id] > lease
+            or ((one.leased_until is None or one.leased_until <= wall) and still[one.id] > lease / 2)
         ]
 
 
-def _read(connection: sa.Connection) -> tuple[Sequence[sa.Row[Any]], list[UUID]]:
-    """The open batches, and the batches that are not open but still have claimed notifications. The claims
-    are read first, so that a batch opened in between does not count as one of the latter."""
-    holding = connection.scalars(_HOLDING).all()
-    open_ones = connection.execute(_UNENDED).all()
-    known = {one.id for one in open_ones}
-    return open_ones, [id for id in holding if id not in known]
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """open_ones: the open batches, each with its type. stranded: the batches that are not open but still have
+    claimed notifications. unreadable: whether a notification has a batch whose id cannot be read."""
+
+    open_ones: list[tuple[Lapsed, str]]
+    stranded: list[UUID]
+    unreadable: bool
+
+
+def _read(connection: sa.Connection) -> _Found:
+    """The claims are read first, so that a batch opened in between does not count as stranded."""
+    with tolerant.forgiving(connection):
+        holding = {tolerant.identity(id) for id in connection.scalars(_HOLDING)}
+        rows = connection.execute(_unended(connection.dialect.name)).all()
+    open_ones = [
+        (Lapsed(id, damaged_rows.moment(row.leased_until)), tolerant.text(row.type))
+        for row in rows
+        if isinstance(id := tolerant.identity(row.id), UUID)
+    ]
+    readable = {id for id in holding if isinstance(id, UUID)}
+    known = {one.id for one, _ in open_ones}
+    return _Found(open_ones, [id for id in readable if id not in known], readable != holding)
+
+
+@lru_cache(2)
+def _unended(dialect: str) -> sa.Select[Any]:
+    leased_until = damaged_rows.readable_moment(batches.c.leased_until, dialect == "postgresql")
+    columns = *tolerant.raw(batches.c.id, batches.c.type), leased_until.label("leased_until")
+    return sa.select(*columns).where(sa.text("ended_at IS NULL"))
+
+
+def _regroup(connection: sa.Connection) -> UUID:
+    """Put the notifications that are claimed by a batch whose id cannot be read into one that does not exist.
+    Returns its id."""
+    batch = new_id()
+    claimed = sa.select(notifications.c.batch_id).where(IN_HAND)
+    _, damaged = tolerant.each(connection, claimed, [notifications.c.id], lambda row: row)
+    for one in damaged:
+        connection.execute(sa.update(notifications).where(one.is_it).values(batch_id=batch))
+    return batch
 
 
 async def reclaim(ledger: Ledger, lapsed: Lapsed, types: Mapping[str, NotificationType]) -> Reclaimed | None:
@@ -131,8 +171,9 @@ async def reclaim(ledger: Ledger, lapsed: Lapsed, types: Mapping[str, Notificati
     """
 
     def work(connection: sa.Connection) -> Reclaimed | None:
-        unchanged = batches.c.leased_until == lapsed.leased_until
-        batch = mark_ended(connection, lapsed.id, BatchResult.LOST, "", unchanged)
+        if not _is_unchanged(connection, lapsed):
+            return None
+        batch = mark_ended(connection, lapsed.id, BatchResult.LOST, "")
         if batch is None:
             return None
         if batch.taken_at is None:
@@ -145,6 +186,22 @@ async def reclaim(ledger: Ledger, lapsed: Lapsed, types: Mapping[str, Notificati
         return Reclaimed(lapsed.id, batch.type, len(freed) + between, doubted)
 
     return await ledger.write(work)
+
+
+def _is_unchanged(connection: sa.Connection, lapsed: Lapsed) -> bool:
+    """Whether the lease was not renewed since it was read. Locks the batch: it cannot be renewed then."""
+    leased_until = damaged_rows.readable_moment(
+        batches.c.leased_until, connection.dialect.name == "postgresql"
+    )
+    with tolerant.forgiving(connection):
+        found = connection.execute(
+            sa.select(leased_until.label("leased_until")).where(batches.c.id == lapsed.id).with_for_update()
+        ).one_or_none()
+    if found is None or damaged_rows.moment(found.leased_until) != lapsed.leased_until:
+        return False
+    if lapsed.leased_until is None:
+        logger.error("the lease of batch %s cannot be read; it counts as lapsed", lapsed.id)
+    return True
 
 
 async def give_back(ledger: Ledger, batch: UUID, type: NotificationType, kind: str) -> None:
@@ -164,16 +221,21 @@ async def free_stranded(ledger: Ledger, batch: UUID, types: Mapping[str, Notific
     leave a notification there; this is the safety net."""
 
     def work(connection: sa.Connection) -> tuple[int, int]:
-        left = _in_hand(connection, batch)
-        if not left or left[0].type not in types:
-            return 0, 0
-        return _take_back(connection, batch, left, types[left[0].type])
+        good, damaged = _in_hand(connection, batch)
+        of_type = [tolerant.Found([row for row in good if row.type == name], []) for name in types]
+        freed = [
+            _take_back(connection, batch, left, type)
+            for left, type in zip(of_type, types.values(), strict=True)
+            if left.good
+        ]
+        damaged_rows.fail_unreadable(connection, damaged)
+        return sum(free for free, _ in freed), sum(doubted for _, doubted in freed)
 
     free, doubted = await ledger.write(work)
     if free or doubted:
         logger.error(
-            "batch %s had ended with notifications in hand: %d are free again, %d are in doubt. "
-            "Please report this",
+            "batch %s had ended with claimed notifications: %d are free again, %d are in "
+            "doubt. Please report this",
             batch,
             free,
             doubted,
@@ -181,32 +243,41 @@ async def free_stranded(ledger: Ledger, batch: UUID, types: Mapping[str, Notific
 
 
 def _take_back(
-    connection: sa.Connection, batch: UUID, left: Sequence[sa.Row[Any]], type: NotificationType
+    connection: sa.Connection, batch: UUID, left: tolerant.Found[Any], type: NotificationType
 ) -> tuple[int, int]:
-    """Free the notifications still claimed in an ended batch, and settle those it was sending. Returns how
-    many are free, and how many in doubt."""
+    """Free the notifications still claimed in an ended batch, and settle those it was sending; those that
+    cannot be read fail. Returns how many are free, and how many in doubt."""
     moment = now()
-    doubted, between = _open_attempts(connection, left, moment)
+    readable, unreadable = [row.id for row in left.good], damaged_rows.ids_of(left.damaged)
+    marked = _close_attempts(connection, readable + unreadable, moment)
+    doubted = [row for row in left.good if row.id in marked]
+    between = [id for id in readable if id not in marked]
     _settle(connection, doubted, type.when_in_doubt, batch, moment)
     _free(connection, between)
+    damaged_rows.fail_unreadable(connection, left.damaged)
     return len(between), len(doubted)
 
 
-def _in_hand(connection: sa.Connection, batch: UUID) -> list[sa.Row[Any]]:
+def _in_hand(connection: sa.Connection, batch: UUID) -> tolerant.Found[Any]:
     """The claimed rows, locked: an outcome being written is committed first, and leaves no doubt."""
-    wanted = sa.select(notifications).where(notifications.c.batch_id == batch, IN_HAND)
-    return list(connection.execute(wanted.with_for_update()).all())
+    table = notifications
+    wanted = sa.select(table.c.id, table.c.type, table.c.in_doubt, table.c.expires_at).where(
+        table.c.batch_id == batch, IN_HAND
+    )
+    return tolerant.each(connection, wanted.with_for_update(), [table.c.id], _with_doubts)
 
 
-def _open_attempts(
-    connection: sa.Connection, in_hand: Sequence[sa.Row[Any]], moment: datetime
-) -> tuple[list[sa.Row[Any]], list[UUID]]:
-    """Mark the attempts without an outcome UNKNOWN. Returns the notifications they belong to, and the ids of
-    those that were between two attempts, so not being sent."""
-    if not in_hand:
-        return [], []
-    ids = [row.id for row in in_hand]
-    marked = set(
+def _with_doubts(row: Any) -> Any:
+    damaged_rows.check_counts(row.in_doubt)
+    return row
+
+
+def _close_attempts(connection: sa.Connection, ids: Sequence[UUID], moment: datetime) -> set[UUID]:
+    """Mark the attempts without an outcome UNKNOWN. Returns the notifications they belong to; the others were
+    between two attempts, so not being sent."""
+    if not ids:
+        return set()
+    return set(
         connection.scalars(
             sa.update(attempts)
             .where(in_ids(attempts.c.notification_id, ids), attempts.c.finished_at.is_(None))
@@ -214,7 +285,6 @@ def _open_attempts(
             .returning(attempts.c.notification_id)
         )
     )
-    return [row for row in in_hand if row.id in marked], [id for id in ids if id not in marked]
 
 
 def _settle(

@@ -282,8 +282,13 @@ def _count_wait(connection: sa.Connection, update: sa.Update, reason: str, batch
     for row in connection.execute(counted.returning(notifications.c.id, notifications.c.tries)):
         by_tries[row.tries].append(row.id)
     for tries, ids in by_tries.items():
-        note_events(connection, ids, f"attempt {tries} put off", reason, batch)
+        note_events(connection, ids, postponed(tries), reason, batch)
     return sum(map(len, by_tries.values()))
+
+
+def postponed(number: int) -> str:
+    """The name of the event that a notification was deferred without an attempt, which counts as a try."""
+    return f"attempt {number} postponed"
 
 
 def _answer(attempt: UUID, outcome: Outcome, finished_at: datetime) -> dict[str, Any]:

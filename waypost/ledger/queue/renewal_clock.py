@@ -18,17 +18,17 @@ class Stillness:
     def __init__(self, longest: float) -> None:
         self._longest = longest
         self._looked_at: float | None = None
-        self._seen: dict[UUID, tuple[datetime, float]] = {}
+        self._seen: dict[UUID, tuple[datetime | None, float]] = {}
 
-    def look(self, leases: Mapping[UUID, datetime], steady: float) -> dict[UUID, float]:
+    def look(self, leases: Mapping[UUID, datetime | None], steady: float) -> dict[UUID, float]:
         """How long each of `leases` has not been renewed, in seconds. leases: all open batches and the ends
-        of their leases. steady: seconds of a monotonic clock."""
+        of their leases; None where it cannot be read. steady: seconds of a monotonic clock."""
         passed = 0.0 if self._looked_at is None else min(steady - self._looked_at, self._longest)
         self._looked_at = steady
         self._seen = {id: (until, self._counted(id, until, passed)) for id, until in leases.items()}
         return {id: still for id, (_, still) in self._seen.items()}
 
-    def _counted(self, id: UUID, until: datetime, passed: float) -> float:
+    def _counted(self, id: UUID, until: datetime | None, passed: float) -> float:
         before = self._seen.get(id)
         return before[1] + passed if before and before[0] == until else 0.0
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.notify import announce_work
 from waypost.ledger.database.tables import IN_HAND, attempts, batches, notifications
 from waypost.ledger.queue.batches import BatchResult, free_claimed, mark_ended
 from waypost.model.states import State
@@ -25,14 +25,14 @@ async def return_batches(ledger: Ledger, ids: Sequence[UUID], *, untaken: bool =
 
     def work(connection: sa.Connection) -> None:
         for id in sorted(ids):
-            if _is_open(connection, id, untaken):
+            if is_open(connection, id, untaken):
                 _give_back(connection, id)
 
     if ids:
         await ledger.write_until_durable(work)
 
 
-def _is_open(connection: sa.Connection, id: UUID, untaken: bool) -> bool:
+def is_open(connection: sa.Connection, id: UUID, untaken: bool = False) -> bool:
     """Whether the batch may be returned. Locks the batch, as taking it up does."""
     wanted = sa.select(batches.c.id).where(batches.c.id == id, batches.c.ended_at.is_(None))
     if untaken:
@@ -41,6 +41,16 @@ def _is_open(connection: sa.Connection, id: UUID, untaken: bool) -> bool:
 
 
 def _give_back(connection: sa.Connection, id: UUID) -> None:
+    if claim_between_steps(connection, id):
+        announce_work(connection)
+    else:
+        mark_ended(connection, id, BatchResult.RETURNED, "")
+    free_claimed(connection, id)
+
+
+def claim_between_steps(connection: sa.Connection, id: UUID) -> bool:
+    """Claim again the notifications of a batch that are between two steps of their route: a provider refused
+    them, and the next did not get them yet. Returns whether an attempt of another has no outcome."""
     sending = sa.select(notifications.c.id).where(
         notifications.c.batch_id == id, IN_HAND, notifications.c.state == State.SENDING
     )
@@ -52,8 +62,4 @@ def _give_back(connection: sa.Connection, id: UUID) -> None:
     if between := begun - in_doubt:  # refused by a provider, and not yet offered to the next
         claimed_again = sa.update(notifications).where(in_ids(notifications.c.id, list(between)))
         connection.execute(claimed_again.values(state=State.CLAIMED))
-    if in_doubt:
-        announce_work(connection)
-    else:
-        mark_ended(connection, id, BatchResult.RETURNED, "")
-    free_claimed(connection, id)
+    return bool(in_doubt)

@@ -16,9 +16,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import IN_HAND, SUSPECTED, notifications
+from waypost.ledger.database.tolerant import Identity
+from waypost.ledger.queue import damaged_rows
 from waypost.ledger.queue.digest_items import copy_end_to_items
 from waypost.ledger.queue.timeline_events import note_events
 from waypost.model.notification_type import NotificationType
@@ -27,7 +30,7 @@ from waypost.policy import suspicion
 from waypost.system.clock import now
 
 SHOWN = 5
-NOTHING_SENT = "nothing of it had been sent"
+NOTHING_SENT = "nothing had been sent"
 logger = logging.getLogger("waypost.ledger")
 
 
@@ -35,7 +38,7 @@ logger = logging.getLogger("waypost.ledger")
 class Suspect:
     """A notification under suspicion that has not ended. reason: how its last run ended, and what follows."""
 
-    id: UUID
+    id: Identity | None
     type: str
     reason: str
 
@@ -45,7 +48,7 @@ async def suspects(ledger: Ledger) -> tuple[int, list[Suspect]]:
     table = notifications
     suspect = (SUSPECTED, table.c.suspicion >= suspicion.SUSPECT)
     worst = (
-        sa.select(table.c.id, table.c.type, table.c.reason)
+        sa.select(*tolerant.raw(table.c.id, table.c.type, table.c.reason))
         .where(*suspect)
         .order_by(table.c.suspicion.desc(), table.c.id)
         .limit(SHOWN)
@@ -53,7 +56,11 @@ async def suspects(ledger: Ledger) -> tuple[int, list[Suspect]]:
 
     def work(connection: sa.Connection) -> tuple[int, list[Suspect]]:
         count = connection.scalar(sa.select(sa.func.count()).where(*suspect).select_from(table)) or 0
-        return count, [Suspect(*row) for row in connection.execute(worst)]
+        rows = tolerant.read(connection, worst)
+        return count, [
+            Suspect(tolerant.identity(row.id), tolerant.text(row.type), tolerant.text(row.reason))
+            for row in rows
+        ]
 
     return await ledger.read(work)
 
@@ -94,8 +101,8 @@ def failed(
 
 
 _GUILTY = (
-    f"{suspicion.FAILURES} runs failed ({{}}) with nothing else in them: read their logs, correct the cause, "
-    "then `waypost retry`"
+    f"{suspicion.FAILURES} runs failed ({{}}) with only this notification in them; read "
+    "their logs, fix the cause, then run `waypost retry`"
 )
 
 
@@ -132,7 +139,11 @@ def _write(
     claimed = sa.select(notifications.c.id, notifications.c.suspicion).where(
         notifications.c.batch_id == batch, IN_HAND, notifications.c.state == State.CLAIMED
     )
-    for id, before in connection.execute(claimed.with_for_update()):
+    rows, damaged = tolerant.each(
+        connection, claimed.with_for_update(), [notifications.c.id], _with_suspicion
+    )
+    damaged_rows.fail_unreadable(connection, damaged)
+    for id, before in rows:
         alike[before].append(id)
     for before, members in sorted(alike.items()):
         then = becomes(before)
@@ -145,3 +156,8 @@ def _write(
             others = f" and {len(members) - 1} others" if members[1:] else ""
             logger.error("%s %s%s: %s", type.name, members[0], others, then.reason)
     return [id for members in alike.values() for id in members]
+
+
+def _with_suspicion(row: Any) -> Any:
+    damaged_rows.check_counts(row.suspicion)
+    return row

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import api_keys
 from waypost.system.clock import now
@@ -33,7 +34,15 @@ class ApiKey:
 
 
 class UnknownKey(LookupError):
-    """No key has that id."""
+    """No key has that id, or its row cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysFound:
+    """damaged: the ids of keys whose rows cannot be read; they are not valid."""
+
+    keys: list[ApiKey]
+    damaged: list[str]
 
 
 async def add(ledger: Ledger, key: ApiKey) -> None:
@@ -53,29 +62,35 @@ async def rotate(ledger: Ledger, old: str, new: ApiKey, overlap: timedelta) -> A
     return await find(ledger, old)
 
 
-async def all_keys(ledger: Ledger) -> list[ApiKey]:
+async def all_keys(ledger: Ledger) -> KeysFound:
     """All keys, including those that no longer work, by client and age."""
-    wanted = sa.select(api_keys).order_by(api_keys.c.client, api_keys.c.created_at)
-    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
-    return [_key(row) for row in rows]
+    return await _find(ledger, sa.select(api_keys).order_by(api_keys.c.client, api_keys.c.created_at))
 
 
-async def active_keys(ledger: Ledger) -> dict[str, ApiKey]:
-    """The keys that are valid now, by id."""
+async def active_keys(ledger: Ledger) -> KeysFound:
+    """The keys that are valid now."""
     moment = now()
     ends = (api_keys.c.expires_at, api_keys.c.revoked_at)
-    wanted = sa.select(api_keys).where(*(sa.or_(end.is_(None), end > moment) for end in ends))
-    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
-    return {row.id: _key(row) for row in rows}
+    return await _find(
+        ledger, sa.select(api_keys).where(*(sa.or_(end.is_(None), end > moment) for end in ends))
+    )
 
 
 async def find(ledger: Ledger, id: str) -> ApiKey:
     """The key with that id. Raises UnknownKey."""
-    wanted = sa.select(api_keys).where(api_keys.c.id == id)
-    row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
-    if row is None:
-        raise UnknownKey(f"there is no key {id}; `waypost keys list` shows them")
-    return _key(row)
+    found = await _find(ledger, sa.select(api_keys).where(api_keys.c.id == id))
+    if found.damaged:
+        raise UnknownKey(f"the row of key {id} cannot be read, so the key is not valid: create another")
+    if not found.keys:
+        raise UnknownKey(f"unknown key {id}; `waypost keys list` shows all keys")
+    return found.keys[0]
+
+
+async def _find(ledger: Ledger, wanted: sa.Select[Any]) -> KeysFound:
+    keys, damaged = await ledger.read(
+        lambda connection: tolerant.each(connection, wanted, [api_keys.c.id], _key)
+    )
+    return KeysFound(keys, [tolerant.text(one.key) for one in damaged])
 
 
 async def end(ledger: Ledger, id: str) -> ApiKey:
@@ -96,4 +111,8 @@ def _row(key: ApiKey) -> dict[str, Any]:
 
 
 def _key(row: Any) -> ApiKey:
+    tolerant.checked(row, api_keys)
+    scopes = cast("list[Any]", row.scopes)
+    if not isinstance(row.scopes, list) or not all(isinstance(scope, str) for scope in scopes):
+        raise TypeError("scopes")
     return ApiKey(**{column.name: getattr(row, column.name) for column in api_keys.c})

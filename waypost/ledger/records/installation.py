@@ -9,6 +9,7 @@ import hmac
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import do_nothing, insert_many
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import batches, installation
@@ -61,8 +62,9 @@ async def change_key(ledger: Ledger, secret_key: bytes) -> None:
 async def at_work(ledger: Ledger) -> list[str]:
     """The processes that hold live leases of open batches: host and pid."""
     kept = sa.and_(batches.c.ended_at.is_(None), batches.c.leased_until > now())
-    wanted = sa.select(batches.c.owner).where(kept).distinct().order_by(batches.c.owner)
-    return list(await ledger.read(lambda connection: connection.scalars(wanted).all()))
+    wanted = sa.select(*tolerant.raw(batches.c.owner)).where(kept).distinct().order_by(batches.c.owner)
+    rows = await ledger.read(lambda connection: tolerant.read(connection, wanted))
+    return [tolerant.text(row.owner) for row in rows]
 
 
 def _known(connection: sa.Connection) -> str | None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
+from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.steps import Pace, portions, written_bytes
 from waypost.ledger.database.tables import (
     IN_HAND,
     NOT_IN_HAND,
@@ -22,8 +26,10 @@ from waypost.ledger.database.tables import (
 from waypost.model.request import FIELDS, Recipient
 from waypost.model.states import State
 from waypost.system.clock import now
+from waypost.system.ids import first_id
 
-FORGOTTEN = "its recipient was forgotten while it waited: there is no address any more"
+FORGOTTEN = "its recipient was forgotten, so it has no address"
+CLOCKS_APART = timedelta(minutes=1)  # the clocks of the processes that make ids, at most
 Who = tuple[str, str]  # a client (empty for none) and its key for a recipient
 
 
@@ -58,27 +64,75 @@ async def get(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | No
 async def forget(ledger: Ledger, key: str, client: str = "") -> bool:
     """Forget a recipient, what its notifications say of it, and its codes. Returns whether any field was
     known. Notifications keep the recipient's id; a key that is an address is replaced by a random one.
-    Waiting notifications to the recipient fail when their turn comes, and say why."""
+    Waiting notifications to the recipient fail when their turn comes, and say why.
+
+    The notifications change in steps, and the last transaction deletes the recipient: after a crash, repeat
+    the call.
+    """
+    if await ledger.read(partial(_row, client, key)) is None:
+        return False
+    blank, begun = _blank(key), now()
+    await _blank_in_steps(ledger, key, client, blank)
+    # PostgreSQL's index does not list claimed rows, so the steps may have missed some that were claimed.
+    # SQLite's does, and reading all rows would hold up its writer.
+    late = sa.true() if ledger.is_postgres else notifications.c.id >= first_id(begun - CLOCKS_APART)
 
     def work(connection: sa.Connection) -> bool:
-        row = connection.execute(
-            sa.select(recipients).where(_is(client, key)).with_for_update()
-        ).one_or_none()
+        row = _row(client, key, connection, lock=True)
         if row is None:
             return False
         connection.execute(sa.delete(recipients).where(_is(client, key)))
-        theirs = notifications_of(client, key)
-        ids = sa.select(notifications.c.id).where(theirs)
-        connection.execute(sa.delete(verifications).where(verifications.c.notification_id.in_(ids)))
-        blank: dict[str, Any] = {
-            "named": sa.case((notifications.c.named.is_not(None), sa.literal({}, JsonOrNull)))
-        }
-        if is_address(key):
-            blank["recipient_key"] = f"forgotten:{uuid4().hex}"
-        connection.execute(sa.update(notifications).where(theirs).values(blank))
+        whose = notifications_of(client, key) if ledger.is_postgres else _whose(client, key)
+        theirs = sa.select(notifications.c.id).where(whose)
+        codes = verifications.c.recipient_key == key, verifications.c.notification_id.in_(theirs)
+        connection.execute(sa.delete(verifications).where(*codes))
+        connection.execute(sa.update(notifications).where(whose, late, _names(key)).values(blank))
         return _known(row)
 
     return await ledger.write(work)
+
+
+async def _blank_in_steps(ledger: Ledger, key: str, client: str, blank: dict[str, Any]) -> None:
+    """Walk through the recipient's notifications by their ids, and blank those that name it or have codes."""
+    table, last = notifications.c, UUID(int=0)
+    has_codes = sa.exists().where(verifications.c.notification_id == table.id)
+    to_do = sa.or_(_names(key), has_codes).label("to_do")
+    size = written_bytes(ledger.is_postgres).label("bytes")
+    theirs = [_whose(client, key), *([NOT_IN_HAND] if ledger.is_postgres else [])]
+    wanted = sa.select(table.id, to_do, size).where(*theirs).order_by(table.id)
+
+    def page(connection: sa.Connection, after: UUID, rows: int) -> list[sa.Row[Any]]:
+        found = connection.execute(wanted.where(table.id > after).limit(rows)).all()
+        return portions(found, lambda row: row.bytes if row.to_do else 0)[0] if found else []
+
+    pace = Pace()
+    while rows := await ledger.read(partial(page, after=last, rows=pace.rows)):
+        ids = [row.id for row in rows if row.to_do]
+        async with pace.transaction():
+            if ids:
+                await ledger.write(partial(_blank_some, ids, key, blank))
+        last = rows[-1].id
+
+
+def _blank_some(ids: Sequence[UUID], key: str, blank: dict[str, Any], connection: sa.Connection) -> None:
+    connection.execute(sa.delete(verifications).where(in_ids(verifications.c.notification_id, ids)))
+    connection.execute(sa.update(notifications).where(in_ids(notifications.c.id, ids)).values(blank))
+
+
+def _blank(key: str) -> dict[str, Any]:
+    """What the notifications of a recipient that is forgotten are given."""
+    named = sa.case((notifications.c.named.is_not(None), sa.literal({}, JsonOrNull)))
+    return {"named": named, **({"recipient_key": f"forgotten:{uuid4().hex}"} if is_address(key) else {})}
+
+
+def _names(key: str) -> sa.ColumnElement[bool]:
+    """Whether a notification still says anything of its recipient, whose key is `key`."""
+    return sa.true() if is_address(key) else sa.cast(notifications.c.named, sa.Text) != "{}"
+
+
+def _row(client: str, key: str, connection: sa.Connection, lock: bool = False) -> Any:
+    wanted = sa.select(recipients).where(_is(client, key))
+    return connection.execute(wanted.with_for_update() if lock else wanted).one_or_none()
 
 
 async def waiting(ledger: Ledger, key: str, client: str = "") -> int:
@@ -96,22 +150,32 @@ def is_address(key: str) -> bool:
 
 def notifications_of(client: str, key: str) -> sa.ColumnElement[bool]:
     """Whether a notification is for that recipient; written so that two indexes are used."""
-    table = notifications.c
-    whose = table.client == client if client else table.client.is_(None)
-    theirs = sa.and_(whose, table.recipient_key == key)
+    theirs = _whose(client, key)
     return sa.or_(sa.and_(theirs, NOT_IN_HAND), sa.and_(IN_HAND, theirs))
 
 
+def _whose(client: str, key: str) -> sa.ColumnElement[bool]:
+    table = notifications.c
+    whose = table.client == client if client else table.client.is_(None)
+    return sa.and_(whose, table.recipient_key == key)
+
+
 def rows_of(connection: sa.Connection, wanted: Collection[Who]) -> dict[Who, Any]:
-    """The rows of the recipients in `wanted`, with one query per client."""
+    """The rows of the recipients in `wanted`, with one query per client. A row that cannot be read is left
+    out."""
     by_client: defaultdict[str, list[str]] = defaultdict(list)
     for client, key in wanted:
         by_client[client].append(key)
     found: dict[Who, Any] = {}
     for client, keys in by_client.items():
         mine = sa.select(recipients).where(recipients.c.client == client, recipients.c.key.in_(keys))
-        found |= {(row.client, row.key): row for row in connection.execute(mine)}
+        good, _ = tolerant.each(connection, mine, [recipients.c.key, recipients.c.client], _sound)
+        found |= {(row.client, row.key): row for row in good}
     return found
+
+
+def _sound(row: Any) -> Any:
+    return tolerant.checked(row, recipients)
 
 
 def _is(client: str, key: str) -> sa.ColumnElement[bool]:

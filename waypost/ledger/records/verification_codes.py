@@ -15,6 +15,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids, insert_many
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import ITS_RECIPIENT, attempts, notifications, recipients, verifications
@@ -200,7 +201,8 @@ _MAY_HAVE_ARRIVED = sa.exists().where(
 def _newest(
     connection: sa.Connection, client: str | None, *conditions: sa.ColumnElement[bool]
 ) -> Sequence[Any]:
-    """Codes with the columns that a check needs, the newest first, always locked in the same order."""
+    """Codes with the columns that a check needs, the newest first, always locked in the same order. A code
+    whose row cannot be read is left out: it is not valid."""
     wanted = (
         sa.select(
             verifications,
@@ -218,7 +220,12 @@ def _newest(
         .limit(LOOKED_AT)
         .with_for_update(of=verifications)
     )
-    return connection.execute(wanted).all()
+    found = tolerant.each(connection, wanted, [*verifications.primary_key.columns], _sound)
+    return found.good
+
+
+def _sound(row: Any) -> Any:
+    return tolerant.checked(row, verifications)
 
 
 def _use_up(connection: sa.Connection, rows: Sequence[Any], is_right: IsRight, moment: datetime) -> None:

@@ -9,14 +9,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import tags, webhook_events, webhooks
-from waypost.ledger.database.tolerant import forgiving, text
 from waypost.ledger.records.installation import require_key
 from waypost.ledger.records.webhooks import Webhook, webhook
 from waypost.system.clock import now
@@ -63,7 +65,12 @@ async def waiting(ledger: Ledger) -> list[UUID]:
     table = webhook_events
     due = sa.exists().where(table.c.webhook_id == webhooks.c.id, table.c.due_at <= now())
     wanted = sa.select(webhooks.c.id).where(webhooks.c.gone_at.is_(None), due)
-    return await ledger.read(lambda connection: list(connection.scalars(wanted)))
+    found = await ledger.read(lambda connection: tolerant.each(connection, wanted, [webhooks.c.id], _id))
+    return found.good
+
+
+def _id(row: sa.Row[Any]) -> UUID:
+    return row.id
 
 
 async def claim(ledger: Ledger, secret_key: bytes, id: UUID, most: int, lease: timedelta) -> Claim | None:
@@ -87,6 +94,7 @@ async def claim(ledger: Ledger, secret_key: bytes, id: UUID, most: int, lease: t
 
 
 def _due(connection: sa.Connection, id: UUID, most: int) -> list[Event]:
+    """Events that cannot be read are deleted: they would be due for ever, and come before all others."""
     table = webhook_events
     wanted = (
         sa.select(table)
@@ -95,16 +103,18 @@ def _due(connection: sa.Connection, id: UUID, most: int) -> list[Event]:
         .limit(most)
         .with_for_update(skip_locked=True)
     )
-    with forgiving(connection):  # unreadable text must not block other events
-        rows = connection.execute(wanted).all()
+    with tolerant.forgiving(connection):  # unreadable text must not block other events
+        rows, damaged = tolerant.each(connection, wanted, [table.c.id], _with_tries)
         tagged = _tags(connection, [row.notification_id for row in rows])
+    for one in damaged:
+        connection.execute(sa.delete(table).where(one.is_it))
     return [
         Event(
             id=row.id,
             notification_id=row.notification_id,
-            type=text(row.type),
-            state=text(row.state),
-            reason=text(row.reason),
+            type=tolerant.text(row.type),
+            state=tolerant.text(row.state),
+            reason=tolerant.text(row.reason),
             at=row.at,
             due_at=row.due_at,
             tries=row.tries,
@@ -114,12 +124,18 @@ def _due(connection: sa.Connection, id: UUID, most: int) -> list[Event]:
     ]
 
 
+def _with_tries(row: Any) -> Any:
+    if not isinstance(row.tries, int):
+        raise TypeError("tries")
+    return row
+
+
 def _tags(connection: sa.Connection, ids: Sequence[UUID]) -> Mapping[UUID, list[str]]:
     found: dict[UUID, list[str]] = {}
     if ids:
         wanted = sa.select(tags).where(in_ids(tags.c.notification_id, ids)).order_by(tags.c.tag)
         for row in connection.execute(wanted):
-            found.setdefault(row.notification_id, []).append(text(row.tag))
+            found.setdefault(row.notification_id, []).append(tolerant.text(row.tag))
     return found
 
 
@@ -148,7 +164,7 @@ async def forget(ledger: Ledger, lifetime: timedelta = LIFETIME) -> Counter[UUID
     """Delete the events older than `lifetime`, and those whose webhook is gone. Returns how many of each
     webhook."""
     table = webhook_events
-    columns = sa.select(table.c.id, table.c.webhook_id)
+    columns = sa.select(table.c.id, *tolerant.raw(table.c.webhook_id))
     forgotten: Counter[UUID] = Counter()
     for wanted in (
         columns.where(table.c.at < now() - lifetime),
@@ -158,13 +174,13 @@ async def forget(ledger: Ledger, lifetime: timedelta = LIFETIME) -> Counter[UUID
     return forgotten
 
 
-async def _take_out(ledger: Ledger, wanted: sa.Select[tuple[int, UUID]]) -> Counter[UUID]:
+async def _take_out(ledger: Ledger, wanted: sa.Select[Any]) -> Counter[UUID]:
     taken: Counter[UUID] = Counter()
     # Found outside of the write, to keep it short.
-    while rows := await ledger.read(lambda connection: connection.execute(wanted).all()):
+    while rows := await ledger.read(partial(tolerant.read, wanted=wanted)):
         gone = sa.delete(webhook_events).where(webhook_events.c.id.in_([row.id for row in rows]))
         await ledger.write(lambda connection, gone=gone: connection.execute(gone))
-        taken.update(row.webhook_id for row in rows)
+        taken.update(id for row in rows if isinstance(id := tolerant.identity(row.webhook_id), UUID))
     return taken
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.lock_numbers import NEW_WEBHOOK
 from waypost.ledger.database.tables import webhook_events, webhooks
@@ -89,12 +90,12 @@ async def create(
 
 
 async def every(ledger: Ledger, client: str | None = None) -> list[Webhook]:
-    """All webhooks, or those of `client`, by client and age."""
+    """All webhooks, or those of `client`, by client and age. Those whose rows cannot be read are left out."""
     wanted = _with_failures().order_by(webhooks.c.client, webhooks.c.created_at, webhooks.c.id)
     if client is not None:
         wanted = wanted.where(webhooks.c.client == client)
-    rows = await ledger.read(lambda connection: connection.execute(wanted).all())
-    return [webhook(row) for row in rows]
+    found = await ledger.read(lambda connection: tolerant.each(connection, wanted, [webhooks.c.id], webhook))
+    return found.good
 
 
 async def find(ledger: Ledger, id: UUID, client: str | None = None) -> Webhook:
@@ -146,7 +147,8 @@ async def mark_gone(ledger: Ledger, id: UUID) -> None:
 
 
 def webhook(row: Any) -> Webhook:
-    """The Webhook of a row."""
+    """The Webhook of a row. Raises TypeError for values that no webhook has."""
+    tolerant.checked(row, webhooks)
     found = Webhook(**{column.name: getattr(row, column.name) for column in webhooks.c})
     failing = getattr(row, "failing_since", None)
     return replace(found, states=row.states.strip(",").split(","), failing_since=failing)
@@ -179,4 +181,4 @@ def _known(row: Any, id: UUID) -> Webhook:
 
 
 def _unknown(id: UUID) -> UnknownWebhook:
-    return UnknownWebhook(f"there is no webhook {id}; `waypost webhooks list` shows them")
+    return UnknownWebhook(f"unknown webhook {id}; `waypost webhooks list` shows all webhooks")

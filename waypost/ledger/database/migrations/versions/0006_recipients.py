@@ -162,7 +162,7 @@ def _rewrite(table: str, words: str, instead: str) -> None:
     )
     changed, count = re.subn(words, instead, known or "")
     if count != 1:
-        raise RuntimeError(f"the table {table} of this ledger is not as Waypost made it")
+        raise RuntimeError(f"the table {table} of this ledger was changed; restore a backup of it")
     version = connection.scalar(sa.text("PRAGMA schema_version"))
     connection.execute(sa.text("PRAGMA writable_schema = ON"))
     connection.execute(

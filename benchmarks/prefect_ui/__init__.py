@@ -1,0 +1,1 @@
+"""What it costs to show in Prefect what Waypost does."""

@@ -1,0 +1,193 @@
+"""The dashboard of all processes on a ledger, written by the process that has the turn.
+
+It reads the ledger every LOOK_SECONDS, and writes to Prefect only what has changed. Delivery does not wait
+for it, and what Prefect refuses fails nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from prefect.client.orchestration import PrefectClient
+
+from waypost.delivery.provider_state import OpenCircuit
+from waypost.delivery.runtime import Runtime
+from waypost.deployments import paused_lanes
+from waypost.deployments.dashboard import failures, page
+from waypost.deployments.dashboard.announcements import Announcements
+from waypost.deployments.dashboard.artifacts import InPlace
+from waypost.deployments.dashboard.situation import ProviderLine, Situation
+from waypost.deployments.dashboard.traffic import DAY, HOUR, Traffic, floor
+from waypost.deployments.dashboard.troubles import failures_key
+from waypost.ledger.database import tolerant
+from waypost.ledger.operations import overview
+from waypost.ledger.operations.traffic import MINUTE
+from waypost.ledger.queue import suspects
+from waypost.ledger.queue.batches import owner
+from waypost.ledger.queue.holds import held_types
+from waypost.ledger.records import circuit_reports, turns
+from waypost.model.notification_type import NotificationType
+from waypost.policy.route_steps import steps
+from waypost.system.clock import now
+
+LOOK_SECONDS = 10.0
+TURN = timedelta(seconds=30)  # three looks: then another process writes
+WRITTEN_ANEW = timedelta(minutes=5)  # so that the time it shows is not too old
+REPEATED = circuit_reports.LASTS / 2
+WORK = "dashboard"
+
+logger = logging.getLogger("waypost.dashboard")
+
+
+Ask = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+
+async def _directly(call: Callable[[], Awaitable[Any]]) -> Any:
+    return await call()
+
+
+class Dashboard:
+    """types: those whose lanes are counted. work_pool: its name is the key of the artifact."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        types: Mapping[str, NotificationType],
+        client: PrefectClient,
+        work_pool: str,
+        ask: Ask = _directly,
+    ) -> None:
+        """ask: around each call of Prefect; what it raises tells Prefect's errors from the ledger's."""
+        self._ask = ask
+        self._runtime = runtime
+        self._types = types
+        self._client = client
+        self._work_pool = work_pool
+        self._traffic = Traffic()
+        self._page = InPlace(client, artifact_key(work_pool), "markdown")
+        self._failures = {name: InPlace(client, failures_key(name), "table") for name in types}
+        self._announcements = Announcements(runtime.ledger)
+        self._leads = False
+        self._shown: tuple[str, str] | None = None
+        self._written_at: datetime | None = None
+        self._reported: tuple[list[dict[str, Any]], datetime] = [], now()
+
+    async def look(self) -> None:
+        """Report the circuits of this process; with the turn, show what has changed. Raises the errors of the
+        ledger and of Prefect's client."""
+        await self._report_circuits()
+        note = await turns.take(self._runtime.ledger, WORK, owner(), TURN)
+        if note is None:
+            self._leads = False
+            return
+        if not self._leads:
+            self._begin(note)
+        seen = await self._situation()
+        await self._announce(seen)
+        await self._ask(lambda: self._show(seen))
+
+    async def close(self) -> None:
+        """Let another process have the turn. Never raises, and takes a second at most."""
+        if self._leads:
+            with suppress(Exception):
+                async with asyncio.timeout(1):
+                    await turns.leave(self._runtime.ledger, WORK, owner())
+
+    def _begin(self, note: turns.Note) -> None:
+        self._leads, self._written_at = True, None
+        for artifact in (self._page, *self._failures.values()):
+            artifact.forget()
+        self._announcements.resume(note)
+
+    async def _report_circuits(self) -> None:
+        """Write them if they changed, and again before other processes take this one for dead."""
+        mine = [_as_json(circuit) for circuit in self._own_circuits()]
+        known, at = self._reported
+        if mine != known or (mine and now() - at > REPEATED):
+            await circuit_reports.write(self._runtime.ledger, owner(), mine)
+            self._reported = mine, now()
+
+    def _own_circuits(self) -> Iterable[OpenCircuit]:
+        providers = self._runtime.providers
+        return (open for one in providers.channels for open in providers.state(one.name).open_circuits())
+
+    async def _situation(self) -> Situation:
+        ledger, moment = self._runtime.ledger, now()
+        await self._traffic.look(ledger, moment)
+        last = await overview.last_failures(ledger, failures.EACH)
+        _, suspected = await suspects.suspects(ledger)
+        return Situation(
+            now=moment,
+            counted_from=self._traffic.counted_from or moment,
+            hour=self._traffic.since(floor(moment) - HOUR + MINUTE),
+            day=self._traffic.since(floor(moment) - DAY + MINUTE),
+            waiting=await overview.waiting(ledger, self._types),
+            failures={type: shown for type, some in last.items() if (shown := failures.recent(some, moment))},
+            last_runs=await overview.last_runs(ledger),
+            providers=list(self._providers()),
+            circuits=[_circuit(report) for report in await circuit_reports.read(ledger)],
+            routes={name: self._first_providers(type) for name, type in self._types.items()},
+            held=await held_types(ledger),
+            stopped=await self._ask(lambda: paused_lanes.look(self._client, self._work_pool)),
+            suspects=suspected,
+        )
+
+    def _providers(self) -> Iterable[ProviderLine]:
+        providers = self._runtime.providers
+        for channel in providers.channels:
+            state = providers.state(channel.name)
+            rate = state.rate_limiter.per_second if state.rate_limiter else None
+            kind = "any but email" if channel.kind == "*" else channel.kind
+            yield ProviderLine(channel.name, kind, rate, state.throttle.slowed())
+
+    def _first_providers(self, type: NotificationType) -> Sequence[str]:
+        """The providers of the first kind of a type's route that has any."""
+        route = steps(type.route, self._runtime.providers.channels)
+        return [channel.name for kind, channel in route if kind == route[0][0]]
+
+    async def _announce(self, seen: Situation) -> None:
+        if (told := await self._announcements.announce(seen)) is not None:
+            await turns.note(self._runtime.ledger, WORK, owner(), TURN, told)
+
+    async def _show(self, seen: Situation) -> None:
+        anew = self._written_at is None or seen.now - self._written_at > WRITTEN_ANEW
+        shown = page.page(seen)
+        if anew or shown != self._shown:
+            text, line = shown
+            await self._page.show(text + page.written(seen.now), line)
+            self._shown, self._written_at = shown, seen.now
+        for type, artifact in self._failures.items():
+            if theirs := seen.failures.get(type, ()):
+                await artifact.show(failures.table(theirs, seen.now), failures.description(type, theirs))
+            else:
+                await artifact.remove()
+
+
+def artifact_key(work_pool: str) -> str:
+    """The work pool's name in the letters that Prefect allows: `waypost`. Installations that share a Prefect
+    server have work pools of their own."""
+    return re.sub(r"[^a-z0-9]+", "-", work_pool.lower()).strip("-") or "waypost"
+
+
+def _as_json(circuit: OpenCircuit) -> dict[str, Any]:
+    """`until` without the fraction, which differs by the moment it is computed."""
+    until = circuit.until.replace(microsecond=0) if circuit.until else None
+    return {**asdict(circuit), "until": until}
+
+
+def _circuit(report: circuit_reports.Report) -> OpenCircuit:
+    since, until = (tolerant.moment(report.get(name)) for name in ("since", "until"))
+    return OpenCircuit(
+        provider=str(report.get("provider", "")),
+        client=str(report.get("client", "")),
+        since=since if isinstance(since, datetime) else now(),
+        until=until if isinstance(until, datetime) else None,
+        why=str(report.get("why", "")),
+    )

@@ -1,0 +1,49 @@
+"""The artifact `<type>-failures`: what was not delivered, until a person has dealt with it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from waypost.deployments.dashboard.troubles import EACH, clock
+from waypost.ledger.operations.overview import Failure
+from waypost.tasks.markdown import as_code
+from waypost.tasks.run_cells import run_link
+
+SHOWN_FOR = timedelta(days=7)  # then a failure leaves the artifact; the ledger keeps it
+
+
+def recent(failures: Sequence[Failure], now: datetime) -> list[Failure]:
+    """The failures that are still shown."""
+    return [one for one in failures if one.at is None or one.at > now - SHOWN_FOR]
+
+
+def table(failures: Sequence[Failure], now: datetime) -> list[dict[str, str]]:
+    """A row for each failure, the newest first."""
+    return [
+        {
+            "State": one.state,
+            "When": _when(one, now),
+            "Recipient": as_code(one.recipient),
+            "Detail": as_code(one.reason),
+            "Notification": str(one.id),
+            "Attempts": str(one.tries),
+            "Provider": one.provider,
+        }
+        for one in failures
+    ]
+
+
+def _when(one: Failure, now: datetime) -> str:
+    at = clock(one.at, now) if one.at else "waits"
+    return run_link(one.flow_run_id, at) if one.flow_run_id else at
+
+
+def description(type: str, failures: Sequence[Failure]) -> str:
+    """What the table lists, and what to do."""
+    count = f"the last {EACH}" if len(failures) == EACH else str(len(failures))
+    return (
+        f"**{type}**: {count} not delivered, the newest first.\n\n"
+        f"`waypost explain ID` tells the history of a notification; `waypost retry ID` sends it again. "
+        f"A notification leaves this table when it is retried, or after {SHOWN_FOR.days} days."
+    )

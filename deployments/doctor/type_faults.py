@@ -1,0 +1,75 @@
+"""The checks of the templates and routes of types that can be used; each fault names its file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from waypost.channels.channel import Channel
+from waypost.config.settings import SHIPPED, Settings
+from waypost.deployments.registry import Registered, registered
+from waypost.policy.route_steps import unknown_words
+from waypost.rendering.template_check import TemplateFault, faults_in, hidden
+from waypost.rendering.templates import Templates
+
+MOST_FAULTS = 6  # sentences about the templates of a type
+MOST_NAMES = 3
+
+
+def template_faults(settings: Settings) -> list[str]:
+    """A sentence for each fault in the templates of every type, in every language, and for each name of a
+    fact that templates cannot see."""
+    templates = Templates(settings.template_folders, settings.default_locale)
+    return [fault for one in registered().values() for fault in faults_of(one, templates)]
+
+
+def template_origins(settings: Settings) -> list[str]:
+    """A clause for each group of types whose templates are in the same folders; none if all are in one."""
+    folders, groups = settings.template_folders, dict[tuple[Path, ...], list[str]]()
+    if len(folders) == 1:
+        return []
+    templates = Templates(folders, settings.default_locale)
+    for name, one in sorted(registered().items()):
+        if one.type.finished is None:
+            groups.setdefault(tuple(templates.folders(name)), []).append(name)
+    said = {folders[:1]: "the project's", folders: "the project's and shipped", folders[1:]: "shipped"}
+    return [f"{said[used]}: {', '.join(names)}" for used, names in groups.items() if used]
+
+
+def faults_of(one: Registered, templates: Templates) -> list[str]:
+    """A sentence for each fault of one type, the first few; the last says how many more there are."""
+    unseen = [f"{one.file}: {clause}" for clause in hidden(one.type)]
+    faults = faults_in(templates, one.type)
+    lacking = [fault for fault in faults if one.replaces and _is_shipped(fault)]
+    told = [*unseen, *_lacking(one, lacking), *(fault.said for fault in faults if fault not in lacking)]
+    if len(told) <= MOST_FAULTS + 1:
+        return told
+    return [*told[:MOST_FAULTS], f"{one.file}: the templates have {len(told) - MOST_FAULTS} more faults"]
+
+
+def _is_shipped(fault: TemplateFault) -> bool:
+    """Whether a shipped template uses a name that the type does not have."""
+    file = fault.file
+    return bool(fault.unknown) and file is not None and file.is_relative_to(SHIPPED / "templates")
+
+
+def _lacking(one: Registered, faults: Sequence[TemplateFault]) -> Iterator[str]:
+    """The names that a type lacks for the shipped templates, in every language and part, as one sentence."""
+    names = sorted({fault.unknown for fault in faults})
+    if names:
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        yield (
+            f"{one.file} replaces the shipped type {one.type.name} and uses its templates, which need "
+            f"{', '.join(names[:MOST_NAMES])}{more}: write templates of your own into "
+            f"templates/{one.type.name}/en/, or declare these facts"
+        )
+
+
+def route_faults(available: Sequence[Channel]) -> list[str]:
+    """A sentence for each word of a type's route that is served neither by an available provider nor by a
+    usual kind of provider."""
+    return [
+        f"{one.file}: the route names {word}"
+        for one in registered().values()
+        for word in unknown_words(one.type.route, available)
+    ]

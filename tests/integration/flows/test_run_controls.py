@@ -1,0 +1,234 @@
+"""Retry and Cancel, as a person presses them in the Prefect UI."""
+
+import asyncio
+import json
+from collections import Counter
+
+import pytest
+from prefect.states import Cancelling, Scheduled
+from support.ledger import Note, change, reserved, rows
+from support.note_flow import TYPE
+from support.resident import SlowChannel, asks, ended, working
+from support.task_runs import ended_task_run
+
+from waypost import Request, RetryPolicy
+from waypost.config.settings import CancelledRuns
+from waypost.ledger.database.tables import batches, notifications
+from waypost.ledger.intake import accept
+from waypost.ledger.operations.timeline import explain
+from waypost.ledger.queue import claims
+from waypost.ledger.queue.cancelled_runs import HELD_BY_CANCEL
+from waypost.model.outcome import Outcome, Phase, Verdict
+
+pytestmark = pytest.mark.anyio
+REFUSED = Outcome(Verdict.REFUSED, Phase.RCPT, code=550, words="no such user")
+IN_DOUBT = Outcome(Verdict.UNKNOWN, Phase.DOT, words="connection lost")
+
+
+def refusing(bench, *people):
+    """Every provider refuses the mail of those recipients."""
+    taken = bench.primary.answer
+
+    def answer(message):
+        return REFUSED if message.notification.recipient.key in people else taken(message)
+
+    bench.primary.answer = bench.backup.answer = answer
+    return taken
+
+
+async def retried(client, run):
+    """The state in which a run ends that is retried in the UI."""
+    before = (await client.read_flow_run(run.id)).run_count
+    await client.set_flow_run_state(run.id, Scheduled(name="AwaitingRetry"))
+    while (await client.read_flow_run(run.id)).run_count == before:
+        await asyncio.sleep(0.1)
+    return await ended(client, run)
+
+
+def copies(channel):
+    return Counter(message.notification.recipient.key for message in channel.sent)
+
+
+async def test_retry_sends_what_failed_and_nothing_else(bench, client):
+    taken = refusing(bench, "r1")
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(3)})
+        assert (await ended(client, run)).message.startswith("1 failed, 2 sent: ")
+        bench.primary.answer = taken
+        again = await retried(client, run)
+        assert (again.name, again.message) == ("Completed", "1 sent; 3 accepted before")
+        nothing = await retried(client, run)
+    assert nothing.message == "nothing to send again; the run before ended with 1 sent"
+    assert copies(bench.primary) == {"r0": 1, "r1": 1, "r2": 1}
+    [one] = [row for row in await rows(bench.runtime.ledger) if row.recipient_key == "r1"]
+    lines = (await explain(bench.runtime.ledger, one.id)).timeline
+    [line] = [line for line in lines if line.what == "retried"]
+    assert line.detail.startswith("by Retry of its run in Prefect; it was failed: ")
+    assert all(row.ended_at for row in await rows(bench.runtime.ledger, batches))
+
+
+async def test_retry_of_a_run_with_a_batch_takes_no_other_due_notification_along(bench, client):
+    taken = refusing(bench, "r0")
+    requests = [Request[Note].model_validate(one) for one in asks(2)]
+    await accept.accept(bench.runtime.ledger, TYPE, requests[:1])
+    claim = await reserved(bench.runtime.ledger)
+    async with working(client) as deployment:
+        parameters = {"batch": str(claim.id)}
+        run = await client.create_flow_run_from_deployment(deployment, parameters=parameters)
+        assert (await ended(client, run)).name == "Failed"
+        await accept.accept(bench.runtime.ledger, TYPE, requests[1:])
+        bench.primary.answer = taken
+        assert (await retried(client, run)).message == "1 sent"
+    assert copies(bench.primary) == {"r0": 1}
+
+
+async def test_retry_of_a_run_that_took_nothing_sends_nothing_and_says_so(bench, client):
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment)
+        assert (await ended(client, run)).message == "nothing was due"
+        await accept.accept(
+            bench.runtime.ledger, TYPE, [Request[Note].model_validate(one) for one in asks(1)]
+        )
+        again = await retried(client, run)
+    assert again.message.startswith("nothing to send again; the run before took nothing up")
+    assert [row.state for row in await rows(bench.runtime.ledger)] == ["accepted"]
+
+
+async def test_retry_never_sends_what_may_have_arrived_and_stays_red_for_what_failed(bench, client):
+    bench.primary.answer = lambda message: IN_DOUBT
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(1)})
+        await ended(client, run)
+        await change(bench.runtime.ledger, state="failed", reason="refused", finished_at=None)
+        again = await retried(client, run)
+    assert (again.type.value, again.name) == ("FAILED", "Failed")
+    assert "1 may have arrived: `waypost retry ID` sends each again" in again.message
+
+
+async def test_retry_stays_red_for_what_may_have_arrived_beside_what_it_sends(bench, client):
+    taken = refusing(bench, "r0", "r1")
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(3)})
+        await ended(client, run)
+        await change(bench.runtime.ledger, notifications, notifications.c.recipient_key == "r0", in_doubt=1)
+        bench.primary.answer = taken
+        again = await retried(client, run)
+    assert (again.type.value, again.name) == ("FAILED", "Failed")
+    assert again.message == (
+        "1 sent; 3 accepted before; 1 may have arrived: `waypost retry ID` sends each again"
+    )
+    assert copies(bench.primary) == {"r1": 1, "r2": 1}
+
+
+async def cancelled(client, deployment, slow, count=40):
+    """A run that is cancelled in the UI while it sends, and the state in which it ends."""
+    run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(count)})
+    while len(slow.sent) < 4:
+        await asyncio.sleep(0.05)
+    await client.set_flow_run_state(run.id, Cancelling())
+    while (state := await ended(client, run)).name != "Cancelled":
+        pass
+    return run, state
+
+
+async def test_cancel_holds_what_has_not_gone_and_the_runs_page_says_so(bench, client, caplog):
+    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", places=2)
+    async with working(client) as deployment:
+        run, state = await cancelled(client, deployment, slow)
+        sent = len(slow.sent)
+        found = await rows(bench.runtime.ledger)
+        assert Counter(row.state for row in found) == {"sent": sent, "held": 40 - sent}
+        assert {row.reason for row in found if row.state == "held"} == {HELD_BY_CANCEL}
+        assert state.message == (
+            f"Cancelled: {40 - sent} held, {sent} sent. What is held waits for a person: Retry of this run "
+            "sends it, or `waypost retry ID`."
+        )
+        assert {row.ending for row in await rows(bench.runtime.ledger, batches)} == {"cancelled"}
+        assert state.message in caplog.text
+        assert "Crash" not in caplog.text
+        assert "Finished in state" not in caplog.text
+        deliver = await ended_task_run(client, run.id, "deliver")
+        assert (deliver.state.type.value, deliver.state.message) == ("CANCELLED", "The run was cancelled.")
+        asked = {"artifacts": {"flow_run_id": {"any_": [str(run.id)]}}}
+        [table] = (await client.request("POST", "/artifacts/filter", json=asked)).json()
+        assert Counter(row["State"] for row in json.loads(table["data"])) == {"sent": sent, "held": 40 - sent}
+        again = await retried(client, run)
+        assert again.message.startswith(f"{40 - sent} sent")
+    assert copies(slow) == {f"r{n}": 1 for n in range(40)}
+
+
+async def test_the_account_of_a_long_cancelled_run_counts_all_and_shows_the_worst(bench, client):
+    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", places=8)
+    async with working(client) as deployment:
+        run, state = await cancelled(client, deployment, slow, count=400)
+    sent = len(slow.sent)
+    held = 400 - sent
+    assert Counter(row.state for row in await rows(bench.runtime.ledger)) == {"sent": sent, "held": held}
+    assert state.message.startswith(f"Cancelled: {held} held, {sent} sent. What is held waits")
+    asked = {"artifacts": {"flow_run_id": {"any_": [str(run.id)]}}}
+    [table] = (await client.request("POST", "/artifacts/filter", json=asked)).json()
+    shown = [row["State"] for row in json.loads(table["data"])]
+    assert (len(shown), shown.count("held")) == (100, min(held, 100))
+    assert f"| held | {held} |" in table["description"]
+
+
+@pytest.mark.parametrize(("module", "write"), [(accept, "accept_for_run"), (claims, "take_up")])
+async def test_cancel_during_lookup_holds_what_it_has_committed(bench, client, monkeypatch, module, write):
+    committed = asyncio.Event()
+    real = getattr(module, write)
+
+    async def answered_late(*arguments, **named):
+        answer = await real(*arguments, **named)
+        if not committed.is_set():
+            committed.set()
+            await asyncio.sleep(60)
+        return answer
+
+    monkeypatch.setattr(module, write, answered_late)
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(3)})
+        await committed.wait()
+        await client.set_flow_run_state(run.id, Cancelling())
+        state = await ended(client, run)
+        assert state.message.startswith("Cancelled before anything was sent. What is held waits")
+        found = [(row.state, row.reason) for row in await rows(bench.runtime.ledger)]
+        assert found == [("held", HELD_BY_CANCEL)] * 3
+        assert {row.ending for row in await rows(bench.runtime.ledger, batches)} == {"cancelled"}
+        assert (await retried(client, run)).message.startswith("3 sent")
+    assert copies(bench.primary) == {f"r{n}": 1 for n in range(3)}
+
+
+async def test_a_setting_lets_the_rest_of_a_cancelled_run_go_out_with_another(bench, client, monkeypatch):
+    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", places=2)
+    resending = bench.runtime.settings.model_copy(update={"cancelled_runs": CancelledRuns.RESEND})
+    monkeypatch.setattr(bench.runtime, "settings", resending)
+    async with working(client) as deployment:
+        _, state = await cancelled(client, deployment, slow)
+    states = {row.state for row in await rows(bench.runtime.ledger)}
+    assert states - {"deferred"} == {"sent", "accepted"}
+    assert state.message.endswith("sent. What was not sent goes out with another run.")
+
+
+@pytest.fixture
+def patient():
+    """The note's type waits for two seconds before it tries a provider again."""
+    before = TYPE.retry
+    object.__setattr__(TYPE, "retry", RetryPolicy(connect=(2.0, 2.0)))
+    yield
+    object.__setattr__(TYPE, "retry", before)
+
+
+async def test_cancel_of_a_run_that_waits_for_its_provider_ends_it_at_the_next_try(
+    bench, client, caplog, patient
+):
+    bench.primary.down = True
+    bench.runtime.providers.channels[:] = [bench.primary]
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(1)})
+        while "try 2 of 3 in 2 s" not in caplog.text:
+            await asyncio.sleep(0.1)
+        await client.set_flow_run_state(run.id, Cancelling())
+        state = await ended(client, run)
+    assert (state.name, [row.state for row in await rows(bench.runtime.ledger)]) == ("Cancelled", ["held"])
+    assert state.message.startswith("Cancelled: 1 held.")
+    assert "Crash" not in caplog.text

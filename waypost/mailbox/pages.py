@@ -1,0 +1,78 @@
+"""The mailbox's pages: a list of what arrived, and each message as its recipient sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Route
+
+from waypost.mailbox import kept
+
+HTML = Path(__file__).parent / "html"
+MOST = 200  # messages in the list
+# A mail's own HTML: no script, no form, nothing loaded from elsewhere. Its links open in a tab of their own.
+# Of the page's origin, so that the page's script can read the mail's height; the mail itself runs no script.
+MAIL_POLICY = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox allow-same-origin; default-src 'none'; "
+    "style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; form-action 'none'"
+)
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; frame-src 'self'; base-uri 'none'"
+)
+
+
+class Pages:
+    """The routes over a mailbox's folder. Each reads files, so each runs in a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._templates = Environment(loader=FileSystemLoader(HTML), autoescape=select_autoescape(["html"]))
+
+    @property
+    def routes(self) -> list[Route]:
+        """`/` lists; `/mails/NAME` and `/texts/NAME` show; `.../html` and `.../source` are a mail's own."""
+        return [
+            Route("/", self._list),
+            Route("/frame.js", self._script),
+            Route("/mails/{name}", self._mail),
+            Route("/mails/{name}/html", self._html),
+            Route("/mails/{name}/source", self._source),
+            Route("/texts/{name}", self._text),
+        ]
+
+    def _list(self, _request: Request) -> Response:
+        return self._page("list.html", messages=kept.newest(self._folder, MOST), most=MOST)
+
+    def _mail(self, request: Request) -> Response:
+        path = self._found(request, ".eml")
+        return self._page("mail.html", name=path.name, mail=kept.read_mail(path))
+
+    def _script(self, _request: Request) -> Response:
+        return FileResponse(HTML / "frame.js", media_type="text/javascript")
+
+    def _html(self, request: Request) -> Response:
+        written = kept.read_mail(self._found(request, ".eml")).html or ""
+        page = f'<base target="_blank">{written}'
+        return HTMLResponse(page, headers={"Content-Security-Policy": MAIL_POLICY})
+
+    def _source(self, request: Request) -> Response:
+        return FileResponse(self._found(request, ".eml"), media_type="text/plain; charset=utf-8")
+
+    def _text(self, request: Request) -> Response:
+        to, words = kept.read_text(self._found(request, ".json"))
+        return self._page("text.html", to=to, words=words)
+
+    def _found(self, request: Request, suffix: str) -> Path:
+        path = kept.find(self._folder, request.path_params["name"], suffix)
+        if path is None:
+            raise HTTPException(404, "The mailbox keeps no such message.")
+        return path
+
+    def _page(self, template: str, **shown: Any) -> HTMLResponse:
+        page = self._templates.get_template(template).render(**shown)
+        return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})
