@@ -153,11 +153,11 @@ class PrefectRuns:
         await self._correct(id, Cancelled(message=message))
 
     async def completed(self, id: UUID, message: str, at: datetime, *, direct: bool = False) -> None:
-        """Show the run in the state that the counts in `message` make, unless it is shown as ended. direct:
-        its work was done without Prefect, and its tags say so."""
+        """Show the run in the state that the counts in `message` make, unless it is shown as ended or was
+        started again after `at`. direct: its work was done without Prefect, and its tags say so."""
         kind, name = state_named_by(message)
         made = Failed if kind is StateType.FAILED else Completed
-        await self._correct(id, made(name=name, message=message, timestamp=at))
+        await self._correct(id, made(name=name, message=message, timestamp=at), at)
         if direct:
             async with self._asking() as client:
                 run = await client.read_flow_run(id)
@@ -169,11 +169,13 @@ class PrefectRuns:
             id, Scheduled(message="The worker did not start this run; it is scheduled again.")
         )
 
-    async def _correct(self, id: UUID, state: State[Any]) -> None:
+    async def _correct(self, id: UUID, state: State[Any], at: datetime | None = None) -> None:
         async with self._asking() as client:
             try:
                 run = await client.read_flow_run(id)
             except ObjectNotFound:
+                return
+            if at and run.state and run.state.is_running() and run.state.timestamp > at:
                 return
             if run.state is None or not run.state.is_final():
                 await client.set_flow_run_state(id, state, force=True)

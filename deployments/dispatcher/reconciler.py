@@ -24,9 +24,11 @@ async def tell(ledger: Ledger, runs: CorrectedRuns) -> int:
     ids = [one.flow_run_id for one in untold if one.flow_run_id]
     known = await runs.progress(ids)
     in_hand = await batches.runs_in_hand(ledger, ids)
+    last = {one.flow_run_id: one for one in untold}  # of a run that was started again, its last batch counts
     for one in untold:
         shown = known.get(one.flow_run_id) if one.flow_run_id else None
-        shown_wrongly = shown is not None and not shown.is_over and one.flow_run_id not in in_hand
+        waits = shown is not None and not shown.is_over
+        shown_wrongly = waits and one.flow_run_id not in in_hand and last[one.flow_run_id] is one
         if one.ending is BatchResult.DIRECT or shown_wrongly:
             await _try_to_correct(runs, one if shown else replace(one, flow_run_id=None))
     await batches.mark_reported(ledger, [one.id for one in untold])

@@ -43,7 +43,7 @@ def test_an_outage_of_the_mail_server_makes_few_runs_and_is_told_in_a_line(prefe
             if told_after is None and "smtp does not work since" in dashboard(site)[0]:
                 told_after = time.monotonic() - began
             time.sleep(max(0.0, began + second + 1 - time.monotonic()))
-        runs = prefect.runs(name="order-confirmation")
+        runs = prefect.runs(name="order-confirmation", pool="outage")
         ended = [run for run in runs if run["state"]["type"] not in {"RUNNING", "PENDING", "SCHEDULED"}]
         line, text = dashboard(site)
         assert len(runs) <= MOST_RUNS

@@ -96,12 +96,14 @@ class PrefectServer:
     def run(self, id: Any) -> dict[str, Any]:
         return httpx.get(f"{self.api}/flow_runs/{id}", timeout=30).raise_for_status().json()
 
-    def runs(self, *tags: str, name: str = "") -> list[dict[str, Any]]:
-        """The latest 200 runs with all of the tags and with `name` in their name."""
+    def runs(self, *tags: str, name: str = "", pool: str = "") -> list[dict[str, Any]]:
+        """The latest 200 runs with all of the tags, with `name` in their name, of the work pool."""
         chosen: dict[str, Any] = {"tags": {"all_": list(tags)}} if tags else {}
         if name:
             chosen["name"] = {"like_": name}
-        wanted = {"flow_runs": chosen, "sort": "START_TIME_DESC"}
+        wanted: dict[str, Any] = {"flow_runs": chosen, "sort": "START_TIME_DESC"}
+        if pool:
+            wanted["work_pools"] = {"name": {"any_": [pool]}}
         return httpx.post(f"{self.api}/flow_runs/filter", json=wanted, timeout=30).raise_for_status().json()
 
     def ask_for(self, type: str, requests: list[dict[str, Any]]) -> str:

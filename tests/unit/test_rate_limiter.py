@@ -117,7 +117,7 @@ async def test_what_was_asked_for_is_not_lost_with_whoever_asked():
     rate = RateLimiter(1, drawn)
     assert await taken(rate, Priority.NORMAL) == 0
     comes.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await rate.acquire(Priority.NORMAL)
     assert asked == [1]
 

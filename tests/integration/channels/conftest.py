@@ -80,7 +80,7 @@ class MailServer:
 
     async def left(self):
         """Wait until nobody is connected."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.open_sessions:
                 await asyncio.sleep(0.005)
 

@@ -46,7 +46,7 @@ def sent_to(ledger, bent, smtp, runtime_of):
 
 async def settled(ledger):
     """The row, once it is in doubt no more."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (found := await rows(ledger))[0].in_doubt:
             await asyncio.sleep(0.01)
     return found[0]
@@ -88,7 +88,7 @@ async def test_a_stop_waits_for_no_answer(ledger, sent_to, slow):
 async def test_no_more_connections_wait_than_the_server_may_have(ledger, sent_to, slow):
     server, _ = await sent_to(slow, count=4, query="?connections=1")
     assert slow.asked == FAILURES
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(server.open_sessions) > 1:
             await asyncio.sleep(0.01)
 

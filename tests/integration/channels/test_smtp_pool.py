@@ -13,7 +13,7 @@ ACCEPTED = Verdict.ACCEPTED
 
 
 async def until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -32,7 +32,7 @@ async def sink(*flags):
     rights = ["-u", "nobody"] if os.geteuid() == 0 else []
     process = await asyncio.create_subprocess_exec(SINK, *rights, *flags, f"127.0.0.1:{port}", "20")
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not _listens(port):
                 await asyncio.sleep(0.01)
         yield port

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -221,7 +221,7 @@ async def endless_interim_answers(writer):
 )
 async def test_without_an_answer_it_is_unknown(channel, product, note, bend):
     product.says = bend
-    outcome = await asyncio.wait_for(channel.send(note()), 5)
+    outcome = await asyncio.wait_for(channel.send(note()), 60)
     assert (outcome.verdict, outcome.phase, outcome.code) == (Verdict.UNKNOWN, Phase.DOT, None)
     product.says = OK
     assert (await channel.send(note())).verdict is Verdict.ACCEPTED

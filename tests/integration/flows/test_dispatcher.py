@@ -228,6 +228,30 @@ async def test_a_lost_run_of_which_the_ledger_never_heard_is_shown_as_crashed(
     assert (await client.read_flow_run(id)).state.is_crashed()
 
 
+@pytest.mark.parametrize("again", [True, False])
+async def test_a_run_that_was_started_again_is_shown_as_its_last_try_ended(
+    bench, client, dispatching, monkeypatch, again
+):
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
+    await accepted(bench, "order-confirmation", order("1"), order("2"))
+    ledger = bench.runtime.ledger
+    runs = PrefectRuns(client, dispatching.pool, PrefectOutage(), Hands())
+    first = await claims.reserve(ledger, "order-confirmation", Priority.NORMAL, limit=1)
+    run = await runs.start(first)
+    await claims.take_up(ledger, first.type, first.id)
+    await ledger_batches.end(ledger, first.id, BatchResult.DONE, "1 failed")
+    await change(ledger, batches, batches.c.id == first.id, flow_run_id=run)
+    await client.set_flow_run_state(run, Running(), force=True)
+    if again:
+        second = await claims.reserve(ledger, "order-confirmation", Priority.NORMAL, limit=1)
+        await claims.take_up(ledger, second.type, second.id)
+        await change(ledger, batches, batches.c.id == second.id, flow_run_id=run)
+        await ledger_batches.end(ledger, second.id, BatchResult.LOST)
+    await reconciler.tell(ledger, runs)
+    shown = (await client.read_flow_run(run)).state
+    assert shown.is_crashed() if again else shown.is_running()
+
+
 async def test_a_run_that_was_deleted_keeps_the_truth_of_no_other_back(
     bench, client, dispatching, monkeypatch
 ):

@@ -109,12 +109,12 @@ async def test_a_dispatcher_that_stops_leaves_what_it_claimed_to_others(bench, d
         running = asyncio.create_task(dispatcher.run(stop))
         await until(lambda: dispatcher._in_flight)
         stop.set()
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, 60)
     assert [row.ending for row in await rows(bench.runtime.ledger, batches)] == ["returned"]
 
 
 async def until(happened):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not happened():
             await asyncio.sleep(0.02)
 

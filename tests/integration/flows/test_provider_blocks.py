@@ -137,10 +137,10 @@ async def test_a_worker_takes_up_what_is_saved_while_it_runs(
     stop, ready = asyncio.Event(), asyncio.Event()
     own = settings.model_copy(update={"work_pool": pool, "templates": Settings().templates})
     serving = asyncio.create_task(serve(own, stop, ready.set))
-    await asyncio.wait_for(ready.wait(), 30)
+    await asyncio.wait_for(ready.wait(), 60)
     await blocks.create("files", url=f"maildir://{tmp_path}/mails")
     one = find("order-confirmation")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (await Runtime.current()).providers.channels:
             await asyncio.sleep(0.1)
         ledger = (await Runtime.current()).ledger

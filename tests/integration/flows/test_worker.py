@@ -120,7 +120,7 @@ async def test_prefect_tells_of_a_new_run_by_itself(bench, client):
     heard, stop = asyncio.Event(), asyncio.Event()
     listening = RunEvents(heard.set)
     task = asyncio.create_task(listening.run(stop))
-    await asyncio.wait_for(heard.wait(), 10)
+    await asyncio.wait_for(heard.wait(), 60)
     assert listening.on
     pool = f"pool-{uuid7().hex}"
     deployment = await client.create_deployment(
@@ -128,7 +128,7 @@ async def test_prefect_tells_of_a_new_run_by_itself(bench, client):
     )
     heard.clear()
     await client.create_flow_run_from_deployment(deployment)
-    await asyncio.wait_for(heard.wait(), 5)
+    await asyncio.wait_for(heard.wait(), 60)
     stop.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 60)
     assert not listening.on

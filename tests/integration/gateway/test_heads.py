@@ -18,7 +18,7 @@ async def said(site, *head: str) -> bytes:
     reader, writer = await asyncio.open_connection(*site.url.removeprefix("http://").split(":"))
     writer.write("\r\n".join([*head, "Connection: close", "", ""]).encode())
     try:
-        return await asyncio.wait_for(reader.read(), 20)
+        return await asyncio.wait_for(reader.read(), 60)
     finally:
         writer.close()
 

@@ -63,7 +63,7 @@ async def open_on(site_over, url):
 
 
 async def nothing_is_accepted(site, shop, why):
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         post = await shop.post("/v1/notifications", json=BODY)
         ready = await site.bare().get("/readyz")
     assert (post.status_code, post.json()["code"]) == (503, "unavailable")

@@ -72,7 +72,7 @@ async def test_no_code_is_kept_whose_key_was_changed_while_it_was_made(ledger, d
 
     await accept(ledger, SIGNUP, [signup()])
     settings = Settings(database_url=database, secret_key=OURS.decode())
-    async with Runtime.open(settings, []) as runtime, asyncio.timeout(10):
+    async with Runtime.open(settings, []) as runtime, asyncio.timeout(60):
         claim = await claims.reserve(ledger, SIGNUP.name, SIGNUP.lane)
         waiting = (await claims.take_up(ledger, SIGNUP.name, claim.id)).notifications
         for _ in range(2):
@@ -113,7 +113,7 @@ async def test_a_process_that_only_watches_the_ledger_has_it_open(ledger, databa
     await check_key(ledger, OURS)
     async with watching(other, lambda: None):
         await check_key(other, OURS)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await open_elsewhere(ledger):
                 await asyncio.sleep(0.05)
         await check_key(ledger, OURS)

@@ -155,7 +155,7 @@ async def test_nothing_is_sent_where_the_file_is_lost_with_the_row_that_a_sendin
     batch, [one, *_] = await claimed(opened)
     event.listen(opened.engine, "commit", lambda _: os.truncate(f"{file}-wal", 100), once=True)
     begun = Recorder(opened).begin(AttemptStarted(one.id, batch, "email", "smtp", None))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while opened.waiting_since is None:
             await asyncio.sleep(0.01)
     assert not begun.done()
@@ -257,10 +257,10 @@ async def test_watching_goes_on_after_an_error_of_sqlites_and_ends_without_one(o
     opened.engine.dispose()
     caplog.set_level("INFO", "waypost.ledger")
     async with watching(opened, woken.set):
-        await asyncio.wait_for(woken.wait(), 5)
+        await asyncio.wait_for(woken.wait(), 60)
         woken.clear()
         connections[0].close()
-        await asyncio.wait_for(woken.wait(), 5)
+        await asyncio.wait_for(woken.wait(), 60)
     assert caplog.text.count("new work is noticed late") == 1
     assert "the ledger responds again" in caplog.text
 

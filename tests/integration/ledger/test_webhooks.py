@@ -298,6 +298,6 @@ async def test_what_begins_held_is_told(ledger, hook):
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_a_client_named_like_a_type_waits_for_no_run_of_that_type(ledger):
-    async with asyncio.timeout(5), ledger.engine.begin() as taking_up:
+    async with asyncio.timeout(60), ledger.engine.begin() as taking_up:
         await taking_up.run_sync(holds.lock_out_holds, "alert")
         await webhooks.create(ledger, KEY, "alert", URL, STATES)
