@@ -205,8 +205,10 @@ class Connection(HttpToolsProtocol):
         self._end()
 
     def _end(self) -> None:
-        """Drop further input for LINGERS_SECONDS, then close. Closing with unread input resets the
-        connection, and the client may lose the last response."""
+        """Close the sending side, drop further input for LINGERS_SECONDS, then close (RFC 9112, section 9.6).
+        Closing with unread input resets the connection, and the client may lose the last response."""
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self.loop.call_later(LINGERS_SECONDS, self.transport.close)
 
     def _drop_the_last(self) -> None:
