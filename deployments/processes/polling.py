@@ -11,7 +11,8 @@ from waypost.deployments.dispatcher.outage import AWAY_SECONDS, PrefectOutage
 from waypost.deployments.resident_worker.run_slots import RunSlots
 from waypost.system.waiting import wait_for, wait_for_first
 
-POLLING_SHARE = 5.0  # the least pause after a poll, as a multiple of the poll's duration
+POLLING_SHARE = 5.0  # the least pause after a poll that began no run, as a multiple of the poll's duration
+BEGINNING_SHARE = 1.0  # the same after a poll that began runs: more may wait for the slots that they free
 LISTENING_SECONDS = 2.0  # how often Prefect is polled while its event stream tells of new runs
 MOST_REST_SECONDS = 1.0
 
@@ -22,7 +23,8 @@ class Polling(Protocol):
     slots: RunSlots[Any]
 
     async def get_and_submit_flow_runs(self) -> Sequence[Any]:
-        """Begin the scheduled runs that there is room for. Asks nothing while all slots are taken."""
+        """Begin the scheduled runs that there is room for, and return them. Asks nothing while all slots are
+        taken."""
         ...
 
 
@@ -44,9 +46,10 @@ async def poll(
         asks = not worker.slots.full
         try:
             async with outage.until_stopped():
-                await worker.get_and_submit_flow_runs()
+                begun = await worker.get_and_submit_flow_runs()
             # Whatever wakes the worker, it must not poll a busy server so often that polling keeps it busy.
-            rest = min(POLLING_SHARE * (steady() - began), MOST_REST_SECONDS)
+            share = BEGINNING_SHARE if begun else POLLING_SHARE
+            rest = min(share * (steady() - began), MOST_REST_SECONDS)
             wait = max(seconds, LISTENING_SECONDS) if listens() else seconds
             if asks:
                 outage.answered()

@@ -35,7 +35,7 @@ class RunSlots(Generic[R]):
     """number: the most runs at once. begin: takes a run and runs it to its end; with True, the run was
     created for this process. on_end: called whenever a run is over and its slot free.
 
-    woken: set when other runs may begin: all slots were taken, and one is free."""
+    woken: set when a run ends and others may begin: no slot was free, or a run found none for its lane."""
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class RunSlots(Generic[R]):
         self._begin = begin
         self._on_end = on_end
         self._steady = steady
+        self._left_out = False  # whether a scheduled run found no slot at the last look
 
     def lanes(self) -> dict[UUID, Priority]:
         """The runs in progress, by id, with the lane of each."""
@@ -68,8 +69,11 @@ class RunSlots(Generic[R]):
         """Begin the runs that there is room for, the most urgent first. Returns them."""
         fresh = [(run, lane) for run, lane in scheduled if run.id not in self.runs]
         started: list[R] = []
+        self._left_out = False
         for run, lane in sorted(fresh, key=lambda one: one[1].rank):
-            if self.has_room(lane):
+            if not self.has_room(lane):
+                self._left_out = True
+            else:
                 self.start(run, lane)
                 started.append(run)
         return started
@@ -83,7 +87,7 @@ class RunSlots(Generic[R]):
         task.add_done_callback(lambda _: self._ended(run.id))
 
     def _ended(self, id: UUID) -> None:
-        if self.full:
+        if self.full or self._left_out:
             self.woken.set()
         self.runs.pop(id, None)
         self._on_end()
