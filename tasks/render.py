@@ -19,7 +19,7 @@ from waypost.rendering.preparing import PutOff
 from waypost.system import clock
 from waypost.system.isolation import ItemFailed, isolated
 from waypost.tasks.providers.blocks import current_runtime
-from waypost.tasks.run_context import step
+from waypost.tasks.run_context import run_logger, step
 from waypost.tasks.task_name import name_step
 from waypost.verification.minting import minted
 
@@ -51,6 +51,8 @@ async def render_batch(notifications: Batch[Notification]) -> Batch[Rendered]:
         if clock.monotonic() >= rest_at:
             await asyncio.sleep(0)
             rest_at = clock.monotonic() + SLICE_SECONDS
+    if fault := runtime.templates.faults.get(type.name):
+        run_logger().warning("The changed templates of %s are not in use: %s", type.name, fault)
     name_step(f"render: {len(rendered)}")
     return notifications.following(rendered)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from pathlib import Path
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
@@ -42,7 +40,7 @@ async def prefect_findings(settings: Settings) -> list[Finding]:
                 found,
                 *await database_finding(client),
                 deployed,
-                *await examine_pool(client, settings.work_pool, settings.template_folders),
+                *await examine_pool(client, settings.work_pool),
             ]
     except WrongApi as error:
         found, _, advice = str(error).rpartition(": ")
@@ -96,14 +94,14 @@ def _has_prefects_form(found: DeploymentResponse) -> bool:
     return BATCH in (found.parameter_openapi_schema or {}).get("properties", {})
 
 
-async def examine_pool(client: PrefectClient, name: str, templates: Sequence[Path]) -> list[Finding]:
+async def examine_pool(client: PrefectClient, name: str) -> list[Finding]:
     try:
         pool = await client.read_work_pool(name)
     except ObjectNotFound:
         found = f"the work pool {name} does not exist"
         return [Finding("worker", ok=False, found=found, advice="run `waypost deploy`")]
     workers = await client.read_workers_for_work_pool(name)
-    written = written_at(templates)
+    written = written_at()
     lanes = lane_findings(stopped(pool, await client.read_work_queues(work_pool_name=name)))
     if pool.type == ResidentWorker.type:
         return [*lanes, worker_finding(pool, workers, written)]

@@ -26,7 +26,7 @@ from waypost.tasks.providers import blocks
 def template_findings(settings: Settings) -> Finding:
     own, *_ = settings.template_folders
     if faults := template_faults(settings):
-        advice = f"correct these files (templates are in {own}), then restart the workers"
+        advice = f"correct these files (templates are in {own})"
         return Finding("templates", ok=False, found="; ".join(faults), advice=advice)
     return Finding("templates", ok=True, found="; ".join((str(own), *template_origins(settings))))
 

@@ -20,17 +20,10 @@ LATE = timedelta(seconds=5)
 LATELY = timedelta(days=1)
 
 
-def written_at(templates: Sequence[Path]) -> dict[str, datetime]:
-    """When each source that a worker reads only once was last written: type files and template folders."""
-    sources = {one.file: [Path(inspect.getfile(one.flow.fn))] for one in registered().values()}
-    for folder in (folder for root in templates for folder in root.iterdir()):
-        found = sources.setdefault(f"templates/{folder.name}", [])
-        found += [path for path in folder.rglob("*") if path.is_file()]
-    return {name: _last_written(paths) for name, paths in sources.items() if paths}
-
-
-def _last_written(paths: Sequence[Path]) -> datetime:
-    return datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC)
+def written_at() -> dict[str, datetime]:
+    """When each type's file was last written. A worker reads it only at its start."""
+    files = {one.file: Path(inspect.getfile(one.flow.fn)) for one in registered().values()}
+    return {name: datetime.fromtimestamp(file.stat().st_mtime, UTC) for name, file in files.items()}
 
 
 def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[str, datetime]) -> Finding:

@@ -18,7 +18,7 @@ from waypost.model.notification import HeldItem, Notification, ResolvedRecipient
 from waypost.rendering.messages import Renderer, render_one
 from waypost.rendering.templates import Templates
 
-LANGUAGES = ("de", "en", "es", "fr", "pt")
+LANGUAGES = ("de", "en", "es", "fr", "pt", "zh")
 TYPES = {one.TYPE.name: one.TYPE for one in (alert, digest, order_confirmation, signup_verification)}
 TEMPLATES = Templates(Path(__file__).parents[2] / "templates")
 PORTUGAL, OTHERS = "Europe/Lisbon", "Europe/Berlin"  # time zones

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 from support.project import FLOW, LIKE_ALERT
+from support.shipped_mails import LANGUAGES
 
 from waypost.cli.errors import explained
 from waypost.config.settings import Settings
@@ -21,6 +22,7 @@ from waypost.deployments.doctor.checks import type_findings
 from waypost.deployments.doctor.providers import template_findings
 from waypost.deployments.doctor.type_faults import template_faults
 from waypost.deployments.registry import UnknownType, broken, find, present, registered, switched_off
+from waypost.rendering.template_set import html_of
 from waypost.rendering.templates import Templates
 
 OURS = {"alert", "digest", "message", "order-confirmation", "signup-verification"}
@@ -342,42 +344,41 @@ def write(project, type, lang, *parts):
 def test_a_file_of_the_project_replaces_the_shipped_file_of_its_path(project):
     write(project, "alert", "de", "subject.txt")
     templates = Templates(Settings().template_folders)
-    assert templates.languages("alert") == ["de", "en", "es", "fr", "pt"]
-    assert templates.find("alert", "de").subject.render() == "Mine"
-    assert "severity" in templates.sources("alert", "en", "subject.txt")[0]
-    assert templates.name("alert", "de", "subject.txt") == "templates/alert/de/subject.txt"
-    assert templates.name("alert", "de", "body.txt") == "waypost/templates/alert/de/body.txt"
+    assert templates.languages("alert") == list(LANGUAGES)
+    assert templates.find("alert", "de").subject.template.render() == "Mine"
+    assert "severity" in templates.parts("alert", "en")["subject.txt"].text
+    files = templates.files
+    assert files.display(files.part("alert", ["de"], "subject.txt")) == "templates/alert/de/subject.txt"
+    assert files.display(files.part("alert", ["de"], "body.txt")) == "waypost/templates/alert/body.txt"
 
 
-def test_a_whole_language_of_the_project_replaces_every_shipped_language(project):
+def test_a_whole_language_of_the_project_replaces_the_shipped_templates(project):
     write(project, "alert", "it", "subject.txt", "body.txt", "body.mjml", "short.txt")
     write(project, "alert", "de", "subject.txt")
     templates = Templates(Settings().template_folders)
     assert templates.languages("alert") == ["de", "it"]
-    assert templates.languages("digest") == ["de", "en", "es", "fr", "pt"]
+    assert templates.languages("digest") == list(LANGUAGES)
 
 
 def test_the_project_uses_shipped_layouts_and_replaces_single_layouts(project):
     page = (
-        '<mjml><mj-head><mj-include path="_layout/head.mjml" /></mj-head><mj-body>'
-        '<mj-include path="_layout/palette.mjml" /><mj-section><mj-column>'
-        '<mj-include path="_layout/footer.mjml" /></mj-column></mj-section></mj-body></mjml>'
+        '{% extends "_layout/frame.mjml" %}{% block content %}'
+        '<mj-text>{% include "_layout/greeting.txt" %}</mj-text>{% endblock %}'
     )
     write(project, "mine", "en", "subject.txt", "body.txt", "short.txt")
     project.template("mine/en/body.mjml", page)
-    project.template("_layout/footer.mjml", "<mj-text>The harbour's own footer</mj-text>")
-    for type in ("mine", "alert"):
-        _, compiled = Templates(Settings().template_folders).sources(type, "en", "body.mjml")
-        assert "The harbour's own footer" in compiled
+    project.template("_layout/greeting.txt", "Ahoy")
+    for type in ("mine", "order-confirmation"):
+        templates = Templates(Settings().template_folders)
+        compiled = html_of(templates.files, templates.parts(type, "en")["body.mjml"])
+        assert "Ahoy" in compiled
         assert "prefers-color-scheme" in compiled
 
 
 def test_a_layout_outside_the_folders_is_not_read(project):
     (project.folder / "secret.mjml").write_text("<mj-text>secret</mj-text>")
     write(project, "mine", "en", "subject.txt", "body.txt", "short.txt")
-    project.template(
-        "mine/en/body.mjml", '<mjml><mj-body><mj-include path="../secret.mjml" /></mj-body></mjml>'
-    )
+    project.template("mine/en/body.mjml", '<mjml><mj-body>{% include "../secret.mjml" %}</mj-body></mjml>')
     with pytest.raises(ValueError, match="must stay inside"):
         Templates(Settings().template_folders).find("mine", "en")
 

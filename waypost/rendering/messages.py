@@ -21,7 +21,9 @@ from waypost.model.notification import Message, Notification, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.model.validation_messages import explain
 from waypost.policy.minted_texts import texts_of
-from waypost.rendering.templates import TemplateError, Templates, Words, render, render_line
+from waypost.rendering.template_files import TemplateError
+from waypost.rendering.template_set import Words, render, render_line
+from waypost.rendering.templates import Templates
 from waypost.system.clock import now
 from waypost.system.isolation import isolated
 
@@ -84,7 +86,8 @@ def render_one(
 # The names that hide a type's facts and minted values, with their attributes if they have any.
 IN_EVERY_TEMPLATE: Mapping[str, Collection[str] | None] = {
     "count": None,
-    "lang": None,  # `render` adds it
+    "direction": None,  # `render` adds it, and `lang`
+    "lang": None,
     "recipient": ("name", "locale", "timezone"),
     "sender": ("name", "signature", "support"),
 }

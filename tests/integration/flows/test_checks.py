@@ -40,7 +40,7 @@ async def test_deployments_whose_pool_was_deleted_are_told(client, pool):
     found = await examine_deployments(client, pool)
     assert not found.ok
     assert "alert/alert has no work pool: the pool was deleted" in found.found
-    [missing] = await examine_pool(client, pool, Settings().template_folders)
+    [missing] = await examine_pool(client, pool)
     assert missing.found == f"the work pool {pool} does not exist"
     await deploy.deploy(client, pool)
     assert (await examine_deployments(client, pool)).ok
@@ -60,11 +60,11 @@ async def test_deployments_of_another_pool_or_of_before_are_told(client, pool):
 
 
 async def test_a_resident_pool_wants_a_worker(client, pool):
-    [nobody] = await examine_pool(client, pool, Settings().template_folders)
+    [nobody] = await examine_pool(client, pool)
     assert "`waypost worker`" in nobody.advice
     async with ResidentWorker(pool, name="resident-here") as worker:
         await worker.sync_with_backend()
-        [somebody] = await examine_pool(client, pool, Settings().template_folders)
+        [somebody] = await examine_pool(client, pool)
     assert (somebody.ok, somebody.found.partition(", last seen")[0]) == (True, "resident-here")
 
 
@@ -74,10 +74,10 @@ async def test_a_lane_that_is_stopped_in_prefect_is_told(client, pool, caplog):
         await client.update_work_queue(queues["urgent"], is_paused=True)
         await worker.sync_with_backend()
         await worker.sync_with_backend()
-        [lane, somebody] = await examine_pool(client, pool, Settings().template_folders)
+        [lane, somebody] = await examine_pool(client, pool)
         await client.update_work_queue(queues["urgent"], is_paused=False)
         await worker.sync_with_backend()
-        assert len(await examine_pool(client, pool, Settings().template_folders)) == 1
+        assert len(await examine_pool(client, pool)) == 1
     stopped = f"the work queue urgent of the pool {pool} is paused in Prefect"
     resume = f"`prefect work-queue resume urgent --pool {pool}` resumes it"
     assert (lane.ok, lane.found, lane.advice, somebody.ok) == (False, stopped, resume, True)
@@ -92,11 +92,11 @@ async def test_a_lane_that_is_stopped_in_prefect_is_told(client, pool, caplog):
 async def test_a_pool_of_another_kind_wants_a_dispatcher_too(client):
     name = f"Process pool {uuid7().hex}"
     await client.create_work_pool(WorkPoolCreate(name=name, type="process"))
-    worker, dispatcher = await examine_pool(client, name, Settings().template_folders)
+    worker, dispatcher = await examine_pool(client, name)
     assert "prefect worker start" in worker.advice
     assert dispatcher.advice == "start `waypost dispatch`"
     async with heartbeat.announce(name):
-        while not (dispatcher := (await examine_pool(client, name, Settings().template_folders))[1]).ok:
+        while not (dispatcher := (await examine_pool(client, name))[1]).ok:
             pass
     assert dispatcher.found == owner()
     assert await heartbeat.last_seen(client, name) is None, "it has said farewell"
