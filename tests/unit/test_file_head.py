@@ -7,6 +7,7 @@ import json
 
 import pytest
 from support.requests import order
+from support.shipped_types import COMPOSED, SHIPPED
 
 from waypost.deployments import registry
 from waypost.deployments.file_head import WANTED, NotJsonl, check_first
@@ -71,7 +72,7 @@ def test_a_digest_is_composed_and_cannot_be_sent():
     with pytest.raises(NotAskedFor) as refused:
         registry.requestable("digest")
     assert str(refused.value) == (
-        "type: not one of alert, message, order-confirmation, signup-verification: Waypost composes digest "
+        f"type: not one of {', '.join(sorted(SHIPPED - COMPOSED))}: Waypost composes digest "
         'itself; `"digest": true` in a request of alert lets it wait for one'
     )
     assert registry.requestable("alert").type.name == "alert"

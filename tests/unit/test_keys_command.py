@@ -105,7 +105,10 @@ def test_what_is_wrong_is_named_and_no_key_is_made(home, arguments, said):
 def test_a_type_that_there_is_not_is_warned_of(home):
     done = run("create", "shop", "--scope", "send:alart")
     assert done.exit_code == 0
-    assert "warning: there is no type alart yet, so its scope allows nothing; there are alert" in done.stderr
+    assert (
+        "warning: there is no type alart yet, so its scope allows nothing; there are address-change"
+        in done.stderr
+    )
     assert "there is no type" not in run("create", "shop", "--scope", "send:alert").stderr
 
 
