@@ -12,6 +12,7 @@ from waypost import Category, Facts, Line, Link, ListAddress, NotificationType, 
 from waypost.model.money import CURRENCIES, known_currency
 from waypost.tasks import deliver, due, fallback, render, report
 
+PLAIN = r"^-?\d{1,10}(\.\d{1,6})?$"  # one plain type, which Prefect's form can leave out
 Signed = Annotated[Decimal, Field(max_digits=16, decimal_places=6)]
 
 
@@ -20,7 +21,10 @@ class Balance(Facts):
 
     account: Annotated[Line, Field(description="Its name or number, masked.", examples=["Main account"])] = ""
     balance: Annotated[Signed, Field(description="What is left.", examples=["4.20"])]
-    minimum: Annotated[Signed | None, Field(description="Below it, the balance is low.")] = None
+    minimum: Annotated[
+        Annotated[Signed, WithJsonSchema({"type": "string", "pattern": PLAIN})] | None,
+        Field(description="Below it, the balance is low.", examples=["10.00"]),
+    ] = None
     currency: Annotated[
         str,
         Field(max_length=3),
@@ -28,7 +32,9 @@ class Balance(Facts):
         WithJsonSchema({"type": "string", "enum": CURRENCIES, "examples": ["EUR"]}),
     ]
     top_up_url: Annotated[Link | None, Field(description="The page where money is added.")] = None
-    unsubscribe_url: ListAddress | None = None
+    unsubscribe_url: Annotated[ListAddress | None, Field(description="The page that stops these mails.")] = (
+        None
+    )
 
 
 TYPE = NotificationType(

@@ -19,7 +19,9 @@ class Membership(Facts):
     renew_url: Annotated[
         Link | None, Field(description="The page that renews it.", examples=["https://shop.example/renew"])
     ] = None
-    unsubscribe_url: ListAddress | None = None
+    unsubscribe_url: Annotated[ListAddress | None, Field(description="The page that stops these mails.")] = (
+        None
+    )
 
 
 TYPE = NotificationType(

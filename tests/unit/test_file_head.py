@@ -71,7 +71,8 @@ def test_a_digest_is_composed_and_cannot_be_sent():
     with pytest.raises(NotAskedFor) as refused:
         registry.requestable("digest")
     assert str(refused.value) == (
-        "type: not one of alert, message, order-confirmation, signup-verification: Waypost composes digest "
+        "type: not one of alert, low-balance, membership-expiry, message, order-confirmation, "
+        "signup-verification: Waypost composes digest "
         'itself; `"digest": true` in a request of alert lets it wait for one'
     )
     assert registry.requestable("alert").type.name == "alert"

@@ -23,7 +23,9 @@ from waypost.deployments.doctor.type_faults import template_faults
 from waypost.deployments.registry import UnknownType, broken, find, present, registered, switched_off
 from waypost.rendering.templates import Templates
 
-OURS = {"alert", "digest", "message", "order-confirmation", "signup-verification"}
+OURS = {
+    "alert", "digest", "low-balance", "membership-expiry", "message", "order-confirmation", "signup-verification",
+}  # fmt: skip
 MINE = LIKE_ALERT + "TYPE = replace(ALERT, name='mine')\n" + FLOW
 NEW_ALERT = LIKE_ALERT + "TYPE = replace(ALERT, batch_size=7)\n" + FLOW
 REPOSITORY = Path(__file__).parents[2]
@@ -173,7 +175,7 @@ def test_the_doctor_tells_where_each_type_and_its_templates_come_from(project, m
     [_, types] = type_findings(Settings())
     assert types.found == (
         "mine (flows/mine.py); shipped: alert, digest, order-confirmation; "
-        "switched off: message, signup-verification"
+        "switched off: low-balance, membership-expiry, message, signup-verification"
     )
     assert template_findings(Settings()).found == (
         f"{project.folder}/templates; the project's and shipped: alert; shipped: digest, order-confirmation; "

@@ -53,11 +53,12 @@ def remind(
     reveal: Reveal = False,
     as_json: AsJson = False,
 ) -> None:
-    """Notify those whom a type's source names, as its schedule does.
+    """Notify those whom a type's source names.
 
-    Each person is notified once per date, by the schedule or by this command. Rows that are not valid are
-    reported with their place and field; the others go out. Exit status 0 when every row was accepted, now or
-    before. --preview checks every row too, and masks addresses unless you add --reveal.
+    The type's schedule does the same. Each person is notified once per date, by the schedule or by this
+    command. Rows that are not valid are reported with their place and field; the others go out. Exit status 0
+    when every row was accepted, now or before. --preview checks every row too, and masks addresses unless you
+    add --reveal.
     """
     from waypost.deployments.registry import requestable
     from waypost.sources.due import Asked
