@@ -24,8 +24,14 @@ from waypost.deployments.registry import UnknownType, broken, find, present, reg
 from waypost.rendering.templates import Templates
 
 OURS = {
-    "alert", "digest", "low-balance", "membership-expiry", "message", "order-confirmation", "signup-verification",
-}  # fmt: skip
+    "alert",
+    "digest",
+    "low-balance",
+    "membership-expiry",
+    "message",
+    "order-confirmation",
+    "signup-verification",
+}
 MINE = LIKE_ALERT + "TYPE = replace(ALERT, name='mine')\n" + FLOW
 NEW_ALERT = LIKE_ALERT + "TYPE = replace(ALERT, batch_size=7)\n" + FLOW
 REPOSITORY = Path(__file__).parents[2]
