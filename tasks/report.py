@@ -52,6 +52,7 @@ def _report_of(outcomes: Batch[Delivery]) -> Report:
         refused=found.refused,
         note=mask_in(found.note),
         lost=found.lost,
+        trouble=mask_in(found.trouble),
     )
 
 

@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Completed, Failed
 
 from waypost import Report
+from waypost.model.report import SOURCE_FAILED
 from waypost.model.states import State as Where
 from waypost.tasks.run_cells import run_url
 from waypost.tasks.safe_error import SafeError
@@ -38,12 +39,13 @@ def state_named_by(summary: str) -> tuple[StateType, str]:
     """The type and name of the state of a run whose report reads `summary`, such as "1 failed, 2 sent"."""
     counts = {state: int(count) for count, state in re.findall(r"(\d+) (\w+)", summary)}
     refused = int(found[1]) if (found := re.search(r"(\d+) not accepted", summary)) else 0
-    return _named({Where(state): count for state, count in counts.items() if state in set(Where)}, refused)
+    states = {Where(state): count for state, count in counts.items() if state in set(Where)}
+    return _named(states, refused, SOURCE_FAILED in summary)
 
 
-def _named(states: dict[Where, int], refused: int) -> tuple[StateType, str]:
+def _named(states: dict[Where, int], refused: int, source_failed: bool) -> tuple[StateType, str]:
     lost = refused + sum(states.get(state, 0) for state in LOST)
-    if lost:
+    if lost or source_failed:
         whole = lost == refused + sum(states.values())
         return StateType.FAILED, "Failed" if whole else "PartlyFailed"
     for state, name in ((Where.HELD, "Held"), (Where.DEFERRED, "Deferred")):
@@ -57,17 +59,21 @@ def run_state(report: Report) -> State[Report]:
     Completed named Held, if a person decides about some; Failed named PartlyFailed if some failed or expired;
     Failed if all did, or if a retry leaves what failed."""
     message = message_of(report)
-    kind, name = (StateType.FAILED, "Failed") if report.lost else _named(report.states, report.refused)
+    kind, name = (StateType.FAILED, "Failed") if report.lost else _ending(report)
     if kind is StateType.FAILED:
         return Failed(name=name, message=message, data=NotificationsFailed(message, report))
     return Completed(name=name, message=message, data=report)
 
 
+def _ending(report: Report) -> tuple[StateType, str]:
+    return _named(report.states, report.refused, bool(report.trouble))
+
+
 def message_of(report: Report) -> str:
     """What became of the run's notifications, why, and what to do."""
-    if report.note and not report.states and not report.refused:
+    if report.note and not (report.states or report.refused or report.trouble):
         return report.note[:LONGEST_MESSAGE]
-    parts = [str(report)]
+    parts = [str(report).replace(SOURCE_FAILED, report.trouble or SOURCE_FAILED)]
     if report.next_try:
         parts.append(f"next try {report.next_try:%Y-%m-%d %H:%M:%S} UTC")
     if report.states.get(Where.HELD):

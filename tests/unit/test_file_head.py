@@ -11,10 +11,10 @@ from support.shipped_types import COMPOSED, SHIPPED
 
 from waypost.deployments import registry
 from waypost.deployments.file_head import WANTED, NotJsonl, check_first
-from waypost.deployments.file_lines import lines_of
 from waypost.deployments.file_send import submit
 from waypost.deployments.registry import NotAskedFor
 from waypost.gateway.http.body import ONE
+from waypost.system.file_lines import lines_of
 
 GOOD = order("A-1")
 

@@ -42,6 +42,9 @@ TRY = datetime(2026, 3, 25, 14, 15, 20, tzinfo=UTC)
         ),
         ({"failed": 1, "deferred": 2}, {}, "FAILED", "PartlyFailed", "2 deferred, 1 failed"),
         ({"failed": 2}, {}, "FAILED", "Failed", "2 failed"),
+        ({"sent": 2}, {"trouble": "the source failed: x"}, "FAILED", "PartlyFailed",
+         "2 sent, the source failed: x"),
+        ({}, {"trouble": "the source failed: x", "note": "y"}, "FAILED", "Failed", "the source failed: x; y"),
         ({"failed": 1, "expired": 1}, {}, "FAILED", "Failed", "1 expired, 1 failed"),
     ],
 )  # fmt: skip

@@ -26,6 +26,7 @@ COMMANDS = {
     },
     "Send": {
         "send": OnDemand("send:send", "Send the requests of a JSONL file."),
+        "remind": OnDemand("remind:remind", "Notify those whom a type's source names."),
         "verify": OnDemand("verify:verify", "Check a verification code."),
     },
     "Look": {

@@ -75,10 +75,10 @@ def send(
 
 async def _send(settings: Settings, one: Registered, source: Path, wait: bool, sent: FileSend) -> None:
     from waypost.deployments import file_send as submission
-    from waypost.deployments.file_lines import lines_of
     from waypost.deployments.next_digest import next_digest
     from waypost.gateway.http.body import ONE
     from waypost.ledger import connect_checked
+    from waypost.system.file_lines import lines_of
 
     async with connect_checked(settings) as ledger:
         with bars() as progress, source.open("rb") as file:

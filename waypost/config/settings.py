@@ -19,9 +19,15 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from waypost.model.locale import known_locale, known_timezone
 from waypost.model.provider import Provider, ProviderName
+from waypost.model.source import Source
 
 PREFIX = "WAYPOST_"
 SHIPPED = Path(__file__).resolve().parents[1]  # the package, with the shipped flows/ and templates/
+
+_FORMS = {
+    "providers": '{"ses": {"url": "smtps://user:password@host"}}',
+    "sources": '{"membership-expiry": {"file": "members.csv"}}',
+}
 
 
 def _is_there(path: Path) -> bool:
@@ -174,6 +180,12 @@ class Settings(BaseSettings):
     digest_cron: str = Field(
         default="0 8 * * *", description="First schedule of the digest: a cron expression."
     )
+    sources: Annotated[dict[str, Source], NoDecode] = Field(
+        default={},
+        description='Who is due, for types that remind on a schedule, as JSON: {"membership-expiry": '
+        '{"file": "members.csv"}}, or {"url": "postgresql://...", "query": "SELECT ..."}. docs/types.md '
+        "describes them.",
+    )
     webhooks_allow_private: bool = Field(
         default=False,
         description="Whether the gateway's webhooks may lead to private networks and to this "
@@ -194,16 +206,16 @@ class Settings(BaseSettings):
         description="Requests a second of each client with such tokens. Default: unlimited.",
     )
 
-    @field_validator("providers", mode="before")
+    @field_validator("providers", "sources", mode="before")
     @classmethod
-    def _as_json(cls, value: object) -> object:
+    def _as_json(cls, value: object, info: ValidationInfo) -> object:
         """Parsed here, not by the settings source, whose error is a traceback that contains the value."""
         if not isinstance(value, str):
             return value
         try:
             return json.loads(value)
         except ValueError:
-            raise ValueError('not JSON such as {"ses": {"url": "smtps://user:password@host"}}') from None
+            raise ValueError(f"not JSON such as {_FORMS[info.field_name or '']}") from None
 
     @field_validator("home", "project")
     @classmethod

@@ -33,12 +33,14 @@ class Ended:
 class TakenUp:
     """What a run found as it took up its batch, for its report. ended: the notifications that ended there.
     note: why it sends less than it was given, or nothing, and what to do. lost: a retry leaves notifications
-    that failed. refused: how many requests were not accepted."""
+    that failed. refused: how many requests were not accepted. trouble: why the source of its requests was not
+    read to its end."""
 
     ended: Sequence[Ended] = ()
     note: str = ""
     lost: bool = False
     refused: int = 0
+    trouble: str = ""
 
 
 NOTHING_TO_TELL = TakenUp()

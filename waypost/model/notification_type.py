@@ -141,6 +141,8 @@ class NotificationType:
     request: the shape of its requests, when it offers more than Request[facts] does.
     cron: when its deployment is scheduled, until it is changed in the Prefect UI: `"0 8 * * *"`, or a
         function that returns such a text.
+    asks_source: whether its scheduled run asks the source that WAYPOST_SOURCES names for it who is due.
+        Without a source it has no schedule.
     priority: its lane; unset, the category's: codes and alerts are urgent, digests are bulk.
     batch_size: how many notifications a run carries at most: all their messages are in memory at once.
     runs_at_once: how many Prefect runs of it, of one priority, a worker has in flight at most; requests
@@ -167,6 +169,7 @@ class NotificationType:
     request: type[BaseModel] | None = None
     grouping: Grouping | None = None
     cron: str | Callable[[], str] | None = None
+    asks_source: bool = False
     mint: Minter | None = None
     minted: Annotated[tuple[str, ...], Field(strict=False)] = ()
     reply_to: str = ""

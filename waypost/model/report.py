@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from waypost.model.states import State
 
+SOURCE_FAILED = "the source failed"
+
 
 class Report(BaseModel):
     """Counts every notification of a run by the state it ended in. again: how many of those sent may have
@@ -19,7 +21,8 @@ class Report(BaseModel):
     deferred is due again. reasons: the first reasons of those not sent, the worst first, without addresses.
     refused: how many requests were not accepted. note: why the run sends less than it was given, and what to
     do. lost: a retry of the run leaves notifications that failed. before: the runs that deferred the
-    notifications last. repeats: each was deferred as in the run before."""
+    notifications last. repeats: each was deferred as in the run before. trouble: why the source of
+    its requests was not read to its end."""
 
     type: str
     batch: UUID
@@ -32,6 +35,7 @@ class Report(BaseModel):
     lost: bool = False
     before: list[UUID] = []
     repeats: bool = False
+    trouble: str = ""
 
     @classmethod
     def of(cls, type: str, batch: UUID, states: Iterable[State], **more: Any) -> Report:
@@ -46,6 +50,8 @@ class Report(BaseModel):
         counts = [f"{count} {state}" for state, count in sorted(self.states.items())]
         if self.refused:
             counts.insert(0, f"{self.refused} not accepted")
+        if self.trouble:
+            counts.append(SOURCE_FAILED)
         if not counts:
             return "nothing was due"
         counted = ", ".join(counts)

@@ -17,7 +17,7 @@ from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_set import HTML, TEXT
 from waypost.rendering.translating import Key, UntranslatableText, messages_in
 
-_KEPT_IN_THE_HEADER = ("Language", "Plural-Forms", "Content-Type")
+_KEPT_IN_THE_HEADER = ("Language:", "Plural-Forms:", "Content-Type:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ def update(folder: Path, lang: str) -> Updated:
         for message in _read(file, lang):
             if message.id and message.id not in catalogue:
                 catalogue[message.id] = message
-    before = len(catalogue)
     catalogue.update(template(folder))
+    obsolete = len(catalogue.obsolete)
     target = folder / FOLDER / lang.replace("-", "_") / "LC_MESSAGES" / "messages.po"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(_written(catalogue))
@@ -50,7 +50,7 @@ def update(folder: Path, lang: str) -> Updated:
         if file != target:
             file.unlink()
     lacking = sum(not all(_forms(message)) or message.fuzzy for message in catalogue if message.id)
-    return Updated(target, len(catalogue), lacking, max(0, before + lacking - len(catalogue)))
+    return Updated(target, len(catalogue), lacking, obsolete)
 
 
 def template(folder: Path) -> Catalog:
