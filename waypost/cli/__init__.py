@@ -47,6 +47,7 @@ COMMANDS = {
         "webhooks": OnDemand("webhooks:app", "Manage the webhooks of the gateway's clients."),
     },
     "Maintain": {
+        "templates": OnDemand("templates:app", "Check the templates, and bring their catalogues up to date."),
         "db": OnDemand("db:app", "Upgrade the ledger's database, or change its key."),
         "simulate": OnDemand("simulate:simulate", "Test the ledger under faults, in virtual time."),
     },

@@ -31,9 +31,9 @@ class Updated:
 
 
 def update(folder: Path, lang: str) -> Updated:
-    """Write the catalogue of a language anew: all texts of the folder's templates, with the translations of its
-    catalogues, which become one file. A translation of a similar text is kept as fuzzy, and counts for nothing
-    until a person confirms it. Raises TemplateError for a template that cannot be read, and BrokenCatalogue."""
+    """Write the catalogue of a language anew: all texts of the folder's templates, with the translations of
+    its catalogues, which become one file. A translation of a similar text is kept as fuzzy; it counts once a
+    person has confirmed it. Raises TemplateError for a template that cannot be read, and BrokenCatalogue."""
     files = catalogue_files(folder, lang)
     read_catalogue(files, lang)  # babel itself takes a broken file for a shorter one
     catalogue = Catalog(locale=lang.replace("-", "_"), fuzzy=False, header_comment="")
@@ -54,7 +54,7 @@ def update(folder: Path, lang: str) -> Updated:
 
 
 def template(folder: Path) -> Catalog:
-    """All texts of the folder's templates, with their files and without translations. Raises TemplateError."""
+    """All texts of the folder's templates, with their files, without translations. Raises TemplateError."""
     found = Catalog(fuzzy=False, header_comment="")
     for (context, text), source, file in texts_in(folder):
         found.add(text if len(source) == 1 else tuple(source), locations=[(file, 1)], context=context or None)
@@ -86,7 +86,8 @@ def _read(file: Path, lang: str) -> Any:
 
 
 def _forms(message: Any) -> Sequence[str]:
-    return (message.string,) if isinstance(message.string, str) else tuple(message.string)
+    """The translation; an empty text where there is none."""
+    return (message.string,) if isinstance(message.string, str) else tuple(message.string or ("",))
 
 
 def _written(catalogue: Catalog) -> bytes:

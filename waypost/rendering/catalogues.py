@@ -104,8 +104,8 @@ def _texts(catalogue: Iterable[Any]) -> Iterator[tuple[Key, Sequence[str]]]:
             yield (message.context or "", ids[0]), forms
 
 
-def _all(texts: str | Iterable[str]) -> tuple[str, ...]:
-    return (texts,) if isinstance(texts, str) else tuple(texts)
+def _all(texts: str | Iterable[str] | None) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts or ("",))
 
 
 def _name(file: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from jinja2 import meta, nodes
 
 from waypost.model.notification_type import NotificationType
-from waypost.rendering.catalogues import BrokenCatalogue
+from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue
 from waypost.rendering.extent import Extent, extents
 from waypost.rendering.layouts import Flat
 from waypost.rendering.messages import IN_EVERY_TEMPLATE
@@ -56,6 +57,27 @@ def faults_in(templates: Templates, type: NotificationType) -> list[TemplateFaul
     for lang in languages:
         faults += _of_a_language(templates, type, lang)
     return faults
+
+
+def untranslated(templates: Templates, type: NotificationType) -> list[str]:
+    """A sentence for each text of the type without a translation into a language in which it is sent. A type
+    whose templates are broken has none: `examine` names what is broken."""
+    if type.finished is not None:
+        return []
+    return [
+        f"{place(templates.files, flat, line)}: no translation into {lang}: {text!r}"
+        for lang in templates.languages(type.name)
+        if lang != SOURCE_LANGUAGE
+        for flat, line, text in _untranslated_in(templates, type.name, lang)
+    ]
+
+
+def _untranslated_in(templates: Templates, type: str, lang: str) -> Iterator[tuple[Flat, int, str]]:
+    with suppress(TemplateError, BrokenCatalogue):
+        for name, flat in templates.parts(type, lang).items():
+            translation = templates.translation(lang)
+            syntax(templates.files, name, flat, translation)
+            yield from ((flat, line, text) for (_, text), line in translation.missing.items())
 
 
 def _of_the_declaration(templates: Templates, type: NotificationType) -> Iterator[TemplateFault]:
