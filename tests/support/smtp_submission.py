@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 
 from support.certificates import Pair
-from waypost.config.mail import allowed_senders
+from waypost.config.mail import senders_of_brands
 from waypost.config.settings import Settings
 from waypost.deployments.registry import registered
 from waypost.gateway.auth import key_format as keys
@@ -123,7 +123,7 @@ async def posting(
     """Submission over `ledger` as long as the block lasts; in the clear without a certificate and its
     key."""
     certificate = tls_context(files.certificate, files.key) if files else None
-    senders = allowed_senders(Settings(submission_senders=str(options.pop("senders", ""))))
+    senders = senders_of_brands(Settings(submission_senders=str(options.pop("senders", ""))))
     types = options.pop("types", registered())
     intake = Intake(options.pop("written_to", ledger), types, senders)
     site = SubmissionContext(
