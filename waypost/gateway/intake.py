@@ -91,10 +91,8 @@ class Intake:
 
     def sends_from(self, addresses: Collection[str], brand: str | None = None) -> bool:
         """Whether a mail may be from all of `addresses`: for `brand`, or for any if it is None or unknown."""
-        senders = (
-            [self.senders[brand]] if brand is not None and brand in self.senders else self.senders.values()
-        )
-        return any(one.allow(addresses) for one in senders)
+        of_brand = self.senders.get(brand or "")
+        return any(one.allow(addresses) for one in ([of_brand] if of_brand else self.senders.values()))
 
     async def accept(self, candidate: Candidate) -> Receipt:
         """Return the receipt once the request is durable. Raises Problem for a conflict, a recipient that no
