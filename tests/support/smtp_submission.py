@@ -48,11 +48,13 @@ class Post:
     trusts: ssl.SSLContext | None = None
     implicit: bool = False
 
-    async def key(self, client: str = "shop", *scopes: str, rate: int | None = None) -> str:
+    async def key(
+        self, client: str = "shop", *scopes: str, rate: int | None = None, brand: str | None = None
+    ) -> str:
         """The text of a new key that works at once."""
         minted = keys.mint()
         given = list(scopes or ("send", "read"))
-        made = ApiKey(minted.id, client, given, rate, now(), None, None, minted.secret_hash)
+        made = ApiKey(minted.id, client, given, rate, now(), None, None, minted.secret_hash, brand)
         await api_keys.add(self.ledger, made)
         return minted.text
 

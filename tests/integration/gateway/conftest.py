@@ -54,6 +54,7 @@ class Site:
             expires_at=more.get("expires_at"),
             revoked_at=None,
             secret_hash=minted.secret_hash,
+            brand=more.get("brand"),
         )
         await api_keys.add(self.ledger, made)
         return minted.text
