@@ -1,5 +1,7 @@
 """Brands as the settings have them, which brand a request is for, and what a brand changes in a mail."""
 
+import asyncio
+import json
 from base64 import b64encode
 from dataclasses import replace
 
@@ -8,14 +10,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import ValidationError
 from support.ledger import NOTE, ask
+from typer.testing import CliRunner
 
 from waypost.channels.memory import MemoryChannel
+from waypost.cli import app
 from waypost.cli.errors import explained, pages
 from waypost.config.brands import brand_names, brands
 from waypost.config.mail import allowed_senders, dkim_signers, signers_of
-from waypost.config.settings import Settings
+from waypost.config.settings import Settings, prepare_home
 from waypost.delivery.channel_factory import providers
 from waypost.deployments.doctor.brands import brand_findings, key_findings
+from waypost.ledger import open_ledger
+from waypost.ledger.intake.accept import accept
 from waypost.ledger.intake.candidate import Candidate
 from waypost.ledger.records.api_keys import ApiKey
 from waypost.mail.dkim_keys import KeyUnusable
@@ -228,3 +234,28 @@ def test_doctor_names_the_keys_of_brands_that_are_gone():
     [found] = key_findings(made, (DEFAULT, "acme"))
     assert found.found == "API keys for brands that do not exist: gone (client shop): gone"
     assert key_findings([replace(made[0], brand=None)], (DEFAULT,)) == []
+
+
+def test_the_commands_show_a_brand_that_is_not_the_default():
+    prepare_home(Settings())
+    assert CliRunner().invoke(app, ["db", "upgrade"]).exit_code == 0
+    asyncio.run(_accept(ask(to="ada", brand="acme"), ask(to="bob")))
+    listed = json.loads(CliRunner().invoke(app, ["list", "--json"]).stdout)["notifications"]
+    assert [one["brand"] for one in listed] == [DEFAULT, "acme"]
+    assert "acme" in CliRunner().invoke(app, ["list", "--brand", "acme"]).stdout
+    explained = CliRunner().invoke(app, ["explain", listed[1]["id"]]).stdout
+    assert "brand      acme" in explained
+    assert "brand" not in CliRunner().invoke(app, ["explain", listed[0]["id"]]).stdout
+
+
+async def _accept(*requests):
+    ledger = open_ledger(Settings().ledger_url)
+    await accept(ledger, NOTE, requests)
+    await ledger.close()
+
+
+def test_a_line_of_a_file_for_an_unknown_brand_is_rejected():
+    line = {"recipient": {"id": "ada", "email": "ada@a.example"}, "data": {}, "brand": "nope"}
+    one = replace(find("alert"), type=NOTE, shape=NoteRequest)
+    assert read(one, json.dumps(line).encode()) == "brand: there is no brand nope; brands: default"
+    assert read(one, json.dumps(line).encode(), (DEFAULT, "nope")).brand == "nope"
