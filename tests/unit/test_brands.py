@@ -20,6 +20,8 @@ from waypost.config.mail import allowed_senders, dkim_signers, signers_of
 from waypost.config.settings import Settings, prepare_home
 from waypost.delivery.channel_factory import providers
 from waypost.deployments.doctor.brands import brand_findings, key_findings
+from waypost.deployments.file_send import read
+from waypost.deployments.registry import find
 from waypost.ledger import open_ledger
 from waypost.ledger.intake.accept import accept
 from waypost.ledger.intake.candidate import Candidate
@@ -256,6 +258,6 @@ async def _accept(*requests):
 
 def test_a_line_of_a_file_for_an_unknown_brand_is_rejected():
     line = {"recipient": {"id": "ada", "email": "ada@a.example"}, "data": {}, "brand": "nope"}
-    one = replace(find("alert"), type=NOTE, shape=NoteRequest)
+    one = replace(find("alert"), type=NOTE)
     assert read(one, json.dumps(line).encode()) == "brand: there is no brand nope; brands: default"
     assert read(one, json.dumps(line).encode(), (DEFAULT, "nope")).brand == "nope"
