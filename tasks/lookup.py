@@ -54,7 +54,7 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
     receipts: Receipts = ()
     if asked.items:
         batch, receipts = await accept.accept_for_run(
-            runtime.ledger, type, _keyed(asked.items), current_flow_run()
+            runtime.ledger, type, _keyed(asked.items), current_flow_run(), runtime.brands
         )
     elif earlier is None and not reserved:
         if is_retried():

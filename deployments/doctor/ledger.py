@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from waypost.config.brands import brand_names
 from waypost.config.secret_key import known_key
 from waypost.config.settings import Settings
+from waypost.deployments.doctor.brands import key_findings
 from waypost.deployments.doctor.finding import Finding
 from waypost.deployments.registry import registered
 from waypost.ledger import Ledger, LedgerBehind, ledger_of
@@ -20,7 +22,7 @@ from waypost.ledger.queue import suspects
 from waypost.ledger.queue.holds import Hold, held_types
 from waypost.ledger.queue.lanes import Lane, waiting_lanes
 from waypost.ledger.queue.suspects import Suspect
-from waypost.ledger.records import installation
+from waypost.ledger.records import api_keys, installation
 from waypost.model.states import State
 from waypost.system.clock import now
 
@@ -46,6 +48,7 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
         lost = await stats.lapsed(ledger, stats.renewed_before(ledger))
         silent = await stats.silent(ledger, now() - SILENT)
         suspected = await suspects.suspects(ledger)
+        keys = (await api_keys.active_keys(ledger)).keys
     except LedgerUnreachable as error:
         return [Finding("ledger", ok=False, found=error.found, advice=error.advice)]
     except Exception as error:  # each driver has errors of its own
@@ -58,6 +61,7 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
     return [
         Finding("ledger", ok=True, found=f"{kind}, {open_in_words(open, late)}"),
         *_key(same_key),
+        *key_findings(keys, brand_names(settings)),
         *_held(held),
         *_late(overdue),
         *_lost(lost),

@@ -13,6 +13,7 @@ from waypost.config.mail import dkim_signers
 from waypost.config.settings import Settings
 from waypost.delivery.added_providers import AddedProviders
 from waypost.delivery.channel_factory import providers
+from waypost.deployments.doctor.brands import brand_findings
 from waypost.deployments.doctor.channel import channel_finding
 from waypost.deployments.doctor.finding import Finding
 from waypost.deployments.doctor.type_faults import route_faults, template_faults, template_origins
@@ -64,7 +65,7 @@ async def provider_findings(settings: Settings) -> list[Finding]:
         advice = "set WAYPOST_SMTP_URL or WAYPOST_PROVIDERS, or start `waypost up` for a development mailbox"
         found = f"no provider for {', '.join(stranded)}"
         findings.append(Finding("providers", ok=False, found=found, advice=advice))
-    return findings
+    return [*findings, *brand_findings(settings, available)]
 
 
 async def _blocks(beside: AddedProviders) -> list[Finding]:

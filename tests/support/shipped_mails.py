@@ -16,6 +16,7 @@ from support.shipped_types import SHIPPED, sample
 from waypost.flows.digest import compose
 from waypost.mail.allowed_senders import Senders
 from waypost.mail.build import Sender
+from waypost.model.brand import Brand
 from waypost.model.notification import HeldItem, Notification, ResolvedRecipient
 from waypost.rendering.messages import Renderer, render_one
 from waypost.rendering.templates import Templates
@@ -142,14 +143,16 @@ def shown(
 
 
 def _renderer(reply_to: str) -> Renderer:
+    sender, signature = "Harbour Books <no-reply@harbour.example>", "Harbour Books\n1 Quay Lane, Wells"
     return Renderer(
         templates=TEMPLATES,
-        sender=Sender.parse("Harbour Books <no-reply@harbour.example>"),
-        signature="Harbour Books\n1 Quay Lane, Wells",
+        sender=Sender.parse(sender),
+        signature=signature,
         reply_to=reply_to,
         signers=(),
         senders=Senders.parse(""),
         served={"email", "sms"},
+        brand=Brand("default", "Harbour Books", sender, reply_to, signature),
     )
 
 

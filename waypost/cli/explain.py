@@ -25,6 +25,7 @@ from waypost.ledger.operations.folding import folded
 from waypost.ledger.operations.short_ids import ShortId, notification_id
 from waypost.ledger.operations.stats import with_state
 from waypost.ledger.operations.timeline import explain as read
+from waypost.model.brand import DEFAULT
 
 BESIDE = 40  # columns; where fewer are left beside time and event, details stand below them
 
@@ -91,6 +92,7 @@ def _tell(found: Explanation, ui: str | None, stopped: str) -> None:
         ("type", f"{found.type}  ({found.priority})"),
         ("recipient", found.recipient),
         *([("client", found.client)] if found.client else []),
+        *([("brand", found.brand)] if found.brand != DEFAULT else []),
         ("state", with_state(found.state, found.reason or found.forgotten)),
         ("deadline", f"{plain(found.expires_at)} UTC"),
     ]

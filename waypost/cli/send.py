@@ -74,19 +74,21 @@ def send(
 
 
 async def _send(settings: Settings, one: Registered, source: Path, wait: bool, sent: FileSend) -> None:
+    from waypost.config.brands import brand_names
     from waypost.deployments import file_send as submission
     from waypost.deployments.next_digest import next_digest
     from waypost.gateway.http.body import ONE
     from waypost.ledger import connect_checked
     from waypost.system.file_lines import lines_of
 
+    brands = brand_names(settings)
     async with connect_checked(settings) as ledger:
         with bars() as progress, source.open("rb") as file:
             reading = progress.add_task("read", total=None)
             lines = lines_of(file, ONE)
             with _told_if_interrupted(sent):
                 await submission.submit(
-                    ledger, one, lines, lambda count: progress.update(reading, completed=count), sent
+                    ledger, one, lines, lambda count: progress.update(reading, completed=count), sent, brands
                 )
             sent.complete = not sent.trouble
             progress.update(reading, total=sent.lines, completed=sent.lines)

@@ -12,6 +12,7 @@ from waypost.ledger.database import tolerant
 from waypost.ledger.database.tolerant import Identity, Moment
 from waypost.ledger.operations.lease_status import LeaseStatus
 from waypost.ledger.queue.batches import BatchResult
+from waypost.model.brand import DEFAULT
 from waypost.model.outcome import Phase, Verdict
 from waypost.model.states import TERMINAL, State
 from waypost.system.clock import now
@@ -53,7 +54,8 @@ class Explanation:
     stand there.
 
     forgotten: why it will fail when its turn comes, if its recipient was forgotten; empty otherwise.
-    client: the client of its API key; None without one. count: how many requests were grouped into it.
+    client: the client of its API key; None without one. brand: whose mail it is. count: how many requests
+    were grouped into it.
     held_since: when its type was held; None when it is not.
     lease: the lease under which it is claimed; None when it is not.
     """
@@ -73,6 +75,7 @@ class Explanation:
     held_since: Moment | None
     held_because: str
     client: str | None = None
+    brand: str = DEFAULT
     forgotten: str = ""
     lease: LeaseStatus | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])

@@ -36,6 +36,7 @@ from waypost.ledger.queue.digest_items import copy_end_to_items
 from waypost.ledger.queue.holds import active_hold, lock_out_holds, release_claimed
 from waypost.ledger.records.recipients import FORGOTTEN
 from waypost.model.batch import Ended
+from waypost.model.brand import DEFAULT
 from waypost.model.notification import Notification, ResolvedRecipient
 from waypost.model.notification_type import BATCH_SIZE
 from waypost.model.priority import Priority
@@ -331,6 +332,7 @@ _OURS = (
         notifications.c.channels,
         notifications.c.named,
         notifications.c.client,
+        notifications.c.brand,
         recipients.c.key,
         recipients.c.email,
         recipients.c.phone,
@@ -353,10 +355,10 @@ def _notification(row: Any, default_locale: str, default_timezone: str) -> Notif
     """None when the row holds values that no notification can have."""
     (
         id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,
-        channels, named, client, key, email, phone, name, locale, timezone,
+        channels, named, client, brand, key, email, phone, name, locale, timezone,
     ) = row  # fmt: skip
     if not damaged_rows.is_valid(
-        data, priority, (count, step, tries, in_doubt), accepted_at, expires_at, named
+        data, priority, (count, step, tries, in_doubt), accepted_at, expires_at, named, brand
     ):
         return None
     own = cast("dict[str, Any]", named or {}).get
@@ -381,4 +383,5 @@ def _notification(row: Any, default_locale: str, default_timezone: str) -> Notif
         in_doubt=in_doubt,
         channels=cast(list[str], channels) if isinstance(channels, list) else None,
         client=client if isinstance(client, str) else "",
+        brand=brand or DEFAULT,
     )
