@@ -122,7 +122,13 @@ class Shown:
 
 
 def shown(
-    type: str, locale: str, facts: dict[str, Any] | None = None, *, reply_to: str = "", **more: Any
+    type: str,
+    locale: str,
+    facts: dict[str, Any] | None = None,
+    *,
+    reply_to: str = "",
+    brand: Brand | None = None,
+    **more: Any,
 ) -> Shown:
     """The shipped type's mail for a recipient of this locale. more: replaces some facts."""
     declared = TYPES[type]
@@ -135,14 +141,14 @@ def shown(
     )
     also_short = replace(declared, route=("email", "sms"))
     rendered = render_one(
-        _renderer(reply_to), also_short, notification, {name: MINTED[name] for name in declared.minted}
+        _renderer(reply_to, brand), also_short, notification, {name: MINTED[name] for name in declared.minted}
     )
     assert rendered.error is None, rendered.error
     read = message_from_bytes(rendered.messages["email"].content, policy=policy.default)
     return Shown(read, rendered.messages["sms"].content.decode())
 
 
-def _renderer(reply_to: str) -> Renderer:
+def _renderer(reply_to: str, brand: Brand | None) -> Renderer:
     sender, signature = "Harbour Books <no-reply@harbour.example>", "Harbour Books\n1 Quay Lane, Wells"
     return Renderer(
         templates=TEMPLATES,
@@ -152,7 +158,7 @@ def _renderer(reply_to: str) -> Renderer:
         signers=(),
         senders=Senders.parse(""),
         served={"email", "sms"},
-        brand=Brand("default", "Harbour Books", sender, reply_to, signature),
+        brand=brand or Brand("default", "Harbour Books", sender, reply_to, signature),
     )
 
 

@@ -57,9 +57,9 @@ def update(
 ) -> None:
     """Write the texts of your templates into their catalogues.
 
-    The catalogues are templates/_locales/LANGUAGE/LC_MESSAGES/messages.po. New texts come in without a
+    The catalogues are in templates/_locales, a gettext file for each language. New texts come in without a
     translation, texts that left the templates go, and translations stay. A changed text keeps its translation
-    as fuzzy until a person confirms it. A language that is new gets a catalogue.
+    as fuzzy until a person confirms it. A new language gets a catalogue.
     """
     from waypost.model.locale import known_locale
     from waypost.rendering.catalogue_update import update as update_catalogue
