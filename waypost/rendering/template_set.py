@@ -285,8 +285,11 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     AttributeError costs more than the rest of an expression."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        if type(obj) is dict and attribute in obj:
-            return obj[attribute]  # pyright: ignore[reportUnknownVariableType]
+        if type(obj) is dict:
+            try:
+                return obj[attribute]  # pyright: ignore[reportUnknownVariableType]
+            except KeyError:
+                pass
         return super().getattr(obj, attribute)
 
 
