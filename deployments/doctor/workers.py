@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import Worker, WorkPool
 
 from waypost.deployments.dispatcher.heartbeat import Presence
 from waypost.deployments.doctor.finding import Finding
-from waypost.deployments.registry import registered
+from waypost.deployments.registry import Registered, registered
 from waypost.deployments.resident_worker.worker import ResidentWorker
 from waypost.system.clock import now
 
@@ -22,11 +22,20 @@ LATELY = timedelta(days=1)
 
 def written_at(templates: Sequence[Path]) -> dict[str, datetime]:
     """When each source that a worker reads only once was last written: type files and template folders."""
-    sources = {one.file: [Path(inspect.getfile(one.flow.fn))] for one in registered().values()}
+    sources = {one.file: [_path(one)] for one in registered().values()}
     for folder in (folder for root in templates for folder in root.iterdir()):
         found = sources.setdefault(f"templates/{folder.name}", [])
         found += [path for path in folder.rglob("*") if path.is_file()]
     return {name: _last_written(paths) for name, paths in sources.items() if paths}
+
+
+def last_write(one: Registered) -> datetime:
+    """When the file of a type was last written."""
+    return _last_written([_path(one)])
+
+
+def _path(one: Registered) -> Path:
+    return Path(inspect.getfile(one.flow.fn))
 
 
 def _last_written(paths: Sequence[Path]) -> datetime:
