@@ -128,8 +128,8 @@ def tell(sent: FileSend) -> None:
     if sent.trouble:
         complain(sent.trouble)
     out.print(titled(sent.type, table("result", "notifications", rows=sent.summary_rows())))
-    if sent.repeated and not sent.accepted:
-        out.print("nothing was sent: every request was accepted before (same idempotency keys)")
+    if nothing := nothing_sent_in_words(sent):
+        out.print(nothing, soft_wrap=True)
     if sent.failed_before:
         err.print(
             f"[red]{sent.failed_before:,} were accepted before, and failed or expired[/]: to send them "
@@ -144,6 +144,22 @@ def tell(sent: FileSend) -> None:
         out.print(for_digest_in_words(sent.for_digest, sent.next_digest, now()), soft_wrap=True)
     for line in in_doubt_in_words(sent.in_doubt):
         out.print(line, style="red", soft_wrap=True)
+
+
+def nothing_sent_in_words(sent: FileSend) -> str:
+    """Why nothing of a file was sent; empty if something was, or may have been."""
+    if sent.accepted or sent.trouble or not sent.lines:
+        return ""
+    if sent.repeated == sent.lines:
+        return "nothing was sent: every request was accepted before (same idempotency keys)"
+    keys = "key" if sent.repeated == 1 else "keys"
+    counts = {
+        f"accepted before (same idempotency {keys})": sent.repeated,
+        "counted in an open notification": sent.grouped,
+        "rejected (above)": len(sent.rejections),
+    }
+    told = [f"{count:,} {'was' if count == 1 else 'were'} {what}" for what, count in counts.items() if count]
+    return f"nothing was sent: {', '.join(told)}"
 
 
 def deferred_in_words(count: int, next_try: datetime, moment: datetime) -> str:
