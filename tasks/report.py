@@ -52,6 +52,8 @@ def _report_of(outcomes: Batch[Delivery]) -> Report:
         refused=found.refused,
         note=mask_in(found.note),
         lost=found.lost,
+        held=found.held,
+        only_failed=found.only_failed,
     )
 
 

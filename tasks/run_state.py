@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Completed, Failed
 
 from waypost import Report
+from waypost.model.report import IS_HELD
 from waypost.model.states import State as Where
 from waypost.tasks.run_cells import run_url
 from waypost.tasks.safe_error import SafeError
@@ -38,10 +39,11 @@ def state_named_by(summary: str) -> tuple[StateType, str]:
     """The type and name of the state of a run whose report reads `summary`, such as "1 failed, 2 sent"."""
     counts = {state: int(count) for count, state in re.findall(r"(\d+) (\w+)", summary)}
     refused = int(found[1]) if (found := re.search(r"(\d+) not accepted", summary)) else 0
-    return _named({Where(state): count for state, count in counts.items() if state in set(Where)}, refused)
+    known = {Where(state): count for state, count in counts.items() if state in set(Where)}
+    return _named(known, refused, held=summary.endswith(IS_HELD))
 
 
-def _named(states: dict[Where, int], refused: int) -> tuple[StateType, str]:
+def _named(states: dict[Where, int], refused: int, *, held: bool) -> tuple[StateType, str]:
     lost = refused + sum(states.get(state, 0) for state in LOST)
     if lost:
         whole = lost == refused + sum(states.values())
@@ -49,15 +51,17 @@ def _named(states: dict[Where, int], refused: int) -> tuple[StateType, str]:
     for state, name in ((Where.HELD, "Held"), (Where.DEFERRED, "Deferred")):
         if states.get(state):
             return StateType.COMPLETED, name
-    return StateType.COMPLETED, "Completed"
+    return StateType.COMPLETED, "Held" if held else "Completed"
 
 
 def run_state(report: Report) -> State[Report]:
     """The state, with a message: Completed ("36 sent"); Completed named Deferred, with the next try;
-    Completed named Held, if a person decides about some; Failed named PartlyFailed if some failed or expired;
-    Failed if all did, or if a retry leaves what failed."""
+    Completed named Held, if a person decides about some, or the type is held; Failed named PartlyFailed if
+    some failed or expired; Failed if all did, or if a retry leaves what failed."""
     message = message_of(report)
-    kind, name = (StateType.FAILED, "Failed") if report.lost else _named(report.states, report.refused)
+    kind, name = _named(report.states, report.refused, held=report.held)
+    if report.lost:
+        kind, name = StateType.FAILED, "Failed"
     if kind is StateType.FAILED:
         return Failed(name=name, message=message, data=NotificationsFailed(message, report))
     return Completed(name=name, message=message, data=report)
@@ -67,7 +71,8 @@ def message_of(report: Report) -> str:
     """What became of the run's notifications, why, and what to do."""
     if report.note and not report.states and not report.refused:
         return report.note[:LONGEST_MESSAGE]
-    parts = [str(report)]
+    again = report.only_failed and Where.FAILED in report.states
+    parts = [str(report).replace(" failed", " failed again") if again else str(report)]
     if report.next_try:
         parts.append(f"next try {report.next_try:%Y-%m-%d %H:%M:%S} UTC")
     if report.states.get(Where.HELD):
@@ -76,6 +81,8 @@ def message_of(report: Report) -> str:
     told = "; ".join(parts) + reasons
     if report.note:
         told += f"; {report.note}"
+    if again:
+        told += "; `waypost explain ID` shows the history of a notification"
     if report.before:
         more = f" and {len(report.before) - RUNS_NAMED} more" if len(report.before) > RUNS_NAMED else ""
         runs = ", ".join(map(run_url, report.before[:RUNS_NAMED]))
