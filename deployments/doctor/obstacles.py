@@ -14,11 +14,13 @@ from prefect.client.schemas.objects import Worker
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectException
 
+from waypost.config.instance import to_reach_prefect
+from waypost.config.settings import Settings
 from waypost.deployments.doctor.gateway_readiness import ledger_trouble
 from waypost.deployments.doctor.newer_types import Outdated, outdated
 from waypost.deployments.doctor.workers import last_seen, lives
 from waypost.deployments.paused_lanes import Stopped, stopped
-from waypost.deployments.prefect_api import ANSWERS_WITHIN, prefect_client
+from waypost.deployments.prefect_api import ANSWERS_WITHIN, api_url, prefect_client
 from waypost.deployments.registry import Registered, find
 from waypost.ledger import Ledger
 from waypost.ledger.operations import stats
@@ -29,11 +31,6 @@ NEW_AFTER = 2.0  # seconds without a change until Prefect is asked whether it kn
 STUCK_AFTER = 15.0  # seconds without a change until Prefect is asked why
 LOOK_SECONDS = 5.0  # how often Prefect is asked then
 SAFE = "Accepted notifications are safe in the ledger"
-AWAY = (
-    f"the Prefect API does not respond, so no run starts. {SAFE} and go out when it "
-    "responds. Start `waypost up`, or the server of PREFECT_API_URL; `waypost doctor` "
-    "says more"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +86,7 @@ class Hindrance:
 
     async def _of_prefect(self, seen: Seen | None) -> str:
         if seen is None:
-            return AWAY
+            return away()
         for lane in await stats.lanes_of(self.ledger, self.intakes):
             if lane in seen.stopped:
                 return f"{seen.stopped[lane]}. {SAFE} and go out then"
@@ -100,6 +97,14 @@ class Hindrance:
         if any(map(lives, seen.workers)) and idle <= STUCK_AFTER + self.ledger.lease.total_seconds():
             return ""  # the batches of a lost worker come back after their leases
         return nobody(self.work_pool, seen.workers, idle, seen.outdated)
+
+
+def away() -> str:
+    """The text for a Prefect API that does not respond."""
+    return (
+        f"{api_url()} does not respond, so no run starts. {SAFE} and go out when Prefect responds: "
+        f"{to_reach_prefect(Settings().home)}. `waypost doctor` says more"
+    )
 
 
 def unknown_type(type: str, seen: Seen) -> str:

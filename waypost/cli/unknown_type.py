@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import timedelta
 
 from waypost.config.instance import connect
@@ -13,14 +14,14 @@ OVERDUE = timedelta(seconds=2)  # after this time Prefect is asked: a worker tak
 
 def unknown_type(settings: Settings, type: str) -> str:
     """Why no worker takes up notifications of `type`, and what to do. Empty if a worker knows the type, or if
-    Prefect does not say."""
+    Prefect does not say. Where nothing names a Prefect server, Prefect is not even imported."""
     settings = connect(settings)
-    from prefect.settings import get_current_settings
-
+    if not os.environ.get("PREFECT_API_URL"):
+        return ""
     from waypost.deployments.doctor import obstacles
     from waypost.deployments.registry import registered
 
-    if not get_current_settings().api.url or type not in registered():
+    if type not in registered():
         return ""
     seen = asyncio.run(obstacles.look(settings.work_pool, type))
     return obstacles.unknown_type(type, seen) if seen else ""

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
@@ -130,7 +131,7 @@ def _some(
     """Some of them in `state`, locked: none of them moves before this transaction ends."""
     table = notifications
     wanted = (
-        sa.select(table.c.id, table.c.reason, table.c.suspicion)
+        sa.select(table.c.id, table.c.reason, table.c.suspicion, *tolerant.raw(table.c.finished_at))
         .where(*in_state(state), in_ids(table.c.batch_id, earlier.batches), table.c.type == type.name)
         .where(table.c.digest_id.is_(None), table.c.in_doubt == 0)
         .order_by(table.c.id)
