@@ -4,8 +4,11 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
+from typer.testing import CliRunner
 
+from waypost.cli import app
 from waypost.cli.list import with_reason
+from waypost.cli.output import show, table
 from waypost.cli.retry_cancel import selection_in_words
 from waypost.cli.send import (
     deferred_in_words,
@@ -177,3 +180,16 @@ REJECTED = [Rejection(1, "data"), Rejection(2, "data"), Rejection(3, "data")]
 )
 def test_why_nothing_was_sent_is_told_by_kind(sent, said):
     assert nothing_sent_in_words(sent) == said
+
+
+def test_a_file_without_its_option_is_told_how_it_is_given():
+    done = CliRunner().invoke(app, ["send", "alert", "file.jsonl"])
+    assert done.exit_code == 2
+    assert "did you mean --from file.jsonl?" in done.stderr
+    assert "did you mean" not in CliRunner().invoke(app, ["send", "alert"]).stderr
+
+
+def test_a_table_in_a_pipe_has_every_cell_complete(capsys):
+    name = "a-" * 100 + "type"
+    show(table("deployment", "id", rows=[(name, "1")]))
+    assert name in capsys.readouterr().out

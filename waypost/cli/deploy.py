@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from waypost.cli.output import AsJson, out, print_json, table
+from waypost.cli.output import AsJson, print_json, show, table
 from waypost.cli.output import warn as warn_of
 from waypost.cli.startup_checks import check_types, warn
 from waypost.config.instance import connect
@@ -66,6 +66,6 @@ def deploy(
     if as_json:
         print_json(deployed)
         return
-    out.print(table("deployment", "id", rows=deployed.items()))
+    show(table("deployment", "id", rows=deployed.items()))
     if created:
-        out.print(table("automation", "id", rows=created.items()))
+        show(table("automation", "id", rows=created.items()))

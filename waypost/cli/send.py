@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from waypost.cli.interrupted import told_if_interrupted
-from waypost.cli.output import AsJson, complain, err, out, print_json, table, titled
+from waypost.cli.output import AsJson, complain, err, out, print_json, show, table, titled
 from waypost.cli.progress import bars
 from waypost.config.instance import connect, find
 from waypost.config.settings import Settings
@@ -82,14 +82,16 @@ async def _send(settings: Settings, one: Registered, source: Path, wait: bool, s
 
     async with connect_checked(settings) as ledger:
         with bars() as progress, source.open("rb") as file:
-            reading = progress.add_task("read", total=None)
+            reading = progress.add_task("read", total=None, visible=False)  # none for a file that is refused
             lines = lines_of(file, ONE)
+
+            def read(count: int) -> None:
+                progress.update(reading, completed=count, visible=True)
+
             with _told_if_interrupted(sent):
-                await submission.submit(
-                    ledger, one, lines, lambda count: progress.update(reading, completed=count), sent
-                )
+                await submission.submit(ledger, one, lines, read, sent)
             sent.complete = not sent.trouble
-            progress.update(reading, total=sent.lines, completed=sent.lines)
+            progress.update(reading, total=sent.lines, completed=sent.lines, visible=True)
             if wait and sent.intakes and not sent.trouble:
                 await _watch(ledger, sent, settings, progress)
     if sent.for_digest:
@@ -127,7 +129,7 @@ def tell(sent: FileSend) -> None:
         err.print(f"[red]... and {len(sent.rejections) - REJECTIONS_SHOWN} more lines")
     if sent.trouble:
         complain(sent.trouble)
-    out.print(titled(sent.type, table("result", "notifications", rows=sent.summary_rows())))
+    show(titled(sent.type, table("result", "notifications", rows=sent.summary_rows())))
     if nothing := nothing_sent_in_words(sent):
         out.print(nothing, soft_wrap=True)
     if sent.failed_before:

@@ -216,13 +216,13 @@ def outlook(found: Explanation) -> TimelineEntry:
 
 def _wait(found: Explanation) -> TimelineEntry:
     """Until when it waits, or since when and for what."""
-    what = "due again" if found.state == State.DEFERRED else "due"
+    now_due, later = ("due again", "next try") if found.state == State.DEFERRED else ("due", "due")
     held = "waits until its type is released" if found.held_since else ""
     if isinstance(found.due_at, datetime) and found.due_at <= now():
         since = f"since {found.due_at:%Y-%m-%d %H:%M:%S} UTC; {held or 'waits for a run'}"
-        return TimelineEntry(None, what, _and_then(since, found.reason, found.forgotten))
+        return TimelineEntry(None, now_due, _and_then(since, found.reason, found.forgotten))
     waits = _and_then(found.reason, held) or "waits until then"
-    return TimelineEntry(found.due_at, what, _and_then(waits, found.forgotten))
+    return TimelineEntry(found.due_at, later, _and_then(waits, found.forgotten))
 
 
 def _and_then(*parts: str) -> str:
