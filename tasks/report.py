@@ -53,6 +53,8 @@ def _report_of(outcomes: Batch[Delivery]) -> Report:
         note=mask_in(found.note),
         lost=found.lost,
         trouble=mask_in(found.trouble),
+        held=found.held,
+        only_failed=found.only_failed,
     )
 
 

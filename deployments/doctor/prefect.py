@@ -10,7 +10,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import get_current_settings
 
-from waypost.config.instance import unfinished
+from waypost.config.instance import to_reach_prefect, unfinished
 from waypost.config.settings import Settings
 from waypost.deployments import deploy
 from waypost.deployments.dispatcher import heartbeat
@@ -46,7 +46,7 @@ async def prefect_findings(settings: Settings) -> list[Finding]:
         found, _, advice = str(error).rpartition(": ")
         return [Finding("prefect", ok=False, found=found, advice=advice)]
     except (httpx.HTTPError, PrefectException, TimeoutError) as error:
-        advice = "start `waypost up`, or set PREFECT_API_URL to a running server"
+        advice = to_reach_prefect(settings.home)
         found = f"{api_url()} {no_answer(error, ANSWERS_WITHIN)}"
         return [Finding("prefect", ok=False, found=found, advice=advice)]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 from prefect.settings import get_current_settings
 
+from waypost.config.instance import find
 from waypost.config.mail import dkim_signers
 from waypost.config.settings import Settings
 from waypost.delivery.added_providers import AddedProviders
@@ -56,16 +59,36 @@ async def provider_findings(settings: Settings) -> list[Finding]:
     findings = await _blocks(beside)
     available += beside.channels
     for channel in available:
-        findings.append(await channel_finding(channel))
+        findings.append(_in_development(await channel_finding(channel), settings))
     if faults := route_faults(available):
         advice = "correct the route, or add such a provider to WAYPOST_PROVIDERS"
         findings.append(Finding("routes", ok=False, found="; ".join(faults), advice=advice))
     stranded = [name for name, one in registered().items() if not steps(one.type.route, available)]
     if stranded:
-        advice = "set WAYPOST_SMTP_URL or WAYPOST_PROVIDERS, or start `waypost up` for a development mailbox"
-        found = f"no provider for {', '.join(stranded)}"
-        findings.append(Finding("providers", ok=False, found=found, advice=advice))
+        findings.append(_stranded(stranded, settings))
     return [*findings, *brand_findings(settings, available)]
+
+
+def _stranded(types: Sequence[str], settings: Settings) -> Finding:
+    """The finding for types without a provider. A running `waypost up` may have providers of its own."""
+    here = find(settings.home)
+    if here and here.mailbox is None:
+        found = f"this terminal's settings name no provider for {', '.join(types)}"
+        advice = f"`waypost up` (pid {here.pid}) runs with settings of its own: put them into .env"
+        return Finding("providers", ok=False, found=found, advice=advice)
+    advice = "set WAYPOST_SMTP_URL or WAYPOST_PROVIDERS, or start `waypost up` for a development mailbox"
+    return Finding("providers", ok=False, found=f"no provider for {', '.join(types)}", advice=advice)
+
+
+def _in_development(finding: Finding, settings: Settings) -> Finding:
+    """The finding, with the hint that the provider is the development mailbox, if it is."""
+    here = find(settings.home)
+    box = here.mailbox if here else None
+    urls = {"smtp": settings.smtp_url, "apprise": settings.fallback_url}
+    url = urls.get(finding.what)
+    if box is None or url is None or url.get_secret_value() not in (box.smtp_url, box.texts_url):
+        return finding
+    return replace(finding, found=f"(the development mailbox) {finding.found}")
 
 
 async def _blocks(beside: AddedProviders) -> list[Finding]:

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import Worker, WorkPool
 
 from waypost.deployments.dispatcher.heartbeat import Presence
 from waypost.deployments.doctor.finding import Finding
-from waypost.deployments.registry import registered
+from waypost.deployments.registry import Registered, registered
 from waypost.deployments.resident_worker.worker import ResidentWorker
 from waypost.system.clock import now
 
@@ -22,8 +22,12 @@ LATELY = timedelta(days=1)
 
 def written_at() -> dict[str, datetime]:
     """When each type's file was last written. A worker reads it only at its start."""
-    files = {one.file: Path(inspect.getfile(one.flow.fn)) for one in registered().values()}
-    return {name: datetime.fromtimestamp(file.stat().st_mtime, UTC) for name, file in files.items()}
+    return {one.file: last_write(one) for one in registered().values()}
+
+
+def last_write(one: Registered) -> datetime:
+    """When the file of a type was last written."""
+    return datetime.fromtimestamp(Path(inspect.getfile(one.flow.fn)).stat().st_mtime, UTC)
 
 
 def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[str, datetime]) -> Finding:

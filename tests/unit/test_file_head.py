@@ -40,6 +40,8 @@ GOOD = order("A-1")
         ('{"name": "Zoë"}'.encode("latin-1"), "binary, or text in another encoding than UTF-8"),
         (b"<?xml version='1.0'?>\n", "XML or HTML"),
         (b"hello\n", "other text"),
+        (b"WAYPOST_SENDER='Shop, Ltd <no-reply@shop.example>'\n", "other text: its first line is not a JSON"),
+        (b"# settings, one a line\n", "other text: its first line is not a JSON object"),
         (b"[" * (ONE + 9), "a JSON array"),
     ],
 )

@@ -118,13 +118,11 @@ def test_what_is_wrong_is_named_and_no_key_is_made(home, arguments, said):
     assert run_json("list") == []
 
 
-def test_a_type_that_there_is_not_is_warned_of(home):
-    done = run("create", "shop", "--scope", "send:alart")
-    assert done.exit_code == 0
-    assert (
-        "warning: there is no type alart yet, so its scope allows nothing; there are address-change"
-        in done.stderr
-    )
+def test_a_key_for_a_type_that_there_is_not_is_refused(home):
+    done = run("create", "shop", "--scope", "send:alart", "--scope", "read")
+    assert done.exit_code == 2
+    assert "there is no type alart; there are address-change, alert" in done.stderr.replace("\n", " ")
+    assert run_json("list") == []
     assert "there is no type" not in run("create", "shop", "--scope", "send:alert").stderr
 
 

@@ -98,6 +98,17 @@ def test_the_steps_imported_as_they_once_were_are_told(project, installed, own):
     assert fault.endswith("; import the steps from waypost.tasks; fix it")
 
 
+def test_a_choice_that_there_is_not_is_told_with_the_choices_and_what_to_do_once(project):
+    project.write(mine="from waypost import Category\nKIND = Category.URGENT\n" + MINE)
+    [fault] = broken()
+    choices = "Category.SECURITY, Category.TRANSACTIONAL, Category.ALERT, Category.DIGEST"
+    assert fault.endswith(f"; there are {choices}; fix it")
+    [_, types] = type_findings(Settings())
+    assert not types.ok
+    assert "; fix it" not in types.found
+    assert types.advice.startswith("fix the file")
+
+
 def test_a_shipped_type_imported_as_it_once_was_is_told(project):
     project.write(mine="from flows.alert import TYPE as ALERT\n")
     [fault] = broken()

@@ -7,6 +7,8 @@ import os
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from waypost.config.instance import to_reach_prefect
+from waypost.config.settings import Settings
 from waypost.model.brand import BrandTerms
 from waypost.model.provider import Provider
 from waypost.model.validation_messages import in_words
@@ -24,10 +26,8 @@ def explained(error: Exception) -> str | None:
     name = f"{type(error).__module__}.{type(error).__name__}"
     match name.split(".")[0], type(error).__name__:
         case (("httpx" | "httpcore"), _):
-            return (
-                "the Prefect API does not respond: start `waypost up`, or set PREFECT_API_URL to your "
-                "server; see `waypost doctor`"
-            )
+            advice = to_reach_prefect(Settings().home)
+            return f"the Prefect API does not respond: {advice}; see `waypost doctor`"
         case (("waypost" | "deployments"), _):
             return str(error)
         case "sqlalchemy", _ if "unable to open database file" in str(error):

@@ -97,11 +97,11 @@ def create(
         raise typer.BadParameter(str(error), param_hint="--scope") from None
     if brand is not None:
         _check_brand(brand)
+    _check_types(scopes)
     minted = text.mint()
     made = _key(minted, client, scopes, rate, _in_days(days), brand)
     with_ledger(lambda ledger: api_keys.add(ledger, made))
     _show(made, minted, as_json)
-    _warn_of_unknown_types(scopes)
 
 
 @app.command("list")
@@ -221,19 +221,17 @@ def _show(made: ApiKey, minted: text.Minted, as_json: bool) -> None:
     )
 
 
-def _warn_of_unknown_types(scopes: list[str]) -> None:
-    """A scope may be given before its type is written, and may be misspelt."""
+def _check_types(scopes: list[str]) -> None:
+    """Raise typer.BadParameter for a scope whose type does not exist: such a key would allow nothing."""
     wanted = {scope.partition(":")[2] for scope in scopes} - {""}
     if not wanted:
         return
     from waypost.deployments.registry import registered  # it loads Prefect, which takes seconds
 
-    for type in sorted(wanted - registered().keys()):
-        typer.echo(
-            f"warning: there is no type {type} yet, so its scope allows nothing; there are "
-            f"{', '.join(sorted(registered()))}",
-            err=True,
-        )
+    if unknown := sorted(wanted - registered().keys()):
+        known = ", ".join(sorted(registered()))
+        told = f"there is no type {' or '.join(unknown)}; there are {known}. No key was created"
+        raise typer.BadParameter(told, param_hint="--scope")
 
 
 def _described(one: ApiKey) -> dict[str, Any]:

@@ -34,13 +34,15 @@ class TakenUp:
     """What a run found as it took up its batch, for its report. ended: the notifications that ended there.
     note: why it sends less than it was given, or nothing, and what to do. lost: a retry leaves notifications
     that failed. refused: how many requests were not accepted. trouble: why the source of its requests was not
-    read to its end."""
+    read to its end. held: the type is held. only_failed: a retry, and all that it takes up had failed."""
 
     ended: Sequence[Ended] = ()
     note: str = ""
     lost: bool = False
     refused: int = 0
     trouble: str = ""
+    held: bool = False
+    only_failed: bool = False
 
 
 NOTHING_TO_TELL = TakenUp()

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from waypost.model.states import State
 
 SOURCE_FAILED = "the source failed"
+IS_HELD = " is held"  # ends the summary of a run that found its type held
 
 
 class Report(BaseModel):
@@ -20,7 +21,8 @@ class Report(BaseModel):
     arrived before, because the outcome of an earlier attempt is unknown. next_try: when the first of the
     deferred is due again. reasons: the first reasons of those not sent, the worst first, without addresses.
     refused: how many requests were not accepted. note: why the run sends less than it was given, and what to
-    do. lost: a retry of the run leaves notifications that failed. before: the runs that deferred the
+    do. held: the type is held, so nothing went out. only_failed: a retry, and all that it took up again had
+    failed. lost: a retry of the run leaves notifications that failed. before: the runs that deferred the
     notifications last. repeats: each was deferred as in the run before. trouble: why the source of
     its requests was not read to its end."""
 
@@ -32,6 +34,8 @@ class Report(BaseModel):
     reasons: list[str] = []
     refused: int = 0
     note: str = ""
+    held: bool = False
+    only_failed: bool = False
     lost: bool = False
     before: list[UUID] = []
     repeats: bool = False
@@ -53,6 +57,13 @@ class Report(BaseModel):
         if self.trouble:
             counts.append(SOURCE_FAILED)
         if not counts:
-            return "nothing was due"
+            return self._nothing
         counted = ", ".join(counts)
         return f"{counted} ({self.again} possibly twice)" if self.again else counted
+
+    @property
+    def _nothing(self) -> str:
+        """What a run without notifications says in a word; its note says why."""
+        if self.held:
+            return f"{self.type}{IS_HELD}"
+        return "nothing was sent" if self.note else "nothing was due"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from support.ledger import change
 from support.requests import order
 from uuid_utils.compat import uuid7
 
+from waypost.config import instance
 from waypost.config.settings import Settings
 from waypost.deployments import deploy, registry
 from waypost.deployments.dispatcher import heartbeat
@@ -24,6 +26,7 @@ from waypost.ledger.intake import accept
 from waypost.ledger.queue import claims
 from waypost.ledger.queue.attempts import AttemptStarted
 from waypost.ledger.queue.batches import owner
+from waypost.ledger.records import circuit_reports
 from waypost.model.priority import Priority
 from waypost.system.clock import now
 
@@ -168,3 +171,45 @@ async def test_of_each_provider_is_told_what_was_really_tried(tmp_path):
         assert found[name].found.startswith(said)
         assert found[name].found.endswith("not tested further, because that would send a message")
     assert found["copies"].found == "accepts messages"
+
+
+async def test_a_provider_that_does_not_work_for_the_workers_is_told_with_its_time(bench):
+    async def down():
+        return [one for one in await examine(bench.runtime.settings) if one.what == "outage"]
+
+    assert await down() == []
+    report = {
+        "provider": "smtp",
+        "client": "",
+        "since": now(),
+        "until": None,
+        "why": "no answer from a@b.example",
+    }
+    await circuit_reports.write(bench.runtime.ledger, "host:1", [report])
+    await circuit_reports.write(bench.runtime.ledger, "host:2", [report])
+    [told] = await down()
+    assert told.level == "note"
+    since = f"{report['since']:%Y-%m-%d %H:%M:%S} UTC"
+    assert told.found == f"smtp does not work for the workers since {since}: no answer from ***@b.example"
+
+
+async def test_settings_that_only_the_terminal_of_up_has_are_told(tmp_path):
+    async def told(settings):
+        return {one.what: one for one in await provider_findings(settings)}
+
+    here = instance.Place(pid=os.getpid(), api="http://127.0.0.1:9/api", embedded=True)
+    settings = Settings(home=tmp_path)
+    assert (await told(settings))["providers"].found.startswith("no provider for alert")
+    with instance.only_one(tmp_path), instance.published(tmp_path, here):
+        found = (await told(settings))["providers"]
+    assert found.found.startswith("this terminal's settings name no provider for alert")
+    assert (
+        found.advice == f"`waypost up` (pid {os.getpid()}) runs with settings of its own: put them into .env"
+    )
+    box = instance.Mailbox(
+        folder=tmp_path, smtp_url="smtp://127.0.0.1:9", texts_url="json://127.0.0.1:9/{phone}"
+    )
+    here = here.model_copy(update={"mailbox": box})
+    with instance.only_one(tmp_path), instance.published(tmp_path, here):
+        found = await told(instance.pointed_at(settings, here.model_copy(update={"embedded": False})))
+    assert found["apprise"].found.startswith("(the development mailbox) the URL is valid")

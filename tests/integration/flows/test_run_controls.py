@@ -18,6 +18,7 @@ from waypost.ledger.intake import accept
 from waypost.ledger.operations.timeline import explain
 from waypost.ledger.queue import claims
 from waypost.ledger.queue.cancelled_runs import HELD_BY_CANCEL
+from waypost.ledger.queue.holds import hold, release
 from waypost.model.outcome import Outcome, Phase, Verdict
 
 pytestmark = pytest.mark.anyio
@@ -56,15 +57,45 @@ async def test_retry_sends_what_failed_and_nothing_else(bench, client):
         assert (await ended(client, run)).message.startswith("1 failed, 2 sent: ")
         bench.primary.answer = taken
         again = await retried(client, run)
-        assert (again.name, again.message) == ("Completed", "1 sent; 3 accepted before")
+        assert (again.name, again.message) == ("Completed", "1 sent; 2 were sent by the first try")
         nothing = await retried(client, run)
-    assert nothing.message == "nothing to send again; the run before ended with 1 sent"
+    assert nothing.message == 'nothing to send again; the run before said: "1 sent"'
     assert copies(bench.primary) == {"r0": 1, "r1": 1, "r2": 1}
     [one] = [row for row in await rows(bench.runtime.ledger) if row.recipient_key == "r1"]
     lines = (await explain(bench.runtime.ledger, one.id)).timeline
     [line] = [line for line in lines if line.what == "retried"]
     assert line.detail.startswith("by Retry of its run in Prefect; it was failed: ")
     assert all(row.ended_at for row in await rows(bench.runtime.ledger, batches))
+
+
+async def test_retry_that_fails_again_says_so_and_what_the_first_try_sent(bench, client, caplog):
+    refusing(bench, "r1")
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(2)})
+        await ended(client, run)
+        caplog.clear()
+        again = await retried(client, run)
+    assert again.name == "Failed"
+    assert again.message.startswith("1 failed again: ")
+    assert again.message.endswith(
+        "; 1 was sent by the first try; `waypost explain ID` shows the history of a notification"
+    )
+    assert "repeated" not in caplog.text
+
+
+async def test_retry_of_a_run_that_found_its_type_held_says_what_the_run_said(bench, client):
+    await accept.accept(bench.runtime.ledger, TYPE, [Request[Note].model_validate(one) for one in asks(1)])
+    claim = await reserved(bench.runtime.ledger)
+    await hold(bench.runtime.ledger, "note", "a flood")
+    async with working(client) as deployment:
+        parameters = {"batch": str(claim.id)}
+        run = await client.create_flow_run_from_deployment(deployment, parameters=parameters)
+        assert (await ended(client, run)).name == "Held"
+        held = await retried(client, run)
+        await release(bench.runtime.ledger, "note")
+        again = await retried(client, run)
+    assert (held.name, held.message) == ("Held", "note is held: a flood; 1 waits; `waypost release note`")
+    assert again.message == 'nothing to send again; the run before said: "note is held"'
 
 
 async def test_retry_of_a_run_with_a_batch_takes_no_other_due_notification_along(bench, client):
@@ -115,7 +146,7 @@ async def test_retry_stays_red_for_what_may_have_arrived_beside_what_it_sends(be
         again = await retried(client, run)
     assert (again.type.value, again.name) == ("FAILED", "Failed")
     assert again.message == (
-        "1 sent; 3 accepted before; 1 may have arrived: `waypost retry ID` sends each again"
+        "1 sent; 1 was sent by the first try; 1 may have arrived: `waypost retry ID` sends each again"
     )
     assert copies(bench.primary) == {"r1": 1, "r2": 1}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
@@ -41,6 +43,12 @@ class EarlierTry:
 
     batches: tuple[UUID, ...]
     summary: str
+
+    @property
+    def only_failed(self) -> bool:
+        """Whether what the last try did not send had failed, and was neither held nor too late."""
+        counted = {state for _, state in re.findall(r"(\d+) (\w+)", self.summary)}
+        return State.FAILED in counted and not counted & {State.HELD, State.EXPIRED}
 
 
 async def earlier_try(ledger: Ledger, flow_run_id: UUID, batch: UUID | None) -> EarlierTry | None:
@@ -123,7 +131,7 @@ def _some(
     """Some of them in `state`, locked: none of them moves before this transaction ends."""
     table = notifications
     wanted = (
-        sa.select(table.c.id, table.c.reason, table.c.suspicion)
+        sa.select(table.c.id, table.c.reason, table.c.suspicion, *tolerant.raw(table.c.finished_at))
         .where(*in_state(state), in_ids(table.c.batch_id, earlier.batches), table.c.type == type.name)
         .where(table.c.digest_id.is_(None), table.c.in_doubt == 0)
         .order_by(table.c.id)
@@ -136,12 +144,12 @@ def _some(
 
 
 async def left_alone(ledger: Ledger, type: NotificationType, earlier: EarlierTry) -> Counter[State]:
-    """How many notifications of earlier tries are not sent again though they were not sent, by state."""
+    """How many notifications of earlier tries are not sent again, by state."""
     table = notifications
     found: Counter[State] = Counter()
 
     def work(connection: sa.Connection) -> None:
-        for state in (*SENT_AGAIN, State.DEFERRED):
+        for state in (*SENT_AGAIN, State.DEFERRED, State.SENT):
             wanted = sa.select(sa.func.count()).where(
                 *in_state(state), in_ids(table.c.batch_id, earlier.batches), table.c.type == type.name
             )

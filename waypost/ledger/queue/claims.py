@@ -33,7 +33,7 @@ from waypost.ledger.database.tables import (
 from waypost.ledger.queue import damaged_rows
 from waypost.ledger.queue.batches import open_batch, owner
 from waypost.ledger.queue.digest_items import copy_end_to_items
-from waypost.ledger.queue.holds import active_hold, lock_out_holds, release_claimed
+from waypost.ledger.queue.holds import active_hold, lock_out_holds, release_claimed, waits_in_words
 from waypost.ledger.records.recipients import FORGOTTEN
 from waypost.model.batch import Ended
 from waypost.model.brand import DEFAULT
@@ -65,12 +65,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class TakenBatch:
-    """The notifications a run took up. ended: those that ended instead. reason: why there are none."""
+    """The notifications a run took up. ended: those that ended instead. reason: why there are none. held: the
+    type is held."""
 
     notifications: list[Notification]
     reason: str = ""
     refused: bool = False
     ended: list[Ended] = field(default_factory=list[Ended])
+    held: bool = False
 
 
 async def reserve(ledger: Ledger, type: str, priority: Priority, limit: int = CLAIM_LIMIT) -> Claim | None:
@@ -187,8 +189,7 @@ async def take_up(
             return TakenBatch([], refused, refused=True)
         if (held := active_hold(connection, type)) is not None:
             release_claimed(connection, held, notifications.c.batch_id == batch)
-            why = f"{type} is held: {held.reason or 'no reason given'}; `waypost release {type}` releases it"
-            return TakenBatch([], why)
+            return TakenBatch([], waits_in_words(connection, held), held=True)
         moment = now()
         _fill_up(connection, batch, limit, moment)
         rows, damaged = _read(connection, batch)
