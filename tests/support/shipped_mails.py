@@ -140,9 +140,10 @@ def shown(
         UUID(int=7), type, declared.lane, person, data, 3, MOMENT, MOMENT + timedelta(hours=1)
     )
     also_short = replace(declared, route=("email", "sms"))
-    rendered = render_one(
-        _renderer(reply_to, brand), also_short, notification, {name: MINTED[name] for name in declared.minted}
-    )
+    minted = {name: MINTED[name] for name in declared.minted}
+    if type == "invitation":
+        minted["minutes"] = 7 * 24 * 60
+    rendered = render_one(_renderer(reply_to, brand), also_short, notification, minted)
     assert rendered.error is None, rendered.error
     read = message_from_bytes(rendered.messages["email"].content, policy=policy.default)
     return Shown(read, rendered.messages["sms"].content.decode())

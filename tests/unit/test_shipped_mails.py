@@ -207,3 +207,9 @@ def test_a_mail_wears_its_brand(type):
     assert "background: #abcdef !important" in mail.html
     assert ("#123456" in mail.html) == ('class="button"' in plain.html)
     assert "<img" not in plain.html
+
+
+@every_type
+@every_language
+def test_a_mail_is_far_below_what_gmail_clips(type, lang):
+    assert len(shown(type, lang).html.encode()) < 40_000
