@@ -87,7 +87,7 @@ def test_the_layout_is_what_is_made(terminal):
 
 def test_a_mail_of_the_projects_type_arrives(terminal, up):
     terminal.run(shown("First mail")[2])
-    assert [mail["Subject"] for mail in up.mails("ada@buyer.example")] == ["Order 7 is on its way"]
+    assert [mail["Subject"] for mail in up.mails("ada@buyer.example")] == ["Parcel shipped: 7"]
 
 
 def test_its_tests_pass(terminal):
