@@ -157,7 +157,7 @@ def test_the_doctor_finds_all_well_in_a_new_project(python, project, up):
     found = {one["what"]: one for one in json.loads(done.stdout)}
     assert done.returncode == 0, done.stdout
     assert found["project"]["found"] == str(project)
-    assert found["types"]["found"].startswith(f"{TYPE} (flows/parcel_shipped.py); shipped: alert, digest, ")
+    assert found["types"]["found"].startswith(f"{TYPE} (flows/parcel_shipped.py); shipped: address-change, ")
     assert found["templates"]["found"].startswith(f"{project}/templates; ")
 
 
@@ -206,6 +206,11 @@ def test_prefects_own_process_worker_runs_the_projects_types(python, project, pr
         end(worker)
 
 
+def crowd():
+    """How many programs want each processor, at least 1: each gets only its share of the time."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def test_from_a_new_type_to_its_mail_are_four_commands_in_20_s(python, tmp_path):
     begun = time.monotonic()
     assert run(python, tmp_path, "init", "shop").returncode == 0
@@ -220,7 +225,7 @@ def test_from_a_new_type_to_its_mail_are_four_commands_in_20_s(python, tmp_path)
         [mail] = up.mails("ada@buyer.example")
         assert mail["Subject"] == "Seat reserved: 1042"
         assert "waypost send seat-reserved --sample --to" in made.stdout
-        assert took < 20, f"{took:.1f} s"
+        assert took < 20 * crowd(), f"{took:.1f} s"
         again = run(python, shop, "send", "seat-reserved", "--sample", "--to", "ada@buyer.example")
         assert (again.returncode, len(up.mails("ada@buyer.example"))) == (0, 2)
         passed(python, shop, 6)
