@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support import forks
-from support.processes import REPOSITORY, Up, environment, start
+from support.processes import REPOSITORY, Up, environment, start, waypost
 
 from waypost.config.settings import Settings
 
@@ -55,19 +55,23 @@ def test_the_readmes_own_type_works_in_a_checkout(tmp_path):
     checkout = tmp_path / "checkout"
     for room in ("flows", "tasks", "templates", "deployments", "waypost"):
         shutil.copytree(REPOSITORY / room, checkout / room, symlinks=True)
+    shutil.copy(REPOSITORY / "pyproject.toml", checkout)
+    home, own = tmp_path / "home", {"PYTHONPATH": str(checkout), "WAYPOST_PROJECT": str(checkout)}
+    home.mkdir()
+    made = waypost(home, "new", "parcel-shipped", **own)
+    assert made.returncode == 0, made.stderr
     files = dict(FILE.findall((REPOSITORY / "README.md").read_text()))
-    assert len(files) == 6
-    for name, text in files.items():
-        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-        (checkout / name).write_text(text)
-    ours: Up = start(tmp_path / "home", PYTHONPATH=str(checkout))
+    assert len(files) == 3
+    assert {name: (checkout / name).read_text() for name in files} == files
+    check = [sys.executable, "-m", "ruff", "check", "--quiet", "flows", "tests"]
+    assert subprocess.run(check, cwd=checkout).returncode == 0
+    ours: Up = start(home, **own)
     try:
-        source = str(checkout / "parcels.jsonl")
-        sent = ours.run("send", "parcel-shipped", "--from", source, PYTHONPATH=str(checkout))
+        sent = ours.run("send", "parcel-shipped", "--sample", "--to", "ada@buyer.example", **own)
         assert sent.returncode == 0, sent.stdout + sent.stderr
         [mail] = ours.mails("ada@buyer.example")
-        assert mail["Subject"] == "Order 7 is on its way"
-        assert 'href="https://track.example/7"' in mail.get_body(("html",)).get_content()
+        assert mail["Subject"] == "Parcel shipped: 1042"
+        assert 'href="https://shop.example/1042"' in mail.get_body(("html",)).get_content()
     finally:
         assert ours.stop() == 0
 

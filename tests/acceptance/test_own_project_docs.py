@@ -88,7 +88,14 @@ def test_the_layout_is_what_is_made(terminal):
 
 def test_a_mail_of_the_projects_type_arrives(terminal, up):
     terminal.run(shown("First mail")[2])
-    assert [mail["Subject"] for mail in up.mails("ada@buyer.example")] == ["Order 7 is on its way"]
+    assert [mail["Subject"] for mail in up.mails("ada@buyer.example")] == ["Parcel shipped: 7"]
+
+
+def test_a_new_type_is_written_and_names_the_next_commands(terminal, tmp_path):
+    own = Terminal(tmp_path, tmp_path, terminal.bin)
+    new, send = shown("Your next type")
+    told = own.run(f"waypost init\n{new}")
+    assert told.endswith(f"  waypost up\n  {send}")
 
 
 def test_its_tests_pass(terminal):

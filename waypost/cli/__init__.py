@@ -17,6 +17,7 @@ from waypost.cli.output import complain, show_what_can_be_shown
 COMMANDS = {
     "Begin": {
         "init": OnDemand("init:init", "Make a project for your own types in an empty folder."),
+        "new": OnDemand("new:new", "Write a new type into your project, ready to run."),
     },
     "Run": {
         "up": OnDemand("up:up", "Run everything on this machine, until Ctrl-C."),
@@ -25,7 +26,7 @@ COMMANDS = {
         "deploy": OnDemand("deploy:deploy", "Create or update a deployment for each type."),
     },
     "Send": {
-        "send": OnDemand("send:send", "Send the requests of a JSONL file."),
+        "send": OnDemand("send:send", "Send the requests of a JSONL file, or a type's sample."),
         "remind": OnDemand("remind:remind", "Notify those whom a type's source names."),
         "verify": OnDemand("verify:verify", "Check a verification code."),
     },

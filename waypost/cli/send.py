@@ -1,4 +1,4 @@
-"""`waypost send TYPE --from FILE.jsonl`: accept a file's requests, start runs, watch them end."""
+"""`waypost send TYPE`: accept the requests of a file, or one of the type's sample, and watch them end."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 from rich.markup import escape
@@ -35,7 +36,7 @@ def send(
         str, typer.Argument(metavar="TYPE", help="Type of notification, such as order-confirmation.")
     ],
     source: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--from",
             exists=True,
@@ -44,17 +45,29 @@ def send(
             metavar="FILE",
             help="JSONL file with one request on each line.",
         ),
-    ],
+    ] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Send one notification with the type's sample data instead.")
+    ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Mail address or phone number that gets the sample."),
+    ] = None,
+    locale: Annotated[
+        str | None, typer.Option(help="Locale of the sample, such as de. Default: the default locale.")
+    ] = None,
     wait: Annotated[
         bool, typer.Option(help="Watch until every notification is sent, failed, held or deferred.")
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Send the requests of a JSONL file.
+    """Send the requests of a JSONL file, or a type's sample.
 
     Invalid lines are reported with their field; the other lines are sent. A file whose first line is not a
     JSON object is refused. Exit status 0 when every line was accepted, now or before, and nothing failed.
+    The sample is templates/TYPE/sample.json; each `--sample` sends anew.
     """
+    _check_options(source, sample, to, locale)
     settings = connect(Settings())
     from waypost.deployments.file_send import FileSend
     from waypost.deployments.registry import requestable
@@ -62,7 +75,12 @@ def send(
     one = requestable(type)
     sent = FileSend(one.type.name)
     with told_if_interrupted(lambda: interrupted_in_words(sent)):
-        asyncio.run(_send(settings, one, source, wait, sent))
+        if source is None:
+            line = _sample_line(settings, one, to or "", locale)
+            asyncio.run(_send(settings, one, BytesIO(line), wait, sent))
+        else:
+            with source.open("rb") as file:
+                asyncio.run(_send(settings, one, file, wait, sent))
     if not sent.lines and not sent.trouble:
         raise typer.BadParameter(f"{source} has no requests: write one on each line", param_hint="--from")
     if as_json:
@@ -73,7 +91,30 @@ def send(
         raise typer.Exit(1)
 
 
-async def _send(settings: Settings, one: Registered, source: Path, wait: bool, sent: FileSend) -> None:
+def _check_options(source: Path | None, sample: bool, to: str | None, locale: str | None) -> None:
+    """Either a file, or the sample and its address."""
+    if sample and source:
+        raise typer.BadParameter("not together with --from", param_hint="--sample")
+    if sample and not to:
+        raise typer.BadParameter("missing: name the address that gets the sample", param_hint="--to")
+    if not sample and not source:
+        raise typer.BadParameter("missing: name a file, or use --sample --to ADDRESS", param_hint="--from")
+    for option, given in (("--to", to), ("--locale", locale)):
+        if given is not None and not sample:
+            raise typer.BadParameter("only together with --sample", param_hint=option)
+
+
+def _sample_line(settings: Settings, one: Registered, to: str, locale: str | None) -> bytes:
+    from waypost.config.brands import brand_names
+    from waypost.deployments.sample_request import NoRecipient, sample_request
+
+    try:
+        return sample_request(one, to, locale, settings, brand_names(settings))
+    except NoRecipient as error:
+        raise typer.BadParameter(str(error), param_hint=error.option) from None
+
+
+async def _send(settings: Settings, one: Registered, file: BinaryIO, wait: bool, sent: FileSend) -> None:
     from waypost.config.brands import brand_names
     from waypost.deployments import file_send as submission
     from waypost.deployments.next_digest import next_digest
@@ -83,7 +124,7 @@ async def _send(settings: Settings, one: Registered, source: Path, wait: bool, s
 
     brands = brand_names(settings)
     async with connect_checked(settings) as ledger:
-        with bars() as progress, source.open("rb") as file:
+        with bars() as progress:
             reading = progress.add_task("read", total=None, visible=False)  # none for a file that is refused
             lines = lines_of(file, ONE)
 

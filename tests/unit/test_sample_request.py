@@ -1,0 +1,88 @@
+"""`waypost send TYPE --sample` sends the project's sample first, and says what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.shipped_types import COMPOSED, SHIPPED
+from typer.testing import CliRunner
+
+from waypost.cli import app
+from waypost.cli.errors import explained
+from waypost.config.settings import Settings
+from waypost.deployments.file_send import read
+from waypost.deployments.registry import find
+from waypost.deployments.sample_request import NoRecipient, sample_request
+from waypost.rendering.samples import NoSample, sample_of
+
+FACTS = {"product": "Ours", "start_url": "https://ours.example"}
+
+
+def line(type, to="ada@a.example", locale=None):
+    return sample_request(find(type), to, locale, Settings(), ("default",))
+
+
+@pytest.mark.parametrize("type", sorted(SHIPPED - COMPOSED))
+def test_every_shipped_type_has_a_sample_that_is_accepted(project, type):
+    request = read(find(type), line(type))
+    assert not isinstance(request, str), request
+
+
+def test_no_two_have_the_same_key_and_each_names_its_locale(project):
+    first, second = (json.loads(line("welcome")) for _ in range(2))
+    assert first["idempotency_key"] != second["idempotency_key"]
+    assert first["recipient"] == {"email": "ada@a.example", "locale": "en"}
+    text = json.loads(line("welcome", "+15550100", "de"))
+    assert text["recipient"] == {"phone": "+15550100", "locale": "de"}
+
+
+def test_the_projects_sample_comes_first(project):
+    project.template("welcome/sample.json", json.dumps({"facts": FACTS}))
+    assert json.loads(line("welcome"))["data"] == FACTS
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "templates/welcome/sample.json cannot be read (it is not JSON): write "),
+        ("[]", "templates/welcome/sample.json has no facts: write "),
+        ('{"facts": 1}', "templates/welcome/sample.json has no facts: write "),
+        ('{"facts": {"product": "x"}}', "templates/welcome/sample.json: data.start_url: missing"),
+    ],
+)
+def test_a_wrong_sample_is_told_with_its_file(project, text, said):
+    project.template("welcome/sample.json", text)
+    with pytest.raises(NoSample) as error:
+        line("welcome")
+    assert (explained(error.value) or "").startswith(said)
+
+
+def test_of_a_type_without_a_sample_the_file_to_write_is_told(project):
+    with pytest.raises(NoSample, match=r"mine has no sample: write templates/mine/sample\.json"):
+        sample_of("mine", Settings().template_folders)
+
+
+@pytest.mark.parametrize(
+    ("to", "locale", "option"),
+    [("ada@", None, "--to"), ("ada", None, "--to"), ("ada@a.example", "xx-bogus", "--locale")],
+)
+def test_a_wrong_recipient_is_told_with_its_option(project, to, locale, option):
+    with pytest.raises(NoRecipient) as error:
+        line("welcome", to, locale)
+    assert error.value.option == option
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "--from: missing: name a file, or use --sample --to ADDRESS"),
+        (("--sample",), "--to: missing: name the address that gets the sample"),
+        (("--sample", "--to", "a@a.example", "--from", __file__), "--sample: not together with --from"),
+        (("--from", __file__, "--to", "a@a.example"), "--to: only together with --sample"),
+        (("--from", __file__, "--locale", "de"), "--locale: only together with --sample"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, said):
+    done = CliRunner().invoke(app, ["send", "welcome", *options])
+    assert (done.exit_code, done.stderr.partition(" (see")[0]) == (2, f"waypost: {said}")

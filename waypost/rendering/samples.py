@@ -1,0 +1,47 @@
+"""The sample facts of a type: `<type>/sample.json` in the folders of templates, the project's first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from waypost.rendering.template_files import TemplateFiles
+
+NAME = "sample.json"
+
+
+class NoSample(ValueError):
+    """A type has no sample, or its file is no sample. Says which file, and what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """file: its name in messages, `templates/alert/sample.json`. facts: as a request has them in `data`."""
+
+    file: str
+    facts: dict[str, Any]
+
+
+def sample_of(type: str, folders: Sequence[Path]) -> Sample:
+    """The sample of a type. Raises NoSample."""
+    files = TemplateFiles(folders)
+    file = files.display(f"{type}/{NAME}")
+    path = files.path(f"{type}/{NAME}")
+    if path is None:
+        raise NoSample(f'{type} has no sample: write {file}, {{"facts": {{...}}}}')
+    return Sample(file, _facts(path, file))
+
+
+def _facts(path: Path, file: str) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not JSON"
+        raise NoSample(f'{file} cannot be read ({why}): write {{"facts": {{...}}}} there') from None
+    facts: object = cast("dict[str, object]", read).get("facts") if isinstance(read, dict) else None
+    if not isinstance(facts, dict):
+        raise NoSample(f'{file} has no facts: write {{"facts": {{...}}}} there')
+    return cast("dict[str, Any]", facts)
