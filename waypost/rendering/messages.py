@@ -82,7 +82,7 @@ def render_one(
         return Rendered(notification, error=f"its facts no longer fit the type: {explain(error)}")
     except (TemplateError, HeaderError, AttachmentError, MailError) as error:
         return Rendered(notification, error=str(error))
-    return Rendered(notification, messages)
+    return Rendered(notification, messages, template_version=found.version)
 
 
 # The names that hide a type's facts and minted values, with their attributes if they have any.
