@@ -14,6 +14,7 @@ from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.states import State
 from waypost.policy.retry import Decision
 
+VERSION = "0123456789ab"  # of the templates
 TAKEN = Outcome(Verdict.ACCEPTED, Phase.DOT, 250, "2.0.0", "queued for ada@a.example")
 
 
@@ -34,6 +35,7 @@ async def delivered(ledger: Ledger, type: str) -> list[UUID]:
 
 async def send(ledger: Ledger, batch: UUID, id: UUID) -> None:
     """Record that a notification of a batch was sent by mail."""
-    recorder, begin = Recorder(ledger), AttemptStarted(id, batch, "email", "primary", None)
+    begin = AttemptStarted(id, batch, "email", "primary", None, template_version=VERSION)
+    recorder = Recorder(ledger)
     await recorder.begin(begin)
     await recorder.finish(AttemptFinished(id, batch, Decision(State.SENT), 0, begin.id, TAKEN))

@@ -69,6 +69,11 @@ async def test_a_fact_under_a_name_of_every_template_is_not_seen(runtime, tmp_pa
     assert b"mine" not in message.content
 
 
+async def test_what_was_rendered_has_the_version_of_its_templates(runtime):
+    made = one_rendered(runtime, note("email"), to())
+    assert made.template_version == runtime.templates.find("note", "en").version
+
+
 @pytest.mark.parametrize(
     ("route", "person", "reached"),
     [

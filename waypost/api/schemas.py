@@ -57,7 +57,8 @@ class Results(_Shape):
 
 class Attempt(_Shape):
     """One attempt to send. verdict: accepted, refused, deferred or unknown; null while it is in progress.
-    said: the provider's reply."""
+    said: the provider's reply. template_version: of the templates that rendered its message; null without
+    any."""
 
     number: int
     channel: str
@@ -67,6 +68,7 @@ class Attempt(_Shape):
     verdict: str | None
     code: int | None
     said: str
+    template_version: str | None = None
 
 
 class Notification(_Shape):

@@ -9,9 +9,11 @@ import typer
 
 from waypost.cli.app import App
 from waypost.cli.output import AsJson, complain, out, print_json
+from waypost.cli.template_diff import diff
 from waypost.config.settings import Settings
 
 app = App(help="Check the templates, and bring their catalogues up to date.")
+app.command()(diff)
 
 
 @app.command()

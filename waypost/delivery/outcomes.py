@@ -44,6 +44,7 @@ class OutcomeHandler:
             provider=channel.name,
             flow_run_id=self.flow_run_id,
             step=delivery.step,
+            template_version=delivery.rendered.template_version,
         )
 
     def finish_attempt(

@@ -88,12 +88,14 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """A notification with every message its route may need, or the reason why there is none: an error that
-    ends the notification, or why it is deferred to a later run."""
+    ends the notification, or why it is deferred to a later run. template_version: of its type's templates in
+    its language; None if they were not used."""
 
     notification: Notification
     messages: dict[str, Message] = field(default_factory=dict[str, Message], repr=False)
     error: str | None = None
     deferred_until: str | None = None
+    template_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

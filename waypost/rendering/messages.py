@@ -82,7 +82,18 @@ def render_one(
         return Rendered(notification, error=f"its facts no longer fit the type: {explain(error)}")
     except (TemplateError, HeaderError, AttachmentError, MailError) as error:
         return Rendered(notification, error=str(error))
-    return Rendered(notification, messages)
+    return Rendered(notification, messages, template_version=found.version)
+
+
+def words_of(
+    renderer: Renderer, type: NotificationType, notification: Notification, private: Mapping[str, Any]
+) -> Words:
+    """Every text of a notification, whatever addresses its recipient has. Raises TemplateError,
+    ValidationError, ItemFailed."""
+    with isolated("reading its facts", ValidationError, item=notification.id):
+        facts = type.facts.model_validate(notification.data)
+    found = renderer.templates.find(type.name, notification.recipient.locale)
+    return render(found, _context(renderer, notification, facts, private))
 
 
 # The names that hide a type's facts and minted values, with their attributes if they have any.

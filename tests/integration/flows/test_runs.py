@@ -42,6 +42,8 @@ async def test_what_is_asked_inline_is_accepted_sent_and_reported(bench):
     report = await note([ask(), ask(id="bob", email="bob@b.example")])
     assert report.states == {State.SENT: 2}
     assert [message.address for message in bench.primary.sent] == ["ada@a.example", "bob@b.example"]
+    version = bench.runtime.templates.find("note", "en").version
+    assert {a.template_version for a in await attempt_rows(bench.runtime.ledger)} == {version}
 
 
 async def test_a_run_without_anything_due_sends_nothing(bench):

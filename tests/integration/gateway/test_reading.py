@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from support.delivery import delivered
+from support.delivery import VERSION, delivered
 from support.requests import alert, order
 
 from waypost.system.clock import now
@@ -40,6 +40,7 @@ async def test_one_is_told_with_its_attempts_and_no_address(site, shop):
     assert (told["state"], told["type"], told["priority"]) == ("sent", "order-confirmation", "normal")
     assert (attempt["number"], attempt["channel"], attempt["provider"]) == (1, "email", "primary")
     assert (attempt["verdict"], attempt["code"]) == ("accepted", 250)
+    assert attempt["template_version"] == VERSION
     assert "rA-1@a.example" not in answer.text
     assert "ada@a.example" not in answer.text
     assert answer.headers["cache-control"] == "no-store"

@@ -99,6 +99,7 @@ async def test_a_client_is_told_what_became_of_its_notification(open_site, endpo
         "state": "cancelled",
         "reason": "cancelled by client shop",
         "tags": ["spring"],
+        "template_version": None,
     }
     assert post.headers["content-type"] == "application/json"
     await left(open_site.ledger, 0)

@@ -352,7 +352,7 @@ _QUEUE = [_lists, _doctor, _intake, _reconciler, _lost_runs, _digest, _lanes]
 # What reads each table.
 WORK_ON = {
     "api_keys": [_keys],
-    "attempts": [_lists, _lost_runs, _codes],
+    "attempts": [_lists, _lost_runs, _webhooks, _codes],
     "batches": [*_QUEUE, _retention],
     "events": [_lists, _retention],
     "groups": [_intake, _retention],

@@ -102,6 +102,15 @@ async def test_how_far_an_attempt_came_is_told_in_words_of_its_channel(ledger, c
     assert (await told(ledger, one.id))[4][1] == said
 
 
+async def test_an_attempt_has_the_version_of_its_templates(ledger):
+    batch, [one] = await claimed(ledger)
+    begin = AttemptStarted(one.id, batch, "email", "smtp", None, template_version="0123456789ab")
+    await Recorder(ledger).begin(begin)
+    [made] = (await explain(ledger, one.id)).attempts
+    assert made.template_version == "0123456789ab"
+    assert "email through smtp, templates 0123456789ab; " in (await told(ledger, one.id))[3][1]
+
+
 async def test_lines_lead_to_their_batch_and_run(ledger):
     await accepted(ledger)
     run, claim = new_id(), await claims.reserve(ledger, "note", NOTE.lane)

@@ -126,6 +126,41 @@ async def test_each_item_of_a_digest_is_told_with_it(ledger, hook):
     assert [row.state for row in found] == ["failed", "failed"]
 
 
+async def test_an_event_has_the_version_of_the_templates_of_its_last_attempt(ledger, hook):
+    batch, [one, other] = await of_the_shop(ledger, 2)
+    for version in ("0123456789ab", "ba9876543210"):
+        begin = AttemptStarted(one.id, batch, "email", "smtp", None, template_version=version)
+        await Recorder(ledger).begin(begin)
+    await Recorder(ledger).finish(AttemptFinished(one.id, batch, Decision(State.FAILED, "refused")))
+    await Recorder(ledger).finish(AttemptFinished(other.id, batch, Decision(State.EXPIRED)))
+    events = (await webhook_outbox.claim(ledger, KEY, hook.id, 10, LEASE)).events
+    assert {event.state: event.template_version for event in events} == {
+        "failed": "ba9876543210",
+        "expired": None,
+    }
+
+
+async def test_the_event_of_an_item_has_the_version_of_its_digest(ledger, hook):
+    batch = await bundled(ledger, "a")
+    await change(ledger, notifications, notifications.c.type == "note", client="shop")
+    [digest] = (await claims.take_up(ledger, DIGEST.name, batch)).notifications
+    begin = AttemptStarted(digest.id, batch, "email", "smtp", None, template_version="v")
+    await Recorder(ledger).begin(begin)
+    await Recorder(ledger).finish(AttemptFinished(digest.id, batch, Decision(State.SENT)))
+    [event] = (await webhook_outbox.claim(ledger, KEY, hook.id, 10, LEASE)).events
+    assert event.template_version == "v"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_damaged_version_is_told_as_it_stands(ledger, hook):
+    batch, [one] = await of_the_shop(ledger)
+    await Recorder(ledger).begin(AttemptStarted(one.id, batch, "email", "smtp", None))
+    await run_sql(ledger, "UPDATE attempts SET template_version = CAST(x'ff' AS TEXT)")
+    await Recorder(ledger).finish(AttemptFinished(one.id, batch, Decision(State.SENT)))
+    [event] = (await webhook_outbox.claim(ledger, KEY, hook.id, 10, LEASE)).events
+    assert event.template_version == "\ufffd"
+
+
 async def test_only_the_states_asked_for_and_the_clients_own_are_told(ledger):
     await webhooks.create(ledger, KEY, "shop", URL, ["sent"])
     mine = await webhooks.create(ledger, KEY, "shop", URL, ["failed", "held"])

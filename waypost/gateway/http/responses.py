@@ -55,6 +55,7 @@ def _attempt(one: Attempt) -> dict[str, Any]:
         "verdict": one.verdict,
         "code": one.code,
         "said": one.words,
+        "template_version": one.template_version,
     }
 
 

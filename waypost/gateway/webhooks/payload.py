@@ -34,6 +34,7 @@ def payload(event: Event) -> bytes:
                 "state": event.state,
                 "reason": mask_in(event.reason),
                 "tags": list(event.tags),
+                "template_version": event.template_version,
             },
         },
         option=orjson.OPT_UTC_Z,

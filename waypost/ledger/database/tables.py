@@ -263,6 +263,8 @@ attempts = sa.Table(
     sa.Column("code", sa.Integer),
     sa.Column("enhanced", sa.Text),
     sa.Column("words", sa.Text),
+    # Of the templates that rendered its message; unset for a mail that its author finished.
+    sa.Column("template_version", sa.Text),
 )
 
 # What all processes agree on; see installation.py and mirrored_holds.py.

@@ -21,7 +21,7 @@ from waypost.system.clock import now
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt: where, when, and the provider's own words. Without a verdict it is being made, or is in
-    doubt."""
+    doubt. template_version: of the templates that rendered its message; None without any."""
 
     number: int | str
     channel: str
@@ -35,6 +35,7 @@ class Attempt:
     words: str
     batch: Identity | None
     flow_run_id: Identity | None
+    template_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ class Explanation:
 def attempt_lines(attempt: Attempt) -> Iterator[TimelineEntry]:
     """An attempt as two lines: begun, and how it ended."""
     name, through = f"attempt {attempt.number}", f"{attempt.channel} through {attempt.provider}"
+    if attempt.template_version:
+        through += f", templates {attempt.template_version}"
     where = {"batch": attempt.batch, "run": attempt.flow_run_id}
     if attempt.verdict is None:
         waits = "no outcome recorded yet; it is on the wire, or in doubt"

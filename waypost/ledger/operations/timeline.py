@@ -179,6 +179,7 @@ def _attempt(row: Any, said: Said) -> Attempt:
         words=said(tolerant.text(row.words)),
         batch=tolerant.identity(row.batch_id),
         flow_run_id=tolerant.identity(row.flow_run_id),
+        template_version=tolerant.text(row.template_version) or None,
     )
 
 

@@ -15,7 +15,8 @@ from waypost.system.ids import new_id
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
     """An attempt about to be made. step: the step of the notification's route; if the run is lost, the
-    notification resumes there, with no other provider."""
+    notification resumes there, with no other provider. template_version: of the templates that rendered its
+    message; None without templates."""
 
     notification_id: UUID
     batch: UUID
@@ -23,6 +24,7 @@ class AttemptStarted:
     provider: str
     flow_run_id: UUID | None
     step: int = 0
+    template_version: str | None = None
     id: UUID = field(default_factory=new_id)
     started_at: datetime = field(default_factory=now)
 

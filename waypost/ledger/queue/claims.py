@@ -203,7 +203,7 @@ async def take_up(
                 late.append(row)
             elif row.key is None or row.named == {}:
                 forgotten.append(row)
-            elif (one := _notification(row, default_locale, default_timezone)) is None:
+            elif (one := notification_of(row, default_locale, default_timezone)) is None:
                 broken.append(row)
             else:
                 found.append(one)
@@ -318,32 +318,29 @@ def _bytes_in(connection: sa.Connection, batch: UUID) -> int:
     return int(connection.scalar(ours) or 0)
 
 
-_OURS = (
-    sa.select(
-        notifications.c.id,
-        notifications.c.type,
-        notifications.c.priority,
-        notifications.c.data,
-        notifications.c.occurrences,
-        notifications.c.accepted_at,
-        notifications.c.expires_at,
-        notifications.c.step,
-        notifications.c.tries,
-        notifications.c.in_doubt,
-        notifications.c.channels,
-        notifications.c.named,
-        notifications.c.client,
-        notifications.c.brand,
-        recipients.c.key,
-        recipients.c.email,
-        recipients.c.phone,
-        recipients.c.name,
-        recipients.c.locale,
-        recipients.c.timezone,
-    )
-    .join(recipients, ITS_RECIPIENT, isouter=True)
-    .where(IN_HAND, notifications.c.state == State.CLAIMED)
-)
+WITH_RECIPIENT = sa.select(
+    notifications.c.id,
+    notifications.c.type,
+    notifications.c.priority,
+    notifications.c.data,
+    notifications.c.occurrences,
+    notifications.c.accepted_at,
+    notifications.c.expires_at,
+    notifications.c.step,
+    notifications.c.tries,
+    notifications.c.in_doubt,
+    notifications.c.channels,
+    notifications.c.named,
+    notifications.c.client,
+    notifications.c.brand,
+    recipients.c.key,
+    recipients.c.email,
+    recipients.c.phone,
+    recipients.c.name,
+    recipients.c.locale,
+    recipients.c.timezone,
+).join(recipients, ITS_RECIPIENT, isouter=True)
+_OURS = WITH_RECIPIENT.where(IN_HAND, notifications.c.state == State.CLAIMED)
 
 
 def _read(connection: sa.Connection, batch: UUID) -> tolerant.Found[Any]:
@@ -352,8 +349,9 @@ def _read(connection: sa.Connection, batch: UUID) -> tolerant.Found[Any]:
     return tolerant.each(connection, ours, [notifications.c.id], lambda row: row)
 
 
-def _notification(row: Any, default_locale: str, default_timezone: str) -> Notification | None:
-    """None when the row holds values that no notification can have."""
+def notification_of(row: Any, default_locale: str, default_timezone: str) -> Notification | None:
+    """The notification of a row of `WITH_RECIPIENT`; None when the row holds values that no notification can
+    have."""
     (
         id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,
         channels, named, client, brand, key, email, phone, name, locale, timezone,

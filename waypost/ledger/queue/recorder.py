@@ -186,6 +186,7 @@ def _attempt(begin: AttemptStarted, number: int) -> dict[str, Any]:
         "provider": begin.provider,
         "flow_run_id": begin.flow_run_id,
         "started_at": begin.started_at,
+        "template_version": begin.template_version,
     }
 
 

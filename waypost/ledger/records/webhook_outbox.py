@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.tables import tags, webhook_events, webhooks
+from waypost.ledger.database.tables import attempts, notifications, tags, webhook_events, webhooks
 from waypost.ledger.records.installation import require_key
 from waypost.ledger.records.webhooks import Webhook, webhook
 from waypost.system.clock import now
@@ -29,7 +29,8 @@ AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A new state of a notification, and when. tries: how many deliveries of the event failed."""
+    """A new state of a notification, and when. tries: how many deliveries of the event failed.
+    template_version: of the templates of the notification's last attempt; None without any."""
 
     id: int
     notification_id: UUID
@@ -40,6 +41,7 @@ class Event:
     due_at: datetime
     tries: int
     tags: tuple[str, ...] = ()
+    template_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ def _due(connection: sa.Connection, id: UUID, most: int) -> list[Event]:
     )
     with tolerant.forgiving(connection):  # unreadable text must not block other events
         rows, damaged = tolerant.each(connection, wanted, [table.c.id], _with_tries)
-        tagged = _tags(connection, [row.notification_id for row in rows])
+        ids = [row.notification_id for row in rows]
+        tagged, versions = _tags(connection, ids), _template_versions(connection, ids)
     for one in damaged:
         connection.execute(sa.delete(table).where(one.is_it))
     return [
@@ -119,6 +122,7 @@ def _due(connection: sa.Connection, id: UUID, most: int) -> list[Event]:
             due_at=row.due_at,
             tries=row.tries,
             tags=tuple(tagged.get(row.notification_id, ())),
+            template_version=versions.get(row.notification_id),
         )
         for row in rows
     ]
@@ -137,6 +141,21 @@ def _tags(connection: sa.Connection, ids: Sequence[UUID]) -> Mapping[UUID, list[
         for row in connection.execute(wanted):
             found.setdefault(row.notification_id, []).append(tolerant.text(row.tag))
     return found
+
+
+def _template_versions(connection: sa.Connection, ids: Sequence[UUID]) -> Mapping[UUID, str]:
+    """Of the last attempt of each notification, which for an item of a digest is the digest's."""
+    if not ids:
+        return {}
+    carrier = sa.func.coalesce(notifications.c.digest_id, notifications.c.id)
+    wanted = (
+        sa.select(*tolerant.raw(notifications.c.id, attempts.c.template_version))
+        .join(attempts, attempts.c.notification_id == carrier)
+        .where(in_ids(notifications.c.id, ids), attempts.c.template_version.is_not(None))
+        .order_by(attempts.c.id)  # in the order they were made
+    )
+    found = ((tolerant.identity(row.id), row.template_version) for row in connection.execute(wanted))
+    return {id: tolerant.text(version) for id, version in found if isinstance(id, UUID)}
 
 
 async def settle(ledger: Ledger, claim: Claim, over: Iterable[int], again: Sequence[Again]) -> None:
