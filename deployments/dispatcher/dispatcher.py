@@ -197,7 +197,13 @@ class Dispatcher:
         }  # fmt: skip
         if not elsewhere:
             return
-        progress = await self.runs.progress(list(elsewhere))
+        try:
+            progress = await self.runs.progress(list(elsewhere))
+        except Refused as error:
+            logger.warning("Prefect does not tell how far %d runs have come: %s", len(elsewhere), error)
+            for batch in elsewhere.values():
+                batch.asked_at = moment
+            return
         for run, batch in elsewhere.items():
             batch.asked_at = moment
             if batch.direct is not None:

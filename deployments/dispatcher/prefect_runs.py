@@ -26,15 +26,21 @@ from prefect.client.schemas.filters import (
     FlowRunFilterId,
     FlowRunFilterIdempotencyKey,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
+from prefect.client.schemas.responses import DeploymentResponse, SetStateStatus
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Scheduled, to_state_create
 
 from waypost.deployments import deploy, former_deployments
 from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.pauses import Change, Pauses, changes
-from waypost.deployments.dispatcher.runs import LocalRunner, PrefectAway, Progress, Refused
+from waypost.deployments.dispatcher.runs import (
+    LocalRunner,
+    PrefectAway,
+    Progress,
+    Refused,
+    RequestFailed,
+)
 from waypost.deployments.paused_lanes import Notices, look
 from waypost.deployments.registry import find, registered
 from waypost.deployments.resident_worker.provider_blocks import ProviderBlocks
@@ -48,6 +54,7 @@ STEPS = 50  # of a run, at most: a type's flow may have steps of its own
 LOST = (400, 404)  # the responses for a deployment without its work pool, and for a missing deployment
 # Responses from 400 to 499 that are about the server's or our own state, not about the request.
 AWAY = (401, 403, 407, 408, 425, 429)
+BROKEN = 500  # the response for an error in Prefect's own code, or in its database
 
 T = TypeVar("T")
 logger = logging.getLogger("waypost.prefect")
@@ -178,7 +185,7 @@ class PrefectRuns:
             if at and run.state and run.state.is_running() and run.state.timestamp > at:
                 return
             if run.state is None or not run.state.is_final():
-                await client.set_flow_run_state(id, state, force=True)
+                await _set(client, run, state)
                 if state.is_final():
                     await _end_steps(client, id, state.message or "")
 
@@ -271,7 +278,8 @@ class PrefectRuns:
 
     @asynccontextmanager
     async def _asking(self) -> AsyncGenerator[PrefectClient]:
-        """The client without retries: every caller asks again soon. Raises Refused or PrefectAway."""
+        """The client without retries: every caller asks again soon. Raises Refused, RequestFailed or
+        PrefectAway."""
         began = time.monotonic()
         try:
             with client_retries(0):
@@ -280,11 +288,26 @@ class PrefectRuns:
         except ObjectNotFound:
             raise
         except (httpx.HTTPError, PrefectException, TimeoutError) as error:
-            if isinstance(error, httpx.HTTPStatusError) and _is_refusal(error.response.status_code):
-                raise Refused(f"{error.response.status_code} {error.response.text[:200]}") from None
+            if isinstance(error, httpx.HTTPStatusError):
+                status, told = error.response.status_code, error.response.text[:200]
+                if _is_refusal(status):
+                    raise Refused(f"{status} {told}") from None
+                if status == BROKEN and await self._answers_others():
+                    raise RequestFailed(f"{status} {told}") from None
             self._outage.failed(error, time.monotonic() - began)
             raise PrefectAway(f"the Prefect API does not respond ({type(error).__name__})") from None
         self._outage.answered()
+
+    async def _answers_others(self) -> bool:
+        """Whether Prefect answers another request after it failed at one: then there is no outage."""
+        try:
+            with client_retries(0):
+                async with self._outage.until_stopped():
+                    await _after_failure(lambda: self._client.read_work_pools(limit=1))
+        except (httpx.HTTPError, PrefectException, TimeoutError):
+            return False
+        self._outage.answered()
+        return True
 
 
 async def _created(client: PrefectClient, deployment: UUID, described: dict[str, Any]) -> FlowRun:
@@ -298,6 +321,33 @@ async def _created(client: PrefectClient, deployment: UUID, described: dict[str,
         json=wanted.model_dump(mode="json", exclude_unset=True),
     )
     return FlowRun.model_validate(answer.json())
+
+
+async def _set(client: PrefectClient, run: FlowRun, state: State[Any]) -> None:
+    """Set the state of a run by force. A run may hold a slot of a concurrency limit that its deployment lost
+    meanwhile. Prefect then fails at every state that frees the slot (500), so the run forgets it first."""
+    try:
+        answer = await client.set_flow_run_state(run.id, state, force=True)
+    except httpx.HTTPStatusError as error:
+        before = run.state
+        if error.response.status_code != BROKEN or before is None:
+            raise
+        if before.state_details.deployment_concurrency_lease_id is None:
+            raise
+        without_slot = before.model_copy(update={"state_details": StateDetails()})
+        await _after_failure(lambda: client.set_flow_run_state(run.id, without_slot, force=True))
+        answer = await client.set_flow_run_state(run.id, state, force=True)
+    if answer.status is SetStateStatus.ABORT:  # Prefect's database failed at it
+        raise RequestFailed(getattr(answer.details, "reason", None) or "no reason given")
+
+
+async def _after_failure(call: Callable[[], Awaitable[T]]) -> T:
+    """The answer to a request that follows a failed one. Prefect's server closes the connection on which it
+    answered 500, so the first try may find it closed."""
+    try:
+        return await call()
+    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+        return await call()
 
 
 async def _end_steps(client: PrefectClient, run: UUID, message: str) -> None:
