@@ -32,6 +32,14 @@ Receipts = Sequence[Receipt | ItemFailed]
 NOTHING_BEFORE = (
     "nothing to send again; the run before took nothing up, and what is due goes out with a run of its own"
 )
+LEFT_ALONE = {
+    State.HELD: "held: a person decides; `waypost list --state held`",
+    State.DEFERRED: "deferred: to be tried again",
+    State.ACCEPTED: "waiting to go out with a run of their own",
+    State.CLAIMED: "claimed by another run",
+    State.SENDING: "being sent by another run",
+    State.CANCELLED: "cancelled",
+}
 SHOWN = 10  # requests that a line of the log names
 
 
@@ -70,7 +78,7 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
         batch = await run_retry.claim_again(runtime.ledger, type, earlier, run, into)
     own = bool(asked.items) or earlier is not None
     taken = await _take_up(runtime, type, batch, 0 if own else type.batch_size)
-    facts = await _taken_up(runtime, type, taken, receipts, earlier)
+    facts = await _taken_up(runtime, type, batch, taken, receipts, earlier)
     _tell(taken, receipts, facts)
     # A batch that another run holds must not be ended by this run.
     return Batch(type, new_id() if taken.refused else batch, taken.notifications, facts)
@@ -130,6 +138,7 @@ def _keyed(requests: Sequence[Request[Any]]) -> list[Request[Any]]:
 async def _taken_up(
     runtime: Runtime,
     type: NotificationType,
+    batch: UUID,
     taken: TakenBatch,
     receipts: Receipts,
     earlier: EarlierTry | None,
@@ -139,11 +148,11 @@ async def _taken_up(
     why = taken.reason or _set_aside(receipts)
     if earlier is None:
         return TakenUp(taken.ended, why, refused=refused)
-    left = await run_retry.left_alone(runtime.ledger, type, earlier)
+    left = await run_retry.left_alone(runtime.ledger, type, earlier, batch)
     if not taken.notifications and not taken.reason:
         why = _nothing_again(earlier)
     told = "; ".join([*([why] if why else []), *_left(left)])
-    return TakenUp(taken.ended, told, left[State.FAILED] + left[State.EXPIRED] > 0, refused)
+    return TakenUp(taken.ended, told, refused=refused, left=left)
 
 
 def _nothing_again(earlier: EarlierTry) -> str:
@@ -156,10 +165,11 @@ def _nothing_again(earlier: EarlierTry) -> str:
 
 def _left(left: Counter[State]) -> Iterator[str]:
     """What a retried run leaves, and what to do."""
-    if doubtful := left[State.FAILED] + left[State.EXPIRED] + left[State.HELD]:
+    if doubtful := left[State.FAILED] + left[State.EXPIRED]:
         yield f"{doubtful} may have arrived: `waypost retry ID` sends each again"
-    if left[State.DEFERRED]:
-        yield f"{left[State.DEFERRED]} deferred go out by themselves"
+    for state, told in LEFT_ALONE.items():
+        if left[state]:
+            yield f"{left[state]} {told}"
 
 
 def _set_aside(receipts: Receipts) -> str:

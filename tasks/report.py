@@ -51,7 +51,7 @@ def _report_of(outcomes: Batch[Delivery]) -> Report:
         reasons=_first_reasons(outcomes),
         refused=found.refused,
         note=mask_in(found.note),
-        lost=found.lost,
+        left=dict(found.left),
     )
 
 

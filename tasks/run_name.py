@@ -13,7 +13,7 @@ from waypost import Batch
 from waypost.model.notification import Delivery
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
-from waypost.tasks.run_context import current_flow_run, run_logger, without_prefect_active
+from waypost.tasks.run_context import current_flow_run, is_retried, run_logger, without_prefect_active
 
 NAMED_WITHIN = 3.0  # seconds; a run waits no longer for Prefect to take its name
 
@@ -35,8 +35,9 @@ async def name_run(outcomes: Batch[Delivery]) -> None:
     if id is None:
         return
     known, name = flow_run.name or "", _name_of(outcomes)
-    # Without outcomes, a run that was named by its count began with more, which another run has.
-    if known == name or (not len(outcomes) and outcomes.type.name in known):
+    # Without outcomes, a run that was named by its count began with more, which another run has; a retried
+    # run had them before.
+    if known == name or (not len(outcomes) and (outcomes.type.name in known or is_retried())):
         return
     try:
         async with asyncio.timeout(NAMED_WITHIN):

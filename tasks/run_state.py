@@ -18,6 +18,7 @@ from waypost.tasks.run_cells import run_url
 from waypost.tasks.safe_error import SafeError
 
 LOST = (Where.FAILED, Where.EXPIRED)
+STILL_TO_GO = (Where.DEFERRED, Where.ACCEPTED, Where.CLAIMED, Where.SENDING)
 LONGEST_MESSAGE = 1000  # characters; Prefect takes more, and shows a paragraph
 RUNS_NAMED = 2  # runs before, in a message
 
@@ -46,10 +47,14 @@ def _named(states: dict[Where, int], refused: int) -> tuple[StateType, str]:
     if lost:
         whole = lost == refused + sum(states.values())
         return StateType.FAILED, "Failed" if whole else "PartlyFailed"
-    for state, name in ((Where.HELD, "Held"), (Where.DEFERRED, "Deferred")):
-        if states.get(state):
-            return StateType.COMPLETED, name
-    return StateType.COMPLETED, "Completed"
+    return StateType.COMPLETED, _waiting(states) or "Completed"
+
+
+def _waiting(states: dict[Where, int]) -> str:
+    """The name of the state of a run whose mail waits in part; else empty."""
+    if states.get(Where.HELD):
+        return "Held"
+    return "Deferred" if any(map(states.get, STILL_TO_GO)) else ""
 
 
 def run_state(report: Report) -> State[Report]:
@@ -57,7 +62,11 @@ def run_state(report: Report) -> State[Report]:
     Completed named Held, if a person decides about some; Failed named PartlyFailed if some failed or expired;
     Failed if all did, or if a retry leaves what failed."""
     message = message_of(report)
-    kind, name = (StateType.FAILED, "Failed") if report.lost else _named(report.states, report.refused)
+    kind, name = _named(report.states, report.refused)
+    if any(map(report.left.get, LOST)):
+        kind, name = StateType.FAILED, "Failed"
+    elif kind is StateType.COMPLETED:
+        name = _waiting({**report.left, **report.states}) or name
     if kind is StateType.FAILED:
         return Failed(name=name, message=message, data=NotificationsFailed(message, report))
     return Completed(name=name, message=message, data=report)

@@ -28,6 +28,15 @@ async def exiting_note(requests: list[Request[Note]] = [], batch: UUID | None = 
     raise SystemExit("hunter2")
 
 
+@flow(name="faulty-note")
+async def faulty_note(requests: list[Request[Note]] = [], batch: UUID | None = None) -> State[Report]:
+    """A flow whose own code fails whenever it has something to send."""
+    notifications = await lookup(TYPE, requests, batch)
+    if len(notifications):
+        raise ValueError("hunter2")
+    return await report(await deliver(await render(notifications)))
+
+
 @flow(name=TYPE.name)
 async def note(requests: list[Request[Note]] = [], batch: UUID | None = None) -> State[Report]:
     notifications = await lookup(TYPE, requests, batch)

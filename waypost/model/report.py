@@ -18,8 +18,8 @@ class Report(BaseModel):
     arrived before, because the outcome of an earlier attempt is unknown. next_try: when the first of the
     deferred is due again. reasons: the first reasons of those not sent, the worst first, without addresses.
     refused: how many requests were not accepted. note: why the run sends less than it was given, and what to
-    do. lost: a retry of the run leaves notifications that failed. before: the runs that deferred the
-    notifications last. repeats: each was deferred as in the run before."""
+    do. left: how many notifications of earlier tries a retry leaves as they are, by state. before: the runs
+    that tried the notifications last. repeats: each was deferred as in the run before."""
 
     type: str
     batch: UUID
@@ -29,7 +29,7 @@ class Report(BaseModel):
     reasons: list[str] = []
     refused: int = 0
     note: str = ""
-    lost: bool = False
+    left: dict[State, int] = {}
     before: list[UUID] = []
     repeats: bool = False
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 from prefect.states import Cancelling, Scheduled
-from support.ledger import Note, change, reserved, rows
+from support.ledger import Note, change, reserved, rows, run_sql
 from support.note_flow import TYPE
 from support.resident import SlowChannel, asks, ended, working
 from support.task_runs import ended_task_run
@@ -15,10 +15,14 @@ from waypost import Request, RetryPolicy
 from waypost.config.settings import CancelledRuns
 from waypost.ledger.database.tables import batches, notifications
 from waypost.ledger.intake import accept
+from waypost.ledger.operations.retry_cancel import cancel, retry
+from waypost.ledger.operations.search import Filter
 from waypost.ledger.operations.timeline import explain
 from waypost.ledger.queue import claims
 from waypost.ledger.queue.cancelled_runs import HELD_BY_CANCEL
+from waypost.ledger.queue.holds import hold
 from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.model.states import State as Where
 
 pytestmark = pytest.mark.anyio
 REFUSED = Outcome(Verdict.REFUSED, Phase.RCPT, code=550, words="no such user")
@@ -57,8 +61,9 @@ async def test_retry_sends_what_failed_and_nothing_else(bench, client):
         bench.primary.answer = taken
         again = await retried(client, run)
         assert (again.name, again.message) == ("Completed", "1 sent; 3 accepted before")
-        nothing = await retried(client, run)
-    assert nothing.message == "nothing to send again; the run before ended with 1 sent"
+        for _ in range(2):
+            nothing = await retried(client, run)
+            assert nothing.message == "nothing to send again; the run before ended with 1 sent"
     assert copies(bench.primary) == {"r0": 1, "r1": 1, "r2": 1}
     [one] = [row for row in await rows(bench.runtime.ledger) if row.recipient_key == "r1"]
     lines = (await explain(bench.runtime.ledger, one.id)).timeline
@@ -118,6 +123,72 @@ async def test_retry_stays_red_for_what_may_have_arrived_beside_what_it_sends(be
         "1 sent; 3 accepted before; 1 may have arrived: `waypost retry ID` sends each again"
     )
     assert copies(bench.primary) == {"r1": 1, "r2": 1}
+
+
+async def failed_twice(bench, client, deployment):
+    """A run of two whose mail fails, and fails again in another run after `waypost retry`."""
+    ledger = bench.runtime.ledger
+    run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(2)})
+    assert (await ended(client, run)).name == "Failed"
+    assert (await retry(ledger, Filter(states=(Where.FAILED,)), {TYPE.name: TYPE.deadline})).total() == 2
+    other = await client.create_flow_run_from_deployment(
+        deployment, parameters={"batch": str((await reserved(ledger)).id)}
+    )
+    assert (await ended(client, other)).name == "Failed"
+    return run
+
+
+async def test_retry_sends_what_failed_in_the_run_although_another_run_had_it_last(bench, client):
+    taken = refusing(bench, "r0", "r1")
+    async with working(client) as deployment:
+        run = await failed_twice(bench, client, deployment)
+        again = await retried(client, run)
+        assert (again.name, again.message.split(":")[0]) == ("Failed", "2 failed")
+        bench.primary.answer = taken
+        assert (await retried(client, run)).message == "2 sent; 2 accepted before"
+    assert copies(bench.primary) == {"r0": 1, "r1": 1}
+
+
+async def test_retry_stays_red_while_what_failed_in_the_run_may_have_arrived_in_another(bench, client):
+    refusing(bench, "r0", "r1")
+    async with working(client) as deployment:
+        run = await failed_twice(bench, client, deployment)
+        await change(bench.runtime.ledger, in_doubt=1)
+        again = await retried(client, run)
+    assert (again.type.value, again.name) == ("FAILED", "Failed")
+    assert "2 may have arrived" in again.message
+
+
+@pytest.mark.parametrize("tried", [True, False])
+async def test_retry_of_a_run_whose_type_is_held_now_is_shown_as_deferred(bench, client, tried):
+    refusing(bench, "r0", "r1")
+    ledger = bench.runtime.ledger
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(2)})
+        await ended(client, run)
+        if not tried:
+            await run_sql(ledger, "DELETE FROM attempts")
+        await hold(ledger, TYPE.name, "a flood")
+        again = await retried(client, run)
+    assert (again.type.value, again.name) == ("COMPLETED", "Deferred")
+    assert again.message.endswith("releases it; 2 waiting to go out with a run of their own")
+
+
+async def test_retry_of_a_run_whose_code_failed_tells_what_became_of_its_mail(bench, client):
+    ledger = bench.runtime.ledger
+    async with working(client, "support.note_flow.faulty_note") as deployment:
+        run = await client.create_flow_run_from_deployment(
+            deployment, parameters={"requests": asks(2)}, name="mine"
+        )
+        assert (await ended(client, run)).name == "Failed"
+        assert {row.state for row in await rows(ledger)} == {"deferred"}
+        again = await retried(client, run)
+        assert (again.type.value, again.name) == ("COMPLETED", "Deferred")
+        assert again.message.endswith("2 deferred: to be tried again")
+        assert (await client.read_flow_run(run.id)).name == "mine"
+        await cancel(ledger, Filter())
+        again = await retried(client, run)
+    assert (again.name, again.message.split("; ")[-1]) == ("Completed", "2 cancelled")
 
 
 async def cancelled(client, deployment, slow, count=40):

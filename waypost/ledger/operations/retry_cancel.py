@@ -298,9 +298,16 @@ def _move(connection: sa.Connection, ids: Sequence[UUID], state: State, values: 
 
 
 def note_change(
-    connection: sa.Connection, rows: Sequence[sa.Row[Any]], what: str, by: str, state: State, moment: datetime
+    connection: sa.Connection,
+    rows: Sequence[sa.Row[Any]],
+    what: str,
+    by: str,
+    state: State,
+    moment: datetime,
+    batch: UUID | None = None,
 ) -> None:
-    """Note the change on each timeline, with the old state and reason, which are overwritten."""
+    """Note the change on each timeline, with the old state and reason, which are overwritten. batch: the one
+    that claims the notifications with the change, if any."""
     noted = [
         {
             "id": new_id(),
@@ -308,6 +315,7 @@ def note_change(
             "at": moment,
             "what": what,
             "detail": f"by {by}; it was {state}" + (f": {row.reason}" if row.reason else ""),
+            "batch_id": batch,
         }
         for row in rows
     ]
