@@ -44,6 +44,8 @@ from waypost.deployments.dispatcher.runs import (
 from waypost.deployments.paused_lanes import Notices, look
 from waypost.deployments.registry import find, registered
 from waypost.deployments.resident_worker.provider_blocks import ProviderBlocks
+from waypost.ledger.queue import claims
+from waypost.ledger.queue.batches import BatchResult
 from waypost.ledger.queue.claims import Claim
 from waypost.tasks.client_retries import client_retries
 from waypost.tasks.run_name import run_name
@@ -161,10 +163,11 @@ class PrefectRuns:
 
     async def completed(self, id: UUID, message: str, at: datetime, *, direct: bool = False) -> None:
         """Show the run in the state that the counts in `message` make, unless it is shown as ended or was
-        started again after `at`. direct: its work was done without Prefect, and its tags say so."""
+        started again after `at`. direct: its work was done without Prefect, and its tags say so. A run that
+        found its batch sent then has ended with less."""
         kind, name = state_named_by(message)
         made = Failed if kind is StateType.FAILED else Completed
-        await self._correct(id, made(name=name, message=message, timestamp=at), at)
+        await self._correct(id, made(name=name, message=message, timestamp=at), at, direct=direct)
         if direct:
             async with self._asking() as client:
                 run = await client.read_flow_run(id)
@@ -176,7 +179,9 @@ class PrefectRuns:
             id, Scheduled(message="The worker did not start this run; it is scheduled again.")
         )
 
-    async def _correct(self, id: UUID, state: State[Any], at: datetime | None = None) -> None:
+    async def _correct(
+        self, id: UUID, state: State[Any], at: datetime | None = None, *, direct: bool = False
+    ) -> None:
         async with self._asking() as client:
             try:
                 run = await client.read_flow_run(id)
@@ -184,7 +189,7 @@ class PrefectRuns:
                 return
             if at and run.state and run.state.is_running() and run.state.timestamp > at:
                 return
-            if run.state is None or not run.state.is_final():
+            if run.state is None or not run.state.is_final() or (direct and _came_late(run.state)):
                 await _set(client, run, state)
                 if state.is_final():
                     await _end_steps(client, id, state.message or "")
@@ -360,6 +365,11 @@ async def _end_steps(client: PrefectClient, run: UUID, message: str) -> None:
 
 def _is(wanted: State[Any], state: State[Any] | None) -> bool:
     return state is not None and (state.type, state.message) == (wanted.type, wanted.message)
+
+
+def _came_late(state: State[Any]) -> bool:
+    """Whether the run ended so because its batch had been sent without Prefect."""
+    return (state.message or "").endswith(claims.HAS_ENDED.format(BatchResult.DIRECT))
 
 
 def _progress(state: State[Any] | None) -> Progress:

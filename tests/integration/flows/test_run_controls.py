@@ -13,12 +13,17 @@ from support.task_runs import ended_task_run
 
 from waypost import Request, RetryPolicy
 from waypost.config.settings import CancelledRuns
+from waypost.deployments.dispatcher import reconciler
+from waypost.deployments.dispatcher.outage import PrefectOutage
+from waypost.deployments.dispatcher.prefect_runs import PrefectRuns
 from waypost.ledger.database.tables import batches, notifications
 from waypost.ledger.intake import accept
 from waypost.ledger.operations.retry_cancel import cancel, retry
 from waypost.ledger.operations.search import Filter
 from waypost.ledger.operations.timeline import explain
+from waypost.ledger.queue import batches as batches_of
 from waypost.ledger.queue import claims
+from waypost.ledger.queue.batches import BatchResult
 from waypost.ledger.queue.cancelled_runs import HELD_BY_CANCEL
 from waypost.ledger.queue.holds import hold
 from waypost.model.outcome import Outcome, Phase, Verdict
@@ -278,6 +283,22 @@ async def test_a_setting_lets_the_rest_of_a_cancelled_run_go_out_with_another(be
     states = {row.state for row in await rows(bench.runtime.ledger)}
     assert states - {"deferred"} == {"sent", "accepted"}
     assert state.message.endswith("sent. What was not sent goes out with another run.")
+
+
+async def test_a_run_whose_batch_was_sent_without_prefect_first_says_so(bench, client, monkeypatch):
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
+    ledger = bench.runtime.ledger
+    await accept.accept(ledger, TYPE, [Request[Note].model_validate(one) for one in asks(1)])
+    claim = await reserved(ledger)
+    async with working(client) as deployment:
+        await batches_of.end(ledger, claim.id, BatchResult.DIRECT, "1 sent")
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"batch": str(claim.id)})
+        assert (await ended(client, run)).message == f"batch {claim.id} has ended (direct)"
+        await batches_of.given_run(ledger, claim.id, run.id)
+        await reconciler.tell(ledger, PrefectRuns(client, "no-pool", PrefectOutage()))
+    run = await client.read_flow_run(run.id)
+    assert run.state.message == "Sent without Prefect, which did not respond: 1 sent"
+    assert "without-prefect" in run.tags
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ from waypost.system.clock import now
 from waypost.system.ids import new_id
 
 CLAIM_LIMIT = BATCH_SIZE
+HAS_ENDED = "has ended ({})"
 TOO_LATE = "the deadline passed before it was sent"
 logger = logging.getLogger("waypost.ledger")
 
@@ -272,7 +273,7 @@ def _take_up(
     if known.type != type:
         return f"batch {batch} is of type {known.type}, not {type}"
     if known.ended_at is not None:
-        return f"batch {batch} has ended ({known.ending})"
+        return f"batch {batch} {HAS_ENDED.format(known.ending)}"
     return f"batch {batch} belongs to another run; if its worker was lost, a later run sends the rest"
 
 
