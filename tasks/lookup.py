@@ -147,7 +147,7 @@ async def _taken_up(
     refused = sum(_is_refused(one) for one in receipts)
     why = taken.reason or _set_aside(receipts)
     if earlier is None:
-        return TakenUp(taken.ended, why, refused=refused)
+        return TakenUp(taken.ended, why, refused=refused, wrong=taken.wrong)
     left = await run_retry.left_alone(runtime.ledger, type, earlier, batch)
     if not taken.notifications and not taken.reason:
         why = _nothing_again(earlier)
@@ -173,15 +173,19 @@ def _left(left: Counter[State]) -> Iterator[str]:
 
 
 def _set_aside(receipts: Receipts) -> str:
-    """What became of requests that this run does not send."""
+    """What became of requests that this run does not send, and why."""
     found = Counter(filter(None, map(_aside, receipts)))
     return ", ".join(f"{count} {why}" for why, count in found.items())
 
 
 def _aside(receipt: Receipt | ItemFailed) -> str:
     if isinstance(receipt, ItemFailed):
-        return ""
+        return str(receipt)
     match receipt.outcome:
+        case IntakeResult.CONFLICT:
+            return "under an idempotency key that another request has"
+        case IntakeResult.REFUSED:
+            return f"refused: {receipt.reason}"
         case IntakeResult.REPEATED:
             return "accepted before"
         case IntakeResult.GROUPED:

@@ -52,6 +52,7 @@ def _report_of(outcomes: Batch[Delivery]) -> Report:
         refused=found.refused,
         note=mask_in(found.note),
         left=dict(found.left),
+        wrong=found.wrong,
     )
 
 

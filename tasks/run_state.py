@@ -63,7 +63,7 @@ def run_state(report: Report) -> State[Report]:
     Failed if all did, or if a retry leaves what failed."""
     message = message_of(report)
     kind, name = _named(report.states, report.refused)
-    if any(map(report.left.get, LOST)):
+    if report.wrong or any(map(report.left.get, LOST)):
         kind, name = StateType.FAILED, "Failed"
     elif kind is StateType.COMPLETED:
         name = _waiting({**report.left, **report.states}) or name
@@ -88,5 +88,5 @@ def message_of(report: Report) -> str:
     if report.before:
         more = f" and {len(report.before) - RUNS_NAMED} more" if len(report.before) > RUNS_NAMED else ""
         runs = ", ".join(map(run_url, report.before[:RUNS_NAMED]))
-        told = f"{told[: LONGEST_MESSAGE // 2]}; deferred before by {runs}{more}"
+        told = f"{told[: LONGEST_MESSAGE // 2]}; tried before in {runs}{more}"
     return told[:LONGEST_MESSAGE]

@@ -17,6 +17,7 @@ logger = logging.getLogger("waypost.prefect")
 GRACE = timedelta(seconds=5)  # a run reports its own end, a moment after its batch has ended
 GIVEN_UP_AFTER = timedelta(days=1)  # then a run that Prefect fails to correct stays as it is
 AT_ONCE = 50
+NOT_REPORTED = "its worker could not report this: it ended first, or Prefect did not take the report"
 
 
 async def tell(ledger: Ledger, runs: CorrectedRuns, setbacks: Setbacks | None = None) -> int:
@@ -83,12 +84,8 @@ async def _correct(runs: CorrectedRuns, one: UnreportedBatch) -> None:
         case BatchResult.LOST if run:
             await runs.crashed(run, "The worker was lost. Unsent notifications go out with another run.")
         case BatchResult.FAILED if run:
-            await runs.crashed(
-                run, f"The run failed ({one.summary}); its worker ended before it could report this"
-            )
+            await runs.crashed(run, f"The run failed ({one.summary}); {NOT_REPORTED}")
         case BatchResult.DONE if run:
-            await runs.completed(
-                run, f"{one.summary}; the worker ended before it could report this", one.ended_at
-            )
+            await runs.completed(run, f"{one.summary}; {NOT_REPORTED}", one.ended_at)
         case _:
             pass

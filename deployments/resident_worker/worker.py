@@ -55,7 +55,7 @@ from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
 from waypost.system.clock import now
 from waypost.tasks.cancellation import Cancellation
-from waypost.tasks.cancelled_run import cancellable_flow, stop_unsent
+from waypost.tasks.cancelled_run import cancellable_flow, late_end, stop_unsent
 from waypost.tasks.client_retries import client_retries
 from waypost.tasks.faults import guarded_flow
 from waypost.tasks.run_state import NotificationsFailed
@@ -251,6 +251,8 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         """See RunCalls."""
         self._ledger_away = False
         ended = await self._run_to_its_end(run, await self._flow(run))
+        if ended.is_cancelling():
+            await self._end_cancelling(run.id, self._cancellations[run.id])
         failure = await ended.result(raise_on_failure=False) if ended.is_failed() else None
         return None if isinstance(failure, NotificationsFailed) else failure
 
@@ -302,11 +304,16 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         self._cancelling.pop(id, None)
 
     async def _set_cancelled(self, id: UUID, cancellation: Cancellation) -> None:
-        """Show the run as Cancelled, unless its own code did. Its unsent notifications are held before."""
+        """Show the run as Cancelled, unless its own code ended it. Holds what is unsent before."""
         run = await self.client.read_flow_run(id)
-        if run.state is None or not run.state.is_cancelled():
-            state = Cancelled(message=await stop_unsent(cancellation))
-            await self.client.set_flow_run_state(id, state, force=True)
+        if run.state is None or not run.state.is_final() or run.state.is_crashed():
+            await self._end_cancelling(id, cancellation)
+
+    async def _end_cancelling(self, id: UUID, cancellation: Cancellation) -> None:
+        """Set the final state of a run in Cancelling, from which Prefect takes no state but by force: the one
+        that its code returned, or else Cancelled."""
+        state = late_end(cancellation) or Cancelled(message=await stop_unsent(cancellation))
+        await self.client.set_flow_run_state(id, state, force=True)
 
 
 def _loaded(entrypoint: str) -> Flow[..., Any]:

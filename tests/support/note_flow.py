@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from uuid import UUID
 
@@ -35,6 +36,14 @@ async def faulty_note(requests: list[Request[Note]] = [], batch: UUID | None = N
     if len(notifications):
         raise ValueError("hunter2")
     return await report(await deliver(await render(notifications)))
+
+
+@flow(name="lingering-note")
+async def lingering_note(requests: list[Request[Note]] = [], batch: UUID | None = None) -> State[Report]:
+    """A flow whose code lasts half a second longer than its batch."""
+    reported = await report(await deliver(await render(await lookup(TYPE, requests, batch))))
+    await asyncio.sleep(0.5)
+    return reported
 
 
 @flow(name=TYPE.name)

@@ -19,7 +19,8 @@ class Report(BaseModel):
     deferred is due again. reasons: the first reasons of those not sent, the worst first, without addresses.
     refused: how many requests were not accepted. note: why the run sends less than it was given, and what to
     do. left: how many notifications of earlier tries a retry leaves as they are, by state. before: the runs
-    that tried the notifications last. repeats: each was deferred as in the run before."""
+    that tried the notifications last. repeats: each was deferred as in the run before. wrong: the run's batch
+    does not exist, or is of another type."""
 
     type: str
     batch: UUID
@@ -32,6 +33,7 @@ class Report(BaseModel):
     left: dict[State, int] = {}
     before: list[UUID] = []
     repeats: bool = False
+    wrong: bool = False
 
     @classmethod
     def of(cls, type: str, batch: UUID, states: Iterable[State], **more: Any) -> Report:

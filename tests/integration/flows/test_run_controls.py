@@ -16,6 +16,7 @@ from waypost.config.settings import CancelledRuns
 from waypost.deployments.dispatcher import reconciler
 from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.prefect_runs import PrefectRuns
+from waypost.deployments.resident_worker import worker as worker_module
 from waypost.ledger.database.tables import batches, notifications
 from waypost.ledger.intake import accept
 from waypost.ledger.operations.retry_cancel import cancel, retry
@@ -221,6 +222,7 @@ async def test_cancel_holds_what_has_not_gone_and_the_runs_page_says_so(bench, c
         )
         assert {row.ending for row in await rows(bench.runtime.ledger, batches)} == {"cancelled"}
         assert state.message in caplog.text
+        assert (await client.read_flow_run(run.id)).name == "40 note"
         assert "Crash" not in caplog.text
         assert "Finished in state" not in caplog.text
         deliver = await ended_task_run(client, run.id, "deliver")
@@ -231,6 +233,30 @@ async def test_cancel_holds_what_has_not_gone_and_the_runs_page_says_so(bench, c
         again = await retried(client, run)
         assert again.message.startswith(f"{40 - sent} sent")
     assert copies(slow) == {f"r{n}": 1 for n in range(40)}
+
+
+async def test_a_run_that_is_cancelled_just_before_its_end_says_at_once_that_it_was_too_late(
+    bench, client, monkeypatch
+):
+    monkeypatch.setattr(worker_module, "CANCELLATION_SECONDS", 60.0)  # no look comes before its end
+    async with working(client, "support.note_flow.lingering_note") as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(2)})
+        while [row.ending for row in await rows(bench.runtime.ledger, batches)] != ["done"]:
+            await asyncio.sleep(0.02)
+        await client.set_flow_run_state(run.id, Cancelling())
+        async with asyncio.timeout(3):
+            state = await ended(client, run)
+    assert (state.name, state.message) == ("Completed", "2 sent; the cancellation came too late to stop this")
+
+
+async def test_a_run_keeps_the_name_that_a_person_gave_it(bench, client):
+    async with working(client) as deployment:
+        for name, kept in (("For the board", "For the board"), (None, "1 note"), ("2 note", "1 note")):
+            run = await client.create_flow_run_from_deployment(
+                deployment, parameters={"requests": asks(1)}, name=name
+            )
+            await ended(client, run)
+            assert (await client.read_flow_run(run.id)).name == kept
 
 
 async def test_the_account_of_a_long_cancelled_run_counts_all_and_shows_the_worst(bench, client):
