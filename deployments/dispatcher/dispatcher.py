@@ -206,7 +206,7 @@ class Dispatcher:
         try:
             progress = await self.runs.progress(list(elsewhere))
         except Refused as error:
-            logger.warning("Prefect does not tell how far %d runs have come: %s", len(elsewhere), error)
+            logger.warning("Prefect does not tell how far its runs have come: %s", error)
             for batch in elsewhere.values():
                 batch.asked_at = moment
             return

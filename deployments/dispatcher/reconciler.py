@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from waypost.deployments.dispatcher.runs import CorrectedRuns, PrefectAway, RequestFailed
 from waypost.deployments.dispatcher.setbacks import Setbacks
+from waypost.deployments.stopping import STOPPED
 from waypost.ledger import Ledger
 from waypost.ledger.queue import batches
 from waypost.ledger.queue.batches import BatchResult, UnreportedBatch
@@ -80,7 +81,7 @@ async def _correct(runs: CorrectedRuns, one: UnreportedBatch) -> None:
         case BatchResult.CANCELLED if run:
             await runs.cancelled(run, "Cancelled. What was not sent is held: `waypost list --state held`.")
         case BatchResult.RETURNED if run:
-            await runs.crashed(run, "The worker stopped. Unsent notifications go out with another run.")
+            await runs.crashed(run, STOPPED)
         case BatchResult.LOST if run:
             await runs.crashed(run, "The worker was lost. Unsent notifications go out with another run.")
         case BatchResult.FAILED if run:

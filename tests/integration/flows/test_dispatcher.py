@@ -489,10 +489,33 @@ async def test_a_run_at_which_prefect_fails_keeps_no_other_back_and_is_named_onc
     assert await reconciler.tell(ledger, runs, setbacks) == 0
 
 
+async def test_a_run_that_prefect_cannot_read_keeps_no_other_type_waiting(
+    bench, client, dispatching, server, steady, caplog
+):
+    await accepted(bench, "order-confirmation", order("1"))
+    async with dispatching() as dispatcher:
+        await dispatcher.tick()
+        [run] = await claimed_runs(bench, client)
+        with closing(database_of(server)) as database, database:
+            database.execute("UPDATE flow_run SET state_type = 'NONSENSE' WHERE id = ?", [str(run.id)])
+        steady.time += 6
+        await accepted(bench, "alert", alert())
+        await dispatcher.tick()
+        with closing(database_of(server)) as database, database:
+            database.execute("UPDATE flow_run SET state_type = 'SCHEDULED' WHERE id = ?", [str(run.id)])
+        assert not dispatcher.outage.is_down
+        assert "does not tell how far its runs have come: 500" in caplog.text
+    assert {run.work_queue_name for run in await claimed_runs(bench, client)} == {"normal", "urgent"}
+
+
+def database_of(server):
+    return sqlite3.connect(make_url(prefect_server.database_url(server.home)).database)
+
+
 @contextmanager
 def failing(server, write):
     """Prefect's database fails at those writes."""
-    with closing(sqlite3.connect(make_url(prefect_server.database_url(server.home)).database)) as database:
+    with closing(database_of(server)) as database:
         database.execute(f"CREATE TRIGGER broken BEFORE {write} BEGIN SELECT abs(-9223372036854775808); END")
         yield
         database.execute("DROP TRIGGER broken")

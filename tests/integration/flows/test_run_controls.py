@@ -180,13 +180,16 @@ async def test_retry_of_a_run_whose_type_is_held_now_is_shown_as_deferred(bench,
     assert again.message.endswith("releases it; 2 waiting to go out with a run of their own")
 
 
-async def test_retry_of_a_run_whose_code_failed_tells_what_became_of_its_mail(bench, client):
+async def test_retry_of_a_run_whose_code_failed_tells_what_became_of_its_mail(bench, client, caplog):
     ledger = bench.runtime.ledger
     async with working(client, "support.note_flow.faulty_note") as deployment:
         run = await client.create_flow_run_from_deployment(
             deployment, parameters={"requests": asks(2)}, name="mine"
         )
-        assert (await ended(client, run)).name == "Failed"
+        failed = await ended(client, run)
+        assert failed.name == "Failed"
+        assert "ValueError at support/note_flow.py:" in failed.message
+        assert "Traceback" not in caplog.text
         assert {row.state for row in await rows(ledger)} == {"deferred"}
         again = await retried(client, run)
         assert (again.type.value, again.name) == ("COMPLETED", "Deferred")
