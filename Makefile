@@ -70,6 +70,7 @@ format: $(READY)
 bench: $(READY)  ## Measure everything; each program ends with a line per bar.
 	@$(BIN)/python -m benchmarks.trigger
 	@$(BIN)/python -m benchmarks.prefect_ui
+	@$(BIN)/python -m benchmarks.rendering
 	@$(BIN)/python -m benchmarks.ledger
 	@$(BIN)/python -m benchmarks.delivery
 	@$(BIN)/python -m benchmarks.gateway

@@ -51,8 +51,9 @@ async def deploy(client: PrefectClient, work_pool: str) -> dict[str, UUID]:
     """Create or update the work pool, a deployment per type, `waypost-retry`, `waypost-hold`, and the block
     type that providers are kept as; returns the ids of the types' deployments.
 
-    Schedules are set only when a deployment is new: afterwards they are edited in the Prefect UI. So are the
-    other tags. A deployment of an earlier version, `<type>/waypost`, hands its settings over.
+    Schedules are set only when a deployment is new, or has none and its type asks a source: afterwards they
+    are edited in the Prefect UI. So are the other tags. A deployment of an earlier version, `<type>/waypost`,
+    hands its settings over.
     """
     await _ensure_work_pool(client, work_pool)
     await _ensure_queues(client, work_pool)
@@ -136,9 +137,17 @@ async def _deploy_one(client: PrefectClient, work_pool: str, one: Registered, up
             own = former_deployments.merged(former, existing, _schedules(one.type))
         wanted["tags"] = _tags(one, known)
         await client.update_deployment(id, DeploymentUpdate(**wanted, **own))
+        if one.type.asks_source and not existing.schedules and not own.get("schedules"):
+            await _begin_schedules(client, one, id)
     if former is not None:
         await former_deployments.mark_replaced(client, former)
     return id
+
+
+async def _begin_schedules(client: PrefectClient, one: Registered, id: UUID) -> None:
+    """Give a deployment the schedules of a type that had no source when it was made."""
+    if schedules := [(wanted.schedule, True) for wanted in _schedules(one.type)]:
+        await client.create_deployment_schedules(id, schedules)
 
 
 async def _create(
@@ -194,6 +203,9 @@ async def _deploy_operation(client: PrefectClient, work_pool: str, one: Operatio
 
 
 def _schedules(type: NotificationType) -> list[DeploymentScheduleCreate]:
-    """Raises ValueError for an invalid cron expression, and whatever a function given as `cron` raises."""
+    """None for a type that asks a source and has none. Raises ValueError for an invalid cron expression, and
+    whatever a function given as `cron` raises."""
     cron = type.schedule
+    if type.asks_source and type.name not in Settings().sources:
+        return []
     return [] if cron is None else [DeploymentScheduleCreate(schedule=CronSchedule(cron=cron), active=True)]

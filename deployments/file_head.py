@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 
 from pydantic_core import from_json
 
@@ -45,9 +46,14 @@ def _seems(line: bytes, *, ended: bool) -> str:
         return "a JSON array (`jq -c '.[]'` writes one item per line)"
     if line.startswith(b"<"):
         return "XML or HTML"
-    if any(line.count(separator) for separator in _SEPARATORS):
+    if not _is_setting(line) and any(line.count(separator) for separator in _SEPARATORS):
         return "a table such as CSV"
     return "other text: its first line is not a JSON object"
+
+
+def _is_setting(line: bytes) -> bool:
+    """Whether the line is a comment or a setting, as in `.env`, and not the head of a table."""
+    return re.match(rb"#|(export\s+)?\w+\s*=", line) is not None
 
 
 def _other_encoding(line: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ from waypost.ledger.intake import accept
 from waypost.ledger.operations import stats
 from waypost.ledger.queue import holds
 from waypost.ledger.queue.claims import CLAIM_LIMIT
+from waypost.model.brand import DEFAULT
 from waypost.model.receipt import IntakeResult, Receipt
 from waypost.model.request import AnyRequest
 from waypost.model.states import TERMINAL, State
@@ -147,12 +148,13 @@ async def submit(
     lines: Iterable[bytes],
     on_progress: Callable[[int], None] = lambda count: None,
     sent: FileSend | None = None,
+    brands: Collection[str] = (DEFAULT,),
 ) -> FileSend:
     """Accept the requests of `lines`. They are durable when this returns, even if no worker runs. A file that
     cannot be read to its end is `trouble`. Raises NotJsonl, before anything is accepted, for a file that does
     not begin with a line of JSON.
 
-    sent: the result, for a caller that needs it when this is interrupted."""
+    sent: the result, for a caller that needs it when this is interrupted. brands: the names of all brands."""
     sent = sent or FileSend(one.type.name)
     chunk: list[tuple[int, AnyRequest]] = []
     for number, line in enumerate(_until_unreadable(lines, sent), 1):
@@ -162,7 +164,7 @@ async def submit(
         if not sent.lines:
             check_first(line)
         sent.lines += 1
-        request = read(one, line)
+        request = read(one, line, brands)
         if isinstance(request, str):
             sent.rejections.append(Rejection(number, request))
         else:
@@ -177,8 +179,9 @@ async def submit(
     return sent
 
 
-def read(one: Registered, line: bytes) -> AnyRequest | str:
-    """The request in a line, or what is wrong with it. The limits are those of a request over HTTP."""
+def read(one: Registered, line: bytes, brands: Collection[str] = (DEFAULT,)) -> AnyRequest | str:
+    """The request in a line, or what is wrong with it. The limits are those of a request over HTTP. brands:
+    the names of all brands."""
     if len(line) > ONE:
         return f"the line is longer than {ONE:,} bytes, the limit for a request"
     if reason := over_limit(line):
@@ -186,7 +189,7 @@ def read(one: Registered, line: bytes) -> AnyRequest | str:
     try:
         with isolated("reading", ValidationError):
             request = one.request.validate_json(line)
-            wrong = acceptance.faults(request, one.type)
+            wrong = acceptance.faults(request, one.type, brands)
     except ValidationError as error:
         return explain(error)
     except ItemFailed as failed:

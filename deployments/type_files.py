@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import EnumType
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -25,6 +26,7 @@ from waypost import flows, tasks
 from waypost.model.validation_messages import explain
 
 PACKAGE = "flows"
+FIX = "fix it"  # ends what is said of a file that cannot be loaded
 _NAMED = re.compile(r"""\bname\s*=\s*["']([\w-]{1,200})["']""")
 SHIPPED = flows.__name__
 _FILE = re.compile(rf"(?:\./)?{PACKAGE}/(\w+)\.py:(\w+)")
@@ -55,7 +57,7 @@ class TypeFile:
         try:
             return importlib.import_module(self.module)
         except (Exception, SystemExit) as error:  # whatever a file may raise
-            raise CannotLoad(f"{self.name} cannot be loaded: {_why(error, self.name)}; fix it") from None
+            raise CannotLoad(f"{self.name} cannot be loaded: {_why(error, self.name)}; {FIX}") from None
 
 
 def is_checkout(project: Path) -> bool:
@@ -151,7 +153,7 @@ def _load_package(folder: Path) -> None:
     except (Exception, SystemExit) as error:  # whatever a file may raise
         del sys.modules[PACKAGE]
         name = f"{PACKAGE}/__init__.py"
-        raise CannotLoad(f"{name} cannot be loaded: {_why(error, name)}; fix it") from None
+        raise CannotLoad(f"{name} cannot be loaded: {_why(error, name)}; {FIX}") from None
 
 
 def _spec(folder: Path) -> ModuleSpec:
@@ -176,7 +178,9 @@ def _why(error: BaseException, file: str) -> str:
 
 
 def _hint(error: BaseException) -> str:
-    """Where the names are that Waypost once had in top-level packages."""
+    """The values of a choice, or where the names are that Waypost once had in top-level packages."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, EnumType):
+        return f"; there are {', '.join(f'{error.obj.__name__}.{name}' for name in error.obj.__members__)}"
     wanted = (error.name or "") if isinstance(error, ImportError) else ""
     if wanted == "tasks":
         return f"; import the steps from {tasks.__name__}"

@@ -7,10 +7,10 @@ from typing import Annotated
 from uuid import UUID
 
 from prefect import State, flow
-from pydantic import AfterValidator, Field, WithJsonSchema, computed_field
+from pydantic import Field, computed_field
 
 from waypost import Category, Facts, Line, Link, NotificationType, Report, Request, Text
-from waypost.model.money import CURRENCIES, Amount, exact, known_currency
+from waypost.model.money import Amount, Currency, exact
 from waypost.tasks import deliver, fallback, lookup, render, report
 
 
@@ -64,13 +64,7 @@ class Order(Facts):
     order_id: Annotated[Text, Field(examples=["1042"])]
     ordered_at: Annotated[date, Field(examples=["2026-03-02"])]
     company: Annotated[Line, Field(description="The buyer's company, if it has one.")] = ""
-    currency: Annotated[
-        str,
-        Field(max_length=3),
-        AfterValidator(known_currency),
-        # Prefect's form offers these alone.
-        WithJsonSchema({"type": "string", "enum": CURRENCIES, "examples": ["EUR"]}),
-    ]
+    currency: Currency
     lines: Annotated[list[OrderLine], Field(min_length=1, max_length=1000, description="What was bought.")]
     freight: Annotated[Amount, Field(description="What the delivery costs.", examples=["14.90"])] = Decimal(0)
     ship_to: Annotated[ShipTo, Field(description="Where the order goes.")]

@@ -2,9 +2,10 @@
 
 from waypost.tasks.collect import collect
 from waypost.tasks.deliver import deliver
+from waypost.tasks.due import due
 from waypost.tasks.fallback import fallback
 from waypost.tasks.lookup import lookup
 from waypost.tasks.render import render
 from waypost.tasks.report import report
 
-__all__ = ["collect", "deliver", "fallback", "lookup", "render", "report"]
+__all__ = ["collect", "deliver", "due", "fallback", "lookup", "render", "report"]

@@ -15,7 +15,7 @@ from waypost.delivery.runtime import Runtime
 from waypost.ledger.intake import accept
 from waypost.ledger.operations import run_retry
 from waypost.ledger.operations.run_retry import EarlierTry
-from waypost.ledger.queue import claims
+from waypost.ledger.queue import claims, holds
 from waypost.ledger.queue.claims import TakenBatch
 from waypost.mail.masking import mask_in
 from waypost.model.batch import TakenUp
@@ -40,6 +40,7 @@ LEFT_ALONE = {
     State.SENDING: "being sent by another run",
     State.CANCELLED: "cancelled",
 }
+ACCEPTED_BEFORE = "accepted before"
 SHOWN = 10  # requests that a line of the log names
 
 
@@ -62,17 +63,12 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
     receipts: Receipts = ()
     if asked.items:
         batch, receipts = await accept.accept_for_run(
-            runtime.ledger, type, _keyed(asked.items), current_flow_run()
+            runtime.ledger, type, _keyed(asked.items), current_flow_run(), runtime.brands
         )
     elif earlier is None and not reserved:
-        if is_retried():
-            run_logger().warning("%s", NOTHING_BEFORE)
-            name_step("lookup: 0")
-            return Batch(type, asked.id, [], TakenUp(note=NOTHING_BEFORE))
-        batch = await _whatever_is_due(runtime, type)
+        batch = None if is_retried() else await _whatever_is_due(runtime, type)
         if batch is None:
-            name_step("lookup: 0")
-            return Batch(type, asked.id, [])
+            return await _empty(runtime, type, asked.id)
     if earlier is not None and (run := current_flow_run()):
         into = batch if asked.items else None
         batch = await run_retry.claim_again(runtime.ledger, type, earlier, run, into)
@@ -82,6 +78,16 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
     _tell(taken, receipts, facts)
     # A batch that another run holds must not be ended by this run.
     return Batch(type, new_id() if taken.refused else batch, taken.notifications, facts)
+
+
+async def _empty(runtime: Runtime, type: NotificationType, batch: UUID) -> Batch[Notification]:
+    """The batch of a run that takes nothing up, with the reason."""
+    held = await holds.why_held(runtime.ledger, type.name)
+    note = held or (NOTHING_BEFORE if is_retried() else "")
+    if note:
+        run_logger().warning("%s", mask_in(note))
+    name_step("lookup: 0")
+    return Batch(type, batch, [], TakenUp(note=note, held=bool(held)))
 
 
 async def earlier_try(batch: UUID | None) -> EarlierTry | None:
@@ -145,36 +151,48 @@ async def _taken_up(
 ) -> TakenUp:
     """What the run's report says of its beginning."""
     refused = sum(_is_refused(one) for one in receipts)
-    why = taken.reason or _set_aside(receipts)
+    why = taken.reason or _set_aside(receipts, retried=earlier is not None)
     if earlier is None:
-        return TakenUp(taken.ended, why, refused=refused, wrong=taken.wrong)
+        return TakenUp(taken.ended, why, refused=refused, wrong=taken.wrong, held=taken.held)
     left = await run_retry.left_alone(runtime.ledger, type, earlier, batch)
     if not taken.notifications and not taken.reason:
         why = _nothing_again(earlier)
-    told = "; ".join([*([why] if why else []), *_left(left)])
-    return TakenUp(taken.ended, told, refused=refused, left=left)
+    elif left[State.SENT]:
+        why = "; ".join(filter(None, (why, _sent_before(left[State.SENT], earlier))))
+    told = "; ".join([*([why] if why else []), *_left(left, taken)])
+    return TakenUp(
+        taken.ended, told, refused=refused, left=left, held=taken.held, only_failed=earlier.only_failed
+    )
 
 
 def _nothing_again(earlier: EarlierTry) -> str:
     """Why a retried run sends nothing."""
     told = ["nothing to send again"]
     if earlier.summary:
-        told.append(f"the run before ended with {earlier.summary}")
+        told.append(f'the run before said: "{earlier.summary}"')
     return "; ".join(told)
 
 
-def _left(left: Counter[State]) -> Iterator[str]:
-    """What a retried run leaves, and what to do."""
+def _sent_before(count: int, earlier: EarlierTry) -> str:
+    tries = "the first try" if len(earlier.batches) == 1 else "earlier tries"
+    return f"{count} {'was' if count == 1 else 'were'} sent by {tries}"
+
+
+def _left(left: Counter[State], taken: TakenBatch) -> Iterator[str]:
+    """What a retried run leaves, and what to do. The reason of a held type counts what waits."""
     if doubtful := left[State.FAILED] + left[State.EXPIRED]:
         yield f"{doubtful} may have arrived: `waypost retry ID` sends each again"
     for state, told in LEFT_ALONE.items():
-        if left[state]:
+        if left[state] and not (taken.held and state in (State.ACCEPTED, State.DEFERRED)):
             yield f"{left[state]} {told}"
 
 
-def _set_aside(receipts: Receipts) -> str:
-    """What became of requests that this run does not send, and why."""
+def _set_aside(receipts: Receipts, *, retried: bool) -> str:
+    """What became of requests that this run does not send, and why. retried: an earlier try has accepted
+    them."""
     found = Counter(filter(None, map(_aside, receipts)))
+    if retried:
+        del found[ACCEPTED_BEFORE]
     return ", ".join(f"{count} {why}" for why, count in found.items())
 
 
@@ -187,7 +205,7 @@ def _aside(receipt: Receipt | ItemFailed) -> str:
         case IntakeResult.REFUSED:
             return f"refused: {receipt.reason}"
         case IntakeResult.REPEATED:
-            return "accepted before"
+            return ACCEPTED_BEFORE
         case IntakeResult.GROUPED:
             return "counted in an open notification"
         case IntakeResult.ACCEPTED if receipt.state is State.HELD:
@@ -223,13 +241,18 @@ def _attempts(notifications: Sequence[Notification]) -> str:
     return f"{min(tries)}" if len(tries) == 1 else f"{min(tries)} to {max(tries)}"
 
 
+def _is_own(receipt: Receipt) -> bool:
+    """Whether an earlier try of this run has accepted the request, which is no news."""
+    return is_retried() and receipt.outcome is IntakeResult.REPEATED
+
+
 def _refusals(receipts: Receipts) -> list[str]:
     """The requests that were not newly accepted, by kind."""
     told: dict[str, list[str]] = {}
     for index, receipt in enumerate(receipts):
         if isinstance(receipt, ItemFailed):
             told.setdefault("not accepted", []).append(f"requests[{index}]: {receipt}")
-        elif receipt.outcome is not IntakeResult.ACCEPTED:
+        elif receipt.outcome is not IntakeResult.ACCEPTED and not _is_own(receipt):
             told.setdefault(receipt.outcome, []).append(f"requests[{index}] is {receipt.id}")
     return [
         f"{len(which)} {outcome}: {', '.join(which[:SHOWN])}"

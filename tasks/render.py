@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 from prefect import task
@@ -11,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from waypost import Batch
 from waypost.mail.attachment import Attachment, AttachmentError
+from waypost.model.brand import NoSuchBrand
 from waypost.model.notification import Notification, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.attachments import attached_to_each
@@ -19,7 +21,7 @@ from waypost.rendering.preparing import PutOff
 from waypost.system import clock
 from waypost.system.isolation import ItemFailed, isolated
 from waypost.tasks.providers.blocks import current_runtime
-from waypost.tasks.run_context import step
+from waypost.tasks.run_context import run_logger, step
 from waypost.tasks.task_name import name_step
 from waypost.verification.minting import minted
 
@@ -38,38 +40,45 @@ async def render_batch(notifications: Batch[Notification]) -> Batch[Rendered]:
     private = await minted(runtime, type, notifications.items)
     lacking = {id: why for id, why in private.items() if isinstance(why, Exception)}
     ready = [one for one in notifications if one.id not in lacking]
-    renderer = runtime.renderer(type)
+    renderers = cache(partial(runtime.renderer, type))
     files = {**await attached_to_each(type, ready, runtime.settings.attachment_megabytes), **lacking}
     rendered: list[Rendered] = []
     rest_at = clock.monotonic() + SLICE_SECONDS
     for notification in notifications:
         rendered.append(
             _one(
-                renderer, type, notification, private.get(notification.id, {}), files.get(notification.id, ())
+                renderers,
+                type,
+                notification,
+                private.get(notification.id, {}),
+                files.get(notification.id, ()),
             )
         )
         if clock.monotonic() >= rest_at:
             await asyncio.sleep(0)
             rest_at = clock.monotonic() + SLICE_SECONDS
+    if fault := runtime.templates.faults.get(type.name):
+        run_logger().warning("The changed templates of %s are not in use: %s", type.name, fault)
     name_step(f"render: {len(rendered)}")
     return notifications.following(rendered)
 
 
 def _one(
-    renderer: Renderer,
+    renderers: Callable[[str], Renderer],
     type: NotificationType,
     notification: Notification,
     private: Mapping[str, Any] | Exception,
     files: Sequence[Attachment] | Exception,
 ) -> Rendered:
+    """The messages of one notification, by the renderer of its brand."""
     try:
-        with isolated("rendering", AttachmentError, PutOff, item=notification.id):
+        with isolated("rendering", AttachmentError, PutOff, NoSuchBrand, item=notification.id):
             if isinstance(private, Exception):
                 raise private
             if isinstance(files, Exception):
                 raise files
-            return render_one(renderer, type, notification, private, files)
+            return render_one(renderers(notification.brand), type, notification, private, files)
     except PutOff as error:
         return Rendered(notification, deferred_until=str(error))
-    except (AttachmentError, ItemFailed) as error:
+    except (AttachmentError, NoSuchBrand, ItemFailed) as error:
         return Rendered(notification, error=str(error))

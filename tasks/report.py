@@ -53,6 +53,9 @@ def _report_of(outcomes: Batch[Delivery]) -> Report:
         note=mask_in(found.note),
         left=dict(found.left),
         wrong=found.wrong,
+        trouble=mask_in(found.trouble),
+        held=found.held,
+        only_failed=found.only_failed,
     )
 
 

@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Completed, Failed
 
 from waypost import Report
+from waypost.model.report import IS_HELD, SOURCE_FAILED
 from waypost.model.states import State as Where
 from waypost.tasks.run_cells import run_url
 from waypost.tasks.safe_error import SafeError
@@ -39,15 +40,18 @@ def state_named_by(summary: str) -> tuple[StateType, str]:
     """The type and name of the state of a run whose report reads `summary`, such as "1 failed, 2 sent"."""
     counts = {state: int(count) for count, state in re.findall(r"(\d+) (\w+)", summary)}
     refused = int(found[1]) if (found := re.search(r"(\d+) not accepted", summary)) else 0
-    return _named({Where(state): count for state, count in counts.items() if state in set(Where)}, refused)
+    states = {Where(state): count for state, count in counts.items() if state in set(Where)}
+    return _named(states, refused, source_failed=SOURCE_FAILED in summary, held=summary.endswith(IS_HELD))
 
 
-def _named(states: dict[Where, int], refused: int) -> tuple[StateType, str]:
+def _named(
+    states: dict[Where, int], refused: int, *, source_failed: bool, held: bool
+) -> tuple[StateType, str]:
     lost = refused + sum(states.get(state, 0) for state in LOST)
-    if lost:
+    if lost or source_failed:
         whole = lost == refused + sum(states.values())
         return StateType.FAILED, "Failed" if whole else "PartlyFailed"
-    return StateType.COMPLETED, _waiting(states) or "Completed"
+    return StateType.COMPLETED, _waiting(states) or ("Held" if held else "Completed")
 
 
 def _waiting(states: dict[Where, int]) -> str:
@@ -59,24 +63,39 @@ def _waiting(states: dict[Where, int]) -> str:
 
 def run_state(report: Report) -> State[Report]:
     """The state, with a message: Completed ("36 sent"); Completed named Deferred, with the next try;
-    Completed named Held, if a person decides about some; Failed named PartlyFailed if some failed or expired;
-    Failed if all did, or if a retry leaves what failed."""
+    Completed named Held, if a person decides about some, or the type is held; Failed named PartlyFailed if
+    some failed or expired; Failed if all did, or if a retry leaves what failed."""
     message = message_of(report)
-    kind, name = _named(report.states, report.refused)
+    kind, name = _ending(report)
     if report.wrong or any(map(report.left.get, LOST)):
         kind, name = StateType.FAILED, "Failed"
-    elif kind is StateType.COMPLETED:
+    elif kind is StateType.COMPLETED and not report.held:
         name = _waiting({**report.left, **report.states}) or name
     if kind is StateType.FAILED:
         return Failed(name=name, message=message, data=NotificationsFailed(message, report))
     return Completed(name=name, message=message, data=report)
 
 
+def _ending(report: Report) -> tuple[StateType, str]:
+    trouble = bool(report.trouble)
+    return _named(report.states, report.refused, source_failed=trouble, held=report.held)
+
+
+def _counts(report: Report) -> str:
+    """What became of the notifications in numbers, and why a source was not read to its end."""
+    counted = str(report).replace(SOURCE_FAILED, report.trouble or SOURCE_FAILED)
+    return counted.replace(" failed", " failed again", 1) if _failed_again(report) else counted
+
+
+def _failed_again(report: Report) -> bool:
+    return report.only_failed and Where.FAILED in report.states
+
+
 def message_of(report: Report) -> str:
     """What became of the run's notifications, why, and what to do."""
-    if report.note and not report.states and not report.refused:
+    if report.note and not (report.states or report.refused or report.trouble):
         return report.note[:LONGEST_MESSAGE]
-    parts = [str(report)]
+    parts = [_counts(report)]
     if report.next_try:
         parts.append(f"next try {report.next_try:%Y-%m-%d %H:%M:%S} UTC")
     if report.states.get(Where.HELD):
@@ -85,6 +104,8 @@ def message_of(report: Report) -> str:
     told = "; ".join(parts) + reasons
     if report.note:
         told += f"; {report.note}"
+    if _failed_again(report):
+        told += "; `waypost explain ID` shows the history of a notification"
     if report.before:
         more = f" and {len(report.before) - RUNS_NAMED} more" if len(report.before) > RUNS_NAMED else ""
         runs = ", ".join(map(run_url, report.before[:RUNS_NAMED]))

@@ -29,7 +29,7 @@ from waypost.ledger import open_ledger
 from waypost.model.states import State
 
 CONNECTIONS = 16
-ROUNDS = 6
+ROUNDS = 10
 SERIES = 1  # of 830 orders, in a round
 SETTLES_WITHIN = 180.0
 AFTERWARDS = 2.0  # seconds

@@ -13,6 +13,7 @@ from waypost.deployments.doctor.ledger import ledger_findings
 from waypost.deployments.doctor.prefect import prefect_findings
 from waypost.deployments.doctor.providers import provider_findings, signing_finding, template_findings
 from waypost.deployments.registry import Registered, registered
+from waypost.deployments.type_files import FIX
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -57,7 +58,8 @@ def _types() -> Finding:
     faults = [*registry.broken(), *deploy.unscheduled()]
     if faults:
         advice = "fix the file, then run `waypost up` or `waypost deploy`; the other types keep working"
-        return Finding("types", ok=False, found="; ".join(faults), advice=advice)
+        found = "; ".join(fault.removesuffix(f"; {FIX}") for fault in faults)
+        return Finding("types", ok=False, found=found, advice=advice)
     return Finding("types", ok=True, found=_origins())
 
 

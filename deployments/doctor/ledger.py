@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from waypost.config.brands import brand_names
 from waypost.config.secret_key import known_key
 from waypost.config.settings import Settings
+from waypost.deployments.doctor.brands import key_findings
 from waypost.deployments.doctor.finding import Finding
 from waypost.deployments.registry import registered
 from waypost.ledger import Ledger, LedgerBehind, ledger_of
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.trouble import trouble
 from waypost.ledger.database.unreachable import LedgerUnreachable, OtherKey
 from waypost.ledger.operations import stats
@@ -20,7 +23,8 @@ from waypost.ledger.queue import suspects
 from waypost.ledger.queue.holds import Hold, held_types
 from waypost.ledger.queue.lanes import Lane, waiting_lanes
 from waypost.ledger.queue.suspects import Suspect
-from waypost.ledger.records import installation
+from waypost.ledger.records import api_keys, circuit_reports, installation
+from waypost.mail.masking import mask_in
 from waypost.model.states import State
 from waypost.system.clock import now
 
@@ -46,6 +50,8 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
         lost = await stats.lapsed(ledger, stats.renewed_before(ledger))
         silent = await stats.silent(ledger, now() - SILENT)
         suspected = await suspects.suspects(ledger)
+        keys = (await api_keys.active_keys(ledger)).keys
+        down = await circuit_reports.read(ledger)
     except LedgerUnreachable as error:
         return [Finding("ledger", ok=False, found=error.found, advice=error.advice)]
     except Exception as error:  # each driver has errors of its own
@@ -58,11 +64,13 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
     return [
         Finding("ledger", ok=True, found=f"{kind}, {open_in_words(open, late)}"),
         *_key(same_key),
+        *key_findings(keys, brand_names(settings)),
         *_held(held),
         *_late(overdue),
         *_lost(lost),
         *_silent(silent),
         *_suspected(*suspected),
+        *_down(down),
     ]
 
 
@@ -162,3 +170,16 @@ def _held(held: Sequence[Hold]) -> list[Finding]:
     )
     advice = "release a type with `waypost release TYPE`"
     return [Finding("held types", ok=True, found=told, advice=advice)]
+
+
+def _down(reports: Sequence[circuit_reports.Report]) -> Iterator[Finding]:
+    """The providers that do not work for the running workers, each as its first report says."""
+    told: set[object] = set()
+    for one in sorted(reports, key=lambda report: str(report.get("since"))):
+        if (name := one.get("provider")) not in told:
+            told.add(name)
+            since = tolerant.moment(one.get("since"))
+            began = f"{since:%Y-%m-%d %H:%M:%S} UTC" if isinstance(since, datetime) else "some time"
+            found = mask_in(f"{name} does not work for the workers since {began}: {one.get('why')}")
+            advice = "its mail waits in the ledger and goes out when the provider works again"
+            yield Finding("outage", ok=True, found=found, advice=advice)

@@ -11,14 +11,17 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import Worker
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectException
 
-from waypost.deployments import paused_lanes
+from waypost.config.instance import to_reach_prefect
+from waypost.config.settings import Settings
 from waypost.deployments.doctor.gateway_readiness import ledger_trouble
+from waypost.deployments.doctor.newer_types import Outdated, outdated
 from waypost.deployments.doctor.workers import last_seen, lives
-from waypost.deployments.paused_lanes import Stopped
-from waypost.deployments.prefect_api import ANSWERS_WITHIN, prefect_client
-from waypost.deployments.registry import find
+from waypost.deployments.paused_lanes import Stopped, stopped
+from waypost.deployments.prefect_api import ANSWERS_WITHIN, api_url, prefect_client
+from waypost.deployments.registry import Registered, find
 from waypost.ledger import Ledger
 from waypost.ledger.operations import stats
 from waypost.ledger.queue import holds
@@ -28,21 +31,17 @@ NEW_AFTER = 2.0  # seconds without a change until Prefect is asked whether it kn
 STUCK_AFTER = 15.0  # seconds without a change until Prefect is asked why
 LOOK_SECONDS = 5.0  # how often Prefect is asked then
 SAFE = "Accepted notifications are safe in the ledger"
-AWAY = (
-    f"the Prefect API does not respond, so no run starts. {SAFE} and go out when it "
-    "responds. Start `waypost up`, or the server of PREFECT_API_URL; `waypost doctor` "
-    "says more"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What Prefect shows of a work pool: the stopped lanes, and all workers that ever joined it. deployed:
-    whether it knows the type."""
+    whether it knows the type. outdated: the workers, if all are older than the type's file."""
 
     stopped: Stopped
     workers: Sequence[Worker]
     deployed: bool = True
+    outdated: Outdated | None = None
 
 
 @dataclass(slots=True)
@@ -75,12 +74,8 @@ class Hindrance:
         moment = time.monotonic()
         if not self._is_known and moment - self._moved_at > NEW_AFTER:
             seen = await look(self.work_pool, self.type)
-            if seen is not None and not seen.deployed:
-                return (
-                    f"{self.type} is not deployed: its file is newer than the worker. "
-                    f"{SAFE}. They go out after you restart `waypost up`, or run `waypost "
-                    "deploy` and restart the workers"
-                )
+            if seen is not None and (why := unknown_type(self.type, seen)):
+                return why
             self._is_known = True
         if moment - self._moved_at <= STUCK_AFTER or moment - self._looked_at <= LOOK_SECONDS:
             return ""
@@ -91,7 +86,7 @@ class Hindrance:
 
     async def _of_prefect(self, seen: Seen | None) -> str:
         if seen is None:
-            return AWAY
+            return away()
         for lane in await stats.lanes_of(self.ledger, self.intakes):
             if lane in seen.stopped:
                 return f"{seen.stopped[lane]}. {SAFE} and go out then"
@@ -101,7 +96,27 @@ class Hindrance:
         idle = time.monotonic() - self._moved_at
         if any(map(lives, seen.workers)) and idle <= STUCK_AFTER + self.ledger.lease.total_seconds():
             return ""  # the batches of a lost worker come back after their leases
-        return nobody(self.work_pool, seen.workers, idle)
+        return nobody(self.work_pool, seen.workers, idle, seen.outdated)
+
+
+def away() -> str:
+    """The text for a Prefect API that does not respond."""
+    return (
+        f"{api_url()} does not respond, so no run starts. {SAFE} and go out when Prefect responds: "
+        f"{to_reach_prefect(Settings().home)}. `waypost doctor` says more"
+    )
+
+
+def unknown_type(type: str, seen: Seen) -> str:
+    """Why no worker can take up the type, and what to do; empty if a worker knows it."""
+    if not seen.deployed:
+        return (
+            f"{type} is not deployed: its file is newer than the worker. {SAFE}. They go out after you "
+            "restart `waypost up`, or run `waypost deploy` and restart the workers"
+        )
+    if seen.outdated and seen.outdated.does_not_know:
+        return f"{seen.outdated}. {SAFE} and go out then"
+    return ""
 
 
 async def look(work_pool: str, type: str) -> Seen | None:
@@ -109,26 +124,31 @@ async def look(work_pool: str, type: str) -> Seen | None:
     try:
         with client_retries(0):
             async with asyncio.timeout(ANSWERS_WITHIN), prefect_client() as client:
-                stopped = await paused_lanes.look(client, work_pool)
+                pool = await client.read_work_pool(work_pool)
+                queues = await client.read_work_queues(work_pool_name=work_pool)
                 workers = await client.read_workers_for_work_pool(work_pool)
-                return Seen(stopped, workers, await _is_deployed(client, type))
+                one = find(type)
+                deployed = await _deployment(client, one)
+                older = await outdated(client, pool, workers, one, deployed)
+                return Seen(stopped(pool, queues), workers, deployed is not None, older)
     except ObjectNotFound:
         return Seen({}, [])
     except (httpx.HTTPError, PrefectException, TimeoutError):
         return None
 
 
-async def _is_deployed(client: PrefectClient, type: str) -> bool:
+async def _deployment(client: PrefectClient, one: Registered) -> DeploymentResponse | None:
     try:
-        await client.read_deployment_by_name(find(type).deployment)
+        return await client.read_deployment_by_name(one.deployment)
     except ObjectNotFound:
-        return False
-    return True
+        return None
 
 
-def nobody(work_pool: str, workers: Sequence[Worker], idle: float) -> str:
+def nobody(work_pool: str, workers: Sequence[Worker], idle: float, outdated: Outdated | None = None) -> str:
     """The text for work that no worker takes up or moves, with what Prefect shows of the workers."""
     living = [worker.name for worker in workers if lives(worker)]
+    if living and outdated:
+        return f"no progress for {idle:.0f} s; {outdated}. {SAFE} and go out then"
     if living:
         return (
             f"no progress for {idle:.0f} s, although {', '.join(living)} serves the work "

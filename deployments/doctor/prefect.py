@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from pathlib import Path
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
@@ -12,7 +10,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import get_current_settings
 
-from waypost.config.instance import unfinished
+from waypost.config.instance import to_reach_prefect, unfinished
 from waypost.config.settings import Settings
 from waypost.deployments import deploy
 from waypost.deployments.dispatcher import heartbeat
@@ -42,13 +40,13 @@ async def prefect_findings(settings: Settings) -> list[Finding]:
                 found,
                 *await database_finding(client),
                 deployed,
-                *await examine_pool(client, settings.work_pool, settings.template_folders),
+                *await examine_pool(client, settings.work_pool),
             ]
     except WrongApi as error:
         found, _, advice = str(error).rpartition(": ")
         return [Finding("prefect", ok=False, found=found, advice=advice)]
     except (httpx.HTTPError, PrefectException, TimeoutError) as error:
-        advice = "start `waypost up`, or set PREFECT_API_URL to a running server"
+        advice = to_reach_prefect(settings.home)
         found = f"{api_url()} {no_answer(error, ANSWERS_WITHIN)}"
         return [Finding("prefect", ok=False, found=found, advice=advice)]
 
@@ -96,14 +94,14 @@ def _has_prefects_form(found: DeploymentResponse) -> bool:
     return BATCH in (found.parameter_openapi_schema or {}).get("properties", {})
 
 
-async def examine_pool(client: PrefectClient, name: str, templates: Sequence[Path]) -> list[Finding]:
+async def examine_pool(client: PrefectClient, name: str) -> list[Finding]:
     try:
         pool = await client.read_work_pool(name)
     except ObjectNotFound:
         found = f"the work pool {name} does not exist"
         return [Finding("worker", ok=False, found=found, advice="run `waypost deploy`")]
     workers = await client.read_workers_for_work_pool(name)
-    written = written_at(templates)
+    written = written_at()
     lanes = lane_findings(stopped(pool, await client.read_work_queues(work_pool_name=name)))
     if pool.type == ResidentWorker.type:
         return [*lanes, worker_finding(pool, workers, written)]

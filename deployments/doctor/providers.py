@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 from prefect.settings import get_current_settings
 
+from waypost.config.instance import find
 from waypost.config.mail import dkim_signers
 from waypost.config.settings import Settings
 from waypost.delivery.added_providers import AddedProviders
 from waypost.delivery.channel_factory import providers
+from waypost.deployments.doctor.brands import brand_findings
 from waypost.deployments.doctor.channel import channel_finding
 from waypost.deployments.doctor.finding import Finding
 from waypost.deployments.doctor.type_faults import route_faults, template_faults, template_origins
@@ -26,7 +30,7 @@ from waypost.tasks.providers import blocks
 def template_findings(settings: Settings) -> Finding:
     own, *_ = settings.template_folders
     if faults := template_faults(settings):
-        advice = f"correct these files (templates are in {own}), then restart the workers"
+        advice = f"correct these files (templates are in {own})"
         return Finding("templates", ok=False, found="; ".join(faults), advice=advice)
     return Finding("templates", ok=True, found="; ".join((str(own), *template_origins(settings))))
 
@@ -55,16 +59,36 @@ async def provider_findings(settings: Settings) -> list[Finding]:
     findings = await _blocks(beside)
     available += beside.channels
     for channel in available:
-        findings.append(await channel_finding(channel))
+        findings.append(_in_development(await channel_finding(channel), settings))
     if faults := route_faults(available):
         advice = "correct the route, or add such a provider to WAYPOST_PROVIDERS"
         findings.append(Finding("routes", ok=False, found="; ".join(faults), advice=advice))
     stranded = [name for name, one in registered().items() if not steps(one.type.route, available)]
     if stranded:
-        advice = "set WAYPOST_SMTP_URL or WAYPOST_PROVIDERS, or start `waypost up` for a development mailbox"
-        found = f"no provider for {', '.join(stranded)}"
-        findings.append(Finding("providers", ok=False, found=found, advice=advice))
-    return findings
+        findings.append(_stranded(stranded, settings))
+    return [*findings, *brand_findings(settings, available)]
+
+
+def _stranded(types: Sequence[str], settings: Settings) -> Finding:
+    """The finding for types without a provider. A running `waypost up` may have providers of its own."""
+    here = find(settings.home)
+    if here and here.mailbox is None:
+        found = f"this terminal's settings name no provider for {', '.join(types)}"
+        advice = f"`waypost up` (pid {here.pid}) runs with settings of its own: put them into .env"
+        return Finding("providers", ok=False, found=found, advice=advice)
+    advice = "set WAYPOST_SMTP_URL or WAYPOST_PROVIDERS, or start `waypost up` for a development mailbox"
+    return Finding("providers", ok=False, found=f"no provider for {', '.join(types)}", advice=advice)
+
+
+def _in_development(finding: Finding, settings: Settings) -> Finding:
+    """The finding, with the hint that the provider is the development mailbox, if it is."""
+    here = find(settings.home)
+    box = here.mailbox if here else None
+    urls = {"smtp": settings.smtp_url, "apprise": settings.fallback_url}
+    url = urls.get(finding.what)
+    if box is None or url is None or url.get_secret_value() not in (box.smtp_url, box.texts_url):
+        return finding
+    return replace(finding, found=f"(the development mailbox) {finding.found}")
 
 
 async def _blocks(beside: AddedProviders) -> list[Finding]:

@@ -22,7 +22,7 @@ async def examine_domain(settings: Settings, lookup: Lookup) -> list[Finding]:
 
     Raises KeyUnusable for keys that cannot be read.
     """
-    domain = Sender.parse(settings.sender).domain
+    domain = Sender.parse(settings.default_sender).domain
     signers = dkim_signers(settings)
     try:
         return [

@@ -31,7 +31,7 @@ def template_origins(settings: Settings) -> list[str]:
     templates = Templates(folders, settings.default_locale)
     for name, one in sorted(registered().items()):
         if one.type.finished is None:
-            groups.setdefault(tuple(templates.folders(name)), []).append(name)
+            groups.setdefault(tuple(templates.files.of_type(name)), []).append(name)
     said = {folders[:1]: "the project's", folders: "the project's and shipped", folders[1:]: "shipped"}
     return [f"{said[used]}: {', '.join(names)}" for used, names in groups.items() if used]
 
@@ -61,7 +61,7 @@ def _lacking(one: Registered, faults: Sequence[TemplateFault]) -> Iterator[str]:
         yield (
             f"{one.file} replaces the shipped type {one.type.name} and uses its templates, which need "
             f"{', '.join(names[:MOST_NAMES])}{more}: write templates of your own into "
-            f"templates/{one.type.name}/en/, or declare these facts"
+            f"templates/{one.type.name}/, or declare these facts"
         )
 
 

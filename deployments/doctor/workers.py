@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import Worker, WorkPool
 
 from waypost.deployments.dispatcher.heartbeat import Presence
 from waypost.deployments.doctor.finding import Finding
-from waypost.deployments.registry import registered
+from waypost.deployments.registry import Registered, registered
 from waypost.deployments.resident_worker.worker import ResidentWorker
 from waypost.system.clock import now
 
@@ -20,17 +20,14 @@ LATE = timedelta(seconds=5)
 LATELY = timedelta(days=1)
 
 
-def written_at(templates: Sequence[Path]) -> dict[str, datetime]:
-    """When each source that a worker reads only once was last written: type files and template folders."""
-    sources = {one.file: [Path(inspect.getfile(one.flow.fn))] for one in registered().values()}
-    for folder in (folder for root in templates for folder in root.iterdir()):
-        found = sources.setdefault(f"templates/{folder.name}", [])
-        found += [path for path in folder.rglob("*") if path.is_file()]
-    return {name: _last_written(paths) for name, paths in sources.items() if paths}
+def written_at() -> dict[str, datetime]:
+    """When each type's file was last written. A worker reads it only at its start."""
+    return {one.file: last_write(one) for one in registered().values()}
 
 
-def _last_written(paths: Sequence[Path]) -> datetime:
-    return datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC)
+def last_write(one: Registered) -> datetime:
+    """When the file of a type was last written."""
+    return datetime.fromtimestamp(Path(inspect.getfile(one.flow.fn)).stat().st_mtime, UTC)
 
 
 def worker_finding(pool: WorkPool, workers: Sequence[Worker], written: Mapping[str, datetime]) -> Finding:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from waypost.config.mail import allowed_senders
+from waypost.config.mail import senders_of_brands
 from waypost.config.secret_key import secret_key
 from waypost.config.settings import Settings
 from waypost.deployments.prefect_api import prefect_answers
@@ -60,7 +60,7 @@ async def serve(
             registered(),
             key,
             prefect_answers,
-            allowed_senders(settings),
+            senders_of_brands(settings),
             tokens,
             private_webhooks=settings.webhooks_allow_private,
         )

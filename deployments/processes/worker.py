@@ -27,6 +27,7 @@ from waypost.deployments.prefect_api import api_url, check, prefect_client, with
 from waypost.deployments.processes import without_prefect
 from waypost.deployments.processes.flush import flush_prefect
 from waypost.deployments.processes.housekeeping import chores, every
+from waypost.deployments.processes.newer_files import NewerFiles
 from waypost.deployments.processes.polling import poll
 from waypost.deployments.registry import registered
 from waypost.deployments.resident_worker.provider_blocks import ProviderBlocks
@@ -167,6 +168,7 @@ async def _dispatching(
             *chores(ledger, Reaper(ledger, types), runs, runtime.settings.retention_days, _tell_reclaimed),
             (DEPLOYMENTS_SECONDS, lambda: runs.look_at_deployments(pauses)),
             (HEARTBEAT_SECONDS, lambda: runs.look_at_blocks(blocks)),
+            (DEPLOYMENTS_SECONDS, NewerFiles(runtime.settings.project).look),
         ]
         if worker is None:  # a resident worker reads the lanes with its heartbeat
             periodic.append((HEARTBEAT_SECONDS, lambda: runs.look_at_lanes(notices)))

@@ -48,7 +48,7 @@ def _mail(settings: Settings, to: str, text: str) -> bytes:
     moment = now()
     content = build(
         id=new_id(),
-        sender=Sender.parse(settings.sender),
+        sender=Sender.parse(settings.default_sender),
         to=to,
         to_name="",
         subject=SUBJECT,

@@ -75,7 +75,7 @@ def test_the_readmes_own_type_works_in_a_checkout(tmp_path):
 def test_whose_code_the_readme_checks_is_sent_one_by_the_samples():
     named = re.search(r"`waypost verify (\S+) CODE`", (REPOSITORY / "README.md").read_text()).group(1)
     samples = (REPOSITORY / "waypost" / "demo" / "signups.jsonl").read_text().splitlines()
-    assert named in {json.loads(line)["recipient"].get("id") for line in samples}
+    assert named in {json.loads(line)["recipient"].get("email") for line in samples}
 
 
 @pytest.mark.long

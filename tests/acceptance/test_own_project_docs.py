@@ -45,6 +45,7 @@ class Terminal:
         }
 
     def run(self, block: str, **more: str) -> str:
+        block = block.replace("PATH_OF_THE_CLONE", "waypost")  # its wheel, which pip makes of a clone
         env = environment(self.folder / ".waypost", **self.more, **more)
         done = subprocess.run(
             ["sh", "-euc", block], env=env, cwd=self.folder, capture_output=True, text=True, timeout=120

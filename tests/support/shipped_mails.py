@@ -7,19 +7,25 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from waypost.flows import alert, digest, order_confirmation, signup_verification
+from support.shipped_types import SHIPPED, sample
+from waypost.flows.digest import compose
 from waypost.mail.allowed_senders import Senders
 from waypost.mail.build import Sender
+from waypost.model.brand import Brand
 from waypost.model.notification import HeldItem, Notification, ResolvedRecipient
 from waypost.rendering.messages import Renderer, render_one
 from waypost.rendering.templates import Templates
 
-LANGUAGES = ("de", "en", "es", "fr", "pt")
-TYPES = {one.TYPE.name: one.TYPE for one in (alert, digest, order_confirmation, signup_verification)}
+LANGUAGES = ("de", "en", "es", "fr", "pt", "zh")
+TYPES = {
+    name: import_module(f"waypost.flows.{name.replace('-', '_')}").TYPE
+    for name in sorted(SHIPPED - {"message"})
+}
 TEMPLATES = Templates(Path(__file__).parents[2] / "templates")
 PORTUGAL, OTHERS = "Europe/Lisbon", "Europe/Berlin"  # time zones
 MOMENT = datetime(2026, 3, 25, 2, 14, 9, tzinfo=UTC)
@@ -78,7 +84,7 @@ def order_facts(**more: Any) -> dict[str, Any]:
 def digest_facts(**more: Any) -> dict[str, Any]:
     warned = held(3, "warning", unsubscribe_url=STOP)
     items = [held(0, "warning"), held(1), held(2, "critical"), warned, held(4)]
-    return {**digest.compose(items, MOMENT + timedelta(minutes=9)), **more}
+    return {**compose(items, MOMENT + timedelta(minutes=9)), **more}
 
 
 STOP = "https://status.harbour.example/digests/stop?id=7"
@@ -116,33 +122,43 @@ class Shown:
 
 
 def shown(
-    type: str, locale: str, facts: dict[str, Any] | None = None, *, reply_to: str = "", **more: Any
+    type: str,
+    locale: str,
+    facts: dict[str, Any] | None = None,
+    *,
+    reply_to: str = "",
+    brand: Brand | None = None,
+    **more: Any,
 ) -> Shown:
     """The shipped type's mail for a recipient of this locale. more: replaces some facts."""
     declared = TYPES[type]
     person = ResolvedRecipient(
         "ada", "ada@a.example", "+4917012345", "Ada Grünwald", locale, PORTUGAL if locale == "pt" else OTHERS
     )
-    data = {**(FACTS[type] if facts is None else facts), **more}
+    data = {**((FACTS.get(type) or sample(type)) if facts is None else facts), **more}
     notification = Notification(
         UUID(int=7), type, declared.lane, person, data, 3, MOMENT, MOMENT + timedelta(hours=1)
     )
     also_short = replace(declared, route=("email", "sms"))
-    rendered = render_one(_renderer(reply_to), also_short, notification, MINTED if declared.mint else {})
+    rendered = render_one(
+        _renderer(reply_to, brand), also_short, notification, {name: MINTED[name] for name in declared.minted}
+    )
     assert rendered.error is None, rendered.error
     read = message_from_bytes(rendered.messages["email"].content, policy=policy.default)
     return Shown(read, rendered.messages["sms"].content.decode())
 
 
-def _renderer(reply_to: str) -> Renderer:
+def _renderer(reply_to: str, brand: Brand | None) -> Renderer:
+    sender, signature = "Harbour Books <no-reply@harbour.example>", "Harbour Books\n1 Quay Lane, Wells"
     return Renderer(
         templates=TEMPLATES,
-        sender=Sender.parse("Harbour Books <no-reply@harbour.example>"),
-        signature="Harbour Books\n1 Quay Lane, Wells",
+        sender=Sender.parse(sender),
+        signature=signature,
         reply_to=reply_to,
         signers=(),
         senders=Senders.parse(""),
         served={"email", "sms"},
+        brand=brand or Brand("default", "Harbour Books", sender, reply_to, signature),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 
 from support.certificates import Pair
-from waypost.config.mail import allowed_senders
+from waypost.config.mail import senders_of_brands
 from waypost.config.settings import Settings
 from waypost.deployments.registry import registered
 from waypost.gateway.auth import key_format as keys
@@ -48,11 +48,13 @@ class Post:
     trusts: ssl.SSLContext | None = None
     implicit: bool = False
 
-    async def key(self, client: str = "shop", *scopes: str, rate: int | None = None) -> str:
+    async def key(
+        self, client: str = "shop", *scopes: str, rate: int | None = None, brand: str | None = None
+    ) -> str:
         """The text of a new key that works at once."""
         minted = keys.mint()
         given = list(scopes or ("send", "read"))
-        made = ApiKey(minted.id, client, given, rate, now(), None, None, minted.secret_hash)
+        made = ApiKey(minted.id, client, given, rate, now(), None, None, minted.secret_hash, brand)
         await api_keys.add(self.ledger, made)
         return minted.text
 
@@ -123,7 +125,7 @@ async def posting(
     """Submission over `ledger` as long as the block lasts; in the clear without a certificate and its
     key."""
     certificate = tls_context(files.certificate, files.key) if files else None
-    senders = allowed_senders(Settings(submission_senders=str(options.pop("senders", ""))))
+    senders = senders_of_brands(Settings(submission_senders=str(options.pop("senders", ""))))
     types = options.pop("types", registered())
     intake = Intake(options.pop("written_to", ledger), types, senders)
     site = SubmissionContext(

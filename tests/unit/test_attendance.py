@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import Worker, WorkPool
 from uuid_utils.compat import uuid7
 
 from waypost.deployments.dispatcher.heartbeat import Presence
-from waypost.deployments.doctor.workers import dispatcher_finding, newer_than, worker_finding, written_at
+from waypost.deployments.doctor.workers import dispatcher_finding, worker_finding
 from waypost.system.clock import now
 
 HOUR = timedelta(hours=1)
@@ -82,13 +82,3 @@ def test_who_starts_the_runs_where_the_workers_do_not(seen, advice):
     seen = seen and Presence("host:1", now() - seen[0], now() - seen[1])
     found = dispatcher_finding(pool("process"), seen, {"flows/new.py": now() - HOUR / 2})
     assert (found.ok, found.advice) == (not advice, advice)
-
-
-def test_a_folder_of_templates_is_as_new_as_its_newest_file(tmp_path):
-    before = now() - timedelta(seconds=5)
-    (tmp_path / "parcel" / "en").mkdir(parents=True)
-    (tmp_path / "parcel" / "en" / "subject.txt").write_text("Mended")
-    named = "templates/parcel"
-    assert newer_than(before, written_at([tmp_path])) == named
-    assert named not in newer_than(now() + timedelta(seconds=5), written_at([tmp_path]))
-    assert not any(name.startswith("templates/") for name in written_at([]))

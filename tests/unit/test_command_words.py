@@ -4,18 +4,22 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
+from typer.testing import CliRunner
 
+from waypost.cli import app
 from waypost.cli.list import with_reason
+from waypost.cli.output import show, table
 from waypost.cli.retry_cancel import selection_in_words
 from waypost.cli.send import (
     deferred_in_words,
     for_digest_in_words,
     in_doubt_in_words,
     interrupted_in_words,
+    nothing_sent_in_words,
 )
 from waypost.cli.states import without_state
 from waypost.deployments.doctor.ledger import open_in_words
-from waypost.deployments.file_send import FileSend
+from waypost.deployments.file_send import FileSend, Rejection
 from waypost.ledger.operations.retry_cancel import Selection
 from waypost.ledger.operations.search import Entry
 from waypost.ledger.operations.stats import with_state
@@ -149,3 +153,43 @@ def test_only_what_is_held_in_doubt_may_not_have_arrived_at_all():
 )
 def test_ctrl_c_is_told_what_it_left_behind(sent, said):
     assert interrupted_in_words(sent).startswith(said)
+
+
+REJECTED = [Rejection(1, "data"), Rejection(2, "data"), Rejection(3, "data")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (FileSend("note", lines=2, accepted=1, repeated=1), ""),
+        (FileSend("note", lines=2, repeated=1, trouble="the file cannot be read"), ""),
+        (
+            FileSend("note", lines=2, repeated=2),
+            "nothing was sent: every request was accepted before (same idempotency keys)",
+        ),
+        (
+            FileSend("note", lines=4, repeated=1, rejections=REJECTED),
+            "nothing was sent: 1 was accepted before (same idempotency key), 3 were rejected (above)",
+        ),
+        (
+            FileSend("note", lines=3, repeated=2, grouped=1),
+            "nothing was sent: 2 were accepted before (same idempotency keys), "
+            "1 was counted in an open notification",
+        ),
+    ],
+)
+def test_why_nothing_was_sent_is_told_by_kind(sent, said):
+    assert nothing_sent_in_words(sent) == said
+
+
+def test_a_file_without_its_option_is_told_how_it_is_given():
+    done = CliRunner().invoke(app, ["send", "alert", "file.jsonl"])
+    assert done.exit_code == 2
+    assert "did you mean --from file.jsonl?" in done.stderr
+    assert "did you mean" not in CliRunner().invoke(app, ["send", "alert"]).stderr
+
+
+def test_a_table_in_a_pipe_has_every_cell_complete(capsys):
+    name = "a-" * 100 + "type"
+    show(table("deployment", "id", rows=[(name, "1")]))
+    assert name in capsys.readouterr().out

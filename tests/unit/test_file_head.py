@@ -7,13 +7,14 @@ import json
 
 import pytest
 from support.requests import order
+from support.shipped_types import COMPOSED, SHIPPED
 
 from waypost.deployments import registry
 from waypost.deployments.file_head import WANTED, NotJsonl, check_first
-from waypost.deployments.file_lines import lines_of
 from waypost.deployments.file_send import submit
 from waypost.deployments.registry import NotAskedFor
 from waypost.gateway.http.body import ONE
+from waypost.system.file_lines import lines_of
 
 GOOD = order("A-1")
 
@@ -39,6 +40,8 @@ GOOD = order("A-1")
         ('{"name": "Zoë"}'.encode("latin-1"), "binary, or text in another encoding than UTF-8"),
         (b"<?xml version='1.0'?>\n", "XML or HTML"),
         (b"hello\n", "other text"),
+        (b"WAYPOST_SENDER='Shop, Ltd <no-reply@shop.example>'\n", "other text: its first line is not a JSON"),
+        (b"# settings, one a line\n", "other text: its first line is not a JSON object"),
         (b"[" * (ONE + 9), "a JSON array"),
     ],
 )
@@ -71,7 +74,7 @@ def test_a_digest_is_composed_and_cannot_be_sent():
     with pytest.raises(NotAskedFor) as refused:
         registry.requestable("digest")
     assert str(refused.value) == (
-        "type: not one of alert, message, order-confirmation, signup-verification: Waypost composes digest "
+        f"type: not one of {', '.join(sorted(SHIPPED - COMPOSED))}: Waypost composes digest "
         'itself; `"digest": true` in a request of alert lets it wait for one'
     )
     assert registry.requestable("alert").type.name == "alert"

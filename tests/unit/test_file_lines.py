@@ -9,9 +9,9 @@ from support.costly_texts import IN_JSON, filled
 from support.stopwatch import judge, spent
 
 from waypost.deployments import file_send
-from waypost.deployments.file_lines import lines_of
 from waypost.deployments.registry import find
 from waypost.gateway.http.body import ONE
+from waypost.system.file_lines import lines_of
 
 ORDER = find("order-confirmation")
 BARE = ("[", "{}", "[],", '{"a":', '""', '"a":1,', "0", "0,", " ", "\\", "\t", "null,")

@@ -58,3 +58,16 @@ def test_a_home_tells_of_an_up_that_starts_and_of_an_up_that_was_killed(tmp_path
     with instance.only_one(tmp_path):
         assert instance.find(tmp_path) is None, "what a killed process served is not found"
         assert instance.unfinished(tmp_path) == "`waypost up` is starting here"
+
+
+def test_what_to_do_without_prefect_depends_on_who_named_the_server(tmp_path, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    assert instance.to_reach_prefect(tmp_path).startswith("start `waypost up`, or set PREFECT_API_URL")
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4201/api")
+    unset = "start that server, or `unset PREFECT_API_URL`, then `waypost up`"
+    assert instance.to_reach_prefect(tmp_path) == unset
+    here = instance.Place(pid=os.getpid(), api="http://127.0.0.1:4201/api", embedded=True)
+    with instance.only_one(tmp_path), instance.published(tmp_path, here):
+        assert instance.to_reach_prefect(tmp_path).startswith(f"`waypost up` (pid {os.getpid()}) starts")
+        monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
+        assert instance.to_reach_prefect(tmp_path) == unset

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from support.requests import alert, order
+from support.shipped_types import SHIPPED, sample
 
 from waypost import Link, Request
 from waypost.deployments.registry import registered
@@ -60,7 +61,14 @@ def test_no_link_that_is_accepted_is_refused_when_it_is_read_again(path, host):
         ("message", {**SIGNUP, "data": {"mime": "From: a@waypost.example\r\nBcc: b@b.example\r\n\r\nHi"}}),
     ],
 )
-def test_facts_of_every_type_are_read_again_as_they_were_accepted(type, asked):
+def test_facts_are_read_again_as_they_were_accepted(type, asked):
     one = registered()[type]
     request: Request = TypeAdapter(one.shape).validate_python(asked)
     assert one.type.facts.model_validate(orjson.loads(request.data_json)) == request.data
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_the_sample_of_every_type_is_valid_and_is_read_again_as_it_was_accepted(name):
+    facts = registered()[name].type.facts
+    kept = facts.model_validate(sample(name))
+    assert facts.model_validate_json(kept.model_dump_json(round_trip=True)) == kept

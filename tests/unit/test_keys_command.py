@@ -49,6 +49,22 @@ def test_a_list_tells_everything_but_the_secret(home):
     assert made["key"].split("_", 2)[2] not in line
 
 
+def test_a_key_may_have_a_brand_which_the_next_key_keeps(home, monkeypatch):
+    monkeypatch.setenv("WAYPOST_BRANDS", '{"acme": {"sender": "Acme <a@acme.example>"}}')
+    old = run_json("create", "shop", "--brand", "acme")
+    assert run_json("rotate", old["key"])["brand"] == old["brand"] == "acme"
+    head, *lines = run("list").stdout.splitlines()
+    assert head.split()[-1] == "brand"
+    assert [line.split()[-1] for line in lines] == ["acme", "acme"]
+
+
+def test_a_key_is_not_made_for_a_brand_that_does_not_exist(home):
+    done = run("create", "shop", "--brand", "acme")
+    assert done.exit_code == 2
+    assert "there is no brand acme; brands: default" in done.output
+    assert run_json("list") == []
+
+
 def test_a_key_that_follows_another_may_do_the_same_for_as_long(home):
     old = run_json("create", "shop", "--scope", "send:alert", "--rate", "5", "--days", "30")
     new = run_json("rotate", old["key"])
@@ -102,10 +118,11 @@ def test_what_is_wrong_is_named_and_no_key_is_made(home, arguments, said):
     assert run_json("list") == []
 
 
-def test_a_type_that_there_is_not_is_warned_of(home):
-    done = run("create", "shop", "--scope", "send:alart")
-    assert done.exit_code == 0
-    assert "warning: there is no type alart yet, so its scope allows nothing; there are alert" in done.stderr
+def test_a_key_for_a_type_that_there_is_not_is_refused(home):
+    done = run("create", "shop", "--scope", "send:alart", "--scope", "read")
+    assert done.exit_code == 2
+    assert "there is no type alart; there are address-change, alert" in done.stderr.replace("\n", " ")
+    assert run_json("list") == []
     assert "there is no type" not in run("create", "shop", "--scope", "send:alert").stderr
 
 

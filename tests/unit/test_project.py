@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 from support.project import FLOW, LIKE_ALERT
+from support.shipped_mails import LANGUAGES
+from support.shipped_types import SHIPPED
 
 from waypost.cli.errors import explained
 from waypost.config.settings import Settings
@@ -21,9 +23,9 @@ from waypost.deployments.doctor.checks import type_findings
 from waypost.deployments.doctor.providers import template_findings
 from waypost.deployments.doctor.type_faults import template_faults
 from waypost.deployments.registry import UnknownType, broken, find, present, registered, switched_off
+from waypost.rendering.template_set import html_of
 from waypost.rendering.templates import Templates
 
-OURS = {"alert", "digest", "message", "order-confirmation", "signup-verification"}
 MINE = LIKE_ALERT + "TYPE = replace(ALERT, name='mine')\n" + FLOW
 NEW_ALERT = LIKE_ALERT + "TYPE = replace(ALERT, batch_size=7)\n" + FLOW
 REPOSITORY = Path(__file__).parents[2]
@@ -31,7 +33,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 def test_the_projects_types_are_used_beside_the_shipped(project):
     project.write(mine=MINE)
-    assert (set(registered()), broken()) == (OURS | {"mine"}, [])
+    assert (set(registered()), broken()) == (SHIPPED | {"mine"}, [])
     assert (find("mine").file, find("mine").entrypoint) == ("flows/mine.py", "flows.mine.mine")
     assert find("alert").entrypoint == "waypost.flows.alert.alert"
 
@@ -39,7 +41,7 @@ def test_the_projects_types_are_used_beside_the_shipped(project):
 def test_the_checkout_is_a_project_and_has_each_type_once(project, monkeypatch):
     monkeypatch.setenv("WAYPOST_PROJECT", str(REPOSITORY))
     project.look_again()
-    assert (set(registered()) >= OURS, broken(), switched_off()) == (True, [], [])
+    assert (set(registered()) >= SHIPPED, broken(), switched_off()) == (True, [], [])
     assert (find("alert").file, find("alert").replaces) == ("flows/alert.py", "")
     assert open_project.steps(REPOSITORY) == []
     assert Settings().template_folders == (REPOSITORY / "waypost" / "templates",)
@@ -82,7 +84,7 @@ def test_its_own_tasks_and_deployments_clash_with_nothing(project, installed):
         (project.folder / name / "__init__.py").write_text("TITLE = 'mine'\n")
     project.write(mine="from tasks import TITLE\nfrom deployments import TITLE as SAME\n" + MINE)
     assert (broken(), find("mine").entrypoint) == ([], "flows.mine.mine")
-    assert set(registered()) == OURS | {"mine"}
+    assert set(registered()) == SHIPPED | {"mine"}
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -96,6 +98,17 @@ def test_the_steps_imported_as_they_once_were_are_told(project, installed, own):
     assert fault.endswith("; import the steps from waypost.tasks; fix it")
 
 
+def test_a_choice_that_there_is_not_is_told_with_the_choices_and_what_to_do_once(project):
+    project.write(mine="from waypost import Category\nKIND = Category.URGENT\n" + MINE)
+    [fault] = broken()
+    choices = "Category.SECURITY, Category.TRANSACTIONAL, Category.ALERT, Category.DIGEST"
+    assert fault.endswith(f"; there are {choices}; fix it")
+    [_, types] = type_findings(Settings())
+    assert not types.ok
+    assert "; fix it" not in types.found
+    assert types.advice.startswith("fix the file")
+
+
 def test_a_shipped_type_imported_as_it_once_was_is_told(project):
     project.write(mine="from flows.alert import TYPE as ALERT\n")
     [fault] = broken()
@@ -104,7 +117,7 @@ def test_a_shipped_type_imported_as_it_once_was_is_told(project):
 
 def test_a_type_of_the_project_replaces_the_shipped_type_of_its_name(project):
     project.write(ours=NEW_ALERT)
-    assert (set(registered()), broken()) == (OURS, [])
+    assert (set(registered()), broken()) == (SHIPPED, [])
     assert find("alert").type.batch_size == 7
     assert (find("alert").file, find("alert").replaces) == ("flows/ours.py", "waypost/flows/alert.py")
     assert "alert (flows/ours.py, replaces the shipped type)" in type_findings(Settings())[1].found
@@ -112,7 +125,7 @@ def test_a_type_of_the_project_replaces_the_shipped_type_of_its_name(project):
 
 def test_a_broken_file_named_like_a_shipped_type_leaves_that_type_out(project):
     project.write(alert="x = (\n", mine=MINE)
-    assert set(registered()) == OURS - {"alert"} | {"mine"}
+    assert set(registered()) == SHIPPED - {"alert"} | {"mine"}
     with pytest.raises(UnknownType, match=r"there is no type 'alert'.*flows/alert\.py cannot be loaded"):
         find("alert")
 
@@ -121,13 +134,13 @@ def test_of_two_files_that_replace_a_shipped_type_neither_is_used_nor_the_shippe
     project.write(one=NEW_ALERT, two=NEW_ALERT)
     [fault] = broken()
     assert "flows/one.py and flows/two.py both declare the type 'alert'" in fault
-    assert set(registered()) == OURS - {"alert"}
+    assert set(registered()) == SHIPPED - {"alert"}
 
 
 @pytest.mark.parametrize(
     ("setting", "used"),
     [
-        ("all", OURS),
+        ("all", SHIPPED),
         ("none", set()),
         ("message, order-confirmation", {"message", "order-confirmation"}),
         ("digest", {"digest"}),
@@ -138,7 +151,7 @@ def test_a_setting_switches_shipped_types_off(project, monkeypatch, setting, use
     monkeypatch.setenv("WAYPOST_SHIPPED_TYPES", setting)
     project.write(parcel="")
     assert (set(registered()), broken()) == (used, [])
-    assert set(switched_off()) == OURS - used
+    assert set(switched_off()) == SHIPPED - used
 
 
 def test_the_digest_comes_with_a_type_whose_requests_may_wait_for_it(project, monkeypatch):
@@ -173,7 +186,7 @@ def test_the_doctor_tells_where_each_type_and_its_templates_come_from(project, m
     [_, types] = type_findings(Settings())
     assert types.found == (
         "mine (flows/mine.py); shipped: alert, digest, order-confirmation; "
-        "switched off: message, signup-verification"
+        f"switched off: {', '.join(sorted(SHIPPED - {'alert', 'digest', 'order-confirmation'}))}"
     )
     assert template_findings(Settings()).found == (
         f"{project.folder}/templates; the project's and shipped: alert; shipped: digest, order-confirmation; "
@@ -211,7 +224,7 @@ def test_a_folder_that_cannot_be_read_is_told(project, name):
             project.look_again()
             [fault] = broken()
             assert fault == f"{folder} cannot be read (Permission denied): let this user read the folder"
-            assert set(registered()) == OURS
+            assert set(registered()) == SHIPPED
     finally:
         os.seteuid(user)
         folder.chmod(0o755)
@@ -222,14 +235,14 @@ def test_a_file_where_flows_should_be_is_told(project):
     project.look_again()
     [fault] = broken()
     assert fault.startswith(f"{project.folder}/flows cannot be read (Not a directory)")
-    assert set(registered()) == OURS
+    assert set(registered()) == SHIPPED
 
 
 def test_an_init_file_that_fails_is_told(project):
     project.write(__init__="raise RuntimeError('so')\n", mine=MINE)
     [fault] = broken()
     assert fault == "flows/__init__.py cannot be loaded: RuntimeError in line 1 (so); fix it"
-    assert set(registered()) == OURS
+    assert set(registered()) == SHIPPED
 
 
 @pytest.mark.parametrize(
@@ -342,42 +355,41 @@ def write(project, type, lang, *parts):
 def test_a_file_of_the_project_replaces_the_shipped_file_of_its_path(project):
     write(project, "alert", "de", "subject.txt")
     templates = Templates(Settings().template_folders)
-    assert templates.languages("alert") == ["de", "en", "es", "fr", "pt"]
-    assert templates.find("alert", "de").subject.render() == "Mine"
-    assert "severity" in templates.sources("alert", "en", "subject.txt")[0]
-    assert templates.name("alert", "de", "subject.txt") == "templates/alert/de/subject.txt"
-    assert templates.name("alert", "de", "body.txt") == "waypost/templates/alert/de/body.txt"
+    assert templates.languages("alert") == list(LANGUAGES)
+    assert templates.find("alert", "de").subject.template.render() == "Mine"
+    assert "severity" in templates.parts("alert", "en")["subject.txt"].text
+    files = templates.files
+    assert files.display(files.part("alert", ["de"], "subject.txt")) == "templates/alert/de/subject.txt"
+    assert files.display(files.part("alert", ["de"], "body.txt")) == "waypost/templates/alert/body.txt"
 
 
-def test_a_whole_language_of_the_project_replaces_every_shipped_language(project):
+def test_a_whole_language_of_the_project_replaces_the_shipped_templates(project):
     write(project, "alert", "it", "subject.txt", "body.txt", "body.mjml", "short.txt")
     write(project, "alert", "de", "subject.txt")
     templates = Templates(Settings().template_folders)
     assert templates.languages("alert") == ["de", "it"]
-    assert templates.languages("digest") == ["de", "en", "es", "fr", "pt"]
+    assert templates.languages("digest") == list(LANGUAGES)
 
 
 def test_the_project_uses_shipped_layouts_and_replaces_single_layouts(project):
     page = (
-        '<mjml><mj-head><mj-include path="_layout/head.mjml" /></mj-head><mj-body>'
-        '<mj-include path="_layout/palette.mjml" /><mj-section><mj-column>'
-        '<mj-include path="_layout/footer.mjml" /></mj-column></mj-section></mj-body></mjml>'
+        '{% extends "_layout/frame.mjml" %}{% block content %}'
+        '<mj-text>{% include "_layout/greeting.txt" %}</mj-text>{% endblock %}'
     )
     write(project, "mine", "en", "subject.txt", "body.txt", "short.txt")
     project.template("mine/en/body.mjml", page)
-    project.template("_layout/footer.mjml", "<mj-text>The harbour's own footer</mj-text>")
-    for type in ("mine", "alert"):
-        _, compiled = Templates(Settings().template_folders).sources(type, "en", "body.mjml")
-        assert "The harbour's own footer" in compiled
+    project.template("_layout/greeting.txt", "Ahoy")
+    for type in ("mine", "order-confirmation"):
+        templates = Templates(Settings().template_folders)
+        compiled = html_of(templates.files, templates.parts(type, "en")["body.mjml"])
+        assert "Ahoy" in compiled
         assert "prefers-color-scheme" in compiled
 
 
 def test_a_layout_outside_the_folders_is_not_read(project):
     (project.folder / "secret.mjml").write_text("<mj-text>secret</mj-text>")
     write(project, "mine", "en", "subject.txt", "body.txt", "short.txt")
-    project.template(
-        "mine/en/body.mjml", '<mjml><mj-body><mj-include path="../secret.mjml" /></mj-body></mjml>'
-    )
+    project.template("mine/en/body.mjml", '<mjml><mj-body>{% include "../secret.mjml" %}</mj-body></mjml>')
     with pytest.raises(ValueError, match="must stay inside"):
         Templates(Settings().template_folders).find("mine", "en")
 
@@ -388,5 +400,5 @@ def test_a_shipped_type_does_not_take_over_for_a_file_that_is_broken(project, br
     files = {"alert_of_ours": LIKE_ALERT + 'TYPE = replace(ALERT, name="alert")\n' + FLOW, "__init__": ""}
     project.write(**{**files, broken_file: files[broken_file] + "\n1/0\n"})
     project.look_again()
-    assert set(registered()) == OURS - {"alert"}
+    assert set(registered()) == SHIPPED - {"alert"}
     assert "ZeroDivisionError" in broken()[0]

@@ -10,14 +10,13 @@ from functools import partial
 import pytest
 from pydantic import ValidationError
 from support.project import FLOW, LIKE_ALERT
+from support.shipped_types import SHIPPED
 
 from waypost import NotificationType, RetryPolicy
 from waypost.deployments import deploy
 from waypost.deployments.deploy import unscheduled
 from waypost.deployments.registry import BrokenType, UnknownType, broken, check, find, registered
 from waypost.model.notification_type import Grouping
-
-OURS = {"alert", "digest", "message", "order-confirmation", "signup-verification"}  # beside a reader's own
 
 
 @pytest.fixture(params=["ours alone", "beside a reader's own"], autouse=True)
@@ -31,11 +30,11 @@ def add(request, project):
 @pytest.fixture
 def theirs():
     """The types that lie in flows/ beside ours: a reader's own."""
-    return set(registered()) - OURS
+    return set(registered()) - SHIPPED
 
 
 def test_ours_are_all_good():
-    assert set(registered()) >= OURS
+    assert set(registered()) >= SHIPPED
     assert broken() == []
 
 
@@ -70,7 +69,7 @@ def test_a_file_that_is_no_good_is_told_and_harms_no_other(add, theirs, text, sa
     assert said in fault
     assert "flows/mine.py" in fault
     assert "\n" not in fault
-    assert set(registered()) == OURS | theirs
+    assert set(registered()) == SHIPPED | theirs
     with pytest.raises(BrokenType, match="flows/mine"):
         check()
 
@@ -81,7 +80,7 @@ def test_a_declaration_with_a_value_of_the_wrong_kind_is_told_by_its_field(add, 
     add(mine=LIKE_ALERT + f"TYPE = replace(ALERT, **{{'name': 'mine', '{name}': {kept}}})\n" + FLOW)
     [fault] = broken()
     assert re.search(rf"flows/mine\.py cannot be loaded: NotificationType in line \d+: {name}: \w", fault)
-    assert set(registered()) == OURS | theirs
+    assert set(registered()) == SHIPPED | theirs
 
 
 @pytest.mark.parametrize("made", [RetryPolicy, partial(Grouping, key=str, window=timedelta(hours=1))])
@@ -103,7 +102,7 @@ def test_what_a_newcomer_writes_first_and_wrongly_is_told(add, more):
 
 def test_a_file_without_a_type_is_nobodys_business(add, theirs):
     add(helpers="def help(): ...\n")
-    assert (set(registered()), broken()) == (OURS | theirs, [])
+    assert (set(registered()), broken()) == (SHIPPED | theirs, [])
 
 
 def test_of_two_with_one_name_neither_is_used(add, theirs):
@@ -111,7 +110,7 @@ def test_of_two_with_one_name_neither_is_used(add, theirs):
     add(mine=text, other=text)
     [fault] = broken()
     assert "flows/mine.py and flows/other.py both declare the type 'mine': rename one" in fault
-    assert set(registered()) == OURS | theirs
+    assert set(registered()) == SHIPPED | theirs
 
 
 def test_who_asks_for_a_type_that_is_broken_hears_of_it(add):

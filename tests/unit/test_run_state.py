@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from waypost import Report
 from waypost.model.states import State
-from waypost.tasks.run_state import LONGEST_MESSAGE, run_state
+from waypost.tasks.run_state import LONGEST_MESSAGE, run_state, state_named_by
 
 BATCH = UUID(int=1)
 DECIDES = "a person decides: `waypost list --state held`"
@@ -27,7 +27,8 @@ TRY = datetime(2026, 3, 25, 14, 15, 20, tzinfo=UTC)
         ),
         ({"held": 1, "deferred": 1}, {}, "COMPLETED", "Held", f"1 deferred, 1 held; {DECIDES}"),
         ({"failed": 1, "held": 2}, {}, "FAILED", "PartlyFailed", f"1 failed, 2 held; {DECIDES}"),
-        ({}, {"note": "note is held: -"}, "COMPLETED", "Completed", "note is held: -"),
+        ({}, {"note": "note is held: -", "held": True}, "COMPLETED", "Held", "note is held: -"),
+        ({}, {"note": "1 accepted before"}, "COMPLETED", "Completed", "1 accepted before"),
         ({}, {"refused": 1}, "FAILED", "Failed", "1 not accepted"),
         ({"sent": 2}, {"refused": 1}, "FAILED", "PartlyFailed", "1 not accepted, 2 sent"),
         ({}, {"note": "nothing again", "left": {"failed": 1}}, "FAILED", "Failed", "nothing again"),
@@ -46,6 +47,9 @@ TRY = datetime(2026, 3, 25, 14, 15, 20, tzinfo=UTC)
         ),
         ({"failed": 1, "deferred": 2}, {}, "FAILED", "PartlyFailed", "2 deferred, 1 failed"),
         ({"failed": 2}, {}, "FAILED", "Failed", "2 failed"),
+        ({"sent": 2}, {"trouble": "the source failed: x"}, "FAILED", "PartlyFailed",
+         "2 sent, the source failed: x"),
+        ({}, {"trouble": "the source failed: x", "note": "y"}, "FAILED", "Failed", "the source failed: x; y"),
         ({"failed": 1, "expired": 1}, {}, "FAILED", "Failed", "1 expired, 1 failed"),
     ],
 )  # fmt: skip
@@ -61,3 +65,16 @@ def test_whatever_ends_as_it_does_the_state_has_a_message_that_fits(states, reas
     found = run_state(Report(type="note", batch=BATCH, states=states, reasons=reasons))
     assert 0 < len(found.message) <= LONGEST_MESSAGE
     assert found.is_failed() == bool(states.keys() & {State.FAILED, State.EXPIRED})
+
+
+@pytest.mark.parametrize(
+    ("more", "text", "name"),
+    [
+        ({}, "nothing was due", "Completed"),
+        ({"note": "1 accepted before"}, "nothing was sent", "Completed"),
+        ({"note": "note is held: -", "held": True}, "note is held", "Held"),
+    ],
+)
+def test_a_run_without_notifications_says_why_and_its_summary_names_the_state(more, text, name):
+    report = Report(type="note", batch=BATCH, **more)
+    assert (str(report), state_named_by(str(report))[1]) == (text, name)

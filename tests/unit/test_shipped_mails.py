@@ -17,6 +17,7 @@ from support.shipped_mails import (
 )
 
 from waypost.flows.digest import compose
+from waypost.model.brand import Brand
 from waypost.rendering.filters import mailto
 
 SUPPORT = "support@harbour.example"
@@ -185,3 +186,24 @@ def test_plain_english_writes_the_month_as_a_word_after_the_day(type):
 )
 def test_a_link_to_an_address_is_ascii(address, link):
     assert mailto(address) == link
+
+
+@every_type
+def test_a_mail_wears_its_brand(type):
+    brand = Brand(
+        "acme",
+        "Acme <& Sons>",
+        "Acme <a@acme.example>",
+        logo="https://acme.example/logo.png",
+        accent="#123456",
+        accent_dark="#abcdef",
+        postal_address=("1 Quay Lane", "Wells"),
+        footer=("Company no. 1234567",),
+    )
+    mail, plain = shown(type, "de", brand=brand), shown(type, "de")
+    assert re.search(r'<img src="https://acme.example/logo.png" alt="Acme &lt;&amp; Sons&gt;"', mail.html)
+    assert "\nCompany no. 1234567\n1 Quay Lane\nWells" in mail.text
+    assert "Company no. 1234567<br />1 Quay Lane<br />Wells" in mail.html
+    assert "background: #abcdef !important" in mail.html
+    assert ("#123456" in mail.html) == ('class="button"' in plain.html)
+    assert "<img" not in plain.html

@@ -168,22 +168,23 @@ def test_a_fact_under_a_minted_name_is_named():
 def test_what_an_included_file_uses_is_looked_at_too(tmp_path):
     folder = tmp_path / "templates"
     shutil.copytree(OURS, folder)
-    footer = folder / "_layout" / "footer.mjml"
-    footer.write_text(footer.read_text().replace("sender.name", "sendr.name"))
+    frame = folder / "_layout" / "frame.mjml"
+    frame.write_text(frame.read_text().replace("sender.name", "sendr.name"))
+    line = frame.read_text().partition("sendr")[0].count("\n") + 1
     faults = examine(Templates(folder), ORDER)
-    assert {fault.partition(".mjml, ")[2] for fault in faults} == {
-        "in what it includes: {{ sendr }} is unknown; is it sender?"
+    assert set(faults) == {
+        f"templates/_layout/frame.mjml, line {line}: {{{{ sendr }}}} is unknown; is it sender?"
     }
 
 
 def test_a_template_of_the_declaration_is_looked_at_too():
     [fault] = examine(Templates(OURS), replace(ORDER, reply_to="{{ oder_id }} <a@shop.example>"))
-    assert fault == "reply_to of order-confirmation, line 1: {{ oder_id }} is unknown; is it order_id?"
+    assert fault == "reply_to of order-confirmation: {{ oder_id }} is unknown; is it order_id?"
 
 
 def test_a_type_without_templates_is_told_where_they_go():
     [fault] = examine(Templates(OURS), replace(ORDER, name="parcel"))
-    assert fault.startswith("templates/parcel/ is missing: add templates/parcel/en/ with subject.txt")
+    assert fault.startswith("templates/parcel/ is missing: add it with subject.txt")
 
 
 def test_what_a_type_mints_is_known_by_the_names_it_gives():

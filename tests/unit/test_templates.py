@@ -5,7 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from waypost.rendering.templates import TemplateError, Templates, chain, render
+from waypost.rendering.template_files import TemplateError
+from waypost.rendering.template_set import render
+from waypost.rendering.templates import Templates, chain
 
 PARTS = {
     "subject.txt": "Hello {{ name }}",
@@ -79,7 +81,7 @@ def test_the_chain_goes_from_near_to_far_without_repeats():
 
 
 def test_no_language_at_all_names_the_type_and_what_was_tried(tmp_path):
-    with pytest.raises(TemplateError, match=r"note in pt-BR, pt, en: add templates/note/en/"):
+    with pytest.raises(TemplateError, match=r"note in pt-BR, pt, en: add templates/note/"):
         Templates(tmp_path).find("note", "pt-BR")
 
 
@@ -92,12 +94,14 @@ def test_a_missing_part_is_named(tmp_path, part):
 @pytest.mark.parametrize("part", PARTS)
 def test_a_missing_variable_is_named_with_its_part(tmp_path, part):
     templates = write(tmp_path, **{part.replace(".", "_"): "a {{ nickname }} b"})
-    with pytest.raises(TemplateError, match=rf"^{part}: 'nickname' is undefined$"):
+    with pytest.raises(TemplateError, match=rf"^templates/note/en/{part}, line \d: 'nickname' is undefined$"):
         rendered(templates)
 
 
 def test_a_missing_attribute_is_missing_too(tmp_path):
-    with pytest.raises(TemplateError, match=r"^subject.txt: .*no attribute 'nickname'"):
+    with pytest.raises(
+        TemplateError, match=r"^templates/note/en/subject.txt, line 1: .*no attribute 'nickname'"
+    ):
         rendered(write(tmp_path, subject_txt="{{ recipient.nickname }}"))
 
 
@@ -165,10 +169,10 @@ def test_an_empty_mjml_file_lacks_its_element(tmp_path):
 def test_a_fault_in_an_included_file_is_named_with_that_file(tmp_path):
     (tmp_path / "_layout").mkdir()
     (tmp_path / "_layout" / "foot.mjml").write_text("<mj-text>\n{% if 1 < 2 %}x{% endif %}</mj-text>")
-    page = mjml("Hello").replace("</mj-column>", '<mj-include path="_layout/foot.mjml" /></mj-column>')
+    page = mjml("Hello").replace("</mj-column>", '{% include "_layout/foot.mjml" %}</mj-column>')
     with pytest.raises(TemplateError) as refused:
         write(tmp_path, body_mjml=page).find("note", "en")
-    assert str(refused.value) == f"templates/note/en/body.mjml: _layout/foot.mjml, line 2: {LESS}"
+    assert str(refused.value) == f"templates/_layout/foot.mjml, line 2: {LESS}"
 
 
 def test_a_less_than_in_an_attribute_is_right(tmp_path):
@@ -198,14 +202,50 @@ def test_broken_mjml_is_found_when_loaded(tmp_path, broken):
     ],
 )
 def test_the_sandbox_lets_no_template_out(tmp_path, escape):
-    with pytest.raises(TemplateError, match=r"^subject.txt: "):
+    with pytest.raises(TemplateError, match=r"^templates/note/en/subject.txt(, line 1)?: "):
         rendered(write(tmp_path, subject_txt=escape))
 
 
 def test_a_runaway_loop_is_stopped_by_its_size(tmp_path):
     runaway = "{% for a in range(3000) %}{{ 'x' * 1000 }}{% endfor %}"
-    with pytest.raises(TemplateError, match=r"^short.txt: 3000000 characters, more than"):
+    with pytest.raises(TemplateError, match=r"^templates/note/en/short.txt: 3000000 characters, more than"):
         rendered(write(tmp_path, short_txt=runaway))
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for a in range(999) %}{% for b in range(999) | map('string') %}{% endfor %}{% endfor %}",
+        "{% for a in range(600) %}{% for b in 'x' * 600 %}{% endfor %}{% endfor %}",
+    ],
+)
+def test_a_loop_that_takes_for_ever_is_ended(tmp_path, loop):
+    with pytest.raises(
+        TemplateError, match=r"^templates/note/en/body.txt: its loops take more than 200,000 rounds"
+    ):
+        rendered(write(tmp_path, body_txt=loop))
+
+
+def test_loops_know_their_place_as_ever(tmp_path):
+    text = (
+        "{% for a in 'xy' if a %}{{ loop.index }}{{ a }}{{ '' if loop.last else ',' }}{% else %}-{% endfor %}"
+    )
+    assert rendered(write(tmp_path, subject_txt=text)).subject == "1x,2y"
+
+
+@pytest.mark.parametrize("value", ["a", ""])
+def test_conditions_stand_between_elements_as_they_are(tmp_path, value):
+    page = """<mjml><mj-body>{% if name %}<mj-section>{# which #}<mj-column>
+      {% for one in "ab" %}<mj-text>{{ one }}{{ name }}{% if name %}!{% endif %}</mj-text>{% endfor %}
+    </mj-column></mj-section>{% endif %}<mj-section><mj-column><mj-text>end</mj-text></mj-column></mj-section>
+    </mj-body></mjml>"""
+    templates = write(tmp_path)
+    (tmp_path / "note" / "en" / "body.mjml").write_text(page)
+    shown = rendered(templates, name=value).html
+    assert ("aa!" in shown, "ba!" in shown) == (bool(value), bool(value))
+    assert ">end<" in shown
+    assert "mj-raw" not in shown
 
 
 HOSTILE = [
@@ -255,7 +295,7 @@ def test_an_attribute_cannot_be_left(tmp_path):
 def test_an_include_is_part_of_the_page(tmp_path):
     (tmp_path / "_layout").mkdir()
     (tmp_path / "_layout" / "foot.mjml").write_text("<mj-text>Yours, {{ name }}</mj-text>")
-    page = mjml("Hello").replace("</mj-column>", '<mj-include path="_layout/foot.mjml" /></mj-column>')
+    page = mjml("Hello").replace("</mj-column>", '{% include "_layout/foot.mjml" %}</mj-column>')
     assert "Yours, Ada" in rendered(write(tmp_path, body_mjml=page)).html
 
 
@@ -266,9 +306,9 @@ def test_an_include_stays_inside_the_folder(tmp_path, path):
     (tmp_path / "secret.mjml").write_text("<mj-text>hunter2</mj-text>")
     (tmp_path / "inside" / "_layout").mkdir(parents=True)
     (tmp_path / "inside" / "link").symlink_to(tmp_path / "secret.mjml")
-    included = f'<mj-include path="{path.format(root=tmp_path)}" /></mj-column>'
+    included = f'{{% include "{path.format(root=tmp_path)}" %}}</mj-column>'
     page = mjml("Hello").replace("</mj-column>", included)
-    with pytest.raises(TemplateError, match=r"^templates/note/en/body.mjml: "):
+    with pytest.raises(TemplateError, match=r"^templates/note/en/body.mjml, line \d: .*must stay inside"):
         write(tmp_path / "inside", body_mjml=page).find("note", "en")
 
 
@@ -276,8 +316,8 @@ def test_an_include_stays_inside_the_folder(tmp_path, path):
     ("path", "why"), [("_layout/gone.mjml", "No such file"), ("../gone.mjml", "must stay inside")]
 )
 def test_an_include_that_cannot_be_taken_is_named_with_the_reason(tmp_path, path, why):
-    page = mjml("Hello").replace("</mj-column>", f'<mj-include path="{path}" /></mj-column>')
-    with pytest.raises(TemplateError, match=rf"^templates/note/en/body.mjml: .*{path}.*{why}"):
+    page = mjml("Hello").replace("</mj-column>", f'{{% include "{path}" %}}</mj-column>')
+    with pytest.raises(TemplateError, match=rf"^templates/note/en/body.mjml, line \d: {path}.*{why}"):
         write(tmp_path, body_mjml=page).find("note", "en")
 
 

@@ -84,6 +84,7 @@ class Notification(_Shape):
     expires_at: datetime
     finished_at: datetime | None
     attempts: list[Attempt]
+    brand: str = "default"
 
 
 class Entry(_Shape):
@@ -99,6 +100,7 @@ class Entry(_Shape):
     accepted_at: datetime
     due_at: datetime
     finished_at: datetime | None
+    brand: str = "default"
 
 
 class Page(_Shape):

@@ -26,6 +26,7 @@ COMMANDS = {
     },
     "Send": {
         "send": OnDemand("send:send", "Send the requests of a JSONL file."),
+        "remind": OnDemand("remind:remind", "Notify those whom a type's source names."),
         "verify": OnDemand("verify:verify", "Check a verification code."),
     },
     "Look": {
@@ -46,6 +47,7 @@ COMMANDS = {
         "webhooks": OnDemand("webhooks:app", "Manage the webhooks of the gateway's clients."),
     },
     "Maintain": {
+        "templates": OnDemand("templates:app", "Check the templates, and bring their catalogues up to date."),
         "db": OnDemand("db:app", "Upgrade the ledger's database, or change its key."),
         "simulate": OnDemand("simulate:simulate", "Test the ledger under faults, in virtual time."),
     },

@@ -37,6 +37,20 @@ def _main(run: Callable[..., Any], *args: Any, standalone_mode: bool = True, **m
 class Command(TyperCommand):
     """A command."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raises the parser's errors. An argument too many may be the value of the option that is missing."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            missing: Any = error.param
+            if error.message or missing is None or missing.param_type_name != "option":
+                raise
+            _, left, _ = self.make_parser(ctx).parse_args(args=given)
+            if left:
+                error.message = f"missing; did you mean {max(missing.opts, key=len)} {left[0]}?"
+            raise
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(command_help(self, ctx))
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from waypost.cli.output import AsJson, out, print_json, table
+from waypost.cli.output import AsJson, print_json, show, table
+from waypost.cli.output import warn as warn_of
 from waypost.cli.startup_checks import check_types, warn
 from waypost.config.instance import connect
 from waypost.config.settings import Settings
@@ -41,26 +42,30 @@ def deploy(
     from waypost.deployments import registry
     from waypost.deployments.automations.create import NoSuchBlock, create
     from waypost.deployments.deploy import deploy as deploy_types
+    from waypost.deployments.doctor.newer_types import to_restart
     from waypost.deployments.prefect_api import check, prefect_client
 
     check_types()
     warn(settings)
 
-    async def run() -> tuple[dict[str, str], dict[str, str]]:
+    async def run() -> tuple[dict[str, str], dict[str, str], list[str]]:
         async with prefect_client() as client:
             await check(client)
             found = await deploy_types(client, settings.work_pool)
             made = await create(client, notify) if automations or notify else {}
+            old = await to_restart(client, settings.work_pool)
         deployed = {registry.find(name).deployment: str(id) for name, id in sorted(found.items())}
-        return deployed, {name: str(id) for name, id in made.items()}
+        return deployed, {name: str(id) for name, id in made.items()}, old
 
     try:
-        deployed, created = asyncio.run(run())
+        deployed, created, old = asyncio.run(run())
     except NoSuchBlock as error:
         raise typer.BadParameter(str(error), param_hint="--notify") from None
+    for fault in old:
+        warn_of(fault)
     if as_json:
         print_json(deployed)
         return
-    out.print(table("deployment", "id", rows=deployed.items()))
+    show(table("deployment", "id", rows=deployed.items()))
     if created:
-        out.print(table("automation", "id", rows=created.items()))
+        show(table("automation", "id", rows=created.items()))

@@ -7,11 +7,15 @@ import os
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from waypost.config.instance import to_reach_prefect
+from waypost.config.settings import Settings
+from waypost.model.brand import BrandTerms
 from waypost.model.provider import Provider
 from waypost.model.validation_messages import in_words
 
 _LETTERS = "small letters a to z, digits and hyphens, 41 at most"
 _NAME = f"not a provider's name: use {_LETTERS}; begin with a letter or a digit"
+_BRAND = _NAME.replace("provider", "brand")
 _KIND = f"not a kind of channel: use {_LETTERS}; begin with a letter"
 
 
@@ -22,10 +26,8 @@ def explained(error: Exception) -> str | None:
     name = f"{type(error).__module__}.{type(error).__name__}"
     match name.split(".")[0], type(error).__name__:
         case (("httpx" | "httpcore"), _):
-            return (
-                "the Prefect API does not respond: start `waypost up`, or set PREFECT_API_URL to your "
-                "server; see `waypost doctor`"
-            )
+            advice = to_reach_prefect(Settings().home)
+            return f"the Prefect API does not respond: {advice}; see `waypost doctor`"
         case (("waypost" | "deployments"), _):
             return str(error)
         case "sqlalchemy", _ if "unable to open database file" in str(error):
@@ -57,7 +59,8 @@ def _of_the_system(error: OSError) -> str:
 
 def pages(error: ValidationError) -> str:
     """The pages of docs/ that describe the invalid settings."""
-    wrong = {"providers" if part["loc"][:1] == ("providers",) else "settings" for part in error.errors()}
+    named = {part["loc"][0] for part in error.errors() if part["loc"]}
+    wrong = {str(name) if name in ("providers", "brands") else "settings" for name in named}
     return " and ".join(f"docs/{name}.md" for name in sorted(wrong))
 
 
@@ -66,6 +69,8 @@ def _setting(part: ErrorDetails) -> str:
     wrong = in_words(part)
     if name == "providers":
         inside, wrong = _of_a_provider(inside, part["type"], wrong)
+    if name == "brands":
+        inside, wrong = _of_a_brand(inside, part["type"], wrong)
     return ": ".join(filter(None, (f"WAYPOST_{name.upper()}", ".".join(inside), wrong)))
 
 
@@ -78,6 +83,21 @@ def _of_a_provider(inside: list[str], type: str, wrong: str) -> tuple[list[str],
             return inside, f"there is no such term; there are {', '.join(Provider.model_fields)}"
         case [_, "kind"], "string_pattern_mismatch":
             return inside, _KIND
+        case _:
+            return inside, wrong
+
+
+def _of_a_brand(inside: list[str], type: str, wrong: str) -> tuple[list[str], str]:
+    """The same for WAYPOST_BRANDS."""
+    match inside, type:
+        case [name, "[key]"], _:
+            return [name], _BRAND
+        case [_, _], "extra_forbidden":
+            return inside, f"there is no such term; there are {', '.join(BrandTerms.model_fields)}"
+        case [_, "logo"], _:
+            return inside, "not an address that begins with https://"
+        case [_, "providers", kind, "[key]"], _:
+            return [*inside[:2], kind], _KIND
         case _:
             return inside, wrong
 

@@ -15,6 +15,7 @@ from waypost.cli.ids import given_id
 from waypost.cli.output import AsJson, Reveal, out, plain, print_json, wrapped
 from waypost.cli.paused_lanes import stopped_lanes, waits_for_a_run
 from waypost.cli.states import style_of
+from waypost.cli.unknown_type import OVERDUE, unknown_type
 from waypost.cli.with_ledger import with_ledger
 from waypost.config import instance
 from waypost.config.settings import Settings
@@ -25,6 +26,8 @@ from waypost.ledger.operations.folding import folded
 from waypost.ledger.operations.short_ids import ShortId, notification_id
 from waypost.ledger.operations.stats import with_state
 from waypost.ledger.operations.timeline import explain as read
+from waypost.model.brand import DEFAULT
+from waypost.model.states import State
 
 BESIDE = 40  # columns; where fewer are left beside time and event, details stand below them
 
@@ -58,11 +61,18 @@ def explain(
     ui = instance.ui(settings)
     waits = waits_for_a_run(found.state, found.due_at)
     stopped = stopped_lanes(settings).get(found.priority, "") if waits else ""
+    stopped = stopped or _unknown(settings, found)
     if as_json:
         told = {"stopped": stopped, "timeline": [_line(one, ui) for one in found.timeline]}
         print_json({**_fields(found), **told})
     else:
         _tell(found, ui, stopped)
+
+
+def _unknown(settings: Settings, found: Explanation) -> str:
+    """Why no worker takes up a notification that has waited too long, if none knows its type."""
+    overdue = waits_for_a_run(found.state, found.due_at, OVERDUE) and found.state == State.ACCEPTED
+    return unknown_type(settings, found.type) if overdue and not found.held_since else ""
 
 
 def _fields(found: Explanation) -> dict[str, object]:
@@ -91,6 +101,7 @@ def _tell(found: Explanation, ui: str | None, stopped: str) -> None:
         ("type", f"{found.type}  ({found.priority})"),
         ("recipient", found.recipient),
         *([("client", found.client)] if found.client else []),
+        *([("brand", found.brand)] if found.brand != DEFAULT else []),
         ("state", with_state(found.state, found.reason or found.forgotten)),
         ("deadline", f"{plain(found.expires_at)} UTC"),
     ]

@@ -66,6 +66,7 @@ Recipient = Annotated[
 Tag = Annotated[
     str | None, typer.Option(metavar="TAG", help="Only notifications whose request had this tag.")
 ]
+Brand = Annotated[str | None, typer.Option(metavar="BRAND", help="Only notifications of this brand.")]
 
 LONGEST_TEXT = 320  # characters, as over HTTP
 
@@ -80,6 +81,7 @@ def chosen(
     recipient: str | None,
     tag: str | None,
     in_doubt: bool = False,
+    brand: str | None = None,
 ) -> Filter:
     """The options as a filter. Raises typer.BadParameter naming the invalid option."""
     texts = {
@@ -88,6 +90,7 @@ def chosen(
         "--reason": reason,
         "--recipient": recipient,
         "--tag": tag,
+        "--brand": brand,
     }
     for name, value in texts.items():
         if value is not None and not (value and value.isprintable()):
@@ -103,6 +106,7 @@ def chosen(
         reason=reason,
         recipient=() if recipient is None else keys_of(recipient),
         tag=tag,
+        brand=brand,
         in_doubt=in_doubt,
     )
     if made.since and made.until and made.since >= made.until:

@@ -8,10 +8,11 @@ from waypost.cli.output import out
 from waypost.ledger.operations.short_ids import ShortId, parse, short
 
 
-def given_id(text: str) -> ShortId:
-    """An argument as an id. Raises typer.BadParameter for a text that cannot be one."""
+def given_id(text: str, listed: str = "list") -> ShortId:
+    """An argument as an id. Raises typer.BadParameter for a text that cannot be one. listed: the command that
+    lists such ids."""
     try:
-        return parse(text)
+        return parse(text, listed)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -11,10 +11,13 @@ from waypost.cli.app import App
 from waypost.cli.columns import Column, print_columns
 from waypost.cli.output import AsJson, print_json
 from waypost.cli.with_ledger import with_ledger
+from waypost.config.brands import brand_names
+from waypost.config.settings import Settings
 from waypost.gateway.auth import key_format as text
 from waypost.ledger import Ledger
 from waypost.ledger.records import api_keys
 from waypost.ledger.records.api_keys import ApiKey
+from waypost.model.brand import no_such_brand
 from waypost.system.clock import now
 
 app = App(help="Manage the gateway's API keys.")
@@ -25,6 +28,7 @@ _COLUMNS = (
     Column("limit", rank=2),
     Column("created (UTC)", rank=3),
     Column("state", cut=True, style=lambda state: "green" if state.startswith("works") else "red"),
+    Column("brand", rank=4, cut=True),  # left out if no key has one
 )
 
 
@@ -77,6 +81,10 @@ def create(
         int | None,
         typer.Option(min=1, max=1_000_000, metavar="N", help="Most requests per second. Default: no limit."),
     ] = None,
+    brand: Annotated[
+        str | None,
+        typer.Option(metavar="BRAND", help="The only brand that its requests are for. Default: any."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a key, and print it this once.
@@ -87,11 +95,13 @@ def create(
         scopes = text.checked_scopes(scope)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--scope") from None
+    if brand is not None:
+        _check_brand(brand)
+    _check_types(scopes)
     minted = text.mint()
-    made = _key(minted, client, scopes, rate, _in_days(days))
+    made = _key(minted, client, scopes, rate, _in_days(days), brand)
     with_ledger(lambda ledger: api_keys.add(ledger, made))
     _show(made, minted, as_json)
-    _warn_of_unknown_types(scopes)
 
 
 @app.command("list")
@@ -113,11 +123,13 @@ def list_keys(as_json: AsJson = False) -> None:
             f"{one.rate}/s" if one.rate else "-",
             one.created_at,
             _state(one, moment),
+            one.brand or "-",
         )
         for one in found.keys
     ]
-    damaged = [(id, "?", "?", "?", "?", CANNOT_BE_READ) for id in found.damaged]
-    print_columns(_COLUMNS, [*rows, *damaged])
+    damaged = [(id, "?", "?", "?", "?", CANNOT_BE_READ, "?") for id in found.damaged]
+    shown = len(_COLUMNS) if any(one.brand for one in found.keys) else len(_COLUMNS) - 1
+    print_columns(_COLUMNS[:shown], [row[:shown] for row in (*rows, *damaged)])
 
 
 @app.command()
@@ -140,7 +152,7 @@ def rotate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replace a key by a new key with the same scopes.
+    """Replace a key by a new key with the same scopes and brand.
 
     The old key works for some hours longer.
     """
@@ -151,7 +163,7 @@ def rotate(
         if not old.works(now()):
             raise Ended(f"key {id} no longer works: create a new key with `waypost keys create {old.client}`")
         expires_at = _in_days(days) if days is not None else _as_long_as(old)
-        made = _key(minted, old.client, old.scopes, old.rate, expires_at)
+        made = _key(minted, old.client, old.scopes, old.rate, expires_at, old.brand)
         return made, await api_keys.rotate(ledger, id, made, timedelta(hours=overlap))
 
     made, old = with_ledger(work)
@@ -170,10 +182,22 @@ def revoke(id: Id, as_json: AsJson = False) -> None:
         typer.echo(f"key {id} (client {ended.client}): revoked")
 
 
+def _check_brand(name: str) -> None:
+    """Raise typer.BadParameter unless the brand exists: every request with the key would be refused."""
+    known = brand_names(Settings())
+    if name not in known:
+        raise typer.BadParameter(no_such_brand(name, known), param_hint="--brand")
+
+
 def _key(
-    minted: text.Minted, client: str, scopes: list[str], rate: int | None, expires_at: datetime | None
+    minted: text.Minted,
+    client: str,
+    scopes: list[str],
+    rate: int | None,
+    expires_at: datetime | None,
+    brand: str | None,
 ) -> ApiKey:
-    return ApiKey(minted.id, client, scopes, rate, now(), expires_at, None, minted.secret_hash)
+    return ApiKey(minted.id, client, scopes, rate, now(), expires_at, None, minted.secret_hash, brand)
 
 
 def _as_long_as(old: ApiKey) -> datetime | None:
@@ -197,19 +221,17 @@ def _show(made: ApiKey, minted: text.Minted, as_json: bool) -> None:
     )
 
 
-def _warn_of_unknown_types(scopes: list[str]) -> None:
-    """A scope may be given before its type is written, and may be misspelt."""
+def _check_types(scopes: list[str]) -> None:
+    """Raise typer.BadParameter for a scope whose type does not exist: such a key would allow nothing."""
     wanted = {scope.partition(":")[2] for scope in scopes} - {""}
     if not wanted:
         return
     from waypost.deployments.registry import registered  # it loads Prefect, which takes seconds
 
-    for type in sorted(wanted - registered().keys()):
-        typer.echo(
-            f"warning: there is no type {type} yet, so its scope allows nothing; there are "
-            f"{', '.join(sorted(registered()))}",
-            err=True,
-        )
+    if unknown := sorted(wanted - registered().keys()):
+        known = ", ".join(sorted(registered()))
+        told = f"there is no type {' or '.join(unknown)}; there are {known}. No key was created"
+        raise typer.BadParameter(told, param_hint="--scope")
 
 
 def _described(one: ApiKey) -> dict[str, Any]:
@@ -218,6 +240,7 @@ def _described(one: ApiKey) -> dict[str, Any]:
         "client": one.client,
         "scopes": one.scopes,
         "rate": one.rate,
+        "brand": one.brand,
         "created_at": one.created_at,
         "expires_at": one.expires_at,
         "revoked_at": one.revoked_at,
@@ -226,7 +249,7 @@ def _described(one: ApiKey) -> dict[str, Any]:
 
 
 def _described_damaged(id: str) -> dict[str, Any]:
-    unknown = dict.fromkeys(("client", "scopes", "rate", "created_at", "expires_at", "revoked_at"))
+    unknown = dict.fromkeys(("client", "scopes", "rate", "brand", "created_at", "expires_at", "revoked_at"))
     return {"id": id, **unknown, "state": CANNOT_BE_READ}
 
 

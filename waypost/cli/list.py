@@ -21,6 +21,7 @@ from waypost.ledger import Ledger
 from waypost.ledger.operations.search import Entry, Filter, Page, find
 from waypost.ledger.operations.short_ids import ShortId, notification_id
 from waypost.ledger.operations.stats import on_the_wire_of_silent
+from waypost.model.brand import DEFAULT
 from waypost.model.states import State
 
 WAITS_LONG = timedelta(seconds=10)  # so that a list of what is just going out stays quick
@@ -30,6 +31,7 @@ _COLUMNS: tuple[tuple[Column, Callable[[Entry], object]], ...] = (
     (Column("id"), lambda one: shown_id(one.id)),
     (Column("type", rank=3, cut=True, least=12), lambda one: one.type),
     (Column("client", rank=4, cut=True), lambda one: one.client or "-"),
+    (Column("brand", rank=4, cut=True), lambda one: one.brand),
     (Column("state", style=style_of), lambda one: one.state),
     (Column("recipient", cut=True, least=9), lambda one: one.recipient),
     (Column("attempts", rank=5, right=True), lambda one: one.attempts),
@@ -47,6 +49,7 @@ def list_notifications(
     type: filters.Type = None,
     recipient: filters.Recipient = None,
     tag: filters.Tag = None,
+    brand: filters.Brand = None,
     provider: filters.Provider = None,
     since: filters.Since = None,
     until: filters.Until = None,
@@ -74,7 +77,7 @@ def list_notifications(
     Addresses are masked unless you add --reveal. Times are UTC. On a terminal the table is fitted to the
     width, and ids are short. Every command takes short ids. In a pipe or a file, every column is complete.
     """
-    wanted = filters.chosen(state, type, provider, since, until, reason, recipient, tag, in_doubt)
+    wanted = filters.chosen(state, type, provider, since, until, reason, recipient, tag, in_doubt, brand)
     settings = Settings()
     page, unsettled = with_ledger(lambda ledger: _find(ledger, wanted, after, limit, reveal), settings)
     if not page.notifications:
@@ -107,8 +110,11 @@ async def _find(
 
 
 def _tell(page: Page) -> None:
-    clients = any(one.client for one in page.notifications)
-    shown = [(column, cell) for column, cell in _COLUMNS if clients or column.title != "client"]
+    left_out = {
+        "client": not any(one.client for one in page.notifications),
+        "brand": all(one.brand == DEFAULT for one in page.notifications),
+    }
+    shown = [(column, cell) for column, cell in _COLUMNS if not left_out.get(column.title)]
     print_columns(
         [column for column, _ in shown], [[cell(one) for _, cell in shown] for one in page.notifications]
     )

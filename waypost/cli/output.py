@@ -50,6 +50,15 @@ def print_json(value: Any) -> None:
     )  # in UTF-8, whatever the terminal's encoding is
 
 
+WIDEST = 10_000  # columns of a table that does not go to a terminal: every cell is complete
+
+
+def show(shown: Table | Group) -> None:
+    """Print a table: as wide as the terminal, or with every cell complete where there is no terminal."""
+    console = out if out.is_terminal else Console(file=out.file, width=WIDEST, highlight=False)
+    console.print(shown)
+
+
 def titled(title: str, shown: Table) -> Group:
     """`shown` below its title."""
     return Group(Text(title, "bold"), shown)

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from waypost.cli.interrupted import told_if_interrupted
-from waypost.cli.output import AsJson, complain, err, out, print_json, table, titled
+from waypost.cli.output import AsJson, complain, err, out, print_json, show, table, titled
 from waypost.cli.progress import bars
 from waypost.config.instance import connect, find
 from waypost.config.settings import Settings
@@ -74,22 +74,26 @@ def send(
 
 
 async def _send(settings: Settings, one: Registered, source: Path, wait: bool, sent: FileSend) -> None:
+    from waypost.config.brands import brand_names
     from waypost.deployments import file_send as submission
-    from waypost.deployments.file_lines import lines_of
     from waypost.deployments.next_digest import next_digest
     from waypost.gateway.http.body import ONE
     from waypost.ledger import connect_checked
+    from waypost.system.file_lines import lines_of
 
+    brands = brand_names(settings)
     async with connect_checked(settings) as ledger:
         with bars() as progress, source.open("rb") as file:
-            reading = progress.add_task("read", total=None)
+            reading = progress.add_task("read", total=None, visible=False)  # none for a file that is refused
             lines = lines_of(file, ONE)
+
+            def read(count: int) -> None:
+                progress.update(reading, completed=count, visible=True)
+
             with _told_if_interrupted(sent):
-                await submission.submit(
-                    ledger, one, lines, lambda count: progress.update(reading, completed=count), sent
-                )
+                await submission.submit(ledger, one, lines, read, sent, brands)
             sent.complete = not sent.trouble
-            progress.update(reading, total=sent.lines, completed=sent.lines)
+            progress.update(reading, total=sent.lines, completed=sent.lines, visible=True)
             if wait and sent.intakes and not sent.trouble:
                 await _watch(ledger, sent, settings, progress)
     if sent.for_digest:
@@ -127,9 +131,9 @@ def tell(sent: FileSend) -> None:
         err.print(f"[red]... and {len(sent.rejections) - REJECTIONS_SHOWN} more lines")
     if sent.trouble:
         complain(sent.trouble)
-    out.print(titled(sent.type, table("result", "notifications", rows=sent.summary_rows())))
-    if sent.repeated and not sent.accepted:
-        out.print("nothing was sent: every request was accepted before (same idempotency keys)")
+    show(titled(sent.type, table("result", "notifications", rows=sent.summary_rows())))
+    if nothing := nothing_sent_in_words(sent):
+        out.print(nothing, soft_wrap=True)
     if sent.failed_before:
         err.print(
             f"[red]{sent.failed_before:,} were accepted before, and failed or expired[/]: to send them "
@@ -144,6 +148,22 @@ def tell(sent: FileSend) -> None:
         out.print(for_digest_in_words(sent.for_digest, sent.next_digest, now()), soft_wrap=True)
     for line in in_doubt_in_words(sent.in_doubt):
         out.print(line, style="red", soft_wrap=True)
+
+
+def nothing_sent_in_words(sent: FileSend) -> str:
+    """Why nothing of a file was sent; empty if something was, or may have been."""
+    if sent.accepted or sent.trouble or not sent.lines:
+        return ""
+    if sent.repeated == sent.lines:
+        return "nothing was sent: every request was accepted before (same idempotency keys)"
+    keys = "key" if sent.repeated == 1 else "keys"
+    counts = {
+        f"accepted before (same idempotency {keys})": sent.repeated,
+        "counted in an open notification": sent.grouped,
+        "rejected (above)": len(sent.rejections),
+    }
+    told = [f"{count:,} {'was' if count == 1 else 'were'} {what}" for what, count in counts.items() if count]
+    return f"nothing was sent: {', '.join(told)}"
 
 
 def deferred_in_words(count: int, next_try: datetime, moment: datetime) -> str:

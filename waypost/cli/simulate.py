@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from waypost.cli.interrupted import told_if_interrupted
-from waypost.cli.output import AsJson, complain, err, out, print_json, table, titled
+from waypost.cli.output import AsJson, complain, err, out, print_json, show, table, titled
 from waypost.cli.progress import bars
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _tell_one(verdict: SimulationResult, as_json: bool) -> None:
         print_json(asdict(verdict))
     else:
         out.print("\n".join(escape(line) for line in verdict.trace), soft_wrap=True)
-        out.print(titled(f"Seed {verdict.seed}", table("measure", "value", rows=_rows(asdict(verdict)))))
+        show(titled(f"Seed {verdict.seed}", table("measure", "value", rows=_rows(asdict(verdict)))))
         _tell_troubles(verdict)
     if not verdict.good:
         raise typer.Exit(1)
@@ -86,7 +86,7 @@ def _tell_all(totals: Totals, as_json: bool) -> None:
     if as_json:
         print_json(asdict(totals))
     else:
-        out.print(titled("Simulation", table("measure", "value", rows=_rows(asdict(totals)))))
+        show(titled("Simulation", table("measure", "value", rows=_rows(asdict(totals)))))
         for verdict in totals.bad[:BAD_SHOWN]:
             _tell_troubles(verdict)
     if totals.bad:

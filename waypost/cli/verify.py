@@ -18,7 +18,7 @@ _SAID = {
     Checked.VERIFIED: "[green]verified[/]: the code is right; it cannot be used again",
     Checked.WRONG: "[red]wrong[/]: not the code that was sent; try again",
     Checked.ENDED: "[red]ended[/]: five wrong tries, or the message was not delivered; send a new code",
-    Checked.EXPIRED: "[red]expired[/]: a code is valid for 15 minutes; send a new code",
+    Checked.EXPIRED: "[red]expired[/]: the code is no longer valid; send a new code",
     Checked.USED: "[red]used[/]: a code works only once; send a new code",
     Checked.UNKNOWN: "[red]unknown[/]: no code was sent to this recipient",
 }
@@ -29,6 +29,9 @@ def verify(
     code: Annotated[str, typer.Argument(metavar="CODE", help="The six digits of the code.")],
     client: Annotated[
         str | None, typer.Option(metavar="CLIENT", help="Application that sent the code. Default: any.")
+    ] = None,
+    type: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Type that sent the code. Default: any.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,7 +45,7 @@ def verify(
 
     async def check(ledger: Ledger) -> Checked:
         await check_client(ledger, client)
-        return await codes.verify(ledger, secret_key(settings), recipient, code, client)
+        return await codes.verify(ledger, secret_key(settings), recipient, code, client, type)
 
     found = with_ledger(check, settings)
     if as_json:

@@ -23,10 +23,15 @@ from waypost.ledger.records.webhooks import ENDS, Webhook
 
 app = App(help="Manage the webhooks of the gateway's clients.")
 
+
+def _webhook_id(text: str) -> ShortId:
+    return given_id(text, "webhooks list")
+
+
 Id = Annotated[
     ShortId,
     typer.Argument(
-        parser=given_id,
+        parser=_webhook_id,
         metavar="ID",
         help="Id of the webhook: in full, or as `waypost webhooks list` shows it.",
     ),

@@ -112,13 +112,15 @@ class AsyncClient:
         """Forget a recipient. Return whether anything was known."""
         return await self._run(exchanges.delete(requests.delete_recipient(id), self._patience))
 
-    async def check_code(self, recipient: str, code: str) -> CheckResult:
-        """Check a code that was sent to `recipient`, an id or an address. A code works once."""
-        return await self._run(exchange(requests.check(recipient=recipient, code=code), self._patience))
+    async def check_code(self, recipient: str, code: str, type: str | None = None) -> CheckResult:
+        """Check a code that was sent to `recipient`, an id or an address. A code works once.
+        type: the type that sent it; None for any."""
+        return await self._run(exchange(requests.check(type, recipient=recipient, code=code), self._patience))
 
-    async def check_token(self, token: str) -> CheckResult:
-        """Check the token of a link that was sent. A token works once."""
-        return await self._run(exchange(requests.check(token=token), self._patience))
+    async def check_token(self, token: str, type: str | None = None) -> CheckResult:
+        """Check the token of a link that was sent. A token works once. type: the type that sent it; None for
+        any."""
+        return await self._run(exchange(requests.check(type, token=token), self._patience))
 
     async def create_webhook(self, url: str, states: Sequence[str] | None = None) -> WebhookSecret:
         """Have notifications' states posted to `url`. states: None for those that end a notification."""

@@ -15,6 +15,7 @@ class Options(TypedDict, total=False):
     priority: str | None
     channels: Sequence[str] | None
     tags: Sequence[str]
+    brand: str | None
     digest: bool | None
     idempotency_key: str
 
@@ -27,6 +28,7 @@ class Query(TypedDict, total=False):
     type: str
     recipient: str
     tag: str
+    brand: str
     since: datetime
     until: datetime
     limit: int

@@ -73,8 +73,9 @@ def delete_recipient(id: str) -> Call[bool]:
     return Call("DELETE", f"/v1/recipients/{_part(id)}", _done)
 
 
-def check(**asked: str) -> Call[schemas.CheckResult]:
-    """Not repeatable: a right code is used up, and a wrong code is counted."""
+def check(type: str | None, **asked: str) -> Call[schemas.CheckResult]:
+    """Not repeatable: a right code is used up, and a wrong code is counted. type: None for any."""
+    asked |= {} if type is None else {"type": type}
     return Call("POST", "/v1/verifications/check", _as(schemas.CheckResult), to_json(asked), repeatable=False)
 
 

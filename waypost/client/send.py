@@ -24,8 +24,8 @@ def _new_key() -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """recipient: an id the ledger knows, or its fields. data: the facts of the type. deliver_at, expires_at:
-    with an offset. digest: only if the type offers it. idempotency_key: generated if you give none; a second
-    `Send` with the same key and body sends nothing."""
+    with an offset. brand: whose mail it is. digest: only if the type offers it. idempotency_key: generated
+    if you give none; a second `Send` with the same key and body sends nothing."""
 
     type: str
     recipient: str | Mapping[str, Any] | BaseModel = field(repr=False)
@@ -35,6 +35,7 @@ class Send:
     priority: str | None = None
     channels: Sequence[str] | None = None
     tags: Sequence[str] = ()
+    brand: str | None = None
     digest: bool | None = None
     idempotency_key: str = field(default_factory=_new_key, repr=False)
 
@@ -47,7 +48,8 @@ class Send:
 
 
 _PLAIN = (
-    "type", "data", "deliver_at", "expires_at", "priority", "channels", "tags", "digest", "idempotency_key",
+    "type", "data", "deliver_at", "expires_at", "priority", "channels", "tags", "brand", "digest",
+    "idempotency_key",
 )  # fmt: skip
 
 

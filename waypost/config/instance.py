@@ -142,6 +142,16 @@ def ui(settings: Settings) -> str | None:
     return f"{scheme}://{host.rpartition('@')[2]}{path}"
 
 
+def to_reach_prefect(home: Path) -> str:
+    """What to do if no Prefect API responds to a command in `home`."""
+    here, named = find(home), os.environ.get("PREFECT_API_URL")
+    if here and here.embedded and named in (None, here.api):  # `connect` sets the variable too
+        return f"`waypost up` (pid {here.pid}) starts its Prefect server again: see its log, or restart it"
+    if named:
+        return "start that server, or `unset PREFECT_API_URL`, then `waypost up`"
+    return "start `waypost up`, or set PREFECT_API_URL to a running server"
+
+
 def connect(settings: Settings) -> Settings:
     """Point this process at a running `waypost up` wherever the environment leaves it open.
 

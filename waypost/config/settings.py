@@ -17,8 +17,10 @@ import platformdirs
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from waypost.model.brand import DEFAULT, NO_TERMS, BrandName, BrandTerms
 from waypost.model.locale import known_locale, known_timezone
 from waypost.model.provider import Provider, ProviderName
+from waypost.model.source import Source
 
 PREFIX = "WAYPOST_"
 SHIPPED = Path(__file__).resolve().parents[1]  # the package, with the shipped flows/ and templates/
@@ -29,6 +31,14 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except OSError:  # its folder cannot be read
         return False
+
+
+# By setting.
+_EXAMPLES = {
+    "providers": '{"ses": {"url": "smtps://user:password@host"}}',
+    "brands": '{"acme": {"sender": "Acme <no-reply@acme.example>"}}',
+    "sources": '{"membership-expiry": {"file": "members.csv"}}',
+}
 
 
 class CancelledRuns(StrEnum):
@@ -91,6 +101,11 @@ class Settings(BaseSettings):
         description="Reply-To of every mail, unless its type has its own: Support <support@shop.example>. "
         "The shipped mails name this address for questions.",
     )
+    brands: Annotated[dict[BrandName, BrandTerms], NoDecode] = Field(
+        default={},
+        description='More brands, by name, as JSON: {"acme": {"sender": "Acme <no-reply@acme.example>"}}. '
+        "The name default changes the brand that the settings above make; docs/brands.md describes them.",
+    )
     submission_senders: str = Field(
         default="",
         description="Addresses and domains, separated by commas, that submitted mails may be from, "
@@ -114,7 +129,11 @@ class Settings(BaseSettings):
         description="Selector under which the public key is published; one for each key, separated by "
         "commas.",
     )
-    dkim_domain: str = Field(default="", description="Domain in the signature. Default: the sender's.")
+    dkim_domain: str = Field(
+        default="",
+        description="Domain in the signature, or a domain for each key, separated by commas. Default: the "
+        "sender's.",
+    )
     dkim_unsigned: str = Field(
         default="",
         description="Header fields that signatures must not cover because a provider rewrites them, "
@@ -174,6 +193,12 @@ class Settings(BaseSettings):
     digest_cron: str = Field(
         default="0 8 * * *", description="First schedule of the digest: a cron expression."
     )
+    sources: Annotated[dict[str, Source], NoDecode] = Field(
+        default={},
+        description='Who is due, for types that remind on a schedule, as JSON: {"membership-expiry": '
+        '{"file": "members.csv"}}, or {"url": "postgresql://...", "query": "SELECT ..."}. docs/types.md '
+        "describes them.",
+    )
     webhooks_allow_private: bool = Field(
         default=False,
         description="Whether the gateway's webhooks may lead to private networks and to this "
@@ -194,16 +219,25 @@ class Settings(BaseSettings):
         description="Requests a second of each client with such tokens. Default: unlimited.",
     )
 
-    @field_validator("providers", mode="before")
+    @field_validator("providers", "brands", "sources", mode="before")
     @classmethod
-    def _as_json(cls, value: object) -> object:
+    def _as_json(cls, value: object, info: ValidationInfo) -> object:
         """Parsed here, not by the settings source, whose error is a traceback that contains the value."""
         if not isinstance(value, str):
             return value
         try:
             return json.loads(value)
         except ValueError:
-            raise ValueError('not JSON such as {"ses": {"url": "smtps://user:password@host"}}') from None
+            raise ValueError(f"not JSON such as {_EXAMPLES[str(info.field_name)]}") from None
+
+    @field_validator("brands")
+    @classmethod
+    def _with_senders(cls, value: dict[str, BrandTerms]) -> dict[str, BrandTerms]:
+        """Only the default brand has another sender, that of the settings."""
+        for name, terms in value.items():
+            if name != DEFAULT and terms.sender is None:
+                raise ValueError(f"{name}.sender: missing")
+        return value
 
     @field_validator("home", "project")
     @classmethod
@@ -296,6 +330,11 @@ class Settings(BaseSettings):
     @property
     def lease(self) -> timedelta:
         return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def default_sender(self) -> str:
+        """From of the default brand's mails."""
+        return self.brands.get(DEFAULT, NO_TERMS).sender or self.sender
 
     @property
     def template_folders(self) -> tuple[Path, ...]:

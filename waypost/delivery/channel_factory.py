@@ -10,9 +10,11 @@ from pydantic import SecretStr
 from waypost.channels.channel import Channel
 from waypost.channels.smtp.channel import SmtpChannel
 from waypost.channels.smtp.url import parse
+from waypost.config.brands import brands
 from waypost.config.settings import Settings
 from waypost.mail.build import Sender
 from waypost.mail.example_domains import is_example
+from waypost.model.brand import DEFAULT
 from waypost.model.provider import Provider
 from waypost.net.hosts import is_loopback
 
@@ -70,18 +72,27 @@ def made(name: str, provider: Provider, settings: Settings) -> Channel:
 
 def _smtp(name: str, provider: Provider, url: str, settings: Settings) -> Channel:
     _serves(provider, "email")
-    server, sender = parse(url), Sender.parse(settings.sender).address
-    if is_example(sender.rpartition("@")[2]) and not is_loopback(server.host):
-        raise ValueError(
-            f"mail from {sender} will not arrive: its domain is an example; set "
-            "WAYPOST_SENDER to an address at your own domain"
-        )
+    server, sender = parse(url), Sender.parse(settings.default_sender).address
+    if not is_loopback(server.host):
+        _check_domains(settings)
     if provider.connections:
         server = replace(server, connections=provider.connections)
     try:
         return SmtpChannel(name, server, sender, settings.attempt_seconds)
     except OSError:
         raise ValueError("ca= must name a readable file of certificates") from None
+
+
+def _check_domains(settings: Settings) -> None:
+    """Raise ValueError for a brand whose sender has an example's domain."""
+    for name, brand in brands(settings).items():
+        sender = Sender.parse(brand.sender).address
+        if is_example(sender.rpartition("@")[2]):
+            setting = "WAYPOST_SENDER" if name == DEFAULT else f"the sender of {name} in WAYPOST_BRANDS"
+            raise ValueError(
+                f"mail from {sender} will not arrive: its domain is an example; set {setting} to an address "
+                "at your own domain"
+            )
 
 
 def _webhook(name: str, provider: Provider, url: str, seconds: float) -> Channel:

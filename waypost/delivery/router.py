@@ -2,46 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from waypost.channels.channel import Channel, Step
 from waypost.delivery.provider_set import ProviderSet
 from waypost.delivery.provider_state import ProviderState
-from waypost.model.notification import Delivery, Rendered
+from waypost.model.brand import Brand
+from waypost.model.notification import Delivery, Notification, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
 from waypost.policy.route_steps import in_turn, steps, why_unreached
 
 
+class _Route(NamedTuple):
+    """The steps of a brand's messages, and the weights of their providers."""
+
+    steps: list[Step]
+    weights: dict[str, int]
+
+
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Router:
-    """The numbered steps for notifications of one type and priority."""
+    """The numbered steps for notifications of one type and priority. brands: all brands; a brand may name
+    the providers of its messages."""
 
     providers: ProviderSet
     type: NotificationType
     priority: Priority
-    _route: list[Step] = field(init=False)
-    _weights: dict[str, int] = field(init=False)
+    brands: Mapping[str, Brand] = field(default_factory=dict[str, Brand])
+    _allowed: list[Channel] = field(init=False)
+    _widest: list[Step] = field(init=False)
+    _routes: dict[str, _Route] = field(init=False, default_factory=dict[str, "_Route"])
 
     def __post_init__(self) -> None:
         terms = self.providers.terms
-        allowed = [
+        self._allowed = [
             one
             for one in self.providers.channels
             if one.name not in terms or self.priority in terms[one.name].lanes
         ]
-        self._route = steps(self.type.route, allowed)
-        self._weights = {name: one.weight for name, one in terms.items() if one.weight}
+        self._widest = steps(self.type.route, self._allowed)
         self.providers.users.add(self)
+
+    def _route(self, notification: Notification) -> _Route:
+        """The route of the notification's brand."""
+        name = notification.brand
+        if name not in self._routes:
+            self._routes[name] = self._route_of(self.brands[name].providers if name in self.brands else {})
+        return self._routes[name]
+
+    def _route_of(self, of_brand: Mapping[str, Sequence[str]]) -> _Route:
+        found = steps(self.type.route, self._allowed, of_brand)
+        ordered = {channel.name for kind, channel in found if kind in of_brand}  # by the brand, not by weight
+        terms = self.providers.terms.items()
+        weights = {name: one.weight for name, one in terms if one.weight and name not in ordered}
+        return _Route(found, weights)
 
     def goes_over(self, channel: Channel) -> bool:
         """Whether a message of this run may still be offered to `channel`."""
-        return any(one is channel for _, one in self._route)
+        return any(one is channel for _, one in self._widest)
 
     def of(self, rendered: Rendered) -> Sequence[Step]:
         """The steps in the order that this notification takes them."""
-        return in_turn(self._route, self._weights, rendered.notification.id)
+        route = self._route(rendered.notification)
+        return in_turn(route.steps, route.weights, rendered.notification.id)
 
     def step(self, delivery: Delivery) -> Step:
         """The delivery's current step."""
@@ -88,10 +114,13 @@ class Router:
         """The reason why `begins` found no step."""
         if provider is not None:
             return f"{provider} may have delivered it, but no longer serves {self.type.name}"
-        address = delivery.notification.recipient.address
-        kinds = self.type.kinds_of(delivery.notification.channels)
+        notification = delivery.notification
+        address, brand = notification.recipient.address, self.brands.get(notification.brand)
+        kinds = self.type.kinds_of(notification.channels)
         reached = [kind for kind in kinds if address(kind)]
-        return why_unreached(kinds, reached, [kind for kind, _ in self._route])
+        served = [kind for kind, _ in self._route(notification).steps]
+        limited = brand is not None and any(one in brand.providers for one in reached if one not in served)
+        return why_unreached(kinds, reached, served, notification.brand if limited else "")
 
     def provider_state(self, provider: str) -> ProviderState:
         return self.providers.state(provider)

@@ -43,7 +43,7 @@ class DeliveryRun:
         """The run of a batch. All members of a batch have the same priority."""
         first = next(iter(deliveries), None)
         priority = first.notification.priority if first else deliveries.type.lane
-        router = Router(runtime.providers, deliveries.type, priority)
+        router = Router(runtime.providers, deliveries.type, priority, runtime.brands)
         outcomes = OutcomeHandler(router, runtime.recorder, deliveries.id, flow_run_id)
         return cls(outcomes, runtime.ledger, runtime.late)
 

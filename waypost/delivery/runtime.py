@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from waypost.channels.channel import Channel
-from waypost.config.mail import allowed_senders, dkim_signers
+from waypost.config.brands import brands
+from waypost.config.mail import allowed_senders, dkim_signers, signers_of
 from waypost.config.secret_key import secret_key
 from waypost.config.settings import Settings
 from waypost.delivery.channel_factory import providers
@@ -21,6 +22,7 @@ from waypost.ledger.queue.leases import Leases
 from waypost.ledger.queue.recorder import Recorder
 from waypost.ledger.records import installation, verification_codes
 from waypost.mail.build import Sender
+from waypost.model.brand import DEFAULT, NoSuchBrand, no_such_brand
 from waypost.model.notification_type import NotificationType
 from waypost.policy.route_steps import steps
 from waypost.rendering.messages import Renderer
@@ -53,7 +55,7 @@ class Runtime:
         self.providers = ProviderSet(settings, channels, ledger)
         self.by_itself = False  # opened by the first call of `current`: no worker keeps it up to date
         self.templates = templates or Templates(settings.template_folders, settings.default_locale)
-        self.sender = Sender.parse(settings.sender)
+        self.brands = brands(settings)
         self.signers = dkim_signers(settings)
         self.secret_key = secret_key(settings)
 
@@ -106,18 +108,21 @@ class Runtime:
             await ledger.close()
             raise
 
-    def renderer(self, type: NotificationType) -> Renderer:
-        """A renderer for messages of `type`, with the present settings and providers."""
-        served = {kind for kind, _ in steps(type.route, self.providers.channels)}
-        senders = allowed_senders(self.settings)
+    def renderer(self, type: NotificationType, brand: str = DEFAULT) -> Renderer:
+        """A renderer for messages of `type` and `brand`, with the present settings and providers. Raises
+        NoSuchBrand."""
+        if (whose := self.brands.get(brand)) is None:
+            raise NoSuchBrand(f"{no_such_brand(brand, self.brands)}. Add it to WAYPOST_BRANDS, then retry")
+        served = {kind for kind, _ in steps(type.route, self.providers.channels, whose.providers)}
         return Renderer(
             templates=self.templates,
-            sender=self.sender,
-            signature=self.settings.signature,
-            reply_to=self.settings.reply_to,
-            signers=self.signers,
-            senders=senders,
+            sender=Sender.parse(whose.sender),
+            signature=whose.signature,
+            reply_to=whose.reply_to,
+            signers=signers_of(whose, self.signers),
+            senders=allowed_senders(self.settings, whose),
             served=served,
+            brand=whose,
         )
 
     async def keep_codes(self, rows: Sequence[dict[str, Any]]) -> None:

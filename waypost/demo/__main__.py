@@ -17,7 +17,7 @@ from email import message_from_bytes, policy
 from pathlib import Path
 from uuid import UUID
 
-from waypost.cli.output import out, table, titled
+from waypost.cli.output import out, show, table, titled
 from waypost.config import instance
 from waypost.config.settings import Settings
 from waypost.ledger import open_ledger
@@ -70,7 +70,7 @@ def _fresh_home() -> None:
 @contextmanager
 def _up() -> Generator[subprocess.Popen[bytes]]:
     options = [f"{option}={port if _is_free(port) else 0}" for option, port in PORTS.items()]
-    out.print(f"[bold]$ waypost up {' '.join(options)}[/]")
+    out.print(f"[bold]$ waypost up {' '.join(options)}[/]", soft_wrap=True)
     HOME.mkdir(parents=True)
     with (HOME / "up.log").open("wb") as log:
         process = subprocess.Popen(
@@ -114,7 +114,8 @@ def _send(type: str, samples: str) -> None:
 
 def _run(tool: str, *arguments: str, shown: str) -> None:
     comment = f"   # {shown}" if shown else ""
-    out.print(f"\n[bold]$ {tool} {' '.join(_short(argument) for argument in arguments)}[/]{comment}")
+    line = " ".join((tool, *map(_short, arguments)))
+    out.print(f"\n[bold]$ {line}[/]{comment}", soft_wrap=True)
     subprocess.run([sys.executable, "-m", tool, *arguments], check=False)
 
 
@@ -162,7 +163,7 @@ def _tell(here: instance.Place, totals: dict[str, Counter[State]]) -> tuple[int,
         for type, states in sorted(totals.items())
     ]
     out.print()
-    out.print(titled("What happened", table("type", "accepted", "sent", "otherwise", rows=rows)))
+    show(titled("What happened", table("type", "accepted", "sent", "otherwise", rows=rows)))
     texts = len(list(folder.glob("*.json")))
     mails = len(list(folder.glob("*.eml")))
     out.print(

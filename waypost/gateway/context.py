@@ -40,7 +40,7 @@ class GatewayContext:
         declared: Mapping[str, RegisteredType],
         secret_key: bytes,
         prefect: Callable[[], Awaitable[bool]],
-        senders: Senders,
+        senders: Mapping[str, Senders],
         tokens: Callable[[str], Awaitable[Caller]] | None = None,
         private_webhooks: bool = False,
     ) -> GatewayContext:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter as Tally
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, Protocol, Union, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
@@ -51,8 +51,10 @@ class RegisteredType(Protocol):
 class Intake:
     """Validates requests and writes them to the ledger."""
 
-    def __init__(self, ledger: Ledger, types: Mapping[str, RegisteredType], senders: Senders) -> None:
-        """senders: the senders allowed in a mail that its author finished."""
+    def __init__(
+        self, ledger: Ledger, types: Mapping[str, RegisteredType], senders: Mapping[str, Senders]
+    ) -> None:
+        """senders: by brand, the senders allowed in a mail that its author finished. It has every brand."""
         self.types = types
         self.senders = senders
         self.shapes = {name: _named(name, one) for name, one in types.items()}
@@ -78,13 +80,19 @@ class Intake:
         name: str = request.type  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
         type = self.types[cast(str, name)].type
         caller.require("send", type.name)
-        if wrong := acceptance.faults(request, type):
+        if wrong := acceptance.faults(request, type, self.senders, caller.brand):
             raise Problem("invalid", "{}: {}".format(*wrong[0]), [Fault(*one) for one in wrong])
-        if type.finished is not None and not self.senders.allow(parse(type.finished(request.data)).authors):
+        senders = self.senders[acceptance.brand_of(request, type, caller.brand)]
+        if type.finished is not None and not senders.allow(parse(type.finished(request.data)).authors):
             raise Problem("forbidden", NOT_ALLOWED)
         if key and request.idempotency_key not in (None, key):
             raise Problem("invalid", "idempotency_key: differs from the header Idempotency-Key")
-        return Candidate(type, request, caller.client, key)
+        return Candidate(type, request, caller.client, key, key_brand=caller.brand)
+
+    def sends_from(self, addresses: Collection[str], brand: str | None = None) -> bool:
+        """Whether a mail may be from all of `addresses`: for `brand`, or for any if it is None or unknown."""
+        of_brand = self.senders.get(brand or "")
+        return any(one.allow(addresses) for one in ([of_brand] if of_brand else self.senders.values()))
 
     async def accept(self, candidate: Candidate) -> Receipt:
         """Return the receipt once the request is durable. Raises Problem for a conflict, a recipient that no

@@ -48,6 +48,11 @@ class Signer:
     key: PrivateKey = field(repr=False)
     unsigned: frozenset[bytes] = frozenset()
 
+    def serves(self, domain: str) -> bool:
+        """Whether DMARC accepts its signature for mail from `domain`: it is of the domain, or of a parent
+        (RFC 7489, section 3.1.1)."""
+        return f".{domain}".endswith(f".{self.domain}")
+
     @property
     def algorithm(self) -> str:
         """The algorithm's name in the signature."""

@@ -27,7 +27,8 @@ def signers(keys: str, selectors: str, domain: str, unsigned: str = "") -> list[
     """A signer for each key, in order; empty without keys.
 
     keys: files, or keys as PEM or base64 (PKCS#8, PKCS#1, or the 32 bytes of Ed25519), separated by
-    commas. selectors: one per key, separated by commas. domain: the signing domain. unsigned: header fields
+    commas. selectors: one per key, separated by commas. domain: the signing domain, or one per key, separated
+    by commas. unsigned: header fields
     that no signature covers, separated by commas. Raises KeyUnusable.
     """
     found, names = _listed(keys), _listed(selectors)
@@ -40,12 +41,26 @@ def signers(keys: str, selectors: str, domain: str, unsigned: str = "") -> list[
             f"WAYPOST_DKIM_SELECTOR has {len(names)} and WAYPOST_DKIM_KEY {len(found)} "
             "entries: each key needs its own selector"
         )
-    if len(set(names)) < len(names):
-        raise KeyUnusable("WAYPOST_DKIM_SELECTOR has the same selector twice")
-    domain, left_out = _domain(domain), _unsigned(unsigned)
-    for name in names:
-        _check_selector(name, domain)
-    return [Signer(domain, name, _key(value), left_out) for name, value in zip(names, found, strict=True)]
+    domains, left_out = _domains(domain, len(found)), _unsigned(unsigned)
+    places = list(zip(domains, names, strict=True))
+    if len(set(places)) < len(places):
+        raise KeyUnusable("WAYPOST_DKIM_SELECTOR has the same selector twice for a domain")
+    for where, name in places:
+        _check_selector(name, where)
+    return [
+        Signer(where, name, _key(value), left_out) for (where, name), value in zip(places, found, strict=True)
+    ]
+
+
+def _domains(domain: str, count: int) -> list[str]:
+    """The domain of each of `count` keys."""
+    named = [_domain(one) for one in _listed(domain)] or [_domain(domain)]
+    if len(named) not in (1, count):
+        raise KeyUnusable(
+            f"WAYPOST_DKIM_DOMAIN has {len(named)} and WAYPOST_DKIM_KEY {count} entries: give one domain for "
+            "all keys, or one for each"
+        )
+    return named * count if len(named) == 1 else named
 
 
 def _unsigned(names: str) -> frozenset[bytes]:

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from typing import Annotated
 
 from babel.numbers import is_currency, list_currencies
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 # Computing inside `exact()` never rounds: 100 digits hold any product and sum of the amounts below.
 exact = partial(localcontext, prec=100)
@@ -23,3 +23,12 @@ def known_currency(code: str) -> str:
     if not is_currency(code):
         raise ValueError("not an ISO 4217 currency such as EUR")
     return code
+
+
+Currency = Annotated[
+    str,
+    Field(max_length=3),
+    AfterValidator(known_currency),
+    # Prefect's form offers these alone.
+    WithJsonSchema({"type": "string", "enum": CURRENCIES, "examples": ["EUR"]}),
+]

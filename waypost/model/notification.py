@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from waypost.model.brand import DEFAULT
 from waypost.model.outcome import Outcome
 from waypost.model.priority import Priority
 from waypost.model.states import State
@@ -40,7 +41,7 @@ class Notification:
     priority: its lane. count: how many requests were grouped into it. tries: attempts already made.
     step: which step of its route comes next (0 is the first). in_doubt: attempts whose outcome is unknown.
     channels: the kinds of its type's route that its request chose; None for all. client: the client whose API
-    key it came with; empty without one.
+    key it came with; empty without one. brand: the name of the brand whose mail it is.
     """
 
     id: UUID
@@ -56,6 +57,7 @@ class Notification:
     in_doubt: int = 0
     channels: list[str] | None = None
     client: str = ""
+    brand: str = DEFAULT
 
     @property
     def expired(self) -> bool:
@@ -69,7 +71,8 @@ class Message:
 
     content: the wire format of a mail, or the UTF-8 text of a short message. private: values minted for it (a
     code, a link, a token), which are removed from providers' replies. Both are kept out of every repr.
-    composed: whether an author composed the mail, so that its private values are not known.
+    composed: whether an author composed the mail, so that its private values are not known. sender: the
+    envelope's; empty for the provider's own.
     """
 
     notification: Notification
@@ -79,6 +82,7 @@ class Message:
     content: bytes = field(repr=False)
     private: tuple[str, ...] = field(default=(), repr=False)
     composed: bool = False
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)

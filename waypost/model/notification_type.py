@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from waypost.mail.attachment import Attachment
 from waypost.model.facts import Facts
 from waypost.model.priority import Priority
+from waypost.model.word_patterns import PROVIDER_PATTERN
 
 if TYPE_CHECKING:
     from waypost.model.notification import Notification
@@ -141,10 +142,13 @@ class NotificationType:
     request: the shape of its requests, when it offers more than Request[facts] does.
     cron: when its deployment is scheduled, until it is changed in the Prefect UI: `"0 8 * * *"`, or a
         function that returns such a text.
+    asks_source: whether its scheduled run asks the source that WAYPOST_SOURCES names for it who is due.
+        Without a source it has no schedule.
     priority: its lane; unset, the category's: codes and alerts are urgent, digests are bulk.
     batch_size: how many notifications a run carries at most: all their messages are in memory at once.
     runs_at_once: how many Prefect runs of it, of one priority, a worker has in flight at most; requests
         accepted meanwhile form the next run, so a flood becomes a few large runs.
+    brand: the name of the brand whose mail it is, unless a client's key or a request names another.
     when_in_doubt: what to do when a provider may or may not have taken it.
     reply_to: a template with the type's facts: `Support <support@shop.example>`.
     list_unsubscribe: a template of https and mailto addresses, separated by blanks; empty for no header.
@@ -167,6 +171,7 @@ class NotificationType:
     request: type[BaseModel] | None = None
     grouping: Grouping | None = None
     cron: str | Callable[[], str] | None = None
+    asks_source: bool = False
     mint: Minter | None = None
     minted: Annotated[tuple[str, ...], Field(strict=False)] = ()
     reply_to: str = ""
@@ -178,6 +183,7 @@ class NotificationType:
     priority: Annotated[Priority | None, Field(strict=False)] = None
     batch_size: Number = BATCH_SIZE
     runs_at_once: Number = 2
+    brand: Annotated[str, Field(pattern=PROVIDER_PATTERN)] | None = None
     when_in_doubt: Annotated[Doubt, Field(strict=False)] = Doubt.RESEND
 
     @field_validator("route", mode="before")

@@ -19,6 +19,7 @@ from pydantic import (
 
 from waypost.mail.address import ADDRESS_PATTERN, PHONE_PATTERN, one_address, url_of
 from waypost.mail.headers import checked
+from waypost.model.brand import BrandName
 from waypost.model.facts import Facts, Line, Moment, Text
 from waypost.model.locale import known_locale, known_timezone
 from waypost.model.priority import Priority
@@ -122,7 +123,7 @@ class Request(BaseModel, Generic[F]):
     idempotency_key: within 24 hours the same key returns the first response and sends nothing.
     deliver_at: the earliest time of delivery. expires_at: the latest, if sooner than the type's deadline.
     priority: a lane other than the type's. channels: only these kinds of the type's route.
-    tags: words to find the notification by later.
+    tags: words to find the notification by later. brand: whose mail it is, if not the type's or the default.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -145,6 +146,10 @@ class Request(BaseModel, Generic[F]):
     tags: Annotated[
         list[Tag], Field(max_length=10, description="Words to find it by.", examples=[["spring-sale"]])
     ] = []
+    brand: Annotated[
+        BrandName | None,
+        Field(description="Whose mail it is: the name of a brand.", examples=["acme"]),
+    ] = None
     idempotency_key: Annotated[
         Annotated[str, Field(min_length=1, max_length=200)] | None,
         Field(

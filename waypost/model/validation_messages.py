@@ -9,7 +9,13 @@ from pydantic_core import ErrorDetails
 
 from waypost.mail.address import PHONE_PATTERN
 from waypost.model.facts import LINE_PATTERN
-from waypost.model.word_patterns import KIND_PATTERN, NO_NUL_PATTERN, PROVIDER_PATTERN, TAG_PATTERN
+from waypost.model.word_patterns import (
+    COLOUR_PATTERN,
+    KIND_PATTERN,
+    NO_NUL_PATTERN,
+    PROVIDER_PATTERN,
+    TAG_PATTERN,
+)
 
 _MOMENT = "not a time in ISO 8601, such as 2026-01-31T08:00:00+01:00"
 _DATE = "not a date, such as 2026-01-31"
@@ -20,6 +26,7 @@ _RECIPIENT = 'not an object with fields, such as {"id": "bob"}'
 _LINK = "not a web address, such as https://shop.example/orders/7"
 
 _FORMS = {
+    COLOUR_PATTERN: "not a colour of six hexadecimal digits, such as #0b7285",
     KIND_PATTERN: "not a kind of channel: up to 41 small letters, digits and hyphens, a letter first",
     NO_NUL_PATTERN: "it contains a NUL character",
     PROVIDER_PATTERN: "not a name: up to 41 small letters, digits and hyphens, no hyphen first",

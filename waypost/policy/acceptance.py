@@ -3,6 +3,9 @@ not have. Pure, except for the clock."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from waypost.model.brand import DEFAULT, no_such_brand
 from waypost.model.notification_type import NotificationType
 from waypost.model.request import AnyRequest
 from waypost.system.clock import now
@@ -10,9 +13,33 @@ from waypost.system.clock import now
 Wrong = tuple[str, str]  # the field's path, and the reason
 
 
-def faults(request: AnyRequest, type: NotificationType) -> list[Wrong]:
-    """The faults of `request`; empty if it may be accepted."""
-    return _untimely(request) + _unroutable(request, type)
+def faults(
+    request: AnyRequest,
+    type: NotificationType,
+    brands: Collection[str] = (DEFAULT,),
+    of_key: str | None = None,
+) -> list[Wrong]:
+    """The faults of `request`; empty if it may be accepted. brands: the names of all brands. of_key: the
+    brand of the client's API key, if it has one."""
+    return _untimely(request) + _unroutable(request, type) + unbranded(request, type, brands, of_key)
+
+
+def brand_of(request: AnyRequest, type: NotificationType, of_key: str | None = None) -> str:
+    """The brand whose mail a request is: the key's, else its own, else the type's, else the default."""
+    return of_key or request.brand or type.brand or DEFAULT
+
+
+def unbranded(
+    request: AnyRequest, type: NotificationType, brands: Collection[str], of_key: str | None = None
+) -> list[Wrong]:
+    """The fault of a request for a brand that does not exist, or for another than its key's."""
+    if of_key and request.brand not in (None, of_key):
+        return [("brand", f"this API key sends for the brand {of_key} only; leave brand out")]
+    brand = brand_of(request, type, of_key)
+    if brand in brands:
+        return []
+    whose = "of the API key: " if of_key else "of the type: " if request.brand is None else ""
+    return [("brand", f"{whose}{no_such_brand(brand, brands)}")]
 
 
 def _untimely(request: AnyRequest) -> list[Wrong]:

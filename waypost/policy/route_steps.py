@@ -23,20 +23,29 @@ R = TypeVar("R", bound=Routable)
 KINDS = ("email", "sms", "chat", "push", "webhook")  # kinds that a route may name without a provider
 
 
-def steps(route: Sequence[str], available: Sequence[R]) -> list[tuple[str, R]]:
+def steps(
+    route: Sequence[str], available: Sequence[R], of_brand: Mapping[str, Sequence[str]] = {}
+) -> list[tuple[str, R]]:
     """The steps of a route, in order: for each kind, every provider of that kind, or only the provider that
     the route names (`email:ses`).
 
-    An Apprise URL (kind "*") serves any kind except email, and is used once.
+    An Apprise URL (kind "*") serves any kind except email, and is used once. of_brand: for some kinds, the
+    names of the only providers that messages of a brand may use, the first to try first.
     """
     taken: list[tuple[str, R]] = []
     for word in route:
         kind, _, name = word.partition(":")
-        for channel in available:
+        for channel in _allowed(kind, available, of_brand):
             fits = channel.kind == kind or (channel.kind == "*" and kind != "email")
             if fits and name in ("", channel.name) and channel not in (used for _, used in taken):
                 taken.append((kind, channel))
     return taken
+
+
+def _allowed(kind: str, available: Sequence[R], of_brand: Mapping[str, Sequence[str]]) -> Sequence[R]:
+    if kind not in of_brand:
+        return available
+    return [channel for name in of_brand[kind] for channel in available if channel.name == name]
 
 
 def unknown_words(route: Sequence[str], available: Sequence[Routable]) -> list[str]:
@@ -76,14 +85,21 @@ def _draw(weight: int, name: str, id: UUID) -> float:
     return -math.log((drawn + 1) / (2**64 + 1)) / weight
 
 
-def why_unreached(route: Sequence[str], reached: Sequence[str], served: Sequence[str]) -> str:
+def why_unreached(
+    route: Sequence[str], reached: Sequence[str], served: Sequence[str], limited: str = ""
+) -> str:
     """Why no step reaches a recipient, and how to fix that. reached: the kinds that the recipient has an
-    address for. served: the kinds that have a provider."""
+    address for. served: the kinds that have a provider. limited: the brand, if it names its providers."""
     lacking = [kind for kind in route if kind not in reached]
     unserved = [kind for kind in route if kind in reached and kind not in served]
     if not unserved:
         return "its next provider no longer exists; see `waypost doctor`"
     settings = " and ".join(dict.fromkeys(map(_setting, unserved)))
+    if limited:
+        return (
+            f"the brand {limited} has no provider for {' or '.join(unserved)} that exists: correct its "
+            "providers in WAYPOST_BRANDS"
+        )
     without = f"the recipient has no address for {' or '.join(lacking)}, and " if lacking else ""
     return (
         f"{without}there is no provider for {' or '.join(unserved)}: set {settings}, or save a provider block"

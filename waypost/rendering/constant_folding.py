@@ -3,43 +3,63 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeGuard
 
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
 
-def put_in_place(tree: nodes.Template) -> nodes.Template:
-    """`tree` with each text inlined that its top level sets, and that nothing sets again.
+def put_in_place(tree: nodes.Template, known: Mapping[str, str] | None = None) -> nodes.Template:
+    """`tree` with each text inlined that its top level sets, and that nothing sets again. known: values that
+    are the same for every recipient.
 
     `{% set muted = "#5b666a" %}` is used thirty times in a mail, and so are the words of its language.
     Looking up and escaping each of them for every recipient takes a third of the rendering time.
     """
     times = Counter(name.name for name in tree.find_all(nodes.Name) if name.ctx != "load")
     place = _Place()
+    for name, value in (known or {}).items():
+        if not times[name]:
+            place.learn(name, nodes.Const(value))
+    body: list[nodes.Node] = []
     for node in tree.body:
         place.visit(node)
         if isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name):
             name = node.target.name
-            if times[name] == 1:
-                place.learn(name, node.node)
+            if times[name] == 1 and place.learn(name, _constant(node.node)):
+                continue  # nothing looks it up any more
+        body.append(node)
+    tree.body = body
     return tree
+
+
+def _constant(value: nodes.Node) -> nodes.Node:
+    """The value of an expression that has the same for every recipient; else the expression."""
+    try:
+        found = value.as_const() if isinstance(value, nodes.Expr) else None
+    except Exception:  # Impossible, and whatever the expression itself raises
+        return value
+    return nodes.Const(found, lineno=value.lineno) if isinstance(found, str) else value
 
 
 class _Place(NodeTransformer):
     def __init__(self) -> None:
-        self._texts: dict[str | tuple[str, str], str] = {}
+        self._texts: dict[str | tuple[str, str], nodes.Expr] = {}
 
-    def learn(self, name: str, value: nodes.Node) -> None:
-        """Replace `name` by `value` from the next node on, if `value` is a text or a dict with texts."""
-        if (text := _text_of(value)) is not None:
-            self._texts[name] = text
-        elif isinstance(value, nodes.Dict):
+    def learn(self, name: str, value: nodes.Node) -> bool:
+        """Replace `name` by `value` from the next node on, if `value` is a text or a dict with texts. Returns
+        whether every use is replaced."""
+        if _is_text(value):
+            self._texts[name] = value
+            return True
+        if isinstance(value, nodes.Dict):
             keys = Counter(_text_of(pair.key) for pair in value.items)
             for pair in value.items:
-                key, text = _text_of(pair.key), _text_of(pair.value)
-                if key is not None and text is not None and keys[key] == 1:
-                    self._texts[name, key] = text
+                key = _text_of(pair.key)
+                if key is not None and _is_text(pair.value) and keys[key] == 1:
+                    self._texts[name, key] = pair.value
+        return False
 
     def visit_Name(self, node: nodes.Name) -> nodes.Expr:  # noqa: N802 - so Jinja's visitor calls them
         return self._text(node, node.name) if node.ctx == "load" else node
@@ -50,8 +70,12 @@ class _Place(NodeTransformer):
         return self.generic_visit(node)
 
     def _text(self, node: nodes.Expr, key: str | tuple[str, str]) -> nodes.Expr:
-        text = self._texts.get(key)
-        return node if text is None else nodes.Const(text, lineno=node.lineno, environment=node.environment)
+        return self._texts.get(key, node)
+
+
+def _is_text(value: nodes.Node) -> TypeGuard[nodes.Expr]:
+    """Whether it is a text: of an expression, or a translation (which is HTML in HTML)."""
+    return _text_of(value) is not None or isinstance(value, nodes.TemplateData)
 
 
 def _text_of(value: nodes.Node) -> str | None:

@@ -16,21 +16,24 @@ from waypost.mail.dkim import Signer, signed
 from waypost.mail.headers import HeaderError, parse_mailbox
 from waypost.mail.raw_message import MailError, parse
 from waypost.mail.relay import passed_on
+from waypost.model.brand import Brand
 from waypost.model.facts import Facts
 from waypost.model.notification import Message, Notification, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.model.validation_messages import explain
 from waypost.policy.minted_texts import texts_of
-from waypost.rendering.templates import TemplateError, Templates, Words, render, render_line
+from waypost.rendering.template_files import TemplateError
+from waypost.rendering.template_set import Words, render, render_line
+from waypost.rendering.templates import Templates
 from waypost.system.clock import now
 from waypost.system.isolation import isolated
 
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """What the messages of one type are rendered with. reply_to: for types without their own, or empty.
-    senders: those allowed in mails that their author composed. served: the kinds of the type's route that
-    have a provider."""
+    """What the messages of one type and brand are rendered with. reply_to: for types without their own, or
+    empty. senders: those allowed in mails that their author composed. served: the kinds of the type's route
+    that have a provider."""
 
     templates: Templates
     sender: Sender
@@ -39,6 +42,7 @@ class Renderer:
     signers: Sequence[Signer]
     senders: Senders
     served: Collection[str]
+    brand: Brand
 
 
 def render_one(
@@ -84,9 +88,11 @@ def render_one(
 # The names that hide a type's facts and minted values, with their attributes if they have any.
 IN_EVERY_TEMPLATE: Mapping[str, Collection[str] | None] = {
     "count": None,
-    "lang": None,  # `render` adds it
+    "direction": None,  # `render` adds it, and `lang`
+    "lang": None,
     "recipient": ("name", "locale", "timezone"),
     "sender": ("name", "signature", "support"),
+    "brand": ("name", "logo", "accent", "accent_dark", "postal_address", "footer"),
 }
 
 
@@ -104,6 +110,7 @@ def _context(
             "signature": renderer.signature,
             "support": parse_mailbox(renderer.reply_to, "Reply-To")[1] if renderer.reply_to else "",
         },
+        "brand": {name: getattr(renderer.brand, name) for name in IN_EVERY_TEMPLATE["brand"] or ()},
     }
 
 
@@ -131,7 +138,9 @@ def _message(
     mail = kind == "email"
     with isolated("encoding", HeaderError, AttachmentError, item=notification.id):
         content = _mail(renderer, notification, address, words, extras) if mail else words.short.encode()
-    return Message(notification, kind, address, words.subject, content, private)
+    return Message(
+        notification, kind, address, words.subject, content, private, sender=renderer.sender.address
+    )
 
 
 def _mail(
@@ -161,7 +170,9 @@ def _passed_on(renderer: Renderer, notification: Notification, address: str, fin
         raise MailError(NOT_ALLOWED)
     content = passed_on(mail, notification.id, renderer.sender, notification.accepted_at)
     wire = _signed(renderer, notification, content, now())
-    return Message(notification, "email", address, mail.subject, wire, composed=True)
+    return Message(
+        notification, "email", address, mail.subject, wire, composed=True, sender=renderer.sender.address
+    )
 
 
 def _signed(renderer: Renderer, notification: Notification, content: bytes, date: datetime) -> bytes:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class MjmlFault:
-    """file: the included file that has the fault; empty for the template itself. line: 0 if unknown."""
+    """line: 0 if unknown."""
 
     reason: str
     line: int = 0
-    file: str = ""
 
 
-_SAID = re.compile(
-    r'(.*?)(?: in (?:root template|template from "(.*?)"))?(?: at position (\d+):\d+)?', re.DOTALL
-)
+_SAID = re.compile(r"(.*?)(?: in root template)?(?: at position (\d+):\d+)?", re.DOTALL)
 _NOT_ALLOWED = "unexpected element"
 _IN_WORDS = {
     "unable to find mjml element": "it has no <mjml> element",
@@ -28,6 +24,7 @@ _IN_WORDS = {
     "unexpected token": "this is not allowed here; a template is one <mjml> element",
 }
 
+_INCLUDE = re.compile("<mj-include")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _TAG = re.compile(r"""<(/?)([A-Za-z][\w-]*)(?:"[^"]*"|'[^']*'|[^<>"'])*?(/?)>""")
@@ -36,15 +33,16 @@ _STRAY = re.compile(r"<(?![A-Za-z/!?])")
 _VOID = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 
 
-def find_fault(source: str, included: Mapping[str, str], said: str) -> MjmlFault:
-    """The fault for which the compiler said `said`. included: the texts of included files, by path."""
+def find_fault(source: str, said: str) -> MjmlFault:
+    """The fault for which the compiler said `said`."""
+    if found := _INCLUDE.search(source):
+        return MjmlFault('write {% include "..." %} instead of <mj-include>', _line(source, found.start()))
     told = _SAID.fullmatch(said)
-    what, file, position = told.groups() if told else (said, None, None)
-    text = included.get(file or "", source)
-    line = text.encode()[: int(position)].count(b"\n") + 1 if position else 0
-    found = None if what == _NOT_ALLOWED else _fault_in(text)
+    what, position = told.groups() if told else (said, None)
+    line = source.encode()[: int(position)].count(b"\n") + 1 if position else 0
+    found = None if what == _NOT_ALLOWED else _fault_in(source)
     line, reason = found or (line, _IN_WORDS.get(what, what))
-    return MjmlFault(reason, line, file or "")
+    return MjmlFault(reason, line)
 
 
 def _fault_in(source: str) -> tuple[int, str] | None:

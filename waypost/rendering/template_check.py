@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,15 +14,20 @@ from typing import Any
 from jinja2 import meta, nodes
 
 from waypost.model.notification_type import NotificationType
+from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue
 from waypost.rendering.extent import Extent, extents
+from waypost.rendering.layouts import Flat
 from waypost.rendering.messages import IN_EVERY_TEMPLATE
-from waypost.rendering.templates import PARTS, TemplateError, Templates
+from waypost.rendering.template_files import PARTS, TemplateError
+from waypost.rendering.template_set import TEXT, html_of, place, syntax
+from waypost.rendering.templates import Templates
+from waypost.rendering.translating import FORM, FUNCTIONS
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ELEMENT = re.compile(r"<(mj-[a-z-]+)")
 ANY = "*"  # among the names: the type does not declare what it mints, so any name may be right
 Known = Mapping[str, Collection[str] | None]  # names, with the attributes of those that have fixed ones
-Uses = Mapping[str, tuple[int, str]]  # by name: the first line, 0 for an included file, and the nearest name
+Uses = Mapping[str, tuple[int, str]]  # by name: the first line, and the nearest name
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +53,31 @@ def faults_in(templates: Templates, type: NotificationType) -> list[TemplateFaul
     languages = templates.languages(type.name)
     if not languages:
         missing = f"templates/{type.name}/"
-        faults.append(TemplateFault(f"{missing} is missing: add {missing}en/ with {', '.join(PARTS)}"))
+        faults.append(TemplateFault(f"{missing} is missing: add it with {', '.join(PARTS)}"))
     for lang in languages:
         faults += _of_a_language(templates, type, lang)
     return faults
+
+
+def untranslated(templates: Templates, type: NotificationType) -> list[str]:
+    """A sentence for each text of the type without a translation into a language in which it is sent. A type
+    whose templates are broken has none: `examine` names what is broken."""
+    if type.finished is not None:
+        return []
+    return [
+        f"{place(templates.files, flat, line)}: no translation into {lang}: {text!r}"
+        for lang in templates.languages(type.name)
+        if lang != SOURCE_LANGUAGE
+        for flat, line, text in _untranslated_in(templates, type.name, lang)
+    ]
+
+
+def _untranslated_in(templates: Templates, type: str, lang: str) -> Iterator[tuple[Flat, int, str]]:
+    with suppress(TemplateError, BrokenCatalogue):
+        for name, flat in templates.parts(type, lang).items():
+            translation = templates.translation(lang)
+            syntax(templates.files, name, flat, translation)
+            yield from ((flat, line, text) for (_, text), line in translation.missing.items())
 
 
 def _of_the_declaration(templates: Templates, type: NotificationType) -> Iterator[TemplateFault]:
@@ -61,26 +88,38 @@ def _of_the_declaration(templates: Templates, type: NotificationType) -> Iterato
         except TemplateError as error:
             yield TemplateFault(f"{field} of {type.name}: {error}")
         else:
-            yield from _unknown(f"{field} of {type.name}", _uses(templates, source, known(type)))
+            for unknown, (_, near) in _uses(TEXT.parse(source), known(type)).items():
+                yield TemplateFault(_unknown(f"{field} of {type.name}", unknown, near), unknown)
 
 
 def _of_a_language(templates: Templates, type: NotificationType, lang: str) -> Iterator[TemplateFault]:
     try:
         templates.find(type.name, lang)
-        for name in PARTS:
-            where = templates.name(type.name, lang, name)
-            written, compiled = templates.sources(type.name, lang, name)
-            names = known(type) | ({"subject": None} if name.endswith(".mjml") else {})
-            found = _uses(templates, compiled, names)
-            here: Uses = _uses(templates, written, names) if found else {}  # the lines of the file itself
-            uses = {name: here.get(name, (0, near)) for name, (_, near) in found.items()}
-            yield from _unknown(where, uses, templates.path(type.name, lang, name))
-            for element in sorted(set(_ELEMENT.findall(_COMMENT.sub("", compiled)))):
-                yield TemplateFault(f"{where}: unknown MJML element {element}; it would be sent unchanged")
-            if name.endswith(".txt"):
-                yield from map(TemplateFault, _of_its_text(where, templates.syntax(written), type))
-    except TemplateError as error:
+        for name, flat in templates.parts(type.name, lang).items():
+            yield from _of_a_part(templates, type, lang, name, flat)
+    except (TemplateError, BrokenCatalogue) as error:
         yield TemplateFault(str(error))
+
+
+def _of_a_part(
+    templates: Templates, type: NotificationType, lang: str, name: str, flat: Flat
+) -> Iterator[TemplateFault]:
+    files = templates.files
+    tree = syntax(files, name, flat, templates.translation(lang))
+    page = name.endswith(".mjml")
+    names = known(type) | ({"subject": None} if page else {})
+    # In compiled MJML a value is set before it is used, though the layout's head stands before its body.
+    uses = _uses(TEXT.parse(html_of(files, flat)) if page else tree, names)
+    lines = {name: line for name, (line, _) in _uses(tree, names).items()} if page and uses else {}
+    for unknown, (line, near) in uses.items():
+        where = place(files, flat, lines.get(unknown, 0) if page else line)
+        yield TemplateFault(_unknown(where, unknown, near), unknown, files.path(flat.origin(line)[0]))
+    if page:
+        for element in sorted(set(_ELEMENT.findall(_COMMENT.sub("", html_of(files, flat))))):
+            where = files.display(flat.files[0])
+            yield TemplateFault(f"{where}: unknown MJML element {element}; it would be sent unchanged")
+    else:
+        yield from map(TemplateFault, _of_its_text(files.display(flat.files[0]), tree, type))
 
 
 def _of_its_text(where: str, tree: nodes.Template, type: NotificationType) -> Iterator[str]:
@@ -133,19 +172,18 @@ def _fact_names(type: NotificationType) -> tuple[str, ...]:
     return (*type.facts.model_fields, *type.facts.model_computed_fields)
 
 
-def _unknown(where: str, uses: Uses, file: Path | None = None) -> Iterator[TemplateFault]:
-    for name, (line, near) in uses.items():
-        at = f", line {line}" if line else ", in what it includes"
-        said = f"{where}{at}: {{{{ {name} }}}} is unknown{f'; is it {near}?' if near else ''}"
-        yield TemplateFault(said, name, file)
+def _unknown(where: str, name: str, near: str) -> str:
+    return f"{where}: {{{{ {name} }}}} is unknown{f'; is it {near}?' if near else ''}"
 
 
-def _uses(templates: Templates, source: str, names: Known) -> Uses:
+def _uses(tree: Any, names: Known) -> Uses:
     """The unknown names in a template."""
-    tree: Any = templates.syntax(source)
     found: dict[str, tuple[int, str]] = {}
     if ANY not in names:
         unknown = meta.find_undeclared_variables(tree) - names.keys() - tree.environment.globals.keys()
+        # Jinja counts a name as undeclared that a template sets in one branch and uses after it.
+        given = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "store"} | FUNCTIONS.keys()
+        unknown = {name for name in unknown - given if not name.startswith(FORM)}
         lines: dict[str, int] = {node.name: node.lineno for node in reversed([*tree.find_all(nodes.Name)])}
         found = {name: (lines[name], _nearest(name, names)) for name in sorted(unknown)}
     for node in tree.find_all(nodes.Getattr):

@@ -68,6 +68,16 @@ async def running(
         await asyncio.to_thread(child.stop)
 
 
+def ending(status: int) -> str:
+    """How a process ended, from its exit status; a negative status is the number of a signal."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
 class _Child:
     def __init__(self, name: str, command: list[str], environment: Mapping[str, str], log: Path) -> None:
         self._name = name
@@ -94,9 +104,7 @@ class _Child:
         while self._process is not None:
             await asyncio.sleep(RESTART_SECONDS)
             if (status := self._process.poll()) is not None:
-                logger.error(
-                    "the %s ended with status %d and is restarted; see %s", self._name, status, self._log
-                )
+                logger.error("the %s %s and is restarted; see %s", self._name, ending(status), self._log)
                 await self.start()
 
     def stop(self) -> None:
@@ -117,7 +125,7 @@ async def _until_it_answers(process: subprocess.Popen[bytes], name: str, url: st
     async with httpx.AsyncClient() as client:
         while loop.time() < until:
             if process.poll() is not None:
-                raise ChildFailed(f"the {name} ended with status {process.returncode}; see {log}")
+                raise ChildFailed(f"the {name} {ending(process.returncode)}; see {log}")
             try:
                 if (await client.get(url, timeout=2)).status_code == OK:
                     return

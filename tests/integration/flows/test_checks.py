@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from support.ledger import change
 from support.requests import order
 from uuid_utils.compat import uuid7
 
+from waypost.config import instance
 from waypost.config.settings import Settings
 from waypost.deployments import deploy, registry
 from waypost.deployments.dispatcher import heartbeat
@@ -24,6 +26,7 @@ from waypost.ledger.intake import accept
 from waypost.ledger.queue import claims
 from waypost.ledger.queue.attempts import AttemptStarted
 from waypost.ledger.queue.batches import owner
+from waypost.ledger.records import circuit_reports
 from waypost.model.priority import Priority
 from waypost.system.clock import now
 
@@ -40,7 +43,7 @@ async def test_deployments_whose_pool_was_deleted_are_told(client, pool):
     found = await examine_deployments(client, pool)
     assert not found.ok
     assert "alert/alert has no work pool: the pool was deleted" in found.found
-    [missing] = await examine_pool(client, pool, Settings().template_folders)
+    [missing] = await examine_pool(client, pool)
     assert missing.found == f"the work pool {pool} does not exist"
     await deploy.deploy(client, pool)
     assert (await examine_deployments(client, pool)).ok
@@ -60,11 +63,11 @@ async def test_deployments_of_another_pool_or_of_before_are_told(client, pool):
 
 
 async def test_a_resident_pool_wants_a_worker(client, pool):
-    [nobody] = await examine_pool(client, pool, Settings().template_folders)
+    [nobody] = await examine_pool(client, pool)
     assert "`waypost worker`" in nobody.advice
     async with ResidentWorker(pool, name="resident-here") as worker:
         await worker.sync_with_backend()
-        [somebody] = await examine_pool(client, pool, Settings().template_folders)
+        [somebody] = await examine_pool(client, pool)
     assert (somebody.ok, somebody.found.partition(", last seen")[0]) == (True, "resident-here")
 
 
@@ -74,10 +77,10 @@ async def test_a_lane_that_is_stopped_in_prefect_is_told(client, pool, caplog):
         await client.update_work_queue(queues["urgent"], is_paused=True)
         await worker.sync_with_backend()
         await worker.sync_with_backend()
-        [lane, somebody] = await examine_pool(client, pool, Settings().template_folders)
+        [lane, somebody] = await examine_pool(client, pool)
         await client.update_work_queue(queues["urgent"], is_paused=False)
         await worker.sync_with_backend()
-        assert len(await examine_pool(client, pool, Settings().template_folders)) == 1
+        assert len(await examine_pool(client, pool)) == 1
     stopped = f"the work queue urgent of the pool {pool} is paused in Prefect"
     resume = f"`prefect work-queue resume urgent --pool {pool}` resumes it"
     assert (lane.ok, lane.found, lane.advice, somebody.ok) == (False, stopped, resume, True)
@@ -92,11 +95,11 @@ async def test_a_lane_that_is_stopped_in_prefect_is_told(client, pool, caplog):
 async def test_a_pool_of_another_kind_wants_a_dispatcher_too(client):
     name = f"Process pool {uuid7().hex}"
     await client.create_work_pool(WorkPoolCreate(name=name, type="process"))
-    worker, dispatcher = await examine_pool(client, name, Settings().template_folders)
+    worker, dispatcher = await examine_pool(client, name)
     assert "prefect worker start" in worker.advice
     assert dispatcher.advice == "start `waypost dispatch`"
     async with heartbeat.announce(name):
-        while not (dispatcher := (await examine_pool(client, name, Settings().template_folders))[1]).ok:
+        while not (dispatcher := (await examine_pool(client, name))[1]).ok:
             pass
     assert dispatcher.found == owner()
     assert await heartbeat.last_seen(client, name) is None, "it has said farewell"
@@ -168,3 +171,45 @@ async def test_of_each_provider_is_told_what_was_really_tried(tmp_path):
         assert found[name].found.startswith(said)
         assert found[name].found.endswith("not tested further, because that would send a message")
     assert found["copies"].found == "accepts messages"
+
+
+async def test_a_provider_that_does_not_work_for_the_workers_is_told_with_its_time(bench):
+    async def down():
+        return [one for one in await examine(bench.runtime.settings) if one.what == "outage"]
+
+    assert await down() == []
+    report = {
+        "provider": "smtp",
+        "client": "",
+        "since": now(),
+        "until": None,
+        "why": "no answer from a@b.example",
+    }
+    await circuit_reports.write(bench.runtime.ledger, "host:1", [report])
+    await circuit_reports.write(bench.runtime.ledger, "host:2", [report])
+    [told] = await down()
+    assert told.level == "note"
+    since = f"{report['since']:%Y-%m-%d %H:%M:%S} UTC"
+    assert told.found == f"smtp does not work for the workers since {since}: no answer from ***@b.example"
+
+
+async def test_settings_that_only_the_terminal_of_up_has_are_told(tmp_path):
+    async def told(settings):
+        return {one.what: one for one in await provider_findings(settings)}
+
+    here = instance.Place(pid=os.getpid(), api="http://127.0.0.1:9/api", embedded=True)
+    settings = Settings(home=tmp_path)
+    assert (await told(settings))["providers"].found.startswith("no provider for alert")
+    with instance.only_one(tmp_path), instance.published(tmp_path, here):
+        found = (await told(settings))["providers"]
+    assert found.found.startswith("this terminal's settings name no provider for alert")
+    assert (
+        found.advice == f"`waypost up` (pid {os.getpid()}) runs with settings of its own: put them into .env"
+    )
+    box = instance.Mailbox(
+        folder=tmp_path, smtp_url="smtp://127.0.0.1:9", texts_url="json://127.0.0.1:9/{phone}"
+    )
+    here = here.model_copy(update={"mailbox": box})
+    with instance.only_one(tmp_path), instance.published(tmp_path, here):
+        found = await told(instance.pointed_at(settings, here.model_copy(update={"embedded": False})))
+    assert found["apprise"].found.startswith("(the development mailbox) the URL is valid")

@@ -8,6 +8,7 @@ import pytest
 from support.ledger import change, rows
 
 from waypost import Recipient, Request
+from waypost.config.brands import brands
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
 from waypost.flows.signup_verification import Signup, signup_verification
@@ -50,6 +51,20 @@ async def test_every_mail_of_a_signup_has_the_code_that_is_right(bench, mails):
     codes = [in_mail(mail) for mail in mails]
     assert codes == [codes[0]] * 3
     assert await verify(bench.runtime.ledger, bench.runtime.secret_key, "ada", codes[0]) is Checked.VERIFIED
+
+
+async def test_the_mail_with_a_code_is_its_requests_brands(bench):
+    acme = {"sender": "Acme <no-reply@acme.example>"}
+    bench.runtime.templates = Templates(Settings().template_folders, "en")
+    bench.runtime.brands = brands(Settings(brands={"acme": acme}))
+    signup = Signup(product="Harbour", verify_url="https://app.example/verify")
+    ada = Recipient(id="ada", email="ada@a.example")
+    await signup_verification([Request[Signup](recipient=ada, data=signup, brand="acme")])
+    [message] = bench.primary.sent
+    mail = email.message_from_bytes(message.content, policy=policy.default)
+    assert (mail["From"], message.sender) == ("Acme <no-reply@acme.example>", "no-reply@acme.example")
+    told = in_mail(message)
+    assert await verify(bench.runtime.ledger, bench.runtime.secret_key, "ada", told) is Checked.VERIFIED
 
 
 async def test_signups_wait_for_a_worker_with_the_key_that_the_ledger_has_now(bench, caplog):

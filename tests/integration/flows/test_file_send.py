@@ -17,7 +17,7 @@ from support.requests import alert, order
 from waypost.cli.send import tell
 from waypost.deployments import file_send
 from waypost.deployments.doctor import obstacles
-from waypost.deployments.doctor.obstacles import AWAY
+from waypost.deployments.doctor.obstacles import away
 from waypost.deployments.file_send import FileSend, submit, watch
 from waypost.deployments.registry import find
 from waypost.deployments.resident_worker.worker import ResidentWorker
@@ -94,10 +94,10 @@ async def test_without_prefect_it_is_said_that_prefect_does_not_answer(bench):
     ledger = bench.runtime.ledger
     made = await sent(ledger)
     with temporary_settings({PREFECT_API_URL: NOWHERE}):
-        assert await watched(ledger, made) == AWAY
+        assert await watched(ledger, made) == away()
         made.trouble = ""
         await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
-        assert await watched(ledger, made) == AWAY
+        assert (await watched(ledger, made)).startswith(f"{NOWHERE} does not respond, so no run starts. ")
 
 
 async def test_what_a_process_has_in_hand_is_waited_for(bench, pool):

@@ -26,7 +26,7 @@ from waypost.ledger.queue import batches as batches_of
 from waypost.ledger.queue import claims
 from waypost.ledger.queue.batches import BatchResult
 from waypost.ledger.queue.cancelled_runs import HELD_BY_CANCEL
-from waypost.ledger.queue.holds import hold
+from waypost.ledger.queue.holds import hold, release
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.states import State as Where
 
@@ -66,16 +66,50 @@ async def test_retry_sends_what_failed_and_nothing_else(bench, client):
         assert (await ended(client, run)).message.startswith("1 failed, 2 sent: ")
         bench.primary.answer = taken
         again = await retried(client, run)
-        assert (again.name, again.message) == ("Completed", "1 sent; 3 accepted before")
+        assert (again.name, again.message) == ("Completed", "1 sent; 2 were sent by the first try")
         for _ in range(2):
             nothing = await retried(client, run)
-            assert nothing.message == "nothing to send again; the run before ended with 1 sent"
+            assert nothing.message == 'nothing to send again; the run before said: "1 sent"'
     assert copies(bench.primary) == {"r0": 1, "r1": 1, "r2": 1}
     [one] = [row for row in await rows(bench.runtime.ledger) if row.recipient_key == "r1"]
     lines = (await explain(bench.runtime.ledger, one.id)).timeline
     [line] = [line for line in lines if line.what == "retried"]
     assert line.detail.startswith("by Retry of its run in Prefect; it was failed: ")
     assert all(row.ended_at for row in await rows(bench.runtime.ledger, batches))
+
+
+async def test_retry_that_fails_again_says_so_and_what_the_first_try_sent(bench, client, caplog):
+    refusing(bench, "r1")
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(2)})
+        await ended(client, run)
+        caplog.clear()
+        again = await retried(client, run)
+    assert again.name == "Failed"
+    assert again.message.startswith("1 failed again: ")
+    assert again.message.endswith(
+        "; 1 was sent by the first try; `waypost explain ID` shows the history of a notification"
+    )
+    assert "repeated" not in caplog.text
+
+
+async def test_retry_of_a_run_that_found_its_type_held_says_what_the_run_said(bench, client):
+    await accept.accept(bench.runtime.ledger, TYPE, [Request[Note].model_validate(one) for one in asks(1)])
+    claim = await reserved(bench.runtime.ledger)
+    await hold(bench.runtime.ledger, "note", "a flood")
+    async with working(client) as deployment:
+        parameters = {"batch": str(claim.id)}
+        run = await client.create_flow_run_from_deployment(deployment, parameters=parameters)
+        assert (await ended(client, run)).name == "Held"
+        held = await retried(client, run)
+        await release(bench.runtime.ledger, "note")
+        again = await retried(client, run)
+    assert (held.name, held.message) == ("Held", "note is held: a flood; 1 waits; `waypost release note`")
+    assert (again.type.value, again.name) == ("COMPLETED", "Deferred")
+    assert again.message == (
+        'nothing to send again; the run before said: "note is held"; '
+        "1 waiting to go out with a run of their own"
+    )
 
 
 async def test_retry_of_a_run_with_a_batch_takes_no_other_due_notification_along(bench, client):
@@ -126,7 +160,7 @@ async def test_retry_stays_red_for_what_may_have_arrived_beside_what_it_sends(be
         again = await retried(client, run)
     assert (again.type.value, again.name) == ("FAILED", "Failed")
     assert again.message == (
-        "1 sent; 3 accepted before; 1 may have arrived: `waypost retry ID` sends each again"
+        "1 sent; 1 was sent by the first try; 1 may have arrived: `waypost retry ID` sends each again"
     )
     assert copies(bench.primary) == {"r1": 1, "r2": 1}
 
@@ -149,9 +183,9 @@ async def test_retry_sends_what_failed_in_the_run_although_another_run_had_it_la
     async with working(client) as deployment:
         run = await failed_twice(bench, client, deployment)
         again = await retried(client, run)
-        assert (again.name, again.message.split(":")[0]) == ("Failed", "2 failed")
+        assert (again.name, again.message.split(":")[0]) == ("Failed", "2 failed again")
         bench.primary.answer = taken
-        assert (await retried(client, run)).message == "2 sent; 2 accepted before"
+        assert (await retried(client, run)).message == "2 sent"
     assert copies(bench.primary) == {"r0": 1, "r1": 1}
 
 
@@ -166,7 +200,7 @@ async def test_retry_stays_red_while_what_failed_in_the_run_may_have_arrived_in_
 
 
 @pytest.mark.parametrize("tried", [True, False])
-async def test_retry_of_a_run_whose_type_is_held_now_is_shown_as_deferred(bench, client, tried):
+async def test_retry_of_a_run_whose_type_is_held_now_is_shown_as_held(bench, client, tried):
     refusing(bench, "r0", "r1")
     ledger = bench.runtime.ledger
     async with working(client) as deployment:
@@ -176,8 +210,8 @@ async def test_retry_of_a_run_whose_type_is_held_now_is_shown_as_deferred(bench,
             await run_sql(ledger, "DELETE FROM attempts")
         await hold(ledger, TYPE.name, "a flood")
         again = await retried(client, run)
-    assert (again.type.value, again.name) == ("COMPLETED", "Deferred")
-    assert again.message.endswith("releases it; 2 waiting to go out with a run of their own")
+    assert (again.type.value, again.name) == ("COMPLETED", "Held")
+    assert again.message == "note is held: a flood; 2 wait; `waypost release note`"
 
 
 async def test_retry_of_a_run_whose_code_failed_tells_what_became_of_its_mail(bench, client, caplog):

@@ -82,10 +82,19 @@ async def test_a_run_of_a_held_type_says_why_it_sends_nothing(bench):
     batch = await accepted_before(bench, ask())
     await hold(bench.runtime.ledger, "note", "a flood")
     state = await note(batch=batch, return_state=True)
+    assert (state.name, state.message) == ("Held", "note is held: a flood; 1 waits; `waypost release note`")
+
+
+async def test_a_run_of_its_own_of_a_held_type_says_how_many_wait(bench, client, caplog):
+    notes = [ask(), ask("bob"), ask("carol")]
+    await accept.accept(bench.runtime.ledger, TYPE, notes)
+    await hold(bench.runtime.ledger, "note", "")
+    state = await note(return_state=True)
     assert (state.name, state.message) == (
-        "Completed",
-        "note is held: a flood; `waypost release note` releases it",
-    )
+        "Held", "note is held: no reason given; 3 wait; `waypost release note`"
+    )  # fmt: skip
+    assert await ended_task_run(client, run_of(state), "report: note is held")
+    assert "nothing was due" not in caplog.text
 
 
 async def test_what_is_held_in_doubt_gives_its_run_a_name_and_a_reason(bench):

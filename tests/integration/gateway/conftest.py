@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP, Envelope
 from support.measured_gateway import Measured, measured
 from support.smtp_submission import Post, posting
 
-from waypost.config.mail import allowed_senders
+from waypost.config.mail import senders_of_brands
 from waypost.config.settings import Settings
 from waypost.deployments.prefect_api import prefect_answers
 from waypost.deployments.registry import registered
@@ -54,6 +54,7 @@ class Site:
             expires_at=more.get("expires_at"),
             revoked_at=None,
             secret_hash=minted.secret_hash,
+            brand=more.get("brand"),
         )
         await api_keys.add(self.ledger, made)
         return minted.text
@@ -81,7 +82,7 @@ async def serving(ledger: Ledger, **options: object) -> AsyncIterator[Site]:
     wanted = options.pop("types", None)
     known = options.pop("declared", registered())
     declared = {name: one for name, one in known.items() if wanted is None or name in wanted}
-    senders = allowed_senders(Settings())
+    senders = senders_of_brands(Settings())
     door = GatewayContext.over(ledger, declared, secret_key, prefect_answers, senders, **options)
     app = application(door)
     stop, found = asyncio.Event(), asyncio.get_running_loop().create_future()

@@ -17,7 +17,7 @@ from support.certificates import Pair, self_signed
 from support.forks import Forked
 from support.processes import command, environment, eventually, waypost
 
-from waypost.config.mail import allowed_senders
+from waypost.config.mail import senders_of_brands
 from waypost.config.settings import Settings
 from waypost.deployments.prefect_api import prefect_answers
 from waypost.deployments.registry import registered
@@ -37,7 +37,9 @@ def pair(tmp_path: Path) -> Pair:
 
 @asynccontextmanager
 async def listening(ledger, where: ListenAddress) -> AsyncIterator[ListenAddress]:
-    door = GatewayContext.over(ledger, registered(), b"k" * 16, prefect_answers, allowed_senders(Settings()))
+    door = GatewayContext.over(
+        ledger, registered(), b"k" * 16, prefect_answers, senders_of_brands(Settings())
+    )
     app = application(door, https=where.certificate is not None)
     stop, found = asyncio.Event(), asyncio.get_running_loop().create_future()
     running = asyncio.create_task(listen(app, where, stop, found.set_result))

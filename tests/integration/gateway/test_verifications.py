@@ -58,6 +58,15 @@ async def test_the_links_token_is_right_once_and_the_code_with_it(site, shop):
     assert await check(shop, recipient="ada", code=made["code"]) == "used"
 
 
+async def test_a_code_and_a_link_are_right_for_the_type_that_sent_them_alone(site, shop):
+    made = await mailed(site, shop)
+    by_code, by_link = {"recipient": "ada", "code": made["code"]}, {"token": made["token"]}
+    assert [await check(shop, **asked, type="sign-in-code") for asked in (by_code, by_link)] == [
+        "unknown"
+    ] * 2
+    assert await check(shop, **by_code, type="signup-verification") == "verified"
+
+
 async def test_the_code_that_arrived_is_right_after_another_was_asked_for(site, shop):
     first = (await mailed(site, shop))["code"]
     assert (await shop.post("/v1/notifications", json=SIGNUP)).status_code == 202

@@ -242,6 +242,14 @@ async def test_what_goes_to_two_addresses_is_two_digests(ledger):
     assert await made_for(ledger) == [("", "ADA@a.example", "a,c"), ("", "ada@b.example", "b")]
 
 
+async def test_items_of_two_brands_are_two_digests_each_of_its_brand(ledger):
+    for text, brand in (("a", None), ("b", "acme"), ("c", "default"), ("d", "acme")):
+        await accept(ledger, NOTE, [ask(text, digest=True, brand=brand)])
+    await made_for(ledger)
+    found = [(row.brand, row.data["text"]) for row in await digests(ledger)]
+    assert sorted(found, key=str) == [("acme", "b,d"), (None, "a,c")]
+
+
 async def test_an_item_of_somebody_forgotten_goes_nowhere_with_a_newer_address(ledger):
     await held(ledger, "a", Recipient(id="ada", email="ada@a.example"))
     assert await recipients.forget(ledger, "ada")

@@ -90,3 +90,12 @@ async def test_the_window_begins_anew_with_news(ledger):
     await accept(ledger, TYPE, [reading("firing 2")])
     [repeat] = await accept(ledger, TYPE, [reading("firing 2")])
     assert repeat.outcome == "grouped"
+
+
+async def test_the_same_of_two_brands_is_two_groups(ledger):
+    asked = [
+        reading("firing 1").model_copy(update={"brand": brand}) for brand in (None, "acme", None, "acme")
+    ]
+    receipts = await accept(ledger, TYPE, asked)
+    assert [one.outcome for one in receipts] == ["accepted", "accepted", "grouped", "grouped"]
+    assert sorted((row.brand or "", row.occurrences) for row in await rows(ledger)) == [("", 2), ("acme", 2)]

@@ -20,13 +20,16 @@ from support.ledger import (
 from waypost.ledger.database.tables import batches as batch_rows
 from waypost.ledger.database.tables import events, notifications
 from waypost.ledger.operations.run_retry import claim_again, earlier_try, left_alone
+from waypost.ledger.operations.timeline import explain
 from waypost.ledger.queue import batches, cancelled_runs, claims
-from waypost.ledger.queue.attempts import AttemptStarted
+from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
 from waypost.ledger.queue.batches import BatchResult
 from waypost.ledger.queue.cancelled_runs import HELD_BY_CANCEL, counted_by_state, hold_unsent
 from waypost.ledger.queue.holds import hold, release
 from waypost.ledger.queue.recorder import Recorder
+from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.states import State
+from waypost.policy.retry import Decision
 from waypost.system.clock import now
 from waypost.system.ids import new_id
 
@@ -63,13 +66,34 @@ async def test_what_failed_or_expired_in_the_run_is_claimed_afresh_and_nothing_e
     assert sorted(one.recipient.key for one in taken_up.notifications) == ["r0", "r1"]
     assert {(one.step, one.tries) for one in taken_up.notifications} == {(0, 3)}
     assert all(one.expires_at > now() + timedelta(minutes=59) for one in taken_up.notifications)
-    assert await left_alone(ledger, NOTE, earlier, again) == {State.FAILED: 1, State.DEFERRED: 1}
+    left = await left_alone(ledger, NOTE, earlier, again)
+    assert left == {State.FAILED: 1, State.DEFERRED: 1, State.SENT: 1}
     noted = [row.detail for row in await rows(ledger, events) if row.what == "retried"]
     assert sorted(noted) == [
         "by Retry of its run in Prefect; it was expired",
         "by Retry of its run in Prefect; it was failed",
     ]
     assert (await earlier_try(ledger, other, None)).batches != (batch,)
+
+
+async def test_the_timeline_keeps_the_end_of_the_first_try_and_tells_the_retry_before_its_claim(ledger):
+    batch, [one] = await claimed(ledger, 1)
+    run, refused = new_id(), Outcome(Verdict.REFUSED, Phase.RCPT, 550, "5.1.1", "no such user")
+    recorder = Recorder(ledger)
+    begin = AttemptStarted(one.id, batch, "email", "smtp", run)
+    await recorder.begin(begin)
+    decision = Decision(State.FAILED, "failed at rcpt: 550")
+    await recorder.finish(AttemptFinished(one.id, batch, decision, 0, begin.id, refused))
+    await batches.end(ledger, batch, BatchResult.DONE, "1 failed", run)
+    again = await claim_again(ledger, NOTE, await earlier_try(ledger, run, batch), run)
+    await claims.take_up(ledger, "note", again, flow_run_id=run)
+    lines = (await explain(ledger, one.id)).timeline
+    assert [(line.what, line.detail) for line in lines][4:7] == [
+        ("attempt 1 refused", "550 5.1.1 no such user (at rcpt)"),
+        ("failed", "at rcpt: 550"),
+        ("retried", "by Retry of its run in Prefect; it was failed: failed at rcpt: 550"),
+    ]
+    assert [line.what for line in lines][7:9] == ["claimed", "started by its run"]
 
 
 async def test_a_run_that_took_nothing_up_has_no_earlier_try(ledger):
@@ -87,7 +111,7 @@ async def test_a_worker_killed_after_the_claim_loses_nothing_and_sends_nothing_t
     found = await by_recipient(ledger)
     assert (found["r0"].state, found["r1"].state) == ("accepted", "sent")
     left = await left_alone(ledger, NOTE, await earlier_try(ledger, run, batch), again)
-    assert left == {State.ACCEPTED: 1}
+    assert left == {State.ACCEPTED: 1, State.SENT: 1}
 
 
 async def test_a_second_retry_covers_what_failed_in_the_first(ledger):

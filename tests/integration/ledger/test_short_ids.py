@@ -103,7 +103,7 @@ def test_short_ids_of_one_moment_differ_but_for_a_few(count):
     [
         ("", "not an id"),
         ("019", "first 4 digits or more"),
-        ("xyz", "not an id"),
+        ("xyz", "not an id: give the id as `waypost list` shows it, or its first 4 digits or more"),
         ("019b76d..3c4d5e", "8 digits or more before"),
         ("019b76daa8..", "not an id"),
         ("019b76daa8..3c4d5e3c4d5e3", "not an id"),

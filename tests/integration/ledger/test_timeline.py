@@ -174,7 +174,7 @@ async def test_what_was_sent_without_prefect_says_so(ledger):
 @pytest.mark.parametrize(
     ("state", "reason", "line"),
     [
-        ("deferred", "451 later", ("due again", "451 later")),
+        ("deferred", "451 later", ("next try", "451 later")),
         ("accepted", "", ("due", "waits until then")),
         ("held", "digest", ("held", "waits for its digest")),
         ("held", "in doubt; a person decides", ("held", "in doubt; a person decides")),

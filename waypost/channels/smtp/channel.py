@@ -140,7 +140,7 @@ class SmtpChannel(RedactedChannel):
                 return classify.too_late()
             wire.taken += 1
             attempt.outcome = await dialogue.speak(
-                self._sender, message.address, message.content, message.title
+                message.sender or self._sender, message.address, message.content, message.title
             )
             kept = await dialogue.settle(attempt.outcome)
             return attempt.outcome

@@ -44,6 +44,7 @@ class Listing(BaseModel):
     type: _Text = None
     recipient: _Text = None
     tag: _Text = None
+    brand: _Text = None
     since: _Moment = None
     until: _Moment = None
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED), PlainNumbers] = 50
@@ -59,6 +60,7 @@ class Listing(BaseModel):
             client=client,
             recipient=() if self.recipient is None else keys_of(self.recipient),
             tag=self.tag,
+            brand=self.brand,
         )
 
 

@@ -14,6 +14,8 @@ _Text = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL_PATTER
 class _Check(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
+    type: Annotated[_Text | None, Field(description="The type that sent it. Default: any.")] = None
+
 
 class CodeCheck(_Check):
     """A code and its recipient: an id or an address. The code may have blanks and hyphens. Text that cannot

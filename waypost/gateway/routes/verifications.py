@@ -39,5 +39,6 @@ def router(context: GatewayContext) -> APIRouter:
 
 async def _checked(context: GatewayContext, check: CodeCheck | LinkCheck, client: str) -> Checked:
     if isinstance(check, LinkCheck):
-        return await codes.verify_link(context.ledger, context.secret_key, check.token, client)
-    return await codes.verify(context.ledger, context.secret_key, check.recipient, check.code, client)
+        return await codes.verify_link(context.ledger, context.secret_key, check.token, client, check.type)
+    asked_of = check.recipient, check.code
+    return await codes.verify(context.ledger, context.secret_key, *asked_of, client, check.type)

@@ -14,6 +14,7 @@ import uvicorn
 from waypost.gateway import certificate as tls
 from waypost.gateway.listen import STOPS_WITHIN, ListenAddress, PortTaken
 from waypost.gateway.server.connection import Connection
+from waypost.system.os_errors import words_of
 
 KEPT_OPEN = 75  # seconds without a request; a shorter time risks closing just as a client sends the next
 
@@ -67,7 +68,7 @@ def _socket(where: ListenAddress) -> socket.socket:
         return socket.create_server((where.host, where.port), family=family, backlog=1024)
     except OSError as error:
         raise PortTaken(
-            f"the gateway cannot listen on {where.place} ({error.strerror or error}); "
+            f"the gateway cannot listen on {where.place} ({words_of(error)}); "
             "choose another address with --host and --port (0 picks a free port)"
         ) from None
 

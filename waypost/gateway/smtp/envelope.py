@@ -6,7 +6,7 @@ import re
 
 from pydantic import ValidationError
 
-from waypost.mail.allowed_senders import NOT_ALLOWED, Senders
+from waypost.mail.allowed_senders import NOT_ALLOWED
 from waypost.model.request import Recipient
 
 MOST_RECIPIENTS = 100  # RFC 5321, section 4.5.3.1.8: the minimum that a server must accept
@@ -26,11 +26,6 @@ def path_and_parameters(argument: str, keyword: str) -> tuple[str, dict[str, str
         return None
     pairs = (one.partition("=") for one in (found[2] or "").split())
     return found[1], {name.upper(): value for name, _, value in pairs}
-
-
-def refused_sender(senders: Senders, address: str) -> str | None:
-    """The reply that refuses a sender; None if the gateway sends for it."""
-    return None if address and senders.allow([address]) else REFUSED_SENDER
 
 
 def recipient(address: str) -> Recipient | str:

@@ -17,6 +17,7 @@ from waypost.gateway.smtp.connection import HANDSHAKE_SECONDS, SubmissionConnect
 from waypost.gateway.smtp.context import SubmissionContext
 from waypost.gateway.smtp.session import Session
 from waypost.rendering.attachments import MEGABYTE
+from waypost.system.os_errors import words_of
 
 if TYPE_CHECKING:
     from waypost.config.settings import Settings
@@ -97,7 +98,7 @@ async def _server(
     except OSError as error:
         raise PortTaken(
             f"the gateway cannot listen for SMTP on {where.url.partition('//')[2]} "
-            f"({error.strerror or error}); choose another port (0 picks a free port)"
+            f"({words_of(error)}); choose another port (0 picks a free port)"
         ) from None
 
 

@@ -57,7 +57,7 @@ async def take(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes) 
 
 def _candidates(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes) -> list[Candidate]:
     """Only the first is validated; the others differ only in their recipient and idempotency key."""
-    found = _parsed(intake, mail)
+    found = _parsed(intake, caller, mail)
     recipients = list(envelope.recipients.values())
     asked = {**_asked(found, intake.types), "recipient": recipients[0].model_dump(exclude_none=True)}
     first = intake.candidate(caller, orjson.dumps(asked))
@@ -69,17 +69,18 @@ def _candidates(intake: Intake, caller: Caller, envelope: Envelope, mail: bytes)
             first.request.model_copy(update={"recipient": one, "idempotency_key": _key(sent_id, one)}),
             first.client,
             meaning=same,
+            key_brand=first.key_brand,
         )
         for one in recipients
     ]
 
 
-def _parsed(intake: Intake, mail: bytes) -> FinishedMail:
+def _parsed(intake: Intake, caller: Caller, mail: bytes) -> FinishedMail:
     try:
         found = parse(mail)
     except MailError as error:
         raise Problem("invalid", str(error)) from None
-    if not intake.senders.allow(found.authors):
+    if not intake.sends_from(found.authors, caller.brand):
         raise Problem("forbidden", NOT_ALLOWED)
     return found
 

@@ -43,11 +43,10 @@ class Transaction:
         if found is None:
             return "501 5.5.4 syntax: MAIL FROM:<no-reply@shop.example>"
         address, parameters = found
-        refusal = self._refused_parameters(parameters) or policy.refused_sender(
-            self._context.intake.senders, address
-        )
-        if refusal:
+        if refusal := self._refused_parameters(parameters):
             return refusal
+        if not (address and self._context.intake.sends_from([address])):
+            return policy.REFUSED_SENDER
         try:
             caller = await self._who()
             caller.require_any("send")

@@ -135,6 +135,8 @@ notifications = sa.Table(
     # What its request said of the recipient: it goes there, whatever is on record for the recipient then.
     # Unset where the request named an id alone; empty once the recipient was forgotten.
     sa.Column("named", JsonOrNull),
+    # The brand whose mail it is; unset for the default brand.
+    sa.Column("brand", sa.Text),
     _partial("ix_notifications_intake_id", "intake_id", where=sa.text("intake_id IS NOT NULL")),
     _partial(
         "ix_notifications_waiting",
@@ -333,6 +335,8 @@ api_keys = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
+    # The only brand that its requests are for; unset if they choose.
+    sa.Column("brand", sa.Text),
 )
 
 # Where clients receive the states of their notifications. Secrets are derived from Waypost's secret key.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from waypost.model.notification_type import NotificationType
 from waypost.model.receipt import IntakeResult, Receipt
 from waypost.model.request import FIELDS, AnyRequest
 from waypost.model.states import State
+from waypost.policy.acceptance import unbranded
 from waypost.system.clock import now
 from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed, isolated
@@ -93,12 +94,17 @@ class _Undone(Exception):
 
 
 async def accept_for_run(
-    ledger: Ledger, type: NotificationType, requests: Sequence[AnyRequest], flow_run_id: UUID | None
+    ledger: Ledger,
+    type: NotificationType,
+    requests: Sequence[AnyRequest],
+    flow_run_id: UUID | None,
+    brands: Collection[str] | None = None,
 ) -> tuple[UUID, list[Receipt | ItemFailed]]:
     """Accept the requests that a run brought along, and claim those due at once for it (at most the type's
-    batch size; the rest go to other runs). A request that cannot be accepted fails alone. Returns the batch,
-    for `claims.take_up`, and the receipts."""
-    asked = [_candidate(type, request) for request in requests]
+    batch size; the rest go to other runs). A request that cannot be accepted fails alone, as does a
+    request for a brand that is not among `brands`, if these are given. Returns the batch, for
+    `claims.take_up`, and the receipts."""
+    asked = [_candidate(type, request, brands) for request in requests]
     candidates = [one for one in asked if isinstance(one, Candidate)]
     fresh = new_id()
 
@@ -121,8 +127,12 @@ async def accept_for_run(
     return batch, _in_order(asked, receipts)
 
 
-def _candidate(type: NotificationType, request: AnyRequest) -> Candidate | ItemFailed:
+def _candidate(
+    type: NotificationType, request: AnyRequest, brands: Collection[str] | None = None
+) -> Candidate | ItemFailed:
     """The request as a candidate. A type's own grouping key may raise."""
+    if brands is not None and (wrong := unbranded(request, type, brands)):
+        return ItemFailed("{}: {}".format(*wrong[0]))
     try:
         with isolated("accepting"):
             return Candidate(type, request)
@@ -279,4 +289,5 @@ def _row(candidate: Candidate, intake: UUID | None, moment: datetime) -> dict[st
         "client": candidate.client or None,
         "channels": request.channels,
         "named": candidate.named or None,
+        "brand": candidate.brand,
     }

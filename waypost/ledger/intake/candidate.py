@@ -7,10 +7,12 @@ from hashlib import sha256
 from uuid import UUID
 
 from waypost.mail.address import url_of
+from waypost.model.brand import DEFAULT
 from waypost.model.notification_type import NOTHING_SAID, Condition, NotificationType
 from waypost.model.receipt import Receipt
 from waypost.model.request import AnyRequest
 from waypost.model.states import State
+from waypost.policy.acceptance import brand_of
 from waypost.system.ids import new_id
 
 
@@ -23,7 +25,8 @@ class Candidate:
     its key; if empty, the data itself. named: what it says of its recipient. group: the key of its group, if
     its type has groups. condition: what it says in its group. extra: repeats counted into it before it is
     written. receipt: its response, once it has one. twin: an earlier candidate of the same transaction and
-    key, whose response it gets. begins: the state it is accepted in.
+    key, whose response it gets. begins: the state it is accepted in. key_brand: the brand of the client's
+    API key, if it has one.
     """
 
     type: NotificationType
@@ -40,6 +43,7 @@ class Candidate:
     receipt: Receipt | None = None
     twin: Candidate | None = None
     extra: int = 0
+    key_brand: str | None = None
 
     def __post_init__(self) -> None:
         self.named = self.request.recipient.named
@@ -51,7 +55,9 @@ class Candidate:
             # Without tags, the hash is the same as before tags existed.
             left_out = {"idempotency_key", "data", *(() if self.request.tags else ("tags",))}
             rest = self.request.model_dump_json(exclude=left_out, exclude_none=True)
-            parts = (self.type.name.encode(), rest.encode(), self.meaning or self.request.data_json)
+            parts = [self.type.name.encode(), rest.encode(), self.meaning or self.request.data_json]
+            if self.key_brand:  # another key of the client may be for another brand
+                parts.append(self.key_brand.encode())
             self.body_hash = sha256(b"\0".join(parts)).digest()
 
     @property
@@ -65,13 +71,19 @@ class Candidate:
         return (self.client, key) if key else None
 
     @property
+    def brand(self) -> str | None:
+        """Its brand as the ledger keeps it: None for the default brand."""
+        found = brand_of(self.request, self.type, self.key_brand)
+        return None if found == DEFAULT else found
+
+    @property
     def recipient(self) -> tuple[str, str]:
         """The client and key of its recipient."""
         return self.client, self.request.recipient.key
 
     def _group_key(self, same: str) -> bytes:
         """The hash that repeats share. They have the same client, as no client may see another's ids, and the
-        same address, if the request names one besides the recipient's key."""
+        same brand, and the same address, if the request names one besides the recipient's key."""
         key = self.request.recipient.key
         addresses = [url_of(self.named[field]) for field in ("email", "phone") if field in self.named]
         named = (
@@ -80,6 +92,7 @@ class Candidate:
             str(self.request.digested),
             same,
             *([self.client] if self.client else []),
+            *([f"brand {self.brand}"] if self.brand else []),
             *(f"to {address}" for address in addresses if address != key),
         )
         return sha256("\0".join(named).encode()).digest()

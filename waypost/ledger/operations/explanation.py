@@ -12,6 +12,7 @@ from waypost.ledger.database import tolerant
 from waypost.ledger.database.tolerant import Identity, Moment
 from waypost.ledger.operations.lease_status import LeaseStatus
 from waypost.ledger.queue.batches import BatchResult
+from waypost.model.brand import DEFAULT
 from waypost.model.outcome import Phase, Verdict
 from waypost.model.states import TERMINAL, State
 from waypost.system.clock import now
@@ -53,7 +54,8 @@ class Explanation:
     stand there.
 
     forgotten: why it will fail when its turn comes, if its recipient was forgotten; empty otherwise.
-    client: the client of its API key; None without one. count: how many requests were grouped into it.
+    client: the client of its API key; None without one. brand: whose mail it is. count: how many requests
+    were grouped into it.
     held_since: when its type was held; None when it is not.
     lease: the lease under which it is claimed; None when it is not.
     """
@@ -73,6 +75,7 @@ class Explanation:
     held_since: Moment | None
     held_because: str
     client: str | None = None
+    brand: str = DEFAULT
     forgotten: str = ""
     lease: LeaseStatus | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
@@ -122,13 +125,15 @@ def batch_lines(
     taken_by: Sequence[Any], found: Explanation, made: Sequence[Attempt], noted: Sequence[TimelineEntry]
 ) -> Iterator[TimelineEntry]:
     """The batches it was in: claimed, taken up by a run, and the end, if no other line tells it."""
-    told = {one.batch for one in (*noted, *made)}
+    told = {one.batch for one in (*(line for line in noted if line.what not in _OF_A_RETRY), *made)}
     for row in taken_by:
         where = {"batch": tolerant.identity(row.id), "run": tolerant.identity(row.flow_run_id)}
         claimed, ended = tolerant.moment(row.created_at), tolerant.moment(row.ended_at)
         if isinstance(claimed, datetime) and isinstance(found.accepted_at, datetime):
             # The batch of a run that brings its own requests is older than they are.
             claimed = max(claimed, found.accepted_at)
+            # The batch of a run that is retried is a little older than the retry of each notification.
+            claimed = max([claimed, *_retried_into(row, noted)])
         by = f"by {tolerant.text(row.owner)}"
         if row.taken_at is None:
             yield TimelineEntry(claimed, "claimed", f"in a batch of {row.size}, {by}", **where)
@@ -144,6 +149,15 @@ def batch_lines(
             yield TimelineEntry(ended, "run lost", "nothing had been sent", **where)
         elif row.ending == BatchResult.RETURNED:
             yield TimelineEntry(ended, "returned", "unsent notifications go out with another run", **where)
+
+
+def _retried_into(row: Any, noted: Sequence[TimelineEntry]) -> Iterator[datetime]:
+    """When the notification was retried while the batch was made."""
+    made = tolerant.moment(row.created_at)
+    until = tolerant.moment(row.taken_at) or tolerant.moment(row.ended_at) or _LAST
+    if isinstance(made, datetime) and isinstance(until, datetime):
+        moments = (one.at for one in noted if one.what == "retried")
+        yield from (at for at in moments if isinstance(at, datetime) and made <= at <= until)
 
 
 def digest_line(row: Any, found: Explanation) -> Iterator[TimelineEntry]:
@@ -181,10 +195,15 @@ def _waited_since(found: Explanation, held: Moment | None) -> Moment | None:
     return held
 
 
+def end_in_words(state: str, reason: str) -> str:
+    """The reason of an end, beside its state."""
+    return reason.removeprefix(state).lstrip()
+
+
 def outlook(found: Explanation) -> TimelineEntry:
     """Where it is now: its end, or what it waits for."""
     if found.state in TERMINAL:
-        return TimelineEntry(found.finished_at, found.state, found.reason.removeprefix(found.state).lstrip())
+        return TimelineEntry(found.finished_at, found.state, end_in_words(found.state, found.reason))
     match found.state:
         case State.ACCEPTED | State.DEFERRED:
             return _wait(found)
@@ -200,13 +219,13 @@ def outlook(found: Explanation) -> TimelineEntry:
 
 def _wait(found: Explanation) -> TimelineEntry:
     """Until when it waits, or since when and for what."""
-    what = "due again" if found.state == State.DEFERRED else "due"
+    now_due, later = ("due again", "next try") if found.state == State.DEFERRED else ("due", "due")
     held = "waits until its type is released" if found.held_since else ""
     if isinstance(found.due_at, datetime) and found.due_at <= now():
         since = f"since {found.due_at:%Y-%m-%d %H:%M:%S} UTC; {held or 'waits for a run'}"
-        return TimelineEntry(None, what, _and_then(since, found.reason, found.forgotten))
+        return TimelineEntry(None, now_due, _and_then(since, found.reason, found.forgotten))
     waits = _and_then(found.reason, held) or "waits until then"
-    return TimelineEntry(found.due_at, what, _and_then(waits, found.forgotten))
+    return TimelineEntry(found.due_at, later, _and_then(waits, found.forgotten))
 
 
 def _and_then(*parts: str) -> str:
@@ -219,8 +238,8 @@ def _in_hand(found: Explanation) -> str:
 
 
 def in_order(line: TimelineEntry) -> tuple[datetime, int, str, int]:
-    """The sort key: by time. At the same moment: the acceptance, then batch by batch (their ids are in the
-    order they were made), then lines without a batch."""
+    """The sort key: by time. At the same moment: the acceptance or a retry, then batch by batch (their ids
+    are in the order they were made), then lines without a batch."""
     at = line.at if isinstance(line.at, datetime) else _LAST
     if line.what in _FIRST:
         return at, 0, "", _FIRST.index(line.what)
@@ -229,7 +248,11 @@ def in_order(line: TimelineEntry) -> tuple[datetime, int, str, int]:
     return at, 1, str(line.batch), _IN_BATCH.index(line.what) if line.what in _IN_BATCH else len(_IN_BATCH)
 
 
-_FIRST = ("accepted", "added to a digest")
+# What a retry notes names a batch, and does not tell its end.
+_OF_A_RETRY = frozenset({"retried", State.EXPIRED})
+
+
+_FIRST = ("accepted", "added to a digest", "retried")
 
 
 _IN_BATCH = ("claimed", "started by its run")

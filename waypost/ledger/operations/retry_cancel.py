@@ -22,6 +22,7 @@ from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.steps import portions, written_bytes
 from waypost.ledger.database.tables import events, notifications
+from waypost.ledger.operations.explanation import end_in_words
 from waypost.ledger.operations.search import Filter, in_state, looks, parameters
 from waypost.ledger.queue.digest_items import copy_to_items
 from waypost.model.states import TERMINAL, State
@@ -30,6 +31,7 @@ from waypost.system.clock import now
 from waypost.system.ids import new_id
 
 AT_ONCE = 1000
+ENDED_BADLY = (State.FAILED, State.EXPIRED)  # a cancellation has a line of its own
 
 Deadlines = Mapping[str, timedelta]
 Progress = Callable[[int], None]
@@ -261,7 +263,7 @@ def _some(
     table = notifications
     [conditions] = looks(replace(filter, states=(state,)))
     wanted = (
-        sa.select(table.c.id, table.c.reason)
+        sa.select(table.c.id, table.c.reason, *tolerant.raw(table.c.finished_at, table.c.batch_id))
         .where(*conditions, *able, table.c.digest_id.is_(None))
         .order_by(table.c.id)
         .limit(limit)
@@ -306,18 +308,32 @@ def note_change(
     moment: datetime,
     batch: UUID | None = None,
 ) -> None:
-    """Note the change on each timeline, with the old state and reason, which are overwritten. batch: the one
-    that claims the notifications with the change, if any."""
+    """Note the change on each timeline, with the old state, its reason and its moment, which are overwritten.
+    batch: the one that claims the notifications with the change, if any. An earlier end is noted with the
+    batch that had the notification last."""
+    was = f"by {by}; it was {state}"
     noted = [
-        {
-            "id": new_id(),
-            "notification_id": row.id,
-            "at": moment,
-            "what": what,
-            "detail": f"by {by}; it was {state}" + (f": {row.reason}" if row.reason else ""),
-            "batch_id": batch,
-        }
-        for row in rows
+        _line(row.id, moment, what, was + (f": {row.reason}" if row.reason else ""), batch) for row in rows
     ]
+    if state in ENDED_BADLY:
+        ends = ((row, tolerant.moment(row.finished_at)) for row in rows)
+        noted += [
+            _line(row.id, at, state, end_in_words(state, row.reason), tolerant.identity(row.batch_id))
+            for row, at in ends
+            if isinstance(at, datetime)
+        ]
     if noted:
         connection.execute(sa.insert(events), noted)
+
+
+def _line(
+    notification: UUID, at: datetime, what: str, detail: str, batch: tolerant.Identity | None
+) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "notification_id": notification,
+        "at": at,
+        "what": what,
+        "detail": detail,
+        "batch_id": batch if isinstance(batch, UUID) else None,
+    }

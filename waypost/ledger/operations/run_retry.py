@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import tolerant
 from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
@@ -33,8 +35,7 @@ from waypost.system.ids import new_id
 BY = "Retry of its run in Prefect"
 # Only these: what a run deferred goes out by itself, and a person decides about each that may have arrived.
 SENT_AGAIN = (State.FAILED, State.EXPIRED, State.HELD)
-# In these, a notification was not sent, and not refused on purpose.
-LEFT = frozenset(State) - {State.SENT, State.SUPPRESSED}
+LEFT = frozenset(State) - {State.SUPPRESSED}  # which is refused on purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,12 @@ class EarlierTry:
 
     batches: tuple[UUID, ...]
     summary: str
+
+    @property
+    def only_failed(self) -> bool:
+        """Whether what the last try did not send had failed, and was neither held nor too late."""
+        counted = {state for _, state in re.findall(r"(\d+) (\w+)", self.summary)}
+        return State.FAILED in counted and not counted & {State.HELD, State.EXPIRED}
 
 
 async def earlier_try(ledger: Ledger, flow_run_id: UUID, batch: UUID | None) -> EarlierTry | None:
@@ -129,6 +136,7 @@ def _some(
     table = notifications
     wanted = (
         sa.select(table.c.id, table.c.reason, table.c.suspicion)
+        .add_columns(*tolerant.raw(table.c.finished_at, table.c.batch_id))
         .where(*in_state(state), _was_in(earlier), table.c.type == type.name)
         .where(table.c.digest_id.is_(None), table.c.in_doubt == 0)
         .order_by(table.c.id)
@@ -155,16 +163,18 @@ def _was_in(earlier: EarlierTry) -> sa.ColumnElement[bool]:
 async def left_alone(
     ledger: Ledger, type: NotificationType, earlier: EarlierTry, batch: UUID
 ) -> Counter[State]:
-    """How many notifications of earlier tries were not sent and are not sent by the present try, by state.
-    batch: that of the present try. Looks up each notification of the type that waits: see `earlier_try`."""
+    """How many notifications of earlier tries are not sent by the present try, by state: of those sent, what
+    the earlier tries sent themselves; of the others, also what another run had last. batch: that of the
+    present try. Looks up each notification of the type that waits: see `earlier_try`."""
     table = notifications.c
     tries = EarlierTry((*earlier.batches, batch), "")
-    ours = table.type == type.name, table.digest_id.is_(None), _was_in(tries)
+    ours = table.type == type.name, table.digest_id.is_(None)
     which = (WAITING, sa.and_(IN_HAND, table.batch_id != batch), TROUBLE)
+    sent = sa.and_(*in_state(State.SENT), in_ids(table.batch_id, earlier.batches))
     found: Counter[State] = Counter()
 
     def work(connection: sa.Connection) -> None:
-        for these in which:
+        for these in (*(sa.and_(one, _was_in(tries)) for one in which), sent):
             wanted = sa.select(table.state, sa.func.count()).where(these, *ours).group_by(table.state)
             for state, count in connection.execute(wanted).all():
                 if state in LEFT:

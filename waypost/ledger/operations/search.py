@@ -28,6 +28,7 @@ from waypost.ledger.database.tables import (
 from waypost.ledger.database.tolerant import Identity, Moment
 from waypost.ledger.operations.stats import shown_of
 from waypost.mail.masking import mask_in
+from waypost.model.brand import DEFAULT
 from waypost.model.states import State
 from waypost.system.ids import first_id
 
@@ -47,6 +48,7 @@ class Filter:
     may have arrived more than once, or not at all. client: the client whose API key the request came with.
     recipient: the keys that the ledger may have for a recipient. clients: with `recipient`, the request came
     with the key of one of these clients, or without a key. tag: the request had this tag.
+    brand: whose mail it is.
     """
 
     ids: tuple[UUID, ...] = ()
@@ -61,6 +63,7 @@ class Filter:
     recipient: tuple[str, ...] = ()
     clients: tuple[str, ...] | None = None
     tag: str | None = None
+    brand: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Entry:
     reason: str
     in_doubt: int | str
     client: str | None = None
+    brand: str = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ def parameters(filter: Filter) -> dict[str, Any]:
     """The values of the parameters of `looks`."""
     found: dict[str, Any] = {
         name: value
-        for name in ("type", "provider", "since", "until", "client", "tag")
+        for name in ("type", "provider", "since", "until", "client", "tag", "brand")
         if (value := getattr(filter, name)) is not None
     }
     if filter.ids:
@@ -159,6 +163,7 @@ def _conditions(given: frozenset[str]) -> list[sa.ColumnElement[bool]]:
         "recipient": table.c.recipient_key.in_(value("recipient", expanding=True)),
         "clients": sa.or_(table.c.client.is_(None), of_clients),
         "tag": table.c.id.in_(tagged),
+        "brand": sa.func.coalesce(table.c.brand, DEFAULT) == value("brand"),
         "in_doubt": table.c.in_doubt > value("in_doubt"),
         "reason": table.c.reason.icontains(value("reason"), escape="/"),
     }
@@ -220,6 +225,7 @@ def _entries(page: sa.Subquery) -> sa.Select[Any]:
     columns = (
         table.c.id, table.c.type, table.c.state, table.c.recipient_key, table.c.tries, table.c.accepted_at,
         table.c.due_at, table.c.finished_at, table.c.reason, table.c.in_doubt, table.c.named, table.c.client,
+        table.c.brand,
         recipients.c.email, recipients.c.phone, last_provider,
     )  # fmt: skip
     return (
@@ -246,4 +252,5 @@ def _entry(row: Any, reveal: bool) -> Entry:
         reason=reason if reveal else mask_in(reason),
         in_doubt=row.in_doubt if isinstance(row.in_doubt, int) else tolerant.text(row.in_doubt),
         client=row.client and tolerant.text(row.client),
+        brand=tolerant.text(row.brand) or DEFAULT,
     )

@@ -54,13 +54,12 @@ class ShortId:
         return f"{self.begins}..{self.ends}" if self.ends else self.begins
 
 
-def parse(text: str) -> ShortId:
-    """Raises ValueError, which says what is allowed."""
+def parse(text: str, listed: str = "list") -> ShortId:
+    """Raises ValueError, which says what is allowed. listed: the command that lists such ids."""
     found = _FORM.fullmatch(text.strip().lower().replace("-", ""))
     if found is None:
         raise ValueError(
-            "not an id: give it in full, as the lists show it (such as 019b76daa8..3c4d5e), or its first "
-            f"{SHORTEST} digits or more"
+            f"not an id: give the id as `waypost {listed}` shows it, or its first {SHORTEST} digits or more"
         )
     given = ShortId(found["begins"], found["ends"] or "")
     if given.whole and not given.begins.endswith(given.ends):

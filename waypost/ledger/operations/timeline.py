@@ -38,6 +38,7 @@ from waypost.ledger.operations.explanation import (
 from waypost.ledger.operations.lease_status import lease_status
 from waypost.ledger.operations.stats import shown_of, was_forgotten
 from waypost.mail.masking import mask_in
+from waypost.model.brand import DEFAULT
 from waypost.model.states import State
 
 Said = Callable[[str], str]  # how a text of the ledger is shown: with addresses masked, or as it stands
@@ -63,7 +64,7 @@ def _notification(id: UUID) -> sa.Select[Any]:
     columns = tolerant.raw(
         table.c.type, table.c.priority, table.c.state, table.c.reason, table.c.recipient_key,
         table.c.occurrences, table.c.accepted_at, table.c.due_at, table.c.expires_at, table.c.finished_at,
-        table.c.batch_id, table.c.digest_id, table.c.client, table.c.named, recipients.c.key,
+        table.c.batch_id, table.c.digest_id, table.c.client, table.c.brand, table.c.named, recipients.c.key,
         recipients.c.email, recipients.c.phone,
     )  # fmt: skip
     return (
@@ -127,6 +128,7 @@ def _head(id: UUID, row: Any, reveal: bool) -> Explanation:
         held_since=tolerant.moment(row.held_since),
         held_because=tolerant.text(row.held_reason),
         client=row.client and tolerant.text(row.client),
+        brand=tolerant.text(row.brand) or DEFAULT,
         forgotten=_forgotten(row),
     )
 

@@ -33,9 +33,10 @@ from waypost.ledger.database.tables import (
 from waypost.ledger.queue import damaged_rows
 from waypost.ledger.queue.batches import open_batch, owner
 from waypost.ledger.queue.digest_items import copy_end_to_items
-from waypost.ledger.queue.holds import active_hold, lock_out_holds, release_claimed
+from waypost.ledger.queue.holds import active_hold, lock_out_holds, release_claimed, waits_in_words
 from waypost.ledger.records.recipients import FORGOTTEN
 from waypost.model.batch import Ended
+from waypost.model.brand import DEFAULT
 from waypost.model.notification import Notification, ResolvedRecipient
 from waypost.model.notification_type import BATCH_SIZE
 from waypost.model.priority import Priority
@@ -66,13 +67,14 @@ class Claim:
 @dataclass(frozen=True, slots=True)
 class TakenBatch:
     """The notifications a run took up. ended: those that ended instead. reason: why there are none. refused:
-    the batch is not this run's. wrong: there is no batch of that id and type."""
+    the batch is not this run's. wrong: there is no batch of that id and type. held: the type is held."""
 
     notifications: list[Notification]
     reason: str = ""
     refused: bool = False
     wrong: bool = False
     ended: list[Ended] = field(default_factory=list[Ended])
+    held: bool = False
 
 
 async def reserve(ledger: Ledger, type: str, priority: Priority, limit: int = CLAIM_LIMIT) -> Claim | None:
@@ -189,8 +191,7 @@ async def take_up(
             return refused
         if (held := active_hold(connection, type)) is not None:
             release_claimed(connection, held, notifications.c.batch_id == batch)
-            why = f"{type} is held: {held.reason or 'no reason given'}; `waypost release {type}` releases it"
-            return TakenBatch([], why)
+            return TakenBatch([], waits_in_words(connection, held), held=True)
         moment = now()
         _fill_up(connection, batch, limit, moment)
         rows, damaged = _read(connection, batch)
@@ -336,6 +337,7 @@ _OURS = (
         notifications.c.channels,
         notifications.c.named,
         notifications.c.client,
+        notifications.c.brand,
         recipients.c.key,
         recipients.c.email,
         recipients.c.phone,
@@ -358,10 +360,10 @@ def _notification(row: Any, default_locale: str, default_timezone: str) -> Notif
     """None when the row holds values that no notification can have."""
     (
         id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,
-        channels, named, client, key, email, phone, name, locale, timezone,
+        channels, named, client, brand, key, email, phone, name, locale, timezone,
     ) = row  # fmt: skip
     if not damaged_rows.is_valid(
-        data, priority, (count, step, tries, in_doubt), accepted_at, expires_at, named
+        data, priority, (count, step, tries, in_doubt), accepted_at, expires_at, named, brand
     ):
         return None
     own = cast("dict[str, Any]", named or {}).get
@@ -386,4 +388,5 @@ def _notification(row: Any, default_locale: str, default_timezone: str) -> Notif
         in_doubt=in_doubt,
         channels=cast(list[str], channels) if isinstance(channels, list) else None,
         client=client if isinstance(client, str) else "",
+        brand=brand or DEFAULT,
     )

@@ -76,9 +76,9 @@ def checked_address(row: Any) -> Any:
     has."""
     if type(row.named) not in (dict, type(None)):
         raise TypeError("named")
-    texts: list[Any] = [row.recipient_key, row.client or "", *(row.named or {}).values()]
+    texts: list[Any] = [row.recipient_key, row.client or "", row.brand or "", *(row.named or {}).values()]
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError("recipient_key, client, named")
+        raise TypeError("recipient_key, client, brand, named")
     if not EARLIEST < row.accepted_at < LATEST:
         raise TypeError("accepted_at")
     return row
@@ -91,11 +91,13 @@ def is_valid(
     accepted_at: datetime,
     expires_at: datetime,
     named: Any = None,
+    brand: Any = None,
 ) -> bool:
     """Whether a notification can have these values."""
     return (
         isinstance(data, dict)
         and (named is None or isinstance(named, dict))
+        and (brand is None or isinstance(brand, str))  # no mail goes out under another brand
         and priority in _LANES
         and all(type(count) is int for count in counts)
         and max(counts) < MOST

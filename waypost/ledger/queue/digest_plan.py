@@ -52,7 +52,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An item, and for whom it is bundled: the recipient and its addresses."""
+    """An item, and with which others it is bundled (`bundled_with`)."""
 
     id: UUID
     to: tuple[Any, ...]
@@ -87,7 +87,9 @@ def _planned(
     """The next items of each recipient, with its key, in the order of the keys."""
     table = notifications.c
     size = read_bytes(connection.dialect.name == "postgresql").label("bytes")
-    wanted = sa.select(table.id, table.client, table.recipient_key, table.named, table.accepted_at, size)
+    wanted = sa.select(
+        table.id, table.client, table.recipient_key, table.named, table.brand, table.accepted_at, size
+    )
     wanted = wanted.where(*window.waiting(), *whose).order_by(table.recipient_key).limit(PLANNED_AT_ONCE)
     fetched = connection.execute(wanted, execution_options={"yield_per": FETCHED_AT_ONCE})
     rows = [damaged_rows.checked_address(row) for some in fetched.partitions() for row in some]
@@ -136,9 +138,9 @@ def _bytes_of_all(digest: Sequence[Planned]) -> int:
 
 
 def bundled_with(row: Any, known: Mapping[Who, Any]) -> tuple[Any, ...]:
-    """Items with the same are bundled: their recipient, and the addresses that they go to."""
+    """Items with the same are bundled: their recipient, their brand, and the addresses that they go to."""
     who = recipient_of(row)
-    return (who, *_addresses(row.named, known.get(who)))
+    return (who, row.brand, *_addresses(row.named, known.get(who)))
 
 
 def recipient_of(row: Any) -> Who:

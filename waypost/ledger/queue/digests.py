@@ -60,12 +60,13 @@ async def bundle(
     compose: Compose,
     flow_run_id: UUID | None = None,
 ) -> tuple[UUID, int]:
-    """Bundle the `of` notifications held for a digest into one `digest` per recipient. Returns the batch that
-    claims the first 500 digests (the rest go to other runs), and how many were made. Digests made after that
-    batch has ended, because its run was considered lost, go to other runs too.
+    """Bundle the `of` notifications held for a digest into one `digest` per recipient and brand. Returns the
+    batch that claims the first 500 digests (the rest go to other runs), and how many were made. Digests made
+    after that batch has ended, because its run was considered lost, go to other runs too.
 
     The window ends when this is called: notifications accepted later wait for the next digest, so each
-    recipient gets one. Items beyond MOST_ITEMS or MOST_BYTES go into further digests for the recipient.
+    recipient gets one for each brand. Items beyond MOST_ITEMS or MOST_BYTES go into further digests for
+    the recipient.
     The same id of two clients is two recipients. Items that name another address are bundled for that
     address. compose: makes the digest's facts (as JSON) from its items, oldest first. Each transaction takes
     the items of whole digests: a crash leaves items either held or in an accepted digest, and two concurrent
@@ -198,11 +199,12 @@ def _expire(connection: sa.Connection, *, ids: Sequence[UUID]) -> int:
 
 @dataclass(slots=True)
 class _Bundle:
-    """The items of one digest: those that go to the same recipient at the same addresses, the oldest first.
-    named: what their requests said of the recipient; the latest request wins. seen: of each item, what must
-    not change until it is stored."""
+    """The items of one digest: those of the same brand that go to the same recipient at the same addresses,
+    the oldest first. named: what their requests said of the recipient; the latest request wins. seen: of each
+    item, what must not change until it is stored."""
 
     who: Who
+    brand: str | None = None
     named: dict[str, str] | None = None
     items: list[HeldItem] = field(default_factory=list[HeldItem])
     seen: dict[UUID, tuple[Any, ...]] = field(default_factory=dict[UUID, tuple[Any, ...]])
@@ -216,6 +218,7 @@ _SEEN = notifications.c.recipient_key, notifications.c.named
 _READ = (
     notifications.c.id,
     notifications.c.client,
+    notifications.c.brand,
     *_SEEN,
     notifications.c.data,
     notifications.c.occurrences,
@@ -231,7 +234,7 @@ def _read_bundles(items: Sequence[Planned], connection: sa.Connection) -> list[_
     known = rows_of(connection, {recipient_of(row) for row in rows})
     bundles: dict[tuple[Any, ...], _Bundle] = {}
     for row in sorted(rows, key=lambda row: (row.accepted_at, row.id)):
-        bundle = bundles.setdefault(bundled_with(row, known), _Bundle(recipient_of(row)))
+        bundle = bundles.setdefault(bundled_with(row, known), _Bundle(recipient_of(row), row.brand))
         if row.named is not None:
             bundle.named = {**(bundle.named or {}), **row.named}
         bundle.items.append(HeldItem(row.id, row.data, row.occurrences, row.accepted_at))
@@ -254,6 +257,7 @@ def _digest_row(window: Window, bundle: _Bundle, moment: datetime) -> dict[str, 
         "recipient_key": key,
         "client": client or None,
         "named": bundle.named,
+        "brand": bundle.brand,
         "data": window.compose(held, window.until),
         "occurrences": len(held),
         "accepted_at": moment,

@@ -163,6 +163,23 @@ def active_hold(connection: sa.Connection, type: str) -> Hold | None:
     return next(iter(_of(connection, type)), None)
 
 
+async def why_held(ledger: Ledger, type: str) -> str:
+    """Why nothing of `type` goes out, how many wait, and what to do; empty if the type is not held."""
+
+    def work(connection: sa.Connection) -> str:
+        held = active_hold(connection, type)
+        return waits_in_words(connection, held) if held else ""
+
+    return await ledger.read(work)
+
+
+def waits_in_words(connection: sa.Connection, hold: Hold) -> str:
+    """That the type is held, why, how many wait for its release, and the command that releases it."""
+    waiting, _ = _waiting(connection, hold.type)
+    count = f"{waiting} wait{'s' if waiting == 1 else ''}"
+    return f"{hold.type} is held: {hold.reason or 'no reason given'}; {count}; `waypost release {hold.type}`"
+
+
 def _of(connection: sa.Connection, type: str) -> list[Hold]:
     return _read(connection, sa.select(holds).where(holds.c.type == type))
 

@@ -16,7 +16,8 @@ from waypost.system.clock import now
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """client: the application that has the key. rate: requests per second; None for no limit."""
+    """client: the application that has the key. rate: requests per second; None for no limit. brand: the only
+    brand that its requests are for; None if they choose."""
 
     id: str
     client: str
@@ -26,6 +27,7 @@ class ApiKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     secret_hash: bytes = field(repr=False, default=b"")
+    brand: str | None = None
 
     def works(self, moment: datetime) -> bool:
         """Whether the key is valid at `moment`."""

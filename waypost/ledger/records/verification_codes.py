@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -27,6 +27,7 @@ from waypost.system.clock import now
 
 WRONG_TRIES_ALLOWED = 5
 LOOKED_AT = 50  # the newest codes of a recipient; no more are sent in a code's lifetime
+HASH_OCTETS = 32  # of a code; a link without a code has a shorter hash, which is compared with no code
 ADDRESSES = ("email", "sms")  # the kinds of channel that send to an address; others know a recipient's id
 
 Hasher = Callable[[UUID], bytes]
@@ -42,6 +43,22 @@ class Checked(StrEnum):
     EXPIRED = "expired"  # too late, whether right or wrong
     USED = "used"  # it worked once already
     UNKNOWN = "unknown"  # nothing was sent to that recipient, or no such link
+
+
+class Scope(NamedTuple):
+    """The codes that a check is about: those of a client and of a type, by name; None for any."""
+
+    client: str | None = None
+    type: str | None = None
+
+    @property
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """On the notification that carried the code."""
+        asked = ((notifications.c.client, self.client), (notifications.c.type, self.type))
+        return [column == value for column, value in asked if value is not None]
+
+
+ANY = Scope()
 
 
 def proved(kind: str, address: str) -> str:
@@ -74,14 +91,13 @@ def _until_the_later_end(insert: Any) -> Any:
 
 
 async def check_code(
-    ledger: Ledger, secret_key: bytes, recipient: str, code_hash: Hasher, client: str | None = None
+    ledger: Ledger, secret_key: bytes, recipient: str, code_hash: Hasher, scope: Scope = ANY
 ) -> Checked:
     """Check a code against those that were sent to `recipient`, an id or an address in any spelling.
 
     An address is proved by a code that went to it; an id by a code that went where its messages still go.
     A code is right if its message may have arrived; a wrong try counts against all such codes.
-    secret_key: the key of `code_hash`. client: the client that the code must be of; None for any.
-    Raises OtherKey.
+    secret_key: the key of `code_hash`. Raises OtherKey.
     """
 
     def is_right(row: Any) -> bool:
@@ -89,22 +105,24 @@ async def check_code(
 
     def work(connection: sa.Connection) -> Checked:
         require_key(connection, secret_key)
-        moment, rows = now(), _sent_to(connection, recipient, client)
-        found = judge(rows, is_right, moment)
-        if found is Checked.VERIFIED:
+        moment, found = now(), _sent_to(connection, recipient, scope)
+        rows = [row for row in found if len(row.code_hash) == HASH_OCTETS]
+        answer = judge(rows, is_right, moment)
+        if answer is Checked.VERIFIED:
             _use_up(connection, rows, is_right, moment)
-        elif found is Checked.WRONG and _count(connection, rows, moment) >= WRONG_TRIES_ALLOWED:
+        elif answer is Checked.WRONG and _count(connection, rows, moment) >= WRONG_TRIES_ALLOWED:
             return Checked.ENDED
-        return found
+        return answer
 
     return await ledger.write(work)
 
 
 async def check_link(
-    ledger: Ledger, secret_key: bytes, id: UUID, begins: bytes, client: str | None = None
+    ledger: Ledger, secret_key: bytes, id: UUID, begins: bytes, scope: Scope = ANY, alone: bool = False
 ) -> Checked:
     """Check a link whose signature, made with `secret_key`, named the notification `id` and the first bytes
-    of its code's hash. It works if that notification still goes where the link went. Raises OtherKey."""
+    of its code's hash. It works if that notification still goes where the link went.
+    alone: its use leaves the older links of its type valid. Raises OtherKey."""
     recipient = sa.select(verifications.c.recipient_key).where(verifications.c.notification_id == id)
 
     def is_right(row: Any) -> bool:
@@ -113,13 +131,13 @@ async def check_link(
     def work(connection: sa.Connection) -> Checked:
         require_key(connection, secret_key)
         key = recipient.limit(1).scalar_subquery()
-        moment, found = now(), _newest(connection, client, verifications.c.recipient_key == key)
+        moment, found = now(), _newest(connection, scope, verifications.c.recipient_key == key)
         rows = [row for row in found if _still_goes_there(row, row.named)]
         if not any(map(is_right, rows)):
             return Checked.UNKNOWN
         answer = judge(rows, is_right, moment)
         if answer is Checked.VERIFIED:
-            _use_up(connection, rows, is_right, moment)
+            _use_up(connection, [row for row in rows if not alone or is_right(row)], is_right, moment)
         return answer
 
     return await ledger.write(work)
@@ -150,35 +168,30 @@ def _if_right(row: Any, moment: datetime) -> Checked:
     return Checked.ENDED if row.state in TERMINAL else Checked.WRONG
 
 
-def _sent_to(connection: sa.Connection, recipient: str, client: str | None) -> Sequence[Any]:
+def _sent_to(connection: sa.Connection, recipient: str, scope: Scope) -> Sequence[Any]:
     """The codes of an address, or of an id. Digits alone are an id if that id has codes, else a phone
     number."""
     if address := named_address(recipient):
-        return _sent_to_address(connection, address, client)
-    if (phone := phone_number(recipient)) and not _has_codes(connection, recipient, client):
-        return _sent_to_address(connection, phone, client)
-    return _sent_to_id(connection, recipient, client)
+        return _sent_to_address(connection, address, scope)
+    if (phone := phone_number(recipient)) and not _has_codes(connection, recipient, scope):
+        return _sent_to_address(connection, phone, scope)
+    return _sent_to_id(connection, recipient, scope)
 
 
-def _has_codes(connection: sa.Connection, key: str, client: str | None) -> bool:
+def _has_codes(connection: sa.Connection, key: str, scope: Scope) -> bool:
     carried = notifications, notifications.c.id == verifications.c.notification_id
     codes = sa.select(sa.literal(1)).select_from(verifications).join(*carried)
-    theirs = codes.where(verifications.c.recipient_key == key, *_own(client))
+    theirs = codes.where(verifications.c.recipient_key == key, *scope.conditions)
     return connection.scalar(theirs.limit(1)) is not None
 
 
-def _own(client: str | None) -> list[sa.ColumnElement[bool]]:
-    """Whether the notification that carried the code is of this client."""
-    return [] if client is None else [notifications.c.client == client]
-
-
-def _sent_to_address(connection: sa.Connection, address: str, client: str | None) -> Sequence[Any]:
+def _sent_to_address(connection: sa.Connection, address: str, scope: Scope) -> Sequence[Any]:
     there = verifications.c.channel.in_(ADDRESSES), verifications.c.address == address
-    return _newest(connection, client, *there)
+    return _newest(connection, scope, *there)
 
 
-def _sent_to_id(connection: sa.Connection, key: Any, client: str | None) -> Sequence[Any]:
-    rows = _newest(connection, client, verifications.c.recipient_key == key)
+def _sent_to_id(connection: sa.Connection, key: Any, scope: Scope) -> Sequence[Any]:
+    rows = _newest(connection, scope, verifications.c.recipient_key == key)
     return [row for row in rows if _still_goes_there(row)]
 
 
@@ -198,9 +211,7 @@ _MAY_HAVE_ARRIVED = sa.exists().where(
 )
 
 
-def _newest(
-    connection: sa.Connection, client: str | None, *conditions: sa.ColumnElement[bool]
-) -> Sequence[Any]:
+def _newest(connection: sa.Connection, scope: Scope, *conditions: sa.ColumnElement[bool]) -> Sequence[Any]:
     """Codes with the columns that a check needs, the newest first, always locked in the same order. A code
     whose row cannot be read is left out: it is not valid."""
     wanted = (
@@ -215,7 +226,7 @@ def _newest(
         )
         .join(notifications, notifications.c.id == verifications.c.notification_id)
         .join(recipients, ITS_RECIPIENT)
-        .where(*conditions, *_own(client))
+        .where(*conditions, *scope.conditions)
         .order_by(verifications.c.minted_at.desc(), *verifications.primary_key.columns)
         .limit(LOOKED_AT)
         .with_for_update(of=verifications)

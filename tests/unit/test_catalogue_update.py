@@ -1,0 +1,87 @@
+"""Catalogues follow the texts of the templates, and translators' work is kept."""
+
+from __future__ import annotations
+
+import pytest
+from support.templates import catalogue, mjml
+
+from waypost.rendering.catalogue_update import texts_in, update
+from waypost.rendering.catalogues import BrokenCatalogue, read_catalogue
+from waypost.rendering.template_files import TemplateError
+
+COUNTED = "{% trans count=n %}{{ count }} item{% pluralize %}{{ count }} items{% endtrans %}"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "note").mkdir()
+    (tmp_path / "note" / "subject.txt").write_text("{{ _('Hello') }} {{ pgettext('button', 'Open') }}")
+    (tmp_path / "note" / "body.mjml").write_text(
+        mjml("{% trans who=name %}\n  Dear\n  {{ who }}\n{% endtrans %}")
+    )
+    (tmp_path / "note" / "short.txt").write_text(COUNTED)
+    return tmp_path
+
+
+def read(folder, lang):
+    return read_catalogue([folder / "_locales" / lang / "LC_MESSAGES" / "messages.po"], lang).texts
+
+
+def test_every_text_is_found_with_its_file(folder):
+    assert {(key, file) for key, _, file in texts_in(folder)} == {
+        (("", "Hello"), "note/subject.txt"),
+        (("button", "Open"), "note/subject.txt"),
+        (("", "Dear %(who)s"), "note/body.mjml"),
+        (("", "%(count)s item"), "note/short.txt"),
+    }
+
+
+def test_a_new_language_begins_without_translations(folder):
+    done = update(folder, "pt-BR")
+    assert (done.texts, done.lacking, done.obsolete) == (4, 4, 0)
+    assert done.file == folder / "_locales" / "pt_BR" / "LC_MESSAGES" / "messages.po"
+    assert "#: note/short.txt" in done.file.read_text()
+    assert read(folder, "pt_BR") == {}
+
+
+def test_translations_stay_and_texts_that_left_go(folder):
+    plural = ("%(count)s item", "%(count)s items")
+    catalogue(
+        folder, "de", {"Hello": "Hallo", "Long gone": "Weg", plural: ("%(count)s Ding", "%(count)s Dinge")}
+    )
+    done = update(folder, "de")
+    assert (done.texts, done.lacking, done.obsolete) == (4, 2, 1)
+    assert read(folder, "de") == {
+        ("", "Hello"): ("Hallo",),
+        ("", "%(count)s item"): ("%(count)s Ding", "%(count)s Dinge"),
+    }
+    before = done.file.read_bytes()
+    assert update(folder, "de").file.read_bytes() == before, "a second update changes nothing"
+
+
+def test_a_changed_text_keeps_its_translation_until_a_person_confirms_it(folder):
+    catalogue(folder, "de", {"Dear %(who)s!": "Guten Tag %(who)s!"})
+    file = update(folder, "de").file
+    assert '#, fuzzy, python-format\nmsgid "Dear %(who)s"\nmsgstr "Guten Tag %(who)s!"' in file.read_text()
+    assert ("", "Dear %(who)s") not in read(folder, "de")
+
+
+def test_several_catalogues_of_a_language_become_one(folder):
+    first = catalogue(folder, "de", {"Hello": "Hallo"})
+    first.rename(first.with_name("other.po"))
+    catalogue(folder, "de", {"Dear %(who)s": "Guten Tag %(who)s"})
+    done = update(folder, "de")
+    assert [path.name for path in done.file.parent.iterdir()] == ["messages.po"]
+    assert {text for _, text in read(folder, "de")} == {"Hello", "Dear %(who)s"}
+
+
+def test_a_broken_catalogue_or_template_is_named_and_nothing_is_written(folder):
+    file = catalogue(folder, "de", {"Hello": "Hallo"})
+    file.write_text('msgid "Hello\n')
+    with pytest.raises(BrokenCatalogue, match=r"messages\.po, line 1"):
+        update(folder, "de")
+    assert file.read_text() == 'msgid "Hello\n'
+    file.unlink()
+    (folder / "note" / "body.txt").write_text("\n{% trans %}")
+    with pytest.raises(TemplateError, match=r"templates/note/body\.txt, line 2"):
+        update(folder, "de")

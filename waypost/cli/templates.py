@@ -1,0 +1,93 @@
+"""`waypost templates`: check the templates, and bring their catalogues up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from waypost.cli.app import App
+from waypost.cli.output import AsJson, complain, out, print_json
+from waypost.config.settings import Settings
+
+app = App(help="Check the templates, and bring their catalogues up to date.")
+
+
+@app.command()
+def check(
+    type: Annotated[
+        str | None, typer.Argument(metavar="TYPE", help="Type to check. Default: every type.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check templates without sending.
+
+    It names unknown variables, broken MJML, files that are missing, empty texts, and texts without a
+    translation; each with its file and line. Exit status 1 if there is any.
+    """
+    from waypost.deployments.registry import find, registered
+    from waypost.rendering.template_check import examine, untranslated
+    from waypost.rendering.templates import Templates
+
+    settings = Settings()
+    templates = Templates(settings.template_folders, settings.default_locale)
+    types = [find(type)] if type else list(registered().values())
+    found = {
+        one.type.name: [*examine(templates, one.type), *untranslated(templates, one.type)] for one in types
+    }
+    if as_json:
+        print_json([{"type": name, "finding": said} for name, all_of in found.items() for said in all_of])
+    else:
+        for said in dict.fromkeys(said for all_of in found.values() for said in all_of):
+            typer.echo(said)
+        if not any(found.values()):
+            out.print(f"the templates of {len(types)} {'types are' if len(types) > 1 else 'type are'} good")
+    if any(found.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def update(
+    languages: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="LANGUAGE", help="Languages, such as de or pt-BR. Default: those there are."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the texts of your templates into their catalogues.
+
+    The catalogues are in templates/_locales, a gettext file for each language. New texts come in without a
+    translation, texts that left the templates go, and translations stay. A changed text keeps its translation
+    as fuzzy until a person confirms it. A new language gets a catalogue.
+    """
+    from waypost.model.locale import known_locale
+    from waypost.rendering.catalogue_update import update as update_catalogue
+    from waypost.rendering.catalogues import BrokenCatalogue, catalogue_languages
+    from waypost.rendering.template_files import TemplateError
+
+    folder = _own_folder(Settings())
+    try:
+        wanted = [known_locale(lang) for lang in languages or []] or catalogue_languages(folder)
+        done = {lang: update_catalogue(folder, lang) for lang in wanted}
+    except (TemplateError, BrokenCatalogue, ValueError) as error:
+        complain(str(error))
+        raise typer.Exit(1) from None
+    if as_json:
+        print_json([{"language": lang, "file": str(one.file), "texts": one.texts, "lacking": one.lacking,
+                     "obsolete": one.obsolete} for lang, one in done.items()])  # fmt: skip
+        return
+    for one in done.values():
+        file = one.file.relative_to(folder.parent)
+        typer.echo(f"{file}: {one.texts} texts, {one.lacking} to translate, {one.obsolete} removed")
+    if not done:
+        out.print(f"no catalogue in {folder}; name a language: `waypost templates update de`")
+
+
+def _own_folder(settings: Settings) -> Path:
+    """The templates folder of the project. Exits if it has none."""
+    folder = settings.project / settings.templates
+    if not folder.is_dir():
+        complain(f"{folder} does not exist: the project has no templates of its own")
+        raise typer.Exit(1)
+    return folder

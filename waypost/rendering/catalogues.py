@@ -1,0 +1,112 @@
+"""The gettext catalogues of a templates folder: `_locales/<language>/LC_MESSAGES/*.po`.
+
+They are read as translators write them; nothing is compiled, so nothing is out of date.
+"""
+
+from __future__ import annotations
+
+import gettext
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from babel.messages.pofile import PoFileError, read_po
+
+FOLDER = "_locales"
+SOURCE_LANGUAGE = "en"  # the language of the texts in the templates themselves
+
+Key = tuple[str, str]  # context and text; the context is empty for a text without one
+PluralRule = Callable[[int], int]  # the number of the plural form for an amount
+
+
+class BrokenCatalogue(ValueError):
+    """A catalogue cannot be read. Says which, where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The translations into one language. texts: the forms of each text, one without a plural."""
+
+    texts: Mapping[Key, Sequence[str]]
+    form: PluralRule
+
+
+def english(amount: int) -> int:
+    """English has a form for one, and a form for every other amount."""
+    return int(amount != 1)
+
+
+def catalogue_files(folder: Path, lang: str) -> list[Path]:
+    """The catalogues of a language (`pt-BR`) in a templates folder, by name."""
+    return sorted((folder / FOLDER / lang.replace("-", "_") / "LC_MESSAGES").glob("*.po"))
+
+
+def catalogue_languages(folder: Path) -> list[str]:
+    """The languages that have a catalogue in a templates folder."""
+    return sorted(
+        {
+            file.parents[1].name.replace("_", "-")
+            for file in (folder / FOLDER).glob("*/LC_MESSAGES/*.po")
+            if file.is_file()
+        }
+    )
+
+
+def read_catalogue(files: Sequence[Path], lang: str) -> Catalogue:
+    """The texts of the files, the first file's before those of later files. Fuzzy translations do not count.
+    Raises BrokenCatalogue."""
+    texts: dict[Key, Sequence[str]] = {}
+    form: PluralRule = english
+    for number, file in enumerate(files):
+        found, rule = _read(file, lang)
+        form = form if number else rule
+        for key, forms in found:
+            texts.setdefault(key, forms)
+    return Catalogue(texts, form)
+
+
+def _read(file: Path, lang: str) -> tuple[Iterator[tuple[Key, Sequence[str]]], PluralRule]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        if wrong := _wrong_line(text):
+            raise BrokenCatalogue(f"{_name(file)}, line {wrong}: neither a comment nor a text in quotes")
+        catalogue = read_po(StringIO(text), locale=lang.replace("-", "_"), abort_invalid=True)
+        rule = gettext.c2py(catalogue.plural_expr)  # pyright: ignore
+    except PoFileError as error:
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise BrokenCatalogue(f"{_name(file)}{line}: {error}") from None
+    except BrokenCatalogue:
+        raise
+    except OSError as error:
+        raise BrokenCatalogue(f"{_name(file)}: {error.strerror}") from None
+    except Exception as error:  # a header that babel cannot read, an encoding that is none
+        raise BrokenCatalogue(f"{_name(file)}: {error}") from None
+    return _texts(catalogue), rule
+
+
+# The lines of a PO file (GNU gettext, section 10). Babel takes others for texts without their last letter.
+_LINE = re.compile(r'\s*(#.*|((msgctxt|msgid|msgid_plural|msgstr(\[\d+\])?)\s*)?"([^"\\]|\\.)*"\s*)?')
+
+
+def _wrong_line(text: str) -> int:
+    """The number of the first line that is none of a PO file; 0 without."""
+    lines = enumerate(text.split("\n"), 1)
+    return next((number for number, line in lines if not _LINE.fullmatch(line)), 0)
+
+
+def _texts(catalogue: Iterable[Any]) -> Iterator[tuple[Key, Sequence[str]]]:
+    for message in catalogue:  # babel's are untyped
+        forms, ids = _all(message.string), _all(message.id)
+        if message.id and all(forms) and not message.fuzzy:
+            yield (message.context or "", ids[0]), forms
+
+
+def _all(texts: str | Iterable[str] | None) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts or ("",))
+
+
+def _name(file: Path) -> str:
+    return "/".join(("templates", *file.parts[-4:]))

@@ -1,0 +1,311 @@
+"""The templates of a type in a language: compiled when they are loaded, rendered in a sandbox.
+
+The sandbox guards code, not data, so a context holds plain values only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from mjml import mjml2html  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+
+from waypost.rendering import filters
+from waypost.rendering.constant_folding import put_in_place
+from waypost.rendering.layouts import Flat
+from waypost.rendering.mjml_fault import find_fault
+from waypost.rendering.preheader import with_padded_preheader
+from waypost.rendering.raw_statements import with_raw_statements
+from waypost.rendering.template_files import TemplateError, TemplateFiles
+from waypost.rendering.translating import Translation, UntranslatableText, translate
+
+LARGEST = 2_000_000  # characters; more than any mail should be, less than a runaway loop makes
+MOST_ROUNDS = 200_000  # of all loops of a part together; a digest of 1,000 items takes some thousands
+RARE = 1.2  # how much longer HTML may become by character references
+
+# A no-break space alone would push a text message out of the compact GSM alphabet.
+_PLAIN_SPACES = {0xA0: " ", 0x202F: " "}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A compiled part, and its text for messages about it. display: names its files in messages."""
+
+    template: jinja2.Template
+    flat: Flat
+    files: TemplateFiles
+
+    def place_of(self, name: str) -> str:
+        """The file and line that use a name first."""
+        used = re.compile(r"\{[{%][^}]*?\b" + re.escape(name) + r"\b")
+        found = used.search(self.flat.text)
+        line = self.flat.text.count("\n", 0, found.end()) + 1 if found else 0
+        return place(self.files, self.flat, line)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSet:
+    """The compiled templates of a type in a language. version: changes with the text of any of them."""
+
+    lang: str
+    direction: str  # of the writing: ltr or rtl
+    version: str
+    subject: Part
+    plain: Part
+    html: Part
+    short: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The rendered texts of a notification."""
+
+    subject: str
+    plain: str
+    html: str
+    short: str
+
+
+def compiled(
+    files: TemplateFiles, lang: str, direction: str, parts: Mapping[str, Flat], translation: Translation
+) -> TemplateSet:
+    """The set of a language from its parts, by name. Raises TemplateError naming file and line."""
+    known = {"lang": lang, "direction": direction}
+    made = {
+        name: Part(_compiled(files, name, flat, translation, known), flat, files)
+        for name, flat in parts.items()
+    }
+    said = [*(flat.text for flat in parts.values()), *map(repr, sorted(translation.used.items()))]
+    return TemplateSet(
+        lang=lang,
+        direction=direction,
+        version=sha256("\0".join(said).encode()).hexdigest()[:12],
+        subject=made["subject.txt"],
+        plain=made["body.txt"],
+        html=made["body.mjml"],
+        short=made["short.txt"],
+    )
+
+
+def _compiled(
+    files: TemplateFiles, name: str, flat: Flat, translation: Translation, known: Mapping[str, str]
+) -> jinja2.Template:
+    environment = HTML if name.endswith(".mjml") else TEXT
+    syntax(files, name, flat, translation)  # first, so that an error names a line of its file
+    source = html_of(files, flat) if name.endswith(".mjml") else flat.text
+    try:
+        tree = put_in_place(translate(environment.parse(source), translation), known)
+        # A dict, not Jinja's chain of dicts: Jinja copies all of it for every part of a mail.
+        values = {**environment.globals, **translation.globals()}
+        return jinja2.Template.from_code(environment, environment.compile(_counted(tree)), values)
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(f"{place(files, flat, _line_of(environment, flat))}: {error.message}") from None
+    except Exception as error:
+        raise TemplateError(f"{files.display(flat.files[0])}: {error}") from None
+
+
+def _line_of(environment: jinja2.Environment, flat: Flat) -> int:
+    """The line that names a filter or test that does not exist. In compiled MJML it has another number."""
+    try:
+        environment.compile(environment.parse(flat.text))
+    except jinja2.TemplateSyntaxError as error:
+        return error.lineno
+    return 0
+
+
+def syntax(files: TemplateFiles, name: str, flat: Flat, translation: Translation) -> nodes.Template:
+    """The translated syntax tree of a part, before MJML is compiled. Raises TemplateError with its place."""
+    environment = HTML if name.endswith(".mjml") else TEXT
+    try:
+        return translate(environment.parse(flat.text), translation)
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(f"{place(files, flat, error.lineno)}: {error.message}") from None
+    except UntranslatableText as error:
+        raise TemplateError(f"{place(files, flat, error.line)}: {error}") from None
+    except Exception as error:
+        raise TemplateError(f"{files.display(flat.files[0])}: {error}") from None
+
+
+def place(files: TemplateFiles, flat: Flat, line: int) -> str:
+    """The file and line of a line of a part's text."""
+    file, number = flat.origin(line)
+    return f"{files.display(file)}, line {number}" if number else files.display(file)
+
+
+def html_of(files: TemplateFiles, flat: Flat) -> str:
+    """MJML compiled to HTML, without web fonts: a mail loads nothing from other hosts. Raises
+    TemplateError."""
+    source = with_raw_statements(flat.text)
+    try:
+        return _html(source)
+    except Exception as error:  # the MJML compiler raises bare exceptions
+        fault = find_fault(source, str(error))
+        raise TemplateError(f"{place(files, flat, fault.line)}: {fault.reason}") from None
+
+
+@lru_cache(64)
+def _html(source: str) -> str:
+    """One compilation serves every language of a type."""
+    return _in_short_lines(with_padded_preheader(str(mjml2html(source, fonts={}))))
+
+
+def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True, short: bool = True) -> Words:
+    """Render the parts of `found` with `context`: those of a mail, the short text, or both.
+
+    Raises TemplateError naming file, line and variable.
+    """
+    values = {**context, "lang": found.lang, "direction": found.direction, ROUNDS: _Rounds()}
+    subject = _render(found.subject, values).strip()
+    return Words(
+        subject=subject,
+        plain=_render(found.plain, values).strip() + "\n" if mail else "",
+        # `subject` is for the page's title; a fact of that name takes precedence.
+        html=_plain_letters(_render(found.html, {"subject": subject, **values})) if mail else "",
+        short=_render(found.short, values).strip().translate(_PLAIN_SPACES) if short else "",
+    )
+
+
+def _render(part: Part, values: Mapping[str, Any]) -> str:
+    name = part.flat.files[0]
+    try:
+        text = _rendered(part.template, values)
+    except jinja2.UndefinedError as error:
+        where = part.place_of(_name_in(error.message or "")) or name
+        raise TemplateError(f"{where}: {error.message}") from None
+    except TemplateError as error:
+        raise TemplateError(f"{part.files.display(name)}: {error}") from None
+    except Exception as error:
+        where = part.files.display(name)
+        raise TemplateError(f"{where}: {type(error).__name__} while rendering") from None
+    return text
+
+
+def render_line(part: str, template: jinja2.Template, context: Mapping[str, Any]) -> str:
+    """Render a header's value. Raises TemplateError naming part and variable."""
+    try:
+        return _rendered(template, {**context, ROUNDS: _Rounds()}).strip()
+    except TemplateError as error:
+        raise TemplateError(f"{part}: {error}") from None
+    except jinja2.UndefinedError as error:
+        raise TemplateError(f"{part}: {error.message}") from None
+    except Exception as error:
+        raise TemplateError(f"{part}: {type(error).__name__} while rendering") from None
+
+
+def _rendered(template: jinja2.Template, values: Mapping[str, Any]) -> str:
+    text = template.render(values)
+    if len(text) > LARGEST:
+        raise TemplateError(f"{len(text)} characters, more than the limit of {LARGEST}")
+    return text
+
+
+def _name_in(message: str) -> str:
+    """The name that an error of Jinja's is about: the last in quotes."""
+    return (re.findall(r"'([^']+)'", message) or [""])[-1]
+
+
+ROUNDS = "_rounds"  # a name of ours in the context
+
+
+class _Rounds:
+    """Counts the rounds of all loops of a rendering; ends a rendering that loops for ever."""
+
+    def __init__(self) -> None:
+        self._left = MOST_ROUNDS
+
+    def __call__(self, items: Any) -> Iterator[Any] | Any:
+        """The items, counted. Those with a length are counted at once, so a usual loop costs a call."""
+        try:
+            self._take(len(items))
+            return items
+        except TypeError:
+            return self._each(items)
+
+    def _each(self, items: Any) -> Iterator[Any]:
+        for item in items:
+            self._take(1)
+            yield item
+
+    def _take(self, rounds: int) -> None:
+        self._left -= rounds
+        if self._left < 0:
+            raise TemplateError(f"its loops take more than {MOST_ROUNDS:,} rounds")
+
+
+def _counted(tree: nodes.Template) -> nodes.Template:
+    """`tree` with the rounds of its loops within loops counted: a loop of its own ends with its items."""
+    nested = {id(inner) for loop in tree.find_all(nodes.For) for inner in loop.find_all(nodes.For)}
+    for loop in tree.find_all(nodes.For):
+        if id(loop) not in nested:
+            continue
+        counter = nodes.Name(ROUNDS, "load", lineno=loop.lineno)
+        loop.iter = nodes.Call(counter, [loop.iter], [], None, None, lineno=loop.lineno)
+        loop.iter.set_environment(tree.environment)  # pyright: ignore
+    return tree
+
+
+def _in_short_lines(html: str) -> str:
+    """Break the compiler's lines of thousands of characters between attributes, where any white space is
+    allowed. Short lines (RFC 5322, section 2.1.1) need no encoding: building a mail takes half the time."""
+    return html.replace(' style="', '\nstyle="')
+
+
+def _plain_letters(html: str) -> str:
+    """`html` in ASCII if other characters are rare in it: character references read the same and need no
+    transfer encoding. Unchanged if a style sheet or script has such characters: there they would not."""
+    if html.isascii():
+        return html
+    plain = html.encode("ascii", "xmlcharrefreplace")
+    if len(plain) > len(html) * RARE or not all(raw.isascii() for raw in _raw(html)):
+        return html
+    return plain.decode()
+
+
+def _raw(html: str) -> Iterator[str]:
+    """The contents of style sheets and scripts; without an end tag in small letters, up to the end."""
+    at = 0
+    while found := _RAW.search(html, at):
+        end = html.find(f"</{found[1].lower()}", found.end())
+        yield html[found.end() : end if end >= 0 else None]
+        at = end if end >= 0 else len(html)
+
+
+_RAW = re.compile(r"<([sS][tT][yY][lL][eE]|[sS][cC][rR][iI][pP][tT])\b")  # three times as fast as re.I
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Facts are dicts, so `line.total` is looked up as a key first. Jinja tries an attribute first, whose
+    AttributeError costs more than the rest of an expression."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if type(obj) is dict:
+            try:
+                return obj[attribute]  # pyright: ignore[reportUnknownVariableType]
+            except KeyError:
+                pass
+        return super().getattr(obj, attribute)
+
+
+def _environment(*, autoescape: bool) -> jinja2.Environment:
+    environment = _Sandbox(
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=not autoescape,
+        lstrip_blocks=not autoescape,
+        keep_trailing_newline=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.newstyle_gettext = True  # pyright: ignore[reportAttributeAccessIssue]
+    environment.filters.update(filters.FILTERS)  # pyright: ignore[reportUnknownMemberType]
+    return environment
+
+
+HTML, TEXT = _environment(autoescape=True), _environment(autoescape=False)
