@@ -20,6 +20,8 @@ SENDS_SECONDS = 0.1  # how often `sends` is checked
 COURTESY_SECONDS = 1.0  # for telling Prefect, each time
 FLUSH_SECONDS = 2.0  # for what Prefect's threads still buffer, while Prefect answers
 
+STOPPED = "The worker stopped. Unsent notifications go out with another run."  # of a run that was cut short
+
 
 async def see_off(tasks: Collection[asyncio.Task[Any]], sends: Callable[[], bool] = lambda: True) -> None:
     """Let `tasks` end, then cancel them. Once no message is on the wire, or LAST_SECONDS have passed, they

@@ -29,7 +29,7 @@ class Cancellation:
 
     asked: a person has cancelled the run. accounted: the run's code has ended, and tells what became of it.
     run: its id. batch: what the run was created for, takes up or has taken up. type, ids: what it has taken
-    up."""
+    up. returned: the state that the run's code returned, if it came to its end."""
 
     _of_run: ContextVar[Cancellation | None] = ContextVar("cancellation", default=None)
 
@@ -40,6 +40,7 @@ class Cancellation:
         self.type: NotificationType | None = None
         self.batch = batch
         self.ids: list[UUID] = []
+        self.returned: State[Any] | None = None
         self._ours: dict[asyncio.Task[Any] | None, bool] = {}
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from copy import copy
+from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any
 from uuid import UUID
@@ -19,11 +20,13 @@ from waypost.ledger.operations.search import Entry, Filter, find
 from waypost.ledger.queue.cancelled_runs import COUNTED_AT_ONCE, counted_by_state, hold_unsent, open_batches
 from waypost.ledger.queue.return_claims import return_batches
 from waypost.model.states import State as Where
-from waypost.tasks.cancellation import Cancellation, stoppable
+from waypost.tasks.cancellation import Cancellation, Code, stoppable
 from waypost.tasks.run_context import run_logger
+from waypost.tasks.run_name import name_by_count
 from waypost.tasks.run_table import ORDER, ROWS_SHOWN, rows_of_entries, show
 
 HELD = "What is held waits for a person: Retry of this run sends it, or `waypost retry ID`."
+TOO_LATE = "the cancellation came too late to stop this"
 FREED = "What was not sent goes out with another run."
 
 
@@ -33,8 +36,30 @@ def cancellable_flow(flow: Flow[..., Any]) -> Flow[..., Any]:
     if not iscoroutinefunction(flow.fn):
         return flow
     made = copy(flow)
-    made.fn = stoppable(flow.fn, _account)
+    made.fn = stoppable(_noted(flow.fn), _account)
     return made
+
+
+def _noted(code: Code) -> Code:
+    """`code`, whose state is kept: Prefect takes no other state than Cancelled from a run in Cancelling."""
+
+    @wraps(code)
+    async def run(*arguments: Any, **named: Any) -> Any:
+        found = await code(*arguments, **named)
+        current = Cancellation.current()
+        if current is not None and isinstance(found, State):
+            current.returned = found
+        return found
+
+    return run
+
+
+def late_end(cancelled: Cancellation) -> State[Any] | None:
+    """The state of a run that came to its end although a person was cancelling it; None if it did not."""
+    found = cancelled.returned
+    if found is None or found.is_cancelled():
+        return None
+    return State(type=found.type, name=found.name, message=f"{found.message}; {TOO_LATE}")
 
 
 async def _account(cancelled: Cancellation) -> State[Any]:
@@ -42,6 +67,8 @@ async def _account(cancelled: Cancellation) -> State[Any]:
     cancelled.accounted = True
     message = await stop_unsent(cancelled)
     run_logger().warning("%s", message)
+    if cancelled.type is not None and cancelled.ids:
+        await name_by_count(cancelled.type, len(cancelled.ids))
     if cancelled.type is not None and cancelled.batch is not None:
         states = await _states(cancelled)
         made = Report.of(cancelled.type.name, cancelled.batch, states.elements(), note=message)

@@ -30,7 +30,7 @@ class CodeFailed(SafeError):
     def __init__(self, name: str, error: BaseException) -> None:
         self.kind = type(error).__name__
         self.blames = not (is_outage(error) or isinstance(error, PrefectException) or _asked_prefect(error))
-        why = trouble(error) if is_outage(error) else f"{self.kind} at {place(error)}"
+        why = trouble(error) if is_outage(error) else f"{self.kind} at {place(error, __file__)}"
         super().__init__(f"{name} failed: {why}")
 
 

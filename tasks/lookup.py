@@ -32,6 +32,14 @@ Receipts = Sequence[Receipt | ItemFailed]
 NOTHING_BEFORE = (
     "nothing to send again; the run before took nothing up, and what is due goes out with a run of its own"
 )
+LEFT_ALONE = {
+    State.HELD: "held: a person decides; `waypost list --state held`",
+    State.DEFERRED: "deferred: to be tried again",
+    State.ACCEPTED: "waiting to go out with a run of their own",
+    State.CLAIMED: "claimed by another run",
+    State.SENDING: "being sent by another run",
+    State.CANCELLED: "cancelled",
+}
 ACCEPTED_BEFORE = "accepted before"
 SHOWN = 10  # requests that a line of the log names
 
@@ -66,7 +74,7 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
         batch = await run_retry.claim_again(runtime.ledger, type, earlier, run, into)
     own = bool(asked.items) or earlier is not None
     taken = await _take_up(runtime, type, batch, 0 if own else type.batch_size)
-    facts = await _taken_up(runtime, type, taken, receipts, earlier)
+    facts = await _taken_up(runtime, type, batch, taken, receipts, earlier)
     _tell(taken, receipts, facts)
     # A batch that another run holds must not be ended by this run.
     return Batch(type, new_id() if taken.refused else batch, taken.notifications, facts)
@@ -136,6 +144,7 @@ def _keyed(requests: Sequence[Request[Any]]) -> list[Request[Any]]:
 async def _taken_up(
     runtime: Runtime,
     type: NotificationType,
+    batch: UUID,
     taken: TakenBatch,
     receipts: Receipts,
     earlier: EarlierTry | None,
@@ -144,15 +153,16 @@ async def _taken_up(
     refused = sum(_is_refused(one) for one in receipts)
     why = taken.reason or _set_aside(receipts, retried=earlier is not None)
     if earlier is None:
-        return TakenUp(taken.ended, why, refused=refused, held=taken.held)
-    left = await run_retry.left_alone(runtime.ledger, type, earlier)
+        return TakenUp(taken.ended, why, refused=refused, wrong=taken.wrong, held=taken.held)
+    left = await run_retry.left_alone(runtime.ledger, type, earlier, batch)
     if not taken.notifications and not taken.reason:
         why = _nothing_again(earlier)
     elif left[State.SENT]:
         why = "; ".join(filter(None, (why, _sent_before(left[State.SENT], earlier))))
-    told = "; ".join([*([why] if why else []), *_left(left)])
-    lost = left[State.FAILED] + left[State.EXPIRED] > 0
-    return TakenUp(taken.ended, told, lost, refused, taken.held, earlier.only_failed)
+    told = "; ".join([*([why] if why else []), *_left(left, taken)])
+    return TakenUp(
+        taken.ended, told, refused=refused, left=left, held=taken.held, only_failed=earlier.only_failed
+    )
 
 
 def _nothing_again(earlier: EarlierTry) -> str:
@@ -168,16 +178,18 @@ def _sent_before(count: int, earlier: EarlierTry) -> str:
     return f"{count} {'was' if count == 1 else 'were'} sent by {tries}"
 
 
-def _left(left: Counter[State]) -> Iterator[str]:
-    """What a retried run leaves, and what to do."""
-    if doubtful := left[State.FAILED] + left[State.EXPIRED] + left[State.HELD]:
+def _left(left: Counter[State], taken: TakenBatch) -> Iterator[str]:
+    """What a retried run leaves, and what to do. The reason of a held type counts what waits."""
+    if doubtful := left[State.FAILED] + left[State.EXPIRED]:
         yield f"{doubtful} may have arrived: `waypost retry ID` sends each again"
-    if left[State.DEFERRED]:
-        yield f"{left[State.DEFERRED]} deferred go out by themselves"
+    for state, told in LEFT_ALONE.items():
+        if left[state] and not (taken.held and state in (State.ACCEPTED, State.DEFERRED)):
+            yield f"{left[state]} {told}"
 
 
 def _set_aside(receipts: Receipts, *, retried: bool) -> str:
-    """What became of requests that this run does not send. retried: an earlier try has accepted them."""
+    """What became of requests that this run does not send, and why. retried: an earlier try has accepted
+    them."""
     found = Counter(filter(None, map(_aside, receipts)))
     if retried:
         del found[ACCEPTED_BEFORE]
@@ -186,8 +198,12 @@ def _set_aside(receipts: Receipts, *, retried: bool) -> str:
 
 def _aside(receipt: Receipt | ItemFailed) -> str:
     if isinstance(receipt, ItemFailed):
-        return ""
+        return str(receipt)
     match receipt.outcome:
+        case IntakeResult.CONFLICT:
+            return "under an idempotency key that another request has"
+        case IntakeResult.REFUSED:
+            return f"refused: {receipt.reason}"
         case IntakeResult.REPEATED:
             return ACCEPTED_BEFORE
         case IntakeResult.GROUPED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import httpx
 from prefect.client.utilities import get_or_create_client
@@ -13,8 +14,10 @@ from waypost import Batch
 from waypost.model.notification import Delivery
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
-from waypost.tasks.run_context import current_flow_run, run_logger, without_prefect_active
+from waypost.tasks.run_context import current_flow_run, is_retried, run_logger, without_prefect_active
 
+# The names that Prefect makes up for runs: an adjective and a noun, such as "brave-otter".
+GENERATED = re.compile("[a-z]+-[a-z]+")
 NAMED_WITHIN = 3.0  # seconds; a run waits no longer for Prefect to take its name
 
 
@@ -29,21 +32,42 @@ def run_name(type: NotificationType, count: int, attempt: int, lane: Priority) -
 
 
 async def name_run(outcomes: Batch[Delivery]) -> None:
-    """Give the run its name if it has another: it was not created for a batch, or more joined the batch. A
-    name that Prefect refuses fails nothing."""
-    id = None if without_prefect_active() else current_flow_run()
-    if id is None:
+    """Give the run its name if it has another: it was not created for a batch, or more joined the batch."""
+    # Without outcomes, a run that was named by its count began with more, which another run has; a retried
+    # run had them before.
+    if not len(outcomes) and (_is_ours(flow_run.name or "", outcomes.type) or is_retried()):
         return
-    known, name = flow_run.name or "", _name_of(outcomes)
-    # Without outcomes, a run that was named by its count began with more, which another run has.
-    if known == name or (not len(outcomes) and outcomes.type.name in known):
+    await _give(_name_of(outcomes), outcomes.type)
+
+
+async def name_by_count(type: NotificationType, count: int) -> None:
+    """Name a run that was cancelled, unless it has a name."""
+    if not _is_ours(flow_run.name or "", type):
+        await _give(run_name(type, count, 1, type.lane), type)
+
+
+async def _give(name: str, type: NotificationType) -> None:
+    """Give the run this name, unless a person has named it. A name that Prefect refuses fails nothing."""
+    id = None if without_prefect_active() else current_flow_run()
+    known = flow_run.name or ""
+    if id is None or known == name or not (_is_ours(known, type) or GENERATED.fullmatch(known)):
         return
     try:
         async with asyncio.timeout(NAMED_WITHIN):
             client, _ = get_or_create_client()
             await client.update_flow_run(id, name=name)
+    except httpx.HTTPStatusError as error:
+        run_logger().warning(
+            "the run keeps its name: Prefect refused another (%s)", error.response.status_code
+        )
     except (httpx.HTTPError, PrefectException, TimeoutError) as error:
-        run_logger().warning("the run keeps its name: Prefect refused another (%s)", type(error).__name__)
+        kind = error.__class__.__name__
+        run_logger().warning("the run keeps its name: Prefect did not answer in time (%s)", kind)
+
+
+def _is_ours(name: str, type: NotificationType) -> bool:
+    """Whether Waypost gave the name."""
+    return re.fullmatch(rf"\d+ {re.escape(type.name)}( · .*)?", name) is not None
 
 
 def _name_of(outcomes: Batch[Delivery]) -> str:

@@ -19,6 +19,7 @@ from waypost.tasks.run_cells import run_url
 from waypost.tasks.safe_error import SafeError
 
 LOST = (Where.FAILED, Where.EXPIRED)
+STILL_TO_GO = (Where.DEFERRED, Where.ACCEPTED, Where.CLAIMED, Where.SENDING)
 LONGEST_MESSAGE = 1000  # characters; Prefect takes more, and shows a paragraph
 RUNS_NAMED = 2  # runs before, in a message
 
@@ -50,10 +51,14 @@ def _named(
     if lost or source_failed:
         whole = lost == refused + sum(states.values())
         return StateType.FAILED, "Failed" if whole else "PartlyFailed"
-    for state, name in ((Where.HELD, "Held"), (Where.DEFERRED, "Deferred")):
-        if states.get(state):
-            return StateType.COMPLETED, name
-    return StateType.COMPLETED, "Held" if held else "Completed"
+    return StateType.COMPLETED, _waiting(states) or ("Held" if held else "Completed")
+
+
+def _waiting(states: dict[Where, int]) -> str:
+    """The name of the state of a run whose mail waits in part; else empty."""
+    if states.get(Where.HELD):
+        return "Held"
+    return "Deferred" if any(map(states.get, STILL_TO_GO)) else ""
 
 
 def run_state(report: Report) -> State[Report]:
@@ -61,7 +66,11 @@ def run_state(report: Report) -> State[Report]:
     Completed named Held, if a person decides about some, or the type is held; Failed named PartlyFailed if
     some failed or expired; Failed if all did, or if a retry leaves what failed."""
     message = message_of(report)
-    kind, name = (StateType.FAILED, "Failed") if report.lost else _ending(report)
+    kind, name = _ending(report)
+    if report.wrong or any(map(report.left.get, LOST)):
+        kind, name = StateType.FAILED, "Failed"
+    elif kind is StateType.COMPLETED and not report.held:
+        name = _waiting({**report.left, **report.states}) or name
     if kind is StateType.FAILED:
         return Failed(name=name, message=message, data=NotificationsFailed(message, report))
     return Completed(name=name, message=message, data=report)
@@ -100,5 +109,5 @@ def message_of(report: Report) -> str:
     if report.before:
         more = f" and {len(report.before) - RUNS_NAMED} more" if len(report.before) > RUNS_NAMED else ""
         runs = ", ".join(map(run_url, report.before[:RUNS_NAMED]))
-        told = f"{told[: LONGEST_MESSAGE // 2]}; deferred before by {runs}{more}"
+        told = f"{told[: LONGEST_MESSAGE // 2]}; tried before in {runs}{more}"
     return told[:LONGEST_MESSAGE]

@@ -29,9 +29,10 @@ class InPlace:
     _was_sought: bool = False
     _shown: tuple[Any, str] | None = None
 
-    async def show(self, data: Any, description: str) -> None:
-        """Show `data`, unless the artifact shows it already."""
-        if self._shown == (data, description):
+    async def show(self, data: Any, description: str, *, anew: bool = False) -> None:
+        """Show `data`, unless the artifact shows it already. anew: write it in any case, because a person may
+        have deleted the artifact."""
+        if self._shown == (data, description) and not anew:
             return
         id = await self._known_id()
         if id is None or not await self._request(

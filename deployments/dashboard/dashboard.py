@@ -39,7 +39,7 @@ from waypost.system.clock import now
 
 LOOK_SECONDS = 10.0
 TURN = timedelta(seconds=30)  # three looks: then another process writes
-WRITTEN_ANEW = timedelta(minutes=5)  # so that the time it shows is not too old
+WRITTEN_ANEW = timedelta(minutes=5)  # so that its time is not too old, and what a person deleted comes back
 REPEATED = circuit_reports.LASTS / 2
 WORK = "dashboard"
 
@@ -77,6 +77,7 @@ class Dashboard:
         self._leads = False
         self._shown: tuple[str, str] | None = None
         self._written_at: datetime | None = None
+        self._failures_at: datetime | None = None
         self._reported: tuple[list[dict[str, Any]], datetime] = [], now()
 
     async def look(self) -> None:
@@ -101,7 +102,7 @@ class Dashboard:
                     await turns.leave(self._runtime.ledger, WORK, owner())
 
     def _begin(self, note: turns.Note) -> None:
-        self._leads, self._written_at = True, None
+        self._leads, self._written_at, self._failures_at = True, None, None
         for artifact in (self._page, *self._failures.values()):
             artifact.forget()
         self._announcements.resume(note)
@@ -163,11 +164,18 @@ class Dashboard:
             text, line = shown
             await self._page.show(text + page.written(seen.now), line)
             self._shown, self._written_at = shown, seen.now
+        await self._show_failures(seen)
+
+    async def _show_failures(self, seen: Situation) -> None:
+        anew = self._failures_at is None or seen.now - self._failures_at > WRITTEN_ANEW
         for type, artifact in self._failures.items():
             if theirs := seen.failures.get(type, ()):
-                await artifact.show(failures.table(theirs, seen.now), failures.description(type, theirs))
+                table, told = failures.table(theirs, seen.now), failures.description(type, theirs)
+                await artifact.show(table, told, anew=anew)
             else:
                 await artifact.remove()
+        if anew:
+            self._failures_at = seen.now
 
 
 def artifact_key(work_pool: str) -> str:

@@ -50,6 +50,7 @@ TOGETHER_SECONDS = 0.01  # the pause after a wake-up, so that one turn handles n
 AWAY_SECONDS = 0.5  # the pause before a Prefect API that does not answer is asked again
 # Seconds an urgent notification waits for Prefect, then it is sent without: it is out within ten seconds.
 URGENT_AFTER = 7.0
+BEGINS_SECONDS = 1.0  # how often it is checked whether the run of an urgent batch begins here
 URGENT_LOOK_SECONDS = 0.5  # how often urgent batches are checked while a turn waits for Prefect
 # Seconds of outage after which batches that are not urgent are left to workers that reach Prefect.
 GIVEN_BACK_AFTER = 5.0
@@ -147,10 +148,15 @@ class Dispatcher:
             return AWAY_SECONDS
         await self._ask_for_runs([one for one in self._in_flight.values() if one.run is None])
         pause = await self._start_due()
-        patience = min((URGENT_AFTER - self._waits(one) for one in self._urgent()), default=pause)
+        patience = min((self._patience(one) for one in self._urgent()), default=pause)
         if patience <= 0:
             await self._send_urgent_without_prefect()
         return min(pause, max(patience, SHORTEST_SECONDS))
+
+    def _patience(self, batch: InFlightBatch) -> float:
+        """Seconds until an urgent batch is looked at again: soon while its run may begin here."""
+        left = URGENT_AFTER - self._waits(batch)
+        return min(left, BEGINS_SECONDS) if batch.run and batch.here_since is None else left
 
     async def _is_back(self) -> bool:
         try:
@@ -197,7 +203,13 @@ class Dispatcher:
         }  # fmt: skip
         if not elsewhere:
             return
-        progress = await self.runs.progress(list(elsewhere))
+        try:
+            progress = await self.runs.progress(list(elsewhere))
+        except Refused as error:
+            logger.warning("Prefect does not tell how far its runs have come: %s", error)
+            for batch in elsewhere.values():
+                batch.asked_at = moment
+            return
         for run, batch in elsewhere.items():
             batch.asked_at = moment
             if batch.direct is not None:
@@ -275,10 +287,15 @@ class Dispatcher:
         ]  # fmt: skip
 
     def _waits(self, batch: InFlightBatch) -> float:
-        """Seconds that a batch has waited for Prefect: for its run to be created, or to begin here. A run
-        that no worker takes waits for a worker: then only the outage counts."""
-        begins = batch.run is None or batch.run in self.worker.lanes()
-        return self._waited(batch.since) if begins else self.outage.duration
+        """Seconds that a batch has waited for Prefect: for its run to be created, and to begin here. A run
+        that no worker takes waits for a worker, a slot or a person: then only the outage counts."""
+        if batch.run is None:
+            return self._waited(batch.since)
+        if batch.here_since is None:
+            if batch.run not in self.worker.lanes():
+                return self.outage.duration
+            batch.here_since = self.steady()
+        return self._waited(batch.here_since - batch.creating)
 
     def _waited(self, since: float) -> float:
         return max(self.outage.duration, self.steady() - since)
@@ -334,6 +351,7 @@ class Dispatcher:
             await self._handle_refusal(batch, error)
             return
         batch.asked_at = batch.begun_at = self.steady()
+        batch.creating = batch.begun_at - batch.since
         await batches.given_run(self.ledger, batch.claim.id, batch.run)
 
     async def _handle_refusal(self, batch: InFlightBatch, error: Refused) -> None:

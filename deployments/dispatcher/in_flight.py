@@ -19,7 +19,8 @@ LaneKey = tuple[str, Priority]
 class InFlightBatch:
     """A batch this dispatcher claimed. The dispatcher keeps the lease until a run takes the batch up; then
     that run's process does, so that its death is noticed. size: notifications in the batch, which grows to
-    `most` until then. since: when the batch could first have had a run (steady seconds)."""
+    `most` until then. since: when the batch could first have had a run (steady seconds). creating: seconds
+    that its run's creation took. here_since: when its run was first in progress in this process."""
 
     claim: Claim
     size: int
@@ -32,6 +33,8 @@ class InFlightBatch:
     asked_at: float = 0.0
     begun_at: float = 0.0
     taken_at: float = 0.0
+    creating: float = 0.0
+    here_since: float | None = None
 
     def is_quick(self, moment: float) -> bool:
         """Whether due notifications of its lane should wait for it: it takes them along, or ends soon."""

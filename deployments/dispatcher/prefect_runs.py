@@ -26,18 +26,26 @@ from prefect.client.schemas.filters import (
     FlowRunFilterId,
     FlowRunFilterIdempotencyKey,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
+from prefect.client.schemas.responses import DeploymentResponse, SetStateStatus
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Scheduled, to_state_create
 
 from waypost.deployments import deploy, former_deployments
 from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.pauses import Change, Pauses, changes
-from waypost.deployments.dispatcher.runs import LocalRunner, PrefectAway, Progress, Refused
+from waypost.deployments.dispatcher.runs import (
+    LocalRunner,
+    PrefectAway,
+    Progress,
+    Refused,
+    RequestFailed,
+)
 from waypost.deployments.paused_lanes import Notices, look
 from waypost.deployments.registry import find, registered
 from waypost.deployments.resident_worker.provider_blocks import ProviderBlocks
+from waypost.ledger.queue import claims
+from waypost.ledger.queue.batches import BatchResult
 from waypost.ledger.queue.claims import Claim
 from waypost.tasks.client_retries import client_retries
 from waypost.tasks.run_name import run_name
@@ -48,6 +56,7 @@ STEPS = 50  # of a run, at most: a type's flow may have steps of its own
 LOST = (400, 404)  # the responses for a deployment without its work pool, and for a missing deployment
 # Responses from 400 to 499 that are about the server's or our own state, not about the request.
 AWAY = (401, 403, 407, 408, 425, 429)
+BROKEN = 500  # the response for an error in Prefect's own code, or in its database
 
 T = TypeVar("T")
 logger = logging.getLogger("waypost.prefect")
@@ -154,10 +163,11 @@ class PrefectRuns:
 
     async def completed(self, id: UUID, message: str, at: datetime, *, direct: bool = False) -> None:
         """Show the run in the state that the counts in `message` make, unless it is shown as ended or was
-        started again after `at`. direct: its work was done without Prefect, and its tags say so."""
+        started again after `at`. direct: its work was done without Prefect, and its tags say so. A run that
+        found its batch sent then has ended with less."""
         kind, name = state_named_by(message)
         made = Failed if kind is StateType.FAILED else Completed
-        await self._correct(id, made(name=name, message=message, timestamp=at), at)
+        await self._correct(id, made(name=name, message=message, timestamp=at), at, direct=direct)
         if direct:
             async with self._asking() as client:
                 run = await client.read_flow_run(id)
@@ -169,7 +179,9 @@ class PrefectRuns:
             id, Scheduled(message="The worker did not start this run; it is scheduled again.")
         )
 
-    async def _correct(self, id: UUID, state: State[Any], at: datetime | None = None) -> None:
+    async def _correct(
+        self, id: UUID, state: State[Any], at: datetime | None = None, *, direct: bool = False
+    ) -> None:
         async with self._asking() as client:
             try:
                 run = await client.read_flow_run(id)
@@ -177,8 +189,8 @@ class PrefectRuns:
                 return
             if at and run.state and run.state.is_running() and run.state.timestamp > at:
                 return
-            if run.state is None or not run.state.is_final():
-                await client.set_flow_run_state(id, state, force=True)
+            if run.state is None or not run.state.is_final() or (direct and _came_late(run.state)):
+                await _set(client, run, state)
                 if state.is_final():
                     await _end_steps(client, id, state.message or "")
 
@@ -271,7 +283,8 @@ class PrefectRuns:
 
     @asynccontextmanager
     async def _asking(self) -> AsyncGenerator[PrefectClient]:
-        """The client without retries: every caller asks again soon. Raises Refused or PrefectAway."""
+        """The client without retries: every caller asks again soon. Raises Refused, RequestFailed or
+        PrefectAway."""
         began = time.monotonic()
         try:
             with client_retries(0):
@@ -280,11 +293,26 @@ class PrefectRuns:
         except ObjectNotFound:
             raise
         except (httpx.HTTPError, PrefectException, TimeoutError) as error:
-            if isinstance(error, httpx.HTTPStatusError) and _is_refusal(error.response.status_code):
-                raise Refused(f"{error.response.status_code} {error.response.text[:200]}") from None
+            if isinstance(error, httpx.HTTPStatusError):
+                status, told = error.response.status_code, error.response.text[:200]
+                if _is_refusal(status):
+                    raise Refused(f"{status} {told}") from None
+                if status == BROKEN and await self._answers_others():
+                    raise RequestFailed(f"{status} {told}") from None
             self._outage.failed(error, time.monotonic() - began)
             raise PrefectAway(f"the Prefect API does not respond ({type(error).__name__})") from None
         self._outage.answered()
+
+    async def _answers_others(self) -> bool:
+        """Whether Prefect answers another request after it failed at one: then there is no outage."""
+        try:
+            with client_retries(0):
+                async with self._outage.until_stopped():
+                    await _after_failure(lambda: self._client.read_work_pools(limit=1))
+        except (httpx.HTTPError, PrefectException, TimeoutError):
+            return False
+        self._outage.answered()
+        return True
 
 
 async def _created(client: PrefectClient, deployment: UUID, described: dict[str, Any]) -> FlowRun:
@@ -300,6 +328,33 @@ async def _created(client: PrefectClient, deployment: UUID, described: dict[str,
     return FlowRun.model_validate(answer.json())
 
 
+async def _set(client: PrefectClient, run: FlowRun, state: State[Any]) -> None:
+    """Set the state of a run by force. A run may hold a slot of a concurrency limit that its deployment lost
+    meanwhile. Prefect then fails at every state that frees the slot (500), so the run forgets it first."""
+    try:
+        answer = await client.set_flow_run_state(run.id, state, force=True)
+    except httpx.HTTPStatusError as error:
+        before = run.state
+        if error.response.status_code != BROKEN or before is None:
+            raise
+        if before.state_details.deployment_concurrency_lease_id is None:
+            raise
+        without_slot = before.model_copy(update={"state_details": StateDetails()})
+        await _after_failure(lambda: client.set_flow_run_state(run.id, without_slot, force=True))
+        answer = await client.set_flow_run_state(run.id, state, force=True)
+    if answer.status is SetStateStatus.ABORT:  # Prefect's database failed at it
+        raise RequestFailed(getattr(answer.details, "reason", None) or "no reason given")
+
+
+async def _after_failure(call: Callable[[], Awaitable[T]]) -> T:
+    """The answer to a request that follows a failed one. Prefect's server closes the connection on which it
+    answered 500, so the first try may find it closed."""
+    try:
+        return await call()
+    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+        return await call()
+
+
 async def _end_steps(client: PrefectClient, run: UUID, message: str) -> None:
     """Show the steps of a run that has ended as ended too: their worker did not live to tell."""
     its = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
@@ -310,6 +365,11 @@ async def _end_steps(client: PrefectClient, run: UUID, message: str) -> None:
 
 def _is(wanted: State[Any], state: State[Any] | None) -> bool:
     return state is not None and (state.type, state.message) == (wanted.type, wanted.message)
+
+
+def _came_late(state: State[Any]) -> bool:
+    """Whether the run ended so because its batch had been sent without Prefect."""
+    return (state.message or "").endswith(claims.HAS_ENDED.format(BatchResult.DIRECT))
 
 
 def _progress(state: State[Any] | None) -> Progress:

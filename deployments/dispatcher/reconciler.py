@@ -6,7 +6,9 @@ import logging
 from dataclasses import replace
 from datetime import timedelta
 
-from waypost.deployments.dispatcher.runs import CorrectedRuns, PrefectAway
+from waypost.deployments.dispatcher.runs import CorrectedRuns, PrefectAway, RequestFailed
+from waypost.deployments.dispatcher.setbacks import Setbacks
+from waypost.deployments.stopping import STOPPED
 from waypost.ledger import Ledger
 from waypost.ledger.queue import batches
 from waypost.ledger.queue.batches import BatchResult, UnreportedBatch
@@ -14,13 +16,18 @@ from waypost.system.clock import now
 
 logger = logging.getLogger("waypost.prefect")
 GRACE = timedelta(seconds=5)  # a run reports its own end, a moment after its batch has ended
+GIVEN_UP_AFTER = timedelta(days=1)  # then a run that Prefect fails to correct stays as it is
 AT_ONCE = 50
+NOT_REPORTED = "its worker could not report this: it ended first, or Prefect did not take the report"
 
 
-async def tell(ledger: Ledger, runs: CorrectedRuns) -> int:
+async def tell(ledger: Ledger, runs: CorrectedRuns, setbacks: Setbacks | None = None) -> int:
     """Correct in Prefect the runs of batches that have ended; returns how many batches were examined.
-    Raises PrefectAway; a later call then examines the batches again."""
-    untold = await _with_runs(runs, await batches.unreported(ledger, now() - GRACE, AT_ONCE))
+    Raises PrefectAway; a later call then examines the batches again. setbacks: kept from call to call, so
+    that batches at which Prefect fails are tried again after growing waits."""
+    setbacks = setbacks or Setbacks()
+    found = await batches.unreported(ledger, now() - GRACE, AT_ONCE, setbacks.waiting())
+    untold = await _with_runs(runs, found)
     ids = [one.flow_run_id for one in untold if one.flow_run_id]
     known = await runs.progress(ids)
     in_hand = await batches.runs_in_hand(ledger, ids)
@@ -30,17 +37,24 @@ async def tell(ledger: Ledger, runs: CorrectedRuns) -> int:
         waits = shown is not None and not shown.is_over
         shown_wrongly = waits and one.flow_run_id not in in_hand and last[one.flow_run_id] is one
         if one.ending is BatchResult.DIRECT or shown_wrongly:
-            await _try_to_correct(runs, one if shown else replace(one, flow_run_id=None))
-    await batches.mark_reported(ledger, [one.id for one in untold])
+            await _try_to_correct(runs, one if shown else replace(one, flow_run_id=None), setbacks)
+    await batches.mark_reported(ledger, [one.id for one in untold if one.id not in setbacks])
     return len(untold)
 
 
-async def _try_to_correct(runs: CorrectedRuns, one: UnreportedBatch) -> None:
-    """Try each batch once: a run that was deleted, or whose type is gone, must not block the others."""
+async def _try_to_correct(runs: CorrectedRuns, one: UnreportedBatch, setbacks: Setbacks) -> None:
+    """Try each batch once: a run that was deleted, or whose type is gone, must not block the others. A batch
+    at which Prefect fails is tried again later, for GIVEN_UP_AFTER."""
     try:
         await _correct(runs, one)
+        setbacks.over(one.id)
     except PrefectAway:
         raise
+    except RequestFailed as error:
+        if one.ended_at < now() - GIVEN_UP_AFTER:
+            setbacks.over(one.id)
+        elif setbacks.add(one.id):
+            logger.warning("Prefect fails to show the end of run %s: %s", one.flow_run_id, error)
     except Exception as error:
         logger.warning(
             "the end of batch %s of %s could not be reported to Prefect: %s", one.id, one.type, error
@@ -67,16 +81,12 @@ async def _correct(runs: CorrectedRuns, one: UnreportedBatch) -> None:
         case BatchResult.CANCELLED if run:
             await runs.cancelled(run, "Cancelled. What was not sent is held: `waypost list --state held`.")
         case BatchResult.RETURNED if run:
-            await runs.crashed(run, "The worker stopped. Unsent notifications go out with another run.")
+            await runs.crashed(run, STOPPED)
         case BatchResult.LOST if run:
             await runs.crashed(run, "The worker was lost. Unsent notifications go out with another run.")
         case BatchResult.FAILED if run:
-            await runs.crashed(
-                run, f"The run failed ({one.summary}); its worker ended before it could report this"
-            )
+            await runs.crashed(run, f"The run failed ({one.summary}); {NOT_REPORTED}")
         case BatchResult.DONE if run:
-            await runs.completed(
-                run, f"{one.summary}; the worker ended before it could report this", one.ended_at
-            )
+            await runs.completed(run, f"{one.summary}; {NOT_REPORTED}", one.ended_at)
         case _:
             pass

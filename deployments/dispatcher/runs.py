@@ -36,6 +36,10 @@ class Refused(RuntimeError):
     """Prefect answers and refuses the request. The text is Prefect's reason."""
 
 
+class RequestFailed(Refused):
+    """Prefect answers other requests and fails at this one (500). A later try may succeed."""
+
+
 class Runs(Protocol):
     """The requests to Prefect. Every call raises PrefectAway when Prefect does not answer, and Refused when
     it refuses the request."""
@@ -55,7 +59,7 @@ class Runs(Protocol):
 
 class CorrectedRuns(Protocol):
     """The requests that show in Prefect how runs ended. Every call raises PrefectAway when Prefect does not
-    answer."""
+    answer, RequestFailed when it fails at this request alone, and Refused when it refuses the request."""
 
     async def progress(self, ids: Sequence[UUID]) -> dict[UUID, Progress]:
         """How far each run has come; runs unknown to Prefect are left out."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from waypost.deployments.dispatcher import reconciler
 from waypost.deployments.dispatcher.outage import AWAY_SECONDS
 from waypost.deployments.dispatcher.runs import CorrectedRuns, PrefectAway
+from waypost.deployments.dispatcher.setbacks import Setbacks
 from waypost.ledger import Ledger
 from waypost.ledger.database.failures import log_failure
 from waypost.ledger.operations import retention
@@ -46,7 +47,8 @@ def chores(
             on_reclaimed(found)
 
     yield intervals.reap or min(3.0, ledger.lease.total_seconds() / 8), reap
-    yield intervals.tell, lambda: reconciler.tell(ledger, runs)
+    setbacks = Setbacks()
+    yield intervals.tell, lambda: reconciler.tell(ledger, runs, setbacks)
     yield intervals.expire, lambda: digests.expire(ledger)
     yield intervals.expire, lambda: digest_items.finish_items(ledger)
     if retention_days is not None:

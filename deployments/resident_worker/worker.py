@@ -28,7 +28,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.context import AsyncClientContext, SyncClientContext
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.flow_engine import run_flow_async
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import (
@@ -50,12 +50,12 @@ from waypost.deployments.paused_lanes import Notices, stopped
 from waypost.deployments.resident_worker.quiet_prefect import quiet_prefect
 from waypost.deployments.resident_worker.run_slots import RunSlots
 from waypost.deployments.resident_worker.run_steps import LedgerAway, take_and_run
-from waypost.deployments.stopping import COURTESY_SECONDS, see_off
+from waypost.deployments.stopping import COURTESY_SECONDS, HURRY_SECONDS, STOPPED, see_off
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
 from waypost.system.clock import now
 from waypost.tasks.cancellation import Cancellation
-from waypost.tasks.cancelled_run import cancellable_flow, stop_unsent
+from waypost.tasks.cancelled_run import cancellable_flow, late_end, stop_unsent
 from waypost.tasks.client_retries import client_retries
 from waypost.tasks.faults import guarded_flow
 from waypost.tasks.run_state import NotificationsFailed
@@ -195,6 +195,14 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
                 async with asyncio.timeout(COURTESY_SECONDS):
                     await super().teardown(*exc_info)
 
+    async def _show_stopped(self, id: UUID) -> None:
+        """Say in our words that the stop cut the run short."""
+        with suppress(httpx.HTTPError, PrefectException, TimeoutError), client_retries(0):
+            async with asyncio.timeout(HURRY_SECONDS):
+                run = await self.client.read_flow_run(id)
+                if run.state is None or run.state.is_crashed() or not run.state.is_final():
+                    await self.client.set_flow_run_state(id, Crashed(message=STOPPED), force=True)
+
     async def _say_farewell(self) -> None:
         # A courtesy: `waypost doctor` should not count a worker that has stopped.
         with suppress(httpx.HTTPError, TimeoutError):
@@ -213,6 +221,8 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
             with client_retries(PATIENCE):
                 await take_and_run(self, flow_run, ours=ours, stopping=lambda: self._stopping)
         except asyncio.CancelledError:
+            if self._stopping:
+                await self._show_stopped(flow_run.id)
             raise
         except LedgerAway as error:
             # The run stays scheduled, and a later poll finds it again.
@@ -251,6 +261,8 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         """See RunCalls."""
         self._ledger_away = False
         ended = await self._run_to_its_end(run, await self._flow(run))
+        if ended.is_cancelling():
+            await self._end_cancelling(run.id, self._cancellations[run.id])
         failure = await ended.result(raise_on_failure=False) if ended.is_failed() else None
         return None if isinstance(failure, NotificationsFailed) else failure
 
@@ -302,11 +314,16 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         self._cancelling.pop(id, None)
 
     async def _set_cancelled(self, id: UUID, cancellation: Cancellation) -> None:
-        """Show the run as Cancelled, unless its own code did. Its unsent notifications are held before."""
+        """Show the run as Cancelled, unless its own code ended it. Holds what is unsent before."""
         run = await self.client.read_flow_run(id)
-        if run.state is None or not run.state.is_cancelled():
-            state = Cancelled(message=await stop_unsent(cancellation))
-            await self.client.set_flow_run_state(id, state, force=True)
+        if run.state is None or not run.state.is_final() or run.state.is_crashed():
+            await self._end_cancelling(id, cancellation)
+
+    async def _end_cancelling(self, id: UUID, cancellation: Cancellation) -> None:
+        """Set the final state of a run in Cancelling, from which Prefect takes no state but by force: the one
+        that its code returned, or else Cancelled."""
+        state = late_end(cancellation) or Cancelled(message=await stop_unsent(cancellation))
+        await self.client.set_flow_run_state(id, state, force=True)
 
 
 def _loaded(entrypoint: str) -> Flow[..., Any]:

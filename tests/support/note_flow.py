@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from uuid import UUID
 
@@ -26,6 +27,23 @@ async def exiting_note(requests: list[Request[Note]] = [], batch: UUID | None = 
     """A flow whose own code, between two steps, calls for the process to exit."""
     await lookup(TYPE, requests, batch)
     raise SystemExit("hunter2")
+
+
+@flow(name="faulty-note")
+async def faulty_note(requests: list[Request[Note]] = [], batch: UUID | None = None) -> State[Report]:
+    """A flow whose own code fails whenever it has something to send."""
+    notifications = await lookup(TYPE, requests, batch)
+    if len(notifications):
+        raise ValueError("hunter2")
+    return await report(await deliver(await render(notifications)))
+
+
+@flow(name="lingering-note")
+async def lingering_note(requests: list[Request[Note]] = [], batch: UUID | None = None) -> State[Report]:
+    """A flow whose code lasts half a second longer than its batch."""
+    reported = await report(await deliver(await render(await lookup(TYPE, requests, batch))))
+    await asyncio.sleep(0.5)
+    return reported
 
 
 @flow(name=TYPE.name)

@@ -31,7 +31,11 @@ TRY = datetime(2026, 3, 25, 14, 15, 20, tzinfo=UTC)
         ({}, {"note": "1 accepted before"}, "COMPLETED", "Completed", "1 accepted before"),
         ({}, {"refused": 1}, "FAILED", "Failed", "1 not accepted"),
         ({"sent": 2}, {"refused": 1}, "FAILED", "PartlyFailed", "1 not accepted, 2 sent"),
-        ({}, {"note": "nothing to send again", "lost": True}, "FAILED", "Failed", "nothing to send again"),
+        ({}, {"note": "nothing again", "left": {"failed": 1}}, "FAILED", "Failed", "nothing again"),
+        ({"sent": 1}, {"left": {"failed": 1, "held": 1}}, "FAILED", "Failed", "1 sent"),
+        ({"sent": 1}, {"left": {"accepted": 2}}, "COMPLETED", "Deferred", "1 sent"),
+        ({"sent": 1}, {"left": {"deferred": 2, "held": 1}}, "COMPLETED", "Held", "1 sent"),
+        ({"sent": 1}, {"left": {"cancelled": 2}}, "COMPLETED", "Completed", "1 sent"),
         ({"cancelled": 1}, {}, "COMPLETED", "Completed", "1 cancelled"),
         (
             {"deferred": 2, "sent": 34}, {"next_try": TRY, "reasons": ["451 4.7.1 later"]},

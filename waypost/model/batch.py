@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -32,14 +32,16 @@ class Ended:
 @dataclass(frozen=True, slots=True)
 class TakenUp:
     """What a run found as it took up its batch, for its report. ended: the notifications that ended there.
-    note: why it sends less than it was given, or nothing, and what to do. lost: a retry leaves notifications
-    that failed. refused: how many requests were not accepted. trouble: why the source of its requests was not
-    read to its end. held: the type is held. only_failed: a retry, and all that it takes up had failed."""
+    note: why it sends less than it was given, or nothing, and what to do. refused: how many requests were not
+    accepted. left: how many notifications a retry leaves as they are, by state. wrong: there is no batch of
+    that id and type. trouble: why the source of its requests was not read to its end. held: the type is held.
+    only_failed: a retry, and all that it takes up had failed."""
 
     ended: Sequence[Ended] = ()
     note: str = ""
-    lost: bool = False
     refused: int = 0
+    left: Mapping[State, int] = field(default_factory=dict[State, int])
+    wrong: bool = False
     trouble: str = ""
     held: bool = False
     only_failed: bool = False

@@ -22,9 +22,10 @@ class Report(BaseModel):
     deferred is due again. reasons: the first reasons of those not sent, the worst first, without addresses.
     refused: how many requests were not accepted. note: why the run sends less than it was given, and what to
     do. held: the type is held, so nothing went out. only_failed: a retry, and all that it took up again had
-    failed. lost: a retry of the run leaves notifications that failed. before: the runs that deferred the
-    notifications last. repeats: each was deferred as in the run before. trouble: why the source of
-    its requests was not read to its end."""
+    failed. left: how many notifications of earlier tries a retry leaves as they are, by state. before: the
+    runs that tried the notifications last. repeats: each was deferred as in the run before. trouble: why the
+    source of its requests was not read to its end. wrong: the run's batch does not exist, or is of another
+    type."""
 
     type: str
     batch: UUID
@@ -36,10 +37,11 @@ class Report(BaseModel):
     note: str = ""
     held: bool = False
     only_failed: bool = False
-    lost: bool = False
+    left: dict[State, int] = {}
     before: list[UUID] = []
     repeats: bool = False
     trouble: str = ""
+    wrong: bool = False
 
     @classmethod
     def of(cls, type: str, batch: UUID, states: Iterable[State], **more: Any) -> Report:

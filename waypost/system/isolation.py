@@ -80,13 +80,14 @@ def present_task() -> asyncio.Task[Any] | None:
         return None
 
 
-def place(error: BaseException) -> str:
+def place(error: BaseException, without: str = "") -> str:
     """Where an exception was raised, each function once and the innermost last, as in
     `waypost/rendering/messages.py:42 in render_one > email/_parser.py:7 in get_comment`. The exception's
-    message is left out, as it may repeat the input."""
+    message is left out, as it may repeat the input. without: a file whose functions only call the code."""
     seen: dict[tuple[str, str], int] = {}
     for frame, line in walk_tb(error.__traceback__):
-        seen.setdefault((frame.f_code.co_filename, frame.f_code.co_name), line)
+        if frame.f_code.co_filename != without:
+            seen.setdefault((frame.f_code.co_filename, frame.f_code.co_name), line)
     shown = [f"{_short(file)}:{line} in {name}" for (file, name), line in seen.items()]
     if len(shown) > 2 * FRAMES_SHOWN:
         shown[FRAMES_SHOWN:-FRAMES_SHOWN] = ["..."]

@@ -109,6 +109,20 @@ async def test_an_artifact_that_was_deleted_comes_back_and_versions_are_cleaned_
     assert len(await artifacts(client, pool)) == 1
 
 
+async def test_the_failures_that_were_deleted_come_back_although_they_are_the_same(
+    bench, client, dashboard, monkeypatch
+):
+    bench.primary.answer = bench.backup.answer = bench.sms.answer = lambda message: UNKNOWN
+    await send(order("4"))
+    await dashboard.look()
+    [one] = await artifacts(client, f"{TYPE.name}-failures")
+    await client.delete_artifact(one.id)
+    monkeypatch.setattr(module, "WRITTEN_ANEW", timedelta())
+    await dashboard.look()
+    [again] = await artifacts(client, one.key)
+    assert again.data
+
+
 async def test_one_of_two_processes_writes(bench, client, dashboard, pool, monkeypatch):
     await dashboard.look()
     other = Dashboard(bench.runtime, {TYPE.name: TYPE}, client, pool)

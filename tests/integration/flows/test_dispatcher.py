@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from uuid import uuid4
 
@@ -9,7 +11,8 @@ import pytest
 from prefect import task
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName, FlowRunFilterTags
-from prefect.states import Cancelled, Crashed, Running
+from prefect.states import Cancelled, Crashed, Pending, Running
+from sqlalchemy import make_url
 from support.dispatcher import accepted, claimed_runs
 from support.ledger import change, rows
 from support.requests import alert, order
@@ -20,6 +23,8 @@ from waypost.deployments.dispatcher.in_flight import LASTING_SECONDS
 from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.pauses import Pauses
 from waypost.deployments.dispatcher.prefect_runs import PrefectRuns
+from waypost.deployments.dispatcher.setbacks import Setbacks
+from waypost.deployments.processes import prefect_server
 from waypost.deployments.registry import find
 from waypost.ledger.database.tables import batches
 from waypost.ledger.queue import batches as ledger_batches
@@ -421,3 +426,96 @@ async def test_while_its_providers_do_not_work_a_lane_has_a_run_at_a_time_and_fe
                 await ledger_batches.end(ledger, batch.id, BatchResult.DONE)
             steady.time += 1
     assert len(await rows(ledger, batches)) == 3
+
+
+async def lost_run(bench, client, runs, type, request):
+    """A run that takes its slot and begins, and whose worker is lost then."""
+    ledger, its = bench.runtime.ledger, find(type).type
+    await accepted(bench, type, request)
+    claim = await claims.reserve(ledger, type, its.lane)
+    run = await runs.start(claim)
+    await client.set_flow_run_state(run, Pending())
+    await client.set_flow_run_state(run, Running())
+    await claims.take_up(ledger, type, claim.id, flow_run_id=run)
+    await ledger_batches.end(ledger, claim.id, BatchResult.LOST)
+    return run
+
+
+async def limited(client, limit):
+    deployment = await client.read_deployment_by_name(find("alert").deployment)
+    await client.update_deployment(deployment.id, DeploymentUpdate(concurrency_limit=limit))
+
+
+async def test_a_run_whose_concurrency_limit_was_removed_meanwhile_is_shown_as_it_ended(
+    bench, client, dispatching, monkeypatch
+):
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
+    await limited(client, 1)
+    runs = PrefectRuns(client, dispatching.pool, outage := PrefectOutage())
+    run = await lost_run(bench, client, runs, "alert", alert())
+    await limited(client, None)
+    assert await reconciler.tell(bench.runtime.ledger, runs) == 1
+    assert (await client.read_flow_run(run)).state.is_crashed()
+    assert not outage.is_down
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "INSERT ON flow_run_state WHEN replace(NEW.flow_run_id, '-', '') = '{hex}'",  # Prefect says ABORT
+        "UPDATE ON concurrency_limit_v2",  # Prefect answers 500
+    ],
+)
+async def test_a_run_at_which_prefect_fails_keeps_no_other_back_and_is_named_once(
+    bench, client, dispatching, monkeypatch, server, caplog, steady, write
+):
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
+    await limited(client, 1)
+    ledger, setbacks = bench.runtime.ledger, Setbacks(steady)
+    runs = PrefectRuns(client, dispatching.pool, outage := PrefectOutage())
+    broken = await lost_run(bench, client, runs, "alert", alert())
+    other = await lost_run(bench, client, runs, "order-confirmation", order("1"))
+    with failing(server, write.format(hex=broken.hex)):
+        for _ in range(4):
+            await reconciler.tell(ledger, runs, setbacks)
+            steady.time += 0.2
+        assert (await client.read_flow_run(other)).state.is_crashed()
+        assert not outage.is_down
+        assert len([one for one in caplog.messages if str(broken) in one]) == 1
+        assert "does not respond" not in caplog.text
+    steady.time += 60
+    await reconciler.tell(ledger, runs, setbacks)
+    assert (await client.read_flow_run(broken)).state.is_crashed()
+    assert await reconciler.tell(ledger, runs, setbacks) == 0
+
+
+async def test_a_run_that_prefect_cannot_read_keeps_no_other_type_waiting(
+    bench, client, dispatching, server, steady, caplog
+):
+    await accepted(bench, "order-confirmation", order("1"))
+    async with dispatching() as dispatcher:
+        await dispatcher.tick()
+        [run] = await claimed_runs(bench, client)
+        with closing(database_of(server)) as database, database:
+            database.execute("UPDATE flow_run SET state_type = 'NONSENSE' WHERE id = ?", [str(run.id)])
+        steady.time += 6
+        await accepted(bench, "alert", alert())
+        await dispatcher.tick()
+        with closing(database_of(server)) as database, database:
+            database.execute("UPDATE flow_run SET state_type = 'SCHEDULED' WHERE id = ?", [str(run.id)])
+        assert not dispatcher.outage.is_down
+        assert "does not tell how far its runs have come: 500" in caplog.text
+    assert {run.work_queue_name for run in await claimed_runs(bench, client)} == {"normal", "urgent"}
+
+
+def database_of(server):
+    return sqlite3.connect(make_url(prefect_server.database_url(server.home)).database)
+
+
+@contextmanager
+def failing(server, write):
+    """Prefect's database fails at those writes."""
+    with closing(database_of(server)) as database:
+        database.execute(f"CREATE TRIGGER broken BEFORE {write} BEGIN SELECT abs(-9223372036854775808); END")
+        yield
+        database.execute("DROP TRIGGER broken")

@@ -55,6 +55,7 @@ async def test_what_is_urgent_waits_for_a_run_that_does_not_begin_no_longer_than
         await dispatcher.tick()
         made = {one.run: one.claim.priority for one in dispatcher._in_flight.values()}
         monkeypatch.setattr(dispatcher.worker, "lanes", lambda: made)
+        await dispatcher.tick()
         steady.time += URGENT_AFTER - 1
         pause = await dispatcher.tick()
         assert pause <= 1, "it looks again in time"
@@ -63,6 +64,27 @@ async def test_what_is_urgent_waits_for_a_run_that_does_not_begin_no_longer_than
         await dispatcher.tick()
         await asyncio.gather(*(one.direct for one in dispatcher._in_flight.values() if one.direct))
     assert [message.notification.type for message in bench.primary.sent] == ["alert"]
+
+
+async def test_what_is_urgent_does_not_go_directly_because_its_run_waited_for_a_slot(
+    bench, dispatching, steady, monkeypatch
+):
+    await accepted(bench, "alert", alert())
+    async with dispatching() as dispatcher:
+        await dispatcher.tick()
+        [batch] = dispatcher._in_flight.values()
+        for _ in range(30):
+            steady.time += 1
+            assert await dispatcher.tick() <= 1, "it sees soon that the run begins"
+        monkeypatch.setattr(dispatcher.worker, "lanes", lambda: {batch.run: batch.claim.priority})
+        await dispatcher.tick()
+        steady.time += URGENT_AFTER - 1
+        await dispatcher.tick()
+        assert batch.direct is None
+        steady.time += 1
+        await dispatcher.tick()
+        await batch.direct
+    assert len(bench.primary.sent) == 1
 
 
 async def test_what_waits_for_a_worker_or_was_stopped_in_prefect_does_not_go_without_it(

@@ -6,20 +6,29 @@ from collections import Counter
 
 import pytest
 from prefect.states import Cancelling, Scheduled
-from support.ledger import Note, change, reserved, rows
+from support.ledger import Note, change, reserved, rows, run_sql
 from support.note_flow import TYPE
 from support.resident import SlowChannel, asks, ended, working
 from support.task_runs import ended_task_run
 
 from waypost import Request, RetryPolicy
 from waypost.config.settings import CancelledRuns
+from waypost.deployments.dispatcher import reconciler
+from waypost.deployments.dispatcher.outage import PrefectOutage
+from waypost.deployments.dispatcher.prefect_runs import PrefectRuns
+from waypost.deployments.resident_worker import worker as worker_module
 from waypost.ledger.database.tables import batches, notifications
 from waypost.ledger.intake import accept
+from waypost.ledger.operations.retry_cancel import cancel, retry
+from waypost.ledger.operations.search import Filter
 from waypost.ledger.operations.timeline import explain
+from waypost.ledger.queue import batches as batches_of
 from waypost.ledger.queue import claims
+from waypost.ledger.queue.batches import BatchResult
 from waypost.ledger.queue.cancelled_runs import HELD_BY_CANCEL
 from waypost.ledger.queue.holds import hold, release
 from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.model.states import State as Where
 
 pytestmark = pytest.mark.anyio
 REFUSED = Outcome(Verdict.REFUSED, Phase.RCPT, code=550, words="no such user")
@@ -58,8 +67,9 @@ async def test_retry_sends_what_failed_and_nothing_else(bench, client):
         bench.primary.answer = taken
         again = await retried(client, run)
         assert (again.name, again.message) == ("Completed", "1 sent; 2 were sent by the first try")
-        nothing = await retried(client, run)
-    assert nothing.message == 'nothing to send again; the run before said: "1 sent"'
+        for _ in range(2):
+            nothing = await retried(client, run)
+            assert nothing.message == 'nothing to send again; the run before said: "1 sent"'
     assert copies(bench.primary) == {"r0": 1, "r1": 1, "r2": 1}
     [one] = [row for row in await rows(bench.runtime.ledger) if row.recipient_key == "r1"]
     lines = (await explain(bench.runtime.ledger, one.id)).timeline
@@ -95,7 +105,11 @@ async def test_retry_of_a_run_that_found_its_type_held_says_what_the_run_said(be
         await release(bench.runtime.ledger, "note")
         again = await retried(client, run)
     assert (held.name, held.message) == ("Held", "note is held: a flood; 1 waits; `waypost release note`")
-    assert again.message == 'nothing to send again; the run before said: "note is held"'
+    assert (again.type.value, again.name) == ("COMPLETED", "Deferred")
+    assert again.message == (
+        'nothing to send again; the run before said: "note is held"; '
+        "1 waiting to go out with a run of their own"
+    )
 
 
 async def test_retry_of_a_run_with_a_batch_takes_no_other_due_notification_along(bench, client):
@@ -151,6 +165,75 @@ async def test_retry_stays_red_for_what_may_have_arrived_beside_what_it_sends(be
     assert copies(bench.primary) == {"r1": 1, "r2": 1}
 
 
+async def failed_twice(bench, client, deployment):
+    """A run of two whose mail fails, and fails again in another run after `waypost retry`."""
+    ledger = bench.runtime.ledger
+    run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(2)})
+    assert (await ended(client, run)).name == "Failed"
+    assert (await retry(ledger, Filter(states=(Where.FAILED,)), {TYPE.name: TYPE.deadline})).total() == 2
+    other = await client.create_flow_run_from_deployment(
+        deployment, parameters={"batch": str((await reserved(ledger)).id)}
+    )
+    assert (await ended(client, other)).name == "Failed"
+    return run
+
+
+async def test_retry_sends_what_failed_in_the_run_although_another_run_had_it_last(bench, client):
+    taken = refusing(bench, "r0", "r1")
+    async with working(client) as deployment:
+        run = await failed_twice(bench, client, deployment)
+        again = await retried(client, run)
+        assert (again.name, again.message.split(":")[0]) == ("Failed", "2 failed again")
+        bench.primary.answer = taken
+        assert (await retried(client, run)).message == "2 sent"
+    assert copies(bench.primary) == {"r0": 1, "r1": 1}
+
+
+async def test_retry_stays_red_while_what_failed_in_the_run_may_have_arrived_in_another(bench, client):
+    refusing(bench, "r0", "r1")
+    async with working(client) as deployment:
+        run = await failed_twice(bench, client, deployment)
+        await change(bench.runtime.ledger, in_doubt=1)
+        again = await retried(client, run)
+    assert (again.type.value, again.name) == ("FAILED", "Failed")
+    assert "2 may have arrived" in again.message
+
+
+@pytest.mark.parametrize("tried", [True, False])
+async def test_retry_of_a_run_whose_type_is_held_now_is_shown_as_held(bench, client, tried):
+    refusing(bench, "r0", "r1")
+    ledger = bench.runtime.ledger
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(2)})
+        await ended(client, run)
+        if not tried:
+            await run_sql(ledger, "DELETE FROM attempts")
+        await hold(ledger, TYPE.name, "a flood")
+        again = await retried(client, run)
+    assert (again.type.value, again.name) == ("COMPLETED", "Held")
+    assert again.message == "note is held: a flood; 2 wait; `waypost release note`"
+
+
+async def test_retry_of_a_run_whose_code_failed_tells_what_became_of_its_mail(bench, client, caplog):
+    ledger = bench.runtime.ledger
+    async with working(client, "support.note_flow.faulty_note") as deployment:
+        run = await client.create_flow_run_from_deployment(
+            deployment, parameters={"requests": asks(2)}, name="mine"
+        )
+        failed = await ended(client, run)
+        assert failed.name == "Failed"
+        assert "ValueError at support/note_flow.py:" in failed.message
+        assert "Traceback" not in caplog.text
+        assert {row.state for row in await rows(ledger)} == {"deferred"}
+        again = await retried(client, run)
+        assert (again.type.value, again.name) == ("COMPLETED", "Deferred")
+        assert again.message.endswith("2 deferred: to be tried again")
+        assert (await client.read_flow_run(run.id)).name == "mine"
+        await cancel(ledger, Filter())
+        again = await retried(client, run)
+    assert (again.name, again.message.split("; ")[-1]) == ("Completed", "2 cancelled")
+
+
 async def cancelled(client, deployment, slow, count=40):
     """A run that is cancelled in the UI while it sends, and the state in which it ends."""
     run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(count)})
@@ -176,6 +259,7 @@ async def test_cancel_holds_what_has_not_gone_and_the_runs_page_says_so(bench, c
         )
         assert {row.ending for row in await rows(bench.runtime.ledger, batches)} == {"cancelled"}
         assert state.message in caplog.text
+        assert (await client.read_flow_run(run.id)).name == "40 note"
         assert "Crash" not in caplog.text
         assert "Finished in state" not in caplog.text
         deliver = await ended_task_run(client, run.id, "deliver")
@@ -186,6 +270,30 @@ async def test_cancel_holds_what_has_not_gone_and_the_runs_page_says_so(bench, c
         again = await retried(client, run)
         assert again.message.startswith(f"{40 - sent} sent")
     assert copies(slow) == {f"r{n}": 1 for n in range(40)}
+
+
+async def test_a_run_that_is_cancelled_just_before_its_end_says_at_once_that_it_was_too_late(
+    bench, client, monkeypatch
+):
+    monkeypatch.setattr(worker_module, "CANCELLATION_SECONDS", 60.0)  # no look comes before its end
+    async with working(client, "support.note_flow.lingering_note") as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(2)})
+        while [row.ending for row in await rows(bench.runtime.ledger, batches)] != ["done"]:
+            await asyncio.sleep(0.02)
+        await client.set_flow_run_state(run.id, Cancelling())
+        async with asyncio.timeout(3):
+            state = await ended(client, run)
+    assert (state.name, state.message) == ("Completed", "2 sent; the cancellation came too late to stop this")
+
+
+async def test_a_run_keeps_the_name_that_a_person_gave_it(bench, client):
+    async with working(client) as deployment:
+        for name, kept in (("For the board", "For the board"), (None, "1 note"), ("2 note", "1 note")):
+            run = await client.create_flow_run_from_deployment(
+                deployment, parameters={"requests": asks(1)}, name=name
+            )
+            await ended(client, run)
+            assert (await client.read_flow_run(run.id)).name == kept
 
 
 async def test_the_account_of_a_long_cancelled_run_counts_all_and_shows_the_worst(bench, client):
@@ -238,6 +346,22 @@ async def test_a_setting_lets_the_rest_of_a_cancelled_run_go_out_with_another(be
     states = {row.state for row in await rows(bench.runtime.ledger)}
     assert states - {"deferred"} == {"sent", "accepted"}
     assert state.message.endswith("sent. What was not sent goes out with another run.")
+
+
+async def test_a_run_whose_batch_was_sent_without_prefect_first_says_so(bench, client, monkeypatch):
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
+    ledger = bench.runtime.ledger
+    await accept.accept(ledger, TYPE, [Request[Note].model_validate(one) for one in asks(1)])
+    claim = await reserved(ledger)
+    async with working(client) as deployment:
+        await batches_of.end(ledger, claim.id, BatchResult.DIRECT, "1 sent")
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"batch": str(claim.id)})
+        assert (await ended(client, run)).message == f"batch {claim.id} has ended (direct)"
+        await batches_of.given_run(ledger, claim.id, run.id)
+        await reconciler.tell(ledger, PrefectRuns(client, "no-pool", PrefectOutage()))
+    run = await client.read_flow_run(run.id)
+    assert run.state.message == "Sent without Prefect, which did not respond: 1 sent"
+    assert "without-prefect" in run.tags
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from support.note_flow import TYPE, note
 from support.task_runs import ended_task_run
 
 from waypost import Recipient, Request
+from waypost.ledger.database.tables import batches
 from waypost.ledger.intake import accept
 from waypost.ledger.operations.short_ids import short
 from waypost.ledger.queue.claims import TOO_LATE
@@ -19,6 +20,7 @@ from waypost.ledger.queue.holds import hold
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.states import State
 from waypost.system.clock import now
+from waypost.system.ids import new_id
 
 pytestmark = pytest.mark.anyio
 REFUSED = Outcome(Verdict.REFUSED, Phase.RCPT, code=550, enhanced="5.1.1", words="no such user")
@@ -109,7 +111,20 @@ async def test_a_request_that_is_not_accepted_fails_its_run(bench):
     await note([ask().model_copy(update={"idempotency_key": "one"})])
     other = ask("bob").model_copy(update={"idempotency_key": "one"})
     state = await note([other, ask("carol")], return_state=True)
-    assert (state.name, state.message) == ("PartlyFailed", "1 not accepted, 1 sent")
+    assert (state.name, state.message) == (
+        "PartlyFailed",
+        "1 not accepted, 1 sent; 1 under an idempotency key that another request has",
+    )
+
+
+@pytest.mark.parametrize("other", [True, False])
+async def test_a_run_of_a_batch_that_it_cannot_have_is_red(bench, other):
+    batch = await accepted_before(bench, ask())
+    if other:
+        await change(bench.runtime.ledger, batches, type="other")
+    state = await note(batch=batch if other else new_id(), return_state=True)
+    assert (state.type.value, state.name) == ("FAILED", "Failed")
+    assert state.message.endswith("is of type other, not note" if other else "does not exist")
 
 
 async def test_a_run_of_known_requests_says_that_they_were_accepted_before(bench):
@@ -151,7 +166,7 @@ async def test_a_retry_names_and_links_the_run_before_it(bench, client):
     bench.primary.answer = lambda message: REFUSED
     with temporary_settings({PREFECT_UI_URL: "http://ui.example"}):
         second = await due_again(bench)
-    assert f"deferred before by http://ui.example/runs/flow-run/{run_of(first)}" in second.message
+    assert f"tried before in http://ui.example/runs/flow-run/{run_of(first)}" in second.message
     lines, summary = await table(client, run_of(second))
     assert f"](/runs/flow-run/{run_of(first)})" in summary
     assert lines[0]["Attempt"] == "3", "the backup's, after the primary refused"

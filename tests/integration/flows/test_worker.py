@@ -12,12 +12,13 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.ledger import rows
 from support.note_flow import note
-from support.resident import asks, ended, working
+from support.resident import SlowChannel, asks, ended, working
 from uuid_utils.compat import uuid7
 
 from waypost.channels.memory import MemoryChannel
 from waypost.deployments.processes.flush import flush_prefect
 from waypost.deployments.resident_worker.run_events import RunEvents
+from waypost.deployments.stopping import STOPPED
 from waypost.ledger.database.tables import batches
 from waypost.model.notification import Delivery
 
@@ -114,6 +115,16 @@ async def test_a_flow_whose_own_code_exits_fails_its_run_and_gives_its_batch_bac
     assert "exiting-note failed: SystemExit at" in state.message
     assert "hunter2" not in state.message
     assert all(row.suspicion for row in await rows(bench.runtime.ledger))
+
+
+async def test_a_run_that_the_workers_stop_cuts_short_says_so_in_our_words(bench, client):
+    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", places=1)
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(400)})
+        while not slow.sent:
+            await asyncio.sleep(0.05)
+    state = await ended(client, run)
+    assert (state.is_crashed(), state.message) == (True, STOPPED)
 
 
 async def test_prefect_tells_of_a_new_run_by_itself(bench, client):

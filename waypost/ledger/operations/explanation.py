@@ -128,7 +128,7 @@ def batch_lines(
     taken_by: Sequence[Any], found: Explanation, made: Sequence[Attempt], noted: Sequence[TimelineEntry]
 ) -> Iterator[TimelineEntry]:
     """The batches it was in: claimed, taken up by a run, and the end, if no other line tells it."""
-    told = {one.batch for one in (*noted, *made)}
+    told = {one.batch for one in (*(line for line in noted if line.what not in _OF_A_RETRY), *made)}
     for row in taken_by:
         where = {"batch": tolerant.identity(row.id), "run": tolerant.identity(row.flow_run_id)}
         claimed, ended = tolerant.moment(row.created_at), tolerant.moment(row.ended_at)
@@ -249,6 +249,10 @@ def in_order(line: TimelineEntry) -> tuple[datetime, int, str, int]:
     if line.batch is None:
         return at, 2, "", 0
     return at, 1, str(line.batch), _IN_BATCH.index(line.what) if line.what in _IN_BATCH else len(_IN_BATCH)
+
+
+# What a retry notes names a batch, and does not tell its end.
+_OF_A_RETRY = frozenset({"retried", State.EXPIRED})
 
 
 _FIRST = ("accepted", "added to a digest", "retried")

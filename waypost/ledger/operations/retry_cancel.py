@@ -263,7 +263,7 @@ def _some(
     table = notifications
     [conditions] = looks(replace(filter, states=(state,)))
     wanted = (
-        sa.select(table.c.id, table.c.reason, *tolerant.raw(table.c.finished_at))
+        sa.select(table.c.id, table.c.reason, *tolerant.raw(table.c.finished_at, table.c.batch_id))
         .where(*conditions, *able, table.c.digest_id.is_(None))
         .order_by(table.c.id)
         .limit(limit)
@@ -300,18 +300,25 @@ def _move(connection: sa.Connection, ids: Sequence[UUID], state: State, values: 
 
 
 def note_change(
-    connection: sa.Connection, rows: Sequence[sa.Row[Any]], what: str, by: str, state: State, moment: datetime
+    connection: sa.Connection,
+    rows: Sequence[sa.Row[Any]],
+    what: str,
+    by: str,
+    state: State,
+    moment: datetime,
+    batch: UUID | None = None,
 ) -> None:
-    """Note the change on each timeline, with the old state, its reason and its moment, which are
-    overwritten."""
+    """Note the change on each timeline, with the old state, its reason and its moment, which are overwritten.
+    batch: the one that claims the notifications with the change, if any. An earlier end is noted with the
+    batch that had the notification last."""
+    was = f"by {by}; it was {state}"
     noted = [
-        _line(row.id, moment, what, f"by {by}; it was {state}" + (f": {row.reason}" if row.reason else ""))
-        for row in rows
+        _line(row.id, moment, what, was + (f": {row.reason}" if row.reason else ""), batch) for row in rows
     ]
     if state in ENDED_BADLY:
         ends = ((row, tolerant.moment(row.finished_at)) for row in rows)
         noted += [
-            _line(row.id, at, state, end_in_words(state, row.reason))
+            _line(row.id, at, state, end_in_words(state, row.reason), tolerant.identity(row.batch_id))
             for row, at in ends
             if isinstance(at, datetime)
         ]
@@ -319,5 +326,14 @@ def note_change(
         connection.execute(sa.insert(events), noted)
 
 
-def _line(notification: UUID, at: datetime, what: str, detail: str) -> dict[str, Any]:
-    return {"id": new_id(), "notification_id": notification, "at": at, "what": what, "detail": detail}
+def _line(
+    notification: UUID, at: datetime, what: str, detail: str, batch: tolerant.Identity | None
+) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "notification_id": notification,
+        "at": at,
+        "what": what,
+        "detail": detail,
+        "batch_id": batch if isinstance(batch, UUID) else None,
+    }

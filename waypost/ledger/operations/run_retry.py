@@ -16,7 +16,7 @@ from waypost.ledger.database import tolerant
 from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.tables import batches, notifications
+from waypost.ledger.database.tables import IN_HAND, TROUBLE, WAITING, attempts, batches, events, notifications
 from waypost.ledger.operations.retry_cancel import (
     AT_ONCE,
     note_change,
@@ -35,11 +35,12 @@ from waypost.system.ids import new_id
 BY = "Retry of its run in Prefect"
 # Only these: what a run deferred goes out by itself, and a person decides about each that may have arrived.
 SENT_AGAIN = (State.FAILED, State.EXPIRED, State.HELD)
+LEFT = frozenset(State) - {State.SUPPRESSED}  # which is refused on purpose
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierTry:
-    """The batches of earlier tries of a run, and the summary of the last."""
+    """The batches of earlier tries of a run, and the summary of the last that took something up."""
 
     batches: tuple[UUID, ...]
     summary: str
@@ -59,13 +60,16 @@ async def earlier_try(ledger: Ledger, flow_run_id: UUID, batch: UUID | None) -> 
     interrupted = sa.and_(table.ending == BatchResult.CANCELLED, table.size > 0)
     its = table.flow_run_id == flow_run_id
     wanted = (
-        sa.select(table.id, table.summary)
+        sa.select(table.id, table.size, table.summary)
         .where(sa.or_(its, table.id == batch) if batch else its)
         .where(table.ended_at.is_not(None), sa.or_(table.taken_at.is_not(None), interrupted))
         .order_by(table.id)
     )
     found = await ledger.read(lambda connection: connection.execute(wanted).all())
-    return EarlierTry(tuple(row.id for row in found), found[-1].summary) if found else None
+    if not found:
+        return None
+    told = next((row.summary for row in reversed(found) if row.size), found[-1].summary)
+    return EarlierTry(tuple(row.id for row in found), told)
 
 
 async def claim_again(
@@ -120,7 +124,7 @@ def _claim_some(
     restart_items(connection, claimed + alone, state, values)
     grown = sa.update(batches).where(batches.c.id == batch).values(size=batches.c.size + len(claimed))
     connection.execute(grown)
-    note_change(connection, rows, "retried", BY, state, moment)
+    note_change(connection, rows, "retried", BY, state, moment, batch)
     announce_work(connection)
     return True
 
@@ -131,29 +135,50 @@ def _some(
     """Some of them in `state`, locked: none of them moves before this transaction ends."""
     table = notifications
     wanted = (
-        sa.select(table.c.id, table.c.reason, table.c.suspicion, *tolerant.raw(table.c.finished_at))
-        .where(*in_state(state), in_ids(table.c.batch_id, earlier.batches), table.c.type == type.name)
+        sa.select(table.c.id, table.c.reason, table.c.suspicion)
+        .add_columns(*tolerant.raw(table.c.finished_at, table.c.batch_id))
+        .where(*in_state(state), _was_in(earlier), table.c.type == type.name)
         .where(table.c.digest_id.is_(None), table.c.in_doubt == 0)
         .order_by(table.c.id)
         .limit(AT_ONCE)
         .with_for_update()
     )
     if state is State.HELD:
-        wanted = wanted.where(table.c.reason == HELD_BY_CANCEL)
+        of_this_run = in_ids(table.c.batch_id, earlier.batches)
+        wanted = wanted.where(table.c.reason == HELD_BY_CANCEL, of_this_run)
     return with_few_items(connection, connection.execute(wanted).all())
 
 
-async def left_alone(ledger: Ledger, type: NotificationType, earlier: EarlierTry) -> Counter[State]:
-    """How many notifications of earlier tries are not sent again, by state."""
-    table = notifications
+def _was_in(earlier: EarlierTry) -> sa.ColumnElement[bool]:
+    """Whether an earlier try of the run took the notification up. Its last batch may be another run's: a
+    person retried the notification meanwhile, for example."""
+    table = notifications.c
+    tried, noted = (
+        sa.exists().where(of.c.notification_id == table.id, in_ids(of.c.batch_id, earlier.batches))
+        for of in (attempts, events)
+    )
+    return sa.or_(in_ids(table.batch_id, earlier.batches), tried, noted)
+
+
+async def left_alone(
+    ledger: Ledger, type: NotificationType, earlier: EarlierTry, batch: UUID
+) -> Counter[State]:
+    """How many notifications of earlier tries are not sent by the present try, by state: of those sent, what
+    the earlier tries sent themselves; of the others, also what another run had last. batch: that of the
+    present try. Looks up each notification of the type that waits: see `earlier_try`."""
+    table = notifications.c
+    tries = EarlierTry((*earlier.batches, batch), "")
+    ours = table.type == type.name, table.digest_id.is_(None)
+    which = (WAITING, sa.and_(IN_HAND, table.batch_id != batch), TROUBLE)
+    sent = sa.and_(*in_state(State.SENT), in_ids(table.batch_id, earlier.batches))
     found: Counter[State] = Counter()
 
     def work(connection: sa.Connection) -> None:
-        for state in (*SENT_AGAIN, State.DEFERRED, State.SENT):
-            wanted = sa.select(sa.func.count()).where(
-                *in_state(state), in_ids(table.c.batch_id, earlier.batches), table.c.type == type.name
-            )
-            found[state] = connection.scalar(wanted) or 0
+        for these in (*(sa.and_(one, _was_in(tries)) for one in which), sent):
+            wanted = sa.select(table.state, sa.func.count()).where(these, *ours).group_by(table.state)
+            for state, count in connection.execute(wanted).all():
+                if state in LEFT:
+                    found[State(state)] = count
 
     await ledger.read(work)
-    return +found
+    return found

@@ -235,15 +235,19 @@ async def open_among(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, Progress
     return {id: Progress(bool(taken), size) for id, taken, size in found}
 
 
-async def unreported(ledger: Ledger, before: datetime, limit: int = 50) -> list[UnreportedBatch]:
-    """Batches that ended by `before` and whose run Prefect may show wrongly, oldest first. Those whose rows
-    cannot be read count as reported from then on."""
+async def unreported(
+    ledger: Ledger, before: datetime, limit: int = 50, without: Sequence[UUID] = ()
+) -> list[UnreportedBatch]:
+    """Batches that ended by `before` and whose run Prefect may show wrongly, oldest first, without those of
+    the ids `without`. Those whose rows cannot be read count as reported from then on."""
     wanted = (
         sa.select(batches)
         .where(sa.text("told_at IS NULL AND ended_at IS NOT NULL"), batches.c.ended_at <= before)
         .order_by(batches.c.ended_at)
         .limit(limit)
     )
+    if without:
+        wanted = wanted.where(sa.not_(in_ids(batches.c.id, without)))
     good, damaged = await ledger.read(
         lambda connection: tolerant.each(connection, wanted, [batches.c.id], _unreported)
     )

@@ -46,6 +46,7 @@ from waypost.system.clock import now
 from waypost.system.ids import new_id
 
 CLAIM_LIMIT = BATCH_SIZE
+HAS_ENDED = "has ended ({})"
 TOO_LATE = "the deadline passed before it was sent"
 logger = logging.getLogger("waypost.ledger")
 
@@ -65,12 +66,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class TakenBatch:
-    """The notifications a run took up. ended: those that ended instead. reason: why there are none. held: the
-    type is held."""
+    """The notifications a run took up. ended: those that ended instead. reason: why there are none. refused:
+    the batch is not this run's. wrong: there is no batch of that id and type. held: the type is held."""
 
     notifications: list[Notification]
     reason: str = ""
     refused: bool = False
+    wrong: bool = False
     ended: list[Ended] = field(default_factory=list[Ended])
     held: bool = False
 
@@ -186,7 +188,7 @@ async def take_up(
         lock_out_holds(connection, type)
         refused = _take_up(connection, ledger, type, batch, token, flow_run_id)
         if refused:
-            return TakenBatch([], refused, refused=True)
+            return refused
         if (held := active_hold(connection, type)) is not None:
             release_claimed(connection, held, notifications.c.batch_id == batch)
             return TakenBatch([], waits_in_words(connection, held), held=True)
@@ -245,8 +247,8 @@ def _unreadable(damaged: tolerant.Damaged) -> Ended:
 
 def _take_up(
     connection: sa.Connection, ledger: Ledger, type: str, batch: UUID, token: UUID, flow_run_id: UUID | None
-) -> str:
-    """Mark the batch taken. Returns why that is refused; empty when it is not."""
+) -> TakenBatch | None:
+    """Mark the batch taken. Returns why that is refused; None when it is not."""
     moment = now()
     values: dict[str, Any] = {
         "taken_at": moment,
@@ -267,15 +269,17 @@ def _take_up(
         .values(**values)
     )
     if taken.rowcount:
-        return ""
+        return None
     known = connection.execute(sa.select(batches).where(batches.c.id == batch)).one_or_none()
     if known is None:
-        return f"batch {batch} does not exist"
+        return TakenBatch([], f"batch {batch} does not exist", refused=True, wrong=True)
     if known.type != type:
-        return f"batch {batch} is of type {known.type}, not {type}"
+        why = f"batch {batch} is of type {known.type}, not {type}"
+        return TakenBatch([], why, refused=True, wrong=True)
     if known.ended_at is not None:
-        return f"batch {batch} has ended ({known.ending})"
-    return f"batch {batch} belongs to another run; if its worker was lost, a later run sends the rest"
+        return TakenBatch([], f"batch {batch} {HAS_ENDED.format(known.ending)}", refused=True)
+    why = f"batch {batch} belongs to another run; if its worker was lost, a later run sends the rest"
+    return TakenBatch([], why, refused=True)
 
 
 def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetime) -> None:
