@@ -10,6 +10,7 @@ import sqlite3
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from uuid import UUID
 
 import pytest
@@ -160,7 +161,7 @@ def _add(connection, world, person):
 
 
 def _hash(person):
-    return person.encode()
+    return sha256(person.encode()).digest()
 
 
 def _damage_sqlite(file, world, table, column):
