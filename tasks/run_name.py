@@ -16,8 +16,9 @@ from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
 from waypost.tasks.run_context import current_flow_run, is_retried, run_logger, without_prefect_active
 
-# The names that Prefect makes up for runs: an adjective and a noun, such as "brave-otter".
-GENERATED = re.compile("[a-z]+-[a-z]+")
+# The names that Prefect makes up for runs: an adjective and a noun, such as "brave-otter"; its UI makes up
+# stars, such as "chi63-ursae-majoris".
+GENERATED = re.compile(r"[a-z]+\d*(-[a-z]+){1,3}")
 NAMED_WITHIN = 3.0  # seconds; a run waits no longer for Prefect to take its name
 
 

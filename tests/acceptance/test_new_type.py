@@ -10,7 +10,7 @@ from support.processes import eventually, start, waypost
 
 REQUEST = {
     "recipient": {"id": "bob", "email": "bob@buyer.example"},
-    "data": {"order_id": "8", "tracking_url": "https://track.example/8"},
+    "data": {"reference": "8", "url": "https://track.example/8"},
 }
 
 
@@ -26,7 +26,7 @@ def shop(tmp_path_factory):
 
 def add(project, name):
     """Copy the project's type under another name."""
-    for kind in ("flows/{}.py", "templates/{}/en"):
+    for kind in ("flows/{}.py", "templates/{}"):
         old, new = "parcel_shipped", name
         if kind.startswith("templates"):
             old, new = "parcel-shipped", name.replace("_", "-")

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from waypost.cli import app
 
-ID = "ID: not an id: give it in full, as the lists show it (such as 019b76daa8..3c4d5e)"
+ID = "ID: not an id: give the id as `waypost list` shows it, or its first 4 digits or more"
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ ID = "ID: not an id: give it in full, as the lists show it (such as 019b76daa8..
         (("explain", "foo"), ID),
         (("explain", "019b..3c4d5e"), "ID: an id needs 8 digits or more before its two dots"),
         (("retry", "foo"), ID),
-        (("webhooks", "delete", "foo"), ID),
+        (("webhooks", "delete", "foo"), ID.replace("waypost list", "waypost webhooks list")),
         (("list", "--after", "019"), ID.replace("ID", "--after", 1)),
         (("list", "--state", "bogus"), "--state: 'bogus' is not a state: use accepted, held, "),
         (("list", "--limit", "0"), "--limit: less than 1"),

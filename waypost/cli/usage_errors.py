@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import typer
@@ -19,10 +20,21 @@ def explained(error: typer.TyperException) -> str:
 
 def _told(error: Any) -> str:
     if not isinstance(error, typer.BadParameter):
-        return _lower_first(error.format_message())
+        return _lower_first(error.format_message()).rstrip(".") + _hint(error)
     where = error.param_hint or _name(error.param)
     wrong = _wrong(error)
     return f"{where}: {wrong}" if where else wrong
+
+
+def _hint(error: Any) -> str:
+    """The option that an argument too many was meant for, if the command takes a file."""
+    found = _EXTRA.fullmatch(error.format_message().rstrip("."))
+    ctx: Any = getattr(error, "ctx", None)
+    takes_a_file = ctx is not None and any("--from" in one.opts for one in ctx.command.params)
+    return f"; did you mean --from {found[1]}?" if found and takes_a_file else ""
+
+
+_EXTRA = re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((\S+)\)")
 
 
 def _wrong(error: typer.BadParameter) -> str:

@@ -199,10 +199,10 @@ async def test_settings_that_only_the_terminal_of_up_has_are_told(tmp_path):
 
     here = instance.Place(pid=os.getpid(), api="http://127.0.0.1:9/api", embedded=True)
     settings = Settings(home=tmp_path)
-    assert (await told(settings))["providers"].found.startswith("no provider for alert")
+    assert (await told(settings))["providers"].found.startswith("no provider for address-change, alert")
     with instance.only_one(tmp_path), instance.published(tmp_path, here):
         found = (await told(settings))["providers"]
-    assert found.found.startswith("this terminal's settings name no provider for alert")
+    assert found.found.startswith("this terminal's settings name no provider for address-change, alert")
     assert (
         found.advice == f"`waypost up` (pid {os.getpid()}) runs with settings of its own: put them into .env"
     )

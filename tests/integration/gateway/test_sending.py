@@ -216,13 +216,13 @@ async def test_of_a_type_that_is_not_its_own_a_key_is_told_nothing(site):
 
 async def test_a_request_without_a_type_is_told_which_there_are(shop):
     answer = await shop.post("/v1/notifications", json={})
-    assert answer.json()["detail"].startswith("type: missing; send one of alert, ")
+    assert answer.json()["detail"].startswith("type: missing; send one of address-change, alert, ")
 
 
 async def test_a_digest_cannot_be_asked_for(shop):
     sent = {"type": "digest", "recipient": {"email": "ada@a.example"}, "data": {"total": 1, "items": []}}
     answer = await shop.post("/v1/notifications", json=sent)
-    assert answer.json()["detail"].startswith("type: not one of alert, message, ")
+    assert answer.json()["detail"].startswith("type: not one of address-change, alert, invitation, ")
     assert "digest" not in {one["type"] for one in (await shop.get("/v1/types")).json()["types"]}
 
 

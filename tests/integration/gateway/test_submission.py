@@ -113,7 +113,7 @@ async def test_a_type_and_its_facts_may_be_named_instead(post, key):
 @pytest.mark.parametrize(
     ("headers", "reply"),
     [
-        ({"X_Waypost_Type": "nothing-known"}, "554 5.6.0 type: not one of alert"),
+        ({"X_Waypost_Type": "nothing-known"}, "554 5.6.0 type: not one of address-change, alert"),
         ({"X_Waypost_Type": "order-confirmation"}, "554 5.6.0 data.order_id: missing"),
         (
             {"X_Waypost_Type": "order-confirmation", "X_Waypost_Data": ORDER.replace('"EUR"', '"EURO"')},
