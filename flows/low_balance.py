@@ -6,10 +6,10 @@ from typing import Annotated
 from uuid import UUID
 
 from prefect import State, flow
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
 from waypost import Category, Facts, Line, Link, ListAddress, NotificationType, Priority, Report, Request
-from waypost.model.money import CURRENCIES, known_currency
+from waypost.model.money import Currency
 from waypost.tasks import deliver, due, fallback, render, report
 
 PLAIN = r"^-?\d{1,10}(\.\d{1,6})?$"  # one plain type, which Prefect's form can leave out
@@ -25,12 +25,7 @@ class Balance(Facts):
         Annotated[Signed, WithJsonSchema({"type": "string", "pattern": PLAIN})] | None,
         Field(description="Below it, the balance is low.", examples=["10.00"]),
     ] = None
-    currency: Annotated[
-        str,
-        Field(max_length=3),
-        AfterValidator(known_currency),
-        WithJsonSchema({"type": "string", "enum": CURRENCIES, "examples": ["EUR"]}),
-    ]
+    currency: Currency
     top_up_url: Annotated[Link | None, Field(description="The page where money is added.")] = None
     unsubscribe_url: Annotated[ListAddress | None, Field(description="The page that stops these mails.")] = (
         None

@@ -11,8 +11,8 @@ from prefect.client.schemas.objects import Worker, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
 
 from waypost.deployments.dispatcher import heartbeat
-from waypost.deployments.doctor.workers import last_write, lives, newer_than
-from waypost.deployments.registry import Registered, registered
+from waypost.deployments.doctor.workers import last_write, lives, newer_than, written_at
+from waypost.deployments.registry import Registered
 from waypost.deployments.resident_worker.worker import ResidentWorker
 
 
@@ -64,7 +64,7 @@ async def to_restart(client: PrefectClient, work_pool: str) -> list[str]:
     """A sentence for each running process that started before a type's file was last written."""
     pool = await client.read_work_pool(work_pool)
     workers = await client.read_workers_for_work_pool(work_pool)
-    written = {one.file: last_write(one) for one in registered().values()}
+    written = written_at()
     since = await _dispatching(client, pool, workers)
     return [
         f"the worker {name} started before {files} changed: restart {_restart(pool)}"

@@ -55,6 +55,17 @@ def test_a_change_that_does_not_compile_leaves_the_old_set_and_is_told_once(fold
     assert templates.faults == {}
 
 
+def test_a_change_before_another_language_is_first_used_reaches_all_languages(folder, monkeypatch):
+    catalogue(folder, "de", {"Hello": "Hallo"})
+    templates = Templates(folder)
+    words(templates)
+    monkeypatch.setattr(module, "LOOKS_EVERY", 60.0)
+    (folder / "note" / "short.txt").write_text("newer")
+    assert words(templates, "de").short == "newer"
+    monkeypatch.setattr(module, "LOOKS_EVERY", 0.0)
+    assert words(templates).short == "newer"
+
+
 def test_a_new_catalogue_a_layout_and_a_part_of_a_locale_are_taken_up(folder):
     templates = Templates(folder)
     assert words(templates, "de").subject == "Hello"

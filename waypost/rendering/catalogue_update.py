@@ -6,15 +6,21 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from babel.messages.catalog import Catalog
-from babel.messages.pofile import read_po, write_po
+from babel.messages.pofile import write_po
 
-from waypost.rendering.catalogues import FOLDER, catalogue_files, read_catalogue
+from waypost.rendering.catalogues import (
+    FOLDER,
+    babel_name,
+    catalogue_files,
+    catalogue_folder,
+    forms_of,
+    parsed,
+)
 from waypost.rendering.template_files import TemplateError
-from waypost.rendering.template_set import HTML, TEXT
+from waypost.rendering.template_set import environment_of
 from waypost.rendering.translating import Key, UntranslatableText, messages_in
 
 _KEPT_IN_THE_HEADER = ("Language:", "Plural-Forms:", "Content-Type:")
@@ -35,21 +41,20 @@ def update(folder: Path, lang: str) -> Updated:
     its catalogues, which become one file. A translation of a similar text is kept as fuzzy; it counts once a
     person has confirmed it. Raises TemplateError for a template that cannot be read, and BrokenCatalogue."""
     files = catalogue_files(folder, lang)
-    read_catalogue(files, lang)  # babel itself takes a broken file for a shorter one
-    catalogue = Catalog(locale=lang.replace("-", "_"), fuzzy=False, header_comment="")
-    for file in files:
-        for message in _read(file, lang):
+    catalogue = Catalog(locale=babel_name(lang), fuzzy=False, header_comment="")
+    for there in [parsed(file, lang) for file in files]:
+        for message in there:
             if message.id and message.id not in catalogue:
                 catalogue[message.id] = message
     catalogue.update(template(folder))
     obsolete = len(catalogue.obsolete)
-    target = folder / FOLDER / lang.replace("-", "_") / "LC_MESSAGES" / "messages.po"
+    target = catalogue_folder(folder, lang) / "messages.po"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(_written(catalogue))
     for file in files:
         if file != target:
             file.unlink()
-    lacking = sum(not all(_forms(message)) or message.fuzzy for message in catalogue if message.id)
+    lacking = sum(not all(forms_of(message.string)) or message.fuzzy for message in catalogue if message.id)
     return Updated(target, len(catalogue), lacking, obsolete)
 
 
@@ -67,9 +72,8 @@ def texts_in(folder: Path) -> Iterator[tuple[Key, Sequence[str], str]]:
         name = path.relative_to(folder).as_posix()
         if path.suffix not in (".mjml", ".txt") or name.startswith(f"{FOLDER}/"):
             continue
-        environment = HTML if path.suffix == ".mjml" else TEXT
         try:
-            tree = environment.parse(path.read_text(encoding="utf-8"))
+            tree = environment_of(name).parse(path.read_text(encoding="utf-8"))
             for key, source, _ in messages_in(tree):
                 yield key, source, name
         except jinja2.TemplateSyntaxError as error:
@@ -78,16 +82,6 @@ def texts_in(folder: Path) -> Iterator[tuple[Key, Sequence[str], str]]:
             raise TemplateError(f"templates/{name}, line {error.line}: {error}") from None
         except (OSError, UnicodeError) as error:
             raise TemplateError(f"templates/{name}: {error}") from None
-
-
-def _read(file: Path, lang: str) -> Any:
-    with file.open("rb") as opened:
-        return read_po(opened, locale=lang.replace("-", "_"))
-
-
-def _forms(message: Any) -> Sequence[str]:
-    """The translation; an empty text where there is none."""
-    return (message.string,) if isinstance(message.string, str) else tuple(message.string or ("",))
 
 
 def _written(catalogue: Catalog) -> bytes:

@@ -13,6 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from babel.messages.catalog import Catalog
 from babel.messages.pofile import PoFileError, read_po
 
 FOLDER = "_locales"
@@ -39,9 +40,19 @@ def english(amount: int) -> int:
     return int(amount != 1)
 
 
+def babel_name(lang: str) -> str:
+    """The language as gettext and Babel write it: `pt_BR`."""
+    return lang.replace("-", "_")
+
+
+def catalogue_folder(folder: Path, lang: str) -> Path:
+    """Where the catalogues of a language (`pt-BR`) are in a templates folder."""
+    return folder / FOLDER / babel_name(lang) / "LC_MESSAGES"
+
+
 def catalogue_files(folder: Path, lang: str) -> list[Path]:
-    """The catalogues of a language (`pt-BR`) in a templates folder, by name."""
-    return sorted((folder / FOLDER / lang.replace("-", "_") / "LC_MESSAGES").glob("*.po"))
+    """The catalogues of a language in a templates folder, by name."""
+    return sorted(catalogue_folder(folder, lang).glob("*.po"))
 
 
 def catalogue_languages(folder: Path) -> list[str]:
@@ -61,30 +72,36 @@ def read_catalogue(files: Sequence[Path], lang: str) -> Catalogue:
     texts: dict[Key, Sequence[str]] = {}
     form: PluralRule = english
     for number, file in enumerate(files):
-        found, rule = _read(file, lang)
-        form = form if number else rule
-        for key, forms in found:
+        found = parsed(file, lang)
+        form = form if number else _plural_rule(found, file)
+        for key, forms in _texts(found):
             texts.setdefault(key, forms)
     return Catalogue(texts, form)
 
 
-def _read(file: Path, lang: str) -> tuple[Iterator[tuple[Key, Sequence[str]]], PluralRule]:
+def parsed(file: Path, lang: str) -> Catalog:
+    """The catalogue in a file. Raises BrokenCatalogue."""
     try:
         text = file.read_text(encoding="utf-8")
         if wrong := _wrong_line(text):
             raise BrokenCatalogue(f"{_name(file)}, line {wrong}: neither a comment nor a text in quotes")
-        catalogue = read_po(StringIO(text), locale=lang.replace("-", "_"), abort_invalid=True)
-        rule = gettext.c2py(catalogue.plural_expr)  # pyright: ignore
+        return read_po(StringIO(text), locale=babel_name(lang), abort_invalid=True)
+    except BrokenCatalogue:
+        raise
     except PoFileError as error:
         line = f", line {error.lineno}" if error.lineno else ""
         raise BrokenCatalogue(f"{_name(file)}{line}: {error}") from None
-    except BrokenCatalogue:
-        raise
     except OSError as error:
         raise BrokenCatalogue(f"{_name(file)}: {error.strerror}") from None
     except Exception as error:  # a header that babel cannot read, an encoding that is none
         raise BrokenCatalogue(f"{_name(file)}: {error}") from None
-    return _texts(catalogue), rule
+
+
+def _plural_rule(catalogue: Catalog, file: Path) -> PluralRule:
+    try:
+        return gettext.c2py(catalogue.plural_expr)  # pyright: ignore
+    except Exception as error:  # a rule that is none
+        raise BrokenCatalogue(f"{_name(file)}: {error}") from None
 
 
 # The lines of a PO file (GNU gettext, section 10). Babel takes others for texts without their last letter.
@@ -99,12 +116,13 @@ def _wrong_line(text: str) -> int:
 
 def _texts(catalogue: Iterable[Any]) -> Iterator[tuple[Key, Sequence[str]]]:
     for message in catalogue:  # babel's are untyped
-        forms, ids = _all(message.string), _all(message.id)
+        forms, ids = forms_of(message.string), forms_of(message.id)
         if message.id and all(forms) and not message.fuzzy:
             yield (message.context or "", ids[0]), forms
 
 
-def _all(texts: str | Iterable[str] | None) -> tuple[str, ...]:
+def forms_of(texts: str | Iterable[str] | None) -> tuple[str, ...]:
+    """The forms of a text as Babel has it; an empty text where there is none."""
     return (texts,) if isinstance(texts, str) else tuple(texts or ("",))
 
 

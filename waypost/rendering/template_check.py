@@ -106,16 +106,16 @@ def _of_a_part(
 ) -> Iterator[TemplateFault]:
     files = templates.files
     tree = syntax(files, name, flat, templates.translation(lang))
-    page = name.endswith(".mjml")
+    page = html_of(files, flat) if name.endswith(".mjml") else ""
     names = known(type) | ({"subject": None} if page else {})
     # In compiled MJML a value is set before it is used, though the layout's head stands before its body.
-    uses = _uses(TEXT.parse(html_of(files, flat)) if page else tree, names)
+    uses = _uses(TEXT.parse(page) if page else tree, names)
     lines = {name: line for name, (line, _) in _uses(tree, names).items()} if page and uses else {}
     for unknown, (line, near) in uses.items():
         where = place(files, flat, lines.get(unknown, 0) if page else line)
         yield TemplateFault(_unknown(where, unknown, near), unknown, files.path(flat.origin(line)[0]))
     if page:
-        for element in sorted(set(_ELEMENT.findall(_COMMENT.sub("", html_of(files, flat))))):
+        for element in sorted(set(_ELEMENT.findall(_COMMENT.sub("", page)))):
             where = files.display(flat.files[0])
             yield TemplateFault(f"{where}: unknown MJML element {element}; it would be sent unchanged")
     else:

@@ -6,7 +6,7 @@ The sandbox guards code, not data, so a context holds plain values only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -36,11 +36,16 @@ _PLAIN_SPACES = {0xA0: " ", 0x202F: " "}
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A compiled part, and its text for messages about it. display: names its files in messages."""
+    """A compiled part, and its text for messages about it."""
 
     template: jinja2.Template
     flat: Flat
     files: TemplateFiles
+
+    @property
+    def display(self) -> str:
+        """Its file's name in messages."""
+        return self.files.display(self.flat.files[0])
 
     def place_of(self, name: str) -> str:
         """The file and line that use a name first."""
@@ -97,11 +102,13 @@ def compiled(
 def _compiled(
     files: TemplateFiles, name: str, flat: Flat, translation: Translation, known: Mapping[str, str]
 ) -> jinja2.Template:
-    environment = HTML if name.endswith(".mjml") else TEXT
-    syntax(files, name, flat, translation)  # first, so that an error names a line of its file
-    source = html_of(files, flat) if name.endswith(".mjml") else flat.text
+    environment = environment_of(name)
+    tree = syntax(files, name, flat, translation)  # of a page too: an error names a line of its file
+    page = html_of(files, flat) if environment is HTML else ""
     try:
-        tree = put_in_place(translate(environment.parse(source), translation), known)
+        if page:
+            tree = translate(environment.parse(page), translation)
+        put_in_place(tree, known)
         # A dict, not Jinja's chain of dicts: Jinja copies all of it for every part of a mail.
         values = {**environment.globals, **translation.globals()}
         return jinja2.Template.from_code(environment, environment.compile(_counted(tree)), values)
@@ -122,9 +129,8 @@ def _line_of(environment: jinja2.Environment, flat: Flat) -> int:
 
 def syntax(files: TemplateFiles, name: str, flat: Flat, translation: Translation) -> nodes.Template:
     """The translated syntax tree of a part, before MJML is compiled. Raises TemplateError with its place."""
-    environment = HTML if name.endswith(".mjml") else TEXT
     try:
-        return translate(environment.parse(flat.text), translation)
+        return translate(environment_of(name).parse(flat.text), translation)
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(f"{place(files, flat, error.lineno)}: {error.message}") from None
     except UntranslatableText as error:
@@ -142,18 +148,17 @@ def place(files: TemplateFiles, flat: Flat, line: int) -> str:
 def html_of(files: TemplateFiles, flat: Flat) -> str:
     """MJML compiled to HTML, without web fonts: a mail loads nothing from other hosts. Raises
     TemplateError."""
-    source = with_raw_statements(flat.text)
     try:
-        return _html(source)
+        return _html(flat.text)
     except Exception as error:  # the MJML compiler raises bare exceptions
-        fault = find_fault(source, str(error))
+        fault = find_fault(with_raw_statements(flat.text), str(error))
         raise TemplateError(f"{place(files, flat, fault.line)}: {fault.reason}") from None
 
 
 @lru_cache(64)
-def _html(source: str) -> str:
+def _html(text: str) -> str:
     """One compilation serves every language of a type."""
-    return _in_short_lines(with_padded_preheader(str(mjml2html(source, fonts={}))))
+    return _in_short_lines(with_padded_preheader(str(mjml2html(with_raw_statements(text), fonts={}))))
 
 
 def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True, short: bool = True) -> Words:
@@ -173,36 +178,28 @@ def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True,
 
 
 def _render(part: Part, values: Mapping[str, Any]) -> str:
-    name = part.flat.files[0]
-    try:
-        text = _rendered(part.template, values)
-    except jinja2.UndefinedError as error:
-        where = part.place_of(_name_in(error.message or "")) or name
-        raise TemplateError(f"{where}: {error.message}") from None
-    except TemplateError as error:
-        raise TemplateError(f"{part.files.display(name)}: {error}") from None
-    except Exception as error:
-        where = part.files.display(name)
-        raise TemplateError(f"{where}: {type(error).__name__} while rendering") from None
-    return text
+    return _rendered(part.template, values, part.display, part.place_of)
 
 
 def render_line(part: str, template: jinja2.Template, context: Mapping[str, Any]) -> str:
     """Render a header's value. Raises TemplateError naming part and variable."""
+    return _rendered(template, {**context, ROUNDS: _Rounds()}, part, lambda _: part).strip()
+
+
+def _rendered(
+    template: jinja2.Template, values: Mapping[str, Any], where: str, place_of: Callable[[str], str]
+) -> str:
+    """The text. Raises TemplateError with `where` it is, or the place that uses an undefined name."""
     try:
-        return _rendered(template, {**context, ROUNDS: _Rounds()}).strip()
-    except TemplateError as error:
-        raise TemplateError(f"{part}: {error}") from None
+        text = template.render(values)
+        if len(text) > LARGEST:
+            raise TemplateError(f"{len(text)} characters, more than the limit of {LARGEST}")
     except jinja2.UndefinedError as error:
-        raise TemplateError(f"{part}: {error.message}") from None
+        raise TemplateError(f"{place_of(_name_in(error.message or ''))}: {error.message}") from None
+    except TemplateError as error:
+        raise TemplateError(f"{where}: {error}") from None
     except Exception as error:
-        raise TemplateError(f"{part}: {type(error).__name__} while rendering") from None
-
-
-def _rendered(template: jinja2.Template, values: Mapping[str, Any]) -> str:
-    text = template.render(values)
-    if len(text) > LARGEST:
-        raise TemplateError(f"{len(text)} characters, more than the limit of {LARGEST}")
+        raise TemplateError(f"{where}: {type(error).__name__} while rendering") from None
     return text
 
 
@@ -309,3 +306,8 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
 
 
 HTML, TEXT = _environment(autoescape=True), _environment(autoescape=False)
+
+
+def environment_of(name: str) -> jinja2.Environment:
+    """The environment of a part or file, by the ending of its name."""
+    return HTML if name.endswith(".mjml") else TEXT

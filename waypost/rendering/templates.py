@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from waypost.rendering.catalogues import (
 )
 from waypost.rendering.layouts import Flat
 from waypost.rendering.template_files import PARTS, Stamp, TemplateError, TemplateFiles, stamp
-from waypost.rendering.template_set import HTML, TEXT, TemplateSet, compiled
+from waypost.rendering.template_set import TEXT, TemplateSet, compiled, environment_of
 from waypost.rendering.translating import Translation, messages_in
 
 logger = logging.getLogger("waypost.templates")
@@ -35,7 +35,7 @@ SHOWN = 3  # texts without a translation in a line of the log
 class _Loaded:
     """What is in use of a type. files: what it was made of, with their stamps then."""
 
-    languages: Mapping[str, Sequence[str]]  # with the languages of the catalogues to search
+    languages: Set[str]
     files: dict[Path, Stamp]
     sets: dict[str, TemplateSet] = field(default_factory=dict[str, TemplateSet])
     looked: float = 0.0
@@ -80,7 +80,9 @@ class Templates:
 
     def translation(self, lang: str) -> Translation:
         """The catalogues for a language, the nearest first. Raises BrokenCatalogue."""
-        found = [self._catalogue(one) for one in _with_parents(lang) if one != SOURCE_LANGUAGE or one != lang]
+        if lang == SOURCE_LANGUAGE:
+            return Translation()
+        found = map(self._catalogue, _with_parents(lang))
         return Translation([one for one in found if one.texts])
 
     def line(self, source: str) -> jinja2.Template:
@@ -103,8 +105,8 @@ class Templates:
         return loaded
 
     def _begin(self, type: str) -> _Loaded:
-        languages = self._languages(type)
-        return _Loaded(languages, self._watched(type, []), looked=time.monotonic())
+        files = self._around(type)  # before anything is read, so that no change is missed
+        return _Loaded(self._languages(type), files, looked=time.monotonic())
 
     def _again(self, type: str, before: _Loaded) -> _Loaded:
         """The type with its changed files, in the languages that were in use; `before` if they do not
@@ -113,20 +115,22 @@ class Templates:
             loaded = self._begin(type)
             if before.sets and not loaded.languages:
                 raise TemplateError(f"templates/{type}/ has no templates")
-            for lang in before.sets.keys() & loaded.languages.keys():
+            for lang in before.sets.keys() & loaded.languages:
                 loaded.sets[lang] = self._load(type, lang, loaded)
         except (TemplateError, BrokenCatalogue) as error:
             self.faults[type] = str(error)
             logger.warning("the changed templates of %s are not in use: %s", type, error)
-            seen = {path: stamp(path) for path in before.files}
-            return _Loaded(before.languages, seen, before.sets, before.looked)
+            before.files = _stamps(before.files)
+            return before
         self.faults.pop(type, None)
         logger.info("the templates of %s have changed and are in use", type)
         return loaded
 
     def _load(self, type: str, lang: str, loaded: _Loaded) -> TemplateSet:
         parts = self.parts(type, lang)
-        loaded.files.update(self._watched(type, [name for flat in parts.values() for name in flat.files]))
+        names = {name for flat in parts.values() for name in flat.files}
+        used = _stamps(path for name in names for path in self.files.candidates(name))
+        loaded.files = used | loaded.files  # a file that another language was made of keeps its stamp
         translation = self.translation(lang)
         found = compiled(self.files, lang, _direction(lang), parts, translation)
         if translation.missing and lang.partition("-")[0] != SOURCE_LANGUAGE:
@@ -140,9 +144,8 @@ class Templates:
             raise TemplateError(f"templates/{where}/{part}: No such file or directory")
         return name
 
-    def _languages(self, type: str) -> dict[str, Sequence[str]]:
-        """By language, the catalogues that it needs."""
-        found: dict[str, Sequence[str]] = dict.fromkeys(self.files.own_languages(type), ())
+    def _languages(self, type: str) -> set[str]:
+        found = set(self.files.own_languages(type))
         if self.files.part(type, (), "subject.txt") is None:
             return found
         own = self._own_texts(type)
@@ -153,8 +156,8 @@ class Templates:
                 logger.warning("a catalogue is broken, and %s is sent in another language: %s", type, error)
                 continue
             if not own or own & texts.keys():
-                found[lang] = (lang,)
-        return {SOURCE_LANGUAGE: (), **found}
+                found.add(lang)
+        return {SOURCE_LANGUAGE, *found}
 
     def _own_texts(self, type: str) -> set[tuple[str, str]]:
         """The keys of the texts in the type's own files, without those of its layouts."""
@@ -163,9 +166,9 @@ class Templates:
             name = self.files.part(type, (), part)
             if name is None:
                 continue
-            environment = HTML if part.endswith(".mjml") else TEXT
             try:
-                found |= {key for key, _, _ in messages_in(environment.parse(self.files.read(name)))}
+                tree = environment_of(name).parse(self.files.read(name))
+                found |= {key for key, _, _ in messages_in(tree)}
             except (jinja2.TemplateSyntaxError, ValueError, OSError):
                 continue  # named when the part is loaded
         return found
@@ -174,12 +177,15 @@ class Templates:
         files = [file for folder in self.files.folders for file in catalogue_files(folder, lang)]
         return _read_once(tuple((file, stamp(file)) for file in files), lang)
 
-    def _watched(self, type: str, names: Sequence[str]) -> dict[Path, Stamp]:
-        """The files that a type is made of, and those that would replace them, with their stamps."""
+    def _around(self, type: str) -> dict[Path, Stamp]:
+        """The folders of a type and of the catalogues, and what is in them, with their stamps."""
         folders = [path for folder in self.files.folders for path in (folder / type, folder / FOLDER)]
         inside = [path for folder in folders if folder.is_dir() for path in folder.glob("**/*")]
-        paths = (*folders, *inside, *(path for name in names for path in self.files.candidates(name)))
-        return {path: stamp(path) for path in paths}
+        return _stamps((*folders, *inside))
+
+
+def _stamps(paths: Iterable[Path]) -> dict[Path, Stamp]:
+    return {path: stamp(path) for path in paths}
 
 
 def _warn_of_missing(type: str, lang: str, texts: Sequence[str]) -> None:
@@ -209,12 +215,4 @@ def _direction(lang: str) -> str:
 @lru_cache(1000)
 def chain(locale: str, default: str) -> tuple[str, ...]:
     """The languages to try for `locale`, nearest first, without repeats."""
-
-    def links() -> Iterator[str]:
-        yield locale
-        yield locale.partition("-")[0]
-        yield default
-        yield default.partition("-")[0]
-        yield SOURCE_LANGUAGE
-
-    return tuple(dict.fromkeys(links()))
+    return tuple(dict.fromkeys((*_with_parents(locale), *_with_parents(default), SOURCE_LANGUAGE)))
