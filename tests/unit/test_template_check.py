@@ -210,3 +210,18 @@ def test_a_route_that_leads_nowhere_is_named(route, said):
     found = unknown_words(route, available)
     assert len(found) == len(said)
     assert all(fault.startswith(start) for fault, start in zip(found, said, strict=True))
+
+
+def test_a_translation_that_does_not_fit_is_named_in_every_language(tmp_path):
+    folder = tmp_path / "templates"
+    shutil.copytree(OURS, folder)
+    for lang in ("de", "fr"):
+        file = folder / "_locales" / lang / "LC_MESSAGES" / "messages.po"
+        text = file.read_text()
+        at = text.index('\nmsgid "Order %(order)s confirmed"')
+        file.write_text(
+            text[:at] + text[at:].replace("%(order)s", "%(nummer)s", 2).replace("nummer", "order", 1)
+        )
+    faults = examine(Templates(folder), ORDER)
+    assert len(faults) == 2
+    assert all("%(nummer)s is no variable of this text" in fault for fault in faults)

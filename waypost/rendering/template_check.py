@@ -4,10 +4,12 @@ that no message can use."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from waypost.rendering.layouts import Flat
 from waypost.rendering.messages import IN_EVERY_TEMPLATE
 from waypost.rendering.template_files import PARTS, TemplateError
 from waypost.rendering.template_set import TEXT, html_of, place, syntax
-from waypost.rendering.templates import Templates
+from waypost.rendering.templates import Templates, with_parents
 from waypost.rendering.translating import FORM, FUNCTIONS
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -54,9 +56,15 @@ def faults_in(templates: Templates, type: NotificationType) -> list[TemplateFaul
     if not languages:
         missing = f"templates/{type.name}/"
         faults.append(TemplateFault(f"{missing} is missing: add it with {', '.join(PARTS)}"))
-    for lang in languages:
-        faults += _of_a_language(templates, type, lang)
+    files_of = partial(_files_of, templates, type)
+    for _, alike in groupby(sorted(languages, key=files_of), files_of):
+        faults += _of_languages(templates, type, [*alike])
     return faults
+
+
+def _files_of(templates: Templates, type: NotificationType, lang: str) -> tuple[str, ...]:
+    """The files of a language's parts. Most languages have the same, and differ by their catalogues."""
+    return tuple(templates.files.part(type.name, with_parents(lang), part) or "" for part in PARTS)
 
 
 def untranslated(templates: Templates, type: NotificationType) -> list[str]:
@@ -92,11 +100,37 @@ def _of_the_declaration(templates: Templates, type: NotificationType) -> Iterato
                 yield TemplateFault(_unknown(f"{field} of {type.name}", unknown, near), unknown)
 
 
-def _of_a_language(templates: Templates, type: NotificationType, lang: str) -> Iterator[TemplateFault]:
+def _of_languages(
+    templates: Templates, type: NotificationType, languages: Sequence[str]
+) -> Iterator[TemplateFault]:
+    """The faults of languages whose parts are the same files: of the parts, once, and of each translation."""
+    first, *others = languages
     try:
-        templates.find(type.name, lang)
-        for name, flat in templates.parts(type.name, lang).items():
-            yield from _of_a_part(templates, type, lang, name, flat)
+        parts = templates.parts(type.name, first)
+    except TemplateError as error:
+        yield TemplateFault(str(error))
+        return
+    try:
+        templates.find(type.name, first)
+        for name, flat in parts.items():
+            yield from _of_a_part(templates, type, first, name, flat)
+    except (TemplateError, BrokenCatalogue) as error:
+        yield TemplateFault(str(error))
+    for lang in others:
+        yield from _of_a_translation(templates, type, lang, parts)
+
+
+def _of_a_translation(
+    templates: Templates, type: NotificationType, lang: str, parts: Mapping[str, Flat]
+) -> Iterator[TemplateFault]:
+    """What a language alone can have wrong: a translation that does not fit its text, or the part."""
+    try:
+        translation = templates.translation(lang)
+        for name, flat in parts.items():
+            tree = syntax(templates.files, name, flat, translation)
+            if name.endswith(".txt"):
+                where = templates.files.display(flat.files[0])
+                yield from map(TemplateFault, _of_its_text(where, tree, type))
     except (TemplateError, BrokenCatalogue) as error:
         yield TemplateFault(str(error))
 

@@ -82,7 +82,7 @@ class Templates:
         """The catalogues for a language, the nearest first. Raises BrokenCatalogue."""
         if lang == SOURCE_LANGUAGE:
             return Translation()
-        found = map(self._catalogue, _with_parents(lang))
+        found = map(self._catalogue, with_parents(lang))
         return Translation([one for one in found if one.texts])
 
     def line(self, source: str) -> jinja2.Template:
@@ -138,7 +138,7 @@ class Templates:
         return found
 
     def _part(self, type: str, lang: str, part: str) -> str:
-        name = self.files.part(type, _with_parents(lang), part)
+        name = self.files.part(type, with_parents(lang), part)
         if name is None:
             where = f"{type}/{lang}" if lang in self.files.own_languages(type) else type
             raise TemplateError(f"templates/{where}/{part}: No such file or directory")
@@ -198,7 +198,7 @@ def _read_once(files: tuple[tuple[Path, Stamp], ...], lang: str) -> Catalogue:
     return read_catalogue([file for file, _ in files], lang)
 
 
-def _with_parents(lang: str) -> list[str]:
+def with_parents(lang: str) -> list[str]:
     """The language and those that it is a kind of: pt-BR, pt."""
     return list(dict.fromkeys((lang, lang.partition("-")[0])))
 
@@ -215,4 +215,4 @@ def _direction(lang: str) -> str:
 @lru_cache(1000)
 def chain(locale: str, default: str) -> tuple[str, ...]:
     """The languages to try for `locale`, nearest first, without repeats."""
-    return tuple(dict.fromkeys((*_with_parents(locale), *_with_parents(default), SOURCE_LANGUAGE)))
+    return tuple(dict.fromkeys((*with_parents(locale), *with_parents(default), SOURCE_LANGUAGE)))
