@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version as installed
@@ -25,9 +25,12 @@ from waypost import NotificationType, Priority
 from waypost.config.settings import Settings
 from waypost.deployments import descriptions, former_deployments, hold_flow, open_project, retry_flow
 from waypost.deployments.form_schema import form_schema
+from waypost.deployments.known_deployments import KnownDeployments
 from waypost.deployments.registry import Registered, registered
 from waypost.deployments.resident_worker.worker import ResidentWorker
 from waypost.tasks.providers.provider_block import WaypostProvider
+
+Known = Mapping[str, DeploymentResponse]  # deployments that are there, by `FLOW/NAME`
 
 TAG = "waypost"  # of every deployment, and so of every run
 
@@ -58,10 +61,18 @@ async def deploy(client: PrefectClient, work_pool: str) -> dict[str, UUID]:
     await _ensure_work_pool(client, work_pool)
     await _ensure_queues(client, work_pool)
     await WaypostProvider.aregister_type_and_schema(client=client)
+    known = await _known(client)
     for operation in OPERATIONS:
-        await _deploy_operation(client, work_pool, operation)
-    upgrading = await former_deployments.are_there(client)
-    return {name: await _deploy_one(client, work_pool, one, upgrading) for name, one in registered().items()}
+        await _deploy_operation(client, work_pool, operation, known)
+    return {name: await _deploy_one(client, work_pool, one, known) for name, one in registered().items()}
+
+
+async def _known(client: PrefectClient) -> Known:
+    """The deployments that are there of the types, present and former, and of the operations."""
+    types = registered()
+    flow_names = [*(one.flow.name for one in types.values()), *(one.flow.name for one in OPERATIONS)]
+    names = [*types, *(one.flow.name for one in OPERATIONS), former_deployments.NAME]
+    return await KnownDeployments().read(client, flow_names, names)
 
 
 async def _ensure_work_pool(client: PrefectClient, name: str) -> None:
@@ -122,26 +133,44 @@ def _run_in(work_pool: str, lane: Priority, entrypoint: str, form: dict[str, Any
     }
 
 
-async def _deploy_one(client: PrefectClient, work_pool: str, one: Registered, upgrading: bool) -> UUID:
+async def _deploy_one(client: PrefectClient, work_pool: str, one: Registered, known: Known) -> UUID:
     wanted = described(work_pool, one)
-    former = await former_deployments.find(client, work_pool, one) if upgrading else None
-    try:
-        existing = await client.read_deployment_by_name(one.deployment)
-    except ObjectNotFound:
+    former = former_deployments.find(known, work_pool, one)
+    existing = known.get(one.deployment)
+    if existing is None:
         id = await _create(client, one, wanted, former)
     else:
         id = existing.id
-        known, own = existing.tags, dict[str, Any]()
-        if former is not None and former_deployments.REPLACED not in former.tags:
-            known = [*existing.tags, *former.tags]
-            own = former_deployments.merged(former, existing, _schedules(one.type))
-        wanted["tags"] = _tags(one, known)
-        await client.update_deployment(id, DeploymentUpdate(**wanted, **own))
-        if one.type.asks_source and not existing.schedules and not own.get("schedules"):
-            await _begin_schedules(client, one, id)
+        await _update(client, one, existing, wanted, former)
     if former is not None:
         await former_deployments.mark_replaced(client, former)
     return id
+
+
+async def _update(
+    client: PrefectClient,
+    one: Registered,
+    existing: DeploymentResponse,
+    wanted: dict[str, Any],
+    former: DeploymentResponse | None,
+) -> None:
+    """Update a type's deployment, with what a person has set at its former deployment."""
+    tags, own = existing.tags, dict[str, Any]()
+    if former is not None and former_deployments.REPLACED not in former.tags:
+        tags = [*existing.tags, *former.tags]
+        own = former_deployments.merged(former, existing, _schedules(one.type))
+    await _change(client, existing, wanted | {"tags": _tags(one, tags)} | own)
+    if one.type.asks_source and not existing.schedules and not own.get("schedules"):
+        await _begin_schedules(client, one, existing.id)
+
+
+async def _change(client: PrefectClient, existing: DeploymentResponse, wanted: dict[str, Any]) -> None:
+    """Update the fields that differ, in one request; without a difference in none: each costs the server the
+    check of a form."""
+    update = DeploymentUpdate(**wanted).model_dump(mode="json", exclude_unset=True)
+    shown = existing.model_dump(mode="json", include=set(update))
+    if any(shown.get(field) != value for field, value in update.items()):
+        await client.update_deployment(existing.id, DeploymentUpdate(**wanted))
 
 
 async def _begin_schedules(client: PrefectClient, one: Registered, id: UUID) -> None:
@@ -187,19 +216,17 @@ OPERATIONS = (
 )
 
 
-async def _deploy_operation(client: PrefectClient, work_pool: str, one: Operation) -> None:
+async def _deploy_operation(client: PrefectClient, work_pool: str, one: Operation, known: Known) -> None:
     wanted: dict[str, Any] = {
         "description": one.description,
         "version": installed("waypost"),
         **_run_in(work_pool, Priority.URGENT, one.entrypoint, one.form()),
     }
-    try:
-        existing = await client.read_deployment_by_name(one.deployment)
-    except ObjectNotFound:
-        flow_id = await client.create_flow(one.flow)
-        await client.create_deployment(flow_id=flow_id, name=one.flow.name, tags=[TAG], **wanted)
+    if existing := known.get(one.deployment):
+        await _change(client, existing, wanted)
         return
-    await client.update_deployment(existing.id, DeploymentUpdate(**wanted))
+    flow_id = await client.create_flow(one.flow)
+    await client.create_deployment(flow_id=flow_id, name=one.flow.name, tags=[TAG], **wanted)
 
 
 def _schedules(type: NotificationType) -> list[DeploymentScheduleCreate]:

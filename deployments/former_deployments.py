@@ -7,7 +7,7 @@ deployment with it. Marked, it has no schedule, so that nothing runs twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from prefect.client.orchestration import PrefectClient
@@ -17,8 +17,6 @@ from prefect.client.schemas.actions import (
     DeploymentUpdate,
 )
 from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterName,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterState,
@@ -26,7 +24,6 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import DeploymentSchedule, StateType
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import ObjectNotFound
 
 from waypost.deployments.registry import Registered
 
@@ -41,27 +38,18 @@ OPEN = [
 ]
 
 
-async def are_there(client: PrefectClient) -> bool:
-    """Whether the server has a deployment of that name."""
-    named = DeploymentFilter(name=DeploymentFilterName(any_=[NAME]))
-    return bool(await client.read_deployments(deployment_filter=named, limit=1))
-
-
 def is_former(one: DeploymentResponse, work_pool: str) -> bool:
     """Whether a deployment of a type's flow is of an earlier version: a person's own may have its name."""
     return one.name == NAME and one.work_pool_name in (work_pool, None)
 
 
-async def find(client: PrefectClient, work_pool: str, one: Registered) -> DeploymentResponse | None:
-    """The former deployment of a type, if it is there."""
+def find(
+    known: Mapping[str, DeploymentResponse], work_pool: str, one: Registered
+) -> DeploymentResponse | None:
+    """The former deployment of a type, among the deployments that are there by `FLOW/NAME`."""
     name = f"{one.flow.name}/{NAME}"
-    if name == one.deployment:  # a type of that name: this is its present deployment
-        return None
-    try:
-        found = await client.read_deployment_by_name(name)
-    except ObjectNotFound:
-        return None
-    return found if is_former(found, work_pool) else None
+    found = None if name == one.deployment else known.get(name)  # a type of that name: its present deployment
+    return found if found and is_former(found, work_pool) else None
 
 
 def kept(former: DeploymentResponse) -> dict[str, Any]:

@@ -18,10 +18,6 @@ import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import DeploymentFlowRunCreate
 from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterName,
-    FlowFilter,
-    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterId,
     FlowRunFilterIdempotencyKey,
@@ -41,6 +37,7 @@ from waypost.deployments.dispatcher.runs import (
     Refused,
     RequestFailed,
 )
+from waypost.deployments.known_deployments import KnownDeployments
 from waypost.deployments.paused_lanes import Notices, look
 from waypost.deployments.registry import find, registered
 from waypost.deployments.resident_worker.provider_blocks import ProviderBlocks
@@ -75,7 +72,7 @@ class PrefectRuns:
         self._outage = outage
         self._deployments: dict[str, UUID] = {}
         self._limited: set[UUID] = set()
-        self._flow_names: dict[UUID, str] = {}
+        self._known = KnownDeployments()
         self._deploying = asyncio.Lock()
 
     async def start(self, claim: Claim) -> UUID:
@@ -230,20 +227,17 @@ class PrefectRuns:
     async def _of_our_types(
         self, client: PrefectClient
     ) -> tuple[list[DeploymentResponse], list[DeploymentResponse]]:
-        """The deployments of the types, and those of earlier versions. Another flow's deployment may have the
-        name of a type, so the flows count too."""
-        flow_names = {one.flow.name for one in registered().values()}
-        flows = FlowFilter(name=FlowFilterName(any_=sorted(flow_names)))
-        names = DeploymentFilter(name=DeploymentFilterName(any_=[*registered(), former_deployments.NAME]))
-        found = await client.read_deployments(flow_filter=flows, deployment_filter=names)
-        if any(one.flow_id not in self._flow_names for one in found):  # a flow keeps its name
-            self._flow_names = {flow.id: flow.name for flow in await client.read_flows(flow_filter=flows)}
-        flow_of = self._flow_names
-        ours = {one.deployment for one in registered().values()}
-        full_names = [(f"{flow_of.get(one.flow_id)}/{one.name}", one) for one in found]
-        known = [one for name, one in full_names if name in ours]
-        others = [one for name, one in full_names if name not in ours and one.flow_id in flow_of]
-        return known, [one for one in others if former_deployments.is_former(one, self._work_pool)]
+        """The deployments of the types, and those of earlier versions."""
+        types = registered().values()
+        flow_names = (one.flow.name for one in types)
+        names = (*registered(), former_deployments.NAME)
+        found = await self._known.read(client, flow_names, names)
+        ours = {one.deployment for one in types}
+        others = [one for name, one in found.items() if name not in ours]
+        return (
+            [one for name, one in found.items() if name in ours],
+            [one for one in others if former_deployments.is_former(one, self._work_pool)],
+        )
 
     async def _mirror(self, pauses: Pauses, change: Change) -> None:
         """Bring both sides to agree. Prefect's comes first where the ledger's was changed: what is kept as

@@ -19,6 +19,7 @@ from waypost.deployments.doctor.lanes import lane_findings
 from waypost.deployments.doctor.prefect_database import database_finding
 from waypost.deployments.doctor.workers import dispatcher_finding, worker_finding, written_at
 from waypost.deployments.form_schema import BATCH
+from waypost.deployments.known_deployments import KnownDeployments
 from waypost.deployments.paused_lanes import stopped
 from waypost.deployments.prefect_api import ANSWERS_WITHIN, WrongApi, api_url, check
 from waypost.deployments.registry import Registered, present, registered
@@ -52,10 +53,12 @@ async def prefect_findings(settings: Settings) -> list[Finding]:
 
 
 async def examine_deployments(client: PrefectClient, work_pool: str) -> Finding:
-    found_by_type = {name: await _deployment(client, one) for name, one in registered().items()}
+    types = registered()
+    known = await KnownDeployments().read(client, (one.flow.name for one in types.values()), types)
+    found_by_type = {name: known.get(one.deployment) for name, one in types.items()}
     faults = [
         f"{one.deployment} {fault}"
-        for name, one in registered().items()
+        for name, one in types.items()
         if (fault := deployment_fault(found_by_type[name], one, work_pool))
     ]
     if faults:
@@ -63,16 +66,9 @@ async def examine_deployments(client: PrefectClient, work_pool: str) -> Finding:
         return Finding("deployments", ok=False, found=found, advice=advice)
     plain = sorted(name for name, one in found_by_type.items() if one and _has_prefects_form(one))
     if plain:
-        found = f"{len(registered())} types; {', '.join(plain)} with Prefect's own form"
+        found = f"{len(types)} types; {', '.join(plain)} with Prefect's own form"
         return Finding("deployments", ok=True, found=found, advice="run `waypost deploy` for better forms")
-    return Finding("deployments", ok=True, found=f"{len(registered())} types")
-
-
-async def _deployment(client: PrefectClient, one: Registered) -> DeploymentResponse | None:
-    try:
-        return await client.read_deployment_by_name(one.deployment)
-    except ObjectNotFound:
-        return None
+    return Finding("deployments", ok=True, found=f"{len(types)} types")
 
 
 def deployment_fault(found: DeploymentResponse | None, one: Registered, work_pool: str) -> str:

@@ -14,8 +14,8 @@ from support.processes import Up, start
 
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """A `waypost up` for tests that do not stop it."""
-    started = start(tmp_path_factory.mktemp("acceptance") / "home")
+    """A `waypost up` of every type, for tests that do not stop it."""
+    started = start(tmp_path_factory.mktemp("acceptance") / "home", WAYPOST_SHIPPED_TYPES="all")
     yield started
     assert started.stop() == 0
 

@@ -140,7 +140,7 @@ def test_a_type_that_nobody_declares_is_told(run, arguments):
     done = run(*arguments, "--type", "order-conformation")
     assert done.returncode == 1
     said = (
-        "there is no type 'order-conformation' (did you mean order-confirmation?); there are address-change, "
+        "there is no type 'order-conformation' (did you mean order-confirmation?); there are alert, digest, "
     )
     assert said in done.stderr
     assert run(*arguments, "--type", "signup-verification").returncode == 0

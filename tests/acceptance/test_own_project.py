@@ -51,7 +51,7 @@ def run(python, folder, *arguments, **more):
 
 
 def clean(more):
-    return {"PYTHONPATH": "", **more}
+    return {"PYTHONPATH": "", "WAYPOST_SHIPPED_TYPES": "all", **more}
 
 
 def test_pip_puts_no_general_names_into_site_packages(python):

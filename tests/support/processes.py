@@ -23,14 +23,19 @@ from waypost.config import instance
 
 REPOSITORY = Path(__file__).parents[2]
 Run = subprocess.CompletedProcess[str]
+# The types of most tests. Each start, deployment and doctor examines every type, and all take a second more;
+# a test about every type asks for `all`.
+FEW_TYPES = "alert,digest,message,order-confirmation,signup-verification"
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """An environment without settings of Waypost or Prefect, except the home and `more`."""
+    """An environment without settings of Waypost or Prefect, except the home, the types and
+    `more`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("WAYPOST_", "PREFECT_"))}
     return {
         **kept,
         "WAYPOST_HOME": str(home),
+        "WAYPOST_SHIPPED_TYPES": FEW_TYPES,
         "COLUMNS": "200",
         "PREFECT_API_LOG_RETRYABLE_ERRORS": "true",
         **more,

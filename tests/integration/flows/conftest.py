@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from support.processes import FEW_TYPES
 from uuid_utils.compat import uuid7
 
 from waypost.channels.memory import MemoryChannel
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
-from waypost.deployments import deploy
+from waypost.deployments import deploy, registry
 from waypost.deployments.dispatcher.dispatcher import Dispatcher
 from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.prefect_runs import PrefectRuns
@@ -63,8 +64,17 @@ async def undeployed(client: PrefectClient) -> str:
 
 
 @pytest.fixture
-async def pool(client: PrefectClient, undeployed: str) -> str:
-    """A work pool of the test's own, with deployments in it."""
+def few_types(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Some of the shipped types are used: to deploy all takes a second."""
+    monkeypatch.setenv("WAYPOST_SHIPPED_TYPES", FEW_TYPES)
+    registry._found.cache_clear()
+    yield
+    registry._found.cache_clear()
+
+
+@pytest.fixture
+async def pool(client: PrefectClient, undeployed: str, few_types: None) -> str:
+    """A work pool of the test's own, with deployments of some types in it."""
     await deploy.deploy(client, undeployed)
     return undeployed
 

@@ -14,7 +14,7 @@ from prefect.states import Cancelled
 from support.ledger import change, rows
 from support.requests import order
 
-from waypost.deployments import deploy, retry_flow
+from waypost.deployments import deploy, known_deployments, retry_flow
 from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.pauses import Pauses
 from waypost.deployments.dispatcher.prefect_runs import PrefectRuns
@@ -58,6 +58,18 @@ async def test_what_a_person_set_in_prefect_stays(client, pool):
     await client.update_deployment(one.id, DeploymentUpdate(tags=["waypost", "mine"]))
     await deploy.deploy(client, pool)
     assert (await deployment(client)).tags == ["waypost", "mine"]
+
+
+async def test_again_it_changes_what_differs_and_nothing_else(client, pool, monkeypatch):
+    """Pages of one: the many deployments of a team are all found."""
+    monkeypatch.setattr(known_deployments, "PAGE", 1)
+    before = {one.id: one.updated for one in await client.read_deployments()}
+    one = await deployment(client)
+    await client.update_deployment(one.id, DeploymentUpdate(description="of before"))
+    await deploy.deploy(client, pool)
+    after = {one.id: one.updated for one in await client.read_deployments()}
+    assert [id for id in after if after[id] != before.get(id)] == [one.id]
+    assert (await deployment(client)).description == one.description
 
 
 async def former(client, work_pool, **more):

@@ -1,0 +1,62 @@
+"""Reads the deployments of our flows from a Prefect server, all in a few requests.
+
+A request per deployment costs more than everything else of a start that changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName, FlowFilter, FlowFilterName
+from prefect.client.schemas.responses import DeploymentResponse
+
+PAGE = 100  # in a request; Prefect's default limit for a request is 200
+
+
+class KnownDeployments:
+    """Reads deployments by their full names. Another flow's deployment may have the name of a type, so the
+    flows' names count too: they are kept, as a flow keeps its name."""
+
+    def __init__(self) -> None:
+        self._flow_names: dict[UUID, str] = {}
+
+    async def read(
+        self, client: PrefectClient, flow_names: Iterable[str], names: Iterable[str]
+    ) -> dict[str, DeploymentResponse]:
+        """The deployments with one of `names` of flows with one of `flow_names`, by `FLOW/NAME`."""
+        flows = FlowFilter(name=FlowFilterName(any_=sorted(set(flow_names))))
+        named = DeploymentFilter(name=DeploymentFilterName(any_=sorted(set(names))))
+        found = [one async for one in _deployments(client, flows, named)]
+        if any(one.flow_id not in self._flow_names for one in found):
+            self._flow_names = {id: name async for id, name in _flows(client, flows)}
+        return {
+            f"{self._flow_names[one.flow_id]}/{one.name}": one
+            for one in found
+            if one.flow_id in self._flow_names
+        }
+
+
+async def _deployments(
+    client: PrefectClient, flows: FlowFilter, named: DeploymentFilter
+) -> AsyncGenerator[DeploymentResponse]:
+    offset = 0
+    while page := await client.read_deployments(
+        flow_filter=flows, deployment_filter=named, limit=PAGE, offset=offset
+    ):
+        for one in page:
+            yield one
+        if len(page) < PAGE:
+            return
+        offset += PAGE
+
+
+async def _flows(client: PrefectClient, flows: FlowFilter) -> AsyncGenerator[tuple[UUID, str]]:
+    offset = 0
+    while page := await client.read_flows(flow_filter=flows, limit=PAGE, offset=offset):
+        for one in page:
+            yield one.id, one.name
+        if len(page) < PAGE:
+            return
+        offset += PAGE
