@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter as Tally
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, Literal, Protocol, Union, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
@@ -57,7 +58,7 @@ class Intake:
         """senders: by brand, the senders allowed in a mail that its author finished. It has every brand."""
         self.types = types
         self.senders = senders
-        self.shapes = {name: _named(name, one) for name, one in types.items()}
+        self.shapes = {name: _named(name, one.shape) for name, one in types.items()}
         self._reads: TypeAdapter[Any] = TypeAdapter(any_of(list(self.shapes.values())))
         self._ledger = ledger
         self._commits: GroupCommit[Candidate, Receipt] = GroupCommit(
@@ -196,10 +197,11 @@ def any_of(shapes: Sequence[Any]) -> Any:
     return Annotated[together, Field(discriminator="type")] if len(shapes) > 1 else together
 
 
-def _named(name: str, one: RegisteredType) -> type[BaseModel]:
+@cache  # making one takes milliseconds, and a project may have a hundred
+def _named(name: str, shape: type[BaseModel]) -> type[BaseModel]:
     """The shape of a type's requests with the field `type` added, as HTTP sends them."""
     field = cast(Any, (Literal[name], FieldInfo(description="The notification type.")))  # pyright: ignore[reportInvalidTypeForm]
-    return create_model(f"Send{name.title().replace('-', '')}", __base__=one.shape, type=field)
+    return create_model(f"Send{name.title().replace('-', '')}", __base__=shape, type=field)
 
 
 def _result(answer: Receipt | BaseException) -> Receipt | Problem:

@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import cache
 from typing import Any, cast
 
 import httpcore
@@ -37,19 +38,20 @@ class SignedPosts:
         *,
         allow_private: bool,
         connections: Callable[[], int],
-        tls: ssl.SSLContext | None,
+        ca: str | None = None,
     ) -> None:
         """allow_private: whether `hook` may lead to this machine or a private network. connections: returns
-        the most open connections, called at the first body. tls: whom to trust, if `hook` is https.
+        the most open connections, called at the first body. ca: a file of certificate authorities to
+        trust instead of the system's.
 
-        Raises ValueError, without repeating an address or a secret.
+        Raises ValueError, without repeating an address or a secret; OSError if `ca` cannot be read.
         """
         self.guard = Guarded(admits(hook, allow_private), LONGEST_ANSWER)
         self._hook = hook
         self._url = httpcore.URL(scheme=hook.scheme, host=hook.host, port=hook.port, target=hook.target)
         self._secrets = [checked(secret) for secret in secrets]
         self._most = connections
-        self._tls = tls
+        self._tls = _trusted(ca) if hook.scheme == "https" else None
         self._pool: httpcore.AsyncConnectionPool | None = None
 
     @asynccontextmanager
@@ -99,10 +101,14 @@ class SignedPosts:
                 await pool.aclose()
 
 
-def trusted(ca: str | None = None) -> ssl.SSLContext:
-    """Trust the system's certificate authorities, or those of the file `ca`. Raises OSError if the file
-    cannot be read."""
-    return ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca)
+def _trusted(ca: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca) if ca else _trusted_by_the_system()
+
+
+@cache
+def _trusted_by_the_system() -> ssl.SSLContext:
+    """Reading the system's certificate authorities takes 25 ms: it is done once, and only for https."""
+    return ssl.create_default_context()
 
 
 def _followed_by(follow: Callable[[str], None] | None) -> Any:

@@ -24,7 +24,7 @@ from waypost.channels.webhook import response_text
 from waypost.model.notification import Message
 from waypost.model.outcome import Outcome, Phase
 from waypost.net.guarded_connect import why
-from waypost.net.signed_http import FAILURES, SignedPosts, first_bytes, trusted
+from waypost.net.signed_http import FAILURES, SignedPosts, first_bytes
 from waypost.net.webhook_signature import written
 from waypost.net.webhook_url import Hook
 from waypost.policy import classify
@@ -72,7 +72,7 @@ class WebhookChannel(RedactedChannel):
             secrets,
             allow_private=allow_private,
             connections=lambda: self.places.most,
-            tls=trusted(ca) if hook.scheme == "https" else None,
+            ca=ca,
         )
         self._under_way: dict[asyncio.Task[Any] | None, SendGate] = {}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -56,7 +55,6 @@ class CourierContext:
     ledger: Ledger
     secret_key: bytes = field(repr=False)
     allow_private: bool
-    tls: ssl.SSLContext
 
 
 class Courier:
@@ -105,7 +103,7 @@ class Courier:
         """Post the events of a claim, and settle it in one transaction."""
         try:
             context = self._context
-            posts = posts_to(claim.webhook, context.secret_key, context.allow_private, context.tls)
+            posts = posts_to(claim.webhook, context.secret_key, context.allow_private)
         except ValueError as error:
             outcome = classify.lost(Phase.CONNECT, str(error))
             self._note(claim, outcome)

@@ -15,7 +15,6 @@ from waypost.ledger import Ledger
 from waypost.ledger.database.failures import log_failure
 from waypost.ledger.database.notify import WEBHOOKS, watching
 from waypost.ledger.records import webhook_outbox
-from waypost.net.signed_http import trusted
 from waypost.system.waiting import wait_for
 
 LOOKS_SECONDS = 1.0  # between two looks at most: deferred events come due without a notice
@@ -34,7 +33,7 @@ logger = logging.getLogger("waypost.webhooks")
 async def delivering(ledger: Ledger, secret_key: bytes, allow_private: bool = False) -> AsyncGenerator[None]:
     """Deliver due events to webhooks while the block runs. allow_private: whether webhooks may lead to this
     machine or a private network. Several processes may deliver from one ledger."""
-    desk = WebhookDispatcher(CourierContext(ledger, secret_key, allow_private, trusted()))
+    desk = WebhookDispatcher(CourierContext(ledger, secret_key, allow_private))
     looking = asyncio.create_task(desk.look_always())
     try:
         yield

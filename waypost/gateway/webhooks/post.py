@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 
 import httpcore
 
@@ -22,7 +21,7 @@ POST_SECONDS = 15.0  # from resolving the host to the response's status
 IN_FLIGHT = 8  # posts to one webhook at a time
 
 
-def posts_to(webhook: Webhook, secret_key: bytes, allow_private: bool, tls: ssl.SSLContext) -> SignedPosts:
+def posts_to(webhook: Webhook, secret_key: bytes, allow_private: bool) -> SignedPosts:
     """The sender of a webhook's events. Raises ValueError, without the URL, if the URL is no longer allowed
     because the setting that allowed it has changed."""
     return SignedPosts(
@@ -30,7 +29,6 @@ def posts_to(webhook: Webhook, secret_key: bytes, allow_private: bool, tls: ssl.
         keys(secret_key, webhook, now()),
         allow_private=allow_private,
         connections=lambda: IN_FLIGHT,
-        tls=tls,
     )
 
 
