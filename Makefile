@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests run in JOBS processes, more than there are processors: many wait for a server. A test marked `long` (pyproject.toml)
 # belongs to `make test-long`, every other test to `make test`.
-JOBS ?= 4
+JOBS ?= 5
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready

@@ -85,18 +85,27 @@ async def running(home: Path, host: str, port: int) -> AsyncGenerator[str]:
 
     Raises waypost.system.child_process.ChildFailed.
     """
+    async with starting(home, host, port) as (api, answers):
+        await answers()
+        yield api
+
+
+@asynccontextmanager
+async def starting(home: Path, host: str, port: int) -> AsyncGenerator[tuple[str, child_process.Answers]]:
+    """Start the server, yield its API URL and a function that waits until it answers, and stop the server
+    afterwards. The function raises waypost.system.child_process.ChildFailed."""
     (home / "prefect").mkdir(parents=True, exist_ok=True)
     rename_former(home)
     api = f"http://{host}:{port}/api"
-    async with child_process.running(
+    async with child_process.starting(
         "Prefect server",
         "waypost.deployments.processes.prefect_server",
         [host, str(port)],
         environment(home, host, port),
         ready=f"{api}/health",
         log=home / "prefect-server.log",
-    ):
-        yield api
+    ) as answers:
+        yield api, answers
 
 
 def main() -> None:

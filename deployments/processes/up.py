@@ -7,7 +7,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -22,6 +22,7 @@ from waypost.config.settings import Settings, prepare_home
 from waypost.ledger import connect
 from waypost.ledger.records import installation
 from waypost.system import child_process
+from waypost.system.child_process import Answers
 
 
 class PortTaken(RuntimeError):
@@ -46,40 +47,48 @@ class Ports:
 @asynccontextmanager
 async def servers(
     settings: Settings, ports: Ports, say: Callable[[str], None], host: str = "127.0.0.1"
-) -> AsyncGenerator[tuple[Settings, Place]]:
-    """Start the servers that the settings do not name, yield settings that name them, stop them afterwards.
+) -> AsyncGenerator[tuple[Settings, Place, Answers]]:
+    """Start the servers that the settings do not name, yield settings that name them and a function that
+    waits until they answer, and stop them afterwards. They start while the block does other work.
 
     An existing Prefect server (PREFECT_API_URL) and the mail providers in the settings are used as they are.
-    Raises PortTaken, waypost.system.child_process.ChildFailed.
+    Raises PortTaken; the function raises waypost.system.child_process.ChildFailed.
     """
     home = prepare_home(settings)
     async with AsyncExitStack() as stack:
+        started: list[Answers] = []
         stack.enter_context(instance.only_one(home))
         has_mailbox = not instance.names_mail(settings)
         _check_free(host, _wanted(ports, not os.environ.get("PREFECT_API_URL"), has_mailbox))
         await _open_ledger(settings)
         api = os.environ.get("PREFECT_API_URL")
         embedded = not api
+        port, smtp_port, texts_port = _free(host, [ports.prefect, ports.smtp, ports.texts])
         if api:
             await _answers(api)
         else:
             from waypost.deployments.processes import prefect_server
 
-            port = _free(host, ports.prefect)
             say("starting the Prefect server")
-            api = await stack.enter_async_context(prefect_server.running(home, host, port))
+            api, answers = await stack.enter_async_context(prefect_server.starting(home, host, port))
+            started.append(answers)
         mailbox: Mailbox | None = None
         if has_mailbox:
-            smtp_port, texts_port = _free(host, ports.smtp), _free(host, ports.texts)
             say("starting the development mailbox")
             mailbox = Mailbox(
                 folder=home / "mail",
                 smtp_url=f"smtp://{host}:{smtp_port}?connections=8",
                 texts_url=f"json://{host}:{texts_port}/text/{{phone}}",
             )
-            await stack.enter_async_context(_take_mail(home, mailbox, host, smtp_port, texts_port))
+            taking = _take_mail(home, mailbox, host, smtp_port, texts_port)
+            started.append(await stack.enter_async_context(taking))
         here = Place(pid=os.getpid(), api=api, embedded=embedded, mailbox=mailbox)
-        yield instance.pointed_at(settings, here), here
+
+        async def all_answer() -> None:
+            for answers in started:
+                await answers()
+
+        yield instance.pointed_at(settings, here), here, all_answer
 
 
 async def deploy_patiently(work_pool: str, stop: asyncio.Event) -> dict[str, UUID]:
@@ -122,8 +131,8 @@ async def _open_ledger(settings: Settings) -> None:
 
 def _take_mail(
     home: Path, mailbox: Mailbox, host: str, smtp_port: int, texts_port: int
-) -> AbstractAsyncContextManager[None]:
-    return child_process.running(
+) -> AbstractAsyncContextManager[Answers]:
+    return child_process.starting(
         "development mailbox",
         "waypost.mailbox",
         [str(mailbox.folder), host, str(smtp_port), str(texts_port)],
@@ -171,14 +180,24 @@ def _check_free(host: str, wanted: Sequence[_Wanted]) -> None:
 
 def _is_free(host: str, port: int) -> bool:
     try:
-        return bool(_free(host, port))
+        with _bound(host, port):
+            return True
     except OSError:
         return False
 
 
-def _free(host: str, port: int) -> int:
-    """`port`, or a free one for 0. Raises OSError if the port is taken."""
-    with socket.socket() as probe:
+def _free(host: str, ports: Sequence[int]) -> list[int]:
+    """The ports, and in place of each 0 a free port of its own."""
+    with ExitStack() as stack:
+        return [port or stack.enter_context(_bound(host, 0)).getsockname()[1] for port in ports]
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    probe = socket.socket()
+    try:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
-        return probe.getsockname()[1]
+    except OSError:
+        probe.close()
+        raise
+    return probe

@@ -52,12 +52,16 @@ async def _up(settings: Settings, ports: Ports, stop: asyncio.Event) -> None:
     from waypost.config.instance import published
     from waypost.deployments.processes.up import deploy_patiently, servers
 
-    async with servers(settings, ports, lambda line: err.print(f"[dim]{line} ...")) as (full, here):
-        # Imported here: Prefect reads where its server is when it is imported.
+    def say(line: str) -> None:
+        err.print(f"[dim]{line} ...")
+
+    async with servers(settings, ports, say) as (full, here, servers_answer):
+        # Imported here: Prefect reads where its server is when it is imported. Meanwhile the servers start.
         from waypost.deployments.processes.worker import serve
 
         check_schedules()
         warn(full)
+        await servers_answer()
         err.print("[dim]deploying the flows ...")
         deployed = await deploy_patiently(full.work_pool, stop)
         with ExitStack() as stack:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +18,8 @@ import httpx
 STARTS_WITHIN = 180.0  # a busy machine takes a while to import Prefect
 RESTART_SECONDS = 1.0
 OK = 200
+
+Answers = Callable[[], Awaitable[None]]
 
 logger = logging.getLogger("waypost.child")
 
@@ -49,19 +51,38 @@ async def running(
     ready: str,
     log: Path,
 ) -> AsyncGenerator[None]:
-    """Run `python -m module arguments` for the length of the block, its output in `log`. A process that ends
-    early is restarted.
+    """`starting`, with a block that begins when the process answers."""
+    async with starting(name, module, arguments, environment, ready, log) as answers:
+        await answers()
+        yield
 
-    ready: a URL that returns 200 once the process is up. Raises ChildFailed if the first process ends or does
-    not answer within three minutes.
+
+@asynccontextmanager
+async def starting(
+    name: str,
+    module: str,
+    arguments: list[str],
+    environment: Mapping[str, str],
+    ready: str,
+    log: Path,
+) -> AsyncGenerator[Answers]:
+    """Run `python -m module arguments` for the length of the block, its output in `log`. Yields a function
+    that waits until the process answers; from then on, a process that ends early is restarted.
+
+    ready: a URL that returns 200 once the process is up. The function raises ChildFailed if the process ends
+    or does not answer within three minutes.
     """
     child = _Child(name, [sys.executable, "-m", module, *arguments], environment, log)
     process = await child.start()
     keeping: asyncio.Task[None] | None = None
-    try:
+
+    async def answers() -> None:
+        nonlocal keeping
         await _until_it_answers(process, name, ready, log)
         keeping = asyncio.create_task(child.keep())
-        yield
+
+    try:
+        yield answers
     finally:
         if keeping is not None:
             keeping.cancel()
