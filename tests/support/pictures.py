@@ -32,7 +32,7 @@ NOBODY = "smtp://127.0.0.1:9"  # no mail server
 def main(folder: Path = PICTURES) -> None:
     """Write the pictures to `folder`."""
     folder.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as made, browser(Path(made) / "profile") as page:
+    with tempfile.TemporaryDirectory() as made, browser() as page:
         camera = Camera(page, folder)
         _with_up(Path(made) / "home", lambda up: _of_a_day(up, camera))
         _with_up(Path(made) / "away", lambda up: _of_an_outage(up, camera), WAYPOST_SMTP_URL=NOBODY)
