@@ -87,7 +87,7 @@ def _serve(
     from waypost.system.process import run_until_signalled
 
     newer = NewerFiles(settings.project)
-    app = make_app(HOST, types, previews, settings.template_folders, settings.default_locale, newer.names)
+    app = make_app(HOST, types, previews, newer.names)
 
     def ready(address: str) -> None:
         typer.echo(f"preview at {address}{'?' if asked else ''}{asked}; Ctrl-C ends it")

@@ -50,15 +50,13 @@ def make_app(
     host: str,
     types: Types,
     previews: Previews,
-    folders: Sequence[Path],
-    default_locale: str,
     changed_files: Callable[[], Sequence[str]],
 ) -> Starlette:
     """`GET /` is the page, and `POST /shown` answers a Question.
 
-    folders: of the templates. changed_files: names files of types that have changed since the start.
+    changed_files: names files of types that have changed since the start.
     """
-    pages = _Pages(types, previews, folders, default_locale, changed_files)
+    pages = _Pages(types, previews, changed_files)
     files = [Route(f"/{name}", _file(name, kind)) for name, kind in _FILES.items()]
     routes = [Route("/", pages.page), Route("/shown", pages.shown, methods=["POST"]), stylesheet, *files]
     return Starlette(routes=routes, middleware=guard(host))
@@ -79,12 +77,9 @@ class _Pages:
         self,
         types: Types,
         previews: Previews,
-        folders: Sequence[Path],
-        default_locale: str,
         changed_files: Callable[[], Sequence[str]],
     ) -> None:
-        self._types, self._previews, self._folders = types, previews, folders
-        self._default_locale, self._changed_files = default_locale, changed_files
+        self._types, self._previews, self._changed_files = types, previews, changed_files
         self._templates = Environment(loader=FileSystemLoader(HTML), autoescape=select_autoescape(["html"]))
 
     async def page(self, request: Request) -> Response:
@@ -93,7 +88,7 @@ class _Pages:
             types=sorted(self._types),
             brands=list(self._previews.brands),
             type=asked.get("type", ""),
-            locale=asked.get("locale", self._default_locale),
+            locale=asked.get("locale", self._previews.default_locale),
             brand=asked.get("brand", ""),
             sandbox=SANDBOX,
             largest=LARGEST,
@@ -116,7 +111,7 @@ class _Pages:
 
     async def _answer(self, question: Question) -> dict[str, Any] | None:
         changed = self._changed_files()
-        state = "\n".join((state_of(self._folders), *changed))
+        state = "\n".join((state_of(self._previews.folders), *changed))
         if state == question.state:
             return None
         type = self._types.get(question.type)

@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -30,12 +32,12 @@ from waypost.rendering.samples import NoSample, sample_of
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.templates import Templates
 from waypost.system.clock import now
-from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed, isolated
 from waypost.verification.codes import Proof
 from waypost.verification.minting import minted
 
 NAME, EMAIL, PHONE = "Ada Lovelace", "ada@shop.example", "+15550100"  # of the recipient
+ID = UUID("019b76da-a800-7000-8000-000000000000")  # always the same, and so are the codes
 
 
 class CannotShow(ValueError):
@@ -72,9 +74,18 @@ class Previews:
         self._settings = settings
         self.brands = brands(settings)
 
+    @property
+    def default_locale(self) -> str:
+        return self._settings.default_locale
+
+    @property
+    def folders(self) -> Sequence[Path]:
+        """Those of the templates, as they are now: the project may get its first."""
+        return self._settings.template_folders
+
     def templates(self) -> Templates:
         """The templates as they are now."""
-        return Templates(self._settings.template_folders, self._settings.default_locale)
+        return Templates(self.folders, self.default_locale)
 
     def languages(self, type: NotificationType) -> list[str]:
         """The languages in which the type is sent; empty for a type without templates of its own."""
@@ -85,7 +96,7 @@ class Previews:
     def sample(self, type: NotificationType) -> str:
         """The type's sample facts as JSON. Raises CannotShow."""
         try:
-            facts = sample_of(type.name, self._settings.template_folders).facts
+            facts = sample_of(type.name, self.folders).facts
         except NoSample as error:
             raise CannotShow(str(error)) from None
         return json.dumps(facts, indent=2, ensure_ascii=False)
@@ -127,7 +138,7 @@ class Previews:
         person = ResolvedRecipient(EMAIL, EMAIL, PHONE, NAME, locale, self._settings.default_timezone)
         moment = now()
         return Notification(
-            id=new_id(),
+            id=ID,
             type=type.name,
             priority=type.lane,
             recipient=person,

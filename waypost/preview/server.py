@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 
@@ -37,7 +38,8 @@ def _listening(port: int) -> socket.socket:
     try:
         return socket.create_server((HOST, port))
     except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
         raise PortTaken(
-            f"the preview cannot listen on {HOST}:{port} ({(error.strerror or '').lower()}): stop the other "
-            "program, or choose another port with --port (0 picks a free one)"
+            f"the preview cannot listen on {HOST}:{port} ({why}): stop the other program, or choose another "
+            "port with --port (0 picks a free one)"
         ) from None

@@ -29,4 +29,4 @@ _WRITTEN = re.compile(rf'<div\s+style="{re.escape(_STYLE)}">(.*?)</div>', re.DOT
 def preheader_of(html: str) -> str:
     """The preheader of a rendered mail, without its padding; empty without one."""
     found = _WRITTEN.search(html)
-    return unescape(found[1]).rstrip(" \n\xa0\u200c").strip() if found else ""
+    return unescape(found[1]).strip(" \r\n\xa0\u200c") if found else ""
