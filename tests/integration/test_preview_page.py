@@ -13,10 +13,11 @@ import time
 
 import pytest
 from support.browser import browser, chromium
-from support.processes import command, environment, waypost
+from support.processes import REPOSITORY, command, environment, waypost
 from support.project import project_in
 from support.shipped_types import sample
 
+from waypost.cli.preview import PORT
 from waypost.config.settings import Settings
 from waypost.deployments.registry import find
 from waypost.preview.browser import open_page
@@ -324,3 +325,24 @@ def test_a_picture_is_as_high_as_its_mail_and_has_an_end(tmp_path):
 def test_options_of_pictures_alone_are_refused():
     done = subprocess.run(command("preview", "--json"), capture_output=True, text=True, timeout=60)
     assert (done.returncode, "--json: only together with --png" in done.stderr) == (2, True)
+
+
+def test_the_commands_of_the_document_run_as_they_are_shown(project, tmp_path):
+    chromium()
+    section = (REPOSITORY / "docs" / "templates.md").read_text().partition("## Preview\n")[2]
+    block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1]
+    served, begun, taken = (re.sub(r" +#.*", "", line).split()[1:] for line in block.splitlines())
+    for arguments in (served, begun):
+        with subprocess.Popen(
+            command(*arguments, "--port", "0"),
+            env=environment(project / ".waypost"), cwd=project, stdout=subprocess.PIPE, text=True,
+        ) as started:  # fmt: skip
+            assert started.stdout.readline().startswith("preview at http://127.0.0.1:")
+            started.send_signal(signal.SIGTERM)
+        assert started.returncode == 0
+    assert f"127.0.0.1:{PORT}/" in block
+    done = waypost(project / ".waypost", *taken)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
+    assert {file.name for file in (project / "pictures").iterdir()} == {
+        f"order-confirmation-en-{width}-{scheme}.png" for width in (375, 700) for scheme in ("light", "dark")
+    }

@@ -86,7 +86,8 @@ function showMessages(found) {
 function showLocales(languages) {
   const list = at("locale"), now = list.value;
   const all = [...new Set([...languages, now])].sort();
-  if ([...list.options].map((one) => one.value).join() === all.join()) return;
+  if (list.dataset.shown === all.join()) return;
+  list.dataset.shown = all.join();
   list.replaceChildren(...all.map((one) => new Option(named(one), one, false, one === now)));
 }
 
