@@ -23,6 +23,10 @@ class NewerFiles:
     since: datetime = field(default_factory=now)
     _told: set[tuple[str, datetime]] = field(default_factory=set[tuple[str, datetime]])
 
+    def names(self) -> list[str]:
+        """The files that were written since then."""
+        return sorted({name for name, _ in self._newer()})
+
     async def look(self) -> None:
         """Warn of the files written since the worker started, if any are new."""
         found = set(self._newer()) - self._told

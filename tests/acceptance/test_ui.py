@@ -14,7 +14,7 @@ from support.requests import order
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    with browser(tmp_path_factory.mktemp("profile")) as opened:
+    with browser() as opened:
         yield opened
 
 

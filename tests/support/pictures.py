@@ -1,4 +1,4 @@
-"""Makes the pictures of the documents: a mail, `waypost explain`, and the pages of the Prefect UI.
+"""Makes the pictures of the documents: a mail, the preview, `waypost explain`, and pages of the Prefect UI.
 
 `make pictures` starts everything, sends the samples of the demo, and photographs the pages with chromium. A
 second installation, whose mail server is away, shows an outage.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -19,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 from support.browser import Page, browser
-from support.processes import REPOSITORY, Up, eventually, start
+from support.processes import REPOSITORY, Up, command, environment, eventually, start
 from support.requests import alert, order
 
 PICTURES = REPOSITORY / "docs" / "pictures"
@@ -32,8 +34,9 @@ NOBODY = "smtp://127.0.0.1:9"  # no mail server
 def main(folder: Path = PICTURES) -> None:
     """Write the pictures to `folder`."""
     folder.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as made, browser(Path(made) / "profile") as page:
+    with tempfile.TemporaryDirectory() as made, browser() as page:
         camera = Camera(page, folder)
+        of_the_preview(Camera(page, folder))
         _with_up(Path(made) / "home", lambda up: _of_a_day(up, camera))
         _with_up(Path(made) / "away", lambda up: _of_an_outage(up, camera), WAYPOST_SMTP_URL=NOBODY)
 
@@ -51,6 +54,23 @@ class Camera:
             self.page.wait(f"document.body.innerText.includes({json.dumps(words)})")
         time.sleep(SETTLES_SECONDS)
         self.page.picture(self.folder / name)
+
+
+def of_the_preview(camera: Camera) -> None:
+    """The preview's page, and a picture that it writes."""
+    with tempfile.TemporaryDirectory() as made:
+        run = command("preview", "order-confirmation", "--locale", "de")
+        env = environment(Path(made) / "home")
+        subprocess.run([*run, "--png", made], env=env, cwd=REPOSITORY, check=True)
+        shutil.copyfile(Path(made) / "order-confirmation-de-375-dark.png", camera.folder / "preview-dark.png")
+        page = subprocess.Popen(
+            [*run, "--port=0"], env=env, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+        )
+        assert page.stdout
+        address = re.findall(r"http[^;\s]+", page.stdout.readline())[0]
+        camera.take(address, "preview.png", 900, "Bestellung 1042")
+        page.terminate()
+        page.wait(30)
 
 
 def _with_up(home: Path, use: Any, **settings: str) -> None:

@@ -112,3 +112,11 @@ def test_any_text_is_taken_or_refused_by_name(parts):
         refused_in = "p"
         assert len(made.origins) >= made.text.count("\n")
     assert refused_in in {"main", "p"}
+
+
+def test_a_line_of_several_files_belongs_to_the_one_with_an_expression_in_it():
+    frame = "<title>{% block title %}{% endblock %}</title>\n<p>{{ lang }}{% block end %}{% endblock %}</p>\n"
+    main = '{% extends "frame" %}\n{% block title %}{{ oder }}{% endblock %}\n{% block end %}{{ x }}'
+    main += "{% endblock %}"
+    made = flat(frame=frame, main=main)
+    assert [made.origin(1), made.origin(2)] == [("main", 2), ("frame", 2)]

@@ -18,6 +18,7 @@ COMMANDS = {
     "Begin": {
         "init": OnDemand("init:init", "Make a project for your own types in an empty folder."),
         "new": OnDemand("new:new", "Write a new type into your project, ready to run."),
+        "preview": OnDemand("preview:preview", "Show mails as they will look, while you write them."),
     },
     "Run": {
         "up": OnDemand("up:up", "Run everything on this machine, until Ctrl-C."),

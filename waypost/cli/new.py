@@ -26,6 +26,7 @@ def new(
     typer.echo("It runs as it is. Next (restart `waypost up` if it runs, so that it takes up the type):")
     for command in (
         f"python -m pytest {test}",
+        f"waypost preview {type}",
         "waypost up",
         f"waypost send {type} --sample --to you@example.com",
     ):

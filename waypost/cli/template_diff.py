@@ -75,24 +75,13 @@ async def _compare(
 def _renderers(settings: Settings, templates: Templates) -> Any:
     """Makes the renderer of a brand; of the default brand where the settings no longer have the brand."""
     from waypost.config.brands import brands
-    from waypost.config.mail import allowed_senders
-    from waypost.mail.build import Sender
+    from waypost.delivery.renderer import renderer
 
     known = brands(settings)
 
     @cache
     def of(brand: str, route: tuple[str, ...]) -> Renderer:
-        whose = known.get(brand) or known[DEFAULT]
-        return Renderer(
-            templates=templates,
-            sender=Sender.parse(whose.sender),
-            signature=whose.signature,
-            reply_to=whose.reply_to,
-            signers=(),
-            senders=allowed_senders(settings, whose),
-            served=route,
-            brand=whose,
-        )
+        return renderer(settings, templates, known.get(brand) or known[DEFAULT], route)
 
     return of
 

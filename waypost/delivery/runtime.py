@@ -11,17 +11,17 @@ from weakref import WeakKeyDictionary
 
 from waypost.channels.channel import Channel
 from waypost.config.brands import brands
-from waypost.config.mail import allowed_senders, dkim_signers, signers_of
+from waypost.config.mail import dkim_signers, signers_of
 from waypost.config.secret_key import secret_key
 from waypost.config.settings import Settings
 from waypost.delivery.channel_factory import providers
 from waypost.delivery.late_answers import LateAnswers
 from waypost.delivery.provider_set import ProviderSet
+from waypost.delivery.renderer import renderer
 from waypost.ledger import Ledger, ledger_of
 from waypost.ledger.queue.leases import Leases
 from waypost.ledger.queue.recorder import Recorder
 from waypost.ledger.records import installation, verification_codes
-from waypost.mail.build import Sender
 from waypost.model.brand import DEFAULT, NoSuchBrand, no_such_brand
 from waypost.model.notification_type import NotificationType
 from waypost.policy.route_steps import steps
@@ -114,16 +114,7 @@ class Runtime:
         if (whose := self.brands.get(brand)) is None:
             raise NoSuchBrand(f"{no_such_brand(brand, self.brands)}. Add it to WAYPOST_BRANDS, then retry")
         served = {kind for kind, _ in steps(type.route, self.providers.channels, whose.providers)}
-        return Renderer(
-            templates=self.templates,
-            sender=Sender.parse(whose.sender),
-            signature=whose.signature,
-            reply_to=whose.reply_to,
-            signers=signers_of(whose, self.signers),
-            senders=allowed_senders(self.settings, whose),
-            served=served,
-            brand=whose,
-        )
+        return renderer(self.settings, self.templates, whose, served, signers_of(whose, self.signers))
 
     async def keep_codes(self, rows: Sequence[dict[str, Any]]) -> None:
         """Store the hashes of codes, before any message carries the codes. Raises OtherKey."""

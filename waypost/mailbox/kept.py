@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email import message_from_binary_file, policy
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from heapq import nlargest
@@ -22,7 +22,7 @@ MOST_LISTED, MOST_PARSED, MOST_SHOWN = (
     100_000,
 )  # characters of a line; of a header; bytes of a source
 UNREADABLE = "(this mail cannot be read)"
-SHOWN_HEADERS = ("From", "To", "Reply-To", "Date", "Message-ID", "List-Unsubscribe")
+MAIN_HEADERS = ("from", "to", "reply-to", "date", "message-id", "list-unsubscribe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,18 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail's parts. headers: those worth showing, as (name, value). files: names of its attachments."""
+    """A mail's parts. headers: all, as (name, value). files: names of its attachments."""
 
     subject: str
     headers: Sequence[tuple[str, str]]
     text: str | None
     html: str | None
     files: Sequence[str]
+
+    @property
+    def main_headers(self) -> list[tuple[str, str]]:
+        """Those of most interest."""
+        return [(name, value) for name, value in self.headers if name.lower() in MAIN_HEADERS]
 
 
 def newest(folder: Path, most: int) -> list[Summary]:
@@ -60,20 +65,24 @@ def find(folder: Path, name: str, suffix: str) -> Path | None:
 
 
 def read_mail(path: Path) -> Mail:
-    """The mail in a file. Parts that cannot be decoded are shown as far as they can; a mail that cannot be
-    read at all is shown as its source."""
+    """The mail in a file."""
+    return mail_of(path.read_bytes())
+
+
+def mail_of(content: bytes) -> Mail:
+    """The mail with these bytes. Parts that cannot be decoded are shown as far as they can; a mail that
+    cannot be read at all is shown as its source."""
     try:
-        with path.open("rb") as file:
-            return _mail(message_from_binary_file(file, EmailMessage, policy=policy.default))  # pyright: ignore[reportArgumentType]
+        return _mail(message_from_bytes(content, EmailMessage, policy=policy.default))  # pyright: ignore[reportArgumentType]
     except Exception:  # whatever the library raises for a damaged mail: the others can still be read
-        source = path.read_bytes()[:MOST_SHOWN].decode("utf-8", "replace")
+        source = content[:MOST_SHOWN].decode("utf-8", "replace")
         return Mail(UNREADABLE, headers=[], text=source, html=None, files=[])
 
 
 def _mail(mail: EmailMessage) -> Mail:
     return Mail(
         subject=_header(mail, "Subject"),
-        headers=[(name, value) for name in SHOWN_HEADERS if (value := _header(mail, name))],
+        headers=[(_printable(name), _value(name, str(raw))) for name, raw in mail.raw_items()],
         text=_body(mail, "plain"),
         html=_with_images(mail, _body(mail, "html")),
         files=[_printable(part.get_filename() or part.get_content_type()) for part in _attachments(mail)],
@@ -99,16 +108,21 @@ def _summary(path: Path) -> Summary:
         with path.open("rb") as file:
             head = BytesHeaderParser(policy=policy.default).parsebytes(file.read(MOST_SHOWN))
         return Summary(path.name, "mail", at, _header(head, "To"), _header(head, "Subject"))
-    except Exception:  # as in read_mail
+    except Exception:  # as in mail_of
         return Summary(path.name, "mail", at, "", UNREADABLE)
 
 
 def _header(mail: Any, name: str) -> str:
+    """The first header of that name; empty without."""
+    found = ((key, str(raw)) for key, raw in mail.raw_items() if key.lower() == name.lower())
+    return _value(*next(found, (name, "")))
+
+
+def _value(name: str, raw: str) -> str:
     """A header in words; raw where it is long, or the library cannot read it."""
-    raw = next((str(value) for key, value in mail.raw_items() if key.lower() == name.lower()), "")
     try:
-        value = str(mail.get(name, "")) if len(raw) < MOST_PARSED else raw
-    except Exception:  # as in read_mail
+        value = str(policy.default.header_fetch_parse(name, raw)) if len(raw) < MOST_PARSED else raw
+    except Exception:  # as in mail_of
         value = raw
     return " ".join(_printable(value).split())[:MOST_LISTED]
 

@@ -11,19 +11,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
+from waypost.local_page.guard import HEADERS
+from waypost.local_page.mail_frame import MAIL_POLICY, SANDBOX, framed
+from waypost.local_page.stylesheet import stylesheet
 from waypost.mailbox import kept
 
 HTML = Path(__file__).parent / "html"
 MOST = 200  # messages in the list
-# A mail's own HTML: no script, no form, nothing loaded from elsewhere. Its links open in a tab of their own.
-# Of the page's origin, so that the page's script can read the mail's height; the mail itself runs no script.
-MAIL_POLICY = (
-    "sandbox allow-popups allow-popups-to-escape-sandbox allow-same-origin; default-src 'none'; "
-    "style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; form-action 'none'"
-)
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; frame-src 'self'; base-uri 'none'"
-)
 
 
 class Pages:
@@ -38,6 +32,7 @@ class Pages:
         """`/` lists; `/mails/NAME` and `/texts/NAME` show; `.../html` and `.../source` are a mail's own."""
         return [
             Route("/", self._list),
+            stylesheet,
             Route("/frame.js", self._script),
             Route("/mails/{name}", self._mail),
             Route("/mails/{name}/html", self._html),
@@ -57,8 +52,7 @@ class Pages:
 
     def _html(self, request: Request) -> Response:
         written = kept.read_mail(self._found(request, ".eml")).html or ""
-        page = f'<base target="_blank">{written}'
-        return HTMLResponse(page, headers={"Content-Security-Policy": MAIL_POLICY})
+        return HTMLResponse(framed(written), headers={**HEADERS, "Content-Security-Policy": MAIL_POLICY})
 
     def _source(self, request: Request) -> Response:
         return FileResponse(self._found(request, ".eml"), media_type="text/plain; charset=utf-8")
@@ -74,5 +68,5 @@ class Pages:
         return path
 
     def _page(self, template: str, **shown: Any) -> HTMLResponse:
-        page = self._templates.get_template(template).render(**shown)
-        return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})
+        page = self._templates.get_template(template).render(sandbox=SANDBOX, **shown)
+        return HTMLResponse(page, headers=HEADERS)

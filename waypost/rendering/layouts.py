@@ -52,25 +52,30 @@ class Flat:
     @classmethod
     def of(cls, pieces: Sequence[Piece], files: Iterable[str]) -> Flat:
         origins: list[tuple[str, int]] = []
-        begins, blank = True, True
+        begins, most = True, 0
         for piece in pieces:
-            written = piece.text != _GONE
             for number, line in enumerate(StringIO(piece.text, newline="\n")):
-                origin = (piece.file, piece.line + number)
+                origin, weight = (piece.file, piece.line + number), _weight(piece.text, line)
                 if begins:
                     origins.append(origin)
-                    blank = True
-                elif (
-                    blank and written and line.strip()
-                ):  # a line belongs to the first file that writes into it
+                    most = weight
+                elif weight > most:
                     origins[-1] = origin
-                blank = blank and not (written and line.strip())
+                    most = weight
                 begins = line.endswith("\n")
         return cls("".join(piece.text for piece in pieces), origins, tuple(dict.fromkeys(files)))
 
     def origin(self, line: int) -> tuple[str, int]:
         """The file and line of a line of `text`; the first line for a line that it does not have."""
         return self.origins[line - 1] if 0 < line <= len(self.origins) else (self.files[0], 0)
+
+
+def _weight(piece: str, line: str) -> int:
+    """How much a piece counts for a line that several files write into. The line belongs to the first file
+    with an expression or a tag in it, which is where most faults are; else to the first with words in it."""
+    if piece == _GONE or not line.strip():
+        return 0
+    return 2 if "{{" in line or "{%" in line else 1
 
 
 def flatten(name: str, read: Callable[[str], str]) -> Flat:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 # The MJML compiler's own style is white on white, which spam filters count against a mail.
 _COMPILED = re.compile(
@@ -20,3 +21,12 @@ _PADDING = "\n".join(["&nbsp;&zwnj;" * _IN_A_LINE] * _LINES)
 def with_padded_preheader(html: str) -> str:
     """Compiled MJML whose preheader is padded, and not white on white."""
     return _COMPILED.sub(lambda found: f'<div style="{_STYLE}">{found[1]}{_PADDING}</div>', html)
+
+
+_WRITTEN = re.compile(rf'<div\s+style="{re.escape(_STYLE)}">(.*?)</div>', re.DOTALL)
+
+
+def preheader_of(html: str) -> str:
+    """The preheader of a rendered mail, without its padding; empty without one."""
+    found = _WRITTEN.search(html)
+    return unescape(found[1]).strip(" \r\n\xa0\u200c") if found else ""

@@ -1,0 +1,218 @@
+"""What a type's sample becomes: the messages that would be sent, taken apart for a reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from waypost.config.brands import brands
+from waypost.config.settings import Settings
+from waypost.delivery.renderer import renderer
+from waypost.mail.attachment import Attachment, AttachmentError
+from waypost.mailbox.kept import mail_of
+from waypost.model.brand import DEFAULT, Brand, no_such_brand
+from waypost.model.locale import known_locale
+from waypost.model.notification import Notification, Rendered, ResolvedRecipient
+from waypost.model.notification_type import NotificationType
+from waypost.model.validation_messages import explain
+from waypost.rendering.attachments import attached_to_each
+from waypost.rendering.catalogues import BrokenCatalogue
+from waypost.rendering.comparing import placeholders
+from waypost.rendering.messages import render_one
+from waypost.rendering.preheader import preheader_of
+from waypost.rendering.preparing import PutOff
+from waypost.rendering.samples import NoSample, sample_of
+from waypost.rendering.template_files import TemplateError
+from waypost.rendering.templates import Templates
+from waypost.system.clock import now
+from waypost.system.isolation import ItemFailed, isolated
+from waypost.verification.codes import Proof
+from waypost.verification.minting import minted
+
+NAME, EMAIL, PHONE = "Ada Lovelace", "ada@shop.example", "+15550100"  # of the recipient
+ID = UUID("019b76da-a800-7000-8000-000000000000")  # always the same, and so are the codes
+
+
+class CannotShow(ValueError):
+    """A type cannot be shown. Says why, with the file and line if a template is the reason."""
+
+
+class WrongFacts(CannotShow):
+    """The facts that were given are not the type's. Names the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The messages of a notification.
+
+    html: of its mail, with inline images; empty without. short: None if the type's route has no channel for
+    it. headers: the mail's, as (name, value). files: names of its attachments. size: the bytes of its HTML.
+    """
+
+    subject: str
+    preheader: str
+    html: str
+    text: str
+    short: str | None
+    headers: Sequence[tuple[str, str]]
+    files: Sequence[str]
+    size: int
+    version: str | None
+
+
+class Previews:
+    """Renders types with the present templates: each preview reads them anew."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.brands = brands(settings)
+
+    @property
+    def default_locale(self) -> str:
+        return self._settings.default_locale
+
+    @property
+    def folders(self) -> Sequence[Path]:
+        """Those of the templates, as they are now: the project may get its first."""
+        return self._settings.template_folders
+
+    def templates(self) -> Templates:
+        """The templates as they are now."""
+        return Templates(self.folders, self.default_locale)
+
+    def languages(self, type: NotificationType) -> list[str]:
+        """The languages in which the type is sent; empty for a type without templates of its own."""
+        with suppress(TemplateError):
+            return self.templates().languages(type.name)
+        return []
+
+    def sample(self, type: NotificationType) -> str:
+        """The type's sample facts as JSON. Raises CannotShow."""
+        try:
+            facts = sample_of(type.name, self.folders).facts
+        except NoSample as error:
+            raise CannotShow(str(error)) from None
+        return json.dumps(facts, indent=2, ensure_ascii=False)
+
+    async def of(
+        self, type: NotificationType, locale: str, brand: str | None = None, facts: str | None = None
+    ) -> Preview:
+        """The type's messages to a recipient of this locale. facts: JSON in place of the sample's. Raises
+        CannotShow."""
+        whose = self._brand(type, brand)
+        data = self._sample_facts(type) if facts is None else _facts(type, facts)
+        notification = self._notification(type, _locale(locale), whose, data)
+        try:
+            templates = self.templates()
+            templates.translation(notification.recipient.locale)  # `find` leaves a broken catalogue out
+            private = await _private(type, notification)
+            files = await self._files(type, notification)
+            with isolated("rendering", BrokenCatalogue, item=notification.id):
+                by = renderer(self._settings, templates, whose, type.kinds)
+                return _preview(render_one(by, type, notification, private, files))
+        except (BrokenCatalogue, AttachmentError, ItemFailed, PutOff) as error:
+            raise CannotShow(str(error)) from None
+
+    def _brand(self, type: NotificationType, brand: str | None) -> Brand:
+        name = brand or type.brand or DEFAULT
+        if name not in self.brands:
+            raise CannotShow(f"{no_such_brand(name, self.brands)}. Add it to WAYPOST_BRANDS")
+        return self.brands[name]
+
+    def _sample_facts(self, type: NotificationType) -> dict[str, Any]:
+        try:
+            return _facts(type, self.sample(type))
+        except WrongFacts as error:
+            raise CannotShow(f"templates/{type.name}/sample.json: {error}") from None
+
+    def _notification(
+        self, type: NotificationType, locale: str, whose: Brand, data: dict[str, Any]
+    ) -> Notification:
+        person = ResolvedRecipient(EMAIL, EMAIL, PHONE, NAME, locale, self._settings.default_timezone)
+        moment = now()
+        return Notification(
+            id=ID,
+            type=type.name,
+            priority=type.lane,
+            recipient=person,
+            data=data,
+            count=1,
+            accepted_at=moment,
+            expires_at=moment + type.deadline,
+            brand=whose.key,
+        )
+
+    async def _files(self, type: NotificationType, notification: Notification) -> Sequence[Attachment]:
+        """Raises AttachmentError, ItemFailed, PutOff."""
+        megabytes = self._settings.attachment_megabytes
+        found = (await attached_to_each(type, [notification], megabytes)).get(notification.id, ())
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def _locale(locale: str) -> str:
+    try:
+        return known_locale(locale)
+    except ValueError as error:
+        raise CannotShow(f"locale: {error}") from None
+
+
+def _facts(type: NotificationType, written: str) -> dict[str, Any]:
+    """The facts in a JSON text as the ledger has them: validated. Raises WrongFacts."""
+    try:
+        with isolated("reading its facts", ValidationError):
+            facts = type.facts.model_validate_json(written)
+            return json.loads(facts.model_dump_json(round_trip=True))
+    except ValidationError as error:
+        raise WrongFacts(explain(error, "facts")) from None
+    except ItemFailed as error:
+        raise WrongFacts(str(error)) from None
+
+
+class _NoLedger:
+    """A minter's context that keeps nothing. Its key is no installation's: a shown code proves nothing."""
+
+    secret_key = b"preview"
+
+    async def keep_codes(self, rows: Sequence[dict[str, Any]]) -> None:
+        pass
+
+
+async def _private(type: NotificationType, notification: Notification) -> Mapping[str, Any]:
+    """Codes and links of Waypost's own minter, and placeholders of what another would make: it may do more
+    than compute. Raises ItemFailed, PutOff."""
+    if not isinstance(type.mint, Proof):
+        return placeholders(type)
+    made = (await minted(_NoLedger(), type, [notification]))[notification.id]
+    if isinstance(made, Exception):
+        raise made
+    return made
+
+
+def _preview(rendered: Rendered) -> Preview:
+    """Raises ItemFailed for a notification that could not be rendered."""
+    if rendered.error is not None:
+        raise ItemFailed(rendered.error)
+    mail = rendered.messages.get("email")
+    read = mail_of(mail.content) if mail else None
+    short = next((one for kind, one in rendered.messages.items() if kind != "email"), None)
+    html = (read.html if read else None) or ""
+    return Preview(
+        subject=next((one.title for one in rendered.messages.values()), ""),
+        preheader=preheader_of(html),
+        html=html,
+        text=(read.text if read else None) or "",
+        short=short.content.decode() if short else None,
+        headers=read.headers if read else [],
+        files=read.files if read else [],
+        size=len(html.encode()),
+        version=rendered.template_version,
+    )
