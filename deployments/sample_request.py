@@ -32,7 +32,7 @@ def sample_request(
 
     Raises NoRecipient, and NoSample for a sample that is missing or does not fit the type."""
     recipient = _recipient(address, locale or settings.default_locale)
-    sample = sample_of(one.type.name, settings.template_folders)
+    sample = sample_of(one.type.name, settings.template_folders, settings.default_sender)
     request = {"recipient": recipient, "data": sample.facts, "idempotency_key": f"sample {new_id()}"}
     line = json.dumps(request).encode()
     wrong = read(one, line, brands)

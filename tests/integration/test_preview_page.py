@@ -297,9 +297,14 @@ def test_pictures_have_the_widths_and_the_heights_of_the_mails(project, tmp_path
 
 def test_a_mail_without_a_picture_is_named_and_the_others_are_written(project, tmp_path):
     chromium()
-    done = run(project, "--png", str(tmp_path), WAYPOST_SHIPPED_TYPES="message,alert")
-    assert done.returncode == 1
-    assert done.stderr.startswith("waypost: message in en: sender not allowed")
+    types = {"WAYPOST_SHIPPED_TYPES": "message,alert"}
+    done = run(project, "--png", str(tmp_path), **types)
+    assert done.returncode == 0
+    assert "message in en has no picture: its mail is plain text" in done.stderr
+    alone = run(project, "message", "--png", str(tmp_path), **types)
+    assert (alone.returncode, alone.stderr) == (
+        1, "waypost: message in en: its mail is plain text, which has no picture\n"
+    )  # fmt: skip
     assert len(done.stdout.splitlines()) == 4 * 3  # the project's type, alert and its digest
 
 

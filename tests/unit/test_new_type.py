@@ -39,7 +39,9 @@ def test_the_files_of_a_type_are_written_and_work(project):
     project.look_again()
     one = find("seat-reserved")
     assert (one.file, broken(), template_faults(Settings())) == ("flows/seat_reserved.py", [], [])
-    facts = one.type.facts.model_validate(sample_of("seat-reserved", Settings().template_folders).facts)
+    facts = one.type.facts.model_validate(
+        sample_of("seat-reserved", Settings().template_folders, Settings().default_sender).facts
+    )
     assert facts.reference == "1042"
     assert len((project.folder / one.file).read_text().splitlines()) < 40
 

@@ -29,6 +29,12 @@ def test_every_shipped_type_has_a_sample_that_is_accepted(project, type):
     assert not isinstance(request, str), request
 
 
+def test_a_mail_of_an_author_is_from_the_sender(project, monkeypatch):
+    monkeypatch.setenv("WAYPOST_SENDER", "Shop <post@shop.example>")
+    mime = json.loads(line("message"))["data"]["mime"]
+    assert mime.startswith("From: Harbour Books <post@shop.example>\r\n")
+
+
 def test_no_two_have_the_same_key_and_each_names_its_locale(project):
     first, second = (json.loads(line("welcome")) for _ in range(2))
     assert first["idempotency_key"] != second["idempotency_key"]
@@ -60,7 +66,7 @@ def test_a_wrong_sample_is_told_with_its_file(project, text, said):
 
 def test_of_a_type_without_a_sample_the_file_to_write_is_told(project):
     with pytest.raises(NoSample, match=r"mine has no sample: write templates/mine/sample\.json"):
-        sample_of("mine", Settings().template_folders)
+        sample_of("mine", Settings().template_folders, Settings().default_sender)
 
 
 @pytest.mark.parametrize(

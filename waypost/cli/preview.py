@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from waypost.cli.output import AsJson, complain, print_json
+from waypost.cli.output import AsJson, complain, print_json, warn
 from waypost.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -119,7 +119,9 @@ def _take(
                 html = asyncio.run(previews.of(types[name], locale, brand)).html
                 if html:
                     yield from take_all(page, html, name, locale, folder)
+                elif len(types) > 1:
+                    warn(f"{name} in {locale} has no picture: its mail is plain text")
                 else:
-                    faults.append(f"{name} in {locale}: its mail has no HTML")
+                    faults.append(f"{name} in {locale}: its mail is plain text, which has no picture")
             except (CannotShow, TooHigh) as error:
                 faults.append(f"{name} in {locale}: {error}")

@@ -122,7 +122,7 @@ class _Pages:
             "languages": self._previews.languages(type),
             "brand": type.brand or DEFAULT,
             "changed": changed,
-            "sample": self._sample(type),
+            "sample": self._sample(type, question.brand or None),
         }
         try:
             shown = await self._previews.of(type, question.locale, question.brand or None, question.facts)
@@ -132,10 +132,10 @@ class _Pages:
             return {**known, "fault": str(error), "findings": self._findings(type, str(error))}
         return {**known, **_fields(shown, question.scheme), "findings": self._findings(type)}
 
-    def _sample(self, type: NotificationType) -> str:
+    def _sample(self, type: NotificationType, brand: str | None) -> str:
         """Empty if the type has none: to show the type without other facts says so."""
         with suppress(CannotShow):
-            return self._previews.sample(type)
+            return self._previews.sample(type, brand)
         return ""
 
     def _findings(self, type: NotificationType, told: str = "") -> list[str]:

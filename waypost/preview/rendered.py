@@ -93,10 +93,11 @@ class Previews:
             return self.templates().languages(type.name)
         return []
 
-    def sample(self, type: NotificationType) -> str:
+    def sample(self, type: NotificationType, brand: str | None = None) -> str:
         """The type's sample facts as JSON. Raises CannotShow."""
+        sender = self._brand(type, brand).sender
         try:
-            facts = sample_of(type.name, self.folders).facts
+            facts = sample_of(type.name, self.folders, sender).facts
         except NoSample as error:
             raise CannotShow(str(error)) from None
         return json.dumps(facts, indent=2, ensure_ascii=False)
@@ -107,7 +108,7 @@ class Previews:
         """The type's messages to a recipient of this locale. facts: JSON in place of the sample's. Raises
         CannotShow."""
         whose = self._brand(type, brand)
-        data = self._sample_facts(type) if facts is None else _facts(type, facts)
+        data = self._sample_facts(type, brand) if facts is None else _facts(type, facts)
         notification = self._notification(type, _locale(locale), whose, data)
         try:
             templates = self.templates()
@@ -126,9 +127,9 @@ class Previews:
             raise CannotShow(f"{no_such_brand(name, self.brands)}. Add it to WAYPOST_BRANDS")
         return self.brands[name]
 
-    def _sample_facts(self, type: NotificationType) -> dict[str, Any]:
+    def _sample_facts(self, type: NotificationType, brand: str | None) -> dict[str, Any]:
         try:
-            return _facts(type, self.sample(type))
+            return _facts(type, self.sample(type, brand))
         except WrongFacts as error:
             raise CannotShow(f"templates/{type.name}/sample.json: {error}") from None
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from waypost.mail.headers import parse_mailbox
 from waypost.rendering.template_files import TemplateFiles
 
 NAME = "sample.json"
+SENDER = "{{ sender }}"
 
 
 class NoSample(ValueError):
@@ -25,19 +27,21 @@ class Sample:
     facts: dict[str, Any]
 
 
-def sample_of(type: str, folders: Sequence[Path]) -> Sample:
-    """The sample of a type. Raises NoSample."""
+def sample_of(type: str, folders: Sequence[Path], sender: str) -> Sample:
+    """The sample of a type. sender: a mailbox, whose address stands where the file has `{{ sender }}`: a
+    finished mail may only be from an allowed sender. Raises NoSample."""
     files = TemplateFiles(folders)
     file = files.display(f"{type}/{NAME}")
     path = files.path(f"{type}/{NAME}")
     if path is None:
         raise NoSample(f'{type} has no sample: write {file}, {{"facts": {{...}}}}')
-    return Sample(file, _facts(path, file))
+    return Sample(file, _facts(path, file, parse_mailbox(sender)[1]))
 
 
-def _facts(path: Path, file: str) -> dict[str, Any]:
+def _facts(path: Path, file: str, sender: str) -> dict[str, Any]:
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
+        written = path.read_text(encoding="utf-8")
+        read = json.loads(written.replace(SENDER, json.dumps(sender)[1:-1]))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not JSON"
         raise NoSample(f'{file} cannot be read ({why}): write {{"facts": {{...}}}} there') from None

@@ -73,7 +73,7 @@ function showMessages(found) {
   at("frame").style.colorScheme = chosen("scheme");
   if (at("frame").srcdoc !== found.html) at("frame").srcdoc = found.html;
   at("text").textContent = found.text;
-  at("short").textContent = found.short ?? "The route of the type has mails only.";
+  at("short").textContent = found.short ?? "This type sends no short message.";
   at("short-size").textContent = found.short == null ? "" : `${[...found.short].length} characters`;
   at("headers").replaceChildren(...found.headers.flatMap(([name, value]) => [made("dt", name), made("dd", value)]));
   const files = found.files.length ? `, files: ${found.files.join(", ")}` : "";
