@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from support.project import FLOW, LIKE_ALERT, project_in
 
 from waypost.config.settings import Settings
-from waypost.deployments import new_type
+from waypost.deployments import new_type, prefect_yaml
 from waypost.deployments.doctor.type_faults import template_faults
 from waypost.deployments.new_type import NoNewType
 from waypost.deployments.registry import broken, find
@@ -113,3 +116,36 @@ def test_what_was_written_goes_if_a_file_cannot_be_written(project):
     with pytest.raises(OSError, match="tests"):
         new_type.make("seat-reserved")
     assert {name for name in files(project) if (project.folder / name).is_file()} == {"tests"}
+
+
+def test_the_projects_prefect_yaml_gets_the_type(project):
+    assert prefect_yaml.add(project.folder, "seat-reserved") is None
+    file = project.folder / "prefect.yaml"
+    skeleton = Path(prefect_yaml.__file__).parent / "skeleton" / "prefect.yaml.tmpl"
+    file.write_text("# Ours.\n" + skeleton.read_text().rstrip())
+    for type in ("seat-reserved", "back-in-stock"):
+        assert prefect_yaml.add(project.folder, type)
+    read = yaml.safe_load(file.read_text())
+    assert [one["name"] for one in read["deployments"]] == [
+        "parcel-shipped",
+        "seat-reserved",
+        "back-in-stock",
+    ]
+    assert read["deployments"][1] == {
+        "name": "seat-reserved",
+        "entrypoint": "flows/seat_reserved.py:seat_reserved",
+        "tags": ["waypost"],
+        "work_pool": {"name": "waypost", "work_queue_name": "normal"},
+    }
+    assert file.read_text().startswith("# Ours.\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "name: ours\n", "deployments: []\n", "deployments:\n  - name: mine\npull: null\n", "- name: mine\n"],
+)
+def test_a_prefect_yaml_of_another_shape_stays_as_it_is(project, text):
+    file = project.folder / "prefect.yaml"
+    file.write_text(text)
+    assert prefect_yaml.add(project.folder, "seat-reserved") is False
+    assert file.read_text() == text

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from waypost.cli.output import warn
+
 
 def new(
     type: Annotated[
@@ -15,13 +17,22 @@ def new(
     """Write a new type into your project, ready to run.
 
     It has a flow, templates, a sample and a test. Nothing is written if a file or a type of that name is
-    there.
+    there. The project's prefect.yaml gets the type too.
     """
+    from waypost.config.settings import Settings
+    from waypost.deployments import prefect_yaml
     from waypost.deployments.new_type import make
 
     written = make(type)
     for path in written:
         typer.echo(f"  {path}")
+    match prefect_yaml.add(Settings().project, type):
+        case True:
+            typer.echo(f"  {prefect_yaml.NAME} (changed)")
+        case False:
+            warn(f"{prefect_yaml.NAME} does not end with its deployments: add {type} there yourself")
+        case None:
+            pass
     [test] = (path for path in written if path.name.startswith("test_"))
     typer.echo("It runs as it is. Next (restart `waypost up` if it runs, so that it takes up the type):")
     for command in (
