@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from waypost.deployments.dashboard.troubles import EACH, clock
 from waypost.ledger.operations.overview import Failure
+from waypost.model.states import State
 from waypost.tasks.markdown import as_code
 from waypost.tasks.run_cells import run_link
 
@@ -41,9 +42,15 @@ def _when(one: Failure, now: datetime) -> str:
 
 def description(type: str, failures: Sequence[Failure]) -> str:
     """What the table lists, and what to do."""
-    count = f"the last {EACH}" if len(failures) == EACH else str(len(failures))
+    held = sum(one.state == State.HELD for one in failures)
+    parts = [f"{_count(len(failures) - held)} not delivered"] if len(failures) > held else []
+    parts += [f"{_count(held)} held for a person"] if held else []
     return (
-        f"**{type}**: {count} not delivered, the newest first.\n\n"
+        f"**{type}**: {', '.join(parts)}, the newest first.\n\n"
         f"`waypost explain ID` tells the history of a notification; `waypost retry ID` sends it again. "
         f"A notification leaves this table when it is retried, or after {SHOWN_FOR.days} days."
     )
+
+
+def _count(shown: int) -> str:
+    return f"the last {EACH}" if shown == EACH else str(shown)

@@ -159,7 +159,7 @@ def _held_for_a_person(seen: Situation) -> Iterable[Trouble]:
     for type, failures in seen.failures.items():
         if held := [one for one in failures if one.state == State.HELD]:
             yield Trouble(
-                what=f"{len(held)}{' or more' if len(failures) == EACH else ''} {type} held for a person",
+                what=f"{len(held)}{' or more' if len(held) == EACH else ''} {type} held for a person",
                 since=None,
                 why=_reasons(Counter(one.reason for one in held)),
                 do=f"`waypost list --type {type} --state held` lists them; `waypost retry ID` sends one.",

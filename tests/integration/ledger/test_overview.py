@@ -92,7 +92,21 @@ async def test_the_last_failures_are_those_that_nobody_has_dealt_with(ledger):
     assert found[2].reason == "550 no ***@a.example"
     assert "@a.example" in found[0].recipient
     assert "r2@" not in found[0].recipient
-    assert len((await overview.last_failures(ledger, 2))["note"]) == 2
+
+
+async def test_many_held_hide_no_failed(ledger):
+    made = [receipt.id for receipt in await accepted(ledger, 6)]
+    for id in made[:3]:
+        await set_one(ledger, id, state=State.FAILED, finished_at=now(), reason="550 no")
+    for id in made[3:]:
+        await set_one(ledger, id, state=State.HELD, reason="in doubt; a person decides")
+    found = (await overview.last_failures(ledger, 2))["note"]
+    assert [(one.id, one.state) for one in found] == [
+        (made[5], "held"),
+        (made[4], "held"),
+        (made[2], "failed"),
+        (made[1], "failed"),
+    ]
 
 
 async def test_the_last_run_of_a_type_is_known(ledger):

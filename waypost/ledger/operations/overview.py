@@ -151,7 +151,8 @@ class Failure:
 
 
 async def last_failures(ledger: Ledger, each: int) -> dict[str, list[Failure]]:
-    """The last failures of each type that nobody has dealt with, the newest first, at most `each`."""
+    """The last failures of each type that nobody has dealt with, the newest first: at most `each` that
+    failed or expired, and as many that are held, so that neither hides the other."""
     wanted = _failures(each)
 
     def work(connection: sa.Connection) -> dict[str, list[Failure]]:
@@ -169,7 +170,8 @@ def _failures(each: int) -> sa.Select[Any]:
     table = notifications
     newest = [_newest(State.FAILED), _newest(State.EXPIRED), _newest(State.HELD)]
     merged = sa.union_all(*(sa.select(one) for one in newest)).subquery()
-    number = sa.func.row_number().over(partition_by=merged.c.type, order_by=merged.c.id.desc())
+    alike = (merged.c.type, merged.c.is_held)
+    number = sa.func.row_number().over(partition_by=alike, order_by=merged.c.id.desc())
     numbered = sa.select(merged.c.id, number.label("number")).subquery()
     last = (
         sa.select(attempts.c.id)
@@ -200,7 +202,8 @@ def _newest(state: State) -> sa.Subquery:
     table = notifications.c
     wanted = sa.select(table.id, table.type, table.reason).where(TROUBLE, table.state == _literal(state))
     some = wanted.order_by(table.id.desc()).limit(FAILURES_SOUGHT).subquery()
-    shown = sa.select(some.c.id, some.c.type)
+    is_held = sa.literal(int(state is State.HELD)).label("is_held")
+    shown = sa.select(some.c.id, some.c.type, is_held)
     return (shown.where(some.c.reason != "digest") if state is State.HELD else shown).subquery()
 
 
