@@ -83,8 +83,15 @@ def main() -> None:
         with tarfile.open(packed) as files:
             package = json.load(files.extractfile("package/package.json") or sys.exit("no package.json"))
             data = json.load(files.extractfile(data_file(files)) or sys.exit("no data"))
-    CUT.write_text(json.dumps(cut(data, package["version"]), indent=1, ensure_ascii=False) + "\n")
+    CUT.write_text(in_lines(cut(data, package["version"])))
     print(f"{CUT.name}: caniemail {package['version']} of {data['last_update_date'][:10]}")  # noqa: T201
+
+
+def in_lines(found: dict[str, Any]) -> str:
+    """JSON with a line for each feature: a change shows as its lines."""
+    head = {name: value for name, value in found.items() if name != "features"}
+    features = ",\n".join(f"  {json.dumps(one)}: {json.dumps(of)}" for one, of in found["features"].items())
+    return json.dumps(head, indent=1)[:-2] + f',\n "features": {{\n{features}\n }}\n}}\n'
 
 
 def packed_in(folder: Path) -> Path:
@@ -100,12 +107,12 @@ def data_file(files: tarfile.TarFile) -> str:
 
 
 def cut(data: dict[str, Any], version: str) -> dict[str, Any]:
-    """The cut: clients that lack a feature and the feature's page, by how it is written."""
-    features: dict[str, dict[str, Any]] = {}
+    """The cut: the clients that lack a feature, by how it is written."""
+    features: dict[str, list[str]] = {}
     for one in sorted(data["data"], key=lambda one: one["slug"]):
         lacking = [name for name, (family, programs) in CLIENTS.items() if lacks(one, family, programs)]
         for use in written(one) if lacking else []:
-            features[use] = {"lacking": lacking, "url": one["url"]}
+            features[use] = lacking
     return {
         "source": f"https://www.caniemail.com, by the npm package caniemail {version}",
         "date": data["last_update_date"][:10],

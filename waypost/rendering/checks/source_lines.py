@@ -19,6 +19,7 @@ SHEET_MARK = re.compile(r"/\*waypost-line-(\d+)\*/")
 # A mark inside a text to translate would make it another text.
 _TRANS = re.compile(r"\{%-?\s*trans\b.*?%\}.*?\{%-?\s*endtrans\b.*?%\}", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_BLANK = re.compile(r"\s*")
 _CLASS = re.compile(r'\scss-class="')
 
 
@@ -44,24 +45,25 @@ def marked(source: str) -> str:
     written: list[str] = []
     at, line, counted = 0, 1, 0
     for found in TAG.finditer(hidden):
-        line, counted = line + source.count("\n", counted, found.start()), found.start()
-        where, mark = _mark(found, line, found.start() >= body >= 0)
-        written += [source[at:where], mark]
+        where, mark = _mark(found, found.start() >= body >= 0)
+        line, counted = line + source.count("\n", counted, where), where
+        written += [source[at:where], mark % line if mark else ""]
         at = where
     return "".join([*written, source[at:]])
 
 
-def _mark(tag: re.Match[str], line: int, in_body: bool) -> tuple[int, str]:
-    """Where a tag's mark is put in, and the mark; empty for a tag that takes none."""
+def _mark(tag: re.Match[str], in_body: bool) -> tuple[int, str]:
+    """Where a tag's mark is put in, and the mark with %d for its line; empty for a tag that takes none."""
     ends, name = tag[1], tag[2]
     if ends:
         return tag.start(), ""
     if name == "mj-style":
-        return tag.end(), f"/*waypost-line-{line}*/"
+        begin = _BLANK.match(tag.string, tag.end())  # MJML leaves out the blanks before a style sheet
+        return begin.end() if begin else tag.end(), "/*waypost-line-%d*/"
     if not name.startswith("mj"):
-        return tag.end(2), f' {ATTRIBUTE}="{line}"'
+        return tag.end(2), f' {ATTRIBUTE}="%d"'
     if not in_body or name == "mj-raw":
         return tag.start(), ""
     if found := _CLASS.search(tag[0]):
-        return tag.start() + found.end(), f"{CLASS}{line} "
-    return tag.end(2), f' css-class="{CLASS}{line}"'
+        return tag.start() + found.end(), f"{CLASS}%d "
+    return tag.end(2), f' css-class="{CLASS}%d"'
