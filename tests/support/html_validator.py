@@ -1,4 +1,4 @@
-"""html-validate over many mails: one start of node."""
+"""Runs html-validate over many mails, with one start of node."""
 
 from __future__ import annotations
 

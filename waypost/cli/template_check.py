@@ -32,7 +32,8 @@ def check(
     It names unknown variables, broken MJML, files that are missing, empty texts, and texts without a
     translation. Then it renders each type's sample in every language and looks at the mail: links, images,
     headings, contrast, weight, what mail programs do not know, and the spam score where SpamAssassin is
-    installed. Each finding has a line with file and line. Exit status 1 if there is a fault; a note is none.
+    installed. Each finding is one line, with file and line. Exit status 1 if there is a fault; notes alone
+    are status 0.
     """
     from waypost.deployments.registry import find, registered
 
@@ -74,8 +75,9 @@ def _checked(types: Sequence[NotificationType], settings: Settings) -> tuple[lis
                 for name, of_brand in brands.items():
                     found += _of_brand(type, name, of_brand, settings.default_locale, told)
             progress.advance(task)
-        progress.add_task("spam", total=None)
+        task = progress.add_task("spam", total=1)
         found += _spam(mails)
+        progress.advance(task)
     return found, len(mails)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +14,7 @@ from lxml import html  # pyright: ignore[reportAttributeAccessIssue, reportUnkno
 from waypost.rendering.checks.finding import Finding, Level
 from waypost.rendering.checks.source_lines import ATTRIBUTE, CLASS, SHEET_MARK
 
+_ADDRESS = re.compile(r"""https?://[^\s"'<>]+""")
 DEEPEST = 250  # elements within each other; the parser leaves out what is deeper than 255
 
 
@@ -60,14 +63,17 @@ class Sheet:
 
     def source_line(self, line: int) -> int:
         """The line of the source, or 0 if the sheet is not of the source."""
-        before = [(here, there) for here, there in self.marks if here <= line]
-        return before[-1][1] + line - before[-1][0] if before else 0
+        after = bisect_right(self.marks, line, key=lambda mark: mark[0])
+        if not after:
+            return 0
+        here, there = self.marks[after - 1]
+        return there + line - here
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """origin: makes the file and line in messages of a line of the source. written: the source, to tell what
-    is written there from what is a fact. has_lines: whether elements know their lines."""
+    """origin: makes the file and line in messages of a line of the source. written: the addresses that the
+    source itself has, and not a fact. has_lines: whether elements know their lines."""
 
     text: str
     elements: Sequence[Element]
@@ -75,7 +81,7 @@ class Page:
     lang: str
     direction: str
     origin: Callable[[int], tuple[str, int]]
-    written: str = ""
+    written: Collection[str] = ()
     has_lines: bool = False
 
     def fault(self, element: Element | None, said: str) -> Finding:
@@ -154,14 +160,16 @@ def page_of(
     lang: str,
     direction: str,
     origin: Callable[[int], tuple[str, int]],
-    written: str = "",
+    source: str = "",
     lines: Lines = NO_LINES,
 ) -> Page:
-    """The page of a mail's HTML. lines: of the same page with marks; left out where they do not fit."""
+    """The page of a mail's HTML. source: its MJML. lines: of the same page with marks; left out where they do
+    not fit."""
     elements, sheets = elements_of(text)
     fits = [tag for tag, _, _ in lines.elements] == [one.tag for one in elements]
     if fits:
         for one, (_, line, of_source) in zip(elements, lines.elements, strict=True):
             one.line, one.written = line, of_source
         sheets = [Sheet(one.text, marks, one.media) for one, marks in zip(sheets, lines.sheets, strict=True)]
+    written = frozenset(_ADDRESS.findall(source))
     return Page(text, elements, sheets, lang, direction, origin, written, fits)
