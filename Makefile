@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 
-.PHONY: setup demo test test-long check format bench chaos client lock clean pictures
+.PHONY: setup demo test test-long check format bench chaos client client-support lock clean pictures
 
 setup: $(READY)
 
@@ -84,6 +84,9 @@ chaos: $(READY)  ## Kill 200 workers and 200 gateways at work, then restart Post
 
 client: $(READY)  ## Derive the synchronous client from the asynchronous one.
 	@PYTHONPATH=tests $(BIN)/python -m support.sync_client
+
+client-support: $(READY)  ## Take what mail programs do not know from caniemail.com anew; needs npm.
+	@PYTHONPATH=tests $(BIN)/python -m support.client_support_cut
 
 lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock.
 	@$(PIP) install -qq uv

@@ -9,44 +9,13 @@ import typer
 
 from waypost.cli.app import App
 from waypost.cli.output import AsJson, complain, out, print_json
+from waypost.cli.template_check import check
 from waypost.cli.template_diff import diff
 from waypost.config.settings import Settings
 
 app = App(help="Check the templates, and bring their catalogues up to date.")
+app.command()(check)
 app.command()(diff)
-
-
-@app.command()
-def check(
-    type: Annotated[
-        str | None, typer.Argument(metavar="TYPE", help="Type to check. Default: every type.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check templates without sending.
-
-    It names unknown variables, broken MJML, files that are missing, empty texts, and texts without a
-    translation; each with its file and line. Exit status 1 if there is any.
-    """
-    from waypost.deployments.registry import find, registered
-    from waypost.rendering.template_check import examine, untranslated
-    from waypost.rendering.templates import Templates
-
-    settings = Settings()
-    templates = Templates(settings.template_folders, settings.default_locale)
-    types = [find(type)] if type else list(registered().values())
-    found = {
-        one.type.name: [*examine(templates, one.type), *untranslated(templates, one.type)] for one in types
-    }
-    if as_json:
-        print_json([{"type": name, "finding": said} for name, all_of in found.items() for said in all_of])
-    else:
-        for said in dict.fromkeys(said for all_of in found.values() for said in all_of):
-            typer.echo(said)
-        if not any(found.values()):
-            out.print(f"the templates of {len(types)} {'types are' if len(types) > 1 else 'type are'} good")
-    if any(found.values()):
-        raise typer.Exit(1)
 
 
 @app.command()

@@ -27,7 +27,7 @@ _IN_WORDS = {
 _INCLUDE = re.compile("<mj-include")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-_TAG = re.compile(r"""<(/?)([A-Za-z][\w-]*)(?:"[^"]*"|'[^']*'|[^<>"'])*?(/?)>""")
+TAG = re.compile(r"""<(/?)([A-Za-z][\w-]*)(?:"[^"]*"|'[^']*'|[^<>"'])*?(/?)>""")
 _STRAY = re.compile(r"<(?![A-Za-z/!?])")
 # HTML, section 13.1.2: these have no end tag.
 _VOID = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
@@ -48,8 +48,13 @@ def find_fault(source: str, said: str) -> MjmlFault:
 def _fault_in(source: str) -> tuple[int, str] | None:
     """The first fault of the syntax, with its line."""
     source = _COMMENT.sub(lambda found: _filled(found[0], " "), source)
-    masked = _JINJA.sub(lambda found: _filled(found[0], "x"), source)
-    return _less_than_in_jinja(source, masked) or _stray_less_than(masked) or _wrong_end(masked)
+    hidden = masked(source)
+    return _less_than_in_jinja(source, hidden) or _stray_less_than(hidden) or _wrong_end(hidden)
+
+
+def masked(source: str) -> str:
+    """`source` with an x for each character of its Jinja. Its lines stay the same."""
+    return _JINJA.sub(lambda found: _filled(found[0], "x"), source)
 
 
 def _filled(text: str, filler: str) -> str:
@@ -64,7 +69,7 @@ def _line(text: str, at: int) -> int:
 def _less_than_in_jinja(source: str, masked: str) -> tuple[int, str] | None:
     """A < in Jinja, outside tags: the compiler reads it as the start of a tag. In attributes it is right."""
     outside, after = "", 0
-    for tag in _TAG.finditer(masked):
+    for tag in TAG.finditer(masked):
         outside += source[after : tag.start()] + _filled(tag[0], " ")
         after = tag.end()
     outside += source[after:]
@@ -85,7 +90,7 @@ def _stray_less_than(masked: str) -> tuple[int, str] | None:
 def _wrong_end(masked: str) -> tuple[int, str] | None:
     """The first end tag that does not end the innermost element, or the innermost element without one."""
     open_tags: list[tuple[str, int]] = []
-    for found in _TAG.finditer(masked):
+    for found in TAG.finditer(masked):
         ends, name, empty = found.groups()
         if empty or name.lower() in _VOID:
             continue

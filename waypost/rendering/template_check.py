@@ -8,22 +8,22 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import meta, nodes
+from jinja2 import TemplateSyntaxError, meta, nodes
 
 from waypost.model.notification_type import NotificationType
-from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue
+from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue, Key
 from waypost.rendering.extent import Extent, extents
 from waypost.rendering.layouts import Flat
 from waypost.rendering.messages import IN_EVERY_TEMPLATE
 from waypost.rendering.template_files import PARTS, TemplateError
-from waypost.rendering.template_set import TEXT, html_of, place, syntax
+from waypost.rendering.template_set import TEXT, environment_of, html_of, place, syntax
 from waypost.rendering.templates import Templates, with_parents
-from waypost.rendering.translating import FORM, FUNCTIONS
+from waypost.rendering.translating import FORM, FUNCTIONS, UntranslatableText, messages_in
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ELEMENT = re.compile(r"<(mj-[a-z-]+)")
@@ -81,11 +81,18 @@ def untranslated(templates: Templates, type: NotificationType) -> list[str]:
 
 
 def _untranslated_in(templates: Templates, type: str, lang: str) -> Iterator[tuple[Flat, int, str]]:
-    with suppress(TemplateError, BrokenCatalogue):
+    with suppress(TemplateError, BrokenCatalogue, UntranslatableText, TemplateSyntaxError):
         for name, flat in templates.parts(type, lang).items():
             translation = templates.translation(lang)
-            syntax(templates.files, name, flat, translation)
+            for text in _texts_in(name, flat.text):
+                translation.find(*text)
             yield from ((flat, line, text) for (_, text), line in translation.missing.items())
+
+
+@lru_cache(256)
+def _texts_in(name: str, text: str) -> Sequence[tuple[Key, Sequence[str], int]]:
+    """The texts to translate of a part, which are the same for each language."""
+    return tuple(messages_in(environment_of(name).parse(text)))
 
 
 def _of_the_declaration(templates: Templates, type: NotificationType) -> Iterator[TemplateFault]:
