@@ -56,7 +56,8 @@ def test_the_readmes_own_type_works_in_a_checkout(tmp_path):
     for room in ("flows", "tasks", "templates", "deployments", "waypost"):
         shutil.copytree(REPOSITORY / room, checkout / room, symlinks=True)
     shutil.copy(REPOSITORY / "pyproject.toml", checkout)
-    home, own = tmp_path / "home", {"PYTHONPATH": str(checkout), "WAYPOST_PROJECT": str(checkout)}
+    home = tmp_path / "home"
+    own = {"PYTHONPATH": str(checkout), "WAYPOST_PROJECT": str(checkout), "WAYPOST_SHIPPED_TYPES": "all"}
     home.mkdir()
     made = waypost(home, "new", "parcel-shipped", **own)
     assert made.returncode == 0, made.stderr

@@ -40,6 +40,7 @@ def check(*arguments):
     return done.exit_code, json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_the_check_finds_nothing_in_any_shipped_mail(spamassassin):
     assert check() == (0, [])
 

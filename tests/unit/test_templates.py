@@ -129,6 +129,8 @@ BROKEN = [
     ('<!-- <mj-raw> --><mj-text a="{% if 1 > 2 %}<{% endif %}">\nx', ", line 2: <mj-text> has no end tag"),
     ("<mj-text>1<br>2 <img src='{{ name }}'>\n<b>x</mj-text>", ", line 3: <b> has no end tag"),
     ("</mj-column></mj-section>\n<mj-section>", ", line 4: </mj-column> has no start tag"),
+    # The compiler would end the process.
+    (f"<mj-text>\n{'<div>' * 20_000}", ", line 3: <div> is within 100 other elements; a template has fewer"),
 ]
 
 
@@ -157,6 +159,11 @@ def test_a_fault_of_a_whole_page_is_named_in_words(tmp_path, text, said):
     with pytest.raises(TemplateError) as refused:
         templates.find("note", "en")
     assert str(refused.value) == f"templates/note/en/body.mjml{said}"
+
+
+def test_many_elements_beside_each_other_are_not_deep(tmp_path):
+    lines = "<p>{{ name }}</p><br><p></p>" * 300
+    write(tmp_path, body_mjml=f"{HEAD}<mj-text>{lines}</mj-text>{FOOT}").find("note", "en")
 
 
 def test_an_empty_mjml_file_lacks_its_element(tmp_path):

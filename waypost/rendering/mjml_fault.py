@@ -33,6 +33,26 @@ _STRAY = re.compile(r"<(?![A-Za-z/!?])")
 _VOID = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 
 
+DEEPEST = 100  # elements within each other; the compiler ends the process where its stack ends
+
+
+def too_deep(source: str) -> MjmlFault | None:
+    """The first element that is within too many others, if there is one."""
+    depth: list[str] = []
+    hidden = masked(_COMMENT.sub(lambda found: _filled(found[0], " "), source))
+    for found in TAG.finditer(hidden):
+        ends, name, empty = found.groups()
+        if ends:
+            while name in depth and depth.pop() != name:
+                pass
+        elif not empty and name.lower() not in _VOID:
+            depth.append(name)
+        if len(depth) > DEEPEST:
+            reason = f"<{name}> is within {DEEPEST} other elements; a template has fewer"
+            return MjmlFault(reason, _line(hidden, found.start()))
+    return None
+
+
 def find_fault(source: str, said: str) -> MjmlFault:
     """The fault for which the compiler said `said`."""
     if found := _INCLUDE.search(source):

@@ -20,7 +20,7 @@ from mjml import mjml2html  # pyright: ignore[reportMissingTypeStubs, reportUnkn
 from waypost.rendering import filters
 from waypost.rendering.constant_folding import put_in_place
 from waypost.rendering.layouts import Flat
-from waypost.rendering.mjml_fault import find_fault
+from waypost.rendering.mjml_fault import MjmlFault, find_fault, too_deep
 from waypost.rendering.preheader import with_padded_preheader
 from waypost.rendering.raw_statements import with_raw_statements
 from waypost.rendering.template_files import TemplateError, TemplateFiles
@@ -148,11 +148,17 @@ def place(files: TemplateFiles, flat: Flat, line: int) -> str:
 def html_of(files: TemplateFiles, flat: Flat) -> str:
     """MJML compiled to HTML, without web fonts: a mail loads nothing from other hosts. Raises
     TemplateError."""
+    if fault := too_deep(flat.text):
+        raise _broken(files, flat, fault)
     try:
         return _html(flat.text)
     except Exception as error:  # the MJML compiler raises bare exceptions
         fault = find_fault(with_raw_statements(flat.text), str(error))
-        raise TemplateError(f"{place(files, flat, fault.line)}: {fault.reason}") from None
+        raise _broken(files, flat, fault) from None
+
+
+def _broken(files: TemplateFiles, flat: Flat, fault: MjmlFault) -> TemplateError:
+    return TemplateError(f"{place(files, flat, fault.line)}: {fault.reason}")
 
 
 @lru_cache(64)
