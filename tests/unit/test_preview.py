@@ -259,6 +259,17 @@ def test_an_answer_says_what_is_shown_and_is_empty_until_a_file_changes(page, pr
     assert "html" not in broken
 
 
+def test_an_answer_has_the_findings_of_the_mail(page, project):
+    image = '<mj-image src="https://shop.example/a.png" width="20px" />'
+    shipped = Settings().template_folders[-1] / "welcome" / "body.mjml"
+    text = shipped.read_text().replace("{% block body %}\n", f"{{% block body %}}\n{image}\n")
+    project.template("welcome/body.mjml", text)
+    [found] = ask(page, type="welcome").json()["findings"]
+    line = text[: text.index(image)].count("\n") + 1
+    assert found.startswith(f"templates/welcome/body.mjml:{line}: ")
+    assert "alt" in found
+
+
 def test_an_answer_names_a_wrong_field_and_an_unknown_type(page):
     assert ask(page, facts="{}").json()["facts_fault"].startswith("severity: missing")
     assert ask(page, type="nix").json()["fault"] == "there is no type nix"

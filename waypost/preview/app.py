@@ -23,7 +23,6 @@ from waypost.model.brand import DEFAULT
 from waypost.model.notification_type import NotificationType
 from waypost.preview.changes import state_of
 from waypost.preview.rendered import CannotShow, Preview, Previews, WrongFacts
-from waypost.rendering.template_check import examine, untranslated
 
 HTML = Path(__file__).parent / "html"
 LARGEST = 1_000_000  # bytes of a question
@@ -80,6 +79,7 @@ class _Pages:
         changed_files: Callable[[], Sequence[str]],
     ) -> None:
         self._types, self._previews, self._changed_files = types, previews, changed_files
+        self._found: tuple[object, list[str]] = (None, [])  # of which question, and what
         self._templates = Environment(loader=FileSystemLoader(HTML), autoescape=select_autoescape(["html"]))
 
     async def page(self, request: Request) -> Response:
@@ -127,10 +127,14 @@ class _Pages:
         try:
             shown = await self._previews.of(type, question.locale, question.brand or None, question.facts)
         except WrongFacts as error:
-            return {**known, "facts_fault": str(error), "findings": self._findings(type)}
+            return {**known, "facts_fault": str(error), "findings": self._findings(state, type, question)}
         except CannotShow as error:
-            return {**known, "fault": str(error), "findings": self._findings(type, str(error))}
-        return {**known, **_fields(shown, question.scheme), "findings": self._findings(type)}
+            return {
+                **known,
+                "fault": str(error),
+                "findings": self._findings(state, type, question, str(error)),
+            }
+        return {**known, **_fields(shown, question.scheme), "findings": self._findings(state, type, question)}
 
     def _sample(self, type: NotificationType, brand: str | None) -> str:
         """Empty if the type has none: to show the type without other facts says so."""
@@ -138,11 +142,14 @@ class _Pages:
             return self._previews.sample(type, brand)
         return ""
 
-    def _findings(self, type: NotificationType, told: str = "") -> list[str]:
-        """What `waypost templates check` says of the type, without the fault that is `told`."""
-        templates = self._previews.templates()
-        found = dict.fromkeys([*examine(templates, type), *untranslated(templates, type)])
-        return [one for one in found if one != told]
+    def _findings(self, state: str, type: NotificationType, question: Question, told: str = "") -> list[str]:
+        """What `waypost templates check` says of the shown mail, without the fault that is `told`. Found anew
+        when a file changes, and not with each letter of the facts."""
+        of = (state, type.name, question.locale, question.brand)
+        if self._found[0] != of:
+            found = self._previews.findings(type, question.locale, question.brand or None)
+            self._found = (of, list(dict.fromkeys(found)))
+        return [one for one in self._found[1] if one != told]
 
 
 def _fields(shown: Preview, scheme: str) -> dict[str, Any]:

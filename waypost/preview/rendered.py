@@ -24,11 +24,13 @@ from waypost.model.notification_type import NotificationType
 from waypost.model.validation_messages import explain
 from waypost.rendering.attachments import attached_to_each
 from waypost.rendering.catalogues import BrokenCatalogue
+from waypost.rendering.checks.rendered_samples import NotRendered, Samples, findings_in
 from waypost.rendering.comparing import placeholders
 from waypost.rendering.messages import render_one
 from waypost.rendering.preheader import preheader_of
 from waypost.rendering.preparing import PutOff
 from waypost.rendering.samples import NoSample, sample_of
+from waypost.rendering.template_check import examine, untranslated
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.templates import Templates
 from waypost.system.clock import now
@@ -120,6 +122,21 @@ class Previews:
                 return _preview(render_one(by, type, notification, private, files))
         except (BrokenCatalogue, AttachmentError, ItemFailed, PutOff) as error:
             raise CannotShow(str(error)) from None
+
+    def findings(self, type: NotificationType, locale: str, brand: str | None = None) -> list[str]:
+        """What `waypost templates check` says of the type, and of its sample's mail in this locale; without
+        the spam score, which takes seconds."""
+        templates = self.templates()
+        if broken := examine(templates, type):
+            return broken
+        found = untranslated(templates, type)
+        if "email" in type.kinds:
+            with suppress(CannotShow, NotRendered):  # told in place of the mail
+                whose = self._brand(type, brand)
+                samples = Samples(renderer(self._settings, templates, whose, ("email",)))
+                mail = samples.mail(type, _locale(locale))
+                found += [f"{one.place}: {one.said}" for one in findings_in(mail, samples.page(type, mail))]
+        return found
 
     def _brand(self, type: NotificationType, brand: str | None) -> Brand:
         name = brand or type.brand or DEFAULT
