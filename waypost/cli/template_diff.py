@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -12,10 +11,8 @@ from waypost.cli.output import AsJson, out, plain, print_json, table
 from waypost.cli.with_ledger import with_ledger
 from waypost.config.settings import Settings
 from waypost.ledger import Ledger
-from waypost.model.brand import DEFAULT
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.comparing import FAILURES, Change, Comparison, Difference, Tally
-from waypost.rendering.messages import Renderer
 from waypost.rendering.templates import Templates
 
 
@@ -62,39 +59,15 @@ async def _compare(
     after: Templates,
     last: int,
 ) -> Comparison:
+    from waypost.cli.renderers import renderers
     from waypost.ledger.operations.kept_facts import Defaults, newest
 
-    found, old, new = Comparison(), _renderers(settings, before), _renderers(settings, after)
+    found, old, new = Comparison(), renderers(settings, before), renderers(settings, after)
     defaults = Defaults(settings.default_locale, settings.default_timezone)
     async for one in newest(ledger, types.keys(), last, defaults):
         type = types[one.type]
         found.add(old(one.brand, type.route), new(one.brand, type.route), type, one)
     return found
-
-
-def _renderers(settings: Settings, templates: Templates) -> Any:
-    """Makes the renderer of a brand; of the default brand where the settings no longer have the brand."""
-    from waypost.config.brands import brands
-    from waypost.config.mail import allowed_senders
-    from waypost.mail.build import Sender
-
-    known = brands(settings)
-
-    @cache
-    def of(brand: str, route: tuple[str, ...]) -> Renderer:
-        whose = known.get(brand) or known[DEFAULT]
-        return Renderer(
-            templates=templates,
-            sender=Sender.parse(whose.sender),
-            signature=whose.signature,
-            reply_to=whose.reply_to,
-            signers=(),
-            senders=allowed_senders(settings, whose),
-            served=route,
-            brand=whose,
-        )
-
-    return of
 
 
 def _fields(found: Comparison) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from waypost.cli.app import App
 from waypost.cli.output import AsJson, complain, out, print_json
 from waypost.cli.template_diff import diff
 from waypost.config.settings import Settings
+from waypost.model.brand import DEFAULT
 
 app = App(help="Check the templates, and bring their catalogues up to date.")
 app.command()(diff)
@@ -26,17 +27,26 @@ def check(
     """Check templates without sending.
 
     It names unknown variables, broken MJML, files that are missing, empty texts, and texts without a
-    translation; each with its file and line. Exit status 1 if there is any.
+    translation; each with its file and line. It also names samples whose SMS takes too many segments. Exit
+    status 1 if there is any.
     """
+    from waypost.cli.renderers import renderers
     from waypost.deployments.registry import find, registered
+    from waypost.rendering.sample_check import long_sms
     from waypost.rendering.template_check import examine, untranslated
     from waypost.rendering.templates import Templates
 
     settings = Settings()
     templates = Templates(settings.template_folders, settings.default_locale)
-    types = [find(type)] if type else list(registered().values())
+    declared = [find(type).type] if type else [one.type for one in registered().values()]
+    renderer_of = renderers(settings, templates)
     found = {
-        one.type.name: [*examine(templates, one.type), *untranslated(templates, one.type)] for one in types
+        one.name: [
+            *examine(templates, one),
+            *untranslated(templates, one),
+            *long_sms(renderer_of(one.brand or DEFAULT, one.route), one),
+        ]
+        for one in declared
     }
     if as_json:
         print_json([{"type": name, "finding": said} for name, all_of in found.items() for said in all_of])
@@ -44,7 +54,9 @@ def check(
         for said in dict.fromkeys(said for all_of in found.values() for said in all_of):
             typer.echo(said)
         if not any(found.values()):
-            out.print(f"the templates of {len(types)} {'types are' if len(types) > 1 else 'type are'} good")
+            out.print(
+                f"the templates of {len(declared)} {'types are' if len(declared) > 1 else 'type are'} good"
+            )
     if any(found.values()):
         raise typer.Exit(1)
 

@@ -22,8 +22,9 @@ from waypost.model.notification import Message, Notification, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.model.validation_messages import explain
 from waypost.policy.minted_texts import texts_of
+from waypost.rendering.sms_segments import excess
 from waypost.rendering.template_files import TemplateError
-from waypost.rendering.template_set import Words, render, render_line
+from waypost.rendering.template_set import TemplateSet, Words, render, render_line
 from waypost.rendering.templates import Templates
 from waypost.system.clock import now
 from waypost.system.isolation import isolated
@@ -72,6 +73,8 @@ def render_one(
         found = renderer.templates.find(type.name, person.locale)
         context = _context(renderer, notification, facts, private)
         words = render(found, context, mail="email" in wanted, short=bool(wanted.keys() - {"email"}))
+        if "sms" in wanted and type.sms_segments:
+            _check_segments(type, found, words.short, type.sms_segments)
         extras = _extras(renderer, type, context, files) if "email" in wanted else NOTHING_MORE
         minted = texts_of(private)
         messages = {
@@ -85,15 +88,27 @@ def render_one(
     return Rendered(notification, messages, template_version=found.version)
 
 
+def _check_segments(type: NotificationType, found: TemplateSet, short: str, limit: int) -> None:
+    """Raises TemplateError for an SMS of too many segments."""
+    if said := excess(short, limit):
+        advice = f"shorten the text, or raise sms_segments of {type.name}"
+        raise TemplateError(f"{found.short.display}: the SMS takes {said}; {advice}")
+
+
 def words_of(
-    renderer: Renderer, type: NotificationType, notification: Notification, private: Mapping[str, Any]
+    renderer: Renderer,
+    type: NotificationType,
+    notification: Notification,
+    private: Mapping[str, Any],
+    *,
+    mail: bool = True,
 ) -> Words:
-    """Every text of a notification, whatever addresses its recipient has. Raises TemplateError,
-    ValidationError, ItemFailed."""
+    """Every text of a notification, whatever addresses its recipient has; without `mail`, its subject and
+    short text. Raises TemplateError, ValidationError, ItemFailed."""
     with isolated("reading its facts", ValidationError, item=notification.id):
         facts = type.facts.model_validate(notification.data)
     found = renderer.templates.find(type.name, notification.recipient.locale)
-    return render(found, _context(renderer, notification, facts, private))
+    return render(found, _context(renderer, notification, facts, private), mail=mail)
 
 
 # The names that hide a type's facts and minted values, with their attributes if they have any.

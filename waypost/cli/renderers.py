@@ -1,0 +1,36 @@
+"""Renderers of the settings' brands, for texts that are looked at and not sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from waypost.config.brands import brands
+from waypost.config.mail import allowed_senders
+from waypost.config.settings import Settings
+from waypost.mail.build import Sender
+from waypost.model.brand import DEFAULT
+from waypost.rendering.messages import Renderer
+from waypost.rendering.templates import Templates
+
+
+def renderers(settings: Settings, templates: Templates) -> Callable[[str, tuple[str, ...]], Renderer]:
+    """Makes the renderer of a brand for the kinds of a route; of the default brand where the settings no
+    longer have the brand. Its mails are not signed."""
+    known = brands(settings)
+
+    @cache
+    def of(brand: str, route: tuple[str, ...]) -> Renderer:
+        whose = known.get(brand) or known[DEFAULT]
+        return Renderer(
+            templates=templates,
+            sender=Sender.parse(whose.sender),
+            signature=whose.signature,
+            reply_to=whose.reply_to,
+            signers=(),
+            senders=allowed_senders(settings, whose),
+            served=route,
+            brand=whose,
+        )
+
+    return of
