@@ -14,9 +14,11 @@ from waypost.rendering.messages import Renderer
 from waypost.rendering.templates import Templates
 
 
-def renderers(settings: Settings, templates: Templates) -> Callable[[str, tuple[str, ...]], Renderer]:
+def renderers(
+    settings: Settings, templates: Templates, *, covered: bool = False
+) -> Callable[[str, tuple[str, ...]], Renderer]:
     """Makes the renderer of a brand for the kinds of a route; of the default brand where the settings no
-    longer have the brand. Its mails are not signed."""
+    longer have the brand. Its mails are not signed. covered: see Renderer."""
     known = brands(settings)
 
     @cache
@@ -31,6 +33,7 @@ def renderers(settings: Settings, templates: Templates) -> Callable[[str, tuple[
             senders=allowed_senders(settings, whose),
             served=route,
             brand=whose,
+            covered=covered,
         )
 
     return of

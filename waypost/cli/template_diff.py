@@ -26,8 +26,8 @@ def diff(
     """Show what a change to templates does to real notifications.
 
     It renders the newest notifications of the ledger with both, each in its recipient's locale, and sends
-    nothing. Codes and links have placeholders, and values in what it shows are masked. Exit status 1 if a
-    notification would fail with NEW.
+    nothing. Codes, links and sensitive facts have placeholders, and values in what it shows are masked. Exit
+    status 1 if a notification would fail with NEW.
     """
     from waypost.cli.template_revisions import templates_of
     from waypost.deployments.registry import find, registered
@@ -62,7 +62,7 @@ async def _compare(
     from waypost.cli.renderers import renderers
     from waypost.ledger.operations.kept_facts import Defaults, newest
 
-    found, old, new = Comparison(), renderers(settings, before), renderers(settings, after)
+    found, old, new = Comparison(), *(renderers(settings, one, covered=True) for one in (before, after))
     defaults = Defaults(settings.default_locale, settings.default_timezone)
     async for one in newest(ledger, types.keys(), last, defaults):
         type = types[one.type]
