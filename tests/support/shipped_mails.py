@@ -144,13 +144,13 @@ def shown(
     minted = {name: MINTED[name] for name in declared.minted}
     if type == "invitation":
         minted["minutes"] = 7 * 24 * 60
-    rendered = render_one(_renderer(reply_to, brand, templates), also_short, notification, minted)
+    rendered = render_one(renderer(reply_to, brand, templates), also_short, notification, minted)
     assert rendered.error is None, rendered.error
     read = message_from_bytes(rendered.messages["email"].content, policy=policy.default)
     return Shown(read, rendered.messages["sms"].content.decode())
 
 
-def _renderer(reply_to: str, brand: Brand | None, templates: Templates) -> Renderer:
+def renderer(reply_to: str = "", brand: Brand | None = None, templates: Templates = TEMPLATES) -> Renderer:
     sender, signature = "Harbour Books <no-reply@harbour.example>", "Harbour Books\n1 Quay Lane, Wells"
     return Renderer(
         templates=templates,
