@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from waypost.config.brands import brand_names
 from waypost.config.secret_key import known_key
 from waypost.config.settings import Settings
+from waypost.delivery.added_brands import all_brands
 from waypost.deployments.doctor.brands import key_findings
 from waypost.deployments.doctor.finding import Finding
 from waypost.deployments.registry import registered
@@ -51,6 +51,7 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
         silent = await stats.silent(ledger, now() - SILENT)
         suspected = await suspects.suspects(ledger)
         keys = (await api_keys.active_keys(ledger)).keys
+        known = await all_brands(settings, ledger)
         down = await process_reports.read(ledger, process_reports.About.CIRCUITS)
     except LedgerUnreachable as error:
         return [Finding("ledger", ok=False, found=error.found, advice=error.advice)]
@@ -64,7 +65,7 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
     return [
         Finding("ledger", ok=True, found=f"{kind}, {open_in_words(open, late)}"),
         *_key(same_key),
-        *key_findings(keys, brand_names(settings)),
+        *key_findings(keys, known),
         *_held(held),
         *_late(overdue),
         *_lost(lost),

@@ -60,9 +60,14 @@ async def _compare(
     last: int,
 ) -> Comparison:
     from waypost.cli.renderers import renderers
+    from waypost.delivery.added_brands import all_brands
     from waypost.ledger.operations.kept_facts import Defaults, newest
 
-    found, old, new = Comparison(), *(renderers(settings, one, covered=True) for one in (before, after))
+    known = await all_brands(settings, ledger)
+    found, old, new = (
+        Comparison(),
+        *(renderers(settings, one, known, covered=True) for one in (before, after)),
+    )
     defaults = Defaults(settings.default_locale, settings.default_timezone)
     async for one in newest(ledger, types.keys(), last, defaults):
         type = types[one.type]

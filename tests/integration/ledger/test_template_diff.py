@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from waypost import Recipient, Request
 from waypost.cli import app
 from waypost.config.settings import Settings
-from waypost.deployments.registry import _found, find
+from waypost.deployments import registry
 from waypost.flows.order_confirmation import TYPE as ORDER
 from waypost.flows.order_confirmation import Order
 from waypost.flows.signup_verification import TYPE as SIGNUP
@@ -148,16 +148,16 @@ async def test_a_sensitive_fact_is_kept_and_a_placeholder_is_rendered(ledger, fo
             (folder / "tip" / part).write_text("Hello")
         (folder / "tip" / "body.mjml").write_text(mjml("Hello"))
     (folders[1] / "tip" / "subject.txt").write_text("{{ account | list | join(' ') }}")
-    _found.cache_clear()
+    registry._found.cache_clear()
     try:
-        tip = find("tip").type
+        tip = registry.find("tip").type
         asked = Request[tip.facts](recipient=Recipient(email="x@y.example"), data={"account": "kxqzj"})
         await accept.accept(ledger, tip, [asked])
         [kept] = [one async for one in newest(ledger, ["tip"], 1, DEFAULTS)]
         assert kept.data == {"account": "kxqzj"}
         found = await diff_json(*folders, "--type", "tip")
     finally:
-        _found.cache_clear()
+        registry._found.cache_clear()
     [told] = found["differences"]
     assert (told["old"], told["new"]) == ("Hello", "[ a c c o u n t ]")
 
