@@ -28,6 +28,7 @@ from waypost.deployments.form_schema import form_schema
 from waypost.deployments.known_deployments import KnownDeployments
 from waypost.deployments.registry import Registered, registered
 from waypost.deployments.resident_worker.worker import ResidentWorker
+from waypost.tasks.brands.brand_block import WaypostBrand
 from waypost.tasks.providers.provider_block import WaypostProvider
 
 Known = Mapping[str, DeploymentResponse]  # deployments that are there, by `FLOW/NAME`
@@ -52,7 +53,7 @@ def unscheduled() -> list[str]:
 
 async def deploy(client: PrefectClient, work_pool: str) -> dict[str, UUID]:
     """Create or update the work pool, a deployment per type, `waypost-retry`, `waypost-hold`, and the block
-    type that providers are kept as; returns the ids of the types' deployments.
+    types that providers and brands are kept as; returns the ids of the types' deployments.
 
     Schedules are set only when a deployment is new, or has none and its type asks a source: afterwards they
     are edited in the Prefect UI. So are the other tags. A deployment of an earlier version, `<type>/waypost`,
@@ -60,7 +61,8 @@ async def deploy(client: PrefectClient, work_pool: str) -> dict[str, UUID]:
     """
     await _ensure_work_pool(client, work_pool)
     await _ensure_queues(client, work_pool)
-    await WaypostProvider.aregister_type_and_schema(client=client)
+    for block in (WaypostProvider, WaypostBrand):
+        await block.aregister_type_and_schema(client=client)
     known = await _known(client)
     for operation in OPERATIONS:
         await _deploy_operation(client, work_pool, operation, known)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 
 from pydantic import ValidationError
 
 from waypost.config.settings import Settings
 from waypost.deployments.file_send import read
 from waypost.deployments.registry import Registered
+from waypost.model.brand import DEFAULT
 from waypost.model.request import Recipient
 from waypost.model.validation_messages import explain
 from waypost.rendering.samples import NoSample, sample_of
@@ -24,18 +24,16 @@ class NoRecipient(ValueError):
         self.option = option
 
 
-def sample_request(
-    one: Registered, address: str, locale: str | None, settings: Settings, brands: Collection[str]
-) -> bytes:
+def sample_request(one: Registered, address: str, locale: str | None, settings: Settings) -> bytes:
     """A line, as of a file for `waypost send`. Its idempotency key never repeats. The locale is always named,
-    so that it is not one that the ledger remembers for the address.
+    so that it is not one that the ledger remembers for the address. Its brand is checked when it is sent.
 
     Raises NoRecipient, and NoSample for a sample that is missing or does not fit the type."""
     recipient = _recipient(address, locale or settings.default_locale)
     sample = sample_of(one.type.name, settings.template_folders, settings.default_sender)
     request = {"recipient": recipient, "data": sample.facts, "idempotency_key": f"sample {new_id()}"}
     line = json.dumps(request).encode()
-    wrong = read(one, line, brands)
+    wrong = read(one, line, (one.type.brand or DEFAULT,))
     if isinstance(wrong, str):
         raise NoSample(f"{sample.file}: {wrong}" if wrong.startswith("data") else wrong)
     return line

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from waypost.model.priority import Priority
     from waypost.model.report import Report
     from waypost.model.request import Recipient, Request
+    from waypost.model.sensitive import Sensitive
 
 _PLACES = {
     "Attachment": "mail.attachment",
@@ -36,6 +37,7 @@ _PLACES = {
     "Report": "model.report",
     "Request": "model.request",
     "RetryPolicy": "model.notification_type",
+    "Sensitive": "model.sensitive",
     "Text": "model.facts",
     "parse_raw_message": "mail.raw_message:parse",
 }
@@ -58,6 +60,7 @@ __all__ = [
     "Report",
     "Request",
     "RetryPolicy",
+    "Sensitive",
     "Text",
     "parse_raw_message",
 ]

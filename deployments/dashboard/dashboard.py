@@ -32,7 +32,8 @@ from waypost.ledger.operations.traffic import MINUTE
 from waypost.ledger.queue import suspects
 from waypost.ledger.queue.batches import owner
 from waypost.ledger.queue.holds import held_types
-from waypost.ledger.records import circuit_reports, turns
+from waypost.ledger.records import process_reports, turns
+from waypost.ledger.records.process_reports import About
 from waypost.model.notification_type import NotificationType
 from waypost.policy.route_steps import steps
 from waypost.system.clock import now
@@ -40,7 +41,7 @@ from waypost.system.clock import now
 LOOK_SECONDS = 10.0
 TURN = timedelta(seconds=30)  # three looks: then another process writes
 WRITTEN_ANEW = timedelta(minutes=5)  # so that its time is not too old, and what a person deleted comes back
-REPEATED = circuit_reports.LASTS / 2
+REPEATED = process_reports.LASTS / 2
 WORK = "dashboard"
 
 logger = logging.getLogger("waypost.dashboard")
@@ -78,12 +79,14 @@ class Dashboard:
         self._shown: tuple[str, str] | None = None
         self._written_at: datetime | None = None
         self._failures_at: datetime | None = None
-        self._reported: tuple[list[dict[str, Any]], datetime] = [], now()
+        self._reported: dict[About, tuple[list[dict[str, Any]], datetime]] = {}
 
     async def look(self) -> None:
-        """Report the circuits of this process; with the turn, show what has changed. Raises the errors of the
-        ledger and of Prefect's client."""
-        await self._report_circuits()
+        """Report the circuits and template faults of this process; with the turn, show what has changed.
+        Raises the errors of the ledger and of Prefect's client."""
+        await self._report(About.CIRCUITS, [_as_json(circuit) for circuit in self._own_circuits()])
+        faults = self._runtime.templates.faults
+        await self._report(About.TEMPLATES, [{"type": type, "why": why} for type, why in faults.items()])
         note = await turns.take(self._runtime.ledger, WORK, owner(), TURN)
         if note is None:
             self._leads = False
@@ -107,13 +110,12 @@ class Dashboard:
             artifact.forget()
         self._announcements.resume(note)
 
-    async def _report_circuits(self) -> None:
-        """Write them if they changed, and again before other processes take this one for dead."""
-        mine = [_as_json(circuit) for circuit in self._own_circuits()]
-        known, at = self._reported
+    async def _report(self, about: About, mine: list[dict[str, Any]]) -> None:
+        """Write the reports if they changed, and again before other processes take this one for dead."""
+        known, at = self._reported.get(about, ([], now()))
         if mine != known or (mine and now() - at > REPEATED):
-            await circuit_reports.write(self._runtime.ledger, owner(), mine)
-            self._reported = mine, now()
+            await process_reports.write(self._runtime.ledger, about, owner(), mine)
+            self._reported[about] = mine, now()
 
     def _own_circuits(self) -> Iterable[OpenCircuit]:
         providers = self._runtime.providers
@@ -133,11 +135,15 @@ class Dashboard:
             failures={type: shown for type, some in last.items() if (shown := failures.recent(some, moment))},
             last_runs=await overview.last_runs(ledger),
             providers=list(self._providers()),
-            circuits=[_circuit(report) for report in await circuit_reports.read(ledger)],
+            circuits=[_circuit(report) for report in await process_reports.read(ledger, About.CIRCUITS)],
             routes={name: self._first_providers(type) for name, type in self._types.items()},
             held=await held_types(ledger),
             stopped=await self._ask(lambda: paused_lanes.look(self._client, self._work_pool)),
             suspects=suspected,
+            template_faults={
+                str(report.get("type", "")): str(report.get("why", ""))
+                for report in await process_reports.read(ledger, About.TEMPLATES)
+            },
         )
 
     def _providers(self) -> Iterable[ProviderLine]:
@@ -190,7 +196,7 @@ def _as_json(circuit: OpenCircuit) -> dict[str, Any]:
     return {**asdict(circuit), "until": until}
 
 
-def _circuit(report: circuit_reports.Report) -> OpenCircuit:
+def _circuit(report: process_reports.Report) -> OpenCircuit:
     since, until = (tolerant.moment(report.get(name)) for name in ("since", "until"))
     return OpenCircuit(
         provider=str(report.get("provider", "")),

@@ -28,7 +28,7 @@ class ProviderLine:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """routes: by type, the providers that its mail can take first. counted_from: since when the traffic of
-    `day` is counted."""
+    `day` is counted. template_faults: by type, why its changed templates are not in use."""
 
     now: datetime
     counted_from: datetime
@@ -43,3 +43,4 @@ class Situation:
     held: Sequence[Hold] = ()
     stopped: Mapping[Priority, str] = field(default_factory=dict[Priority, str])
     suspects: Sequence[Suspect] = ()
+    template_faults: Mapping[str, str] = field(default_factory=dict[str, str])

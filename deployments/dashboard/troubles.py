@@ -43,6 +43,7 @@ def troubles(seen: Situation) -> list[Trouble]:
         *_overdue(seen),
         *_suspects(seen),
         *_failures(seen),
+        *_templates(seen),
         *_held_for_a_person(seen),
         *_held(seen),
         *_deferred(seen),
@@ -132,6 +133,16 @@ def _suspects(seen: Situation) -> Iterable[Trouble]:
             since=None,
             why=as_code(one.reason[:LONGEST]) or "its run has it",
             do=f"`waypost explain {one.id}` tells its history; `waypost cancel {one.id}` ends it.",
+        )
+
+
+def _templates(seen: Situation) -> Iterable[Trouble]:
+    for type, why in sorted(seen.template_faults.items()):
+        yield Trouble(
+            what=f"the changed templates of {type} are not in use",
+            since=None,
+            why=f"{as_code(why[:LONGEST])}. The templates before stay in use",
+            do=f"Correct the file: workers take it up in seconds. `waypost templates check {type}` tests it.",
         )
 
 

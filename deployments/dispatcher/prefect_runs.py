@@ -40,7 +40,7 @@ from waypost.deployments.dispatcher.runs import (
 from waypost.deployments.known_deployments import KnownDeployments
 from waypost.deployments.paused_lanes import Notices, look
 from waypost.deployments.registry import find, registered
-from waypost.deployments.resident_worker.provider_blocks import ProviderBlocks
+from waypost.deployments.resident_worker.prefect_blocks import PrefectBlocks
 from waypost.ledger.queue import claims
 from waypost.ledger.queue.batches import BatchResult
 from waypost.ledger.queue.claims import Claim
@@ -255,8 +255,8 @@ class PrefectRuns:
         if not change.came_from_prefect:
             await pauses.settle(change)
 
-    async def look_at_blocks(self, blocks: ProviderBlocks) -> None:
-        """Load the providers that are kept as blocks, as they are now."""
+    async def look_at_blocks(self, blocks: PrefectBlocks) -> None:
+        """Load the providers and brands that are kept as blocks, as they are now."""
         async with self._asking() as client:
             await blocks.look(client)
 

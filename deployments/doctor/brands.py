@@ -19,17 +19,23 @@ from waypost.model.brand import Brand, no_such_brand
 SEE = "docs/brands.md describes brands"
 
 
-def brand_findings(settings: Settings, available: Sequence[Channel]) -> list[Finding]:
+def brand_findings(
+    settings: Settings, available: Sequence[Channel], added: Mapping[str, Brand] | None = None
+) -> list[Finding]:
     """The brands in one line, then a finding for each kind of fault. Empty where only the default brand is
-    used, and nothing names another. available: all providers."""
-    known = brands(settings)
+    used, and nothing names another. available: all providers. added: the brands kept as blocks in Prefect,
+    after those of the settings."""
+    own = brands(settings)
+    known = {**(added or {}), **own}
     faults = [
         *(fault for one in known.values() for fault in _provider_faults(one, available)),
         *_type_faults(known),
     ]
-    if not settings.brands and not faults:
+    if len(known) == 1 and not settings.brands and not faults:
         return []
-    listed = "; ".join(f"{name}: {one.sender}" for name, one in known.items())
+    listed = "; ".join(
+        f"{name}: {one.sender}{'' if name in own else ' (a block in Prefect)'}" for name, one in known.items()
+    )
     return [
         Finding("brands", ok=True, found=listed),
         *(
@@ -47,9 +53,8 @@ def key_findings(keys: Sequence[ApiKey], known: Collection[str]) -> list[Finding
     if not lost:
         return []
     found = f"API keys for brands that do not exist: {', '.join(lost)}"
-    return [
-        Finding("keys", ok=False, found=found, advice="add the brand to WAYPOST_BRANDS, or replace the key")
-    ]
+    advice = "add the brand to WAYPOST_BRANDS or as a block in Prefect, or replace the key"
+    return [Finding("keys", ok=False, found=found, advice=advice)]
 
 
 def _provider_faults(brand: Brand, available: Sequence[Channel]) -> Iterator[str]:

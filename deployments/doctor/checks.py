@@ -12,6 +12,7 @@ from waypost.deployments.doctor.gateway import examine_gateway
 from waypost.deployments.doctor.ledger import ledger_findings
 from waypost.deployments.doctor.prefect import prefect_findings
 from waypost.deployments.doctor.providers import provider_findings, signing_finding, template_findings
+from waypost.deployments.doctor.sources import source_findings
 from waypost.deployments.registry import Registered, registered
 from waypost.deployments.type_files import FIX
 
@@ -25,6 +26,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *await prefect_findings(settings),
         template_findings(settings),
         signing_finding(settings),
+        *await source_findings(settings),
         *await provider_findings(settings),
         *await examine_gateway(settings),
     ]

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from waypost.config.brands import brand_names
 from waypost.config.secret_key import known_key
 from waypost.config.settings import Settings
+from waypost.delivery.added_brands import all_brands
 from waypost.deployments.doctor.brands import key_findings
 from waypost.deployments.doctor.finding import Finding
 from waypost.deployments.registry import registered
@@ -23,7 +23,7 @@ from waypost.ledger.queue import suspects
 from waypost.ledger.queue.holds import Hold, held_types
 from waypost.ledger.queue.lanes import Lane, waiting_lanes
 from waypost.ledger.queue.suspects import Suspect
-from waypost.ledger.records import api_keys, circuit_reports, installation
+from waypost.ledger.records import api_keys, installation, process_reports
 from waypost.mail.masking import mask_in
 from waypost.model.states import State
 from waypost.system.clock import now
@@ -51,7 +51,8 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
         silent = await stats.silent(ledger, now() - SILENT)
         suspected = await suspects.suspects(ledger)
         keys = (await api_keys.active_keys(ledger)).keys
-        down = await circuit_reports.read(ledger)
+        known = await all_brands(settings, ledger)
+        down = await process_reports.read(ledger, process_reports.About.CIRCUITS)
     except LedgerUnreachable as error:
         return [Finding("ledger", ok=False, found=error.found, advice=error.advice)]
     except Exception as error:  # each driver has errors of its own
@@ -64,7 +65,7 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
     return [
         Finding("ledger", ok=True, found=f"{kind}, {open_in_words(open, late)}"),
         *_key(same_key),
-        *key_findings(keys, brand_names(settings)),
+        *key_findings(keys, known),
         *_held(held),
         *_late(overdue),
         *_lost(lost),
@@ -172,7 +173,7 @@ def _held(held: Sequence[Hold]) -> list[Finding]:
     return [Finding("held types", ok=True, found=told, advice=advice)]
 
 
-def _down(reports: Sequence[circuit_reports.Report]) -> Iterator[Finding]:
+def _down(reports: Sequence[process_reports.Report]) -> Iterator[Finding]:
     """The providers that do not work for the running workers, each as its first report says."""
     told: set[object] = set()
     for one in sorted(reports, key=lambda report: str(report.get("since"))):

@@ -14,6 +14,7 @@ from prefect.settings import get_current_settings
 from waypost.config.instance import find
 from waypost.config.mail import dkim_signers
 from waypost.config.settings import Settings
+from waypost.delivery.added_brands import AddedBrands
 from waypost.delivery.added_providers import AddedProviders
 from waypost.delivery.channel_factory import providers
 from waypost.deployments.doctor.brands import brand_findings
@@ -56,7 +57,8 @@ async def provider_findings(settings: Settings) -> list[Finding]:
         advice = "correct this setting; docs/providers.md shows its form"
         return [Finding("providers", ok=False, found=str(error), advice=advice)]
     beside = AddedProviders(settings, {channel.name for channel in available})
-    findings = await _blocks(beside)
+    brands = AddedBrands(settings)
+    findings = await _blocks(beside, brands)
     available += beside.channels
     for channel in available:
         findings.append(_in_development(await channel_finding(channel), settings))
@@ -66,7 +68,7 @@ async def provider_findings(settings: Settings) -> list[Finding]:
     stranded = [name for name, one in registered().items() if not steps(one.type.route, available)]
     if stranded:
         findings.append(_stranded(stranded, settings))
-    return [*findings, *brand_findings(settings, available)]
+    return [*findings, *brand_findings(settings, available, brands.all)]
 
 
 def _stranded(types: Sequence[str], settings: Settings) -> Finding:
@@ -91,21 +93,34 @@ def _in_development(finding: Finding, settings: Settings) -> Finding:
     return replace(finding, found=f"(the development mailbox) {finding.found}")
 
 
-async def _blocks(beside: AddedProviders) -> list[Finding]:
-    """The faults of the providers that Prefect keeps; adds the other ones to `beside`."""
+async def _blocks(beside: AddedProviders, brands: AddedBrands) -> list[Finding]:
+    """The faults of the providers and brands that Prefect keeps; adds the other ones to `beside` and
+    `brands`."""
     if not get_current_settings().api.url:
         return []
     try:
         async with asyncio.timeout(ANSWERS_WITHIN), get_client() as client:
             await check(client)
             faults = beside.replace_with(await blocks.read(client))
+            of_brands = brands.replace_with(await blocks.read_brands(client) or {})
     except (httpx.HTTPError, PrefectException, TimeoutError, WrongApi):
         return []  # Prefect's own check reports this
     except blocks.Unreadable as error:
         advice = "give PREFECT_API_KEY the permission to read blocks, or see the Prefect server's log"
         return [Finding("blocks", ok=False, found=str(error), advice=advice)]
-    advice = "correct it in the Prefect UI, under Blocks; docs/providers.md describes the fields"
+    advice = "correct it in the Prefect UI, under Blocks; docs/{} describes the fields"
     return [
-        Finding(name, ok=False, found=blocks.told(name, fault), advice=advice)
-        for name, fault in faults.items()
+        *(
+            Finding(name, ok=False, found=blocks.told(name, fault), advice=advice.format("providers.md"))
+            for name, fault in faults.items()
+        ),
+        *(
+            Finding(
+                "brands",
+                ok=False,
+                found=blocks.told(name, fault, blocks.BRAND),
+                advice=advice.format("brands.md"),
+            )
+            for name, fault in of_brands.items()
+        ),
     ]

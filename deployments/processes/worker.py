@@ -30,7 +30,7 @@ from waypost.deployments.processes.housekeeping import chores, every
 from waypost.deployments.processes.newer_files import NewerFiles
 from waypost.deployments.processes.polling import poll
 from waypost.deployments.registry import registered
-from waypost.deployments.resident_worker.provider_blocks import ProviderBlocks
+from waypost.deployments.resident_worker.prefect_blocks import PrefectBlocks
 from waypost.deployments.resident_worker.run_events import RunEvents
 from waypost.deployments.resident_worker.worker import SLOTS, ResidentWorker
 from waypost.deployments.stopping import COURTESY_SECONDS, FLUSH_SECONDS, give_up_in_time
@@ -68,7 +68,7 @@ async def _serve(
 ) -> None:
     async with Runtime.open(settings) as runtime:
         outage = PrefectOutage(stop=stop, api=api_url())
-        blocks = ProviderBlocks(runtime)
+        blocks = PrefectBlocks(runtime)
         name = f"resident-{os.uname().nodename}-{os.getpid()}"
         woken = asyncio.Event()
         worker = ResidentWorker(
@@ -112,7 +112,7 @@ async def _dispatch(
     settings: Settings, stop: asyncio.Event, ready: Callable[[], None], limit: int | None
 ) -> None:
     async with Runtime.open(settings) as runtime:
-        outage, blocks = PrefectOutage(stop=stop, api=api_url()), ProviderBlocks(runtime)
+        outage, blocks = PrefectOutage(stop=stop, api=api_url()), PrefectBlocks(runtime)
         async with (
             _dispatching(runtime, outage, blocks, limit or SLOTS, stop),
             prefect_client() as client,
@@ -135,7 +135,7 @@ class OtherWorkers:
 async def _dispatching(
     runtime: Runtime,
     outage: PrefectOutage,
-    blocks: ProviderBlocks,
+    blocks: PrefectBlocks,
     slots: int,
     stop: asyncio.Event,
     worker: ResidentWorker | None = None,
@@ -219,12 +219,12 @@ def _warn_of_stranded(runtime: Runtime) -> None:
 async def _connect(
     client: PrefectClient,
     outage: PrefectOutage,
-    blocks: ProviderBlocks,
+    blocks: PrefectBlocks,
     stop: asyncio.Event,
     join: Callable[[], Awaitable[object]] | None = None,
 ) -> None:
-    """Wait until Prefect answers or `stop`; when it answers, load the providers kept as blocks and `join`
-    the pool's workers. Raises WrongApi."""
+    """Wait until Prefect answers or `stop`; when it answers, load the providers and brands kept as blocks,
+    and `join` the pool's workers. Raises WrongApi."""
 
     async def ask() -> None:
         with client_retries(0):

@@ -1,25 +1,31 @@
-"""Reads the providers that Prefect keeps as blocks."""
+"""Reads the providers and the brands that Prefect keeps as blocks."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import httpx
+from prefect.blocks.core import Block
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 
 from waypost.delivery.runtime import Runtime
+from waypost.ledger.records import kept_brands
+from waypost.tasks.brands.brand_block import WaypostBrand
+from waypost.tasks.brands.brand_block import terms as brand_terms
 from waypost.tasks.providers.provider_block import WaypostProvider, terms
 from waypost.tasks.run_context import run_logger, without_prefect_active
+
+PROVIDER, BRAND = "provider", "brand"
 
 
 class Unreadable(RuntimeError):
     """Prefect answers, but refuses to return its blocks."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, what: str, status: int) -> None:
         super().__init__(
-            f"cannot read provider blocks from Prefect (HTTP {status}). Providers already loaded stay in "
-            "use; others are ignored until it succeeds"
+            f"cannot read {what} blocks from Prefect (HTTP {status}). {what.capitalize()}s already loaded "
+            "stay in use; others are ignored until it succeeds"
         )
         self.status = status
 
@@ -27,21 +33,45 @@ class Unreadable(RuntimeError):
 async def read(client: PrefectClient) -> dict[str, dict[str, Any]]:
     """The terms of each provider block, secrets included, by name, oldest first: a new block comes last.
     Raises Unreadable, and the client's errors when Prefect does not answer."""
+    found = await _documents(client, WaypostProvider, PROVIDER) or {}
+    return {name: terms(form) for name, form in found.items()}
+
+
+async def read_brands(client: PrefectClient) -> dict[str, dict[str, Any]] | None:
+    """The terms of each brand block by name, oldest first; None if Prefect does not know the type of block,
+    as a new Prefect server does until the next deployment. Raises as `read` does."""
+    found = await _documents(client, WaypostBrand, BRAND)
+    return None if found is None else {name: brand_terms(form) for name, form in found.items()}
+
+
+async def _documents(client: PrefectClient, type: type[Block], what: str) -> dict[str, dict[str, Any]] | None:
+    """The saved forms of a type of block by name, oldest first; None if the type is not registered."""
     try:
-        found = await client.read_block_documents_by_type(
-            WaypostProvider.get_block_type_slug(), include_secrets=True
-        )
+        found = await client.read_block_documents_by_type(type.get_block_type_slug(), include_secrets=True)
     except ObjectNotFound:
-        return {}  # nothing is deployed yet
+        return None  # nothing is deployed yet
     except httpx.HTTPStatusError as error:
-        raise Unreadable(error.response.status_code) from None
+        raise Unreadable(what, error.response.status_code) from None
     found.sort(key=lambda one: (one.created is None, one.created, one.name))
-    return {one.name: terms(one.data) for one in found if one.name and not one.is_anonymous}
+    return {one.name: one.data for one in found if one.name and not one.is_anonymous}
 
 
-def told(name: str, fault: str) -> str:
+def told(name: str, fault: str, what: str = PROVIDER) -> str:
     """What is wrong with a block, in a sentence."""
-    return f"the Waypost provider block {name!r} is not used: {fault}"
+    return f"the Waypost {what} block {name!r} is not used: {fault}"
+
+
+async def take_up_brands(runtime: Runtime, client: PrefectClient) -> dict[str, str]:
+    """Use the brands as Prefect keeps them now, and keep them in the ledger for the processes without
+    Prefect. Returns the faults by name. Raises as `read` does, and the errors of the ledger."""
+    named = await read_brands(client)
+    if named is None:
+        return {}
+    before = runtime.added_brands.terms
+    faults = runtime.added_brands.replace_with(named)
+    if runtime.added_brands.terms != before:
+        await kept_brands.write(runtime.ledger, runtime.added_brands.terms)
+    return faults
 
 
 async def current_runtime() -> Runtime:
@@ -52,10 +82,13 @@ async def current_runtime() -> Runtime:
         async with get_client() as client:
             try:
                 faults = runtime.providers.add(await read(client))
+                of_brands = await take_up_brands(runtime, client)
             except Unreadable as error:
                 run_logger().warning("%s", error)
             else:
                 for name, fault in faults.items():
                     run_logger().warning("%s", told(name, fault))
+                for name, fault in of_brands.items():
+                    run_logger().warning("%s", told(name, fault, BRAND))
         runtime.by_itself = False
     return runtime

@@ -18,8 +18,10 @@ FLAGS = (
     "--virtual-time-budget=5000", "--dump-dom",
 )  # fmt: skip
 
-# Of each mail: its width with all that sticks out, the left edges of the words of wordmark, card and footer,
-# the borders of the card, and the words of a table's row that touch each other.
+# Of each mail: its width with all that sticks out, the left and right edges of the words of wordmark, card
+# and footer, the borders of the card, the words of a table's row that touch each other, the direction, the
+# left edges of a house number and its street, and of each element of the card its padding at the start and
+# the end of its lines, and the alignment of its text.
 MEASURE = """
 addEventListener("load", () => {
   const edge = (node) => { const it = node.ownerDocument.createRange(); it.selectNodeContents(node);
@@ -29,10 +31,33 @@ addEventListener("load", () => {
     const touching = [];
     for (const row of page.querySelectorAll("tr")) {
       const cells = [...row.children].filter((cell) => cell.textContent.trim()).map(edge);
-      if (cells.some((cell, n) => n && cell.left - cells[n - 1].right < 6)) touching.push(row.innerText);
+      const gap = (one, other) => Math.max(one.left - other.right, other.left - one.right);
+      if (cells.some((cell, n) => n && gap(cell, cells[n - 1]) < 6)) touching.push(row.innerText);
     }
+    const edges = (node) => page.defaultView.getComputedStyle(node).direction === "rtl"
+      ? ["Right", "Left"] : ["Left", "Right"];
+    const sides = (node) => {
+      const it = page.defaultView.getComputedStyle(node), [start, end] = edges(node);
+      const written = [...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+      const [begin, last] = edges(node.parentElement).map((side) => side.toLowerCase());
+      const align = {[begin]: "start", [last]: "end"}[it.textAlign.replace("-webkit-", "")] || it.textAlign;
+      return [node.tagName, it["padding" + start], it["padding" + end], written ? align : ""];
+    };
+    const of_words = (text) => {
+      const walk = page.createTreeWalker(page.body, 4), range = page.createRange();
+      for (let node; (node = walk.nextNode());) {
+        const at = node.data.indexOf(text);
+        if (at < 0) continue;
+        range.setStart(node, at); range.setEnd(node, at + text.length);
+        return range.getBoundingClientRect().left;
+      }
+    };
     return { width: page.documentElement.scrollWidth, touching,
+      direction: page.defaultView.getComputedStyle(page.querySelector("h1")).direction,
+      house: { number: of_words("404"), street: of_words("Juniper") },
+      sides: [...card.querySelectorAll("*")].map(sides),
       left: [".wordmark", "h1", ".footer"].map((name) => edge(page.querySelector(name)).left),
+      right: [".wordmark", "h1", ".footer"].map((name) => edge(page.querySelector(name)).right),
       borders: [style.borderLeftWidth, style.borderRightWidth] };
   };
   const found = Object.fromEntries([...document.querySelectorAll("iframe")]

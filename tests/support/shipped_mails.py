@@ -128,6 +128,7 @@ def shown(
     *,
     reply_to: str = "",
     brand: Brand | None = None,
+    templates: Templates = TEMPLATES,
     **more: Any,
 ) -> Shown:
     """The shipped type's mail for a recipient of this locale. more: replaces some facts."""
@@ -143,16 +144,16 @@ def shown(
     minted = {name: MINTED[name] for name in declared.minted}
     if type == "invitation":
         minted["minutes"] = 7 * 24 * 60
-    rendered = render_one(_renderer(reply_to, brand), also_short, notification, minted)
+    rendered = render_one(renderer(reply_to, brand, templates), also_short, notification, minted)
     assert rendered.error is None, rendered.error
     read = message_from_bytes(rendered.messages["email"].content, policy=policy.default)
     return Shown(read, rendered.messages["sms"].content.decode())
 
 
-def _renderer(reply_to: str, brand: Brand | None) -> Renderer:
+def renderer(reply_to: str = "", brand: Brand | None = None, templates: Templates = TEMPLATES) -> Renderer:
     sender, signature = "Harbour Books <no-reply@harbour.example>", "Harbour Books\n1 Quay Lane, Wells"
     return Renderer(
-        templates=TEMPLATES,
+        templates=templates,
         sender=Sender.parse(sender),
         signature=signature,
         reply_to=reply_to,

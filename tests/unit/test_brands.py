@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from waypost.channels.memory import MemoryChannel
 from waypost.cli import app
 from waypost.cli.errors import explained, pages
-from waypost.config.brands import brand_names, brands
+from waypost.config.brands import brands
 from waypost.config.mail import allowed_senders, dkim_signers, signers_of
 from waypost.config.settings import Settings, prepare_home
 from waypost.delivery.channel_factory import providers
@@ -58,7 +58,7 @@ def test_another_brand_takes_nothing_from_the_default():
     settings = Settings(signature="Shop Ltd", reply_to="help@shop.example", brands={"acme": ACME})
     found = brands(settings)["acme"]
     assert (found.name, found.signature, found.reply_to) == ("Acme", "", "")
-    assert brand_names(settings) == (DEFAULT, "acme")
+    assert [*brands(settings)] == [DEFAULT, "acme"]
 
 
 def test_lines_are_a_list_or_a_text():

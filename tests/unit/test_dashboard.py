@@ -69,6 +69,13 @@ def test_a_provider_that_does_not_work_is_told_with_its_begin_cause_and_next_try
     assert text.count("\n- **") + text.startswith("- **") == 1, "what waits for it is no second trouble"
 
 
+def test_templates_that_are_not_in_use_are_told_by_file_and_line():
+    why = "templates/order/body.mjml, line 3: unexpected '}'"
+    found = one(seen(template_faults={"order": why}))
+    assert found.what == "the changed templates of order are not in use"
+    assert found.why == f"`{why}`. The templates before stay in use"
+
+
 def test_what_waits_without_a_dispatcher_is_told():
     found = one(seen(waiting={"order": Waiting(count=1, due_at=NOW - 2 * MINUTE)}))
     assert (found.what, found.since) == ("no run starts for order", NOW - 2 * MINUTE)

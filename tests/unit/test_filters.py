@@ -7,10 +7,11 @@ import jinja2
 import pytest
 
 from waypost.rendering import filters
+from waypost.rendering.template_files import TemplateError
 
 
 def shown(expression, locale="en", timezone="UTC", **values):
-    environment = jinja2.Environment(autoescape=False)
+    environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined)
     environment.filters.update(filters.FILTERS)
     recipient = {"locale": locale, "timezone": timezone}
     text = environment.from_string("{{ " + expression + " }}").render(recipient=recipient, **values)
@@ -118,6 +119,152 @@ def test_a_period_has_its_date_and_zone_once(minutes, timezone, locale, text):
     until = MOMENT + timedelta(minutes=minutes)
     told = shown("moment | period(until)", locale, timezone, moment=MOMENT, until=until)
     assert told.replace("\u2009", " ") == text
+
+
+LANGUAGES = ("en", "de", "es", "fr", "pt", "zh")
+
+
+@pytest.fixture
+def at_the_moment(monkeypatch):
+    monkeypatch.setattr(filters, "now", lambda: MOMENT)
+
+
+@pytest.mark.usefixtures("at_the_moment")
+@pytest.mark.parametrize(
+    ("after", "texts"),
+    [
+        (
+            timedelta(days=3),
+            ("in 3 days", "in 3 Tagen", "dentro de 3 días", "dans 3 jours", "em 3 dias", "3天后"),
+        ),
+        (
+            timedelta(hours=-2),
+            ("2 hours ago", "vor 2 Stunden", "hace 2 horas", "il y a 2 heures", "há 2 horas", "2小时前"),
+        ),
+        (
+            timedelta(),
+            ("in 1 minute", "in 1 Minute", "dentro de 1 minuto", "dans 1 minute", "em 1 minuto", "1分钟后"),
+        ),
+    ],
+)
+def test_a_moment_is_told_by_its_distance_from_now(after, texts):
+    told = tuple(shown("moment | relative", lang, moment=MOMENT + after) for lang in LANGUAGES)
+    assert told == texts
+
+
+@pytest.mark.usefixtures("at_the_moment")
+@pytest.mark.parametrize(
+    ("day", "timezone", "text"),
+    [
+        (4, "UTC", "in 3 days"),
+        (4, "Europe/Berlin", "in 2 days"),  # there it is already the 2nd
+        (2, "UTC", "in 1 day"),
+        (1, "UTC", "1 March 2026"),
+    ],
+)
+def test_a_date_is_told_in_days_of_the_readers_calendar(day, timezone, text):
+    assert shown("day | relative", "en", timezone, day=date(2026, 3, day)) == text
+
+
+@pytest.mark.parametrize(
+    ("expression", "texts"),
+    [
+        (
+            "['a', 'b', 'c'] | listed",
+            ("a, b and c", "a, b und c", "a, b y c", "a, b et c", "a, b e c", "a、b和c"),
+        ),
+        (
+            "['a', 'b', 'c'] | listed('or')",
+            ("a, b or c", "a, b oder c", "a, b o c", "a, b ou c", "a, b ou c", "a、b或c"),
+        ),
+        ("['a', 2] | listed", ("a and 2", "a und 2", "a y 2", "a et 2", "a e 2", "a和2")),
+        ("['{0}'] | listed", ("{0}",) * 6),
+        ("[] | listed", ("",) * 6),
+        ("['a', 'b', 'c', 'd', '{1}'] | listed", ("a, b, c, d and {1}", "a, b, c, d und {1}",
+         "a, b, c, d y {1}", "a, b, c, d et {1}", "a, b, c, d e {1}", "a、b、c、d和{1}")),
+    ],
+)  # fmt: skip
+def test_a_list_has_the_readers_words_and_commas(expression, texts):
+    assert tuple(shown(expression, lang) for lang in LANGUAGES) == texts
+
+
+def test_american_english_has_its_comma_before_and():
+    assert shown("['a', 'b', 'c'] | listed", "en-US") == "a, b, and c"
+
+
+def test_a_list_is_escaped_once():
+    environment = jinja2.Environment(autoescape=True)
+    environment.filters.update(filters.FILTERS)
+    template = environment.from_string(
+        "{% set b %}<b>{{ name }}</b>{% endset %}{{ [b, name] | listed }}|{{ [name] | listed }}"
+    )
+    text = template.render(name="<i>", recipient={"locale": "en", "timezone": "UTC"})
+    assert text == "<b>&lt;i&gt;</b> and &lt;i&gt;|&lt;i&gt;"
+
+
+def test_a_list_of_many_takes_time_by_its_length():
+    assert len(shown("names | listed", names=["x" * 100] * 20_000)) == 20_000 * 102 + 1
+
+
+@pytest.mark.parametrize(
+    ("number", "locale", "text"),
+    [
+        ("+4917012345678", "de-DE", "0170 12345678"),
+        ("+49 (170) 123-45678", "en-GB", "+49 170 12345678"),
+        ("+442079460018", "en-GB", "020 7946 0018"),
+        ("+442079460018", "en-US", "+44 20 7946 0018"),
+        ("+17142533121", "en-US", "(714) 253-3121"),
+        ("+17142533121", "fr-CA", "(714) 253-3121"),  # one numbering plan
+        ("+34912345678", "es-ES", "912 34 56 78"),
+        ("+33123456789", "fr-FR", "01 23 45 67 89"),
+        ("+5511987654321", "pt-BR", "(11) 98765-4321"),
+        ("+8613812345678", "zh-CN", "138 1234 5678"),
+        ("0170 12345678", "de-DE", "0170 12345678"),
+        ("+4917012345678", "de", "+49 170 12345678"),  # a language alone has no country
+        ("0170 12345678", "de", "0170 12345678"),
+        ("112", "de-DE", "112"),
+        ("call us", "de-DE", "call us"),
+        ("", "de-DE", ""),
+        ("+" + "9" * 5000, "de-DE", "+" + "9" * 5000),
+    ],
+)
+def test_a_phone_number_is_national_in_its_country_and_international_elsewhere(number, locale, text):
+    assert shown("number | phone", locale, number=number) == text
+
+
+@pytest.mark.parametrize(
+    ("expression", "told"),
+    [
+        (
+            "naive | datetime",
+            "the filter datetime needs a moment with an offset from UTC, and this moment has none",
+        ),
+        (
+            "naive | relative",
+            "the filter relative needs a moment with an offset from UTC, and this moment has none",
+        ),
+        (
+            "naive | period(naive)",
+            "the filter period needs a moment with an offset from UTC, and this moment has none",
+        ),
+        ("'3 days' | relative", "the filter relative needs a date or a moment, not a value of type str"),
+        ("none | relative", "the filter relative needs a date or a moment, not a value of type NoneType"),
+        ("'secret' | listed", "the filter listed needs a list, not a value of type str"),
+        ("{'a': 1} | listed", "the filter listed needs a list, not a value of type dict"),
+        ("7 | listed", "the filter listed needs a list, not a value of type int"),
+        ("17012345 | phone", "the filter phone needs a text, not a value of type int"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named_by_filter_and_kind(expression, told):
+    with pytest.raises(TemplateError) as refused:
+        shown(expression, naive=datetime(2026, 3, 1))
+    assert str(refused.value) == told
+
+
+@pytest.mark.parametrize("filter", ["relative", "listed", "phone", "datetime"])
+def test_a_missing_value_is_named_by_its_name(filter):
+    with pytest.raises(jinja2.UndefinedError, match="'missing' is undefined"):
+        shown(f"missing | {filter}")
 
 
 @pytest.mark.parametrize("timezone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])

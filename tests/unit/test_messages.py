@@ -4,6 +4,7 @@ import email
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import policy
+from typing import Annotated
 from uuid import UUID
 
 import dkim
@@ -11,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError, create_model
 
-from waypost import Category, Facts, NotificationType, Priority
+from waypost import Category, Facts, NotificationType, Priority, Sensitive
 from waypost.channels.memory import MemoryChannel
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
@@ -19,6 +20,7 @@ from waypost.ledger import open_ledger
 from waypost.mail.dkim import Signer
 from waypost.model.notification import Notification, ResolvedRecipient
 from waypost.rendering.messages import IN_EVERY_TEMPLATE, render_one
+from waypost.rendering.templates import Templates
 
 pytestmark = pytest.mark.anyio
 
@@ -94,6 +96,39 @@ async def test_nothing_is_rendered_for_a_kind_nobody_serves(runtime):
     del runtime.providers.channels[1]
     rendered = one_rendered(runtime, note("email", "sms"), to())
     assert set(rendered.messages) == {"email"}
+
+
+async def test_an_sms_longer_than_its_type_allows_fails_with_the_count_the_limit_and_the_cause(runtime):
+    long, short = to(text="ж" * 71), to(text="ж" * 70)
+    assert one_rendered(runtime, note("sms"), long).error is None  # without a limit
+    limited = replace(note("sms"), sms_segments=1)
+    assert one_rendered(runtime, limited, short).error is None
+    assert one_rendered(runtime, limited, long).error == (
+        "templates/note/en/short.txt: the SMS takes 2 segments (71 units of UCS-2), more than the limit of 1"
+        "; UCS-2 is needed for ж (U+0436); shorten the text, or raise sms_segments of note"
+    )
+    assert one_rendered(runtime, replace(note("chat"), sms_segments=1), long).error is None
+
+
+async def test_a_sensitive_fact_goes_with_its_message_as_private_and_an_error_does_not_repeat_it(
+    runtime, tmp_path
+):
+    facts = create_model("Secret", __base__=Note, iban=(Annotated[str, Sensitive()], ...))
+    type, given = replace(note("sms"), facts=facts), to(iban="DE4711k4n4ry")
+    short = tmp_path / "templates" / "note" / "en" / "short.txt"
+    short.write_text("{{ iban }}")
+    message = one_rendered(runtime, type, given, {"code": "482913"}).messages["sms"]
+    assert (message.content, {*message.private}) == (b"DE4711k4n4ry", {"482913", "DE4711k4n4ry"})
+    covered = render_one(replace(runtime.renderer(type), covered=True), type, given)
+    assert covered.messages["sms"].content == b"[iban]"
+    short.write_text("{{ {}[iban] }}")
+    [error] = [render_one(_again(runtime, tmp_path), type, given).error]
+    assert "has no attribute '***'" in error
+
+
+def _again(runtime, tmp_path):
+    """A renderer that has read no template yet."""
+    return replace(runtime.renderer(note("sms")), templates=Templates(tmp_path / "templates"))
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,16 @@ def test_an_answer_has_the_findings_of_the_mail(page, project):
     assert "alt" in found
 
 
+def test_an_answer_has_the_segments_of_an_sms(page):
+    found = ask(page, type="sign-in-code").json()
+    assert found["short"]
+    assert re.fullmatch(r"1 segment \(\d+ septets of GSM-7\); \d+ left", found["short_size"])
+    chinese = ask(page, type="sign-in-code", locale="zh").json()
+    assert re.match(
+        r"1 segment \(\d+ units of UCS-2\); \d+ left; UCS-2 is needed for ", chinese["short_size"]
+    )
+
+
 def test_an_answer_names_a_wrong_field_and_an_unknown_type(page):
     assert ask(page, facts="{}").json()["facts_fault"].startswith("severity: missing")
     assert ask(page, type="nix").json()["fault"] == "there is no type nix"

@@ -20,7 +20,7 @@ FACTS = {"product": "Ours", "start_url": "https://ours.example"}
 
 
 def line(type, to="ada@a.example", locale=None):
-    return sample_request(find(type), to, locale, Settings(), ("default",))
+    return sample_request(find(type), to, locale, Settings())
 
 
 @pytest.mark.parametrize("type", sorted(SHIPPED - COMPOSED))

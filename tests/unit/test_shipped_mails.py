@@ -203,7 +203,8 @@ def test_a_mail_wears_its_brand(type):
     mail, plain = shown(type, "de", brand=brand), shown(type, "de")
     assert re.search(r'<img src="https://acme.example/logo.png" alt="Acme &lt;&amp; Sons&gt;"', mail.html)
     assert "\nCompany no. 1234567\n1 Quay Lane\nWells" in mail.text
-    assert "Company no. 1234567<br />1 Quay Lane<br />Wells" in mail.html
+    lines = ("Company no. 1234567", "1 Quay Lane", "Wells")
+    assert "<br />".join(f'<span dir="auto">{line}</span>' for line in lines) in mail.html
     assert "background: #abcdef !important" in mail.html
     assert ("#123456" in mail.html) == ('class="button"' in plain.html)
     assert "<img" not in plain.html

@@ -66,6 +66,7 @@ def test_the_page_is_entitled_as_the_mail_is(tmp_path):
         ("en de", "pt-BR", "de-AT", "de"),
         ("en", "pt-BR", "de-AT", "en"),
         ("en pt-PT", "pt-BR", "en", "en"),
+        ("en de", "tlh-AQ", "en", "en"),
     ],
 )
 def test_the_nearest_language_there_is_speaks(tmp_path, there, asked, default, found):

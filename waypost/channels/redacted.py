@@ -29,12 +29,12 @@ _SLICE_SECONDS = 0.005
 class RedactedChannel(ABC):
     """The base class of channels: no outcome and no error leaves it with a secret in its words.
 
-    The secrets are the provider's credentials, the values minted for the message (codes, links, tokens), the
-    links in its facts, and the recipient's phone number. For a mail that its author composed, every link and
-    code that the provider quotes from it is a secret too (waypost/mail/quotes.py). The recipient's email
-    address is masked in every spelling (waypost/policy/spellings.py); other email addresses are masked where
-    they are shown. Everything that keeps a provider's words gets them from here: the ledger, logs, Prefect,
-    webhooks, the circuit breaker.
+    The secrets are the provider's credentials, the values minted for the message (codes, links, tokens), its
+    sensitive facts, the links in its facts, and the recipient's phone number. For a mail that its author
+    composed, every link and code that the provider quotes from it is a secret too (waypost/mail/quotes.py).
+    The recipient's email address is masked in every spelling (waypost/policy/spellings.py); other email
+    addresses are masked where they are shown. Everything that keeps a provider's words gets them from here:
+    the ledger, logs, Prefect, webhooks, the circuit breaker.
     """
 
     def __init__(self, name: str, credentials: Iterable[str] = ()) -> None:
@@ -102,7 +102,7 @@ class RedactedChannel(ABC):
 
 
 async def _without_private(words: str, message: Message, cut: bool) -> str:
-    """`words` without the values minted for the message, the links in its facts and its phone number."""
+    """`words` without the message's private values, the links in its facts and its phone number."""
     slices, links = Slices(_SLICE_SECONDS), QuotedLinks(words, cut=cut)
     if links.sought and not message.composed:  # a composed mail is a fact, and was compared before
         await _look_up_links(message.notification.data, links, slices)

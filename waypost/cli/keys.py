@@ -11,7 +11,6 @@ from waypost.cli.app import App
 from waypost.cli.columns import Column, print_columns
 from waypost.cli.output import AsJson, print_json
 from waypost.cli.with_ledger import with_ledger
-from waypost.config.brands import brand_names
 from waypost.config.settings import Settings
 from waypost.gateway.auth import key_format as text
 from waypost.ledger import Ledger
@@ -95,12 +94,16 @@ def create(
         scopes = text.checked_scopes(scope)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--scope") from None
-    if brand is not None:
-        _check_brand(brand)
     _check_types(scopes)
     minted = text.mint()
     made = _key(minted, client, scopes, rate, _in_days(days), brand)
-    with_ledger(lambda ledger: api_keys.add(ledger, made))
+
+    async def add(ledger: Ledger) -> None:
+        if brand is not None:
+            await _check_brand(ledger, brand)
+        await api_keys.add(ledger, made)
+
+    with_ledger(add)
     _show(made, minted, as_json)
 
 
@@ -182,9 +185,11 @@ def revoke(id: Id, as_json: AsJson = False) -> None:
         typer.echo(f"key {id} (client {ended.client}): revoked")
 
 
-def _check_brand(name: str) -> None:
+async def _check_brand(ledger: Ledger, name: str) -> None:
     """Raise typer.BadParameter unless the brand exists: every request with the key would be refused."""
-    known = brand_names(Settings())
+    from waypost.delivery.added_brands import all_brands
+
+    known = await all_brands(Settings(), ledger)
     if name not in known:
         raise typer.BadParameter(no_such_brand(name, known), param_hint="--brand")
 

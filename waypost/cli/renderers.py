@@ -1,25 +1,33 @@
-"""Renderers for commands that look at mails and send nothing."""
+"""Renderers of brands, for texts that are looked at and not sent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
+from waypost.config.brands import brands
 from waypost.config.settings import Settings
-from waypost.model.brand import DEFAULT
+from waypost.delivery.renderer import renderer
+from waypost.model.brand import DEFAULT, Brand
 from waypost.rendering.messages import Renderer
 from waypost.rendering.templates import Templates
 
 
-def renderers(settings: Settings, templates: Templates) -> Callable[[str, Sequence[str]], Renderer]:
-    """Makes the renderer of a brand; of the default brand where the settings no longer have the brand."""
-    from waypost.config.brands import brands
-    from waypost.delivery.renderer import renderer
-
-    known = brands(settings)
+def renderers(
+    settings: Settings,
+    templates: Templates,
+    known: Mapping[str, Brand] | None = None,
+    *,
+    covered: bool = False,
+) -> Callable[[str, Sequence[str]], Renderer]:
+    """Makes the renderer of a brand for the kinds of a route; of the default brand where the brand is gone.
+    Its mails are not signed. known: all brands; those of the settings without it. covered: see Renderer."""
+    known = brands(settings) if known is None else known
 
     @cache
     def of(brand: str, route: Sequence[str]) -> Renderer:
-        return renderer(settings, templates, known.get(brand) or known[DEFAULT], route)
+        whose = known.get(brand) or known[DEFAULT]
+        return replace(renderer(settings, templates, whose, route), covered=covered)
 
     return of

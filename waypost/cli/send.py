@@ -105,25 +105,24 @@ def _check_options(source: Path | None, sample: bool, to: str | None, locale: st
 
 
 def _sample_line(settings: Settings, one: Registered, to: str, locale: str | None) -> bytes:
-    from waypost.config.brands import brand_names
     from waypost.deployments.sample_request import NoRecipient, sample_request
 
     try:
-        return sample_request(one, to, locale, settings, brand_names(settings))
+        return sample_request(one, to, locale, settings)
     except NoRecipient as error:
         raise typer.BadParameter(str(error), param_hint=error.option) from None
 
 
 async def _send(settings: Settings, one: Registered, file: BinaryIO, wait: bool, sent: FileSend) -> None:
-    from waypost.config.brands import brand_names
+    from waypost.delivery.added_brands import all_brands
     from waypost.deployments import file_send as submission
     from waypost.deployments.next_digest import next_digest
     from waypost.gateway.http.body import ONE
     from waypost.ledger import connect_checked
     from waypost.system.file_lines import lines_of
 
-    brands = brand_names(settings)
     async with connect_checked(settings) as ledger:
+        brands = await all_brands(settings, ledger)
         with bars() as progress:
             reading = progress.add_task("read", total=None, visible=False)  # none for a file that is refused
             lines = lines_of(file, ONE)

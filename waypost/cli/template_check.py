@@ -15,6 +15,7 @@ from waypost.config.settings import Settings
 from waypost.model.brand import DEFAULT
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.checks.finding import Finding, Found, Grouped, Level, grouped, of_sentence
+from waypost.rendering.checks.long_sms import long_sms
 from waypost.rendering.checks.rendered_samples import NotRendered, SampleMail, Samples, findings_in
 from waypost.rendering.checks.spam import NoSpamAssassin, spam_scores
 from waypost.rendering.template_check import examine, untranslated
@@ -31,9 +32,9 @@ def check(
 
     It names unknown variables, broken MJML, files that are missing, empty texts, and texts without a
     translation. Then it renders each type's sample in every language and looks at the mail: links, images,
-    headings, contrast, weight, what mail programs do not know, and the spam score where SpamAssassin is
-    installed. Each finding is one line, with file and line. Exit status 1 if there is a fault; notes alone
-    are status 0.
+    headings, contrast, weight, what mail programs do not know, the segments of an SMS, and the spam score
+    where SpamAssassin is installed. Each finding is one line, with file and line. Exit status 1 if there is
+    a fault; notes alone are status 0.
     """
     from waypost.deployments.registry import find, registered
 
@@ -53,13 +54,13 @@ def check(
 def _checked(types: Sequence[NotificationType], settings: Settings) -> tuple[list[Found], int]:
     """All findings, and how many mails were looked at."""
     from waypost.cli.renderers import renderers
-    from waypost.config.brands import brand_names
+    from waypost.config.brands import brands
 
     templates = Templates(settings.template_folders, settings.default_locale)
     make = renderers(settings, templates)
     samples = Samples(make(DEFAULT, ("email",)))
-    brands = {
-        name: Samples(make(name, ("email",)), samples) for name in brand_names(settings) if name != DEFAULT
+    of_brands = {
+        name: Samples(make(name, ("email",)), samples) for name in brands(settings) if name != DEFAULT
     }
     found, mails = list[Found](), list[SampleMail]()
     with bars() as progress:
@@ -68,11 +69,13 @@ def _checked(types: Sequence[NotificationType], settings: Settings) -> tuple[lis
             broken = [*examine(templates, type)]
             lacking = [] if broken else [*untranslated(templates, type)]
             found += [(type.name, "", of_sentence(said)) for said in (*broken, *lacking)]
+            if not broken:
+                found += long_sms(make(type.brand or DEFAULT, type.route), type)
             if not broken and "email" in type.kinds_of(None):
                 of_type = [*_of_mails(type, samples, mails)]
                 found += of_type
                 told = {one for _, _, one in of_type}
-                for name, of_brand in brands.items():
+                for name, of_brand in of_brands.items():
                     found += _of_brand(type, name, of_brand, settings.default_locale, told)
             progress.advance(task)
         task = progress.add_task("spam", total=1)

@@ -27,8 +27,8 @@ def diff(
     """Show what a change to templates does to real notifications.
 
     It renders the newest notifications of the ledger with both, each in its recipient's locale, and sends
-    nothing. Codes and links have placeholders, and values in what it shows are masked. Exit status 1 if a
-    notification would fail with NEW.
+    nothing. Codes, links and sensitive facts have placeholders, and values in what it shows are masked. Exit
+    status 1 if a notification would fail with NEW.
     """
     from waypost.cli.template_revisions import templates_of
     from waypost.deployments.registry import find, registered
@@ -60,9 +60,14 @@ async def _compare(
     after: Templates,
     last: int,
 ) -> Comparison:
+    from waypost.delivery.added_brands import all_brands
     from waypost.ledger.operations.kept_facts import Defaults, newest
 
-    found, old, new = Comparison(), renderers(settings, before), renderers(settings, after)
+    known = await all_brands(settings, ledger)
+    found, old, new = (
+        Comparison(),
+        *(renderers(settings, one, known, covered=True) for one in (before, after)),
+    )
     defaults = Defaults(settings.default_locale, settings.default_timezone)
     async for one in newest(ledger, types.keys(), last, defaults):
         type = types[one.type]

@@ -10,17 +10,13 @@ from waypost.model.brand import DEFAULT, NO_TERMS, Brand, BrandTerms
 def brands(settings: Settings) -> dict[str, Brand]:
     """Every brand by its name, the default first. Only the default takes what it lacks from WAYPOST_SENDER,
     WAYPOST_REPLY_TO and WAYPOST_SIGNATURE: no brand shows another's address."""
-    others = {
-        name: _made(name, terms, terms.sender or "")
-        for name, terms in settings.brands.items()
-        if name != DEFAULT
-    }
+    others = {name: brand_of(name, terms) for name, terms in settings.brands.items() if name != DEFAULT}
     return {DEFAULT: _default(settings), **others}
 
 
-def brand_names(settings: Settings) -> tuple[str, ...]:
-    """The names of all brands, the default first."""
-    return (DEFAULT, *(name for name in settings.brands if name != DEFAULT))
+def brand_of(key: str, terms: BrandTerms) -> Brand:
+    """A brand besides the default, of its own terms alone."""
+    return _made(key, terms, terms.sender or "")
 
 
 def _default(settings: Settings) -> Brand:

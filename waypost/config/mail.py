@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from waypost.config.brands import brands
@@ -40,9 +40,11 @@ def allowed_senders(settings: Settings, brand: Brand | None = None) -> Senders:
     return _senders(sender, settings.submission_senders)
 
 
-def senders_of_brands(settings: Settings) -> dict[str, Senders]:
-    """The senders allowed in finished mails of each brand."""
-    return {name: allowed_senders(settings, brand) for name, brand in brands(settings).items()}
+def senders_of_brands(settings: Settings, known: Mapping[str, Brand] | None = None) -> dict[str, Senders]:
+    """The senders allowed in finished mails of each brand. known: all brands; those of the settings without
+    it."""
+    all_of = brands(settings) if known is None else known
+    return {name: allowed_senders(settings, brand) for name, brand in all_of.items()}
 
 
 @lru_cache(256)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from waypost.channels.channel import Channel
-from waypost.config.brands import brands
 from waypost.config.mail import dkim_signers, signers_of
 from waypost.config.secret_key import secret_key
 from waypost.config.settings import Settings
+from waypost.delivery.added_brands import AddedBrands
 from waypost.delivery.channel_factory import providers
 from waypost.delivery.late_answers import LateAnswers
 from waypost.delivery.provider_set import ProviderSet
@@ -21,8 +21,8 @@ from waypost.delivery.renderer import renderer
 from waypost.ledger import Ledger, ledger_of
 from waypost.ledger.queue.leases import Leases
 from waypost.ledger.queue.recorder import Recorder
-from waypost.ledger.records import installation, verification_codes
-from waypost.model.brand import DEFAULT, NoSuchBrand, no_such_brand
+from waypost.ledger.records import installation, kept_brands, verification_codes
+from waypost.model.brand import DEFAULT, Brand, NoSuchBrand, no_such_brand
 from waypost.model.notification_type import NotificationType
 from waypost.policy.route_steps import steps
 from waypost.rendering.messages import Renderer
@@ -55,7 +55,7 @@ class Runtime:
         self.providers = ProviderSet(settings, channels, ledger)
         self.by_itself = False  # opened by the first call of `current`: no worker keeps it up to date
         self.templates = templates or Templates(settings.template_folders, settings.default_locale)
-        self.brands = brands(settings)
+        self.added_brands = AddedBrands(settings)
         self.signers = dkim_signers(settings)
         self.secret_key = secret_key(settings)
 
@@ -103,10 +103,17 @@ class Runtime:
         ledger = ledger_of(settings)
         try:
             await ledger.check_schema()
-            return cls(settings, ledger, channels)
+            made = cls(settings, ledger, channels)
+            made.added_brands.replace_with(await kept_brands.read(ledger))
+            return made
         except BaseException:
             await ledger.close()
             raise
+
+    @property
+    def brands(self) -> Mapping[str, Brand]:
+        """Every brand by its name: those of the settings, then those kept as blocks in Prefect."""
+        return self.added_brands.all
 
     def renderer(self, type: NotificationType, brand: str = DEFAULT) -> Renderer:
         """A renderer for messages of `type` and `brand`, with the present settings and providers. Raises

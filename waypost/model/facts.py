@@ -97,8 +97,12 @@ MOST_IN_A_LIST_ADDRESS = 900  # characters: a header's line holds 998
 
 
 def _for_a_header(url: HttpUrl) -> HttpUrl:
-    """The URL parser leaves characters such as | that no address in a header may have (RFC 3986)."""
-    encoded = quote(str(url), safe="-._~:/?#[]@!$&'()*+,;=%")
+    """The URL parser leaves characters such as | that no address in a header may have (RFC 3986), and
+    =?, which begins an encoded word there (RFC 2047)."""
+    page, mark, query = quote(str(url), safe="-._~:/?#[]@!$&'()*+,;=%").partition("?")
+    if mark and page.endswith("="):
+        page = f"{page[:-1]}%3D"
+    encoded = f"{page}{mark}{query.replace('=?', '=%3F')}"
     if len(encoded) > MOST_IN_A_LIST_ADDRESS:
         raise ValueError(f"longer than {MOST_IN_A_LIST_ADDRESS} characters when percent-encoded")
     return HttpUrl(encoded)

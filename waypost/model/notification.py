@@ -70,9 +70,9 @@ class Message:
     """A notification rendered for one kind of channel.
 
     content: the wire format of a mail, or the UTF-8 text of a short message. private: values minted for it (a
-    code, a link, a token), which are removed from providers' replies. Both are kept out of every repr.
-    composed: whether an author composed the mail, so that its private values are not known. sender: the
-    envelope's; empty for the provider's own.
+    code, a link, a token) and its sensitive facts, which are removed from providers' replies. Both are
+    kept out of every repr. composed: whether an author composed the mail, so that its private values are not
+    known. sender: the envelope's; empty for the provider's own.
     """
 
     notification: Notification

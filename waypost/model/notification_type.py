@@ -149,6 +149,9 @@ class NotificationType:
     runs_at_once: how many Prefect runs of it, of one priority, a worker has in flight at most; requests
         accepted meanwhile form the next run, so a flood becomes a few large runs.
     brand: the name of the brand whose mail it is, unless a client's key or a request names another.
+    sms_segments: the most segments of its SMS; a longer one fails its notification. None, the default, sends
+        an SMS of any length: a code that costs two more segments is better than one that does not arrive, and
+        `waypost templates check` tells of a sample that is long. Set it where a long SMS is a mistake.
     when_in_doubt: what to do when a provider may or may not have taken it.
     reply_to: a template with the type's facts: `Support <support@shop.example>`.
     list_unsubscribe: a template of https and mailto addresses, separated by blanks; empty for no header.
@@ -184,6 +187,7 @@ class NotificationType:
     batch_size: Number = BATCH_SIZE
     runs_at_once: Number = 2
     brand: Annotated[str, Field(pattern=PROVIDER_PATTERN)] | None = None
+    sms_segments: Number | None = None
     when_in_doubt: Annotated[Doubt, Field(strict=False)] = Doubt.RESEND
 
     @field_validator("route", mode="before")

@@ -1,4 +1,4 @@
-"""Reduces what a type mints to the texts that a provider's reply may repeat. Pure."""
+"""Reduces minted values and sensitive facts to the texts that a provider's reply may repeat. Pure."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _PLAIN = (Number, UUID, date, time, timedelta, AnyUrl, Url, PurePath, IPv4Addres
 
 
 class NoText(Exception):
-    """A minted value cannot be removed from replies. The message names the value and says what to do."""
+    """A value cannot be removed from replies. The message names the value and says what to do."""
 
 
-def texts_of(minted: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every text in `minted`, at any depth, each once. Numbers and the like are texts as templates show them.
+def texts_of(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every text in `values`, at any depth, each once. Numbers and the like are texts as templates show them.
     Raises NoText."""
     found: dict[str, None] = {}
     left = MOST_VALUES
-    for name, value in minted.items():
+    for name, value in values.items():
         waiting = [value]
         while waiting:
             if (left := left - 1) < 0:
-                raise NoText(f"`{name}` has too many values; mint {MOST_VALUES} at most")
+                raise NoText(f"`{name}` has too many values; {MOST_VALUES} at most")
             parts = _parts(waiting.pop())
             if parts is None:
-                raise NoText(f"`{name}` is not a text; mint texts, numbers, and lists or mappings of them")
+                raise NoText(f"`{name}` is not a text; use texts, numbers, and lists or mappings of them")
             if isinstance(parts, str):
                 found[parts] = None
             else:

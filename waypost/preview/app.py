@@ -23,6 +23,7 @@ from waypost.model.brand import DEFAULT
 from waypost.model.notification_type import NotificationType
 from waypost.preview.changes import state_of
 from waypost.preview.rendered import CannotShow, Preview, Previews, WrongFacts
+from waypost.rendering.sms_segments import size_in_words
 
 HTML = Path(__file__).parent / "html"
 LARGEST = 1_000_000  # bytes of a question
@@ -159,9 +160,17 @@ def _fields(shown: Preview, scheme: str) -> dict[str, Any]:
         "html": in_scheme(framed(shown.html), scheme) if shown.html else "",
         "text": shown.text,
         "short": shown.short,
+        "short_size": _size_of(shown),
         "headers": shown.headers,
         "files": shown.files,
         "size": shown.size,
         "too_large": shown.size > SEEN_SIZE,
         "version": shown.version,
     }
+
+
+def _size_of(shown: Preview) -> str:
+    """The segments of an SMS, or the characters of another short message."""
+    if shown.short is None:
+        return ""
+    return size_in_words(shown.short) if shown.is_sms else f"{len(shown.short)} characters"

@@ -55,7 +55,8 @@ class Preview:
     """The messages of a notification.
 
     html: of its mail, with inline images; empty without. short: None if the type's route has no channel for
-    it. headers: the mail's, as (name, value). files: names of its attachments. size: the bytes of its HTML.
+    it. is_sms: whether that is an SMS. headers: the mail's, as (name, value). files: names of its
+    attachments. size: the bytes of its HTML.
     """
 
     subject: str
@@ -63,6 +64,7 @@ class Preview:
     html: str
     text: str
     short: str | None
+    is_sms: bool
     headers: Sequence[tuple[str, str]]
     files: Sequence[str]
     size: int
@@ -229,6 +231,7 @@ def _preview(rendered: Rendered) -> Preview:
         html=html,
         text=(read.text if read else None) or "",
         short=short.content.decode() if short else None,
+        is_sms="sms" in rendered.messages,
         headers=read.headers if read else [],
         files=read.files if read else [],
         size=len(html.encode()),

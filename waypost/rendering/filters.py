@@ -1,25 +1,30 @@
-"""Money, dates, numbers and addresses as people write them (Babel), and links that are safe to click."""
+"""Money, dates, numbers, lists and addresses as people write them (Babel), and links that are safe."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
 from babel import dates as babel_dates
 from babel import numbers as babel_numbers
-from jinja2 import Environment, pass_context, pass_environment
+from babel.lists import format_list
+from jinja2 import Environment, Undefined, pass_context, pass_environment
 from jinja2.filters import do_wordwrap
 from jinja2.runtime import Context
+from markupsafe import Markup, escape
 
 from waypost.model.money import exact
+from waypost.rendering.phone_number import written_for
 from waypost.rendering.postal_address import address_lines
+from waypost.rendering.template_files import TemplateError
+from waypost.system.clock import now
 
 _SAFE_SCHEMES = {"http", "https", "mailto"}
 
@@ -106,13 +111,14 @@ def _dates_locale(name: str) -> Locale:
 @pass_context
 def local_datetime(context: Context, value: datetime, form: str = "medium", seconds: bool = True) -> str:
     """A moment in the recipient's time zone. The forms long and full name the zone: `GMT+1`."""
-    return _moment(_local(context, value), form, seconds, _reader(context))
+    return _moment(_local(context, _aware("datetime", value)), form, seconds, _reader(context))
 
 
 @pass_context
 def period(context: Context, since: datetime, until: datetime) -> str:
     """`28 Nov 2026, 3:36 - 3:37 pm GMT+1`: the date once if both moments are on it, and the zone once."""
-    begin, end, reader = _local(context, since), _local(context, until), _reader(context)
+    begin, end = (_local(context, _aware("period", one)) for one in (since, until))
+    reader = _reader(context)
     if begin.date() == end.date():
         locale = _dates_locale(reader)
         told = _joined(_date(begin.date(), "medium", reader), _hours(begin, end, locale), "medium", locale)
@@ -121,8 +127,46 @@ def period(context: Context, since: datetime, until: datetime) -> str:
     return f"{told} {_offset(end)}"
 
 
+@pass_context
+def relative(context: Context, value: date) -> str:
+    """How far a moment is from now, as `in 3 days` or `2 hours ago`, in minutes at least. Now is when the
+    message is rendered, just before it is sent; a deferred message is rendered again in its next run.
+
+    A date counts in whole days of the recipient's time zone; today is the date itself, long."""
+    if isinstance(value, datetime):
+        return _distance(_aware("relative", value) - now(), "minute", context)
+    if not isinstance(value, date):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise _refused("relative", "a date or a moment", value)
+    days = value - _local(context, now()).date()
+    return _distance(days, "day", context) if days else _date(value, "long", _reader(context))
+
+
+def _distance(distance: timedelta, least: Literal["minute", "day"], context: Context) -> str:
+    shown = distance or timedelta(seconds=1)  # Babel would write 0 minutes
+    locale = babel_locale(_reader(context))
+    return babel_dates.format_timedelta(shown, granularity=least, add_direction=True, locale=locale)
+
+
 def _local(context: Context, value: datetime) -> datetime:
     return value.astimezone(ZoneInfo(context["recipient"]["timezone"]))
+
+
+def _aware(filter: str, value: datetime) -> datetime:
+    """`value`, if it has an offset: without one, it means another moment on each machine. Raises
+    TemplateError."""
+    if isinstance(value, datetime) and value.utcoffset() is not None:  # pyright: ignore[reportUnnecessaryIsInstance]
+        return value
+    raise _refused(filter, "a moment with an offset from UTC", value)
+
+
+def _refused(filter: str, needed: str, value: object) -> Exception:
+    """The error for a value of the wrong kind: it names the kind, never the value. For an undefined name,
+    Jinja's own error, which names it."""
+    if isinstance(value, Undefined):
+        str(value)  # raises
+    moment = isinstance(value, datetime)
+    given = "and this moment has none" if moment else f"not a value of type {type(value).__name__}"
+    return TemplateError(f"the filter {filter} needs {needed}, {given}")
 
 
 def _moment(value: datetime, form: str, seconds: bool, reader: str) -> str:
@@ -175,6 +219,37 @@ def address(context: Context, place: Mapping[str, str | None]) -> tuple[str, ...
     )
 
 
+@pass_context
+def listed(context: Context, values: Sequence[object], style: Literal["and", "or"] = "and") -> str:
+    """`a, b and c`, or `a, b or c`, with the recipient's words and commas; empty without values."""
+    if isinstance(values, (str, Mapping)) or not isinstance(values, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise _refused("listed", "a list", values)
+    safe = any(hasattr(one, "__html__") for one in values)  # a text that is HTML already
+    texts = [str(escape(one) if safe else one) for one in values]
+    made = _joined_list(texts, _STYLES[style], _dates_locale(_reader(context)))
+    return Markup(made) if safe else made  # noqa: S704
+
+
+_STYLES: Mapping[str, Literal["standard", "or"]] = {"and": "standard", "or": "or"}
+
+
+def _joined_list(texts: Sequence[str], style: Literal["standard", "or"], locale: Locale) -> str:
+    """Babel copies the list for each of its values, so it gets those between the first and last as one."""
+    if len(texts) > 3:
+        between = locale.list_patterns[style]["middle"].format("", "")
+        texts = (texts[0], between.join(texts[1:-1]), texts[-1])
+    return format_list(texts, style, locale)
+
+
+@pass_context
+def phone(context: Context, value: str) -> str:
+    """A phone number as people in the country of the recipient's locale write it; for a locale without a
+    country, the international form. A text that is no number stays as it is."""
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise _refused("phone", "a text", value)
+    return written_for(babel_locale(_reader(context)).territory, value)
+
+
 def mailto(mail_address: str) -> str:
     """A link that writes to `mail_address`, in ASCII (RFC 6068)."""
     return f"mailto:{quote(mail_address, safe='@+')}"
@@ -208,7 +283,10 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "date": local_date,
     "datetime": local_datetime,
     "period": period,
+    "relative": relative,
+    "listed": listed,
     "address": address,
+    "phone": phone,
     "mailto": mailto,
     "url": url,
     "wordwrap": wrapped,

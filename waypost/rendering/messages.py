@@ -20,10 +20,13 @@ from waypost.model.brand import Brand
 from waypost.model.facts import Facts
 from waypost.model.notification import Message, Notification, Rendered
 from waypost.model.notification_type import NotificationType
+from waypost.model.sensitive import sensitive_values, without_sensitive
 from waypost.model.validation_messages import explain
-from waypost.policy.minted_texts import texts_of
+from waypost.policy.minted_texts import NoText, texts_of
+from waypost.policy.redaction import Redaction
+from waypost.rendering.sms_segments import excess
 from waypost.rendering.template_files import TemplateError
-from waypost.rendering.template_set import Words, render, render_line
+from waypost.rendering.template_set import TemplateSet, Words, render, render_line
 from waypost.rendering.templates import Templates
 from waypost.system.clock import now
 from waypost.system.isolation import isolated
@@ -33,7 +36,8 @@ from waypost.system.isolation import isolated
 class Renderer:
     """What the messages of one type and brand are rendered with. reply_to: for types without their own, or
     empty. senders: those allowed in mails that their author composed. served: the kinds of the type's route
-    that have a provider."""
+    that have a provider. covered: whether placeholders stand for sensitive facts, in texts that are compared
+    and not sent."""
 
     templates: Templates
     sender: Sender
@@ -43,6 +47,7 @@ class Renderer:
     senders: Senders
     served: Collection[str]
     brand: Brand
+    covered: bool = False
 
 
 def render_one(
@@ -55,9 +60,10 @@ def render_one(
     """The messages of one notification, or why there are none. Raises ItemFailed.
 
     private: template values that are not facts (a code, a link); their texts are removed from the replies of
-    providers. files: the mail's attachments.
+    providers, as are those of sensitive facts. files: the mail's attachments.
     """
     person = notification.recipient
+    secrets: tuple[str, ...] = ()
     kinds = type.kinds_of(notification.channels)
     reached = {kind: address for kind in kinds if (address := person.address(kind))}
     if not reached:
@@ -65,35 +71,57 @@ def render_one(
     wanted = {kind: address for kind, address in reached.items() if kind in renderer.served}
     try:
         with isolated("reading its facts", ValidationError, item=notification.id):
-            facts = type.facts.model_validate(notification.data)
+            facts = _facts(renderer, type, notification)
+        secrets = texts_of({**sensitive_values(facts), **private})
         if type.finished is not None:
             mail = _passed_on(renderer, notification, reached["email"], type.finished(facts))
             return Rendered(notification, {"email": mail} if "email" in wanted else {})
         found = renderer.templates.find(type.name, person.locale)
         context = _context(renderer, notification, facts, private)
         words = render(found, context, mail="email" in wanted, short=bool(wanted.keys() - {"email"}))
+        if "sms" in wanted and type.sms_segments:
+            _check_segments(type, found, words.short, type.sms_segments)
         extras = _extras(renderer, type, context, files) if "email" in wanted else NOTHING_MORE
-        minted = texts_of(private)
         messages = {
-            kind: _message(renderer, notification, kind, address, words, extras, minted)
+            kind: _message(renderer, notification, kind, address, words, extras, secrets)
             for kind, address in wanted.items()
         }
     except ValidationError as error:
         return Rendered(notification, error=f"its facts no longer fit the type: {explain(error)}")
+    except NoText as error:
+        return Rendered(notification, error=f"a secret of it could not be removed from replies: {error}")
     except (TemplateError, HeaderError, AttachmentError, MailError) as error:
-        return Rendered(notification, error=str(error))
+        # Jinja's error about a missing key repeats the key, which may be a secret.
+        return Rendered(notification, error=Redaction(secrets)(str(error)))
     return Rendered(notification, messages, template_version=found.version)
 
 
+def _check_segments(type: NotificationType, found: TemplateSet, short: str, limit: int) -> None:
+    """Raises TemplateError for an SMS of too many segments."""
+    if said := excess(short, limit):
+        advice = f"shorten the text, or raise sms_segments of {type.name}"
+        raise TemplateError(f"{found.short.display}: the SMS takes {said}; {advice}")
+
+
 def words_of(
-    renderer: Renderer, type: NotificationType, notification: Notification, private: Mapping[str, Any]
+    renderer: Renderer,
+    type: NotificationType,
+    notification: Notification,
+    private: Mapping[str, Any],
+    *,
+    mail: bool = True,
 ) -> Words:
-    """Every text of a notification, whatever addresses its recipient has. Raises TemplateError,
-    ValidationError, ItemFailed."""
+    """Every text of a notification, whatever addresses its recipient has; without `mail`, its subject and
+    short text. Raises TemplateError, ValidationError, ItemFailed."""
     with isolated("reading its facts", ValidationError, item=notification.id):
-        facts = type.facts.model_validate(notification.data)
+        facts = _facts(renderer, type, notification)
     found = renderer.templates.find(type.name, notification.recipient.locale)
-    return render(found, _context(renderer, notification, facts, private))
+    return render(found, _context(renderer, notification, facts, private), mail=mail)
+
+
+def _facts(renderer: Renderer, type: NotificationType, notification: Notification) -> Facts:
+    facts = type.facts.model_validate(notification.data)
+    return without_sensitive(facts) if renderer.covered else facts
 
 
 # The names that hide a type's facts and minted values, with their attributes if they have any.

@@ -11,8 +11,9 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, ResourceClosedError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncResult, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from waypost.config.settings import with_async_driver
@@ -45,6 +46,19 @@ _SETTING = "WAYPOST_DATABASE_URL"
 Part = Sequence[Sequence[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The query with its date, the columns that it needs, and the seconds until its next rows."""
+
+    text: sa.TextClause
+    needed: Collection[str]
+    within: float
+
+    def columns(self, result: sa.CursorResult[Any] | AsyncResult[Any]) -> list[str]:
+        """The columns of the result. Raises SourceFailed."""
+        return checked_columns(list(result.keys()), "the query", self.needed)
+
+
 def statement(query: str, day: date) -> sa.TextClause:
     """The query with its date. Raises SourceFailed for another parameter."""
     text = sa.text(query.strip().removesuffix(";"))
@@ -54,12 +68,21 @@ def statement(query: str, day: date) -> sa.TextClause:
     return text.bindparams(sa.bindparam("date", day, sa.Date)) if named else text
 
 
-async def rows_of(url: str, query: str, day: date, project: Path) -> AsyncGenerator[list[Row]]:
+async def rows_of(
+    url: str,
+    query: str,
+    day: date,
+    project: Path,
+    *,
+    needed: Collection[str] = (),
+    within: float | None = None,
+) -> AsyncGenerator[list[Row]]:
     """The rows of `query`, some at once. project: the folder that the path of a SQLite file is relative to.
+    needed: columns that it has to have. within: seconds until the next rows come; ROWS_WITHIN by default.
 
     Raises SourceFailed."""
-    text = statement(query, day)
-    parts = _of_sqlite(url, text, project) if url.startswith("sqlite") else _of_postgres(url, text)
+    asked = _Asked(statement(query, day), needed, within or ROWS_WITHIN)
+    parts = _of_sqlite(url, asked, project) if url.startswith("sqlite") else _of_postgres(url, asked)
     number = 0
     try:
         async for columns, part in parts:
@@ -71,26 +94,26 @@ async def rows_of(url: str, query: str, day: date, project: Path) -> AsyncGenera
     except SourceFailed:
         raise
     except Exception as error:  # whatever a driver raises
-        raise SourceFailed(_why(error)) from None
+        raise SourceFailed(_why(error, asked.within)) from None
     finally:
         await parts.aclose()
 
 
-async def _of_postgres(url: str, text: sa.TextClause) -> AsyncGenerator[tuple[list[str], Part]]:
+async def _of_postgres(url: str, asked: _Asked) -> AsyncGenerator[tuple[list[str], Part]]:
     try:
         place, named = postgres_url.read(with_async_driver(url))
     except ValueError as error:
         raise SourceFailed(str(error).replace(_SETTING, "its url")) from None
-    connect = {"timeout": CONNECTS_WITHIN, **named}
+    connect = {"timeout": min(CONNECTS_WITHIN, asked.within), **named}
     engine = create_async_engine(place, poolclass=NullPool, connect_args=connect, hide_parameters=True)
     try:
         async with engine.connect() as connection:
             await connection.execution_options(postgresql_readonly=True)
-            async with asyncio.timeout(ROWS_WITHIN):
-                result = await connection.stream(text, execution_options={"yield_per": AT_ONCE})
-                columns = checked_columns(list(result.keys()), "the query")
+            async with asyncio.timeout(asked.within):
+                result = await connection.stream(asked.text, execution_options={"yield_per": AT_ONCE})
+                columns = asked.columns(result)
             while True:
-                async with asyncio.timeout(ROWS_WITHIN):
+                async with asyncio.timeout(asked.within):
                     part = await result.fetchmany(AT_ONCE)
                 if not part:
                     return
@@ -99,8 +122,8 @@ async def _of_postgres(url: str, text: sa.TextClause) -> AsyncGenerator[tuple[li
         await engine.dispose()
 
 
-async def _of_sqlite(url: str, text: sa.TextClause, project: Path) -> AsyncGenerator[tuple[list[str], Part]]:
-    parts = _read_sqlite(_sqlite_file(url, project), text)
+async def _of_sqlite(url: str, asked: _Asked, project: Path) -> AsyncGenerator[tuple[list[str], Part]]:
+    parts = _read_sqlite(_sqlite_file(url, project), asked)
     try:
         while (part := await asyncio.to_thread(next, parts, None)) is not None:
             yield part
@@ -122,7 +145,7 @@ def _sqlite_file(url: str, project: Path) -> Path:
     return file
 
 
-def _read_sqlite(file: Path, text: sa.TextClause) -> Generator[tuple[list[str], Part]]:
+def _read_sqlite(file: Path, asked: _Asked) -> Generator[tuple[list[str], Part]]:
     place = f"sqlite:///file:{quote(str(file))}?mode=ro&uri=true"
     engine = sa.create_engine(place, poolclass=NullPool, hide_parameters=True)
     ends = [0.0]
@@ -131,12 +154,12 @@ def _read_sqlite(file: Path, text: sa.TextClause) -> Generator[tuple[list[str], 
             raw: Any = connection.connection.driver_connection
             raw.set_authorizer(_authorized)
             raw.set_progress_handler(lambda: time.monotonic() > ends[0], _INSTRUCTIONS)
-            ends[0] = time.monotonic() + ROWS_WITHIN
-            result = connection.execute(text, execution_options={"yield_per": AT_ONCE})
-            columns = checked_columns(list(result.keys()), "the query")
+            ends[0] = time.monotonic() + asked.within
+            result = connection.execute(asked.text, execution_options={"yield_per": AT_ONCE})
+            columns = asked.columns(result)
             while part := result.fetchmany(AT_ONCE):
                 yield columns, part
-                ends[0] = time.monotonic() + ROWS_WITHIN
+                ends[0] = time.monotonic() + asked.within
     finally:
         engine.dispose()
 
@@ -146,7 +169,7 @@ def _authorized(action: int, _first: str | None, second: str | None, *_: str | N
     return sqlite3.SQLITE_OK if harmless else sqlite3.SQLITE_DENY
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, within: float) -> str:
     """What happened to the query or its database. The message of a database is repeated only where it is
     about the query: elsewhere it may have values of rows."""
     found: Any = getattr(error, "orig", None)
@@ -156,9 +179,9 @@ def _why(error: Exception) -> str:
         case ResourceClosedError():
             return _NO_ROWS
         case sqlite3.Error():
-            return _of_sqlite_error(cause)
+            return _of_sqlite_error(cause, within)
         case TimeoutError():
-            return f"the database does not respond, or sent no rows for {ROWS_WITHIN:.0f} seconds"
+            return f"the database does not respond, or sent no rows for {within:.0f} seconds"
         case OSError():
             return f"the database does not respond ({os.strerror(cause.errno or 0)})"
         case _ if state == "25006":
@@ -171,12 +194,12 @@ def _why(error: Exception) -> str:
             return f"the query failed ({type(cause).__name__})"
 
 
-def _of_sqlite_error(error: sqlite3.Error) -> str:
+def _of_sqlite_error(error: sqlite3.Error, within: float) -> str:
     said = _first_line(error)
     if "authoriz" in said or "prohibited" in said or "readonly database" in said:
         return _WRITES
     if said == "interrupted":
-        return f"the query sent no rows for {ROWS_WITHIN:.0f} seconds"
+        return f"the query sent no rows for {within:.0f} seconds"
     return f"the database refused the query ({said})"
 
 

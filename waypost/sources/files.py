@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -19,8 +19,9 @@ _TOO_LONG = f"longer than {LONGEST:,} bytes"
 _BOM = b"\xef\xbb\xbf"
 
 
-def rows_of(file: Path) -> Generator[Row]:
+def rows_of(file: Path, needed: Collection[str] = ()) -> Generator[Row]:
     """The rows of `file`, read as they are asked for. A line that cannot be read is a row without values.
+    needed: columns that a table has to have.
 
     Raises SourceFailed for a file that is missing, cannot be read, or is a table without a usable head."""
     if not file.exists():
@@ -29,8 +30,10 @@ def rows_of(file: Path) -> Generator[Row]:
         raise SourceFailed(f"{file} is not a file")
     try:
         with file.open("rb") as opened:
-            read = _table if file.suffix.lower() in TABLES else _json_lines
-            yield from read(opened, file.name)
+            if file.suffix.lower() in TABLES:
+                yield from _table(opened, file.name, needed)
+            else:
+                yield from _json_lines(opened, file.name)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else type(error).__name__
         raise SourceFailed(f"the file {file} cannot be read ({why})") from None
@@ -95,7 +98,7 @@ def _fault(line: bytes) -> str:
     return ""
 
 
-def _table(file: BinaryIO, name: str) -> Iterator[Row]:
+def _table(file: BinaryIO, name: str, needed: Collection[str]) -> Iterator[Row]:
     lines = _Lines(file, name)
     texts = iter(lines)
     first = next((line for line in texts if line.strip()), None)
@@ -105,7 +108,7 @@ def _table(file: BinaryIO, name: str) -> Iterator[Row]:
     if first is None:
         raise SourceFailed(f"{name} is empty; its first line names the columns")
     delimiter = max(_DELIMITERS, key=first.count)
-    head = _head(first, delimiter, name)
+    head = _head(first, delimiter, name, needed)
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
     while True:
         lines.next_row()
@@ -124,22 +127,24 @@ def _table(file: BinaryIO, name: str) -> Iterator[Row]:
             return
 
 
-def _head(line: str, delimiter: str, name: str) -> list[str]:
+def _head(line: str, delimiter: str, name: str, needed: Collection[str]) -> list[str]:
     try:
         [cells] = csv.reader([line], delimiter=delimiter, strict=True)
     except csv.Error as error:
         raise SourceFailed(f"the first line of {name}, with the columns, is not CSV ({error})") from None
-    return checked_columns(cells, name)
+    return checked_columns(cells, name, needed)
 
 
-def checked_columns(names: Sequence[str], of: str) -> list[str]:
-    """The columns, named as facts are. Raises SourceFailed for two columns with a name, or if none says who
-    the recipient is. of: what has the columns."""
+def checked_columns(names: Sequence[str], of: str, needed: Collection[str] = ()) -> list[str]:
+    """The columns, named as facts are. Raises SourceFailed for two columns with a name, if none says who the
+    recipient is, or if a needed one is missing. of: what has the columns."""
     columns = [column(name) for name in names]
     if twice := next((one for one in columns if one and columns.count(one) > 1), None):
         raise SourceFailed(f"{of} has two columns {_shown(twice)}; rename one")
     if not {"email", "phone", "id"} & {*columns}:
         raise SourceFailed(f"{of} has no column email, phone or id; its columns name the recipient")
+    if lacking := [name for name in needed if name not in columns]:
+        raise SourceFailed(f"{of} has no column {', '.join(lacking)}; the type needs it")
     return columns
 
 

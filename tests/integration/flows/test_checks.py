@@ -26,7 +26,7 @@ from waypost.ledger.intake import accept
 from waypost.ledger.queue import claims
 from waypost.ledger.queue.attempts import AttemptStarted
 from waypost.ledger.queue.batches import owner
-from waypost.ledger.records import circuit_reports
+from waypost.ledger.records import process_reports
 from waypost.model.priority import Priority
 from waypost.system.clock import now
 
@@ -185,8 +185,8 @@ async def test_a_provider_that_does_not_work_for_the_workers_is_told_with_its_ti
         "until": None,
         "why": "no answer from a@b.example",
     }
-    await circuit_reports.write(bench.runtime.ledger, "host:1", [report])
-    await circuit_reports.write(bench.runtime.ledger, "host:2", [report])
+    await process_reports.write(bench.runtime.ledger, process_reports.About.CIRCUITS, "host:1", [report])
+    await process_reports.write(bench.runtime.ledger, process_reports.About.CIRCUITS, "host:2", [report])
     [told] = await down()
     assert told.level == "note"
     since = f"{report['since']:%Y-%m-%d %H:%M:%S} UTC"

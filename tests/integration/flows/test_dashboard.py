@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -29,6 +30,8 @@ from waypost.ledger.operations import retry_cancel
 from waypost.ledger.operations.search import Filter
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.policy.circuit_breaker import FAILURES
+from waypost.rendering import templates as templates_module
+from waypost.rendering.templates import Templates
 from waypost.system.clock import now
 from waypost.tasks import events
 from waypost.tasks.providers import events as circuit_events
@@ -154,6 +157,43 @@ async def test_the_circuits_of_every_process_are_shown(bench, client, dashboard,
         row for row in await rows(bench.runtime.ledger, installation) if row.name.startswith("circuits")
     ]
     assert len(reports) == 2
+
+
+async def test_a_template_fault_of_any_process_is_shown_until_it_is_corrected(
+    bench, client, dashboard, pool, monkeypatch, tmp_path
+):
+    folder = tmp_path / "templates"
+    shutil.copytree(bench.runtime.settings.template_folders[-1] / TYPE.name, folder / TYPE.name)
+    monkeypatch.setattr(templates_module, "LOOKS_EVERY", 0.0)
+    templates = Templates((folder, *bench.runtime.settings.template_folders))
+    monkeypatch.setattr(bench.runtime, "templates", templates)
+    await send(order("1"))
+    subject = folder / TYPE.name / "subject.txt"
+    good = subject.read_text()
+    subject.write_text("{{ order_id")
+    await send(order("2"))
+    other = Dashboard(bench.runtime, {TYPE.name: TYPE}, client, pool)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(module, "owner", lambda: "other:1")
+        await other.look()
+        await other.close()
+    monkeypatch.setattr(bench.runtime, "templates", Templates(folder))  # this process has met no fault
+    await dashboard.look()
+    [one] = await artifacts(client, pool)
+    assert one.description == f"the changed templates of {TYPE.name} are not in use"
+    assert f"`templates/{TYPE.name}/subject.txt, line 1: unexpected end of template" in one.data
+    assert "The templates before stay in use" in one.data
+
+    subject.write_text(good + "\n")
+    monkeypatch.setattr(bench.runtime, "templates", templates)
+    await send(order("3"))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(module, "owner", lambda: "other:1")
+        await other.look()
+        await other.close()
+    await dashboard.look()
+    [one] = await artifacts(client, pool)
+    assert one.description.startswith("All is well")
 
 
 async def test_failures_stay_in_their_artifact_until_they_are_dealt_with(bench, client, dashboard):

@@ -96,7 +96,7 @@ async def test_a_minted_value_that_is_no_text_fails_that_one_by_its_name(bench, 
     made = await run(replace(note_flow.TYPE, mint=poison_item.mint_what_is_no_text))
     assert made.states == {State.SENT: 2, State.FAILED: 1}
     row = await the_bad_one(bench)
-    assert row.reason.startswith("minting failed: `ticket` is not a text; mint texts, numbers")
+    assert row.reason.startswith("minting failed: `ticket` is not a text; use texts, numbers")
     assert [message.private for message in bench.primary.sent] == [("k4n4ry",)] * 2
 
 

@@ -11,7 +11,8 @@ from waypost.ledger.database.tables import notifications
 from waypost.ledger.operations import overview, traffic
 from waypost.ledger.queue import batches
 from waypost.ledger.queue.batches import BatchResult
-from waypost.ledger.records import circuit_reports, turns
+from waypost.ledger.records import process_reports, turns
+from waypost.ledger.records.process_reports import About
 from waypost.model.states import State
 from waypost.system.clock import now
 from waypost.system.ids import new_id
@@ -161,15 +162,20 @@ async def test_a_turn_ends_when_its_process_asks_no_more(ledger):
     assert await turns.take(ledger, "dashboard", "b:2", LEASE) is not None
 
 
-async def test_the_circuit_reports_of_dead_processes_are_not_told(ledger, monkeypatch):
-    await circuit_reports.write(ledger, "a:1", [{"provider": "smtp"}])
-    await circuit_reports.write(ledger, "b:2", [{"provider": "backup"}])
-    assert sorted(one["provider"] for one in await circuit_reports.read(ledger)) == ["backup", "smtp"]
-    await circuit_reports.write(ledger, "b:2", [])
-    assert [one["provider"] for one in await circuit_reports.read(ledger)] == ["smtp"]
-    monkeypatch.setattr(circuit_reports, "LASTS", timedelta())
-    assert await circuit_reports.read(ledger) == []
-    await circuit_reports.forget_dead(ledger)
+async def test_the_reports_of_dead_processes_are_not_told(ledger, monkeypatch):
+    await process_reports.write(ledger, About.CIRCUITS, "a:1", [{"provider": "smtp"}])
+    await process_reports.write(ledger, About.CIRCUITS, "b:2", [{"provider": "backup"}])
+    await process_reports.write(ledger, About.TEMPLATES, "b:2", [{"type": "note"}])
+    assert [one["type"] for one in await process_reports.read(ledger, About.TEMPLATES)] == ["note"]
+    assert sorted(one["provider"] for one in await process_reports.read(ledger, About.CIRCUITS)) == [
+        "backup",
+        "smtp",
+    ]
+    await process_reports.write(ledger, About.CIRCUITS, "b:2", [])
+    assert [one["provider"] for one in await process_reports.read(ledger, About.CIRCUITS)] == ["smtp"]
+    monkeypatch.setattr(process_reports, "LASTS", timedelta())
+    assert await process_reports.read(ledger, About.CIRCUITS) == []
+    await process_reports.forget_dead(ledger)
     from waypost.ledger.database.tables import installation
 
     assert not [row for row in await rows(ledger, installation) if row.name.startswith("circuits")]

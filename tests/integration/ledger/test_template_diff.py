@@ -9,11 +9,13 @@ import pytest
 from anyio.to_thread import run_sync
 from support.ledger import change, run_sql
 from support.requests import order
+from support.templates import mjml
 from typer.testing import CliRunner
 
 from waypost import Recipient, Request
 from waypost.cli import app
 from waypost.config.settings import Settings
+from waypost.deployments import registry
 from waypost.flows.order_confirmation import TYPE as ORDER
 from waypost.flows.order_confirmation import Order
 from waypost.flows.signup_verification import TYPE as SIGNUP
@@ -110,6 +112,54 @@ async def test_codes_and_links_have_placeholders(ledger, folders):
     asked = Request[SIGNUP.facts](recipient=Recipient(id="ada", email="ada@a.example"), data=data)
     await accept.accept(ledger, SIGNUP, [asked])
     assert (await diff_json(*folders, "--type", "signup-verification"))["locales"][0]["identical"] == 1
+
+
+TIPS = '''
+from datetime import timedelta
+from typing import Annotated
+
+from prefect import flow
+from waypost import Category, Facts, NotificationType, Sensitive, Text
+
+
+class Tip(Facts):
+    account: Annotated[Text, Sensitive()]
+
+
+TYPE = NotificationType(
+    name="tip", facts=Tip, category=Category.TRANSACTIONAL, route=("email",), deadline=timedelta(hours=1)
+)
+
+
+@flow(name="tip")
+async def tip():
+    """A type of its own."""
+'''
+
+
+async def test_a_sensitive_fact_is_kept_and_a_placeholder_is_rendered(ledger, folders, tmp_path, monkeypatch):
+    """The new subject tells the fact letter by letter: a mask of the value would not find it."""
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "tip.py").write_text(TIPS)
+    monkeypatch.setenv("WAYPOST_PROJECT", str(tmp_path))
+    for folder in folders:
+        shutil.copytree(folder / "welcome", folder / "tip")
+        for part in ("subject.txt", "body.txt", "short.txt"):
+            (folder / "tip" / part).write_text("Hello")
+        (folder / "tip" / "body.mjml").write_text(mjml("Hello"))
+    (folders[1] / "tip" / "subject.txt").write_text("{{ account | list | join(' ') }}")
+    registry._found.cache_clear()
+    try:
+        tip = registry.find("tip").type
+        asked = Request[tip.facts](recipient=Recipient(email="x@y.example"), data={"account": "kxqzj"})
+        await accept.accept(ledger, tip, [asked])
+        [kept] = [one async for one in newest(ledger, ["tip"], 1, DEFAULTS)]
+        assert kept.data == {"account": "kxqzj"}
+        found = await diff_json(*folders, "--type", "tip")
+    finally:
+        registry._found.cache_clear()
+    [told] = found["differences"]
+    assert (told["old"], told["new"]) == ("Hello", "[ a c c o u n t ]")
 
 
 async def test_the_newest_are_read_a_page_at_a_time_without_those_that_were_forgotten(ledger):

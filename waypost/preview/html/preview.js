@@ -74,7 +74,7 @@ function showMessages(found) {
   if (at("frame").srcdoc !== found.html) at("frame").srcdoc = found.html;
   at("text").textContent = found.text;
   at("short").textContent = found.short ?? "This type sends no short message.";
-  at("short-size").textContent = found.short == null ? "" : `${[...found.short].length} characters`;
+  at("short-size").textContent = found.short_size;
   at("headers").replaceChildren(...found.headers.flatMap(([name, value]) => [made("dt", name), made("dd", value)]));
   const files = found.files.length ? `, files: ${found.files.join(", ")}` : "";
   const cut = found.too_large ? "; Gmail cuts a mail off after 102 kB" : "";

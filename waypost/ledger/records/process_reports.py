@@ -1,12 +1,14 @@
-"""Circuit reports: what each process says of the providers that do not work for it, for all processes.
+"""What each process says is wrong in it, for all processes: providers that do not work, and changed templates
+that are not in use.
 
-A process whose providers all work has no row.
+A process without a fault has no row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, cast
 
 import orjson
@@ -18,14 +20,20 @@ from waypost.ledger.database.tables import installation
 from waypost.system.clock import now
 
 LASTS = timedelta(minutes=1)  # a process repeats its report before that; an older report is a dead process's
-_PREFIX = "circuits of "
 
 Report = Mapping[str, Any]
 
 
-async def write(ledger: Ledger, process: str, reports: Sequence[Report]) -> None:
+class About(StrEnum):
+    """What a report is about; the name of its row begins with it."""
+
+    CIRCUITS = "circuits of "
+    TEMPLATES = "templates of "
+
+
+async def write(ledger: Ledger, about: About, process: str, reports: Sequence[Report]) -> None:
     """Replace the reports of `process`."""
-    row = {"name": _PREFIX + process, "value": orjson.dumps({"at": now(), "reports": reports}).decode()}
+    row = {"name": about + process, "value": orjson.dumps({"at": now(), "reports": reports}).decode()}
 
     def work(connection: sa.Connection) -> None:
         connection.execute(sa.delete(installation).where(installation.c.name == row["name"]))
@@ -35,9 +43,9 @@ async def write(ledger: Ledger, process: str, reports: Sequence[Report]) -> None
     await ledger.write(work)
 
 
-async def read(ledger: Ledger) -> list[Report]:
+async def read(ledger: Ledger, about: About) -> list[Report]:
     """The reports of all living processes."""
-    theirs = installation.c.name.startswith(_PREFIX, autoescape=True)
+    theirs = installation.c.name.startswith(about, autoescape=True)
     wanted = sa.select(*tolerant.raw(installation.c.value)).where(theirs)
     rows = await ledger.read(lambda connection: tolerant.read(connection, wanted))
     found: list[Report] = []
@@ -51,7 +59,7 @@ async def read(ledger: Ledger) -> list[Report]:
 
 async def forget_dead(ledger: Ledger) -> None:
     """Delete the reports of processes that ended without a word."""
-    theirs = installation.c.name.startswith(_PREFIX, autoescape=True)
+    theirs = sa.or_(*(installation.c.name.startswith(about, autoescape=True) for about in About))
 
     def work(connection: sa.Connection) -> None:
         for row in connection.execute(sa.select(installation).where(theirs)).all():

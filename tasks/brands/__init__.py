@@ -1,0 +1,1 @@
+"""Brands in Prefect: their blocks."""
