@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from waypost.rendering.samples import sample_of
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = {
@@ -15,5 +16,4 @@ COMPOSED = {"digest"}  # cannot be requested
 
 def sample(name: str) -> dict[str, Any]:
     """The facts with which a preview shows the type."""
-    file = REPOSITORY / "templates" / name / "sample.json"
-    return json.loads(file.read_text(encoding="utf-8"))["facts"]
+    return sample_of(name, [REPOSITORY / "templates"], "Shop <post@shop.example>").facts

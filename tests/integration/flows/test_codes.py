@@ -8,8 +8,8 @@ import pytest
 from support.ledger import change, rows
 
 from waypost import Recipient, Request
-from waypost.config.brands import brands
 from waypost.config.settings import Settings
+from waypost.delivery.added_brands import AddedBrands
 from waypost.delivery.runtime import Runtime
 from waypost.flows.signup_verification import Signup, signup_verification
 from waypost.ledger.records.installation import change_key
@@ -56,7 +56,7 @@ async def test_every_mail_of_a_signup_has_the_code_that_is_right(bench, mails):
 async def test_the_mail_with_a_code_is_its_requests_brands(bench):
     acme = {"sender": "Acme <no-reply@acme.example>"}
     bench.runtime.templates = Templates(Settings().template_folders, "en")
-    bench.runtime.brands = brands(Settings(brands={"acme": acme}))
+    bench.runtime.added_brands = AddedBrands(Settings(brands={"acme": acme}))
     signup = Signup(product="Harbour", verify_url="https://app.example/verify")
     ada = Recipient(id="ada", email="ada@a.example")
     await signup_verification([Request[Signup](recipient=ada, data=signup, brand="acme")])

@@ -175,7 +175,7 @@ def test_of_a_gateway_that_does_not_say_what_is_wrong_doctor_has_advice_of_its_o
     assert said.advice == SEE_UP
 
 
-ROLE = "waypost_without_rights"
+ROLE = f"waypost_without_rights_{os.getpid()}"  # roles are of the server, which other runs use too
 
 
 @pytest.fixture
@@ -197,16 +197,16 @@ async def owner(postgres_url):
     ("spoil", "why"),
     [
         (
-            f"REVOKE INSERT ON ALL TABLES IN SCHEMA public FROM {ROLE}",
+            "REVOKE INSERT ON ALL TABLES IN SCHEMA public FROM {role}",
             "the database role may not write to the ledger's tables: as their owner, GRANT",
         ),
-        (f"ALTER ROLE {ROLE} SET default_transaction_read_only = on", "the ledger is read-only"),
+        ("ALTER ROLE {role} SET default_transaction_read_only = on", "the ledger is read-only"),
     ],
 )
 async def test_a_role_that_may_not_write(site_over, owner, spoil, why):
     connection, url = owner
     async with open_on(site_over, with_async_driver(url)) as (site, shop):
-        await connection.execute(spoil)
+        await connection.execute(spoil.format(role=ROLE))
         await connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", ROLE
         )
