@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests run in JOBS processes, more than there are processors: many wait for a server. A test marked `long` (pyproject.toml)
 # belongs to `make test-long`, every other test to `make test`.
-JOBS ?= 5
+JOBS ?= 4
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
@@ -51,7 +51,7 @@ test: $(READY)  ## Every tier, in minutes.
 	@echo "test: running every tier; this takes five to fifteen minutes"
 	@$(PYTEST) -m "not long" $(ARGS)
 
-test-long: $(READY)  ## What is long by nature: kills, outages, storms and mutants of the simulator, schemathesis.
+test-long: $(READY)  ## What is long by nature: kills, outages, storms, mutants, schemathesis, the gateway on PostgreSQL.
 	@echo "test-long: running the long tests; this takes ten to twenty minutes"
 	@$(PYTEST) -m long $(ARGS)
 

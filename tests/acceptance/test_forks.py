@@ -11,6 +11,8 @@ import pytest
 from support.forks import Forked, run
 from support.processes import command, environment, waypost
 
+pytestmark = pytest.mark.long
+
 SETTINGS = "from prefect.settings import get_current_settings as now; print(now().api.url, now().home)"
 IDS = "from uuid_utils.compat import uuid7; import random; print(uuid7(), random.random())"
 

@@ -40,6 +40,7 @@ def add(project, name):
             target.write_text(text.replace("parcel_shipped", name))
 
 
+@pytest.mark.long
 def test_a_new_type_that_was_deployed_beside_a_running_worker_is_told_with_the_worker(shop):
     add(shop.home.parent, "back_in_stock")
     deployed = shop.run("deploy")
@@ -55,6 +56,7 @@ def test_a_new_type_that_was_deployed_beside_a_running_worker_is_told_with_the_w
     eventually(lambda: "started before flows/back_in_stock.py changed" in (shop.home / "up.log").read_text())
 
 
+@pytest.mark.long
 def test_a_changed_type_is_told_by_the_log_and_by_deploy_and_still_goes_out(shop):
     file = shop.home.parent / "flows" / "parcel_shipped.py"
     file.write_text(file.read_text() + "\n")

@@ -79,6 +79,7 @@ def fill(page, up, deployment, given):
     page.click(SUBMIT)
 
 
+@pytest.mark.long
 def test_the_form_of_every_type_can_be_filled_in_and_sent(up, page):
     asked = {name: {"requests": [{"recipient": {}, "data": facts}]} for name, facts in FACTS.items()}
     for name, given in (asked | NO_REQUESTS).items():

@@ -18,6 +18,8 @@ from waypost.rendering.checks.page import page_of
 from waypost.rendering.checks.rendered_samples import SampleMail, findings_in
 from waypost.rendering.checks.spam import NoSpamAssassin, SpamScore, spam_scores
 
+pytestmark = pytest.mark.long
+
 REPLY_TO = "help@shop.example"
 
 
@@ -40,7 +42,6 @@ def check(*arguments):
     return done.exit_code, json.loads(done.stdout)
 
 
-@pytest.mark.long
 def test_the_check_finds_nothing_in_any_shipped_mail(spamassassin):
     assert check() == (0, [])
 

@@ -244,6 +244,7 @@ def test_the_page_is_used_with_the_keyboard(page):
     assert [one for one in seen if one in wanted] == wanted
 
 
+@pytest.mark.long
 def test_a_type_that_is_added_asks_for_a_restart(page, project):
     file = project / "flows" / "later.py"
     file.write_text("")
@@ -261,6 +262,7 @@ def test_a_port_that_is_taken_is_told(project, address):
     assert "--port" in done.stderr
 
 
+@pytest.mark.long
 def test_what_is_shown_is_what_is_sent(tmp_path, monkeypatch):
     with project_in(tmp_path / "project", monkeypatch):
         ada = {"email": EMAIL, "name": NAME, "locale": "de"}
@@ -275,6 +277,7 @@ def pixels(file):
     return struct.unpack(">II", file.read_bytes()[16:24])
 
 
+@pytest.mark.long
 def test_pictures_have_the_widths_and_the_heights_of_the_mails(project, tmp_path):
     chromium()
     done = run(project, TYPE, "--png", str(tmp_path / "new"), "--locale", "en", "--locale", "de", "--json")
@@ -295,6 +298,7 @@ def test_pictures_have_the_widths_and_the_heights_of_the_mails(project, tmp_path
     assert schemes[0] != schemes[1]
 
 
+@pytest.mark.long
 def test_a_mail_without_a_picture_is_named_and_the_others_are_written(project, tmp_path):
     chromium()
     types = {"WAYPOST_SHIPPED_TYPES": "message,alert"}
@@ -314,6 +318,7 @@ def test_without_a_chromium_no_picture_is_written(project, tmp_path):
     assert "there is no Chromium on this machine: install" in done.stderr
 
 
+@pytest.mark.long
 def test_a_picture_is_as_high_as_its_mail_and_has_an_end(tmp_path):
     chromium()
     high = "<!doctype html><style>body{{margin:0}}</style><div style='height:{}px;background:red'>a</div>"
@@ -332,6 +337,7 @@ def test_options_of_pictures_alone_are_refused():
     assert (done.returncode, "--json: only together with --png" in done.stderr) == (2, True)
 
 
+@pytest.mark.long
 def test_the_commands_of_the_document_run_as_they_are_shown(project, tmp_path):
     chromium()
     section = (REPOSITORY / "docs" / "templates.md").read_text().partition("## Preview\n")[2]

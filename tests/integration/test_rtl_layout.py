@@ -7,6 +7,8 @@ from support.templates import catalogue
 
 from waypost.rendering.templates import Templates
 
+pytestmark = pytest.mark.long
+
 PHONE, DESK = 320, 700
 # At least one text of each type, so that it is sent in Hebrew.
 HEBREW = {

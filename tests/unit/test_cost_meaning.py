@@ -11,6 +11,8 @@ from support.stopwatch import Spent, judge, slowness, spent
 from waypost.mail.canonical import meaning
 from waypost.mail.raw_message import parse
 
+pytestmark = pytest.mark.long
+
 LARGEST = 10_000_000  # bytes
 SECONDS = 1.0
 HEAD = b"From: shop@a.example\r\nSubject: s\r\n"

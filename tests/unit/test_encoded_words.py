@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from waypost.mail.encoded_words import decoded, encoded
 
 
+@pytest.mark.long
 @given(st.text(max_size=300))
 def test_what_is_encoded_is_read_again(value):
     value = value.encode(errors="replace").decode()

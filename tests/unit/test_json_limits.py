@@ -46,6 +46,7 @@ async def cut(text: bytes, largest: int = 1000) -> list[bytes]:
     return [item async for item in items(text, largest, Slices(60))]
 
 
+@pytest.mark.long
 @given(batch=st.lists(JSON, max_size=6), indent=st.sampled_from([None, 0, 2]), ascii=st.booleans())
 async def test_items_are_cut_as_a_parser_reads_them(batch, indent, ascii):
     text = json.dumps({"notifications": batch}, indent=indent, ensure_ascii=ascii).encode()

@@ -321,6 +321,7 @@ SHEETS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [*HOSTILE, *SHEETS])
 def test_a_hostile_template_takes_time_linear_in_its_size(kind):
     def seconds(size):

@@ -95,6 +95,7 @@ def test_a_file_that_is_missing_or_a_folder_is_named(tmp_path):
         list(rows_of(tmp_path / "folder.csv"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["due.csv", "due.jsonl"])
 def test_a_large_file_is_read_in_little_memory(tmp_path, name):
     line = '{"email": "a@a.example", "n": 1}\n' if name.endswith("l") else "a@a.example,1\n"

@@ -263,6 +263,7 @@ async def block(client):
         yield SimpleNamespace(id=made.id, name=f"custom-webhook/{made.name}", endpoint=endpoint)
 
 
+@pytest.mark.long
 async def test_each_automation_fires_for_its_event_and_notifies(bench, client, block):
     made = []
     for one in automations(block.id):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -261,7 +262,9 @@ async def test_cancel_holds_what_has_not_gone_and_the_runs_page_says_so(bench, c
         assert "Crash" not in caplog.text
         assert "Finished in state" not in caplog.text
         deliver = await ended_task_run(client, run.id, "deliver")
-        assert (deliver.state.type.value, deliver.state.message) == ("CANCELLED", "The run was cancelled.")
+        assert deliver.state.type.value == "CANCELLED"
+        # The step's own words, or those of Prefect's server, which may be quicker.
+        assert re.fullmatch(r"The (parent flow )?run was cancelled\.", deliver.state.message)
         asked = {"artifacts": {"flow_run_id": {"any_": [str(run.id)]}}}
         [table] = (await client.request("POST", "/artifacts/filter", json=asked)).json()
         assert Counter(row["State"] for row in json.loads(table["data"])) == {"sent": sent, "held": 40 - sent}

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -27,8 +28,19 @@ from waypost.ledger.records import api_keys
 from waypost.ledger.records.api_keys import ApiKey
 from waypost.system.clock import now
 
+HERE = Path(__file__).parent
 SECRET_KEY = b"a key of sixteen or more"
 TLS = ssl.create_default_context()  # made once: each takes 20 ms, and no gateway of these tests speaks TLS
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On PostgreSQL, the tests of the gateway are long: what they ask of a database, the tests of the ledger
+    ask on both."""
+    for item in items:
+        values = getattr(item, "callspec", None)
+        if values and HERE in item.path.parents and values.params.get("database") == "postgresql":
+            item.add_marker("long")
 
 
 class Site:

@@ -23,7 +23,7 @@ from waypost.gateway.server.connection import LONGEST
 HEAD = LONGEST - 1024
 ID = "019b76da-a800-7000-8000-000000000000"
 
-pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
 
 def places(path: str, operation: dict[str, Any]) -> Iterator[str]:

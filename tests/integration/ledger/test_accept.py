@@ -269,6 +269,7 @@ def mail(number: int, size: int) -> Candidate:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("count", "size"), [(10, 8_000_000), (400, 60_000)])
 async def test_mails_that_come_at_once_hold_the_loop_no_longer_than_one(ledger, count, size):
     """As many as a group commit takes. It is measured in a loop of its own, on a ledger opened there."""

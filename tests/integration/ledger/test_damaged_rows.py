@@ -186,6 +186,7 @@ EVERY_COLUMN = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("table", "column"), EVERY_COLUMN)
 async def test_on_sqlite_no_value_of_a_column_harms_another_row(world_and_file, tmp_path, table, column):
     world, made = world_and_file

@@ -128,6 +128,7 @@ async def test_a_query_that_sends_nothing_is_ended(ledger, database, monkeypatch
     assert "sent no rows for" in said
 
 
+@pytest.mark.long
 async def test_rows_stream_in_little_memory_and_stop_when_nobody_reads(ledger, database):
     query = f"SELECT 'r' || n || '@a.example' AS email, 'x' AS text FROM {series(database, 200_000)}"
     tracemalloc.start()
