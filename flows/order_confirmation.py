@@ -52,7 +52,7 @@ class ShipTo(Facts):
         str,
         Field(
             max_length=100,
-            description="Its name or ISO code. It decides the order of the lines.",
+            description="Its name, or its ISO code, which is shown by name. It decides the order of lines.",
             examples=["Switzerland"],
         ),
     ]

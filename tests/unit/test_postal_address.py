@@ -67,6 +67,15 @@ def test_a_country_is_known_by_its_names_and_codes(country, locale, code):
     assert country_code(country, babel_locale(locale)) == code
 
 
+@pytest.mark.parametrize(
+    ("country", "locale", "shown"),
+    [("GB", "fr", "Royaume-Uni"), ("ch", "de", "Schweiz"), ("CN", "zh", "中国"), ("USA", "de", "USA"),
+     ("UK", "de", "UK"), ("England", "de", "England"), ("XX", "de", "XX"), ("7", "de", "7")],
+)  # fmt: skip
+def test_a_country_given_by_its_code_is_shown_by_its_name(country, locale, shown):
+    assert lines("C", "", "", country, locale).split(" / ")[-1] == shown
+
+
 def test_a_street_of_several_lines_keeps_them_and_nothing_is_lost():
     written = lines("Wells", "", "", "UK", street="Mill\n\n 4 Quay Lane ")
     assert written == "Ada / Mill / 4 Quay Lane / Wells / UK"

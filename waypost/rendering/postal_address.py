@@ -75,8 +75,12 @@ _OTHER_NAMES = {
 def address_lines(
     name: str, street: str, city: str, region: str, postcode: str, country: str, locale: Locale
 ) -> tuple[str, ...]:
-    """The lines of an address, without empty ones. `country` is shown as it is; `locale` is the reader's."""
+    """The lines of an address, without empty ones. `locale` is the reader's. A country of two letters, an ISO
+    3166 code, is shown by its name in that language, any other as it is."""
     code = country_code(country, locale)
+    if country.strip().upper() == code:
+        names: dict[str, str] = dict(locale.territories)  # pyright: ignore[reportUnknownArgumentType]
+        country = names.get(code, country)
     streets = [line.strip() for line in street.splitlines()]
     if code in _LARGE_TO_SMALL and _EAST_ASIAN.search(city):
         mark = "〒" if code == "JP" and postcode[:1].isdigit() else ""
