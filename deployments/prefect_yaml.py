@@ -4,33 +4,68 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
+
+import yaml  # pyright: ignore[reportMissingModuleSource]
 
 from waypost.deployments.new_files import module_of
 
 NAME = "prefect.yaml"
-_KEY = re.compile(r"^(\w[\w-]*):", re.MULTILINE)  # at the top of the document
-_ITEM = re.compile(r"^( *)- name:", re.MULTILINE)
+_ITEM = re.compile(r"^( *)- ", re.MULTILINE)
 
 
 def add(project: Path, type: str) -> bool | None:
     """Add a deployment of the type at the end of the file; its comments and the rest stay. None if the
-    project has no such file; False if the file does not end with its deployments, and stays as it is.
-    Raises OSError."""
+    project has no such file, or the file has the type; False if the file does not end with its deployments,
+    and stays as it is. Raises OSError."""
     file = project / NAME
     if not file.is_file():
         return None
     try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
+        text = file.read_bytes().decode()
+        known = _deployments(text)
+    except (ValueError, yaml.YAMLError):
         return False
-    keys, items = list(_KEY.finditer(text)), list(_ITEM.finditer(text))
-    if not keys or keys[-1][1] != "deployments" or not items or items[-1].start() < keys[-1].start():
-        return False
-    file.write_text(f"{text.rstrip()}\n{_entry(type, items[-1][1])}", encoding="utf-8")
-    return True
+    if any(one.get("name") == type for one in known if isinstance(one, dict)):
+        return None
+    for indent in dict.fromkeys(found[1] for found in _ITEM.finditer(text)):
+        longer = _with(text, indent, type)
+        if _is_longer_by(longer, known, _entry(type)):
+            file.write_bytes(longer.encode())
+            return True
+    return False
 
 
-def _entry(type: str, indent: str) -> str:
+def _deployments(text: str) -> list[Any]:
+    """Raises ValueError for a file of another shape, and yaml.YAMLError."""
+    read: Any = yaml.safe_load(text)
+    found: Any = read.get("deployments") if isinstance(read, dict) else None  # pyright: ignore
+    if not isinstance(found, list):
+        raise ValueError("no list of deployments")
+    return found  # pyright: ignore
+
+
+def _is_longer_by(text: str, known: list[Any], entry: dict[str, Any]) -> bool:
+    """Whether the file has these deployments and the new entry: no other place is the right one."""
+    try:
+        return _deployments(text) == [*known, entry]
+    except (ValueError, yaml.YAMLError):
+        return False
+
+
+def _entry(type: str) -> dict[str, Any]:
+    module = module_of(type)
+    return {
+        "name": type,
+        "entrypoint": f"flows/{module}.py:{module}",
+        "tags": ["waypost"],
+        "work_pool": {"name": "waypost", "work_queue_name": "normal"},
+    }
+
+
+def _with(text: str, indent: str, type: str) -> str:
+    """The text and the entry, in the file's own line ends."""
+    ending = "\r\n" if "\r\n" in text else "\n"
     module = module_of(type)
     lines = (
         f"- name: {type}",
@@ -38,4 +73,5 @@ def _entry(type: str, indent: str) -> str:
         "  tags: [waypost]",
         "  work_pool: {name: waypost, work_queue_name: normal}",
     )
-    return "".join(f"{indent}{line}\n" for line in lines)
+    before = text if text.endswith("\n") else text + ending
+    return before + "".join(f"{indent}{line}{ending}" for line in lines)

@@ -17,10 +17,11 @@ MOST_NAMES = 3
 
 
 def template_faults(settings: Settings) -> list[str]:
-    """A sentence for each fault in the templates of every type, in every language, and for each name of a
-    fact that templates cannot see."""
+    """A sentence for each fault in the catalogues, and in the templates of every type, in every language, and
+    for each name of a fact that templates cannot see."""
     templates = Templates(settings.template_folders, settings.default_locale)
-    return [fault for one in registered().values() for fault in faults_of(one, templates)]
+    of_types = [fault for one in registered().values() for fault in faults_of(one, templates)]
+    return [*templates.broken_catalogues(), *of_types]
 
 
 def template_origins(settings: Settings) -> list[str]:

@@ -181,3 +181,23 @@ def test_a_brand_of_the_settings_is_looked_at(monkeypatch, tmp_path):
         "brand acme: text #ffffff on #ffcc00 has a contrast of 1.5:1 in light mode"
     )
     assert found["file"] == "templates/_layout/notice.mjml"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "X-Waypost-Sample: 0\nX-Spam-Score: nine\nX-Spam-Rules: A=1\n",
+        "X-Waypost-Sample: 0\nX-Spam-Score: 1.0\nX-Spam-Rules: A=1.2.3\n",
+        "X-Waypost-Sample: 7\nX-Spam-Score: 1.0\nX-Spam-Rules: A=1\n",
+        "X-Waypost-Sample: 0\nX-Spam-Score: 1.0\n",
+        "X-Waypost-Sample: \xff\n",
+    ],
+)
+def test_an_odd_answer_of_spamassassin_is_told(monkeypatch, tmp_path, answer):
+    (tmp_path / "answer").write_text(f"From MAILER-DAEMON\n{answer}\nHello\n", "latin-1")
+    program = tmp_path / "spamassassin"
+    program.write_text(f"#!/bin/sh\nexec /bin/cat {tmp_path}/answer\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoSpamAssassin, match="--lint"):
+        spam_scores({"plain": PLAIN})

@@ -11,6 +11,7 @@ from support.checked_mail import LINE, STYLE_LINE, checked, page
 from support.shipped_mails import TYPES, alert_facts, shown
 
 from waypost.model.brand import Brand
+from waypost.rendering.checks.cascade import Cascade
 from waypost.rendering.checks.client_support import BREAKS, HARMLESS, lacking
 from waypost.rendering.checks.colours import colour_of, contrast
 from waypost.rendering.checks.finding import Finding, Grouped, Level, grouped, of_sentence
@@ -405,3 +406,17 @@ def test_marked_shipped_pages_compile(tmp_path):
     for type in TYPES:
         flat = TEMPLATES.parts(type, "en")["body.mjml"]
         assert html_of(TEMPLATES.files, replace(flat, text=marked(flat.text))), Path(type)
+
+
+@pytest.mark.parametrize("selector", ["p " * 95, "p~" * 60, "b" * 2000])
+def test_a_long_selector_is_left_out(selector):
+    sheet = f"<style>{selector}b{{color:#fff}}</style>"
+    found = page_of(f"<html>{sheet}{'<b>x</b>' * 200}</html>", "en", "ltr", lambda line: ("a", line))
+    assert not [one for one in found.elements if Cascade(found).of(one, "light")]
+
+
+@pytest.mark.parametrize(
+    "text", ['<?xml version="1.0" encoding="UTF-8"?><html><p>x</p></html>', " ", "<!-- x -->", "<p>x</p>"]
+)
+def test_any_html_is_a_page(text):
+    assert page_of(text, "en", "ltr", lambda line: ("a", line)).elements

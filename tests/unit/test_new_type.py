@@ -142,10 +142,39 @@ def test_the_projects_prefect_yaml_gets_the_type(project):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "name: ours\n", "deployments: []\n", "deployments:\n  - name: mine\npull: null\n", "- name: mine\n"],
+    [
+        "deployments:\n- {name: a}\n...\n",
+        "deployments:\n  - name: a\n'pull': []\n",
+        "deployments:\n  - name: a\npull : []\n",
+        "",
+        "name: ours\n",
+        "deployments: []\n",
+        "deployments:\n  - name: mine\npull: null\n",
+        "- name: mine\n",
+    ],
 )
 def test_a_prefect_yaml_of_another_shape_stays_as_it_is(project, text):
     file = project.folder / "prefect.yaml"
     file.write_text(text)
     assert prefect_yaml.add(project.folder, "seat-reserved") is False
     assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "deployments:\n  - name: a\n    job_variables:\n      env:\n        - name: F\n          value: 1\n",
+        "deployments:\n  - name: a\n    description: |+\n      - name: x\n\n\n",
+        "deployments:\n- name: a\n  schedules:\n    - name: s\n",
+        "deployments:\r\n  - name: a\r\n",
+    ],
+)
+def test_the_type_is_a_deployment_whatever_lists_the_last_one_has(project, text):
+    file = project.folder / "prefect.yaml"
+    file.write_bytes(text.encode())
+    assert prefect_yaml.add(project.folder, "seat-reserved") is True
+    assert prefect_yaml.add(project.folder, "seat-reserved") is None, "it is there"
+    written = file.read_bytes().decode()
+    assert written.startswith(text)
+    assert ("\r\n" in text) == (written.count("\r\n") == written.count("\n"))
+    assert [one["name"] for one in yaml.safe_load(written)["deployments"]] == ["a", "seat-reserved"]

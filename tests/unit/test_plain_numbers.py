@@ -64,3 +64,12 @@ def test_numbers_and_texts_of_digits_are_taken():
     )
     assert (found.count, found.share, found.sums) == (12, 0.5, {"a": [1, Decimal("1.25")]})
     assert Outer.model_validate(found.model_dump()) == found
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, str(2**64), 10**40])
+def test_an_integer_has_64_bits(number):
+    """Prefect cannot list a run whose parameters have a larger integer."""
+    with pytest.raises(ValidationError):
+        Outer(count=number)
+    assert Outer(count=2**63 - 1).count == 2**63 - 1
+    assert Outer.model_json_schema()["properties"]["count"]["maximum"] == 2**63 - 1

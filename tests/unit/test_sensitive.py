@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import pytest
 from pydantic import Field, computed_field
+from typing_extensions import TypeAliasType
 
 from waypost import Facts, Link, Moment, Sensitive, Text
 from waypost.model.money import Amount
@@ -98,3 +99,31 @@ def test_the_forms_know_a_sensitive_text_as_a_password():
     assert (fields["account"]["writeOnly"], fields["account"]["format"]) == (True, "password")
     assert (fields["born"]["writeOnly"], fields["born"]["format"]) == (True, "date")
     assert "writeOnly" not in fields["product"]
+
+
+Iban = TypeAliasType("Iban", Annotated[str, Sensitive()])
+
+
+class Pair(NamedTuple):
+    left: int
+    right: int
+
+
+class Odd(Facts):
+    iban: Iban = "DE4711"
+    bare: Annotated[str, Sensitive] = "k4n4ry"
+    diagnoses: Annotated[dict[str, int], Sensitive()] = Field({"measles": 1, "mumps": 2})
+    page: Annotated[str, Sensitive()] = "https://[not a host"
+    none: Annotated[list[str], Sensitive()] = Field([])
+    pairs: list[Pair] = Field([Pair(1, 2)])
+
+
+def test_a_mark_counts_in_an_alias_without_parentheses_and_for_the_keys_of_a_mapping():
+    assert Odd.model_json_schema()["properties"]["bare"]["writeOnly"]
+    found = sensitive_values(Odd())
+    assert (found["iban"], found["bare"]) == (["DE4711"], ["k4n4ry"])
+    assert found["diagnoses"] == [["measles", "mumps", 1, 2]]
+    covered = without_sensitive(Odd())
+    assert covered.diagnoses == {"[diagnoses]": 1, "[diagnoses] 2": 1}
+    assert (covered.iban, covered.page, covered.none) == ("[iban]", "[page]", [])
+    assert covered.pairs == [Pair(1, 2)]

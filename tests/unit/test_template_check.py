@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 
 import pytest
 from pydantic import create_model
+from typer.testing import CliRunner
 
 from waypost import Facts
 from waypost.channels.memory import MemoryChannel
+from waypost.cli import app
 from waypost.config.settings import Settings
 from waypost.deployments.doctor.type_faults import faults_of, route_faults, template_faults
 from waypost.deployments.registry import registered
@@ -225,3 +228,20 @@ def test_a_translation_that_does_not_fit_is_named_in_every_language(tmp_path):
     faults = examine(Templates(folder), ORDER)
     assert len(faults) == 2
     assert all("%(nummer)s is no variable of this text" in fault for fault in faults)
+
+
+def test_a_broken_catalogue_is_a_fault_of_the_check_and_of_doctor(project):
+    project.template(
+        "_locales/de/LC_MESSAGES/messages.po", 'msgid ""\nmsgstr ""\n\nmsgid "Total"\nmsgstr "x\n'
+    )
+    said = (
+        "templates/_locales/de/LC_MESSAGES/messages.po, line 5: neither a comment nor a text in quotes; until "
+        "it is corrected, nothing is sent in de"
+    )
+    assert said in template_faults(Settings())
+    done = CliRunner().invoke(app, ["templates", "check", "refund", "--json"])
+    place, _, finding = said.partition(", line 5: ")
+    assert (done.exit_code, json.loads(done.stdout)[0]) == (
+        1,
+        {"level": "fault", "types": [], "locales": [], "file": place, "line": 5, "finding": finding},
+    )

@@ -62,7 +62,8 @@ def _checked(types: Sequence[NotificationType], settings: Settings) -> tuple[lis
     of_brands = {
         name: Samples(make(name, ("email",)), samples) for name in brands(settings) if name != DEFAULT
     }
-    found, mails = list[Found](), list[SampleMail]()
+    found = [("", "", of_sentence(said)) for said in templates.broken_catalogues()]
+    mails = list[SampleMail]()
     with bars() as progress:
         task = progress.add_task("types", total=len(types))
         for type in types:

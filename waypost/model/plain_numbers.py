@@ -9,6 +9,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 _NUMBERS = {"int": "int_parsing", "float": "float_parsing", "decimal": "decimal_parsing"}
+LARGEST = 2**63 - 1
 _NO_INPUT = {"metadata", "cls", "config", "computed_fields", "serialization"}
 
 
@@ -28,10 +29,19 @@ def _checked(schema: Any) -> Any:
         return cast(Any, schema)
     fields = cast("dict[str, Any]", schema)
     made = {name: one if name in _NO_INPUT else _checked(one) for name, one in fields.items()}
+    if made.get("type") == "int":
+        made = _bounded(made)
     error = _NUMBERS.get(str(made.get("type")))
     if error is None:
         return made
     return core_schema.no_info_before_validator_function(partial(_plain, error), cast(CoreSchema, made))
+
+
+def _bounded(schema: dict[str, Any]) -> dict[str, Any]:
+    """Of 64 bits: Prefect and the ledger can read no larger integer."""
+    least = {} if {"ge", "gt"} & schema.keys() else {"ge": -LARGEST - 1}
+    most = {} if {"le", "lt"} & schema.keys() else {"le": LARGEST}
+    return {**schema, **least, **most}
 
 
 def _is_checked(schema: dict[str, Any]) -> bool:

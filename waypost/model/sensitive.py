@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -24,8 +24,9 @@ class Sensitive:
     value, as the message needs it; `waypost templates diff` renders a placeholder, and providers' replies
     lose the value. The forms of Prefect and OpenAPI treat it as a password (JSON Schema's writeOnly)."""
 
+    @classmethod  # so that the mark may be written without its parentheses
     def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         made = handler(schema)
         text = {"format": "password"} if made.get("type") == "string" and "format" not in made else {}
@@ -67,6 +68,8 @@ def _is_model(one: Any) -> bool:
 
 def _types_in(annotation: Any) -> Iterator[Any]:
     yield annotation
+    if (named := getattr(annotation, "__value__", None)) is not None:  # of a type alias
+        yield from _types_in(named)
     for part in get_args(annotation):
         yield from _types_in(part)
 
@@ -85,7 +88,7 @@ def _in_model(model: BaseModel) -> Iterator[tuple[str, Any]]:
         if value is None:
             continue
         if _is_marked(field):
-            yield name, value
+            yield name, _with_keys(value)
         else:
             yield from _in_value(value)
 
@@ -95,6 +98,14 @@ def _in_value(value: Any) -> Iterator[tuple[str, Any]]:
         yield from _in_model(value)
     for part in _parts_of(value):
         yield from _in_value(part)
+
+
+def _with_keys(value: Any) -> Any:
+    """`value` with the keys of its mappings among their values: they say as much."""
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[Any, Any]", value)
+        return [*map(str, entries), *map(_with_keys, entries.values())]
+    return _each(value, _with_keys)
 
 
 def _parts_of(value: Any) -> tuple[Any, ...]:
@@ -123,8 +134,21 @@ def _each(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, Mapping):
         return {key: change(part) for key, part in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return type(cast("list[Any]", value))(map(change, cast("list[Any]", value)))
+        made = map(change, cast("list[Any]", value))
+        return _kind_of(value)(made)
     return value
+
+
+def _kind_of(value: Any) -> Callable[[Iterable[Any]], Any]:
+    """Makes a list, tuple or set of the same kind; a named tuple by its own way."""
+    return cast("Callable[[Iterable[Any]], Any]", getattr(value, "_make", None) or type(value))
+
+
+def _is_https(text: str) -> bool:
+    try:
+        return urlsplit(text).scheme == "https"
+    except ValueError:  # a host that cannot be one
+        return False
 
 
 def _placeholder(name: str, value: Any) -> Any:
@@ -133,7 +157,7 @@ def _placeholder(name: str, value: Any) -> Any:
         case None | bool():
             return value if value is None else False
         case str():
-            return f"https://waypost.invalid/{name}" if urlsplit(value).scheme == "https" else f"[{name}]"
+            return f"https://waypost.invalid/{name}" if _is_https(value) else f"[{name}]"
         case AnyUrl() | Url():
             return AnyUrl(f"https://waypost.invalid/{name}")
         case int() | float() | Decimal():
@@ -145,7 +169,14 @@ def _placeholder(name: str, value: Any) -> Any:
         case BaseModel():
             fields = type(value).model_fields
             return value.model_copy(update={one: _placeholder(one, getattr(value, one)) for one in fields})
-        case _ if _parts_of(value):
+        case Mapping():
+            parts = cast("Mapping[Any, Any]", value).values()
+            return {_key(name, number): _placeholder(name, part) for number, part in enumerate(parts, 1)}
+        case list() | tuple() | set() | frozenset():
             return _each(value, lambda part: _placeholder(name, part))
         case _:
             return f"[{name}]"
+
+
+def _key(name: str, number: int) -> str:
+    return f"[{name}]" if number == 1 else f"[{name}] {number}"

@@ -85,6 +85,16 @@ class Templates:
         found = map(self._catalogue, with_parents(lang))
         return Translation([one for one in found if one.texts])
 
+    def broken_catalogues(self) -> list[str]:
+        """A sentence for each language whose catalogues cannot be read, with file and line."""
+        faults: list[str] = []
+        for lang in self._catalogue_languages():
+            try:
+                self._catalogue(lang)
+            except BrokenCatalogue as error:
+                faults.append(f"{error}; until it is corrected, nothing is sent in {lang}")
+        return faults
+
     def line(self, source: str) -> jinja2.Template:
         """A template of one line, from a type's declaration. Raises TemplateError."""
         if source not in self._lines:
@@ -149,7 +159,7 @@ class Templates:
         if self.files.part(type, (), "subject.txt") is None:
             return found
         own = self._own_texts(type)
-        for lang in sorted({lang for folder in self.files.folders for lang in catalogue_languages(folder)}):
+        for lang in self._catalogue_languages():
             try:
                 texts = self._catalogue(lang).texts
             except BrokenCatalogue as error:
@@ -158,6 +168,9 @@ class Templates:
             if not own or own & texts.keys():
                 found.add(lang)
         return {SOURCE_LANGUAGE, *found}
+
+    def _catalogue_languages(self) -> list[str]:
+        return sorted({lang for folder in self.files.folders for lang in catalogue_languages(folder)})
 
     def _own_texts(self, type: str) -> set[tuple[str, str]]:
         """The keys of the texts in the type's own files, without those of its layouts."""

@@ -14,7 +14,7 @@ from waypost.rendering.checks.page import Element, Page
 
 # Each rule may be tried at each element. A digest needs some 3,000 trials; these take two seconds at most.
 MOST_TRIALS = 400_000
-LONGEST_SELECTOR = 200  # tokens
+LONGEST_SELECTOR = 60  # tokens: matching goes a level deeper for each part
 
 _SCHEME = re.compile(r"\(\s*prefers-color-scheme\s*:\s*(dark|light)\s*\)")
 _PLAIN = re.compile(r"media (only )?(all |screen )?(and )?")
@@ -55,7 +55,7 @@ class Cascade:
         applied = _Applied([*rule.declarations], "".join(named))
         try:
             compiled: Any = cssselect2.compile_selector_list(rule.selector)  # pyright: ignore
-        except (cssselect2.SelectorError, RecursionError):
+        except (cssselect2.SelectorError, RecursionError, SyntaxError):
             return  # a mail program leaves out a rule whose selector it does not know
         for selector in compiled:
             if selector.pseudo_element is None:

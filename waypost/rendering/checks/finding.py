@@ -48,7 +48,7 @@ def grouped(found: Iterable[Found]) -> list[Grouped]:
     types: dict[Finding, dict[str, None]] = {}
     locales: dict[Finding, dict[str, None]] = {}
     for type, locale, finding in found:
-        types.setdefault(finding, {})[type] = None
+        types.setdefault(finding, {}).update({type: None} if type else {})
         locales.setdefault(finding, {}).update({locale: None} if locale else {})
     groups = [Grouped(one, tuple(types[one]), tuple(sorted(locales[one]))) for one in types]
     return sorted(groups, key=lambda group: group.finding.level)

@@ -15,6 +15,7 @@ from waypost.rendering.checks.finding import Finding, Level
 from waypost.rendering.checks.source_lines import ATTRIBUTE, CLASS, SHEET_MARK
 
 _ADDRESS = re.compile(r"""https?://[^\s"'<>]+""")
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*>")  # of XHTML; the parser refuses its encoding
 DEEPEST = 250  # elements within each other; the parser leaves out what is deeper than 255
 
 
@@ -115,7 +116,8 @@ NO_LINES = Lines()
 
 def elements_of(text: str) -> tuple[list[Element], list[Sheet]]:
     """The elements and style sheets of HTML, with the lines of a marked page."""
-    root: Any = html.document_fromstring(text or "<html></html>")  # pyright: ignore
+    written = _DECLARATION.sub("", text)
+    root: Any = html.document_fromstring(written if "<html" in written.lower() else f"<html>{written}</html>")  # pyright: ignore
     wrapper: Any = cssselect2.ElementWrapper.from_html_root(root)  # pyright: ignore
     made: dict[Any, Element] = {}
     for css in wrapper.iter_subtree():

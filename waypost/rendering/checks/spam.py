@@ -70,8 +70,11 @@ def spam_scores(mails: Mapping[str, bytes]) -> dict[str, SpamScore]:
             done = subprocess.run(command, capture_output=True, timeout=LONGEST, check=True)  # noqa: S603
         except (OSError, subprocess.SubprocessError) as error:
             raise NoSpamAssassin(f"spamassassin failed ({error}); run `spamassassin --lint`") from None
-        found = _read(folder / "scored", done.stdout)
-    if len(found) != len(mails):
+        try:
+            found = _read(folder / "scored", done.stdout)
+        except (ValueError, TypeError):  # a number or a header is not as it should be
+            raise NoSpamAssassin("spamassassin's answer cannot be read; run it with --lint") from None
+    if found.keys() != {*range(len(mails))}:
         raise NoSpamAssassin(f"spamassassin scored {len(found)} of {len(mails)} mails; run it with --lint")
     return {key: found[number] for number, key in enumerate(mails)}
 
