@@ -235,8 +235,8 @@ def test_a_broken_catalogue_is_a_fault_of_the_check_and_of_doctor(project):
         "_locales/de/LC_MESSAGES/messages.po", 'msgid ""\nmsgstr ""\n\nmsgid "Total"\nmsgstr "x\n'
     )
     said = (
-        "templates/_locales/de/LC_MESSAGES/messages.po, line 5: neither a comment nor a text in quotes; until "
-        "it is corrected, nothing is sent in de"
+        "templates/_locales/de/LC_MESSAGES/messages.po, line 5: neither a comment nor a text in quotes; "
+        "until it is corrected, nothing is sent in de"
     )
     assert said in template_faults(Settings())
     done = CliRunner().invoke(app, ["templates", "check", "refund", "--json"])
