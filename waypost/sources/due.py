@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from waypost.ledger import Ledger
 from waypost.ledger.intake import accept
@@ -18,6 +19,7 @@ from waypost.model.source import Source
 from waypost.sources.reading import rows_of
 from waypost.sources.requests import NotDue, Rejected, Requests
 from waypost.sources.rows import AT_ONCE, SourceFailed
+from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed
 
 REJECTIONS_KEPT = 100
@@ -39,6 +41,12 @@ class Rejection:
     reason: str
 
 
+SECOND = (
+    "a second row for this recipient and date, with other facts; a recipient is notified once per date, so "
+    "put both into one row"
+)
+
+
 @dataclass(slots=True)
 class Asked:
     """What a source said of a date. rows: how many were read. due: how many of them are due. other_dates: how
@@ -56,6 +64,7 @@ class Asked:
     rejections: list[Rejection] = field(default_factory=list[Rejection])
     trouble: str = ""
     unused: list[str] = field(default_factory=list[str])
+    began: UUID = field(default_factory=new_id)  # an id: those of notifications accepted since are later
 
     @property
     def good(self) -> bool:
@@ -151,13 +160,15 @@ async def accept_group(ledger: Ledger, type: NotificationType, group: Sequence[D
 
 
 def count(asked: Asked, group: Sequence[Due], receipts: Sequence[Receipt | ItemFailed]) -> None:
-    """Count the answers to a group in `asked`. A person whose facts have changed since was notified
-    before."""
+    """Count the answers to a group in `asked`. A person whose facts have changed since was notified before;
+    a second row with other facts is rejected, so that nobody takes it for notified."""
     for one, receipt in zip(group, receipts, strict=True):
         if isinstance(receipt, ItemFailed):
             asked.reject(one.place, str(receipt))
         elif receipt.outcome is IntakeResult.REFUSED:
             asked.reject(one.place, receipt.reason)
+        elif receipt.outcome is IntakeResult.CONFLICT and receipt.id and receipt.id > asked.began:
+            asked.reject(one.place, SECOND)
         elif receipt.outcome in (IntakeResult.REPEATED, IntakeResult.CONFLICT):
             asked.before += 1
         else:

@@ -61,6 +61,17 @@ def people(count, start=0):
     return [f"r{number}@a.example,hello" for number in range(start, start + count)]
 
 
+async def test_a_second_row_with_other_facts_is_rejected_and_an_equal_row_is_no_fault(bench, source):
+    source("ada@a.example,hello", "bob@a.example,hi", "ada@a.example,another text", "bob@a.example,hi")
+    state = await state_of_run()
+    assert addresses(bench) == ["ada@a.example", "bob@a.example"]
+    assert state.name == "PartlyFailed"
+    assert "line 4: a second row for this recipient and date, with other facts; " in state.message
+    assert "1 notified before" in state.message
+    state = await state_of_run()
+    assert state.message == f"4 notified before for {now().date()}"
+
+
 def addresses(bench):
     return [message.address for message in bench.primary.sent]
 
@@ -85,7 +96,10 @@ async def test_each_person_is_notified_once_per_date(bench, source, monkeypatch)
 
 async def test_a_person_who_is_twice_in_the_source_is_notified_once(bench, source):
     source("ada@a.example,hello", "ADA@a.example,hi")
-    assert str(await note()) == "1 sent"
+    state = await state_of_run()
+    assert state.message.startswith(
+        "1 not accepted, 1 sent; due.csv, line 3: a second row for this recipient"
+    )
     assert [message.content.count(b"hello") > 0 for message in bench.primary.sent] == [True]
 
 
