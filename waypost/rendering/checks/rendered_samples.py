@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from waypost.model.notification import Notification, ResolvedRecipient
 from waypost.model.notification_type import NotificationType
+from waypost.model.validation_messages import explain
 from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue
 from waypost.rendering.checks.client_support import client_support
 from waypost.rendering.checks.contrast import contrasts
@@ -125,7 +126,7 @@ class Samples:
         try:
             type.facts.model_validate(sample.facts)
         except ValidationError as error:
-            said = f"the sample does not fit the type ({error.error_count()} faults); send it with --sample"
+            said = f"the sample does not fit the type ({explain(error)}); correct the sample"
             raise NotRendered(Finding(Level.FAULT, sample.file, 0, said)) from None
         person = ResolvedRecipient(*_READER, lang, "UTC")
         until = _MOMENT + timedelta(hours=1)
