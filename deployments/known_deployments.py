@@ -5,13 +5,15 @@ A request per deployment costs more than everything else of a start that changes
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName, FlowFilter, FlowFilterName
 from prefect.client.schemas.responses import DeploymentResponse
 
+One = TypeVar("One")
 PAGE = 100  # in a request; Prefect's default limit for a request is 200
 
 
@@ -28,9 +30,13 @@ class KnownDeployments:
         """The deployments with one of `names` of flows with one of `flow_names`, by `FLOW/NAME`."""
         flows = FlowFilter(name=FlowFilterName(any_=sorted(set(flow_names))))
         named = DeploymentFilter(name=DeploymentFilterName(any_=sorted(set(names))))
-        found = [one async for one in _deployments(client, flows, named)]
+        found = [
+            one async for one in _every(client.read_deployments, flow_filter=flows, deployment_filter=named)
+        ]
         if any(one.flow_id not in self._flow_names for one in found):
-            self._flow_names = {id: name async for id, name in _flows(client, flows)}
+            self._flow_names = {
+                one.id: one.name async for one in _every(client.read_flows, flow_filter=flows)
+            }
         return {
             f"{self._flow_names[one.flow_id]}/{one.name}": one
             for one in found
@@ -38,25 +44,12 @@ class KnownDeployments:
         }
 
 
-async def _deployments(
-    client: PrefectClient, flows: FlowFilter, named: DeploymentFilter
-) -> AsyncGenerator[DeploymentResponse]:
+async def _every(read: Callable[..., Awaitable[list[One]]], **filters: Any) -> AsyncGenerator[One]:
+    """What a request answers, page by page."""
     offset = 0
-    while page := await client.read_deployments(
-        flow_filter=flows, deployment_filter=named, limit=PAGE, offset=offset
-    ):
+    while page := await read(**filters, limit=PAGE, offset=offset):
         for one in page:
             yield one
-        if len(page) < PAGE:
-            return
-        offset += PAGE
-
-
-async def _flows(client: PrefectClient, flows: FlowFilter) -> AsyncGenerator[tuple[UUID, str]]:
-    offset = 0
-    while page := await client.read_flows(flow_filter=flows, limit=PAGE, offset=offset):
-        for one in page:
-            yield one.id, one.name
         if len(page) < PAGE:
             return
         offset += PAGE

@@ -11,6 +11,12 @@ import yaml  # pyright: ignore[reportMissingModuleSource]
 from waypost.deployments.new_files import module_of
 
 NAME = "prefect.yaml"
+ENTRY = """\
+- name: {type}
+  entrypoint: flows/{module}.py:{module}
+  tags: [waypost]
+  work_pool: {{name: waypost, work_queue_name: normal}}
+"""
 _ITEM = re.compile(r"^( *)- ", re.MULTILINE)
 
 
@@ -28,9 +34,10 @@ def add(project: Path, type: str) -> bool | None:
         return False
     if any(one.get("name") == type for one in known if isinstance(one, dict)):
         return None
+    entry = ENTRY.format(type=type, module=module_of(type))
     for indent in dict.fromkeys(found[1] for found in _ITEM.finditer(text)):
-        longer = _with(text, indent, type)
-        if _is_longer_by(longer, known, _entry(type)):
+        longer = _with(text, indent, entry)
+        if _has(longer, [*known, *yaml.safe_load(entry)]):
             file.write_bytes(longer.encode())
             return True
     return False
@@ -45,33 +52,16 @@ def _deployments(text: str) -> list[Any]:
     return found  # pyright: ignore
 
 
-def _is_longer_by(text: str, known: list[Any], entry: dict[str, Any]) -> bool:
-    """Whether the file has these deployments and the new entry: no other place is the right one."""
+def _has(text: str, wanted: list[Any]) -> bool:
+    """Whether these are the deployments of the text: the entry has no other right place."""
     try:
-        return _deployments(text) == [*known, entry]
+        return _deployments(text) == wanted
     except (ValueError, yaml.YAMLError):
         return False
 
 
-def _entry(type: str) -> dict[str, Any]:
-    module = module_of(type)
-    return {
-        "name": type,
-        "entrypoint": f"flows/{module}.py:{module}",
-        "tags": ["waypost"],
-        "work_pool": {"name": "waypost", "work_queue_name": "normal"},
-    }
-
-
-def _with(text: str, indent: str, type: str) -> str:
+def _with(text: str, indent: str, entry: str) -> str:
     """The text and the entry, in the file's own line ends."""
     ending = "\r\n" if "\r\n" in text else "\n"
-    module = module_of(type)
-    lines = (
-        f"- name: {type}",
-        f"  entrypoint: flows/{module}.py:{module}",
-        "  tags: [waypost]",
-        "  work_pool: {name: waypost, work_queue_name: normal}",
-    )
     before = text if text.endswith("\n") else text + ending
-    return before + "".join(f"{indent}{line}{ending}" for line in lines)
+    return before + "".join(f"{indent}{line}{ending}" for line in entry.splitlines())

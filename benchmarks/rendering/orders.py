@@ -1,10 +1,10 @@
 """Orders to mails, in the buyers' languages: this checkout, bare Jinja2, and a checkout of an earlier commit.
 
 BENCH_BEFORE names the folder of the earlier checkout (`git worktree add ../before COMMIT`). Without it, only
-bare Jinja2 is beside. Each side is a process of its own, in turn. The least time of each counts: of the
-processor, for rendering and building, without sending; what loading the templates takes, once in a
-worker, is told beside. Bare Jinja2 renders the same three texts, without
-a sandbox, strict values, headers or encoding.
+bare Jinja2 is beside. Each side is a process of its own, in turn. The least time of each side counts: the
+processor's, for rendering and building, without sending. A worker loads the templates once;
+that time is printed apart. Bare Jinja2 renders the same three texts, without a sandbox,
+strict values, headers or encoding.
 """
 
 from __future__ import annotations

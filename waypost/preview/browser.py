@@ -18,6 +18,8 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
+from waypost.system import child_process
+
 PROGRAMS = (
     "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -86,12 +88,7 @@ def open_page() -> Generator[Page]:
             with _connected(_address(process, log)) as page:
                 yield page
         finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            child_process.end(process)
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

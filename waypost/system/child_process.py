@@ -89,6 +89,16 @@ async def starting(
         await asyncio.to_thread(child.stop)
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process, and wait until it is gone: by SIGKILL if SIGTERM does not end it."""
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def ending(status: int) -> str:
     """How a process ended, from its exit status; a negative status is the number of a signal."""
     if status >= 0:
@@ -130,14 +140,8 @@ class _Child:
 
     def stop(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            end(process)
 
 
 async def _until_it_answers(process: subprocess.Popen[bytes], name: str, url: str, log: Path) -> None:

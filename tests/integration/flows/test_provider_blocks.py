@@ -7,9 +7,9 @@ import logging
 import shutil
 
 import pytest
-from prefect.client.schemas.actions import BlockDocumentCreate, BlockDocumentUpdate
 from support.ledger import Note
 from support.note_flow import note
+from support.prefect_blocks import blocks_of
 from support.requests import order
 
 from waypost import Recipient, Request
@@ -33,27 +33,8 @@ PASSWORD = "canary-hunter2"
 @pytest.fixture
 async def blocks(client):
     """A server with the block type, and none of its blocks."""
-    await WaypostProvider.aregister_type_and_schema(client=client)
-    yield Blocks(client)
-    for one in await client.read_block_documents_by_type("waypost-provider"):
-        await client.delete_block_document(one.id)
-
-
-class Blocks:
-    """What the Prefect UI does: a form is sent as it was filled in."""
-
-    def __init__(self, client):
-        self.client = client
-
-    async def create(self, name, **form):
-        type = await self.client.read_block_type_by_slug("waypost-provider")
-        schema = await self.client.get_most_recent_block_schema_for_block_type(type.id)
-        return await self.client.create_block_document(
-            BlockDocumentCreate(name=name, data=form, block_schema_id=schema.id, block_type_id=type.id)
-        )
-
-    async def edit(self, document, **form):
-        await self.client.update_block_document(document.id, BlockDocumentUpdate(data=form))
+    async with blocks_of(client, WaypostProvider, "waypost-provider") as made:
+        yield made
 
 
 @pytest.fixture

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
 
 from pydantic import ValidationError
 
-from waypost.model.notification import Notification, ResolvedRecipient
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.catalogues import BrokenCatalogue
 from waypost.rendering.checks.finding import Finding, Found, Level
+from waypost.rendering.checks.rendered_samples import notification_of
 from waypost.rendering.comparing import placeholders
 from waypost.rendering.messages import Renderer, words_of
-from waypost.rendering.samples import NoSample, Sample, sample_of
+from waypost.rendering.samples import NoSample, sample_of
 from waypost.rendering.sms_segments import USUAL, excess
 from waypost.rendering.template_files import TemplateError
-from waypost.system.clock import now
-from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed
 
 
@@ -34,17 +31,9 @@ def long_sms(renderer: Renderer, type: NotificationType) -> Iterator[Found]:
     for lang in templates.languages(type.name):
         with suppress(NoSample, TemplateError, BrokenCatalogue, ItemFailed, ValidationError):
             sample = sample_of(type.name, templates.files.folders, renderer.brand.sender)
-            notification = _of(type, sample, lang)
+            notification = notification_of(type, sample, lang)
             short = words_of(renderer, type, notification, placeholders(type), mail=False).short
             if said := excess(short, limit):
                 file = templates.find(type.name, lang).short.display
                 said = f"the SMS of the sample takes {said}; shorten it{advice}"
                 yield type.name, lang, Finding(level, file, 0, said)
-
-
-def _of(type: NotificationType, sample: Sample, lang: str) -> Notification:
-    moment = now()
-    person = ResolvedRecipient("sample", None, None, "", lang, "UTC")
-    return Notification(
-        new_id(), type.name, type.lane, person, sample.facts, 1, moment, moment + timedelta(hours=1)
-    )

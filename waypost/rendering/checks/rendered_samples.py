@@ -26,7 +26,7 @@ from waypost.rendering.checks.source_lines import MarkedTemplates
 from waypost.rendering.checks.weight import LARGEST, depth, weight
 from waypost.rendering.comparing import placeholders
 from waypost.rendering.messages import Renderer, render_one, words_of
-from waypost.rendering.samples import NoSample, sample_of
+from waypost.rendering.samples import NoSample, Sample, sample_of
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_set import TemplateSet
 from waypost.rendering.templates import with_parents
@@ -128,16 +128,20 @@ class Samples:
         except ValidationError as error:
             said = f"the sample does not fit the type ({explain(error)}); correct the sample"
             raise NotRendered(Finding(Level.FAULT, sample.file, 0, said)) from None
-        person = ResolvedRecipient(*_READER, lang, "UTC")
-        until = _MOMENT + timedelta(hours=1)
-        one = Notification(UUID(int=1), type.name, type.lane, person, sample.facts, 1, _MOMENT, until)
-        return one, placeholders(type)
+        return notification_of(type, sample, lang), placeholders(type)
 
     def _file(self, type: NotificationType, lang: str) -> str:
         """The file that a finding names which has no line."""
         files = self._renderer.templates.files
         name = None if type.finished else files.part(type.name, with_parents(lang), "body.mjml")
         return files.display(name or f"{type.name}/sample.json")
+
+
+def notification_of(type: NotificationType, sample: Sample, lang: str) -> Notification:
+    """A notification of the type with the sample's facts, to a reader of this language."""
+    person = ResolvedRecipient(*_READER, lang, "UTC")
+    until = _MOMENT + timedelta(hours=1)
+    return Notification(UUID(int=1), type.name, type.lane, person, sample.facts, 1, _MOMENT, until)
 
 
 def _html(wire: bytes) -> str:
