@@ -127,6 +127,5 @@ def measured(site_over: Any, database: str) -> Iterator[Measured]:
         document = json.loads(client.ask(client.request("GET", "/v1/openapi.json")).partition(b"\r\n\r\n")[2])
         for token in (key, issuer.token()):
             client.ask(client.request("GET", "/v1/types", key=token))
-        loop.settle()
         yield Measured(loop, client, issuer, document)
         client.close()

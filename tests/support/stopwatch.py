@@ -55,6 +55,7 @@ class TooDear(AssertionError):
 def judge(cases: Iterable[tuple[str, Act, int]], every: int = 1) -> None:
     """Raise TooDear for the cases (name, act, limit) whose cost grows faster than their size, or which hold
     the loop. every: of how many cases one is tried."""
+    settle()
     if wrong := [fault for case in islice(cases, 0, None, every) if (fault := _fault(*case))]:
         raise TooDear("\n".join(wrong))
 
@@ -110,6 +111,14 @@ def spent(work: Callable[[], object]) -> Spent:
     return Spent(seconds, seconds)
 
 
+def settle() -> None:
+    """Freeze lasting objects out of garbage collection, as a gateway does (waypost/system/process.py).
+
+    A collection that falls into a measured input would cost more than the input."""
+    gc.collect()
+    gc.freeze()
+
+
 class Loop:
     """An event loop in a thread of its own, whose work is measured from another."""
 
@@ -134,11 +143,6 @@ class Loop:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
-
-    def settle(self) -> None:
-        """Freeze lasting objects out of garbage collection, as a gateway does (waypost/system/process.py)."""
-        gc.collect()
-        gc.freeze()
 
     def spent(self, work: Callable[[], object]) -> Spent:
         """The cost in all other threads of `work`, which runs in the calling thread."""

@@ -92,7 +92,6 @@ def submitting(database: str) -> Iterator[Submitter]:
     with Loop() as loop:
         submitter = Submitter(loop, *loop.enter(over(database)))
         submitter.mail(whole(b""))
-        loop.settle()
         yield submitter
         submitter.close()
 

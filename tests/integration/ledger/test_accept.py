@@ -17,7 +17,7 @@ from support.ledger import (
     run_sql,
     taken,
 )
-from support.stopwatch import LONGEST_HOLD, Loop, slowness
+from support.stopwatch import LONGEST_HOLD, Loop, settle, slowness
 
 from waypost import Recipient, Request
 from waypost.flows.message import TYPE as MESSAGE
@@ -277,7 +277,7 @@ async def test_mails_that_come_at_once_hold_the_loop_no_longer_than_one(ledger, 
     with Loop() as loop:
         own = open_ledger(ledger.engine.url.render_as_string(hide_password=False))
         loop.run(accept(own, NOTE, [ask()]))
-        loop.settle()
+        settle()
         spent = loop.spent(lambda: loop.run(accept_all(own, asked)))
         loop.run(own.close())
     assert spent.held < LONGEST_HOLD * slowness()
