@@ -8,6 +8,7 @@ from pathlib import Path
 from waypost.channels.channel import Channel
 from waypost.config.settings import SHIPPED, Settings
 from waypost.deployments.registry import Registered, registered
+from waypost.deployments.type_files import is_checkout
 from waypost.policy.route_steps import unknown_words
 from waypost.rendering.template_check import TemplateFault, faults_in, hidden
 from waypost.rendering.templates import Templates
@@ -22,6 +23,27 @@ def template_faults(settings: Settings) -> list[str]:
     templates = Templates(settings.template_folders, settings.default_locale)
     of_types = [fault for one in registered().values() for fault in faults_of(one, templates)]
     return [*templates.broken_catalogues(), *of_types]
+
+
+def faults_at_start(settings: Settings) -> list[str]:
+    """Like `template_faults`, without the types that are used as shipped.
+
+    Waypost's own tests check those, and the check would take most of a command's start."""
+    if _changes_every_type(settings):
+        return template_faults(settings)
+    templates = Templates(settings.template_folders, settings.default_locale)
+    changed = (one for one in registered().values() if not _is_as_shipped(one, templates))
+    return [fault for one in changed for fault in faults_of(one, templates)]
+
+
+def _changes_every_type(settings: Settings) -> bool:
+    """Whether the project has layouts or catalogues of its own, or is a checkout of Waypost."""
+    own, *others = settings.template_folders
+    return any(own.glob("_*")) if others else is_checkout(settings.project)
+
+
+def _is_as_shipped(one: Registered, templates: Templates) -> bool:
+    return one.source.shipped and {*templates.files.of_type(one.type.name)} <= {SHIPPED / "templates"}
 
 
 def template_origins(settings: Settings) -> list[str]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import atexit
 import ctypes
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import runpy
 import socket
 import subprocess
@@ -158,7 +160,10 @@ def _import_all() -> None:
     import waypost.deployments.processes.worker
     import waypost.deployments.simulation.scenario
     import waypost.gateway.server.app  # noqa: F401
+    from waypost import flows
 
+    for found in pkgutil.iter_modules(flows.__path__):
+        importlib.import_module(f"{flows.__name__}.{found.name}")
     gc.collect()
     gc.freeze()
 

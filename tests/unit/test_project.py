@@ -19,9 +19,10 @@ from waypost.cli.errors import explained
 from waypost.config.settings import Settings
 from waypost.deployments import open_project
 from waypost.deployments.deploy import described
+from waypost.deployments.doctor import type_faults
 from waypost.deployments.doctor.checks import type_findings
 from waypost.deployments.doctor.providers import template_findings
-from waypost.deployments.doctor.type_faults import template_faults
+from waypost.deployments.doctor.type_faults import faults_at_start, template_faults
 from waypost.deployments.registry import UnknownType, broken, find, present, registered, switched_off
 from waypost.rendering.template_set import html_of
 from waypost.rendering.templates import Templates
@@ -295,6 +296,24 @@ def test_of_a_type_that_lacks_what_the_shipped_templates_use_one_sentence_tells(
         "flows/mine.py replaces the shipped type alert and uses its templates, which need "
     )
     assert re.search(r"need \w+, \w+, \w+ and \d more: write templates", fault)
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["alert/subject.txt", "alert/de/short.txt", "_layout/frame.mjml", "_locales/de/LC_MESSAGES/messages.po"],
+)
+def test_a_start_tells_what_a_project_breaks_of_the_shipped_types(project, file):
+    project.template(file, "{{ nobody_knows")
+    assert faults_at_start(Settings()) == template_faults(Settings()) != []
+
+
+def test_a_start_checks_no_type_that_is_as_it_was_shipped(project, monkeypatch):
+    project.write(mine=MINE)
+    project.template("alert/subject.txt", "changed")
+    checked = []
+    monkeypatch.setattr(type_faults, "faults_of", lambda one, _: checked.append(one.type.name) or [])
+    assert faults_at_start(Settings()) == []
+    assert sorted(checked) == ["alert", "mine"]
 
 
 def test_only_the_first_faults_of_a_types_templates_are_listed(project):

@@ -70,12 +70,12 @@ def warn(settings: Settings) -> None:
     """Warn of faults that do not stop a command: a key that other machines do not have, broken files of
     flows/, which are left out, and templates and routes with which some types will fail."""
     from waypost.delivery.channel_factory import providers
-    from waypost.deployments.doctor.type_faults import route_faults, template_faults
+    from waypost.deployments.doctor.type_faults import faults_at_start, route_faults
     from waypost.deployments.registry import broken
 
     if is_unshared(settings):
         warn_of(UNSHARED)
     for fault in broken():
         warn_of(f"this type is left out: {fault}")
-    for fault in (*template_faults(settings), *route_faults(providers(settings))):
+    for fault in (*faults_at_start(settings), *route_faults(providers(settings))):
         warn_of(fault)
