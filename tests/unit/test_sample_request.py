@@ -10,17 +10,19 @@ from typer.testing import CliRunner
 
 from waypost.cli import app
 from waypost.cli.errors import explained
+from waypost.config.brands import brands
 from waypost.config.settings import Settings
 from waypost.deployments.file_send import read
 from waypost.deployments.registry import find
-from waypost.deployments.sample_request import NoRecipient, sample_request
+from waypost.deployments.sample_request import WrongOption, sample_request
 from waypost.rendering.samples import NoSample, sample_of
 
+BRANDS = json.dumps({"acme": {"sender": "Acme <mail@acme.example>"}})
 FACTS = {"product": "Ours", "start_url": "https://ours.example"}
 
 
-def line(type, to="ada@a.example", locale=None):
-    return sample_request(find(type), to, locale, Settings())
+def line(type, to="ada@a.example", locale=None, brand=None):
+    return sample_request(find(type), to, locale, Settings(), brands(Settings()), brand)
 
 
 @pytest.mark.parametrize("type", sorted(SHIPPED - COMPOSED))
@@ -70,13 +72,28 @@ def test_of_a_type_without_a_sample_the_file_to_write_is_told(project):
 
 
 @pytest.mark.parametrize(
-    ("to", "locale", "option"),
-    [("ada@", None, "--to"), ("ada", None, "--to"), ("ada@a.example", "xx-bogus", "--locale")],
+    ("to", "more", "option", "said"),
+    [
+        ("ada@", {}, "--to", "not a valid email address"),
+        ("notanaddress", {}, "--to", "neither a mail address, such as ada@example.com, nor a phone number"),
+        ("+155", {}, "--to", "not a phone number of 5 to 15 digits"),
+        ("ada@a.example", {"locale": "xx-bogus"}, "--locale", "not a locale such as 'de'"),
+        ("ada@a.example", {"brand": "acm"}, "--brand", "there is no brand acm; brands: default, acme"),
+    ],
 )
-def test_a_wrong_recipient_is_told_with_its_option(project, to, locale, option):
-    with pytest.raises(NoRecipient) as error:
-        line("welcome", to, locale)
+def test_a_wrong_option_is_told_with_its_name(project, monkeypatch, to, more, option, said):
+    monkeypatch.setenv("WAYPOST_BRANDS", BRANDS)
+    with pytest.raises(WrongOption, match=said) as error:
+        line("welcome", to, **more)
     assert error.value.option == option
+
+
+def test_a_sample_of_a_brand_is_from_its_sender(project, monkeypatch):
+    monkeypatch.setenv("WAYPOST_BRANDS", BRANDS)
+    request = json.loads(line("message", brand="acme"))
+    assert request["brand"] == "acme"
+    assert request["data"]["mime"].startswith("From: Harbour Books <mail@acme.example>\r\n")
+    assert "brand" not in json.loads(line("message"))
 
 
 @pytest.mark.parametrize(
@@ -87,6 +104,7 @@ def test_a_wrong_recipient_is_told_with_its_option(project, to, locale, option):
         (("--sample", "--to", "a@a.example", "--from", __file__), "--sample: not together with --from"),
         (("--from", __file__, "--to", "a@a.example"), "--to: only together with --sample"),
         (("--from", __file__, "--locale", "de"), "--locale: only together with --sample"),
+        (("--from", __file__, "--brand", "acme"), "--brand: only together with --sample"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, said):

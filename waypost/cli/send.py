@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from waypost.deployments.file_send import FileSend
     from waypost.deployments.registry import Registered
     from waypost.ledger import Ledger
+    from waypost.model.brand import Brand
+
+    Brands = Mapping[str, Brand]
 
 REJECTIONS_SHOWN = 20
 
@@ -56,6 +60,7 @@ def send(
     locale: Annotated[
         str | None, typer.Option(help="Locale of the sample, such as de. Default: the default locale.")
     ] = None,
+    brand: Annotated[str | None, typer.Option(help="Brand of the sample. Default: the type's.")] = None,
     wait: Annotated[
         bool, typer.Option(help="Watch until every notification is sent, failed, held or deferred.")
     ] = True,
@@ -67,7 +72,7 @@ def send(
     JSON object is refused. Exit status 0 when every line was accepted, now or before, and nothing failed.
     The sample is templates/TYPE/sample.json; each `--sample` sends anew.
     """
-    _check_options(source, sample, to, locale)
+    _check_options(source, sample, {"--to": to, "--locale": locale, "--brand": brand})
     settings = connect(Settings())
     from waypost.deployments.file_send import FileSend
     from waypost.deployments.registry import requestable
@@ -76,11 +81,11 @@ def send(
     sent = FileSend(one.type.name)
     with told_if_interrupted(lambda: interrupted_in_words(sent)):
         if source is None:
-            line = _sample_line(settings, one, to or "", locale)
-            asyncio.run(_send(settings, one, BytesIO(line), wait, sent))
+            make = partial(_sample, settings, one, to or "", locale, brand)
+            asyncio.run(_send(settings, one, make, wait, sent))
         else:
             with source.open("rb") as file:
-                asyncio.run(_send(settings, one, file, wait, sent))
+                asyncio.run(_send(settings, one, lambda _: file, wait, sent))
     if not sent.lines and not sent.trouble:
         raise typer.BadParameter(f"{source} has no requests: write one on each line", param_hint="--from")
     if as_json:
@@ -91,29 +96,35 @@ def send(
         raise typer.Exit(1)
 
 
-def _check_options(source: Path | None, sample: bool, to: str | None, locale: str | None) -> None:
-    """Either a file, or the sample and its address."""
+def _check_options(source: Path | None, sample: bool, of_sample: Mapping[str, str | None]) -> None:
+    """Either a file, or the sample and its address. of_sample: what the options of a sample have."""
     if sample and source:
         raise typer.BadParameter("not together with --from", param_hint="--sample")
-    if sample and not to:
+    if sample and not of_sample["--to"]:
         raise typer.BadParameter("missing: name the address that gets the sample", param_hint="--to")
     if not sample and not source:
         raise typer.BadParameter("missing: name a file, or use --sample --to ADDRESS", param_hint="--from")
-    for option, given in (("--to", to), ("--locale", locale)):
+    for option, given in of_sample.items():
         if given is not None and not sample:
             raise typer.BadParameter("only together with --sample", param_hint=option)
 
 
-def _sample_line(settings: Settings, one: Registered, to: str, locale: str | None) -> bytes:
-    from waypost.deployments.sample_request import NoRecipient, sample_request
+def _sample(
+    settings: Settings, one: Registered, to: str, locale: str | None, brand: str | None, brands: Brands
+) -> BinaryIO:
+    """A file whose only line is the request of the sample."""
+    from waypost.deployments.sample_request import WrongOption, sample_request
 
     try:
-        return sample_request(one, to, locale, settings)
-    except NoRecipient as error:
+        return BytesIO(sample_request(one, to, locale, settings, brands, brand))
+    except WrongOption as error:
         raise typer.BadParameter(str(error), param_hint=error.option) from None
 
 
-async def _send(settings: Settings, one: Registered, file: BinaryIO, wait: bool, sent: FileSend) -> None:
+async def _send(
+    settings: Settings, one: Registered, opened: Callable[[Brands], BinaryIO], wait: bool, sent: FileSend
+) -> None:
+    """opened: the file, for all brands."""
     from waypost.delivery.added_brands import all_brands
     from waypost.deployments import file_send as submission
     from waypost.deployments.next_digest import next_digest
@@ -123,6 +134,7 @@ async def _send(settings: Settings, one: Registered, file: BinaryIO, wait: bool,
 
     async with connect_checked(settings) as ledger:
         brands = await all_brands(settings, ledger)
+        file = opened(brands)
         with bars() as progress:
             reading = progress.add_task("read", total=None, visible=False)  # none for a file that is refused
             lines = lines_of(file, ONE)
