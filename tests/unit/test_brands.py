@@ -117,7 +117,7 @@ def test_the_key_comes_before_the_request_before_the_type(of_key, of_request, of
     [
         (None, "nope", None, "there is no brand nope; brands: default, acme"),
         (None, None, "nope", "of the type: there is no brand nope; brands: default, acme"),
-        ("nope", None, None, "of the API key: there is no brand nope; brands: default, acme"),
+        ("nope", None, None, "of the API key: there is no brand nope"),
         ("acme", DEFAULT, None, "this API key sends for the brand acme only; leave brand out"),
         ("acme", "nope", None, "this API key sends for the brand acme only; leave brand out"),
     ],

@@ -119,7 +119,7 @@ class Runtime:
         """A renderer for messages of `type` and `brand`, with the present settings and providers. Raises
         NoSuchBrand."""
         if (whose := self.brands.get(brand)) is None:
-            raise NoSuchBrand(f"{no_such_brand(brand, self.brands)}. Add it to WAYPOST_BRANDS, then retry")
+            raise NoSuchBrand(f"{no_such_brand(brand)}. Add it to WAYPOST_BRANDS or as a block, then retry")
         served = {kind for kind, _ in steps(type.route, self.providers.channels, whose.providers)}
         return renderer(self.settings, self.templates, whose, served, signers_of(whose, self.signers))
 

@@ -98,9 +98,11 @@ class Brand:
 
 
 class NoSuchBrand(LookupError):
-    """A notification's brand does not exist. Names it, and the brands that exist."""
+    """A notification's brand does not exist. Names it."""
 
 
-def no_such_brand(name: str, known: Iterable[str]) -> str:
-    """The sentence that refuses an unknown brand."""
-    return f"there is no brand {name}; brands: {', '.join(known)}"
+def no_such_brand(name: str, known: Iterable[str] = ()) -> str:
+    """The sentence that refuses an unknown brand. known: the brands that its reader may use instead; none for
+    a reader who may use no other, as brands are clients' names."""
+    others = ", ".join(known)
+    return f"there is no brand {name}{f'; brands: {others}' if others else ''}"

@@ -38,7 +38,9 @@ def unbranded(
     brand = brand_of(request, type, of_key)
     if brand in brands:
         return []
-    whose = "of the API key: " if of_key else "of the type: " if request.brand is None else ""
+    if of_key:
+        return [("brand", f"of the API key: {no_such_brand(brand)}")]
+    whose = "of the type: " if request.brand is None else ""
     return [("brand", f"{whose}{no_such_brand(brand, brands)}")]
 
 

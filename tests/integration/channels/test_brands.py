@@ -115,7 +115,7 @@ async def test_a_brand_that_was_removed_after_acceptance_fails_that_notification
     await run(runtime)
     found = {row.recipient_key: (row.state, row.reason) for row in await rows(ledger)}
     assert found["ada"] == ("sent", "")
-    why = "there is no brand acme; brands: default. Add it to WAYPOST_BRANDS, then retry"
+    why = "there is no brand acme. Add it to WAYPOST_BRANDS or as a block, then retry"
     assert found["bob"] == ("failed", why)
     assert len(server.taken) == 1
 
