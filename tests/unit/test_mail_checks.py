@@ -177,6 +177,53 @@ def test_text_with_enough_contrast_is_not_named(tmp_path, content, style):
     assert checked(tmp_path, page(content, style)) == []
 
 
+def contrasts_in(tmp_path, content, style=""):
+    return [one for one in checked(tmp_path, page(content, style)) if "contrast" in one and "light" in one]
+
+
+@pytest.mark.parametrize(
+    ("content", "style", "finding"),
+    [
+        (text('<b style="color:#000;opacity:.4">pale</b>'), "", "text #999999 on #ffffff"),
+        (text('<b style="color:#000;opacity:40%">pale</b>'), "", "text #999999 on #ffffff"),
+        (text('<div style="opacity:.5"><b style="color:#000;opacity:.8">a</b></div>'), "", "text #999999 on"),
+        (text('<div style="opacity:.4;background:#000"><b style="color:#fff">a</b></div>'), "",
+         "text #ffffff on #999999"),
+        (text('<b class="a">a</b>'), "@media screen, print { .a { color: #888 } }", "text #888888 on"),
+        (text('<b class="a">a</b>'), "@media print, only screen { .a { color: #888 } }", "text #888888 on"),
+        (text('<b style="color:#888;color:nonsense">a</b>'), "", "text #888888 on"),
+        (text('<b style="color:#888;color:#33">a</b>'), "", "text #888888 on"),
+        (text('<b style="color:#888;color:#333 #444">a</b>'), "", "text #888888 on"),
+        (text('<b style="color:#888;color:rgb(1,2)">a</b>'), "", "text #888888 on"),
+        (text('<b style="background:#000;color:#000;background:#ffg">a</b>'), "", "text #000000 on #000000"),
+        (text('<b style="color:#999;font-size:16px;font-size:\'30px\'">a</b>'), "", "text #999999 on"),
+        (text('<b class="a" style="color:#888">a</b>'), ".a { color: none !important }", "text #888888 on"),
+        (text('<b style="max-height:0;color:#888">in the open</b>'), "", "text #888888 on"),
+    ],
+)  # fmt: skip
+def test_colours_are_those_that_a_browser_paints(tmp_path, content, style, finding):
+    [found] = contrasts_in(tmp_path, content, style)
+    assert found.startswith(f"fault {AT}: {finding}")
+
+
+@pytest.mark.parametrize(
+    ("content", "style"),
+    [
+        *((text(f'<div style="color:#fff;{hides}">the order is on its way</div>'), "") for hides in (
+            "display:none", "display:none !important;mso-hide:all", "max-height:0;overflow:hidden",
+            "max-height:0px;max-width:0px;overflow:hidden", "font-size:0", "font-size:1px;line-height:1px",
+            "opacity:0", "visibility:hidden",
+        )),
+        (text('<b class="a">a</b>'), "@media print, (max-width: 9px) { .a { color: #888 } }"),
+        (text('<b style="color:#888;color:inherit">a</b>'), ""),
+        (text('<b style="color:#888;color:color-mix(in srgb, red, blue)">a</b>'), ""),
+        (text('<b style="color:#333;opacity:2">a</b>'), ""),
+    ],
+)  # fmt: skip
+def test_what_nobody_sees_and_what_a_later_value_replaces_is_not_named(tmp_path, content, style):
+    assert contrasts_in(tmp_path, content, style) == []
+
+
 DARK = "@media (prefers-color-scheme: dark) { %s }"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import cssselect2  # pyright: ignore[reportMissingTypeStubs]
 
+from waypost.rendering.checks.colours import is_colour
 from waypost.rendering.checks.css import Declaration, Rule, Tokens, inline, stylesheet
 from waypost.rendering.checks.page import Element, Page
 
@@ -30,6 +31,22 @@ class _Applied:
 
     declarations: list[Declaration]
     scheme: str
+
+
+def is_valid(one: Declaration) -> bool:
+    """Whether a browser takes the declaration, as far as contrast needs to know."""
+    kinds = {token.type for token in one.value}
+    match one.name:
+        case "color" | "background-color":
+            return len(one.value) == 1 and is_colour(one.value[0])
+        case "background":
+            return bool(kinds) and all(is_colour(token) for token in one.value if token.type == "hash")
+        case "font-size":
+            return len(one.value) == 1 and not kinds & {"hash", "string"}
+        case "opacity":
+            return len(one.value) == 1 and kinds <= {"number", "percentage", "function"}
+        case _:
+            return True
 
 
 class Cascade:
@@ -65,6 +82,8 @@ class Cascade:
         """The values by property that win in a scheme, `light` or `dark`."""
         plain, important = dict[str, Tokens](), dict[str, Tokens]()
         for one in self._in_order(element, scheme):
+            if not is_valid(one):
+                continue  # the declaration before it stays
             (important if one.important else plain)[one.name] = one.value
             # A shorthand and its longhand replace each other, in the order in which they are written.
             if one.name == "background":
@@ -91,7 +110,16 @@ def _rules_of(text: str, media: str) -> Iterator[Rule]:
 
 
 def _scheme(condition: str) -> str | None:
-    """The mode that a condition asks for, an empty text for every mode; None if it asks for anything else."""
+    """The mode that a condition asks for, an empty text for every mode; None if it asks for anything else. Of
+    a list of media queries, one is enough."""
+    first, *others = condition.split(",")
+    asked = {_scheme_of(first), *(_scheme_of(f"media {other}") for other in others)} - {None}
+    if len(asked) > 1:
+        return ""
+    return asked.pop() if asked else None
+
+
+def _scheme_of(condition: str) -> str | None:
     found = _SCHEME.search(condition)
     rest = " ".join(_SCHEME.sub("", condition).split())
     if not _PLAIN.fullmatch(f"{rest} "):

@@ -27,6 +27,20 @@ def colour_of(value: Any) -> Colour | None:
         return None
 
 
+_SYSTEM = ("inherit", "initial", "unset", "revert", "revert-layer", "currentcolor")
+_KNOWN_FORMS = ("rgb", "rgba", "hsl", "hsla", "hwb")
+
+
+def is_colour(token: Any) -> bool:
+    """Whether a token may be a colour: a colour that `colour_of` knows, a keyword that stands for another, or
+    a function of which only a browser knows the value, as var()."""
+    if colour_of(token) is not None:
+        return True
+    if token.type == "ident":
+        return token.lower_value in _SYSTEM
+    return token.type == "function" and token.lower_name not in _KNOWN_FORMS
+
+
 @lru_cache(1000)
 def attribute_colour(text: str) -> Colour | None:
     """The colour of a bgcolor or color attribute, which may lack its # (HTML, section 2.3.6)."""

@@ -32,7 +32,8 @@ _UNITS = {"px": 1.0, "pt": 4 / 3, "rem": 16.0, "pc": 16.0, "in": 96.0, "cm": 37.
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """How an element's text looks. known: whether a plain colour is behind it, and no image."""
+    """How an element's text looks. known: whether a plain colour is behind it, and no image. opacity: of the
+    element and those around it together; backdrop: what is behind the outermost that is not opaque."""
 
     colour: Colour
     behind: Colour
@@ -40,6 +41,15 @@ class _Look:
     bold: bool
     seen: bool
     known: bool
+    opacity: float
+    backdrop: Colour
+
+    @property
+    def painted(self) -> tuple[Colour, Colour]:
+        """The colours of the text and of what is behind it, as a reader sees them."""
+        behind = over((*self.behind[:3], self.opacity), self.backdrop)
+        text = over(self.colour, self.behind)
+        return over((*text[:3], self.opacity), self.backdrop), behind
 
     @property
     def readable(self) -> bool:
@@ -68,7 +78,7 @@ def _of_page(page: Page, scheme: str) -> _Look:
     named = [one.attributes.get("content", "") for one in page.of("meta") if _is_scheme(one)]
     dark = scheme == "dark" and any("dark" in one for one in named)
     text, behind = (colours.WHITE, colours.DARK_PAGE) if dark else (colours.BLACK, colours.WHITE)
-    return _Look(text, behind, 16.0, False, True, True)
+    return _Look(text, behind, 16.0, False, True, True, 1.0, behind)
 
 
 def _is_scheme(meta: Element) -> bool:
@@ -79,6 +89,7 @@ def _look(element: Element, around: _Look, values: Mapping[str, Tokens], scheme:
     if not around.seen or element.tag in _UNSEEN or _hidden(element, values):
         return replace(around, seen=False)
     behind, known = _behind(element, around, values)
+    opacity = around.opacity * _opacity(values)
     return _Look(
         colour=_colour(element, around, values, scheme),
         behind=behind,
@@ -86,12 +97,33 @@ def _look(element: Element, around: _Look, values: Mapping[str, Tokens], scheme:
         bold=_bold(element, around, values),
         seen=True,
         known=known,
+        opacity=opacity,
+        backdrop=around.backdrop if around.opacity < 1 else around.behind,
     )
 
 
 def _hidden(element: Element, values: Mapping[str, Tokens]) -> bool:
-    words = {(name, _word(values.get(name, ()))) for name in ("display", "visibility")}
-    return "hidden" in element.attributes or bool(words & {("display", "none"), ("visibility", "hidden")})
+    """Whether nobody sees the element, as its preheader is hidden from a mail's reader."""
+    if "hidden" in element.attributes or _word(values.get("display", ())) == "none" or not _opacity(values):
+        return True
+    if _word(values.get("visibility", ())) in ("hidden", "collapse"):
+        return True
+    cuts = _word(values.get("overflow", ())) in ("hidden", "clip")
+    return cuts and any(_is_nothing(values.get(name, ())) for name in _ROOM)
+
+
+_ROOM = ("max-height", "max-width", "height", "width")
+
+
+def _is_nothing(value: Tokens) -> bool:
+    return len(value) == 1 and getattr(value[0], "value", None) == 0
+
+
+def _opacity(values: Mapping[str, Tokens]) -> float:
+    token = next(iter(values.get("opacity", ())), None)
+    if token is None or token.type not in ("number", "percentage"):
+        return 1.0
+    return min(max(token.value / (100 if token.type == "percentage" else 1), 0.0), 1.0)
 
 
 def _word(value: Tokens) -> str:
@@ -161,14 +193,14 @@ def _bold(element: Element, around: _Look, values: Mapping[str, Tokens]) -> bool
 
 
 def _too_little(page: Page, element: Element, look: _Look, scheme: str) -> Iterator[Finding]:
-    text = over(look.colour, look.behind)
-    ratio = contrast(text, look.behind)
+    text, behind = look.painted
+    ratio = contrast(text, behind)
     large = look.size >= (LARGE_BOLD if look.bold else LARGE)
     least = LEAST_LARGE if large else LEAST
     if ratio < least:
         shown = int(ratio * 10) / 10  # never rounded up to what it has to be
         yield page.fault(
             element,
-            f"{'large ' if large else ''}text {in_hex(text)} on {in_hex(look.behind)} has a contrast of "
+            f"{'large ' if large else ''}text {in_hex(text)} on {in_hex(behind)} has a contrast of "
             f"{shown}:1 in {scheme} mode; choose colours of {least}:1 or more",
         )
