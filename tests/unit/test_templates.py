@@ -226,11 +226,15 @@ def test_a_runaway_loop_is_stopped_by_its_size(tmp_path):
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
         "{% for a in range(999) %}{% for b in range(999) | map('string') %}{% endfor %}{% endfor %}",
         "{% for a in range(600) %}{% for b in 'x' * 600 %}{% endfor %}{% endfor %}",
+        "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
+        "{% for a in [[60]] recursive %}{% if loop.depth < 60 %}{{ loop([a]) }}{{ loop([a]) }}{% endif %}"
+        "{% endfor %}",
     ],
 )
 def test_a_loop_that_takes_for_ever_is_ended(tmp_path, loop):
     with pytest.raises(
-        TemplateError, match=r"^templates/note/en/body.txt: its loops take more than 200,000 rounds"
+        TemplateError,
+        match=r"^templates/note/en/body.txt: its loops and macros take more than 200,000 rounds",
     ):
         rendered(write(tmp_path, body_txt=loop))
 

@@ -27,7 +27,7 @@ from waypost.rendering.template_files import TemplateError, TemplateFiles
 from waypost.rendering.translating import Translation, UntranslatableText, translate
 
 LARGEST = 2_000_000  # characters; more than any mail should be, less than a runaway loop makes
-MOST_ROUNDS = 200_000  # of all loops of a part together; a digest of 1,000 items takes some thousands
+MOST_ROUNDS = 200_000  # of all loops and macros together; a digest of 1,000 items takes some thousands
 RARE = 1.2  # how much longer HTML may become by character references
 
 # A no-break space alone would push a text message out of the compact GSM alphabet.
@@ -218,7 +218,7 @@ ROUNDS = "_rounds"  # a name of ours in the context
 
 
 class _Rounds:
-    """Counts the rounds of all loops of a rendering; ends a rendering that loops for ever."""
+    """Counts the rounds of loops and the calls of macros; ends a rendering that goes on for ever."""
 
     def __init__(self) -> None:
         self._left = MOST_ROUNDS
@@ -239,19 +239,31 @@ class _Rounds:
     def _take(self, rounds: int) -> None:
         self._left -= rounds
         if self._left < 0:
-            raise TemplateError(f"its loops take more than {MOST_ROUNDS:,} rounds")
+            raise TemplateError(f"its loops and macros take more than {MOST_ROUNDS:,} rounds")
 
 
 def _counted(tree: nodes.Template) -> nodes.Template:
-    """`tree` with the rounds of its loops within loops counted: a loop of its own ends with its items."""
+    """`tree` with the rounds of its loops within loops counted: a loop of its own ends with its items. What
+    can call itself, a macro and a recursive loop, is counted at each call and round."""
     nested = {id(inner) for loop in tree.find_all(nodes.For) for inner in loop.find_all(nodes.For)}
     for loop in tree.find_all(nodes.For):
-        if id(loop) not in nested:
-            continue
-        counter = nodes.Name(ROUNDS, "load", lineno=loop.lineno)
-        loop.iter = nodes.Call(counter, [loop.iter], [], None, None, lineno=loop.lineno)
-        loop.iter.set_environment(tree.environment)  # pyright: ignore
+        if loop.recursive:
+            loop.body.insert(0, nodes.ExprStmt(_count(loop, nodes.Const(_ONE)), lineno=loop.lineno))
+        elif id(loop) in nested:
+            loop.iter = _count(loop, loop.iter)
+    for macro in tree.find_all(nodes.Macro):
+        macro.body.insert(0, nodes.ExprStmt(_count(macro, nodes.Const(_ONE)), lineno=macro.lineno))
     return tree
+
+
+_ONE = (None,)
+
+
+def _count(node: nodes.Node, items: nodes.Node) -> nodes.Call:
+    counter = nodes.Name(ROUNDS, "load", lineno=node.lineno)
+    call = nodes.Call(counter, [items], [], None, None, lineno=node.lineno)
+    call.set_environment(node.environment)  # pyright: ignore
+    return call
 
 
 def _in_short_lines(html: str) -> str:
