@@ -57,8 +57,8 @@ def remind(
 
     The type's schedule does the same. Each person is notified once per date, by the schedule or by this
     command. Rows that are not valid are reported with their place and field; the others go out. Exit status 0
-    when every row was accepted, now or before. --preview checks every row too, and masks addresses unless you
-    add --reveal.
+    when every row was accepted, now or before. --preview checks every row too, lists those who would be
+    notified, and masks addresses unless you add --reveal.
     """
     from waypost.deployments.registry import requestable
     from waypost.sources.due import Asked
@@ -75,7 +75,8 @@ def remind(
         else:
             asyncio.run(_accept(settings, found, source, asked))
     if as_json:
-        print_json({**asked.summary(), **({"recipients": shown} if preview else {})})
+        of_preview = {"accepted": 0, "to_notify": asked.accepted, "recipients": shown}
+        print_json({**asked.summary(), **(of_preview if preview else {})})
     else:
         _tell(asked, shown, preview)
     if not asked.good:
@@ -99,12 +100,18 @@ async def _list(
     limit: int,
     reveal: bool,
 ) -> None:
-    """Read the whole source, and put the first `limit` recipients into `shown`."""
-    from waypost.sources.due import groups
+    """Read the whole source, and put the first `limit` of those who would be notified into `shown`."""
+    from waypost.ledger import connect_checked
+    from waypost.sources.due import groups, try_group
 
-    async with aclosing(groups(type, source, settings.project, asked)) as found:
+    seen: dict[str, bytes] = {}
+    async with (
+        connect_checked(settings) as ledger,
+        aclosing(groups(type, source, settings.project, asked)) as found,
+    ):
         async for group in found:
-            shown += [_shown(one, reveal) for one in group[: limit - len(shown)]]
+            due = await try_group(ledger, type, group, asked, seen)
+            shown += [_shown(one, reveal) for one in due[: limit - len(shown)]]
 
 
 def _shown(one: Due, reveal: bool) -> dict[str, Any]:
@@ -146,8 +153,8 @@ def _tell(asked: Asked, shown: list[dict[str, Any]], preview: bool) -> None:
             [Column(name, cut=name == "email") for name in columns],
             [[one[name] or "-" for name in columns] for one in shown],
         )
-    if preview and asked.due > len(shown):
-        err.print(f"{asked.due - len(shown):,} more: --limit lists more")
+    if preview and asked.accepted > len(shown):
+        err.print(f"{asked.accepted - len(shown):,} more: --limit lists more")
     out.print(
         titled(f"{asked.type} for {asked.day}", table("result", "people", rows=_totals(asked, preview)))
     )
@@ -159,8 +166,7 @@ def _totals(asked: Asked, preview: bool) -> list[tuple[str, int]]:
     rows = [("rows read", asked.rows), ("due", asked.due)]
     if asked.other_dates:
         rows.append(("for another date", asked.other_dates))
-    if not preview:
-        rows.append(("accepted", asked.accepted))
+    rows.append(("to be notified" if preview else "accepted", asked.accepted))
     if asked.before:
         rows.append(("notified before, not sent again", asked.before))
     if asked.rejected:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -159,9 +160,33 @@ async def accept_group(ledger: Ledger, type: NotificationType, group: Sequence[D
         count(asked, group, receipts)
 
 
-def count(asked: Asked, group: Sequence[Due], receipts: Sequence[Receipt | ItemFailed]) -> None:
-    """Count the answers to a group in `asked`. A person whose facts have changed since was notified before;
-    a second row with other facts is rejected, so that nobody takes it for notified."""
+async def try_group(
+    ledger: Ledger, type: NotificationType, group: Sequence[Due], asked: Asked, seen: dict[str, bytes]
+) -> list[Due]:
+    """Count in `asked` what accepting a group would do, and accept nothing. Returns those who would be
+    accepted. seen: the requests of the groups before, by idempotency key; gets those of this one."""
+    fresh: list[Due] = []
+    for one in group:
+        key, said = one.request.idempotency_key or "", _hash(one.request)
+        if key not in seen:
+            seen[key] = said
+            fresh.append(one)
+        elif seen[key] == said:
+            asked.before += 1
+        else:
+            asked.reject(one.place, SECOND)
+    return count(asked, fresh, await accept.try_each(ledger, type, [one.request for one in fresh]))
+
+
+def _hash(request: AnyRequest) -> bytes:
+    return sha256(request.model_dump_json(exclude={"data"}).encode() + request.data_json).digest()
+
+
+def count(asked: Asked, group: Sequence[Due], receipts: Sequence[Receipt | ItemFailed]) -> list[Due]:
+    """Count the answers to a group in `asked`; returns those who are accepted. A person whose facts have
+    changed since was notified before; a second row with other facts is rejected, so that nobody takes it for
+    notified."""
+    taken: list[Due] = []
     for one, receipt in zip(group, receipts, strict=True):
         if isinstance(receipt, ItemFailed):
             asked.reject(one.place, str(receipt))
@@ -173,3 +198,5 @@ def count(asked: Asked, group: Sequence[Due], receipts: Sequence[Receipt | ItemF
             asked.before += 1
         else:
             asked.accepted += 1
+            taken.append(one)
+    return taken

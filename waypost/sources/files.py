@@ -142,7 +142,7 @@ def checked_columns(names: Sequence[str], of: str, needed: Collection[str] = ())
     if twice := next((one for one in columns if one and columns.count(one) > 1), None):
         raise SourceFailed(f"{of} has two columns {_shown(twice)}; rename one")
     if not {"email", "phone", "id"} & {*columns}:
-        raise SourceFailed(f"{of} has no column email, phone or id; its columns name the recipient")
+        raise SourceFailed(f"{of} has no column email, phone or id; add one that names the recipient")
     if lacking := [name for name in needed if name not in columns]:
         raise SourceFailed(f"{of} has no column {', '.join(lacking)}; the type needs it")
     return columns

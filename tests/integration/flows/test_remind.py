@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from waypost.cli import app
 from waypost.config.settings import Settings
+from waypost.sources import due
 
 HEAD = "email,phone,id,locale,membership,expires_on,due_on\n"
 ADA = "ada.l@a.example,+41791234567,ada,de,Friends,2026-03-31,\n"
@@ -100,3 +101,38 @@ def test_a_date_that_is_none_is_refused(run):
     done = run("--date", "tomorrow")
     assert done.exit_code == 2
     assert "not a date" in done.output
+
+
+ADA_AGAIN, ADA_LATER = ADA, ADA.replace("2026-03-31", "2026-05-31")
+UNKNOWN = ",,eve,,Friends,2026-04-30,\n"
+
+
+@pytest.mark.parametrize("at_once", [1, 500])
+@pytest.mark.parametrize(
+    ("lines", "accepted", "before", "rejected"),
+    [
+        ((ADA, BOB), 2, 0, 0),
+        ((ADA, BOB, ADA_LATER), 2, 0, 1),
+        ((ADA, ADA_AGAIN), 1, 1, 0),
+        ((BAD, UNKNOWN, ADA), 1, 0, 2),
+    ],
+)
+def test_a_preview_says_what_the_run_then_does(run, monkeypatch, at_once, lines, accepted, before, rejected):
+    monkeypatch.setattr(due, "AT_ONCE", at_once)
+    shown, done = run("--preview", "--json", lines=lines), run("--json", lines=lines)
+    told, did = json.loads(shown.stdout), json.loads(done.stdout)
+    assert (did["accepted"], did["before"], did["rejected"]) == (accepted, before, rejected)
+    assert (told["to_notify"], len(told["recipients"]), told["accepted"]) == (accepted, accepted, 0)
+    assert all(told[name] == did[name] for name in ("rows", "due", "before", "rejected", "rejections"))
+    assert shown.exit_code == done.exit_code == bool(rejected)
+    again = json.loads(run("--preview", "--json", lines=lines).stdout)
+    assert (again["to_notify"], again["recipients"]) == (0, [])
+
+
+@pytest.mark.parametrize("options", [(), ("--preview",)])
+def test_a_table_without_a_column_of_the_recipient_is_told_what_to_add(run, options):
+    (Settings().project / "members.csv").write_text("mail,membership,expires_on\na@a.example,F,2026-03-31\n")
+    done = run(*options, lines=None)
+    assert done.exit_code == 1
+    said = "members.csv has no column email, phone or id; add one that names the recipient"
+    assert said in done.stderr.replace("\n", "")

@@ -62,6 +62,26 @@ async def accept_each(
     return _in_order(asked, await _or_singly(run))
 
 
+async def try_each(
+    ledger: Ledger, type: NotificationType, requests: Sequence[AnyRequest]
+) -> list[Receipt | ItemFailed]:
+    """The answers that `accept_each` would give. Nothing is accepted."""
+    asked = [_candidate(type, request) for request in requests]
+    candidates = [one for one in asked if isinstance(one, Candidate)]
+
+    def work(connection: sa.Connection, accepting: Accepting) -> Sequence[Receipt | ItemFailed]:
+        tried = connection.begin_nested()
+        try:
+            return accepting(ledger, connection, candidates, None, None)
+        finally:
+            tried.rollback()
+
+    def run(accepting: Accepting) -> Awaitable[Sequence[Receipt | ItemFailed]]:
+        return ledger.write(lambda connection: work(connection, accepting))
+
+    return _in_order(asked, await _or_singly(run))
+
+
 async def accept_all(
     ledger: Ledger, candidates: Sequence[Candidate], intake: UUID | None = None
 ) -> list[Receipt]:
