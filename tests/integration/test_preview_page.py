@@ -11,10 +11,11 @@ import struct
 import subprocess
 import time
 
+import httpx
 import pytest
 from support.browser import browser, chromium
 from support.processes import REPOSITORY, command, environment, waypost
-from support.project import project_in
+from support.project import FLOW, LIKE_ALERT, project_in
 from support.shipped_types import sample
 
 from waypost.cli.preview import PORT
@@ -260,6 +261,35 @@ def test_a_port_that_is_taken_is_told(project, address):
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port} (address already in use)" in done.stderr
     assert "--port" in done.stderr
+
+
+BLOCKS = """
+import time
+
+def attach(facts):
+    time.sleep(600)
+
+TYPE = replace(ALERT, name="slow", attachments=attach)
+"""
+
+
+def test_ctrl_c_ends_it_while_a_mail_is_rendered_that_takes_for_ever(tmp_path):
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    (flows / "slow.py").write_text(LIKE_ALERT + BLOCKS + FLOW)
+    (tmp_path / "templates" / "slow").mkdir(parents=True)
+    facts = json.dumps({"facts": sample("alert")})
+    (tmp_path / "templates" / "slow" / "sample.json").write_text(facts)
+    with subprocess.Popen(
+        command("preview", "--port", "0"), env=environment(tmp_path / ".waypost"), cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as started:  # fmt: skip
+        address = re.search(r"http://\S+/", started.stdout.readline())[0]
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{address}shown", json={"type": "slow", "locale": "en"}, timeout=2, trust_env=False)
+        started.send_signal(signal.SIGINT)
+        _, told = started.communicate(timeout=30)
+        assert (started.returncode, told) == (0, "")
 
 
 @pytest.mark.long

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
+from contextlib import suppress
 
 import httpx
 import pytest
 from support.project import FLOW, LIKE_ALERT
 from support.shipped_mails import LANGUAGES, TYPES
 from support.templates import mjml
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.sync.server import serve
 
 from waypost.config.settings import Settings
 from waypost.deployments.registry import find, registered
@@ -280,6 +285,25 @@ def test_an_answer_has_the_segments_of_an_sms(page):
     )
 
 
+def test_a_mail_is_shown_though_its_sms_is_too_long_to_be_sent(page, project):
+    project.write(
+        mine=LIKE_ALERT
+        + 'TYPE = replace(ALERT, name="mine", route=("email", "sms"), sms_segments=1)\n'
+        + FLOW
+    )
+    for part in ("subject.txt", "body.txt"):
+        project.template(f"mine/{part}", "words")
+    project.template("mine/body.mjml", mjml("words"))
+    project.template("mine/short.txt", "{{ summary * 40 }}")
+    project.template("mine/sample.json", json.dumps({"facts": ALERT}))
+    types = {"mine": find("mine").type}
+    answer = ask(Page(make_app("127.0.0.1", types, Previews(Settings()), list)), type="mine").json()
+    assert ("fault" in answer, answer["subject"], "words" in answer["html"]) == (False, "words", True)
+    advice = "shorten the text, or raise sms_segments of mine"
+    size = "3 segments (360 septets of GSM-7), more than the limit of 1"
+    assert answer["findings"][0] == f"templates/mine/short.txt: the SMS takes {size}; {advice}"
+
+
 def test_an_answer_names_a_wrong_field_and_an_unknown_type(page):
     assert ask(page, facts="{}").json()["facts_fault"].startswith("severity: missing")
     assert ask(page, type="nix").json()["fault"] == "there is no type nix"
@@ -296,6 +320,24 @@ def test_without_a_chromium_the_reader_is_told_what_to_do(monkeypatch):
     monkeypatch.setattr(browser, "PROGRAMS", ("no-such-browser",))
     with pytest.raises(NoBrowser, match="install Chromium or Google Chrome"):
         browser.program()
+
+
+def test_a_browser_that_tells_events_and_no_answer_is_given_up(monkeypatch):
+    monkeypatch.setattr(browser, "ANSWERS_WITHIN", 0.2)
+
+    def chatter(socket):
+        with suppress(ConnectionClosed):
+            while True:
+                socket.send('{"method": "Page.event"}')
+
+    with serve(chatter, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.socket.getsockname()[1]
+        with (
+            connect(f"ws://127.0.0.1:{port}", proxy=None) as socket,
+            pytest.raises(NoBrowser, match="answer"),
+        ):
+            browser.Page(socket).ask("Page.enable")
 
 
 def test_a_chromium_that_does_not_start_is_told_with_its_words(monkeypatch, tmp_path):

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import typer
 
+from waypost.cli.brands import known_brands
 from waypost.cli.output import AsJson, complain, print_json, warn
 from waypost.config.settings import Settings
 
@@ -56,7 +57,7 @@ def preview(
 
     settings = Settings()
     logging.getLogger("waypost.templates").setLevel(logging.ERROR)  # the page says what the log would
-    previews, locales = Previews(settings), locale or [settings.default_locale]
+    previews, locales = Previews(settings, known_brands(settings)), locale or [settings.default_locale]
     if type is not None:
         find(type)
     types = {name: one.type for name, one in registered().items()}
@@ -84,7 +85,7 @@ def _serve(
     from waypost.deployments.processes.newer_files import NewerFiles
     from waypost.preview.app import make_app
     from waypost.preview.server import HOST, serve
-    from waypost.system.process import run_until_signalled
+    from waypost.system.process import leave_threads_behind, run_until_signalled
 
     newer = NewerFiles(settings.project)
     app = make_app(HOST, types, previews, newer.names)
@@ -94,6 +95,7 @@ def _serve(
 
     async def main(stop: asyncio.Event) -> None:
         await serve(app, port, stop, ready)
+        leave_threads_behind()  # of mails that are being rendered
 
     run_until_signalled(main)
 
@@ -116,9 +118,11 @@ def _take(
     with open_page() as page:
         for name, locale in product(types, locales):
             try:
-                html = asyncio.run(previews.of(types[name], locale, brand)).html
-                if html:
-                    yield from take_all(page, html, name, locale, folder)
+                shown = asyncio.run(previews.of(types[name], locale, brand))
+                if shown.too_long:
+                    warn(f"{name} in {locale}: {shown.too_long}")
+                if shown.html:
+                    yield from take_all(page, shown.html, name, locale, folder)
                 elif len(types) > 1:
                     warn(f"{name} in {locale} has no picture: its mail is plain text")
                 else:

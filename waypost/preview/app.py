@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from anyio import to_thread
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -106,8 +106,9 @@ class _Pages:
             question = Question.model_validate_json(bytes(body))
         except ValidationError:
             return JSONResponse({"fault": "not a question of this page"}, 400, headers=HEADERS)
-        # Another thread and loop: a template may take seconds, and code of a type may block.
-        answer = await run_in_threadpool(lambda: asyncio.run(self._answer(question)))
+        # Another thread and loop: a template may take seconds, and code of a type may block. Ctrl-C leaves a
+        # thread behind that does not end.
+        answer = await to_thread.run_sync(lambda: asyncio.run(self._answer(question)), abandon_on_cancel=True)
         return Response(status_code=204) if answer is None else JSONResponse(answer, headers=HEADERS)
 
     async def _answer(self, question: Question) -> dict[str, Any] | None:
@@ -135,7 +136,8 @@ class _Pages:
                 "fault": str(error),
                 "findings": self._findings(state, type, question, str(error)),
             }
-        return {**known, **_fields(shown, question.scheme), "findings": self._findings(state, type, question)}
+        findings = [*filter(None, [shown.too_long]), *self._findings(state, type, question)]
+        return {**known, **_fields(shown, question.scheme), "findings": findings}
 
     def _sample(self, type: NotificationType, brand: str | None) -> str:
         """Empty if the type has none: to show the type without other facts says so."""

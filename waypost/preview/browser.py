@@ -59,12 +59,11 @@ class Page:
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """The result of a command of the protocol. Raises NoBrowser."""
         self._number += 1
+        until = time.monotonic() + ANSWERS_WITHIN
         try:
             self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
-            while True:
-                told = json.loads(self._socket.recv(timeout=ANSWERS_WITHIN))
-                if told.get("id") == self._number:
-                    break
+            while (told := self._told(until)).get("id") != self._number:
+                pass  # an event
         except (TimeoutError, OSError, WebSocketException) as error:
             raise NoBrowser(
                 f"Chromium stopped or does not answer ({type(error).__name__}): try again"
@@ -72,6 +71,12 @@ class Page:
         if "error" in told:
             raise NoBrowser(f"Chromium refuses {method}: {told['error'].get('message')}")
         return told["result"]
+
+    def _told(self, until: float) -> dict[str, Any]:
+        """The next answer or event. Raises TimeoutError at `until`, however many events come."""
+        if (left := until - time.monotonic()) <= 0:
+            raise TimeoutError
+        return json.loads(self._socket.recv(timeout=left))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,7 @@ from waypost.rendering.attachments import attached_to_each
 from waypost.rendering.catalogues import BrokenCatalogue
 from waypost.rendering.checks.rendered_samples import NotRendered, Samples, findings_in
 from waypost.rendering.comparing import placeholders
-from waypost.rendering.messages import render_one
+from waypost.rendering.messages import render_one, too_long
 from waypost.rendering.preheader import preheader_of
 from waypost.rendering.preparing import PutOff
 from waypost.rendering.samples import NoSample, sample_of
@@ -55,7 +55,8 @@ class Preview:
     """The messages of a notification.
 
     html: of its mail, with inline images; empty without. short: None if the type's route has no channel for
-    it. is_sms: whether that is an SMS. headers: the mail's, as (name, value). files: names of its
+    it. is_sms: whether that is an SMS. too_long: the fault of an SMS that takes more segments than its type
+    allows, so that it is not sent; else empty. headers: the mail's, as (name, value). files: names of its
     attachments. size: the bytes of its HTML.
     """
 
@@ -65,6 +66,7 @@ class Preview:
     text: str
     short: str | None
     is_sms: bool
+    too_long: str
     headers: Sequence[tuple[str, str]]
     files: Sequence[str]
     size: int
@@ -74,9 +76,10 @@ class Preview:
 class Previews:
     """Renders types with the present templates: each preview reads them anew."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, known: Mapping[str, Brand] | None = None) -> None:
+        """known: all brands; those of the settings without it."""
         self._settings = settings
-        self.brands = brands(settings)
+        self.brands = brands(settings) if known is None else known
 
     @property
     def default_locale(self) -> str:
@@ -121,7 +124,9 @@ class Previews:
             files = await self._files(type, notification)
             with isolated("rendering", BrokenCatalogue, item=notification.id):
                 by = renderer(self._settings, templates, whose, type.kinds)
-                return _preview(render_one(by, type, notification, private, files))
+                # Without the limit of its SMS, which would hide the mail.
+                rendered = render_one(by, replace(type, sms_segments=None), notification, private, files)
+                return _preview(rendered, self._too_long(templates, type, rendered))
         except (BrokenCatalogue, AttachmentError, ItemFailed, PutOff) as error:
             raise CannotShow(str(error)) from None
 
@@ -139,6 +144,13 @@ class Previews:
                 mail = samples.mail(type, _locale(locale))
                 found += [f"{one.place}: {one.said}" for one in findings_in(mail, samples.page(type, mail))]
         return found
+
+    def _too_long(self, templates: Templates, type: NotificationType, rendered: Rendered) -> str:
+        """The fault of an SMS that is too long; else empty."""
+        if (sms := rendered.messages.get("sms")) is None:
+            return ""
+        found = templates.find(type.name, rendered.notification.recipient.locale)
+        return too_long(type, found, sms.content.decode())
 
     def _brand(self, type: NotificationType, brand: str | None) -> Brand:
         name = brand or type.brand or DEFAULT
@@ -217,7 +229,7 @@ async def _private(type: NotificationType, notification: Notification) -> Mappin
     return made
 
 
-def _preview(rendered: Rendered) -> Preview:
+def _preview(rendered: Rendered, too_long: str) -> Preview:
     """Raises ItemFailed for a notification that could not be rendered."""
     if rendered.error is not None:
         raise ItemFailed(rendered.error)
@@ -232,6 +244,7 @@ def _preview(rendered: Rendered) -> Preview:
         text=(read.text if read else None) or "",
         short=short.content.decode() if short else None,
         is_sms="sms" in rendered.messages,
+        too_long=too_long,
         headers=read.headers if read else [],
         files=read.files if read else [],
         size=len(html.encode()),

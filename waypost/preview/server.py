@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -25,10 +26,12 @@ async def serve(app: ASGIApp, port: int, stop: asyncio.Event, ready: Callable[[s
             app, log_level="warning", ws="none", server_header=False, timeout_graceful_shutdown=STOPS_WITHIN
         )
         server = uvicorn.Server(config)
+        traces = logging.getLogger("uvicorn.error")
         serving = asyncio.create_task(server.serve([listener]))
         ready(f"http://{HOST}:{listener.getsockname()[1]}/")
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        traces.setLevel(logging.CRITICAL)  # of the requests that it cancels
         server.should_exit = True
         stopping.cancel()
         await serving

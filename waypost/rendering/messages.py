@@ -79,8 +79,8 @@ def render_one(
         found = renderer.templates.find(type.name, person.locale)
         context = _context(renderer, notification, facts, private)
         words = render(found, context, mail="email" in wanted, short=bool(wanted.keys() - {"email"}))
-        if "sms" in wanted and type.sms_segments:
-            _check_segments(type, found, words.short, type.sms_segments)
+        if "sms" in wanted and (said := too_long(type, found, words.short)):
+            raise TemplateError(said)
         extras = _extras(renderer, type, context, files) if "email" in wanted else NOTHING_MORE
         messages = {
             kind: _message(renderer, notification, kind, address, words, extras, secrets)
@@ -96,11 +96,12 @@ def render_one(
     return Rendered(notification, messages, template_version=found.version)
 
 
-def _check_segments(type: NotificationType, found: TemplateSet, short: str, limit: int) -> None:
-    """Raises TemplateError for an SMS of too many segments."""
-    if said := excess(short, limit):
-        advice = f"shorten the text, or raise sms_segments of {type.name}"
-        raise TemplateError(f"{found.short.display}: the SMS takes {said}; {advice}")
+def too_long(type: NotificationType, found: TemplateSet, short: str) -> str:
+    """The fault of an SMS that takes more segments than its type allows; empty for any other."""
+    if not type.sms_segments or not (said := excess(short, type.sms_segments)):
+        return ""
+    advice = f"shorten the text, or raise sms_segments of {type.name}"
+    return f"{found.short.display}: the SMS takes {said}; {advice}"
 
 
 def words_of(
