@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from waypost.channels.channel import Channel
 from waypost.config.brands import brands
 from waypost.config.mail import dkim_signers, signers_of
 from waypost.config.settings import Settings
 from waypost.deployments.doctor.finding import Finding
-from waypost.deployments.registry import registered
+from waypost.deployments.registry import Registered, registered
 from waypost.ledger.records.api_keys import ApiKey
 from waypost.mail.build import Sender
 from waypost.mail.dkim import Signer
@@ -29,7 +29,7 @@ def brand_findings(
     known = {**(added or {}), **own}
     faults = [
         *(fault for one in known.values() for fault in _provider_faults(one, available)),
-        *_type_faults(known),
+        *unknown_brands(registered().values(), known),
     ]
     if len(known) == 1 and not settings.brands and not faults:
         return []
@@ -69,8 +69,9 @@ def _provider_faults(brand: Brand, available: Sequence[Channel]) -> Iterator[str
                 yield f"{where} names {name}, which serves {kinds[name]}"
 
 
-def _type_faults(known: Mapping[str, Brand]) -> Iterator[str]:
-    for one in registered().values():
+def unknown_brands(types: Iterable[Registered], known: Mapping[str, Brand]) -> Iterator[str]:
+    """A sentence for each type of a brand that does not exist."""
+    for one in types:
         if one.type.brand is not None and one.type.brand not in known:
             yield f"{one.file}: {no_such_brand(one.type.brand, known)}"
 

@@ -62,7 +62,7 @@ async def provider_findings(settings: Settings) -> list[Finding]:
     available += beside.channels
     for channel in available:
         findings.append(_in_development(await channel_finding(channel), settings))
-    if faults := route_faults(available):
+    if faults := route_faults(registered().values(), available):
         advice = "correct the route, or add such a provider to WAYPOST_PROVIDERS"
         findings.append(Finding("routes", ok=False, found="; ".join(faults), advice=advice))
     stranded = [name for name, one in registered().items() if not steps(one.type.route, available)]

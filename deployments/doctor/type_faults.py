@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from waypost.channels.channel import Channel
@@ -61,13 +61,17 @@ def template_origins(settings: Settings) -> list[str]:
 
 def faults_of(one: Registered, templates: Templates) -> list[str]:
     """A sentence for each fault of one type, the first few; the last says how many more there are."""
-    unseen = [f"{one.file}: {clause}" for clause in hidden(one.type)]
     faults = faults_in(templates, one.type)
     lacking = [fault for fault in faults if one.replaces and _is_shipped(fault)]
-    told = [*unseen, *_lacking(one, lacking), *(fault.said for fault in faults if fault not in lacking)]
+    told = [*unseen(one), *_lacking(one, lacking), *(fault.said for fault in faults if fault not in lacking)]
     if len(told) <= MOST_FAULTS + 1:
         return told
     return [*told[:MOST_FAULTS], f"{one.file}: the templates have {len(told) - MOST_FAULTS} more faults"]
+
+
+def unseen(one: Registered) -> list[str]:
+    """A sentence for each fact and minted value of a type that no template sees."""
+    return [f"{one.file}: {clause}" for clause in hidden(one.type)]
 
 
 def _is_shipped(fault: TemplateFault) -> bool:
@@ -88,11 +92,11 @@ def _lacking(one: Registered, faults: Sequence[TemplateFault]) -> Iterator[str]:
         )
 
 
-def route_faults(available: Sequence[Channel]) -> list[str]:
-    """A sentence for each word of a type's route that is served neither by an available provider nor by a
+def route_faults(types: Iterable[Registered], available: Sequence[Channel]) -> list[str]:
+    """A sentence for each word of the types' routes that is served neither by an available provider nor by a
     usual kind of provider."""
     return [
         f"{one.file}: the route names {word}"
-        for one in registered().values()
+        for one in types
         for word in unknown_words(one.type.route, available)
     ]

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from pydantic import create_model
+from support.project import FLOW, LIKE_ALERT
 from typer.testing import CliRunner
 
 from waypost import Facts
@@ -43,7 +44,7 @@ def written(tmp_path):
 
 def test_those_that_ship_are_good():
     assert template_faults(Settings()) == []
-    assert route_faults([]) == []
+    assert route_faults(registered().values(), []) == []
 
 
 @pytest.mark.parametrize(
@@ -245,3 +246,48 @@ def test_a_broken_catalogue_is_a_fault_of_the_check_and_of_doctor(project):
         1,
         {"level": "fault", "types": [], "locales": [], "file": place, "line": 5, "finding": finding},
     )
+
+
+def check(*arguments):
+    done = CliRunner().invoke(app, ["templates", "check", *arguments])
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_the_check_names_files_that_cannot_be_used_and_hidden_facts(project):
+    hides = 'class F(Facts):\n    brand: str\nTYPE = replace(ALERT, name="mine", facts=F)\n'
+    project.write(mine="from waypost import Facts\n" + LIKE_ALERT + hides + FLOW, other="import nothing_such")
+    code, said = check()
+    assert code == 1
+    assert "flows/other.py cannot be loaded: ModuleNotFoundError" in said
+    assert "flows/mine.py: the fact brand of mine is hidden" in said
+    assert "flows/other.py" not in check("mine")[1]
+
+
+def test_a_provider_or_brand_that_these_settings_lack_is_a_note_of_the_check(project):
+    declared = 'TYPE = replace(ALERT, name="mine", route=("email:ses", "pigeon"), brand="acme")\n'
+    project.write(mine=LIKE_ALERT + declared + FLOW)
+    _, said = check("mine")
+    assert "flows/mine.py: the route names email:ses, but no provider is called ses (note)" in said
+    assert "flows/mine.py: the route names pigeon, but no provider serves this kind" in said
+    assert "flows/mine.py: there is no brand acme; brands: default (note)" in said
+
+
+def test_a_check_that_looked_at_no_mail_fails(project):
+    project.write(mine=LIKE_ALERT + 'TYPE = replace(ALERT, name="mine")\n' + FLOW)
+    home = Settings().template_folders[-1] / "alert"
+    for part in ("subject.txt", "body.txt", "short.txt", "body.mjml"):
+        project.template(f"mine/{part}", (home / part).read_text())
+    code, said = check("mine")
+    assert (code, "no faults" in said) == (1, True), said
+    assert "mine has no sample: write templates/mine/sample.json" in said
+    assert "1 type and no mails checked" in said
+    assert "waypost: no mail was checked" in said
+    project.template("mine/sample.json", (home / "sample.json").read_text())
+    assert check("mine")[0] == 0
+
+
+def test_a_check_without_a_type_fails(project, monkeypatch):
+    monkeypatch.setenv("WAYPOST_SHIPPED_TYPES", "none")
+    code, said = check()
+    assert (code, "waypost: no type was checked" in said) == (1, True)
+    assert check("nix")[0] == 1

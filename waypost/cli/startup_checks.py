@@ -71,11 +71,11 @@ def warn(settings: Settings) -> None:
     flows/, which are left out, and templates and routes with which some types will fail."""
     from waypost.delivery.channel_factory import providers
     from waypost.deployments.doctor.type_faults import faults_at_start, route_faults
-    from waypost.deployments.registry import broken
+    from waypost.deployments.registry import broken, registered
 
     if is_unshared(settings):
         warn_of(UNSHARED)
     for fault in broken():
         warn_of(f"this type is left out: {fault}")
-    for fault in (*faults_at_start(settings), *route_faults(providers(settings))):
+    for fault in (*faults_at_start(settings), *route_faults(registered().values(), providers(settings))):
         warn_of(fault)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from waypost.cli.output import AsJson, out, plain, print_json
+from waypost.cli.output import AsJson, complain, out, plain, print_json
 from waypost.cli.progress import bars
 from waypost.config.settings import Settings
-from waypost.model.brand import DEFAULT
+from waypost.model.brand import DEFAULT, Brand
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.checks.finding import Finding, Found, Grouped, Level, grouped, of_sentence
 from waypost.rendering.checks.long_sms import long_sms
@@ -20,6 +20,11 @@ from waypost.rendering.checks.rendered_samples import NotRendered, SampleMail, S
 from waypost.rendering.checks.spam import NoSpamAssassin, spam_scores
 from waypost.rendering.template_check import examine, untranslated
 from waypost.rendering.templates import Templates
+from waypost.system.counted import counted
+
+if TYPE_CHECKING:
+    from waypost.channels.channel import Channel
+    from waypost.deployments.registry import Registered
 
 
 def check(
@@ -36,32 +41,64 @@ def check(
     where SpamAssassin is installed. Each finding is one line, with file and line. Exit status 1 if there is
     a fault; notes alone are status 0.
     """
-    from waypost.deployments.registry import find, registered
+    from waypost.cli.brands import known_brands
+    from waypost.deployments.registry import broken, find, registered
 
-    types = [find(type).type] if type else [one.type for one in registered().values()]
-    found, mails = _checked(types, Settings())
-    groups = grouped(found)
+    settings = Settings()
+    types = [find(type)] if type else [*registered().values()]
+    known = known_brands(settings)
+    unusable = [] if type else [("", "", of_sentence(said)) for said in broken()]
+    found, mails = _checked([one.type for one in types], settings, known)
+    groups = grouped([*unusable, *_of_declarations(types, settings, known), *found])
     if as_json:
         print_json([_fields(group) for group in groups])
     else:
         for group in groups:
             typer.echo(plain(_line(group)))
         out.print(_summary(groups, len(types), mails), soft_wrap=True)
-    if any(group.finding.level is Level.FAULT for group in groups):
+    if why := _nothing_checked([one.type for one in types], mails):
+        complain(why)
+    if why or any(group.finding.level is Level.FAULT for group in groups):
         raise typer.Exit(1)
 
 
-def _checked(types: Sequence[NotificationType], settings: Settings) -> tuple[list[Found], int]:
-    """All findings, and how many mails were looked at."""
+def _nothing_checked(types: Sequence[NotificationType], mails: int) -> str:
+    """Why the check says nothing about any mail; empty if it looked at one, or no type has mails."""
+    if not types:
+        return "no type was checked: flows/ has none that can be used, and the shipped types are switched off"
+    if not mails and any("email" in type.kinds for type in types):
+        return "no mail was checked: correct what is found above; each mail is made of its type's sample.json"
+    return ""
+
+
+def _of_declarations(
+    types: Sequence[Registered], settings: Settings, known: Mapping[str, Brand]
+) -> Iterator[Found]:
+    """What `waypost doctor` too finds in the declarations of types. A provider or a brand that these settings
+    lack is a note: the settings may be those of another machine."""
+    from waypost.delivery.channel_factory import providers
+    from waypost.deployments.doctor.brands import unknown_brands
+    from waypost.deployments.doctor.type_faults import route_faults, unseen
+
+    for one in types:
+        yield from ((one.type.name, "", of_sentence(said)) for said in unseen(one))
+    available: Sequence[Channel] = ()
+    with suppress(ValueError):  # `waypost doctor` names a setting that is wrong
+        available = providers(settings)
+    for said in (*route_faults(types, available), *unknown_brands(types, known)):
+        yield "", "", replace(of_sentence(said), level=Level.NOTE)
+
+
+def _checked(
+    types: Sequence[NotificationType], settings: Settings, known: Mapping[str, Brand]
+) -> tuple[list[Found], int]:
+    """Findings in templates and mails, and how many mails were looked at."""
     from waypost.cli.renderers import renderers
-    from waypost.config.brands import brands
 
     templates = Templates(settings.template_folders, settings.default_locale)
-    make = renderers(settings, templates)
+    make = renderers(settings, templates, known)
     samples = Samples(make(DEFAULT, ("email",)))
-    of_brands = {
-        name: Samples(make(name, ("email",)), samples) for name in brands(settings) if name != DEFAULT
-    }
+    of_brands = {name: Samples(make(name, ("email",)), samples) for name in known if name != DEFAULT}
     found = [("", "", of_sentence(said)) for said in templates.broken_catalogues()]
     mails = list[SampleMail]()
     with bars() as progress:
@@ -138,11 +175,5 @@ def _fields(group: Grouped) -> dict[str, object]:
 
 def _summary(groups: Sequence[Grouped], types: int, mails: int) -> str:
     faults = sum(group.finding.level is Level.FAULT for group in groups)
-    checked = (
-        f"{types} {'types' if types > 1 else 'type'} and {mails} {'mails' if mails != 1 else 'mail'} checked"
-    )
-    return f"{checked}: {_many(faults, 'fault')}, {_many(len(groups) - faults, 'note')}"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
+    checked = f"{counted(types, 'type')} and {counted(mails, 'mail')} checked"
+    return f"{checked}: {counted(faults, 'fault')}, {counted(len(groups) - faults, 'note')}"
