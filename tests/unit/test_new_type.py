@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from waypost.deployments import new_type, prefect_yaml
 from waypost.deployments.doctor.type_faults import template_faults
 from waypost.deployments.new_type import NoNewType
 from waypost.deployments.registry import broken, find
+from waypost.preview.rendered import Previews
 from waypost.rendering.samples import sample_of
 
 FILES = {
@@ -47,6 +49,14 @@ def test_the_files_of_a_type_are_written_and_work(project):
     )
     assert facts.reference == "1042"
     assert len((project.folder / one.file).read_text().splitlines()) < 40
+
+
+def test_the_plain_text_of_a_new_type_has_a_blank_line_between_its_parts(project):
+    new_type.make("seat-reserved")
+    project.look_again()
+    shown = asyncio.run(Previews(Settings()).of(find("seat-reserved").type, "en"))
+    parts = ["Hello Ada Lovelace,", "Seat reserved: 1042", "  https://shop.example/1042", "-- \nWaypost\n"]
+    assert shown.text == "\n\n".join(parts)
 
 
 def test_templates_go_where_the_setting_says(project, tmp_path, monkeypatch):

@@ -4,6 +4,6 @@ It renders, sends and records as a worker does, over a ledger of its own in a te
 go to channels in memory.
 """
 
-from waypost.testing.sending import NotSent, Sent, sent
+from waypost.testing.sending import NotSent, Sent, sample, sent
 
-__all__ = ["NotSent", "Sent", "sent"]
+__all__ = ["NotSent", "Sent", "sample", "sent"]

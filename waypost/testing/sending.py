@@ -22,6 +22,7 @@ from waypost.ledger.operations import search
 from waypost.model.notification import Message
 from waypost.model.states import State
 from waypost.model.validation_messages import explain
+from waypost.rendering.samples import sample_of
 from waypost.tasks.run_context import without_prefect
 
 
@@ -57,9 +58,17 @@ class Sent:
         return part.get_content() if part else ""
 
 
+def sample(type: str) -> dict[str, Any]:
+    """The facts of a type's `sample.json`, as a request has them in `data`. Raises UnknownType, and NoSample
+    without a sample."""
+    settings = Settings()
+    return sample_of(find(type).type.name, settings.template_folders, settings.default_sender).facts
+
+
 def sent(type: str, *requests: Mapping[str, Any]) -> list[Sent]:
     """Send `requests`, each as in a line of a file for `waypost send`, and return the messages in the order
-    in which they were sent.
+    in which they were sent. The settings are those of the environment; `.env` is not read, which is not in
+    git: a test gives the same mail everywhere.
 
     The type is found as everywhere: in flows/ of WAYPOST_PROJECT or of the current folder, or shipped. Raises
     NotSent unless every notification is sent, and UnknownType.
