@@ -24,6 +24,7 @@ from waypost.preview import browser
 from waypost.preview.app import LARGEST, make_app
 from waypost.preview.browser import NoBrowser
 from waypost.preview.changes import state_of
+from waypost.preview.remote_images import without_remote_images
 from waypost.preview.rendered import CannotShow, Previews, WrongFacts
 
 BRANDS = json.dumps({"acme": {"sender": "Acme <mail@acme.example>", "accent": "#123456"}})
@@ -175,6 +176,27 @@ def test_a_framed_mail_begins_with_its_own_doctype():
         '<!doctype html><html><head lang=x><base target="_blank"><title>'
     )
     assert framed("<p>words") == '<base target="_blank"><p>words'
+
+
+@pytest.mark.parametrize(
+    ("image", "shown"),
+    [
+        ('<img src="https://a.example/x.png" alt="A &amp; B" style="height:32px">', "A &amp; B"),
+        ('<IMG alt=\'Sho"es\' src=\'//a.example/x.png\' width="300" height="100" />', "Sho&quot;es"),
+        ('<img src=http://a.example/x.png alt="a > b">', "a &gt; b"),
+        ('<img src="https://a.example/x.png" alt="">', ""),
+    ],
+)
+def test_an_image_on_another_server_is_its_alternative_text_in_a_picture(image, shown):
+    found = without_remote_images(f"<p>{image}</p>")
+    assert re.fullmatch(r'<p><span style="[^"]*">(.*)</span></p>', found)[1] == shown
+    for style in ("height:32px", "width:300px"):
+        assert (style in found) == (style in image or style.replace(":", '="').replace("px", '"') in image)
+
+
+@pytest.mark.parametrize("image", ['<img src="data:image/png;base64,AA" alt="a">', "<img alt='a'>", "<imgx>"])
+def test_an_image_in_the_mail_stays_as_it_is(image):
+    assert without_remote_images(image) == image
 
 
 def test_the_state_of_the_files_changes_with_every_kind_of_change(tmp_path):

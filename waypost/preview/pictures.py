@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from waypost.preview.browser import Page
+from waypost.preview.remote_images import without_remote_images
 
 WIDTHS = (375, 700)  # pixels: a phone, and the reading pane of a mail program
 SCHEMES = ("light", "dark")
@@ -40,13 +41,14 @@ def take_all(page: Page, html: str, type: str, locale: str, folder: Path) -> Ite
 
 
 def take(page: Page, html: str, width: int, scheme: str) -> bytes:
-    """The mail as a PNG. It runs no script and loads nothing from elsewhere. Raises TooHigh, NoBrowser."""
+    """The mail as a PNG. It runs no script and loads nothing: an image on another server is its alternative
+    text. Raises TooHigh, NoBrowser."""
     page.ask("Emulation.setScriptExecutionDisabled", value=True)
     page.ask("Network.enable")
     page.ask("Network.setBlockedURLs", urls=["http://*", "https://*", "file://*"])
     page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     _set_size(page, width, 1)
-    page.ask("Page.setDocumentContent", frameId=_frame(page), html=html)
+    page.ask("Page.setDocumentContent", frameId=_frame(page), html=without_remote_images(html))
     height = page.ask("Page.getLayoutMetrics")["cssContentSize"]["height"]
     if height > HIGHEST:
         raise TooHigh(
