@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from waypost.config.settings import Settings
 from waypost.deployments.form_schema import REQUESTS
 from waypost.deployments.registry import Registered
+from waypost.system.counted import counted
 
 POOL = "Waypost's runs. Pausing it stops every notification, urgent ones too; accepted notifications wait."
 DEFAULT_QUEUE = "Prefect's own queue. Waypost puts no run here."
@@ -96,12 +97,8 @@ def _in_words(span: timedelta) -> str:
     seconds = int(span.total_seconds())
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds % size == 0 and (unit != "day" or seconds > 2 * size):
-            return _counted(seconds // size, unit)
-    return _counted(seconds, "second")
-
-
-def _counted(count: int, unit: str) -> str:
-    return f"{count} {unit}{'' if count == 1 else 's'}"
+            return counted(seconds // size, unit)
+    return counted(seconds, "second")
 
 
 def version_of(one: Registered) -> str:

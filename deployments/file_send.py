@@ -29,6 +29,7 @@ from waypost.model.request import AnyRequest
 from waypost.model.states import TERMINAL, State
 from waypost.model.validation_messages import explain
 from waypost.policy import acceptance
+from waypost.system.counted import counted
 from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed, isolated
 
@@ -90,8 +91,8 @@ class FileSend:
         if not self.unkeyed:
             return f"{told}. Send the file again: accepted lines are not sent again"
         return (
-            f"{told}. {self.unkeyed:,} accepted lines have no idempotency_key and would "
-            "be sent again; send the other lines in a separate file"
+            f"{told}. {counted(self.unkeyed, 'accepted line has', 'accepted lines have')} no idempotency_key "
+            "and would be sent again; send the other lines in a separate file"
         )
 
     @property
@@ -203,7 +204,7 @@ def _until_unreadable(lines: Iterable[bytes], sent: FileSend) -> Iterator[bytes]
         yield from lines
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else type(error).__name__
-        sent.trouble = f"the file cannot be read after its first {sent.lines:,} requests ({why})"
+        sent.trouble = f"the file cannot be read after {counted(sent.lines, 'request')} ({why})"
 
 
 async def _accept(

@@ -17,6 +17,7 @@ from waypost.model.batch import TakenUp
 from waypost.model.notification import Notification
 from waypost.sources.due import Asked, accept_all_but_the_last, count
 from waypost.sources.today import today
+from waypost.system.counted import counted
 from waypost.tasks.lookup import lookup
 from waypost.tasks.run_context import current_flow_run, run_logger, step
 
@@ -79,7 +80,7 @@ def _log(asked: Asked) -> None:
     shown = asked.rejections[:SHOWN]
     told = [asked.in_words(), *(f"{one.place}: {one.reason}" for one in shown)]
     if asked.rejected > len(shown):
-        told.append(f"and {asked.rejected - len(shown)} rows more")
+        told.append(f"and {counted(asked.rejected - len(shown), 'more row')}")
     level = run_logger().info if asked.good else run_logger().warning
     level("%s", "; ".join(told))
 

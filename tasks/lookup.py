@@ -22,6 +22,7 @@ from waypost.model.batch import TakenUp
 from waypost.model.notification import Notification
 from waypost.model.receipt import IntakeResult, Receipt
 from waypost.model.states import State
+from waypost.system.counted import counted
 from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed
 from waypost.tasks.cancellation import Cancellation
@@ -224,7 +225,7 @@ def _tell(taken: TakenBatch, receipts: Receipts, facts: TakenUp) -> None:
     """Log in one line how many the run sends, at which attempt, and which requests it does not send."""
     count = len(taken.notifications)
     name_step(f"lookup: {count}")
-    told = [f"{count} notification{'' if count == 1 else 's'}"] if count else []
+    told = [counted(count, "notification")] if count else []
     if count:
         told.append(f"attempt {_attempts(taken.notifications)}")
         if is_retried():

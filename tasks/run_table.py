@@ -19,6 +19,7 @@ from waypost.model.batch import Ended
 from waypost.model.notification import Delivery
 from waypost.model.outcome import Verdict
 from waypost.model.states import State
+from waypost.system.counted import counted
 from waypost.system.isolation import ItemFailed, isolated
 from waypost.tasks.markdown import as_code
 from waypost.tasks.run_cells import moment, run_links
@@ -163,7 +164,8 @@ def _notes(report: Report) -> Iterator[str]:
     if report.again:
         yield f"{report.again} of those sent may have arrived twice: `waypost list --in-doubt` lists them."
     if report.refused:
-        yield f"{report.refused} requests were not accepted: the log of lookup names them."
+        refused = counted(report.refused, "request was", "requests were")
+        yield f"{refused} not accepted: the log of lookup names the reasons."
     if report.note:
         yield as_code(report.note)
     if report.total > ROWS_SHOWN:

@@ -18,6 +18,7 @@ from waypost.ledger.database.unreachable import LedgerUnreachable
 from waypost.ledger.records import api_keys, webhooks
 from waypost.ledger.records.webhooks import Webhook
 from waypost.net.no_answer import no_answer
+from waypost.system.counted import counted
 
 SEE_UP = "check the output of `waypost up`, or restart it"
 
@@ -84,7 +85,7 @@ def webhooks_finding(found: Sequence[Webhook]) -> list[Finding]:
 def keys_finding(count: int) -> Finding:
     """How many API keys applications can use."""
     if count:
-        return Finding("keys", ok=True, found=f"{count} active API key{'s' if count > 1 else ''}")
+        return Finding("keys", ok=True, found=counted(count, "active API key"))
     advice = "create a key for an application with `waypost keys create my-app`"
     return Finding("keys", ok=True, found="no API key yet", advice=advice)
 

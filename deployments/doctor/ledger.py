@@ -27,6 +27,7 @@ from waypost.ledger.records import api_keys, installation, process_reports
 from waypost.mail.masking import mask_in
 from waypost.model.states import State
 from waypost.system.clock import now
+from waypost.system.counted import counted
 
 TAKEN_BACK = timedelta(seconds=30)  # how long a lease may stay lapsed while a worker runs
 SILENT = timedelta(minutes=5)  # how long a run may hold a batch without beginning or ending an attempt
@@ -79,7 +80,7 @@ def open_in_words(open: Counter[State], late: Counter[State]) -> str:
     """`7 notifications open, 2 late; 3 of them deferred, 1 late`. late: those due for more than a minute."""
     if not open.total():
         return "no notification is open"
-    told = f"{open.total():,} notification{'' if open.total() == 1 else 's'} open, {late.total():,} late"
+    told = f"{counted(open.total(), 'notification')} open, {late.total():,} late"
     deferred = open[State.DEFERRED]
     return f"{told}; {deferred:,} of them deferred, {late[State.DEFERRED]:,} late" if deferred else told
 

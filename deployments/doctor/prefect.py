@@ -25,6 +25,7 @@ from waypost.deployments.prefect_api import ANSWERS_WITHIN, WrongApi, api_url, c
 from waypost.deployments.registry import Registered, present, registered
 from waypost.deployments.resident_worker.worker import ResidentWorker
 from waypost.net.no_answer import no_answer
+from waypost.system.counted import counted
 
 
 async def prefect_findings(settings: Settings) -> list[Finding]:
@@ -66,9 +67,9 @@ async def examine_deployments(client: PrefectClient, work_pool: str) -> Finding:
         return Finding("deployments", ok=False, found=found, advice=advice)
     plain = sorted(name for name, one in found_by_type.items() if one and _has_prefects_form(one))
     if plain:
-        found = f"{len(types)} types; {', '.join(plain)} with Prefect's own form"
+        found = f"{counted(len(types), 'type')}; {', '.join(plain)} with Prefect's own form"
         return Finding("deployments", ok=True, found=found, advice="run `waypost deploy` for better forms")
-    return Finding("deployments", ok=True, found=f"{len(types)} types")
+    return Finding("deployments", ok=True, found=counted(len(types), "type"))
 
 
 def deployment_fault(found: DeploymentResponse | None, one: Registered, work_pool: str) -> str:

@@ -14,6 +14,7 @@ from waypost.sources.reading import rows_of
 from waypost.sources.requests import NotDue, Rejected, Requests
 from waypost.sources.rows import Row, SourceFailed
 from waypost.sources.today import today
+from waypost.system.counted import counted
 
 WITHIN = 10.0  # seconds for all sources together, which are read at once
 WHAT = "sources"
@@ -59,11 +60,11 @@ def _of_rows(settings: Settings, type: NotificationType, rows: list[Row]) -> Fin
             continue
         except Rejected as wrong:
             rejected.append(f"{row.place}: {wrong}")
-    read = f"{type.name}: read, {len(rows)} rows looked at" if rows else f"{type.name}: read, no rows today"
+    looked = f"read, {counted(len(rows), 'row')} looked at" if rows else "read, no rows today"
     if not rejected:
-        return Finding(WHAT, ok=True, found=read)
-    return _bad(type.name, f"{len(rejected)} of its first {len(rows)} rows cannot be used: {rejected[0]}",
-                _advice(type.name))  # fmt: skip
+        return Finding(WHAT, ok=True, found=f"{type.name}: {looked}")
+    told = f"{len(rejected)} of {counted(len(rows), 'row')} looked at cannot be used: {rejected[0]}"
+    return _bad(type.name, told, _advice(type.name))
 
 
 def _advice(name: str) -> str:

@@ -16,6 +16,7 @@ from waypost.cli.output import AsJson, Reveal, complain, err, out, print_json, t
 from waypost.config.settings import Settings
 from waypost.mail.address import reaches_somebody
 from waypost.mail.masking import mask
+from waypost.system.counted import counted
 
 if TYPE_CHECKING:
     from waypost.model.notification_type import NotificationType
@@ -142,7 +143,7 @@ def _tell(asked: Asked, shown: list[dict[str, Any]], preview: bool) -> None:
     for rejected in asked.rejections[:REJECTIONS_SHOWN]:
         err.print(f"[red]{escape(rejected.place)}[/]: {escape(rejected.reason)}", soft_wrap=True)
     if asked.rejected > REJECTIONS_SHOWN:
-        err.print(f"[red]... and {asked.rejected - REJECTIONS_SHOWN:,} more rows")
+        err.print(f"[red]... and {counted(asked.rejected - REJECTIONS_SHOWN, 'more row')}")
     if asked.unused:
         warn(f"columns that no field takes: {', '.join(asked.unused)}")
     if asked.trouble:
@@ -178,6 +179,6 @@ def _interrupted(asked: Asked, preview: bool) -> str:
     if preview:
         return "interrupted; nothing was accepted or sent"
     return (
-        f"interrupted after {asked.accepted:,} people were accepted; they are notified. Run the command "
-        "again for the others: nobody is notified twice"
+        f"interrupted; accepted: {asked.accepted:,}, who are notified. Run the command again for the others: "
+        "nobody is notified twice"
     )

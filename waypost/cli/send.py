@@ -23,6 +23,7 @@ from waypost.config.instance import connect, find
 from waypost.config.settings import Settings
 from waypost.model.states import State
 from waypost.system.clock import now
+from waypost.system.counted import counted
 
 if TYPE_CHECKING:
     from waypost.deployments.file_send import FileSend
@@ -180,16 +181,17 @@ def tell(sent: FileSend) -> None:
     for rejected in sent.rejections[:REJECTIONS_SHOWN]:
         err.print(f"[red]line {rejected.line}[/]: {escape(rejected.reason)}", soft_wrap=True)
     if len(sent.rejections) > REJECTIONS_SHOWN:
-        err.print(f"[red]... and {len(sent.rejections) - REJECTIONS_SHOWN} more lines")
+        err.print(f"[red]... and {counted(len(sent.rejections) - REJECTIONS_SHOWN, 'more line')}")
     if sent.trouble:
         complain(sent.trouble)
     show(titled(sent.type, table("result", "notifications", rows=sent.summary_rows())))
     if nothing := nothing_sent_in_words(sent):
         out.print(nothing, soft_wrap=True)
     if sent.failed_before:
+        before = counted(sent.failed_before, "was", "were")
         err.print(
-            f"[red]{sent.failed_before:,} were accepted before, and failed or expired[/]: to send them "
-            "again, use `waypost retry` or a new idempotency key",
+            f"[red]{before} accepted before, and failed or expired[/]: to send again, use `waypost retry` or "
+            "a new idempotency key",
             soft_wrap=True,
         )
     if sent.next_try:
@@ -214,7 +216,7 @@ def nothing_sent_in_words(sent: FileSend) -> str:
         "counted in an open notification": sent.grouped,
         "rejected (above)": len(sent.rejections),
     }
-    told = [f"{count:,} {'was' if count == 1 else 'were'} {what}" for what, count in counts.items() if count]
+    told = [f"{counted(count, 'was', 'were')} {what}" for what, count in counts.items() if count]
     return f"nothing was sent: {', '.join(told)}"
 
 
@@ -225,10 +227,9 @@ def deferred_in_words(count: int, next_try: datetime, moment: datetime) -> str:
 
 def for_digest_in_words(count: int, next_digest: datetime | None, moment: datetime) -> str:
     """What happens to notifications that wait for a digest."""
-    verb = "waits" if count == 1 else "wait"
     when = f"which goes out at {_clock(next_digest, moment)}" if next_digest else "which has no schedule now"
     todo = "; there is nothing to do" if next_digest else ": run it, or give it a schedule, in Prefect"
-    return f"{count:,} {verb} for the digest, {when}{todo}"
+    return f"{counted(count, 'waits', 'wait')} for the digest, {when}{todo}"
 
 
 def in_doubt_in_words(counts: Counter[State]) -> list[str]:

@@ -15,6 +15,7 @@ from waypost.ledger import Ledger
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.comparing import FAILURES, Change, Comparison, Difference, Tally
 from waypost.rendering.templates import Templates
+from waypost.system.counted import counted
 
 
 def diff(
@@ -122,4 +123,4 @@ def _summary(found: Comparison) -> str:
     count = _compared(found)
     if not count:
         return "the ledger has no notification to compare"
-    return f"{count:,} notifications compared; {found.failures:,} would fail with the new templates"
+    return f"{counted(count, 'notification')} compared; {found.failures:,} would fail with the new templates"

@@ -12,6 +12,7 @@ from waypost.cli.output import AsJson, complain, out, print_json
 from waypost.cli.template_check import check
 from waypost.cli.template_diff import diff
 from waypost.config.settings import Settings
+from waypost.system.counted import counted
 
 app = App(help="Check the templates, and bring their catalogues up to date.")
 app.command()(check)
@@ -50,7 +51,9 @@ def update(
         return
     for one in done.values():
         file = one.file.relative_to(folder.parent)
-        typer.echo(f"{file}: {one.texts} texts, {one.lacking} to translate, {one.obsolete} removed")
+        typer.echo(
+            f"{file}: {counted(one.texts, 'text')}, {one.lacking} to translate, {one.obsolete} removed"
+        )
     if not done:
         out.print(f"no catalogue in {folder}; name a language: `waypost templates update de`")
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from waypost.system.counted import counted
+
 USUAL = 3  # segments; `waypost templates check` names a sample that takes more, if its type has no limit
 NAMED = 5  # characters that a sentence names
 
@@ -96,7 +98,7 @@ def size_in_words(text: str) -> str:
 
 def _size(found: Segments) -> str:
     units = "septets of GSM-7" if found.encoding is Encoding.GSM else "units of UCS-2"
-    return f"{found.count} segment{'s' if found.count > 1 else ''} ({found.units} {units})"
+    return f"{counted(found.count, 'segment')} ({found.units} {units})"
 
 
 def _cause(found: Segments) -> str:

@@ -20,6 +20,7 @@ from waypost.model.source import Source
 from waypost.sources.reading import rows_of
 from waypost.sources.requests import NotDue, Rejected, Requests
 from waypost.sources.rows import AT_ONCE, SourceFailed
+from waypost.system.counted import counted
 from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed
 
@@ -81,7 +82,7 @@ class Asked:
     def in_words(self) -> str:
         """`2026-03-02: 40 rows, 38 due, 36 accepted, 2 notified before, 2 rejected`."""
         counts = {
-            "rows": self.rows,
+            "row" if self.rows == 1 else "rows": self.rows,
             "for another date": self.other_dates,
             "due": self.due,
             "accepted": self.accepted,
@@ -132,7 +133,7 @@ async def groups(
                     yield group[:AT_ONCE]
                     group = group[AT_ONCE:]
     except SourceFailed as failed:
-        after = f" after {asked.rows:,} rows" if asked.rows else ""
+        after = f" after {counted(asked.rows, 'row')}" if asked.rows else ""
         asked.trouble = f"the source failed{after}: {failed}"
     asked.unused = list(requests.unused)
     if group:

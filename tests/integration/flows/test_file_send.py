@@ -217,7 +217,7 @@ async def test_a_file_that_cannot_be_read_to_its_end_is_told_with_what_is_done(b
     lines = [json.dumps({**order(f"A-{n}"), "idempotency_key": f"A-{n}"}).encode() for n in range(3)]
     made = await submit(bench.runtime.ledger, find("order-confirmation"), unreadable_after(lines))
     assert (made.accepted, made.through, made.good) == (3, 3, False)
-    assert made.trouble == "the file cannot be read after its first 3 requests (Input/output error)"
+    assert made.trouble == "the file cannot be read after 3 requests (Input/output error)"
     assert made.interrupted.endswith("Send the file again: accepted lines are not sent again")
 
 

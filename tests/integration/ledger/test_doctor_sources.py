@@ -55,7 +55,7 @@ async def test_a_query_that_works_is_good_and_nothing_is_accepted(ledger, found)
         ),
         (
             "SELECT 'ada' AS id, 'x' AS membership, 'soon' AS expires_on",
-            "1 of its first 1 rows cannot be used: row 1: data.expires_on: ",
+            "1 of 1 row looked at cannot be used: row 1: data.expires_on: ",
         ),
     ],
 )
@@ -92,7 +92,7 @@ async def test_a_database_that_does_not_respond_is_told(tmp_path):
         ("email,membership\n", "the source failed: members.csv has no column expires_on; the type needs it"),
         (
             HEAD + "ada@a.example,Friends,2026-03-31\ncyd@,Friends,2026-03-31\n",
-            "1 of its first 2 rows cannot be used: members.csv, line 3: recipient.email: ",
+            "1 of 2 rows looked at cannot be used: members.csv, line 3: recipient.email: ",
         ),
     ],
 )
