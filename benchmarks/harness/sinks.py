@@ -105,7 +105,7 @@ async def fast(folder: Path) -> AsyncGenerator[FastSink]:
 
 def _mailbox(folder: Path, host: str, port: int):
     texts = free_port()
-    return child_process.running(
+    program = child_process.Program(
         "development mailbox",
         "waypost.mailbox",
         [str(folder / "mail"), host, str(port), str(texts)],
@@ -113,6 +113,7 @@ def _mailbox(folder: Path, host: str, port: int):
         ready=f"http://{host}:{texts}/health",
         log=folder / "sink.log",
     )
+    return child_process.running(program)
 
 
 async def _until_it_listens(host: str, port: int) -> None:

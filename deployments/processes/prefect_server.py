@@ -97,14 +97,15 @@ async def starting(home: Path, host: str, port: int) -> AsyncGenerator[tuple[str
     (home / "prefect").mkdir(parents=True, exist_ok=True)
     rename_former(home)
     api = f"http://{host}:{port}/api"
-    async with child_process.starting(
+    program = child_process.Program(
         "Prefect server",
         "waypost.deployments.processes.prefect_server",
         [host, str(port)],
         environment(home, host, port),
         ready=f"{api}/health",
         log=home / "prefect-server.log",
-    ) as answers:
+    )
+    async with child_process.starting(program) as answers:
         yield api, answers
 
 

@@ -132,7 +132,7 @@ async def _open_ledger(settings: Settings) -> None:
 def _take_mail(
     home: Path, mailbox: Mailbox, host: str, smtp_port: int, texts_port: int
 ) -> AbstractAsyncContextManager[Answers]:
-    return child_process.starting(
+    program = child_process.Program(
         "development mailbox",
         "waypost.mailbox",
         [str(mailbox.folder), host, str(smtp_port), str(texts_port)],
@@ -140,6 +140,7 @@ def _take_mail(
         ready=f"http://{host}:{texts_port}/health",
         log=home / "mailbox.log",
     )
+    return child_process.starting(program)
 
 
 @dataclass(frozen=True, slots=True)

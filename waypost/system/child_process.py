@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -42,43 +43,40 @@ def stop_with_parent() -> None:
     threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """`python -m module arguments`. name: in messages. ready: a URL that returns 200 once the process is up.
+    log: the file of its output."""
+
+    name: str
+    module: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    ready: str
+    log: Path
+
+
 @asynccontextmanager
-async def running(
-    name: str,
-    module: str,
-    arguments: list[str],
-    environment: Mapping[str, str],
-    ready: str,
-    log: Path,
-) -> AsyncGenerator[None]:
+async def running(program: Program) -> AsyncGenerator[None]:
     """`starting`, with a block that begins when the process answers."""
-    async with starting(name, module, arguments, environment, ready, log) as answers:
+    async with starting(program) as answers:
         await answers()
         yield
 
 
 @asynccontextmanager
-async def starting(
-    name: str,
-    module: str,
-    arguments: list[str],
-    environment: Mapping[str, str],
-    ready: str,
-    log: Path,
-) -> AsyncGenerator[Answers]:
-    """Run `python -m module arguments` for the length of the block, its output in `log`. Yields a function
-    that waits until the process answers; from then on, a process that ends early is restarted.
-
-    ready: a URL that returns 200 once the process is up. The function raises ChildFailed if the process ends
-    or does not answer within three minutes.
+async def starting(program: Program) -> AsyncGenerator[Answers]:
+    """Run a program for the length of the block. Yields a function that waits until the process answers; from
+    then on, a process that ends early is restarted. The function raises ChildFailed if the process ends or
+    does not answer within three minutes.
     """
-    child = _Child(name, [sys.executable, "-m", module, *arguments], environment, log)
+    child = _Child(program)
     process = await child.start()
     keeping: asyncio.Task[None] | None = None
 
     async def answers() -> None:
         nonlocal keeping
-        await _until_it_answers(process, name, ready, log)
+        await _until_it_answers(process, program)
         keeping = asyncio.create_task(child.keep())
 
     try:
@@ -110,18 +108,17 @@ def ending(status: int) -> str:
 
 
 class _Child:
-    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], log: Path) -> None:
-        self._name = name
-        self._command = command
-        self._environment = dict(environment)
-        self._log = log
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._environment = dict(program.environment)  # as it is now
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as output:
+        program = self._program
+        with program.log.open("ab") as output:
             self._process = await asyncio.to_thread(
                 subprocess.Popen[bytes],
-                self._command,
+                [sys.executable, "-m", program.module, *program.arguments],
                 env=self._environment,
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -135,7 +132,8 @@ class _Child:
         while self._process is not None:
             await asyncio.sleep(RESTART_SECONDS)
             if (status := self._process.poll()) is not None:
-                logger.error("the %s %s and is restarted; see %s", self._name, ending(status), self._log)
+                name, log = self._program.name, self._program.log
+                logger.error("the %s %s and is restarted; see %s", name, ending(status), log)
                 await self.start()
 
     def stop(self) -> None:
@@ -144,7 +142,8 @@ class _Child:
             end(process)
 
 
-async def _until_it_answers(process: subprocess.Popen[bytes], name: str, url: str, log: Path) -> None:
+async def _until_it_answers(process: subprocess.Popen[bytes], program: Program) -> None:
+    name, log = program.name, program.log
     loop = asyncio.get_running_loop()
     until = loop.time() + STARTS_WITHIN
     async with httpx.AsyncClient() as client:
@@ -152,7 +151,7 @@ async def _until_it_answers(process: subprocess.Popen[bytes], name: str, url: st
             if process.poll() is not None:
                 raise ChildFailed(f"the {name} {ending(process.returncode)}; see {log}")
             try:
-                if (await client.get(url, timeout=2)).status_code == OK:
+                if (await client.get(program.ready, timeout=2)).status_code == OK:
                     return
             except httpx.HTTPError:
                 pass
