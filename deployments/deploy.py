@@ -71,10 +71,8 @@ async def deploy(client: PrefectClient, work_pool: str) -> dict[str, UUID]:
 
 async def _known(client: PrefectClient) -> Known:
     """The deployments that are there of the types, present and former, and of the operations."""
-    types = registered()
-    flow_names = [*(one.flow.name for one in types.values()), *(one.flow.name for one in OPERATIONS)]
-    names = [*types, *(one.flow.name for one in OPERATIONS), former_deployments.NAME]
-    return await KnownDeployments().read(client, flow_names, names)
+    ours = [one.deployment for one in (*registered().values(), *OPERATIONS)]
+    return await KnownDeployments().read(client, ours, [former_deployments.NAME])
 
 
 async def _ensure_work_pool(client: PrefectClient, name: str) -> None:

@@ -25,11 +25,14 @@ class KnownDeployments:
         self._flow_names: dict[UUID, str] = {}
 
     async def read(
-        self, client: PrefectClient, flow_names: Iterable[str], names: Iterable[str]
+        self, client: PrefectClient, wanted: Iterable[str], also: Iterable[str] = ()
     ) -> dict[str, DeploymentResponse]:
-        """The deployments with one of `names` of flows with one of `flow_names`, by `FLOW/NAME`."""
-        flows = FlowFilter(name=FlowFilterName(any_=sorted(set(flow_names))))
-        named = DeploymentFilter(name=DeploymentFilterName(any_=sorted(set(names))))
+        """Those of the deployments `wanted` that are there, by `FLOW/NAME`; and those of the same flows that
+        have the name of another, or a name in `also`."""
+        parts = [one.partition("/") for one in wanted]
+        flows = FlowFilter(name=FlowFilterName(any_=sorted({flow for flow, _, _ in parts})))
+        names = {*(name for _, _, name in parts), *also}
+        named = DeploymentFilter(name=DeploymentFilterName(any_=sorted(names)))
         found = [
             one async for one in _every(client.read_deployments, flow_filter=flows, deployment_filter=named)
         ]

@@ -228,11 +228,8 @@ class PrefectRuns:
         self, client: PrefectClient
     ) -> tuple[list[DeploymentResponse], list[DeploymentResponse]]:
         """The deployments of the types, and those of earlier versions."""
-        types = registered().values()
-        flow_names = (one.flow.name for one in types)
-        names = (*registered(), former_deployments.NAME)
-        found = await self._known.read(client, flow_names, names)
-        ours = {one.deployment for one in types}
+        ours = {one.deployment for one in registered().values()}
+        found = await self._known.read(client, ours, [former_deployments.NAME])
         others = [one for name, one in found.items() if name not in ours]
         return (
             [one for name, one in found.items() if name in ours],

@@ -55,7 +55,7 @@ async def prefect_findings(settings: Settings) -> list[Finding]:
 
 async def examine_deployments(client: PrefectClient, work_pool: str) -> Finding:
     types = registered()
-    known = await KnownDeployments().read(client, (one.flow.name for one in types.values()), types)
+    known = await KnownDeployments().read(client, (one.deployment for one in types.values()))
     found_by_type = {name: known.get(one.deployment) for name, one in types.items()}
     faults = [
         f"{one.deployment} {fault}"
