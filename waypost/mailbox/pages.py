@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
+from waypost.local_page.frame import pages_of, stylesheet
 from waypost.local_page.guard import HEADERS
 from waypost.local_page.mail_frame import MAIL_POLICY, SANDBOX, framed
-from waypost.local_page.stylesheet import stylesheet
 from waypost.mailbox import kept
 
 HTML = Path(__file__).parent / "html"
@@ -25,7 +24,7 @@ class Pages:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._templates = Environment(loader=FileSystemLoader(HTML), autoescape=select_autoescape(["html"]))
+        self._templates = pages_of(HTML)
 
     @property
     def routes(self) -> list[Route]:

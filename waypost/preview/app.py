@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from waypost.local_page.frame import pages_of, stylesheet
 from waypost.local_page.guard import HEADERS, guard
 from waypost.local_page.mail_frame import SANDBOX, framed, in_scheme
-from waypost.local_page.stylesheet import stylesheet
 from waypost.model.brand import DEFAULT
 from waypost.model.notification_type import NotificationType
 from waypost.preview.changes import state_of
@@ -81,7 +80,7 @@ class _Pages:
     ) -> None:
         self._types, self._previews, self._changed_files = types, previews, changed_files
         self._found: tuple[object, list[str]] = (None, [])  # of which question, and what
-        self._templates = Environment(loader=FileSystemLoader(HTML), autoescape=select_autoescape(["html"]))
+        self._templates = pages_of(HTML)
 
     async def page(self, request: Request) -> Response:
         asked = request.query_params
