@@ -55,8 +55,8 @@ def test_the_plain_text_of_a_new_type_has_a_blank_line_between_its_parts(project
     new_type.make("seat-reserved")
     project.look_again()
     shown = asyncio.run(Previews(Settings()).of(find("seat-reserved").type, "en"))
-    parts = ["Hello Ada Lovelace,", "Seat reserved: 1042", "  https://shop.example/1042", "-- \nWaypost\n"]
-    assert shown.text == "\n\n".join(parts)
+    said = "Hello Ada Lovelace,||Seat reserved: 1042||  https://shop.example/1042||-- |Waypost"
+    assert shown.text.splitlines() == said.split("|")
 
 
 def test_templates_go_where_the_setting_says(project, tmp_path, monkeypatch):
