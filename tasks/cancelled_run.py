@@ -22,7 +22,6 @@ from waypost.ledger.queue.return_claims import return_batches
 from waypost.model.states import State as Where
 from waypost.tasks.cancellation import Cancellation, Code, stoppable
 from waypost.tasks.run_context import run_logger
-from waypost.tasks.run_name import name_by_count
 from waypost.tasks.run_table import ORDER, ROWS_SHOWN, rows_of_entries, show
 
 HELD = "What is held waits for a person: Retry of this run sends it, or `waypost retry ID`."
@@ -65,12 +64,9 @@ def late_end(cancelled: Cancellation) -> State[Any] | None:
 async def _account(cancelled: Cancellation) -> State[Any]:
     """The state of the cancelled run, once what was not sent is held. Shows the run's table."""
     cancelled.accounted = True
-    message = await stop_unsent(cancelled)
+    message, states = await _stop_and_count(cancelled)
     run_logger().warning("%s", message)
-    if cancelled.type is not None and cancelled.ids:
-        await name_by_count(cancelled.type, len(cancelled.ids))
     if cancelled.type is not None and cancelled.batch is not None:
-        states = await _states(cancelled)
         made = Report.of(cancelled.type.name, cancelled.batch, states.elements(), note=message)
         await show(made, rows_of_entries(await _worst(cancelled, states)))
     return Cancelled(message=message)
@@ -80,10 +76,15 @@ async def stop_unsent(cancelled: Cancellation) -> str:
     """Hold for a person what the cancelled run has not sent, or let it go out with another run, as
     WAYPOST_CANCELLED_RUNS says. Returns what became of the run's notifications. Safe to repeat. Call it when
     no code of the run sends any more."""
+    return (await _stop_and_count(cancelled))[0]
+
+
+async def _stop_and_count(cancelled: Cancellation) -> tuple[str, Counter[Where]]:
+    """As `stop_unsent`, and how many of the run's notifications are in each state then."""
     runtime = await Runtime.current()
     its = await _batches(runtime.ledger, cancelled)
     if not its:
-        return "Cancelled before anything was taken up."
+        return "Cancelled before anything was taken up.", Counter()
     if runtime.settings.cancelled_runs is CancelledRuns.HOLD:
         for batch in its:
             await hold_unsent(runtime.ledger, batch, cancelled.ids)
@@ -91,11 +92,11 @@ async def stop_unsent(cancelled: Cancellation) -> str:
     else:
         await return_batches(runtime.ledger, its)
         rest = FREED
+    states = await counted_by_state(runtime.ledger, cancelled.ids)
     if not cancelled.ids:
-        return f"Cancelled before anything was sent. {rest}"
-    states = await _states(cancelled)
+        return f"Cancelled before anything was sent. {rest}", states
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    return f"Cancelled: {told}." + (f" {rest}" if states.total() > states[Where.SENT] else "")
+    return f"Cancelled: {told}." + (f" {rest}" if states.total() > states[Where.SENT] else ""), states
 
 
 async def _batches(ledger: Ledger, cancelled: Cancellation) -> list[UUID]:
@@ -105,11 +106,6 @@ async def _batches(ledger: Ledger, cancelled: Cancellation) -> list[UUID]:
     if cancelled.batch is None and found:
         cancelled.batch = found[0]
     return sorted({*found, *([cancelled.batch] if cancelled.batch else [])})
-
-
-async def _states(cancelled: Cancellation) -> Counter[Where]:
-    """How many of the run's notifications are in each state, all of them counted."""
-    return await counted_by_state((await Runtime.current()).ledger, cancelled.ids)
 
 
 async def _worst(cancelled: Cancellation, states: Counter[Where]) -> list[Entry]:

@@ -27,6 +27,7 @@ from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed
 from waypost.tasks.cancellation import Cancellation
 from waypost.tasks.run_context import current_flow_run, is_retried, run_logger, step
+from waypost.tasks.run_name import name_run
 from waypost.tasks.task_name import name_step
 
 Receipts = Sequence[Receipt | ItemFailed]
@@ -75,6 +76,7 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
         batch = await run_retry.claim_again(runtime.ledger, type, earlier, run, into)
     own = bool(asked.items) or earlier is not None
     taken = await _take_up(runtime, type, batch, 0 if own else type.batch_size)
+    name_run(type, taken.notifications)
     facts = await _taken_up(runtime, type, batch, taken, receipts, earlier)
     _tell(taken, receipts, facts)
     # A batch that another run holds must not be ended by this run.
@@ -88,6 +90,7 @@ async def _empty(runtime: Runtime, type: NotificationType, batch: UUID) -> Batch
     if note:
         run_logger().warning("%s", mask_in(note))
     name_step("lookup: 0")
+    name_run(type, [])
     return Batch(type, batch, [], TakenUp(note=note, held=bool(held)))
 
 

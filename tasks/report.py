@@ -21,7 +21,7 @@ from waypost.policy.repeated_answers import essence
 from waypost.tasks import events
 from waypost.tasks.run_cells import run_url
 from waypost.tasks.run_context import current_flow_run, run_logger, step, without_prefect_active
-from waypost.tasks.run_name import name_run
+from waypost.tasks.run_name import named
 from waypost.tasks.run_state import LOST, message_of, run_state
 from waypost.tasks.run_table import ORDER, rows_of, show, without_verdict
 
@@ -35,7 +35,7 @@ async def report(outcomes: Batch[Delivery]) -> State[Report]:
     state in which the run ends; its data is the report."""
     made = _report_of(outcomes)
     made = await step(_report, outcomes, made, task_run_name=f"report: {made}")
-    await name_run(outcomes)
+    await named()
     return run_state(made)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
+from uuid import UUID
 
 import httpx
 from prefect.client.utilities import get_or_create_client
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
 
-from waypost import Batch
-from waypost.model.notification import Delivery
+from waypost.model.notification import Notification
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
 from waypost.tasks.run_context import current_flow_run, is_retried, run_logger, without_prefect_active
@@ -20,6 +21,8 @@ from waypost.tasks.run_context import current_flow_run, is_retried, run_logger, 
 # stars, such as "chi63-ursae-majoris".
 GENERATED = re.compile(r"[a-z]+\d*(-[a-z]+){1,3}")
 NAMED_WITHIN = 3.0  # seconds; a run waits no longer for Prefect to take its name
+
+_naming: dict[asyncio.Task[None], UUID] = {}  # the requests on their way, and their runs
 
 
 def run_name(type: NotificationType, count: int, attempt: int, lane: Priority) -> str:
@@ -32,27 +35,32 @@ def run_name(type: NotificationType, count: int, attempt: int, lane: Priority) -
     return " · ".join(parts)
 
 
-async def name_run(outcomes: Batch[Delivery]) -> None:
-    """Give the run its name if it has another: it was not created for a batch, or more joined the batch."""
-    # Without outcomes, a run that was named by its count began with more, which another run has; a retried
-    # run had them before.
-    if not len(outcomes) and (_is_ours(flow_run.name or "", outcomes.type) or is_retried()):
-        return
-    await _give(_name_of(outcomes), outcomes.type)
-
-
-async def name_by_count(type: NotificationType, count: int) -> None:
-    """Name a run that was cancelled, unless it has a name."""
-    if not _is_ours(flow_run.name or "", type):
-        await _give(run_name(type, count, 1, type.lane), type)
-
-
-async def _give(name: str, type: NotificationType) -> None:
-    """Give the run this name, unless a person has named it. A name that Prefect refuses fails nothing."""
+def name_run(type: NotificationType, taken: Sequence[Notification]) -> None:
+    """Begin to give the run its name if it has another: it was not created for a batch, or more joined the
+    batch. The request goes beside the run's work; `named` waits for it. A name that a person gave stays."""
     id = None if without_prefect_active() else current_flow_run()
-    known = flow_run.name or ""
-    if id is None or known == name or not (_is_ours(known, type) or GENERATED.fullmatch(known)):
+    if id is None:
         return
+    known, name = flow_run.name or "", _name_of(type, taken)
+    ours = _is_ours(known, type)
+    # Without notifications, a run that was named by its count began with more, which another run has; a
+    # retried run had them before.
+    if not taken and (ours or is_retried()):
+        return
+    if known != name and (ours or GENERATED.fullmatch(known)):
+        task = asyncio.create_task(_give(id, name))
+        _naming[task] = id
+        task.add_done_callback(_naming.pop)
+
+
+async def named() -> None:
+    """Wait until the request for the run's name is over, if there is one."""
+    if its := [task for task, run in _naming.items() if run == current_flow_run()]:
+        await asyncio.wait(its)
+
+
+async def _give(id: UUID, name: str) -> None:
+    """A name that Prefect refuses fails nothing."""
     try:
         async with asyncio.timeout(NAMED_WITHIN):
             client, _ = get_or_create_client()
@@ -71,9 +79,8 @@ def _is_ours(name: str, type: NotificationType) -> bool:
     return re.fullmatch(rf"\d+ {re.escape(type.name)}( · .*)?", name) is not None
 
 
-def _name_of(outcomes: Batch[Delivery]) -> str:
-    sent = [delivery.notification for delivery in outcomes]
-    attempt = min((one.tries for one in sent), default=0) + 1
-    lanes = {one.priority for one in sent} or {outcomes.type.lane}
-    lane = lanes.pop() if len(lanes) == 1 else outcomes.type.lane
-    return run_name(outcomes.type, len(outcomes), attempt, lane)
+def _name_of(type: NotificationType, taken: Sequence[Notification]) -> str:
+    attempt = min((one.tries for one in taken), default=0) + 1
+    lanes = {one.priority for one in taken}
+    lane = lanes.pop() if len(lanes) == 1 else type.lane
+    return run_name(type, len(taken), attempt, lane)

@@ -61,6 +61,22 @@ class Refusing(Front):
         writer.close()
 
 
+class Holding(Front):
+    """Passes on the requests that `holds` names only once `let_go` is set. held: the heads of those."""
+
+    def __init__(self, url: str, holds: Callable[[bytes], bool]) -> None:
+        super().__init__(url, ())
+        self.held: list[bytes] = []
+        self.let_go = asyncio.Event()
+        self._holds = holds
+
+    async def _passed_on(self, request: bytes) -> bytes:
+        if self._holds(request):
+            self.held.append(request.partition(b"\r\n")[0])
+            await self.let_go.wait()
+        return await super()._passed_on(request)
+
+
 async def _read(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     sizes = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
@@ -79,6 +95,14 @@ async def front(url: str, *behaviours: str | int, headers: str = "") -> AsyncIte
 async def refusing(url: str, refuses: Callable[[bytes], bool]) -> AsyncIterator[tuple[str, Refusing]]:
     """Yields its URL, and the Refusing itself."""
     made = Refusing(url, refuses)
+    async with _served(made) as address:
+        yield address, made
+
+
+@asynccontextmanager
+async def holding(url: str, holds: Callable[[bytes], bool]) -> AsyncIterator[tuple[str, Holding]]:
+    """Yields its URL, and the Holding itself."""
+    made = Holding(url, holds)
     async with _served(made) as address:
         yield address, made
 

@@ -19,12 +19,17 @@ def artifacts(request):
     return request.startswith(b"POST /api/artifacts/")
 
 
+def names(request):
+    """The request for the name of a run; Prefect itself asks for its labels."""
+    return request.startswith(b"PATCH /api/flow_runs/") and b'"name"' in request
+
+
 def ends(request):
     """The state in which a run ends."""
     return b"/set_state HTTP" in request and (b'"COMPLETED"' in request or b'"FAILED"' in request)
 
 
-@pytest.mark.parametrize("refused", [artifacts, ends])
+@pytest.mark.parametrize("refused", [artifacts, names, ends])
 async def test_what_prefect_refuses_to_show_is_sent_and_recorded_all_the_same(bench, server, refused):
     async with refusing(server.api.removesuffix("/api"), refused) as (url, front):
         with temporary_settings({PREFECT_API_URL: f"{url}/api"}):

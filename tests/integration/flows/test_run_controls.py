@@ -6,7 +6,10 @@ import re
 from collections import Counter
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Scheduled
+from support.http_faults import holding
 from support.ledger import Note, change, reserved, rows, run_sql
 from support.note_flow import TYPE
 from support.resident import SlowChannel, asks, ended, working
@@ -17,6 +20,7 @@ from waypost.config.settings import CancelledRuns
 from waypost.deployments.dispatcher import reconciler
 from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.prefect_runs import PrefectRuns
+from waypost.deployments.processes.flush import flush_prefect
 from waypost.deployments.resident_worker import worker as worker_module
 from waypost.ledger.database.tables import batches, notifications
 from waypost.ledger.intake import accept
@@ -295,6 +299,36 @@ async def test_a_run_keeps_the_name_that_a_person_gave_it(bench, client):
             )
             await ended(client, run)
             assert (await client.read_flow_run(run.id)).name == kept
+
+
+async def test_the_request_for_a_runs_name_goes_beside_its_mail_and_once(bench, client, server):
+    def names(request):
+        return request.startswith(b"PATCH /api/flow_runs/") and b'"name"' in request
+
+    async with holding(server.api.removesuffix("/api"), names) as (url, front):
+        with temporary_settings({PREFECT_API_URL: f"{url}/api"}):
+            async with get_client() as through, working(through) as deployment:
+                run = await through.create_flow_run_from_deployment(
+                    deployment, parameters={"requests": asks(2)}, name="brave-otter"
+                )
+                while len(bench.primary.sent) < 2:
+                    await asyncio.sleep(0.05)
+                assert len(front.held) == 1
+                front.let_go.set()
+                assert (await ended(client, run)).message == "2 sent"
+            await flush_prefect()
+    assert (await client.read_flow_run(run.id)).name == "2 note"
+    assert len(front.held) == 1
+
+
+async def test_a_run_has_its_name_while_it_sends(bench, client):
+    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", places=2)
+    async with working(client) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(40)})
+        while (await client.read_flow_run(run.id)).name != "40 note":
+            await asyncio.sleep(0.05)
+        assert len(slow.sent) < 40
+        await ended(client, run)
 
 
 async def test_the_account_of_a_long_cancelled_run_counts_all_and_shows_the_worst(bench, client):
