@@ -29,6 +29,11 @@ class InPlace:
     _was_sought: bool = False
     _shown: tuple[Any, str] | None = None
 
+    @property
+    def id(self) -> UUID | None:
+        """The artifact that was shown last, until it is removed."""
+        return self._id
+
     async def show(self, data: Any, description: str, *, anew: bool = False) -> None:
         """Show `data`, unless the artifact shows it already. anew: write it in any case, because a person may
         have deleted the artifact."""

@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -164,13 +164,20 @@ class Dashboard:
             await turns.note(self._runtime.ledger, WORK, owner(), TURN, told)
 
     async def _show(self, seen: Situation) -> None:
+        """Show the failures first: the page links to them. The page is shown also where that fails."""
+        try:
+            await self._show_failures(seen)
+        finally:
+            ids = {type: artifact.id for type, artifact in self._failures.items() if artifact.id}
+            await self._show_page(replace(seen, failure_artifacts=ids))
+
+    async def _show_page(self, seen: Situation) -> None:
         anew = self._written_at is None or seen.now - self._written_at > WRITTEN_ANEW
         shown = page.page(seen)
         if anew or shown != self._shown:
             text, line = shown
             await self._page.show(text + page.written(seen.now), line)
             self._shown, self._written_at = shown, seen.now
-        await self._show_failures(seen)
 
     async def _show_failures(self, seen: Situation) -> None:
         anew = self._failures_at is None or seen.now - self._failures_at > WRITTEN_ANEW

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from waypost.deployments.dashboard.troubles import EACH, clock
+from waypost.deployments.dashboard.troubles import EACH
 from waypost.ledger.operations.overview import Failure
 from waypost.model.states import State
+from waypost.system.moments import in_utc
 from waypost.tasks.markdown import as_code
 from waypost.tasks.run_cells import run_link
 
@@ -36,7 +37,7 @@ def table(failures: Sequence[Failure], now: datetime) -> list[dict[str, str]]:
 
 
 def _when(one: Failure, now: datetime) -> str:
-    at = clock(one.at, now) if one.at else "waits"
+    at = in_utc(one.at, now) if one.at else "waits"
     return run_link(one.flow_run_id, at) if one.flow_run_id else at
 
 

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from waypost.deployments.dashboard.situation import ProviderLine, Situation
 from waypost.deployments.dashboard.traffic import DAY, HOUR, Flow
-from waypost.deployments.dashboard.troubles import Trouble, clock, failures_link, number, troubles
+from waypost.deployments.dashboard.troubles import Trouble, failures_link, number, troubles
 from waypost.ledger.operations.overview import Waiting
+from waypost.system.moments import in_utc
 from waypost.tasks.markdown import as_code
 from waypost.tasks.run_cells import run_link
 
@@ -27,7 +28,7 @@ def headline(found: Sequence[Trouble], now: datetime) -> str:
             else f"{WELL}. Deferred mail goes on."
         )
     first = wrong[0]
-    since = f" since {clock(first.since, now)}" if first.since else ""
+    since = f" since {in_utc(first.since, now)}" if first.since else ""
     more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
     return f"{first.what}{since}{more}"
 
@@ -53,7 +54,7 @@ def written(now: datetime) -> str:
 
 def _told(found: Sequence[Trouble], now: datetime) -> Iterable[str]:
     lines = [
-        f"- **{one.what}**{f' since {clock(one.since, now)}' if one.since else ''}: {one.why}. {one.do}"
+        f"- **{one.what}**{f' since {in_utc(one.since, now)}' if one.since else ''}: {one.why}. {one.do}"
         for one in found
     ]
     if lines:
@@ -95,7 +96,7 @@ def _waiting(seen: Situation) -> Iterable[str]:
 
 def _failed(seen: Situation, type: str) -> str:
     count = len(seen.failures.get(type, ()))
-    return failures_link(type, f"{count} failed") if count else ""
+    return failures_link(seen, type, f"{count} failed") if count else ""
 
 
 def _last_run(seen: Situation, type: str) -> str:
@@ -124,7 +125,7 @@ def _counted(seen: Situation) -> str:
     timed = any(flow.p50 is not None for flow in seen.day.values())
     sampled = "The times are of a sample, from due to taken by the provider." if timed else ""
     if seen.counted_from > seen.now - DAY + HOUR / 30:
-        return f"Counted from {clock(seen.counted_from, seen.now)} on; the rest follows. {sampled}".strip()
+        return f"Counted from {in_utc(seen.counted_from, seen.now)} on; the rest follows. {sampled}".strip()
     return sampled
 
 
@@ -140,7 +141,7 @@ def _circuit(seen: Situation, provider: str) -> str:
     theirs = [one for one in seen.circuits if one.provider == provider]
     if not theirs:
         return "closed"
-    since = clock(min(one.since for one in theirs), seen.now)
+    since = in_utc(min(one.since for one in theirs), seen.now)
     clients = sorted({one.client for one in theirs if one.client})
     if clients and all(one.client for one in theirs):
         return f"open for {', '.join(map(as_code, clients))} since {since}"
@@ -175,7 +176,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[
 
 
 def _short(moment: datetime | None, now: datetime) -> str:
-    return clock(moment, now).removesuffix(" UTC") if moment else ""
+    return in_utc(moment, now).removesuffix(" UTC") if moment else ""
 
 
 def _seconds(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from waypost.delivery.provider_state import OpenCircuit
 from waypost.deployments.dashboard.traffic import Flow
@@ -28,7 +29,8 @@ class ProviderLine:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """routes: by type, the providers that its mail can take first. counted_from: since when the traffic of
-    `day` is counted. template_faults: by type, why its changed templates are not in use."""
+    `day` is counted. template_faults: by type, why its changed templates are not in use.
+    failure_artifacts: by type, the artifact that lists its failures."""
 
     now: datetime
     counted_from: datetime
@@ -44,3 +46,4 @@ class Situation:
     stopped: Mapping[Priority, str] = field(default_factory=dict[Priority, str])
     suspects: Sequence[Suspect] = ()
     template_faults: Mapping[str, str] = field(default_factory=dict[str, str])
+    failure_artifacts: Mapping[str, UUID] = field(default_factory=dict[str, UUID])

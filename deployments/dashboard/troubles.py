@@ -13,6 +13,7 @@ from waypost.deployments.dashboard.traffic import HOUR
 from waypost.ledger.operations.overview import MOST, Waiting
 from waypost.mail.masking import mask_in
 from waypost.model.states import State
+from waypost.system.moments import in_utc
 from waypost.tasks.markdown import as_code
 from waypost.tasks.run_cells import in_ui
 
@@ -58,7 +59,7 @@ def _providers(seen: Situation) -> Iterable[Trouble]:
     for circuit in worst.values():
         whose = f" for the mail of client {circuit.client}" if circuit.client else ""
         tries = [one.until for one in seen.circuits if one.provider == circuit.provider and one.until]
-        again = f"at {clock(min(tries), seen.now)}" if tries else "with the next message"
+        again = f"at {in_utc(min(tries), seen.now)}" if tries else "with the next message"
         waits = sum(
             of.count + of.in_hand
             for type, of in seen.waiting.items()
@@ -162,7 +163,7 @@ def _failures(seen: Situation) -> Iterable[Trouble]:
             what=f"{count} {type} not delivered",
             since=min(moments, default=None),
             why=_reasons(Counter(one.reason for one in fresh)),
-            do=f"See {failures_link(type, 'its failures')}; `waypost retry ID` sends again.",
+            do=f"See {failures_link(seen, type, 'its failures')}; `waypost retry ID` sends again.",
         )
 
 
@@ -180,7 +181,7 @@ def _held_for_a_person(seen: Situation) -> Iterable[Trouble]:
 def _deferred(seen: Situation) -> Iterable[Trouble]:
     for type, of in seen.waiting.items():
         if of.deferred and not _is_explained(seen, type):
-            at = f"; next try at {clock(of.next_try, seen.now)}" if of.next_try else ""
+            at = f"; next try at {in_utc(of.next_try, seen.now)}" if of.next_try else ""
             yield Trouble(
                 what=f"{number(of.deferred)} {type} deferred",
                 since=of.deferred_since,
@@ -204,9 +205,11 @@ def failures_key(type: str) -> str:
     return f"{type}-failures"
 
 
-def failures_link(type: str, text: str) -> str:
-    """A link to that artifact."""
-    return f"[{text}]({in_ui(f'/artifacts/key/{failures_key(type)}')})"
+def failures_link(seen: Situation, type: str, text: str) -> str:
+    """A link to that artifact. The page of its key has no text of it, only a list."""
+    id = seen.failure_artifacts.get(type)
+    page = f"/artifacts/artifact/{id}" if id else f"/artifacts/key/{failures_key(type)}"
+    return f"[{text}]({in_ui(page)})"
 
 
 def _wait(count: int) -> str:
@@ -216,8 +219,3 @@ def _wait(count: int) -> str:
 def number(count: int) -> str:
     """A count in words: what is counted ends at a limit."""
     return f"{count:,} or more" if count >= MOST else f"{count:,}"
-
-
-def clock(moment: datetime, now: datetime) -> str:
-    """A moment in UTC, with its date unless it is today."""
-    return f"{moment:%H:%M:%S} UTC" if moment.date() == now.date() else f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from waypost.deployments.dispatcher.runs import CorrectedRuns, PrefectAway, RequestFailed
+from waypost.deployments.dispatcher.runs import CorrectedRuns, PrefectAway, Progress, Refused, RequestFailed
 from waypost.deployments.dispatcher.setbacks import Setbacks
 from waypost.deployments.stopping import STOPPED
 from waypost.ledger import Ledger
@@ -20,6 +21,8 @@ GIVEN_UP_AFTER = timedelta(days=1)  # then a run that Prefect fails to correct s
 AT_ONCE = 50
 NOT_REPORTED = "its worker could not report this: it ended first, or Prefect did not take the report"
 
+Known = tuple[UnreportedBatch, Progress | None]  # with its run; None if Prefect does not know that
+
 
 async def tell(ledger: Ledger, runs: CorrectedRuns, setbacks: Setbacks | None = None) -> int:
     """Correct in Prefect the runs of batches that have ended; returns how many batches were examined.
@@ -27,44 +30,77 @@ async def tell(ledger: Ledger, runs: CorrectedRuns, setbacks: Setbacks | None = 
     that batches at which Prefect fails are tried again after growing waits."""
     setbacks = setbacks or Setbacks()
     found = await batches.unreported(ledger, now() - GRACE, AT_ONCE, setbacks.waiting())
-    untold = await _with_runs(runs, found)
-    ids = [one.flow_run_id for one in untold if one.flow_run_id]
-    known = await runs.progress(ids)
+    known = await _read_all(runs, found, setbacks)
+    ids = [one.flow_run_id for one, _ in known if one.flow_run_id]
     in_hand = await batches.runs_in_hand(ledger, ids)
-    last = {one.flow_run_id: one for one in untold}  # of a run that was started again, its last batch counts
-    for one in untold:
-        shown = known.get(one.flow_run_id) if one.flow_run_id else None
+    last = {
+        one.flow_run_id: one for one, _ in known
+    }  # of a run that was started again, its last batch counts
+    for one, shown in known:
         waits = shown is not None and not shown.is_over
         shown_wrongly = waits and one.flow_run_id not in in_hand and last[one.flow_run_id] is one
         if one.ending is BatchResult.DIRECT or shown_wrongly:
             await _try_to_correct(runs, one if shown else replace(one, flow_run_id=None), setbacks)
-    await batches.mark_reported(ledger, [one.id for one in untold if one.id not in setbacks])
-    return len(untold)
+        else:
+            setbacks.over(one.id)
+    await batches.mark_reported(ledger, [one.id for one in found if one.id not in setbacks])
+    return len(found)
+
+
+async def _read_all(runs: CorrectedRuns, found: Sequence[UnreportedBatch], setbacks: Setbacks) -> list[Known]:
+    """What Prefect knows of the runs of these batches. If it cannot give them together, each is asked for
+    alone, and those that it cannot give are tried again later."""
+    try:
+        return await _read(runs, found)
+    except Refused:
+        pass
+    known: list[Known] = []
+    failed: list[str] = []
+    for one in found:
+        try:
+            known += await _read(runs, [one])
+        except Refused as error:
+            if _set_back(one, setbacks):
+                failed.append(f"batch {one.id}, run {one.flow_run_id}: {error}")
+    if failed:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        logger.warning("Prefect fails to give the run of %s%s; it is asked again later", failed[0], more)
+    return known
+
+
+async def _read(runs: CorrectedRuns, found: Sequence[UnreportedBatch]) -> list[Known]:
+    """The batches with the runs that were created for them, which the ledger may not have recorded, and how
+    far these have come."""
+    made = await runs.runs_of_batches([one.id for one in found if one.flow_run_id is None])
+    with_runs = [replace(one, flow_run_id=made.get(one.id, one.flow_run_id)) for one in found]
+    shown = await runs.progress([one.flow_run_id for one in with_runs if one.flow_run_id])
+    return [(one, shown.get(one.flow_run_id) if one.flow_run_id else None) for one in with_runs]
+
+
+def _set_back(one: UnreportedBatch, setbacks: Setbacks) -> bool:
+    """Try the batch again later, for GIVEN_UP_AFTER. Returns whether this is its first failure."""
+    if one.ended_at < now() - GIVEN_UP_AFTER:
+        setbacks.over(one.id)
+        return False
+    return setbacks.add(one.id)
 
 
 async def _try_to_correct(runs: CorrectedRuns, one: UnreportedBatch, setbacks: Setbacks) -> None:
     """Try each batch once: a run that was deleted, or whose type is gone, must not block the others. A batch
-    at which Prefect fails is tried again later, for GIVEN_UP_AFTER."""
+    at which Prefect fails is tried again later."""
     try:
         await _correct(runs, one)
-        setbacks.over(one.id)
     except PrefectAway:
         raise
     except RequestFailed as error:
-        if one.ended_at < now() - GIVEN_UP_AFTER:
-            setbacks.over(one.id)
-        elif setbacks.add(one.id):
+        if _set_back(one, setbacks):
             logger.warning("Prefect fails to show the end of run %s: %s", one.flow_run_id, error)
+        return
     except Exception as error:
         logger.warning(
             "the end of batch %s of %s could not be reported to Prefect: %s", one.id, one.type, error
         )
-
-
-async def _with_runs(runs: CorrectedRuns, untold: list[UnreportedBatch]) -> list[UnreportedBatch]:
-    """The batches with the runs that were created for them, which the ledger may not have recorded."""
-    made = await runs.runs_of_batches([one.id for one in untold if one.flow_run_id is None])
-    return [replace(one, flow_run_id=made.get(one.id, one.flow_run_id)) for one in untold]
+    setbacks.over(one.id)
 
 
 async def _correct(runs: CorrectedRuns, one: UnreportedBatch) -> None:

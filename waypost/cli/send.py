@@ -24,6 +24,7 @@ from waypost.config.settings import Settings
 from waypost.model.states import State
 from waypost.system.clock import now
 from waypost.system.counted import counted
+from waypost.system.moments import in_utc
 
 if TYPE_CHECKING:
     from waypost.deployments.file_send import FileSend
@@ -222,12 +223,12 @@ def nothing_sent_in_words(sent: FileSend) -> str:
 
 def deferred_in_words(count: int, next_try: datetime, moment: datetime) -> str:
     """`3 deferred, next try 14:12:24 UTC`; with the date on another day than `moment`."""
-    return f"{count:,} deferred, next try {_clock(next_try, moment)}"
+    return f"{count:,} deferred, next try {in_utc(next_try, moment)}"
 
 
 def for_digest_in_words(count: int, next_digest: datetime | None, moment: datetime) -> str:
     """What happens to notifications that wait for a digest."""
-    when = f"which goes out at {_clock(next_digest, moment)}" if next_digest else "which has no schedule now"
+    when = f"which goes out at {in_utc(next_digest, moment)}" if next_digest else "which has no schedule now"
     todo = "; there is nothing to do" if next_digest else ": run it, or give it a schedule, in Prefect"
     return f"{counted(count, 'waits', 'wait')} for the digest, {when}{todo}"
 
@@ -252,9 +253,3 @@ def interrupted_in_words(sent: FileSend) -> str:
         "interrupted while watching: the accepted notifications are safe in the ledger and still go out; "
         f"`waypost list --type {sent.type}` shows them"
     )
-
-
-def _clock(at: datetime, moment: datetime) -> str:
-    """`14:12:24 UTC`; with the date on another day than `moment`."""
-    day = "" if at.date() == moment.date() else f"{at:%Y-%m-%d} "
-    return f"{day}{at:%H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""Moments as people write them: an age, or ISO 8601."""
+"""Moments as people write them (an age, or ISO 8601), and as they are shown to people."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def moment_in(text: str) -> datetime:
     if not 1970 <= found.year <= 2200:
         raise ValueError(f"{found.year} is not between 1970 and 2200")
     return found
+
+
+def in_utc(at: datetime, now: datetime) -> str:
+    """`14:12:24 UTC`; with the date on another day than `now`. Both are in UTC."""
+    return f"{at:%H:%M:%S} UTC" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _read(text: str) -> datetime:

@@ -8,11 +8,15 @@ import shutil
 from datetime import timedelta
 from types import SimpleNamespace
 
+import httpx
 import pytest
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate, BlockDocumentCreate, WorkPoolCreate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.dispatcher import accepted
+from support.http_faults import refusing
 from support.ledger import change, rows
 from support.requests import order
 from support.webhook_receiver import Endpoint
@@ -196,7 +200,7 @@ async def test_a_template_fault_of_any_process_is_shown_until_it_is_corrected(
     assert one.description.startswith("All is well")
 
 
-async def test_failures_stay_in_their_artifact_until_they_are_dealt_with(bench, client, dashboard):
+async def test_failures_stay_in_their_artifact_until_they_are_dealt_with(bench, client, dashboard, pool):
     bench.primary.answer = bench.backup.answer = bench.sms.answer = lambda _: UNKNOWN
     await send(order("5", email="ada@a.example"))
     bench.primary.answer = lambda message: Outcome(Verdict.ACCEPTED, Phase.DOT, code=250)
@@ -208,9 +212,29 @@ async def test_failures_stay_in_their_artifact_until_they_are_dealt_with(bench, 
     assert "550 5.1.1" in row["Detail"]
     assert "ada@" not in str(row)
     assert "/runs/flow-run/" in row["When"]
+    [page] = await artifacts(client, pool)
+    assert page.data.count(f"](/artifacts/artifact/{table.id})") == 2, "its trouble and its type link to it"
     await retry_cancel.retry(bench.runtime.ledger, Filter(type=TYPE.name), {TYPE.name: TYPE.deadline})
     await dashboard.look()
     assert await artifacts(client, f"{TYPE.name}-failures") == []
+
+
+async def test_the_page_is_shown_although_prefect_refuses_the_failures(bench, client, pool, server):
+    bench.primary.answer = bench.backup.answer = bench.sms.answer = lambda _: UNKNOWN
+    await send(order("5"))
+    key = f"{TYPE.name}-failures"
+
+    def failures(request):
+        return request.startswith(b"POST /api/artifacts/ ") and f'"key":"{key}"'.encode() in request
+
+    async with refusing(server.api.removesuffix("/api"), failures) as (url, front):
+        with temporary_settings({PREFECT_API_URL: f"{url}/api"}):
+            async with get_client() as through:
+                with pytest.raises(httpx.HTTPStatusError, match="422"):
+                    await Dashboard(bench.runtime, {TYPE.name: TYPE}, through, pool).look()
+    assert front.refused
+    [page] = await artifacts(client, pool)
+    assert f"](/artifacts/key/{key})" in page.data
 
 
 async def test_a_batch_tells_its_numbers_and_each_reason_of_its_failures_without_addresses(bench, client):

@@ -489,6 +489,40 @@ async def test_a_run_at_which_prefect_fails_keeps_no_other_back_and_is_named_onc
     assert await reconciler.tell(ledger, runs, setbacks) == 0
 
 
+async def test_a_run_that_prefect_cannot_give_keeps_no_other_from_being_corrected_and_is_named_once(
+    bench, client, dispatching, monkeypatch, server, caplog, steady
+):
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
+    ledger, setbacks = bench.runtime.ledger, Setbacks(steady)
+    runs = PrefectRuns(client, dispatching.pool, outage := PrefectOutage())
+    broken = await lost_run(bench, client, runs, "alert", alert())
+    other = await lost_run(bench, client, runs, "order-confirmation", order("1"))
+    with unreadable(server, broken):
+        for _ in range(4):
+            await reconciler.tell(ledger, runs, setbacks)
+            steady.time += 0.2
+        assert (await client.read_flow_run(other)).state.is_crashed()
+        assert not outage.is_down
+        assert len([one for one in caplog.messages if str(broken) in one]) == 1
+    steady.time += 60
+    await reconciler.tell(ledger, runs, setbacks)
+    assert (await client.read_flow_run(broken)).state.is_crashed()
+    assert await reconciler.tell(ledger, runs, setbacks) == 0
+
+
+async def test_a_run_that_prefect_gives_again_and_shows_as_ended_is_done_with(
+    bench, client, dispatching, monkeypatch, server, steady
+):
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
+    ledger, setbacks = bench.runtime.ledger, Setbacks(steady)
+    runs = PrefectRuns(client, dispatching.pool, PrefectOutage())
+    run = await lost_run(bench, client, runs, "alert", alert())
+    await client.set_flow_run_state(run, Crashed(), force=True)
+    with unreadable(server, run):
+        await reconciler.tell(ledger, runs, setbacks)
+    assert [await reconciler.tell(ledger, runs, setbacks) for _ in range(2)] == [1, 0]
+
+
 async def test_a_run_that_prefect_cannot_read_keeps_no_other_type_waiting(
     bench, client, dispatching, server, steady, caplog
 ):
@@ -496,13 +530,10 @@ async def test_a_run_that_prefect_cannot_read_keeps_no_other_type_waiting(
     async with dispatching() as dispatcher:
         await dispatcher.tick()
         [run] = await claimed_runs(bench, client)
-        with closing(database_of(server)) as database, database:
-            database.execute("UPDATE flow_run SET state_type = 'NONSENSE' WHERE id = ?", [str(run.id)])
-        steady.time += 6
-        await accepted(bench, "alert", alert())
-        await dispatcher.tick()
-        with closing(database_of(server)) as database, database:
-            database.execute("UPDATE flow_run SET state_type = 'SCHEDULED' WHERE id = ?", [str(run.id)])
+        with unreadable(server, run.id):
+            steady.time += 6
+            await accepted(bench, "alert", alert())
+            await dispatcher.tick()
         assert not dispatcher.outage.is_down
         assert "does not tell how far its runs have come: 500" in caplog.text
     assert {run.work_queue_name for run in await claimed_runs(bench, client)} == {"normal", "urgent"}
@@ -510,6 +541,21 @@ async def test_a_run_that_prefect_cannot_read_keeps_no_other_type_waiting(
 
 def database_of(server):
     return sqlite3.connect(make_url(prefect_server.database_url(server.home)).database)
+
+
+@contextmanager
+def unreadable(server, run):
+    """Prefect fails to read that run."""
+
+    def change(kind):
+        with closing(database_of(server)) as database, database:
+            [before] = database.execute("SELECT state_type FROM flow_run WHERE id = ?", [str(run)]).fetchone()
+            database.execute("UPDATE flow_run SET state_type = ? WHERE id = ?", [kind, str(run)])
+        return before
+
+    before = change("NONSENSE")
+    yield
+    change(before)
 
 
 @contextmanager
