@@ -44,6 +44,27 @@ async def test_the_most_urgent_goes_first_and_then_who_came_first():
     assert got == ["urgent 2", "normal 1", "normal 3", "bulk 0"]
 
 
+@pytest.mark.parametrize("lane", [URGENT, BULK])
+async def test_within_a_lane_security_goes_first_and_does_not_give_its_place_up_for_others(lane):
+    places, got = PrioritySemaphore(1), []
+    await places.acquire()
+
+    async def one(name, **more):
+        await places.acquire(lane, **more)
+        got.append(name)
+
+    tasks = [asyncio.create_task(one(f"alert {n}")) for n in range(3)]
+    await asyncio.sleep(0)
+    assert not places.wanted(lane, security=True)
+    tasks.append(asyncio.create_task(one("code", security=True)))
+    await asyncio.sleep(0)
+    assert places.wanted(lane, by_others_of_it=False)
+    for _ in tasks:
+        places.release()
+        await asyncio.sleep(0)
+    assert got == ["code", "alert 0", "alert 1", "alert 2"]
+
+
 async def test_who_gave_up_waiting_gets_none():
     places = PrioritySemaphore(1)
     await places.acquire()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 from itertools import count
+from typing import NamedTuple
 
 from waypost.model.priority import Priority
 
 
 class PrioritySemaphore:
-    """A semaphore that grants permits by priority, then first come, first served.
+    """A semaphore that grants permits by priority, within a priority to security mail first, then first come,
+    first served: a person waits for a code, and must not wait behind a flood of alerts.
 
     most: permits, one per connection of the provider. The last permit (of two or more) is reserved for urgent
     work. Hold a permit from before an attempt is recorded until its outcome is: then at most one message per
@@ -20,7 +22,7 @@ class PrioritySemaphore:
     def __init__(self, most: int) -> None:
         self.most = most
         self._free = most
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[_Standing, int, asyncio.Future[None]]] = []
         self._turns = count()
 
     def most_for(self, priority: Priority) -> int:
@@ -37,12 +39,12 @@ class PrioritySemaphore:
         self._free -= 1
         return True
 
-    async def acquire(self, priority: Priority = Priority.NORMAL) -> None:
+    async def acquire(self, priority: Priority = Priority.NORMAL, *, security: bool = False) -> None:
         """Wait for a permit."""
         if self.try_acquire(priority):
             return
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (priority.rank, next(self._turns), given))
+        heapq.heappush(self._waiting, (_standing(priority, security), next(self._turns), given))
         try:
             await given
         except asyncio.CancelledError:
@@ -53,7 +55,7 @@ class PrioritySemaphore:
     def release(self) -> None:
         """Release a permit, to the next waiter that may have it."""
         self._free += 1
-        while self._waiting and self._free > self._kept_from(self._waiting[0][0]):
+        while self._waiting and self._free > self._kept_from(self._waiting[0][0].rank):
             _, _, next_one = heapq.heappop(self._waiting)
             if not next_one.done():
                 self._free -= 1
@@ -64,7 +66,21 @@ class PrioritySemaphore:
         """Whether no permit is held."""
         return self._free == self.most
 
-    def wanted(self, priority: Priority, *, by_others_of_it: bool = True) -> bool:
-        """Whether a more urgent waiter is in line, or, by `by_others_of_it`, an equally urgent one."""
-        least = priority.rank if by_others_of_it else priority.rank - 1
-        return any(rank <= least and not given.done() for rank, _, given in self._waiting)
+    def wanted(self, priority: Priority, *, security: bool = False, by_others_of_it: bool = True) -> bool:
+        """Whether a waiter that goes first is in line, or, by `by_others_of_it`, an equal one."""
+        ours = _standing(priority, security)
+        return any(
+            (theirs < ours or (by_others_of_it and theirs == ours)) and not given.done()
+            for theirs, _, given in self._waiting
+        )
+
+
+class _Standing(NamedTuple):
+    """The lowest goes first."""
+
+    rank: int
+    after_security: bool
+
+
+def _standing(priority: Priority, security: bool) -> _Standing:
+    return _Standing(priority.rank, not security)

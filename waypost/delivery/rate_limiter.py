@@ -38,10 +38,11 @@ class RateLimiter:
         self._left -= 1
         return True
 
-    async def acquire(self, priority: Priority) -> None:
-        """Wait until one more message may go, by priority, then in turn. Raises the errors of `acquire`."""
+    async def acquire(self, priority: Priority, *, security: bool = False) -> None:
+        """Wait until one more message may go, in the order of PrioritySemaphore. Raises the errors of
+        `acquire`."""
         while not self.try_acquire(priority):
-            await self._line.acquire(priority)
+            await self._line.acquire(priority, security=security)
             try:
                 if self.try_acquire(priority):
                     return

@@ -15,6 +15,7 @@ from waypost.delivery.slot import Slot
 from waypost.ledger import NotRecorded
 from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
 from waypost.model.notification import Delivery, Message
+from waypost.model.notification_type import Category
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.priority import Priority
 from waypost.model.states import State
@@ -63,6 +64,10 @@ class SendLoop:
     def priority(self) -> Priority:
         return self.outcomes.router.priority
 
+    @property
+    def security(self) -> bool:
+        return self.outcomes.router.type.category is Category.SECURITY
+
     async def run(self, count: int) -> str | None:
         """Send with as many permits as the lane may have. Returns the reason if it takes no more."""
         places = min(self.channel.places.most_for(self.priority), count)
@@ -83,7 +88,8 @@ class SendLoop:
     async def _one_place(self) -> str | None:
         """Send one message after the other with one permit. Between messages, once the outcome is written,
         others may take the permit. The end of one attempt and the start of the next are one write."""
-        slot = Slot(self.channel.places, self.priority, self.outcomes.recorder, self.stop)
+        places, recorder = self.channel.places, self.outcomes.recorder
+        slot = Slot(places, self.priority, recorder, self.stop, security=self.security)
         try:
             await slot.take()
             while delivery := await self._next(slot):
@@ -179,7 +185,8 @@ class SendLoop:
             if delivery is not None:
                 left = (delivery.notification.expires_at - now()).total_seconds()
                 if rate is not None and left > 0 and not rate.try_acquire(self.priority):
-                    await slot.release_until(until=rate.acquire(self.priority), within=left)
+                    permit = rate.acquire(self.priority, security=self.security)
+                    await slot.release_until(until=permit, within=left)
                 return None if self.stop.is_set() else delivery
             if at is None or at - clock() > PATIENCE:
                 return None

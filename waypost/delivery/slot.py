@@ -18,11 +18,19 @@ class Slot:
     message ended, written together with the start of the next, or before the permit is released."""
 
     def __init__(
-        self, places: PrioritySemaphore, priority: Priority, recorder: Recorder, stop: asyncio.Event
+        self,
+        places: PrioritySemaphore,
+        priority: Priority,
+        recorder: Recorder,
+        stop: asyncio.Event,
+        *,
+        security: bool = False,
     ) -> None:
+        """security: whether it is for mail of that category."""
         self.ended: AttemptFinished | None = None
         self._places = places
         self._priority = priority
+        self._security = security
         self._recorder = recorder
         self._stop = stop
         self._held = False
@@ -33,7 +41,7 @@ class Slot:
         if self._places.try_acquire(self._priority):
             self._held = True
             return
-        place = asyncio.ensure_future(self._places.acquire(self._priority))
+        place = asyncio.ensure_future(self._places.acquire(self._priority, security=self._security))
         try:
             await self._wait_for(place)
         finally:
@@ -46,11 +54,11 @@ class Slot:
         return number
 
     async def share(self) -> None:
-        """After a message, let more urgent waiters go first; after IN_A_ROW messages, or at once if urgent,
-        equally urgent waiters too. Releasing each time takes two writes a message instead of one."""
+        """After a message, let waiters with precedence go first; after IN_A_ROW messages, or at once if
+        urgent, equal waiters too. Releasing each time takes two writes a message instead of one."""
         self._in_a_row += 1
         of_it = self._priority is Priority.URGENT or self._in_a_row >= IN_A_ROW
-        if self._places.wanted(self._priority, by_others_of_it=of_it):
+        if self._places.wanted(self._priority, security=self._security, by_others_of_it=of_it):
             self._in_a_row = 0
             await self.leave()
             await self.take()
