@@ -10,22 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 from uuid import UUID
 
 from waypost.deployments.dispatcher.in_flight import (
     LASTING_SECONDS,
     InFlightBatch,
-    LaneBackoff,
     LaneKey,
     lane_of,
 )
+from waypost.deployments.dispatcher.lane_room import LaneRoom
 from waypost.deployments.dispatcher.outage import PrefectOutage
-from waypost.deployments.dispatcher.runs import PrefectAway, Progress, Refused, Runs
+from waypost.deployments.dispatcher.runs import PrefectAway, Progress, Refused, Runs, Worker
 from waypost.deployments.stopping import see_off
 from waypost.ledger import Ledger, NotRecorded
 from waypost.ledger.database.failures import log_failure
@@ -39,7 +37,6 @@ from waypost.ledger.queue.leases import Leases
 from waypost.ledger.queue.return_claims import return_batches
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
-from waypost.policy.lanes import free_slots
 from waypost.policy.suspicion import together
 from waypost.system.clock import now
 from waypost.system.waiting import wait_for_first
@@ -57,14 +54,6 @@ GIVEN_BACK_AFTER = 5.0
 ASK_SECONDS = 5.0  # how often Prefect is asked about runs that are not in this process
 
 logger = logging.getLogger("waypost.dispatcher")
-
-
-class Worker(Protocol):
-    """Runs flow runs in this process, if the process does that too."""
-
-    def lanes(self) -> Mapping[UUID, Priority]:
-        """The flow runs in progress here, by id, with the lane of each."""
-        ...
 
 
 @dataclass(slots=True)
@@ -88,11 +77,15 @@ class Dispatcher:
     steady: Callable[[], float] = time.monotonic
     seconds_apart: Callable[[NotificationType, Priority], float] = lambda _type, _lane: 0.0
     holds_cancelled: bool = True
-    _started: dict[LaneKey, float] = field(default_factory=dict[LaneKey, float])
     _in_flight: dict[UUID, InFlightBatch] = field(default_factory=dict[UUID, InFlightBatch])
-    _backoffs: dict[LaneKey, LaneBackoff] = field(default_factory=dict[LaneKey, LaneBackoff])
     _since: dict[LaneKey, float] = field(default_factory=dict[LaneKey, float])
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _room: LaneRoom = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._room = LaneRoom(
+            self._in_flight, self.worker, self.outage, self.slots, self.steady, self.seconds_apart
+        )
 
     def wake(self) -> None:
         """Take a turn at once: a notification may be due, or a run has ended."""
@@ -179,7 +172,7 @@ class Dispatcher:
             batch.size = still_open[id].size
             if still_open[id].taken and batch.held:
                 batch.taken_at = self.steady()
-                self._backoffs.pop(lane_of(batch.claim), None)
+                self._room.works(lane_of(batch.claim))
                 self._let_go(batch)
             if batch.direct is not None:
                 if batch.direct.done():
@@ -234,12 +227,9 @@ class Dispatcher:
         """Handle a run that ended before its batch. If no run took the batch up, its work is free. Otherwise
         a message may be on the wire, so the lease must lapse first."""
         if not taken:
-            self._set_back(batch.claim)
+            self._room.set_back(lane_of(batch.claim))
             await batches.end(self.ledger, batch.claim.id, BatchResult.LOST)
         self._forget(batch)
-
-    def _set_back(self, claim: Claim) -> None:
-        self._backoffs.setdefault(lane_of(claim), LaneBackoff()).again(self.steady())
 
     def _forget(self, batch: InFlightBatch) -> None:
         self._in_flight.pop(batch.claim.id, None)
@@ -324,7 +314,7 @@ class Dispatcher:
         most = together(claim.suspicion, self.types[claim.type].batch_size)
         since = self._since.pop(lane_of(claim), self.steady())
         batch = self._in_flight[claim.id] = InFlightBatch(claim, claim.size, most, since)
-        self._started[lane_of(claim)] = self.steady()
+        self._room.started(lane_of(claim))
         self.leases.hold(claim.id)
         return batch
 
@@ -385,27 +375,6 @@ class Dispatcher:
         claim = await self._reserve(lane)
         return None if claim is None else self._claimed(claim)
 
-    def _is_paced(self, lane: Lane, has_run: bool) -> bool:
-        """Whether a lane whose providers do not work had a run a moment ago: another could do no more."""
-        apart = self.seconds_apart(self.types[lane.type], lane.priority)
-        started = self._started.get((lane.type, lane.priority))
-        return apart > 0 and started is not None and (has_run or self.steady() - started < apart)
-
     def _has_room(self, lane: Lane) -> bool:
-        of_lane = [
-            batch for batch in self._in_flight.values() if lane_of(batch.claim) == (lane.type, lane.priority)
-        ]
-        if len(of_lane) >= self.types[lane.type].runs_at_once:
-            return False
-        if any(batch.is_quick(self.steady()) for batch in of_lane):
-            return False
-        if self.outage.is_down and lane.priority is not Priority.URGENT:
-            return False
-        if self._is_paced(lane, bool(of_lane)):
-            return False
-        if (setback := self._backoffs.get((lane.type, lane.priority))) and setback.until > self.steady():
-            return False
-        here = self.worker.lanes()
-        running = Counter(here.values())
-        running.update(batch.claim.priority for batch in self._in_flight.values() if batch.run not in here)
-        return free_slots(lane.priority, running, self.slots) > 0
+        """Whether the lane may start another run."""
+        return self._room.is_free(self.types[lane.type], lane.priority)

@@ -1,4 +1,4 @@
-"""Creates, reads and corrects Prefect runs for the dispatcher and the reconciler.
+"""The runs of one Prefect server, as the dispatcher and the reconciler use them.
 
 A run is given a batch id and nothing else, so that Prefect never sees an address.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -22,38 +20,31 @@ from prefect.client.schemas.filters import (
     FlowRunFilterId,
     FlowRunFilterIdempotencyKey,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
-from prefect.client.schemas.responses import DeploymentResponse, SetStateStatus
-from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Scheduled, to_state_create
 
 from waypost.deployments import deploy, former_deployments
 from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.pauses import Change, Pauses, changes
+from waypost.deployments.dispatcher.prefect_calls import PrefectCalls
+from waypost.deployments.dispatcher.run_corrections import correct
 from waypost.deployments.dispatcher.runs import (
     LocalRunner,
-    PrefectAway,
     Progress,
     Refused,
-    RequestFailed,
 )
 from waypost.deployments.known_deployments import KnownDeployments
 from waypost.deployments.paused_lanes import Notices, look
 from waypost.deployments.registry import find, registered
 from waypost.deployments.resident_worker.prefect_blocks import PrefectBlocks
-from waypost.ledger.queue import claims
-from waypost.ledger.queue.batches import BatchResult
 from waypost.ledger.queue.claims import Claim
-from waypost.tasks.client_retries import client_retries
 from waypost.tasks.run_name import run_name
 from waypost.tasks.run_state import state_named_by
 
 DIRECT = "without-prefect"
-STEPS = 50  # of a run, at most: a type's flow may have steps of its own
 LOST = (400, 404)  # the responses for a deployment without its work pool, and for a missing deployment
-# Responses from 400 to 499 that are about the server's or our own state, not about the request.
-AWAY = (401, 403, 407, 408, 425, 429)
-BROKEN = 500  # the response for an error in Prefect's own code, or in its database
 
 T = TypeVar("T")
 logger = logging.getLogger("waypost.prefect")
@@ -67,9 +58,8 @@ class PrefectRuns:
     ) -> None:
         """taker: takes runs created here at once, if it can; other runs wait in the work pool."""
         self._taker = taker
-        self._client = client
+        self._calls = PrefectCalls(client, outage)
         self._work_pool = work_pool
-        self._outage = outage
         self._deployments: dict[str, UUID] = {}
         self._limited: set[UUID] = set()
         self._known = KnownDeployments()
@@ -81,7 +71,7 @@ class PrefectRuns:
         A run that this process takes is created Pending: Prefect offers it to no other worker, and two calls
         to the API (a tenth of a second) are saved.
         """
-        async with self._asking() as client:
+        async with self._calls.asking() as client:
             mine = Pending(message=f"Taken by {self._taker.name}") if self._taker else None
             ours = await self._is_taken_here(client, claim)
             run = await self._create(
@@ -134,7 +124,7 @@ class PrefectRuns:
         """How far each run has come; runs unknown to Prefect are left out."""
         if not ids:
             return {}
-        async with self._asking() as client:
+        async with self._calls.asking() as client:
             wanted = FlowRunFilter(id=FlowRunFilterId(any_=list(ids)))
             runs = await client.read_flow_runs(flow_run_filter=wanted, limit=len(ids))
         return {run.id: _progress(run.state) for run in runs}
@@ -145,18 +135,20 @@ class PrefectRuns:
         if not batches:
             return {}
         keys = {str(batch): batch for batch in batches}
-        async with self._asking() as client:
+        async with self._calls.asking() as client:
             wanted = FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=list(keys)))
             runs = await client.read_flow_runs(flow_run_filter=wanted, limit=len(keys))
         return {keys[run.idempotency_key]: run.id for run in runs if run.idempotency_key in keys}
 
     async def crashed(self, id: UUID, message: str) -> None:
         """Show the run as Crashed, unless it is shown as ended."""
-        await self._correct(id, Crashed(message=message))
+        async with self._calls.asking() as client:
+            await correct(client, id, Crashed(message=message))
 
     async def cancelled(self, id: UUID, message: str) -> None:
         """Show the run as Cancelled, unless it is shown as ended."""
-        await self._correct(id, Cancelled(message=message))
+        async with self._calls.asking() as client:
+            await correct(client, id, Cancelled(message=message))
 
     async def completed(self, id: UUID, message: str, at: datetime, *, direct: bool = False) -> None:
         """Show the run in the state that the counts in `message` make, unless it is shown as ended or was
@@ -164,36 +156,21 @@ class PrefectRuns:
         found its batch sent then has ended with less."""
         kind, name = state_named_by(message)
         made = Failed if kind is StateType.FAILED else Completed
-        await self._correct(id, made(name=name, message=message, timestamp=at), at, direct=direct)
-        if direct:
-            async with self._asking() as client:
+        async with self._calls.asking() as client:
+            await correct(client, id, made(name=name, message=message, timestamp=at), at, direct=direct)
+            if direct:
                 run = await client.read_flow_run(id)
                 await client.update_flow_run(id, tags=sorted({*run.tags, DIRECT}))
 
     async def reschedule(self, id: UUID) -> None:
         """Let the run start once more: its worker was lost before it accepted any of the requests."""
-        await self._correct(
-            id, Scheduled(message="The worker did not start this run; it is scheduled again.")
-        )
-
-    async def _correct(
-        self, id: UUID, state: State[Any], at: datetime | None = None, *, direct: bool = False
-    ) -> None:
-        async with self._asking() as client:
-            try:
-                run = await client.read_flow_run(id)
-            except ObjectNotFound:
-                return
-            if at and run.state and run.state.is_running() and run.state.timestamp > at:
-                return
-            if run.state is None or not run.state.is_final() or (direct and _came_late(run.state)):
-                await _set(client, run, state)
-                if state.is_final():
-                    await _end_steps(client, id, state.message or "")
+        again = Scheduled(message="The worker did not start this run; it is scheduled again.")
+        async with self._calls.asking() as client:
+            await correct(client, id, again)
 
     async def record_completed(self, type: str, batch: UUID, size: int, message: str, at: datetime) -> UUID:
         """Create a run for a batch sent while Prefect did not answer, and show it as Completed."""
-        async with self._asking() as client:
+        async with self._calls.asking() as client:
             run = await self._create(
                 client,
                 type,
@@ -212,7 +189,7 @@ class PrefectRuns:
         deleted stays deleted. Records which deployments have a concurrency limit, holds the types of those
         that a person has paused, and pauses those of held types."""
         sides = await pauses.sides(list(registered()))
-        async with self._asking() as client:
+        async with self._calls.asking() as client:
             known, former = await self._of_our_types(client)
             await former_deployments.remove_finished(client, former)
             if not known or any(one.work_pool_name is None for one in known):
@@ -244,7 +221,7 @@ class PrefectRuns:
         update = change.update
         if update is not None and (change.came_from_prefect or await pauses.is_current(change)):
             try:
-                async with self._asking() as client:
+                async with self._calls.asking() as client:
                     await client.update_deployment(change.deployment.id, update)
             except (ObjectNotFound, Refused) as error:
                 logger.warning("Prefect does not show whether %s is held: %s", change.type, error)
@@ -254,56 +231,23 @@ class PrefectRuns:
 
     async def look_at_blocks(self, blocks: PrefectBlocks) -> None:
         """Load the providers and brands that are kept as blocks, as they are now."""
-        async with self._asking() as client:
+        async with self._calls.asking() as client:
             await blocks.look(client)
 
     async def look_at_lanes(self, notices: Notices) -> None:
         """Tell `notices` which lanes are stopped in Prefect."""
-        async with self._asking() as client:
+        async with self._calls.asking() as client:
             notices.tell(await look(client, self._work_pool))
 
     async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
         """The result of `call`, which uses the client, without the client's long retries."""
-        async with self._asking():
+        async with self._calls.asking():
             return await call()
 
     async def probe(self) -> None:
         """Ask whether Prefect answers."""
-        async with self._asking() as client:
+        async with self._calls.asking() as client:
             await client.read_work_pools(limit=1)  # needs the server's database too
-
-    @asynccontextmanager
-    async def _asking(self) -> AsyncGenerator[PrefectClient]:
-        """The client without retries: every caller asks again soon. Raises Refused, RequestFailed or
-        PrefectAway."""
-        began = time.monotonic()
-        try:
-            with client_retries(0):
-                async with self._outage.until_stopped():
-                    yield self._client
-        except ObjectNotFound:
-            raise
-        except (httpx.HTTPError, PrefectException, TimeoutError) as error:
-            if isinstance(error, httpx.HTTPStatusError):
-                status, told = error.response.status_code, error.response.text[:200]
-                if _is_refusal(status):
-                    raise Refused(f"{status} {told}") from None
-                if status == BROKEN and await self._answers_others():
-                    raise RequestFailed(f"{status} {told}") from None
-            self._outage.failed(error, time.monotonic() - began)
-            raise PrefectAway(f"the Prefect API does not respond ({type(error).__name__})") from None
-        self._outage.answered()
-
-    async def _answers_others(self) -> bool:
-        """Whether Prefect answers another request after it failed at one: then there is no outage."""
-        try:
-            with client_retries(0):
-                async with self._outage.until_stopped():
-                    await _after_failure(lambda: self._client.read_work_pools(limit=1))
-        except (httpx.HTTPError, PrefectException, TimeoutError):
-            return False
-        self._outage.answered()
-        return True
 
 
 async def _created(client: PrefectClient, deployment: UUID, described: dict[str, Any]) -> FlowRun:
@@ -319,48 +263,8 @@ async def _created(client: PrefectClient, deployment: UUID, described: dict[str,
     return FlowRun.model_validate(answer.json())
 
 
-async def _set(client: PrefectClient, run: FlowRun, state: State[Any]) -> None:
-    """Set the state of a run by force. A run may hold a slot of a concurrency limit that its deployment lost
-    meanwhile. Prefect then fails at every state that frees the slot (500), so the run forgets it first."""
-    try:
-        answer = await client.set_flow_run_state(run.id, state, force=True)
-    except httpx.HTTPStatusError as error:
-        before = run.state
-        if error.response.status_code != BROKEN or before is None:
-            raise
-        if before.state_details.deployment_concurrency_lease_id is None:
-            raise
-        without_slot = before.model_copy(update={"state_details": StateDetails()})
-        await _after_failure(lambda: client.set_flow_run_state(run.id, without_slot, force=True))
-        answer = await client.set_flow_run_state(run.id, state, force=True)
-    if answer.status is SetStateStatus.ABORT:  # Prefect's database failed at it
-        raise RequestFailed(getattr(answer.details, "reason", None) or "no reason given")
-
-
-async def _after_failure(call: Callable[[], Awaitable[T]]) -> T:
-    """The answer to a request that follows a failed one. Prefect's server closes the connection on which it
-    answered 500, so the first try may find it closed."""
-    try:
-        return await call()
-    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
-        return await call()
-
-
-async def _end_steps(client: PrefectClient, run: UUID, message: str) -> None:
-    """Show the steps of a run that has ended as ended too: their worker did not live to tell."""
-    its = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
-    for step in await client.read_task_runs(flow_run_filter=its, limit=STEPS):
-        if step.state is None or not step.state.is_final():
-            await client.set_task_run_state(step.id, Crashed(message=message), force=True)
-
-
 def _is(wanted: State[Any], state: State[Any] | None) -> bool:
     return state is not None and (state.type, state.message) == (wanted.type, wanted.message)
-
-
-def _came_late(state: State[Any]) -> bool:
-    """Whether the run ended so because its batch had been sent without Prefect."""
-    return (state.message or "").endswith(claims.HAS_ENDED.format(BatchResult.DIRECT))
 
 
 def _progress(state: State[Any] | None) -> Progress:
@@ -378,7 +282,3 @@ def _is_lost(error: Exception) -> bool:
     return isinstance(error, ObjectNotFound) or (
         isinstance(error, httpx.HTTPStatusError) and error.response.status_code in LOST
     )
-
-
-def _is_refusal(status: int) -> bool:
-    return 400 <= status < 500 and status not in AWAY

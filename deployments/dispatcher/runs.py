@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
@@ -101,4 +101,12 @@ class LocalRunner(Protocol):
 
     def take(self, run: FlowRun, lane: Priority) -> None:
         """Begin a run that was created for this process."""
+        ...
+
+
+class Worker(Protocol):
+    """Runs flow runs in this process, if the process does that too."""
+
+    def lanes(self) -> Mapping[UUID, Priority]:
+        """The flow runs in progress here, by id, with the lane of each."""
         ...

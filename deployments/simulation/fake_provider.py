@@ -55,11 +55,11 @@ class WatchedPlaces(PrioritySemaphore):
         self._blame = blame
         self._waits: list[_Wait] = []
 
-    async def acquire(self, priority: Priority = Priority.NORMAL) -> None:
+    async def acquire(self, priority: Priority = Priority.NORMAL, *, security: bool = False) -> None:
         wait = _Wait(priority)
         self._waits.append(wait)
         try:
-            await super().acquire(priority)
+            await super().acquire(priority, security=security)
         finally:
             self._waits.remove(wait)
 

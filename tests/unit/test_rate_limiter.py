@@ -33,14 +33,14 @@ async def drawing():
         await asyncio.wait([task])
 
 
-async def taken(rate, priority):
+async def taken(rate, priority, **more):
     """How many are given before the next has to wait."""
     count = 0
 
     async def takes():
         nonlocal count
         while True:
-            await rate.acquire(priority)
+            await rate.acquire(priority, **more)
             count += 1
 
     taking, seen, idle = asyncio.create_task(takes()), 0, 0
@@ -59,12 +59,26 @@ async def test_a_chunk_is_a_seconds_worth_and_never_more(drawing):
     assert drawn.asked == [10, 10, 10]
 
 
-async def test_a_tenth_of_a_chunk_is_kept_for_what_is_urgent(drawing):
-    drawn = drawing(20)
-    rate = RateLimiter(20, drawn)
-    assert await taken(rate, Priority.BULK) == 18
+async def test_a_tenth_of_a_chunk_is_kept_for_what_is_urgent_and_half_of_it_for_security(drawing):
+    drawn = drawing(40)
+    rate = RateLimiter(40, drawn)
+    assert await taken(rate, Priority.BULK, security=True) == 36
     assert await taken(rate, Priority.NORMAL) == 0
     assert await taken(rate, Priority.URGENT) == 2
+    assert await taken(rate, Priority.URGENT, security=True) == 2
+
+
+async def test_who_is_of_security_draws_before_alerts_that_wait(drawing):
+    rate, got = RateLimiter(1, drawing(3)), []
+
+    async def one(name, **more):
+        await rate.acquire(Priority.URGENT, **more)
+        got.append(name)
+
+    alerts = [asyncio.create_task(one("alert")) for _ in range(2)]
+    await asyncio.sleep(0)
+    await asyncio.gather(*alerts, one("code", security=True))
+    assert got.index("code") <= 1
 
 
 async def test_what_was_kept_does_not_pile_up(drawing):

@@ -15,7 +15,8 @@ KEPT_FOR_URGENT = 0.1
 
 class RateLimiter:
     """Messages a second, drawn in chunks of about one second's worth. A tenth of each chunk (at least one
-    message, if it holds several) is reserved for urgent messages.
+    message, if it holds several) is reserved for urgent messages, and half of that for security messages,
+    which must not wait behind a flood of alerts.
 
     acquire: waits until that many messages may go, `chunk` at most. A draw that has started is completed even
     if its waiter is cancelled: the limit has already counted it. on_draw: called with each draw's size.
@@ -31,20 +32,25 @@ class RateLimiter:
         self._drawing: asyncio.Task[None] | None = None
         self._line = PrioritySemaphore(1)  # its holder draws
 
-    def try_acquire(self, priority: Priority) -> bool:
+    def try_acquire(self, priority: Priority, *, security: bool = False) -> bool:
         """Take a permit for one message, if that needs no waiting."""
-        if self._left <= (0 if priority is Priority.URGENT else self._kept):
+        if self._left <= self._kept_from(priority, security):
             return False
         self._left -= 1
         return True
 
+    def _kept_from(self, priority: Priority, security: bool) -> int:
+        if priority is not Priority.URGENT:
+            return self._kept
+        return 0 if security else self._kept // 2
+
     async def acquire(self, priority: Priority, *, security: bool = False) -> None:
         """Wait until one more message may go, in the order of PrioritySemaphore. Raises the errors of
         `acquire`."""
-        while not self.try_acquire(priority):
+        while not self.try_acquire(priority, security=security):
             await self._line.acquire(priority, security=security)
             try:
-                if self.try_acquire(priority):
+                if self.try_acquire(priority, security=security):
                     return
                 if self._drawing is None:
                     self._drawing = asyncio.create_task(self._draw())

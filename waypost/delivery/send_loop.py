@@ -10,6 +10,7 @@ from waypost.channels.channel import Channel, ChannelUnavailable, ReceivesLateAn
 from waypost.delivery.late_answers import LateAnswers
 from waypost.delivery.outcomes import OutcomeHandler, deferred
 from waypost.delivery.provider_state import ProviderState
+from waypost.delivery.rate_limiter import RateLimiter
 from waypost.delivery.send_queue import SendQueue
 from waypost.delivery.slot import Slot
 from waypost.ledger import NotRecorded
@@ -184,7 +185,11 @@ class SendLoop:
             delivery, at = self.queue.next(clock()), self.queue.next_at()
             if delivery is not None:
                 left = (delivery.notification.expires_at - now()).total_seconds()
-                if rate is not None and left > 0 and not rate.try_acquire(self.priority):
+                if (
+                    rate is not None
+                    and left > 0
+                    and not rate.try_acquire(self.priority, security=self.security)
+                ):
                     permit = rate.acquire(self.priority, security=self.security)
                     await slot.release_until(until=permit, within=left)
                 return None if self.stop.is_set() else delivery
@@ -192,6 +197,11 @@ class SendLoop:
                 return None
             await slot.release_until(until=asyncio.sleep(at - clock()))
         return None
+
+    async def _wait_for_rate(self, rate: RateLimiter, slot: Slot, within: float) -> None:
+        """Wait with the permit released, `within` seconds at most, until one more message may go."""
+        if not rate.try_acquire(self.priority, security=self.security):
+            await slot.release_until(rate.acquire(self.priority, security=self.security), within)
 
     async def _offer(self, message: Message) -> Outcome:
         """Send `message`, unless the run was stopped while the attempt was being recorded."""
