@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 
 from waypost.deployments.dashboard.troubles import EACH
 from waypost.ledger.operations.overview import Failure
+from waypost.ledger.operations.short_ids import short
 from waypost.model.states import State
 from waypost.system.moments import in_utc
 from waypost.tasks.markdown import as_code
 from waypost.tasks.run_cells import run_link
+from waypost.tasks.run_table import without_verdict
 
 SHOWN_FOR = timedelta(days=7)  # then a failure leaves the artifact; the ledger keeps it
 
@@ -27,10 +29,11 @@ def table(failures: Sequence[Failure], now: datetime) -> list[dict[str, str]]:
             "State": one.state,
             "When": _when(one, now),
             "Recipient": as_code(one.recipient),
-            "Detail": as_code(one.reason),
-            "Notification": str(one.id),
+            "Notification": short(one.id),
             "Attempts": str(one.tries),
             "Provider": one.provider,
+            "Detail": as_code(without_verdict(one.reason)),
+            "Full id": str(one.id),
         }
         for one in failures
     ]

@@ -88,7 +88,7 @@ def _held(seen: Situation) -> Iterable[Trouble]:
             what=f"{hold.type} is held",
             since=hold.since,
             why=f"{as_code(mask_in(hold.reason)[:LONGEST]) or 'no reason given'}. {_wait(waits)}",
-            do=f"`waypost release {hold.type}` sends them.",
+            do=f"`waypost release {hold.type}` sends what waits.",
         )
 
 
