@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import timedelta
 
 import pytest
 from support.templates import catalogue, mjml
 
+from waypost import Category, Facts, NotificationType
 from waypost.rendering import templates as module
 from waypost.rendering.template_set import render
 from waypost.rendering.templates import Templates
@@ -97,3 +99,83 @@ def test_a_deleted_type_stays_in_use_and_is_told(folder):
     os.rename(folder / "note", folder / "gone")
     assert words(templates).short == "old"
     assert "note" in templates.faults
+
+
+class Note(Facts):
+    name: str
+
+
+NOTE = NotificationType(
+    name="note", facts=Note, category=Category.ALERT, route=("email",), deadline=timedelta(hours=1)
+)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("used", ["{{ nmae }}", "{{ recipient.nmae }}", "{% if nmae %}x{% endif %}"])
+def test_a_change_that_uses_a_name_the_type_does_not_have_leaves_the_old_set(folder, caplog, part, used):
+    templates = Templates(folder)
+    templates.declare(NOTE)
+    before = templates.find("note", "en")
+    written = used if part != "body.mjml" else mjml(used)
+    (folder / "note" / part).write_text(written)
+    assert [templates.find("note", "en") for _ in range(3)] == [before] * 3
+    assert f"templates/note/{part}, line 1: {{{{ " in templates.faults["note"]
+    assert "is it name?. If the type has it now, restart this process" in templates.faults["note"]
+    assert caplog.text.count("the changed templates of note are not in use") == 1
+    (folder / "note" / part).write_text(written.replace("nmae", "name"))
+    assert templates.find("note", "en").version != before.version
+    assert templates.faults == {}
+
+
+def test_a_fault_in_a_file_that_the_change_includes_first_is_taken_up_once_it_is_corrected(folder):
+    templates = Templates(folder)
+    templates.declare(NOTE)
+    words(templates)
+    (folder / "_layout").mkdir()
+    (folder / "_layout" / "end.txt").write_text("{{ nmae }}")
+    (folder / "note" / "body.txt").write_text("{% include '_layout/end.txt' %}")
+    assert words(templates).plain == "old\n"
+    (folder / "_layout" / "end.txt").write_text("corrected")
+    assert words(templates).plain == "corrected\n"
+
+
+def test_an_unknown_name_that_the_set_in_use_has_too_does_not_stop_a_change(folder):
+    (folder / "note" / "body.txt").write_text("{{ vip if vip is defined else 'all' }}")
+    templates = Templates(folder)
+    templates.declare(NOTE)
+    assert words(templates).plain == "all\n"
+    (folder / "note" / "short.txt").write_text("newer")
+    assert words(templates).short == "newer"
+    assert templates.faults == {}
+
+
+GERMAN = {"Hello": "Hallo"}
+
+
+def test_a_catalogue_that_breaks_stays_in_use_as_it_was_and_is_told_once(folder, caplog):
+    path = catalogue(folder, "de", GERMAN)
+    templates = Templates(folder)
+    assert (words(templates).subject, words(templates, "de").subject) == ("Hello", "Hallo")
+    path.write_text("rubbish\n")
+    (folder / "note" / "short.txt").write_text("new")
+    assert [words(templates, "de").subject for _ in range(3)] == ["Hallo"] * 3
+    assert words(templates).short == "old"
+    assert "messages.po, line 1" in templates.faults["note"]
+    assert caplog.text.count("messages.po") == 1
+    catalogue(folder, "de", {"Hello": "Servus"})
+    assert (words(templates, "de").subject, words(templates).short) == ("Servus", "new")
+    assert templates.faults == {}
+
+
+def test_a_catalogue_that_breaks_before_its_language_is_used_leaves_the_language_out(folder, caplog):
+    path = catalogue(folder, "de", GERMAN)
+    templates = Templates(folder)
+    words(templates)
+    path.write_text("rubbish\n")
+    assert (words(templates).subject, words(templates, "de").subject) == ("Hello", "Hello")
+    assert caplog.text.count("a catalogue is broken, and note is sent in another language") == 1
+    (folder / "note" / "body.txt").write_text("{% if %}")
+    assert words(templates, "de").subject == "Hello"
+    catalogue(folder, "de", GERMAN)
+    (folder / "note" / "body.txt").write_text("good")
+    assert words(templates, "de").subject == "Hallo"

@@ -20,8 +20,9 @@ from waypost.deployments.registry import registered
 from waypost.flows.order_confirmation import TYPE as ORDER
 from waypost.flows.signup_verification import TYPE as SIGNUP
 from waypost.policy.route_steps import unknown_words
-from waypost.rendering.messages import IN_EVERY_TEMPLATE
-from waypost.rendering.template_check import examine, hidden
+from waypost.rendering.template_check import examine, hidden, left_out, untranslated
+from waypost.rendering.template_files import PARTS
+from waypost.rendering.template_names import IN_EVERY_TEMPLATE
 from waypost.rendering.templates import Templates
 
 OURS = Settings().template_folders[-1]
@@ -231,13 +232,39 @@ def test_a_translation_that_does_not_fit_is_named_in_every_language(tmp_path):
     assert all("%(nummer)s is no variable of this text" in fault for fault in faults)
 
 
+def test_a_text_without_a_translation_is_named_once_for_each_language(tmp_path):
+    folder = tmp_path / "templates"
+    shutil.copytree(OURS, folder)
+    for lang in ("de", "fr"):
+        file = folder / "_locales" / lang / "LC_MESSAGES" / "messages.po"
+        file.write_text(file.read_text().replace('msgid "Total"', 'msgid "Totals"'))
+    found = [one for one in untranslated(Templates(folder), ORDER) if one.endswith("'Total'")]
+    assert [one.partition(": ")[2] for one in found] == [
+        f"no translation into {lang}: 'Total'" for lang in ("de", "fr")
+    ]
+
+
+def test_a_language_into_which_few_texts_are_translated_is_named(tmp_path):
+    folder = tmp_path / "templates"
+    shutil.copytree(OURS, folder)
+    parcel = folder / "parcel"
+    parcel.mkdir()
+    for name in PARTS:
+        (parcel / name).write_text('{{ _("Total") }}{{ _("A parcel") }}')
+    type = replace(ORDER, name="parcel")
+    assert untranslated(Templates(folder), type) == []
+    [said] = left_out(Templates(folder), type)
+    assert said.startswith("not sent in de, es, fr, pt, zh, as few of its texts are translated")
+    assert left_out(Templates(folder), ORDER) == []
+
+
 def test_a_broken_catalogue_is_a_fault_of_the_check_and_of_doctor(project):
     project.template(
         "_locales/de/LC_MESSAGES/messages.po", 'msgid ""\nmsgstr ""\n\nmsgid "Total"\nmsgstr "x\n'
     )
     said = (
         "templates/_locales/de/LC_MESSAGES/messages.po, line 5: neither a comment nor a text in quotes; "
-        "until it is corrected, nothing is sent in de"
+        "until it is corrected, a worker that starts sends nothing in de"
     )
     assert said in template_faults(Settings())
     done = CliRunner().invoke(app, ["templates", "check", "refund", "--json"])

@@ -60,7 +60,8 @@ def test_a_language_is_one_catalogue(tmp_path):
     ("n", "said"), [(1, "1 rzecz"), (3, "3 rzeczy"), (5, "5 rzeczy wiele"), (22, "22 rzeczy")]
 )
 def test_plurals_follow_the_language(tmp_path, n, said):
-    catalogue(folder(tmp_path, **{"subject.txt": COUNTED}), "pl", POLISH)
+    parts = dict.fromkeys(("subject.txt", "body.txt", "short.txt"), COUNTED)
+    catalogue(folder(tmp_path, **parts, **{"body.mjml": mjml("-")}), "pl", POLISH)
     assert words(tmp_path, "pl", n=n).subject == said
 
 
@@ -79,6 +80,32 @@ def test_a_type_without_texts_in_a_language_is_not_sent_half_in_it(tmp_path):
     assert words(tmp_path, "de").plain == "Hello <Ada>\n"
 
 
+def test_a_type_with_few_texts_in_a_language_is_not_sent_half_in_it(tmp_path):
+    catalogue(folder(tmp_path), "de", {"Hello": "Hallo"})  # a text that it shares with another type
+    templates = Templates(tmp_path)
+    assert (templates.languages("note"), templates.scarcely_translated("note")) == (["en"], ["de"])
+    assert words(tmp_path, "de").plain == "Hello <Ada>\n"
+    catalogue(tmp_path, "de", {"Hello": "Hallo", "Order of %(name)s": "Bestellung von %(name)s"})
+    templates = Templates(tmp_path)
+    assert (templates.languages("note"), templates.scarcely_translated("note")) == (["de", "en"], [])
+    assert words(tmp_path, "de").plain == "Hallo <Ada>\n"
+
+
+def test_a_country_may_change_a_single_text_of_its_language(tmp_path):
+    catalogue(folder(tmp_path), "de", GERMAN)
+    catalogue(tmp_path, "de-AT", {"Hello": "Servus"})
+    said = words(tmp_path, "de-AT")
+    assert (said.plain, said.subject) == ("Servus <Ada>\n", "Bestellung von <Ada>")
+
+
+@pytest.mark.parametrize("lang", ["de", "de-AT"])
+def test_a_broken_catalogue_takes_its_countries_along(tmp_path, lang):
+    path = catalogue(folder(tmp_path), "de", GERMAN)
+    catalogue(tmp_path, "de-AT", {"Hello": "Servus"})
+    path.write_text("rubbish\n")
+    assert words(tmp_path, lang).plain == "Hello <Ada>\n"
+
+
 def test_a_folder_of_a_locale_replaces_a_part(tmp_path):
     catalogue(folder(tmp_path), "de", GERMAN)
     (tmp_path / "note" / "de").mkdir()
@@ -89,7 +116,11 @@ def test_a_folder_of_a_locale_replaces_a_part(tmp_path):
 
 def test_right_to_left(tmp_path):
     page = mjml("{{ _('Hello') }}").replace("<mjml>", '<mjml lang="{{ lang }}" dir="{{ direction }}">')
-    catalogue(folder(tmp_path, **{"body.mjml": page}), "ar", {"Hello": "مرحبا"})
+    catalogue(
+        folder(tmp_path, **{"body.mjml": page, "subject.txt": "-", "short.txt": "-"}),
+        "ar",
+        {"Hello": "مرحبا"},
+    )
     assert 'lang="ar" dir="rtl"' in words(tmp_path, "ar").html
     assert 'lang="en" dir="ltr"' in words(tmp_path, "en").html
 
@@ -117,7 +148,7 @@ def test_a_text_that_is_no_text_is_refused(tmp_path, text, why):
 
 
 def test_a_translation_with_a_foreign_variable_is_refused_by_name(tmp_path):
-    catalogue(folder(tmp_path), "de", {"Order of %(name)s": "Bestellung %(nummer)s"})
+    catalogue(folder(tmp_path), "de", {**GERMAN, "Order of %(name)s": "Bestellung %(nummer)s"})
     with pytest.raises(TemplateError, match=r"subject.txt, line 1: %\(nummer\)s is no variable of this text"):
         words(tmp_path, "de")
 

@@ -120,6 +120,7 @@ class Runtime:
         NoSuchBrand."""
         if (whose := self.brands.get(brand)) is None:
             raise NoSuchBrand(f"{no_such_brand(brand)}. Add it to WAYPOST_BRANDS or as a block, then retry")
+        self.templates.declare(type)
         served = {kind for kind, _ in steps(type.route, self.providers.channels, whose.providers)}
         return renderer(self.settings, self.templates, whose, served, signers_of(whose, self.signers))
 

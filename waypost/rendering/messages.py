@@ -26,6 +26,7 @@ from waypost.policy.minted_texts import NoText, texts_of
 from waypost.policy.redaction import Redaction
 from waypost.rendering.sms_segments import excess
 from waypost.rendering.template_files import TemplateError
+from waypost.rendering.template_names import IN_EVERY_TEMPLATE
 from waypost.rendering.template_set import TemplateSet, Words, render, render_line
 from waypost.rendering.templates import Templates
 from waypost.system.clock import now
@@ -123,17 +124,6 @@ def words_of(
 def _facts(renderer: Renderer, type: NotificationType, notification: Notification) -> Facts:
     facts = type.facts.model_validate(notification.data)
     return without_sensitive(facts) if renderer.covered else facts
-
-
-# The names that hide a type's facts and minted values, with their attributes if they have any.
-IN_EVERY_TEMPLATE: Mapping[str, Collection[str] | None] = {
-    "count": None,
-    "direction": None,  # `render` adds it, and `lang`
-    "lang": None,
-    "recipient": ("name", "locale", "timezone"),
-    "sender": ("name", "signature", "support"),
-    "brand": ("name", "logo", "accent", "accent_dark", "postal_address", "footer"),
-}
 
 
 def _context(

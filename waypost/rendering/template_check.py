@@ -4,32 +4,34 @@ that no message can use."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from jinja2 import TemplateSyntaxError, meta, nodes
+from jinja2 import TemplateSyntaxError, nodes
 
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue, Key
 from waypost.rendering.extent import Extent, extents
 from waypost.rendering.layouts import Flat
-from waypost.rendering.messages import IN_EVERY_TEMPLATE
 from waypost.rendering.template_files import PARTS, TemplateError
+from waypost.rendering.template_names import (
+    IN_EVERY_TEMPLATE,
+    fact_names,
+    known,
+    unknown,
+    unknown_in,
+    uses,
+)
 from waypost.rendering.template_set import TEXT, environment_of, html_of, place, syntax
 from waypost.rendering.templates import Templates, with_parents
-from waypost.rendering.translating import FORM, FUNCTIONS, UntranslatableText, messages_in
+from waypost.rendering.translating import UntranslatableText, messages_in
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ELEMENT = re.compile(r"<(mj-[a-z-]+)")
-ANY = "*"  # among the names: the type does not declare what it mints, so any name may be right
-Known = Mapping[str, Collection[str] | None]  # names, with the attributes of those that have fixed ones
-Uses = Mapping[str, tuple[int, str]]  # by name: the first line, and the nearest name
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +75,33 @@ def untranslated(templates: Templates, type: NotificationType) -> list[str]:
     if type.finished is not None:
         return []
     return [
-        f"{place(templates.files, flat, line)}: no translation into {lang}: {text!r}"
+        f"{where}: no translation into {lang}: {text!r}"
         for lang in templates.languages(type.name)
         if lang != SOURCE_LANGUAGE
-        for flat, line, text in _untranslated_in(templates, type.name, lang)
+        for (_, text), where in _untranslated_in(templates, type.name, lang).items()
     ]
 
 
-def _untranslated_in(templates: Templates, type: str, lang: str) -> Iterator[tuple[Flat, int, str]]:
+def _untranslated_in(templates: Templates, type: str, lang: str) -> Mapping[Key, str]:
+    """The texts without a translation, each with the first place that has it."""
+    found: dict[Key, str] = {}
     with suppress(TemplateError, BrokenCatalogue, UntranslatableText, TemplateSyntaxError):
         for name, flat in templates.parts(type, lang).items():
             translation = templates.translation(lang)
             for text in _texts_in(name, flat.text):
                 translation.find(*text)
-            yield from ((flat, line, text) for (_, text), line in translation.missing.items())
+            for key, line in translation.missing.items():
+                found.setdefault(key, place(templates.files, flat, line))
+    return found
+
+
+def left_out(templates: Templates, type: NotificationType) -> list[str]:
+    """A sentence if some texts of the type are translated into languages in which it is not sent."""
+    if type.finished is not None or not (found := templates.scarcely_translated(type.name)):
+        return []
+    return [
+        f"not sent in {', '.join(found)}, as few of its texts are translated; translate most, or leave it"
+    ]
 
 
 @lru_cache(256)
@@ -103,8 +118,8 @@ def _of_the_declaration(templates: Templates, type: NotificationType) -> Iterato
         except TemplateError as error:
             yield TemplateFault(f"{field} of {type.name}: {error}")
         else:
-            for unknown, (_, near) in _uses(TEXT.parse(source), known(type)).items():
-                yield TemplateFault(_unknown(f"{field} of {type.name}", unknown, near), unknown)
+            for name, (_, near) in uses(TEXT.parse(source), known(type)).items():
+                yield TemplateFault(unknown(f"{field} of {type.name}", name, near), name)
 
 
 def _of_languages(
@@ -146,20 +161,15 @@ def _of_a_part(
     templates: Templates, type: NotificationType, lang: str, name: str, flat: Flat
 ) -> Iterator[TemplateFault]:
     files = templates.files
-    tree = syntax(files, name, flat, templates.translation(lang))
-    page = html_of(files, flat) if name.endswith(".mjml") else ""
-    names = known(type) | ({"subject": None} if page else {})
-    # In compiled MJML a value is set before it is used, though the layout's head stands before its body.
-    uses = _uses(TEXT.parse(page) if page else tree, names)
-    lines = {name: line for name, (line, _) in _uses(tree, names).items()} if page and uses else {}
-    for unknown, (line, near) in uses.items():
-        where = place(files, flat, lines.get(unknown, 0) if page else line)
-        yield TemplateFault(_unknown(where, unknown, near), unknown, files.path(flat.origin(line)[0]))
-    if page:
+    for one in unknown_in(files, name, flat, known(type)):
+        yield TemplateFault(one.said, one.name, one.file)
+    if name.endswith(".mjml"):
+        page = html_of(files, flat)
         for element in sorted(set(_ELEMENT.findall(_COMMENT.sub("", page)))):
             where = files.display(flat.files[0])
             yield TemplateFault(f"{where}: unknown MJML element {element}; it would be sent unchanged")
     else:
+        tree = syntax(files, name, flat, templates.translation(lang))
         yield from map(TemplateFault, _of_its_text(files.display(flat.files[0]), tree, type))
 
 
@@ -189,7 +199,7 @@ def hidden(type: NotificationType) -> list[str]:
     """A clause for each fact and minted value that no template sees, because another value has its name."""
     if type.finished is not None:
         return []  # its mails use no template
-    facts = {f"the fact {name}": name for name in _fact_names(type)}
+    facts = {f"the fact {name}": name for name in fact_names(type)}
     minted = {f"the minted {name}": name for name in type.minted}
     taken = [what for what, name in (facts | minted).items() if name in IN_EVERY_TEMPLATE]
     twice = [what for what, name in facts.items() if name in type.minted]
@@ -201,39 +211,3 @@ def hidden(type: NotificationType) -> list[str]:
 
 _OF_ALL = "every template has a value of that name; rename it"
 _OF_MINT = "the type mints a value of that name; rename one of them"
-
-
-def known(type: NotificationType) -> dict[str, Collection[str] | None]:
-    """The names that a template of the type may use."""
-    unnamed = (ANY,) if type.mint and not type.minted else ()
-    return {**dict.fromkeys((*_fact_names(type), *type.minted, *unnamed)), **IN_EVERY_TEMPLATE}
-
-
-def _fact_names(type: NotificationType) -> tuple[str, ...]:
-    return (*type.facts.model_fields, *type.facts.model_computed_fields)
-
-
-def _unknown(where: str, name: str, near: str) -> str:
-    return f"{where}: {{{{ {name} }}}} is unknown{f'; is it {near}?' if near else ''}"
-
-
-def _uses(tree: Any, names: Known) -> Uses:
-    """The unknown names in a template."""
-    found: dict[str, tuple[int, str]] = {}
-    if ANY not in names:
-        unknown = meta.find_undeclared_variables(tree) - names.keys() - tree.environment.globals.keys()
-        # Jinja counts a name as undeclared that a template sets in one branch and uses after it.
-        given = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "store"} | FUNCTIONS.keys()
-        unknown = {name for name in unknown - given if not name.startswith(FORM)}
-        lines: dict[str, int] = {node.name: node.lineno for node in reversed([*tree.find_all(nodes.Name)])}
-        found = {name: (lines[name], _nearest(name, names)) for name in sorted(unknown)}
-    for node in tree.find_all(nodes.Getattr):
-        owner: str = getattr(node.node, "name", "")
-        attributes = names.get(owner)
-        if attributes is not None and node.attr not in attributes:
-            found.setdefault(f"{owner}.{node.attr}", (node.lineno, _nearest(node.attr, attributes)))
-    return found
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    return next(iter(get_close_matches(name, [*names], 1)), "")

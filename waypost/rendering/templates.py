@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -12,17 +12,20 @@ from pathlib import Path
 import jinja2
 from babel import Locale, UnknownLocaleError
 
+from waypost.model.notification_type import NotificationType
 from waypost.rendering.catalogues import (
     FOLDER,
     SOURCE_LANGUAGE,
     BrokenCatalogue,
     Catalogue,
+    Key,
     catalogue_files,
     catalogue_languages,
     read_catalogue,
 )
 from waypost.rendering.layouts import Flat
 from waypost.rendering.template_files import PARTS, Stamp, TemplateError, TemplateFiles, stamp
+from waypost.rendering.template_names import Known, known, unknown_in_set
 from waypost.rendering.template_set import TEXT, TemplateSet, compiled, environment_of
 from waypost.rendering.translating import Translation, messages_in
 
@@ -33,9 +36,11 @@ SHOWN = 3  # texts without a translation in a line of the log
 
 @dataclass(slots=True)
 class _Loaded:
-    """What is in use of a type. files: what it was made of, with their stamps then."""
+    """What is in use of a type. broken: by language, why its catalogues cannot be read. files: what it was
+    made of, with their stamps then."""
 
     languages: Set[str]
+    broken: Mapping[str, str]
     files: dict[Path, Stamp]
     sets: dict[str, TemplateSet] = field(default_factory=dict[str, TemplateSet])
     looked: float = 0.0
@@ -43,15 +48,21 @@ class _Loaded:
 
 class Templates:
     """Templates in the folders of TemplateFiles, with the catalogues of the folders. Each set is compiled on
-    first use, and again once its files have changed. A change that does not compile leaves the set in use,
-    and `faults` tells it."""
+    first use, and again once its files have changed. A change that does not compile, or uses a name that its
+    type does not have, leaves all sets of the type in use, and `faults` tells it."""
 
     def __init__(self, folders: Path | Sequence[Path], default_locale: str = SOURCE_LANGUAGE) -> None:
         self.files = TemplateFiles((folders,) if isinstance(folders, Path) else folders)
         self.faults: dict[str, str] = {}  # by type, why a changed template is not in use
         self._default_locale = default_locale
+        self._names: dict[str, Known] = {}
         self._types: dict[str, _Loaded] = {}
         self._lines: dict[str, jinja2.Template] = {}
+
+    def declare(self, type: NotificationType) -> None:
+        """Changed templates of the type may only use its names from now on. A process that is older than the
+        type's file has the names of before."""
+        self._names[type.name] = known(type)
 
     def find(self, type: str, locale: str) -> TemplateSet:
         """The set of `type` in the nearest available language: pt-BR, then pt, then the default.
@@ -70,8 +81,15 @@ class Templates:
 
     def languages(self, type: str) -> list[str]:
         """The languages in which `type` can be sent: those with parts of their own, and those whose
-        catalogues have texts of the type."""
+        catalogues have most of the type's own texts."""
         return sorted(self._type(type).languages)
+
+    def scarcely_translated(self, type: str) -> list[str]:
+        """The languages in which `type` is not sent although they have some of its texts: its mails would mix
+        them with English."""
+        own = self._own_texts(type)
+        others = {*self._catalogue_languages()} - self._type(type).languages - self._broken().keys()
+        return sorted(lang for lang in others if self._translated(own, lang))
 
     def parts(self, type: str, lang: str) -> dict[str, Flat]:
         """The parts of a type in a language, by name, with layouts and includes in place. Raises
@@ -87,13 +105,10 @@ class Templates:
 
     def broken_catalogues(self) -> list[str]:
         """A sentence for each language whose catalogues cannot be read, with file and line."""
-        faults: list[str] = []
-        for lang in self._catalogue_languages():
-            try:
-                self._catalogue(lang)
-            except BrokenCatalogue as error:
-                faults.append(f"{error}; until it is corrected, nothing is sent in {lang}")
-        return faults
+        return [
+            f"{why}; until it is corrected, a worker that starts sends nothing in {lang}"
+            for lang, why in self._broken().items()
+        ]
 
     def line(self, source: str) -> jinja2.Template:
         """A template of one line, from a type's declaration. Raises TemplateError."""
@@ -108,6 +123,7 @@ class Templates:
         loaded = self._types.get(type)
         if loaded is None:
             loaded = self._types[type] = self._begin(type)
+            _warn_of_broken(type, {*loaded.broken.values()})
         elif time.monotonic() - loaded.looked >= LOOKS_EVERY:
             loaded.looked = time.monotonic()
             if any(stamp(path) != before for path, before in loaded.files.items()):
@@ -116,25 +132,45 @@ class Templates:
 
     def _begin(self, type: str) -> _Loaded:
         files = self._around(type)  # before anything is read, so that no change is missed
-        return _Loaded(self._languages(type), files, looked=time.monotonic())
+        broken = self._broken()
+        return _Loaded(self._languages(type, broken), broken, files, looked=time.monotonic())
 
     def _again(self, type: str, before: _Loaded) -> _Loaded:
-        """The type with its changed files, in the languages that were in use; `before` if they do not
-        compile."""
+        """The type with its changed files, in the languages that were in use; `before` if they have a
+        fault."""
+        loaded = self._begin(type)
         try:
-            loaded = self._begin(type)
-            if before.sets and not loaded.languages:
-                raise TemplateError(f"templates/{type}/ has no templates")
-            for lang in before.sets.keys() & loaded.languages:
-                loaded.sets[lang] = self._load(type, lang, loaded)
+            self._load_again(type, before, loaded)
         except (TemplateError, BrokenCatalogue) as error:
             self.faults[type] = str(error)
             logger.warning("the changed templates of %s are not in use: %s", type, error)
-            before.files = _stamps(before.files)
+            before.files = _stamps(before.files) | loaded.files
+            before.languages -= loaded.broken.keys() - before.sets.keys()
             return before
+        _warn_of_broken(type, {*loaded.broken.values()} - {*before.broken.values()})
         self.faults.pop(type, None)
         logger.info("the templates of %s have changed and are in use", type)
         return loaded
+
+    def _load_again(self, type: str, before: _Loaded, loaded: _Loaded) -> None:
+        """Raises TemplateError and BrokenCatalogue for a fault that the sets in use do not have."""
+        if before.sets and not loaded.languages:
+            raise TemplateError(f"templates/{type}/ has no templates")
+        for lang, found in before.sets.items():
+            if lang in loaded.broken:
+                raise BrokenCatalogue(loaded.broken[lang])
+            if lang in loaded.languages:
+                loaded.sets[lang] = self._load(type, lang, loaded)
+                self._check_names(type, found, loaded.sets[lang])
+
+    def _check_names(self, type: str, before: TemplateSet, changed: TemplateSet) -> None:
+        names = self._names.get(type)
+        if names is None:
+            return
+        there = {one.name for one in unknown_in_set(before, names)}
+        for one in unknown_in_set(changed, names):
+            if one.name not in there:
+                raise TemplateError(f"{one.said}. If the type has it now, restart this process")
 
     def _load(self, type: str, lang: str, loaded: _Loaded) -> TemplateSet:
         parts = self.parts(type, lang)
@@ -154,27 +190,38 @@ class Templates:
             raise TemplateError(f"templates/{where}/{part}: No such file or directory")
         return name
 
-    def _languages(self, type: str) -> set[str]:
+    def _languages(self, type: str, broken: Mapping[str, str]) -> set[str]:
         found = set(self.files.own_languages(type))
         if self.files.part(type, (), "subject.txt") is None:
             return found
         own = self._own_texts(type)
         for lang in self._catalogue_languages():
-            try:
-                texts = self._catalogue(lang).texts
-            except BrokenCatalogue as error:
-                logger.warning("a catalogue is broken, and %s is sent in another language: %s", type, error)
-                continue
-            if not own or own & texts.keys():
+            if lang not in broken and (not own or 2 * self._translated(own, lang) > len(own)):
                 found.add(lang)
-        return {SOURCE_LANGUAGE, *found}
+        return {SOURCE_LANGUAGE, *(found - broken.keys())}
+
+    def _translated(self, own: Set[Key], lang: str) -> int:
+        """How many of a type's own texts have a translation; 0 if all of them are those of a language that it
+        is a kind of."""
+        texts = [self._catalogue(one).texts for one in with_parents(lang)]
+        return bool(own & texts[0].keys()) * sum(any(key in one for one in texts) for key in own)
+
+    def _broken(self) -> dict[str, str]:
+        """By language, why its catalogues cannot be read, or those of a language that it is a kind of."""
+        broken: dict[str, str] = {}
+        for lang in self._catalogue_languages():
+            try:
+                self.translation(lang)
+            except BrokenCatalogue as error:
+                broken[lang] = str(error)
+        return broken
 
     def _catalogue_languages(self) -> list[str]:
         return sorted({lang for folder in self.files.folders for lang in catalogue_languages(folder)})
 
-    def _own_texts(self, type: str) -> set[tuple[str, str]]:
+    def _own_texts(self, type: str) -> set[Key]:
         """The keys of the texts in the type's own files, without those of its layouts."""
-        found: set[tuple[str, str]] = set()
+        found: set[Key] = set()
         for part in PARTS:
             name = self.files.part(type, (), part)
             if name is None:
@@ -199,6 +246,11 @@ class Templates:
 
 def _stamps(paths: Iterable[Path]) -> dict[Path, Stamp]:
     return {path: stamp(path) for path in paths}
+
+
+def _warn_of_broken(type: str, faults: Set[str]) -> None:
+    for fault in sorted(faults):
+        logger.warning("a catalogue is broken, and %s is sent in another language: %s", type, fault)
 
 
 def _warn_of_missing(type: str, lang: str, texts: Sequence[str]) -> None:
