@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, NamedTuple
+from enum import Enum, IntEnum, StrEnum
+from fractions import Fraction
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+from uuid import UUID
 
 import pytest
-from pydantic import Field, computed_field
-from typing_extensions import TypeAliasType
+from pydantic import BaseModel, Field, SecretBytes, SecretStr, ValidationError, computed_field
+from typing_extensions import TypeAliasType, TypedDict
 
-from waypost import Facts, Link, Moment, Sensitive, Text
+from waypost import Category, Facts, Link, Moment, NotificationType, Request, Sensitive, Text
 from waypost.model.money import Amount
 from waypost.model.sensitive import sensitive_values, without_sensitive
+from waypost.model.validation_messages import explain
+from waypost.policy.minted_texts import texts_of
 
 
 class Card(Facts):
@@ -127,3 +136,176 @@ def test_a_mark_counts_in_an_alias_without_parentheses_and_for_the_keys_of_a_map
     assert covered.diagnoses == {"[diagnoses]": 1, "[diagnoses] 2": 1}
     assert (covered.iban, covered.page, covered.none) == ("[iban]", "[page]", [])
     assert covered.pairs == [Pair(1, 2)]
+
+
+class Colour(Enum):
+    FIRST = "first"
+    RED = "k4n4ry"
+
+
+class Mood(StrEnum):
+    FIRST = "first"
+    GOOD = "k4n4ry"
+
+
+class Level(IntEnum):
+    FIRST = 1
+    HIGH = 4711
+
+
+@dataclass(frozen=True)
+class Place:
+    street: str
+    number: int
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (Colour, Colour.RED),
+        (Mood, Mood.GOOD),
+        (Level, Level.HIGH),
+        (UUID, UUID("0199c2f0-7d1a-7b3c-8d2e-5f6a7b8c9d0e")),
+        (time, time(8, 30)),
+        (date, date(1990, 5, 17)),
+        (datetime, datetime(2026, 3, 1, 8, 30)),
+        (Moment, datetime(2026, 3, 1, 8, 30, tzinfo=UTC)),
+        (timedelta, timedelta(minutes=4711)),
+        (Decimal, Decimal("47.11")),
+        (Fraction, Fraction(4711, 13)),
+        (float, 47.11),
+        (int, 4711),
+        (bool, True),
+        (bytes, b"k4n4ry"),
+        (SecretStr, SecretStr("k4n4ry")),
+        (SecretBytes, SecretBytes(b"k4n4ry")),
+        (Path, Path("/k4n4ry")),
+        (Link, "https://a.example/k4n4ry"),
+        (IPv4Address, IPv4Address("192.0.2.7")),
+        (IPv6Address, IPv6Address("2001:db8::7")),
+        (IPv4Interface, IPv4Interface("192.0.2.7/24")),
+        (IPv4Network, IPv4Network("192.0.2.0/24")),
+        (IPv6Network, IPv6Network("2001:db8::/32")),
+        (Literal["k4n4ry", "b"], "k4n4ry"),
+        (list[Colour], [Colour.RED]),
+        (deque[UUID], deque([UUID("0199c2f0-7d1a-7b3c-8d2e-5f6a7b8c9d0e")])),
+        (tuple[time, ...], (time(8, 30),)),
+        (frozenset[int], frozenset([4711])),
+        (Place, Place("k4n4ry", 4711)),
+        (Card, {"number": "4111", "brand": "Visa"}),
+    ],
+    ids=str,
+)
+def test_every_kind_of_fact_can_be_removed_from_replies_and_has_a_placeholder_of_its_kind(kind, value):
+    model = type("Kind", (Facts,), {"__annotations__": {"secret": Annotated[kind, Sensitive()]}})
+    facts = model(secret=value)
+    texts_of(sensitive_values(facts))
+    placeholder = without_sensitive(facts).secret
+    assert isinstance(facts.secret, type(placeholder))
+    assert "k4n4ry" not in repr(placeholder)
+    assert "4711" not in repr(placeholder)
+    assert without_sensitive(facts).model_dump_json()
+
+
+class Cash(Facts):
+    kind: Literal["cash"]
+    sum: int
+
+
+class Wire(Facts):
+    kind: Literal["wire"]
+    iban: Text = Field(alias="accountNumber")
+
+
+class Loose(BaseModel):
+    by_name: Annotated[dict[str, int], Sensitive()] = Field({})
+
+
+class Medical(Facts):
+    by_name: Annotated[dict[str, int], Sensitive()] = Field({})
+    marked_inside: dict[str, Annotated[int, Sensitive()]] | None = None
+    deep: Annotated[dict[str, dict[str, list[int]]], Sensitive()] = Field({})
+    by_number: Annotated[dict[int, int], Sensitive()] = Field({})
+    paid: Annotated[Annotated[Cash | Wire, Field(discriminator="kind")], Sensitive()] | None = None
+    all_paid: list[Annotated[Annotated[Cash | Wire, Field(discriminator="kind")], Sensitive()]] = Field([])
+    loose: Loose | None = None
+    inner: list[Medical] = Field([])
+    code: Annotated[str, Field(pattern="^[A-Z]+$", max_length=9), Sensitive()] = "X"
+    open: dict[str, int] = Field({})
+
+
+K = "k4n4ry"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"by_name": {K: "x"}}, "data.by_name.***: not a whole number"),
+        ({"marked_inside": {K: "x"}}, "data.marked_inside.***: not a whole number"),
+        ({"deep": {K: {K: [1, "x"]}}}, "data.deep.***.***.1: not a whole number"),
+        ({"by_number": {K: 1}}, "data.by_number.***.[key]: not a whole number"),
+        ({"paid": {"kind": K}}, "data.paid: its 'kind' is not one of 'cash', 'wire'"),
+        ({"paid": {}}, "data.paid: without 'kind'"),
+        ({"paid": {"kind": "cash", K: 1, "sum": 1}}, "data.paid.***.***: no such field"),
+        ({"paid": {"kind": "wire"}}, "data.paid.***.accountNumber: missing"),
+        ({"all_paid": [{"kind": K}]}, "data.all_paid.0: its 'kind' is not one of 'cash', 'wire'"),
+        ({"loose": {"by_name": {K: "x"}}}, "data.loose.by_name.***: not a whole number"),
+        ({"inner": [{"by_name": {K: "x"}}]}, "data.inner.0.by_name.***: not a whole number"),
+        ({"code": K}, "data.code: not of the form ^[A-Z]+$"),
+        ({"code": "X" * 10}, "data.code: longer than 9 characters"),
+        ({"open": {"shown": "x"}}, "data.open.shown: not a whole number"),
+    ],
+)
+def test_an_error_of_a_sensitive_fact_names_neither_its_keys_nor_its_values(facts, said):
+    with pytest.raises(ValidationError) as refused:
+        Request[Medical].model_validate({"recipient": {"id": "ada"}, "data": facts})
+    assert explain(refused.value) == said
+    whole = f"{refused.value} {refused.value.errors(include_input=False)}"
+    assert K not in whole
+
+
+def test_a_covered_error_leaves_defaults_schemas_and_serialization_as_they_are():
+    made = Medical(by_name={"a": 1})
+    assert Medical().by_name == {}
+    assert made.model_dump()["by_name"] == {"a": 1}
+    assert Medical.model_validate_json(made.model_dump_json(by_alias=True)) == made
+    schema = Medical.model_json_schema()["$defs"]["Medical"]["properties"]["by_name"]
+    assert (schema["type"], schema["writeOnly"]) == ("object", True)
+
+
+class Marked(NamedTuple):
+    left: Annotated[int, Sensitive()]
+    right: int
+
+
+class Entry(TypedDict):
+    iban: Annotated[str, Sensitive]
+    pairs: list[Marked]
+
+
+@dataclass
+class Record:
+    entry: Entry | None
+    pin: Annotated[int, Sensitive()] | None = None
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        (Marked, "Marked.left"),
+        (list[Entry], "Entry.iban, Marked.left"),
+        (dict[str, Record | None], "Entry.iban, Marked.left, Record.pin"),
+        (Annotated[Pair, Sensitive()], ""),
+        (Place, ""),
+    ],
+)
+def test_a_mark_where_it_has_no_effect_is_refused_by_the_declaration(kind, named):
+    inner = type("Inner", (Facts,), {"__annotations__": {"value": kind}})
+    facts = type("Outer", (Facts,), {"__annotations__": {"inner": inner}})
+    terms = {"category": Category.ALERT, "route": ("email",), "deadline": timedelta(hours=1)}
+    if not named:
+        NotificationType(name="note", facts=facts, **terms)
+        return
+    with pytest.raises(ValidationError) as refused:
+        NotificationType(name="note", facts=facts, **terms)
+    assert f"Sensitive() has no effect at {named}; make a class derived from Facts" in str(refused.value)

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from waypost.model.plain_numbers import PlainNumbers
+from waypost.model.sensitive_errors import SensitiveErrors
 
 MOST_IN_A_LINK = 2083  # pydantic's own limit for HttpUrl
 
@@ -117,7 +117,7 @@ ListAddress = Annotated[
 ]
 
 
-class Facts(PlainNumbers, BaseModel):
+class Facts(SensitiveErrors, BaseModel):
     """The facts a type needs. Unknown fields are refused, and so are booleans and underscores as numbers.
     Errors never repeat the input."""
 

@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from waypost.mail.attachment import Attachment
 from waypost.model.facts import Facts
 from waypost.model.priority import Priority
+from waypost.model.sensitive import misplaced_marks
 from waypost.model.word_patterns import PROVIDER_PATTERN
 
 if TYPE_CHECKING:
@@ -206,9 +207,13 @@ class NotificationType:
         return cron
 
     def __post_init__(self) -> None:
-        """Raises ValueError for one_click without list_unsubscribe."""
+        """Raises ValueError for one_click without list_unsubscribe, and for marks that do not count."""
         if self.one_click and not self.list_unsubscribe:
             raise ValueError("one_click needs list_unsubscribe")
+        if marks := misplaced_marks(self.facts):
+            raise ValueError(
+                f"Sensitive() has no effect at {', '.join(marks)}; make a class derived from Facts of it"
+            )
 
     @property
     def kinds(self) -> tuple[str, ...]:

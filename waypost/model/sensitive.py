@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
 from functools import lru_cache
-from typing import Any, TypeVar, cast, get_args
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import PurePath
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 from urllib.parse import urlsplit
+from uuid import UUID
 
-from pydantic import AnyUrl, BaseModel, GetJsonSchemaHandler
+from pydantic import AnyUrl, BaseModel, GetJsonSchemaHandler, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, Url
+from typing_extensions import is_typeddict
 
 _YEAR = 2000  # of a date in place of another
 Model = TypeVar("Model", bound=BaseModel)
@@ -36,7 +45,7 @@ class Sensitive:
 def sensitive_values(facts: BaseModel) -> dict[str, list[Any]]:
     """The values of the sensitive facts at any depth, by the names of their fields."""
     found: dict[str, list[Any]] = {}
-    if _has_sensitive(type(facts)):
+    if has_sensitive(type(facts)):
         for name, value in _in_model(facts):
             found.setdefault(name, []).append(value)
     return found
@@ -45,21 +54,60 @@ def sensitive_values(facts: BaseModel) -> dict[str, list[Any]]:
 def without_sensitive(facts: Model) -> Model:
     """A copy of `facts` in which placeholders of the same kind stand for the sensitive values, and values
     computed from them are computed from the placeholders."""
-    return cast(Model, _covered(facts)) if _has_sensitive(type(facts)) else facts
+    return cast(Model, _covered(facts)) if has_sensitive(type(facts)) else facts
 
 
 @lru_cache(256)
-def _has_sensitive(model: type[BaseModel]) -> bool:
+def has_sensitive(model: type[BaseModel]) -> bool:
     """Whether a field of the model, or of a model within it, is sensitive."""
-    seen, waiting = {model}, [model]
+    return any(is_marked(field) for one in _with_inner([model]) for field in one.model_fields.values())
+
+
+def models_in(annotation: Any) -> frozenset[type[BaseModel]]:
+    """The models in an annotation, and those within them."""
+    return frozenset(_with_inner(one for one in _types_in(annotation) if _is_model(one)))
+
+
+def _with_inner(models: Iterable[type[BaseModel]]) -> set[type[BaseModel]]:
+    waiting = [*models]
+    seen = set(waiting)
     while waiting:
         for field in waiting.pop().model_fields.values():
-            if _is_marked(field):
-                return True
             inner = {one for one in _types_in(field.annotation) if _is_model(one)} - seen
             seen |= inner
             waiting += inner
-    return False
+    return seen
+
+
+def misplaced_marks(model: type[BaseModel]) -> list[str]:
+    """The members with a mark of the dataclasses, typed dictionaries and named tuples in the model, where a
+    mark does not count: `Pair.left`."""
+    annotations = [field.annotation for one in _with_inner([model]) for field in one.model_fields.values()]
+    waiting = [one for annotation in annotations for one in _types_in(annotation) if _has_members(one)]
+    seen, found = set[Any](waiting), list[str]()
+    while waiting:
+        one = waiting.pop()
+        for name, annotation in _members_of(one).items():
+            parts = [*_types_in(annotation)]
+            if _has_mark(parts):
+                found.append(f"{one.__name__}.{name}")
+            inner = {part for part in parts if _has_members(part)} - seen
+            seen |= inner
+            waiting += inner
+    return sorted(found)
+
+
+def _has_members(one: Any) -> bool:
+    """Whether it is a dataclass, a typed dictionary or a named tuple."""
+    if not isinstance(one, type):
+        return False
+    return hasattr(one, "_fields") or is_dataclass(one) or is_typeddict(cast(Any, one))
+
+
+def _members_of(one: Any) -> Mapping[str, Any]:
+    with suppress(NameError):  # a name of the function that declares it
+        return get_type_hints(one, include_extras=True)
+    return {}
 
 
 def _is_model(one: Any) -> bool:
@@ -74,12 +122,17 @@ def _types_in(annotation: Any) -> Iterator[Any]:
         yield from _types_in(part)
 
 
-def _is_marked(field: FieldInfo) -> bool:
+def is_marked(field: FieldInfo) -> bool:
     """Whether the field has the mark, or a part of its annotation: `Annotated[Text, Sensitive()] | None`."""
-    marks = [*field.metadata]
-    for one in _types_in(field.annotation):
-        marks += getattr(one, "__metadata__", ())
-    return any(isinstance(one, Sensitive) or one is Sensitive for one in marks)
+    return any(map(_is_mark, field.metadata)) or _has_mark(_types_in(field.annotation))
+
+
+def _has_mark(types: Iterable[Any]) -> bool:
+    return any(_is_mark(mark) for one in types for mark in getattr(one, "__metadata__", ()))
+
+
+def _is_mark(one: object) -> bool:
+    return isinstance(one, Sensitive) or one is Sensitive
 
 
 def _in_model(model: BaseModel) -> Iterator[tuple[str, Any]]:
@@ -87,7 +140,7 @@ def _in_model(model: BaseModel) -> Iterator[tuple[str, Any]]:
         value = getattr(model, name)
         if value is None:
             continue
-        if _is_marked(field):
+        if is_marked(field):
             yield name, _with_keys(value)
         else:
             yield from _in_value(value)
@@ -112,17 +165,16 @@ def _parts_of(value: Any) -> tuple[Any, ...]:
     """The values in a list or mapping; empty for another value."""
     if isinstance(value, Mapping):
         return tuple(cast("Mapping[Any, Any]", value).values())
-    return tuple(cast("list[Any]", value)) if isinstance(value, (list, tuple, set, frozenset)) else ()
+    return tuple(cast("list[Any]", value)) if isinstance(value, (list, tuple, set, frozenset, deque)) else ()
 
 
 def _covered(value: Any) -> Any:
     """`value` with placeholders for what is sensitive in it."""
     if isinstance(value, BaseModel):
-        fields = type(value).model_fields
         return value.model_copy(
             update={
-                name: _placeholder(name, kept) if _is_marked(field) else _covered(kept)
-                for name, field in fields.items()
+                name: _placeholder(name, kept) if is_marked(field) else _covered(kept)
+                for name, field in type(value).model_fields.items()
                 for kept in (getattr(value, name),)
             }
         )
@@ -133,7 +185,7 @@ def _each(value: Any, change: Callable[[Any], Any]) -> Any:
     """`value` with each value in it changed, if it is a list or mapping."""
     if isinstance(value, Mapping):
         return {key: change(part) for key, part in cast("Mapping[Any, Any]", value).items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (list, tuple, set, frozenset, deque)):
         made = map(change, cast("list[Any]", value))
         return _kind_of(value)(made)
     return value
@@ -156,26 +208,53 @@ def _placeholder(name: str, value: Any) -> Any:
     match value:
         case None | bool():
             return value if value is None else False
+        case Enum():
+            return next(iter(type(value)))
         case str():
             return f"https://waypost.invalid/{name}" if _is_https(value) else f"[{name}]"
+        case bytes():
+            return f"[{name}]".encode()
+        case SecretStr():
+            return SecretStr(f"[{name}]")
+        case SecretBytes():
+            return SecretBytes(f"[{name}]".encode())
         case AnyUrl() | Url():
             return AnyUrl(f"https://waypost.invalid/{name}")
-        case int() | float() | Decimal():
+        case int() | float() | Decimal() | Fraction():
             return type(value)(1)
         case datetime():
-            return datetime(_YEAR, 1, 1, tzinfo=UTC)
+            return datetime(_YEAR, 1, 1, tzinfo=value.tzinfo and UTC)
         case date():
             return date(_YEAR, 1, 1)
+        case time():
+            return time(tzinfo=value.tzinfo and UTC)
+        case timedelta():
+            return timedelta(days=1)
+        case UUID():
+            return UUID(int=0)
+        case PurePath():
+            return type(value)(f"[{name}]")
+        case IPv4Address() | IPv6Address() | IPv4Network() | IPv6Network():
+            return type(value)(0)
         case BaseModel():
-            fields = type(value).model_fields
-            return value.model_copy(update={one: _placeholder(one, getattr(value, one)) for one in fields})
+            names = type(value).model_fields
+            return value.model_copy(update={one: _placeholder(one, getattr(value, one)) for one in names})
         case Mapping():
             parts = cast("Mapping[Any, Any]", value).values()
             return {_key(name, number): _placeholder(name, part) for number, part in enumerate(parts, 1)}
-        case list() | tuple() | set() | frozenset():
+        case list() | tuple() | set() | frozenset() | deque():
             return _each(value, lambda part: _placeholder(name, part))
+        case _ if is_dataclass(value):
+            return _of_dataclass(value)
         case _:
             return f"[{name}]"
+
+
+def _of_dataclass(value: Any) -> Any:
+    made = copy(value)
+    for field in fields(value):
+        object.__setattr__(made, field.name, _placeholder(field.name, getattr(value, field.name)))
+    return made
 
 
 def _key(name: str, number: int) -> str:

@@ -45,6 +45,8 @@ _WORDS = {
     "bool_parsing": "neither true nor false",
     "literal_error": "not one of {expected}",
     "enum": "not one of {expected}",
+    "union_tag_invalid": "its {discriminator} is not one of {expected_tags}",
+    "union_tag_not_found": "without {discriminator}",
     "greater_than": "has to be more than {gt}",
     "greater_than_equal": "less than {ge}",
     "less_than": "has to be less than {lt}",
