@@ -258,6 +258,24 @@ def test_a_language_into_which_few_texts_are_translated_is_named(tmp_path):
     assert left_out(Templates(folder), ORDER) == []
 
 
+BUTTONS = """{% extends "_layout/frame.mjml" %}
+{% block title %}Refund{% endblock %}
+{% block content %}
+<mj-button css-class="button" href="https://harbour.com/1">Your order</mj-button>
+<mj-button css-class="button" href="https://harbour.com/2">Your account</mj-button>
+{% endblock %}
+"""
+
+
+def test_a_colour_of_a_brand_is_named_once_however_many_places_have_it(project, monkeypatch):
+    project.template("refund/body.mjml", BUTTONS)
+    brand = {"sender": "Acme <a@acme.example>", "accent": "#ffff00"}
+    monkeypatch.setenv("WAYPOST_BRANDS", json.dumps({"acme": brand}))
+    done = CliRunner().invoke(app, ["templates", "check", "refund", "--json"])
+    of_brand = [one for one in json.loads(done.stdout) if one["finding"].startswith("brand acme: text")]
+    assert [(one["file"], one["line"]) for one in of_brand] == [("templates/refund/body.mjml", 4)]
+
+
 def test_a_broken_catalogue_is_a_fault_of_the_check_and_of_doctor(project):
     project.template(
         "_locales/de/LC_MESSAGES/messages.po", 'msgid ""\nmsgstr ""\n\nmsgid "Total"\nmsgstr "x\n'

@@ -101,6 +101,7 @@ def _checked(
     of_brands = {name: Samples(make(name, ("email",)), samples) for name in known if name != DEFAULT}
     found = [("", "", of_sentence(said)) for said in templates.broken_catalogues()]
     mails = list[SampleMail]()
+    first: dict[str, Finding] = {}  # what a brand makes wrong, wherever its colour or logo is
     with bars() as progress:
         task = progress.add_task("types", total=len(types))
         for type in types:
@@ -115,7 +116,8 @@ def _checked(
                 found += of_type
                 told = {one for _, _, one in of_type}
                 for name, of_brand in of_brands.items():
-                    found += _of_brand(type, name, of_brand, settings.default_locale, told)
+                    of_it = _of_brand(type, name, of_brand, settings.default_locale, told)
+                    found += [(of, lang, first.setdefault(one.said, one)) for of, lang, one in of_it]
             progress.advance(task)
         task = progress.add_task("spam", total=1)
         found += _spam(mails)
