@@ -75,11 +75,11 @@ MOMENT = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("timezone", "locale", "text"),
     [
-        ("UTC", "en", "1 Mar 2026, 11:30:00 pm"),
-        ("UTC", "en-US", "Mar 1, 2026, 11:30:00 PM"),
-        ("Europe/Berlin", "de", "02.03.2026, 00:30:00"),
-        ("America/New_York", "en", "1 Mar 2026, 6:30:00 pm"),
-        ("Asia/Kolkata", "en-GB", "2 Mar 2026, 05:00:00"),
+        ("UTC", "en", "1 Mar 2026, 11:30 pm"),
+        ("UTC", "en-US", "Mar 1, 2026, 11:30 PM"),
+        ("Europe/Berlin", "de", "02.03.2026, 00:30"),
+        ("America/New_York", "en", "1 Mar 2026, 6:30 pm"),
+        ("Asia/Kolkata", "en-GB", "2 Mar 2026, 05:00"),
     ],
 )
 def test_a_moment_is_told_in_the_readers_time_zone(timezone, locale, text):
@@ -89,19 +89,21 @@ def test_a_moment_is_told_in_the_readers_time_zone(timezone, locale, text):
 @pytest.mark.parametrize(
     ("options", "timezone", "locale", "text"),
     [
-        ("'long'", "Europe/Berlin", "en", "2 March 2026, 12:30:00 am GMT+1"),
-        ("'long'", "Europe/Berlin", "de", "2. März 2026, 00:30:00 GMT+1"),
-        ("'long'", "Europe/Berlin", "es-MX", "2 de marzo de 2026, 12:30:00 a.m. GMT+1"),
-        ("'long'", "Europe/Berlin", "zh-CN", "2026年3月2日 GMT+1 00:30:00"),
-        ("'full'", "Europe/Berlin", "fr", "lundi 2 mars 2026, 00:30:00 GMT+1"),
-        ("'long', seconds=False", "Asia/Kolkata", "fr", "2 mars 2026, 05:00 GMT+5:30"),
-        ("'long', seconds=False", "America/St_Johns", "pt", "1 de março de 2026 20:00 GMT-3:30"),
-        ("'long', seconds=False", "UTC", "en-GB", "1 March 2026, 23:30 GMT"),
-        ("seconds=False", "UTC", "es", "1 mar 2026, 23:30"),
-        ("'short', seconds=False", "UTC", "de", "01.03.26, 23:30"),
+        ("'long', seconds=True", "Europe/Berlin", "en", "2 March 2026, 12:30:00 am GMT+1"),
+        ("'long', seconds=True", "Europe/Berlin", "de", "2. März 2026, 00:30:00 GMT+1"),
+        ("'long', seconds=True", "Europe/Berlin", "es-MX", "2 de marzo de 2026, 12:30:00 a.m. GMT+1"),
+        ("'long', seconds=True", "Europe/Berlin", "zh-CN", "2026年3月2日 GMT+1 00:30:00"),
+        ("'full', seconds=True", "Europe/Berlin", "fr", "lundi 2 mars 2026, 00:30:00 GMT+1"),
+        ("'long'", "Asia/Kolkata", "fr", "2 mars 2026, 05:00 GMT+5:30"),
+        ("'long'", "America/St_Johns", "pt", "1 de março de 2026 20:00 GMT-3:30"),
+        ("'long'", "UTC", "en-GB", "1 March 2026, 23:30 GMT"),
+        ("", "UTC", "es", "1 mar 2026, 23:30"),
+        ("'short'", "UTC", "de", "01.03.26, 23:30"),
     ],
 )
-def test_a_zone_is_an_offset_in_every_language_and_seconds_may_be_left_out(options, timezone, locale, text):
+def test_a_zone_is_an_offset_in_every_language_and_seconds_are_shown_if_asked_for(
+    options, timezone, locale, text
+):
     assert shown(f"moment | datetime({options})", locale, timezone, moment=MOMENT) == text
 
 
@@ -118,6 +120,21 @@ def test_a_zone_is_an_offset_in_every_language_and_seconds_may_be_left_out(optio
 def test_a_period_has_its_date_and_zone_once(minutes, timezone, locale, text):
     until = MOMENT + timedelta(minutes=minutes)
     told = shown("moment | period(until)", locale, timezone, moment=MOMENT, until=until)
+    assert told.replace("\u2009", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("begin", "hours", "locale", "text"),
+    [
+        ((10, 25, 0), 1, "en", "25 Oct 2026, 2:00 am GMT+2 \u2013 25 Oct 2026, 2:00 am GMT+1"),
+        ((10, 24, 12), 24, "de", "24.10.2026, 14:00 GMT+2 \u2013 25.10.2026, 13:00 GMT+1"),
+        ((3, 29, 0), 1, "en", "29 Mar 2026, 1:00 am GMT+1 \u2013 29 Mar 2026, 3:00 am GMT+2"),
+        ((10, 25, 1), 1, "en", "25 Oct 2026, 2:00 \u2013 3:00 am GMT+1"),
+    ],
+)
+def test_a_period_in_which_the_clocks_change_has_both_zones(begin, hours, locale, text):
+    since = datetime(2026, *begin, tzinfo=UTC)
+    told = shown("a | period(b)", locale, "Europe/Berlin", a=since, b=since + timedelta(hours=hours))
     assert told.replace("\u2009", " ") == text
 
 
@@ -237,28 +254,51 @@ def test_a_phone_number_is_national_in_its_country_and_international_elsewhere(n
     [
         (
             "naive | datetime",
-            "the filter datetime needs a moment with an offset from UTC, and this moment has none",
+            "datetime needs a moment with an offset from UTC; it got a moment without an offset",
         ),
+        ("7 | datetime", "datetime needs a moment with an offset from UTC; it got a number"),
         (
             "naive | relative",
-            "the filter relative needs a moment with an offset from UTC, and this moment has none",
+            "relative needs a date or a moment with an offset from UTC; it got a moment without",
         ),
         (
             "naive | period(naive)",
-            "the filter period needs a moment with an offset from UTC, and this moment has none",
+            "period needs a moment with an offset from UTC and another; it got a moment",
         ),
-        ("'3 days' | relative", "the filter relative needs a date or a moment, not a value of type str"),
-        ("none | relative", "the filter relative needs a date or a moment, not a value of type NoneType"),
-        ("'secret' | listed", "the filter listed needs a list, not a value of type str"),
-        ("{'a': 1} | listed", "the filter listed needs a list, not a value of type dict"),
-        ("7 | listed", "the filter listed needs a list, not a value of type int"),
-        ("17012345 | phone", "the filter phone needs a text, not a value of type int"),
+        ("'3 days' | relative", "relative needs a date or a moment with an offset from UTC; it got a text"),
+        (
+            "none | relative",
+            "relative needs a date or a moment with an offset from UTC; it got nothing (None)",
+        ),
+        ("'secret' | listed", "listed needs a list; it got a text"),
+        ("{'a': 1} | listed", "listed needs a list; it got an object"),
+        ("7 | listed", "listed needs a list; it got a number"),
+        ("17012345 | phone", "phone needs a text; it got a number"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_named_by_filter_and_kind(expression, told):
     with pytest.raises(TemplateError) as refused:
         shown(expression, naive=datetime(2026, 3, 1))
+    assert str(refused.value).startswith(f"the filter {told}")
+
+
+@pytest.mark.parametrize(
+    ("expression", "told"),
+    [
+        ("moment | date('lang')", "the form of a date or a moment is short, medium, long or full"),
+        ("moment | datetime('lang')", "the form of a date or a moment is short, medium, long or full"),
+        ("['a'] | listed('xor')", 'the filter listed joins by "and" or "or"'),
+    ],
+)
+def test_an_unknown_option_is_refused_with_those_that_there_are(expression, told):
+    with pytest.raises(TemplateError) as refused:
+        shown(expression, moment=MOMENT)
     assert str(refused.value) == told
+
+
+def test_the_date_of_a_moment_is_that_in_the_readers_time_zone():
+    assert shown("moment | date", "en", "Europe/Berlin", moment=MOMENT) == "2 March 2026"
+    assert shown("moment | date", "en", "Europe/Berlin", moment=MOMENT.replace(tzinfo=None)) == "1 March 2026"
 
 
 @pytest.mark.parametrize("filter", ["relative", "listed", "phone", "datetime"])

@@ -85,7 +85,7 @@ def test_each_line_knows_its_file():
         ({"main": 'x{% include "a" %}', "a": '\n{% include "a" %}'}, "a", 2, "may include itself"),
         ({"main": '{% extends "frame" %}\n\nlost\n'}, "main", 3, "belongs into a block: lost"),
         ({"main": "{% block a b %}{% endblock %}"}, "main", 1, "a block needs one name, not a b"),
-        ({"main": "\n{% block a %}"}, "main", 0, "a block has no endblock"),
+        ({"main": "\n{% block a %}"}, "main", 2, "a block has no endblock"),
         ({"main": "{% import 'x' as y %}"}, "main", 1, "import is not supported; use include"),
         ({"main": '\n{% include "a" %}', "a": "\n{{ 'x"}, "a", 2, "unexpected char"),
     ],

@@ -50,6 +50,26 @@ def test_the_projects_sample_comes_first(project):
     assert json.loads(line("welcome"))["data"] == FACTS
 
 
+def test_a_sample_may_begin_with_the_mark_of_an_editor(project):
+    project.template("welcome/sample.json", "\ufeff" + json.dumps({"facts": FACTS}))
+    assert json.loads(line("welcome"))["data"] == FACTS
+
+
+def test_a_sample_that_leads_out_of_the_templates_is_refused_and_a_folder_may_be_a_link(tmp_path):
+    (tmp_path / "elsewhere.json").write_text(json.dumps({"facts": FACTS}))
+    folder = tmp_path / "templates"
+    (folder / "welcome").mkdir(parents=True)
+    sample = folder / "welcome" / "sample.json"
+    sample.symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(NoSample, match=r"cannot be read \(a file must stay inside the templates folder\)"):
+        sample_of("welcome", [folder], "post@shop.example")
+    sample.unlink()
+    (folder / "welcome" / "kept.json").write_text(json.dumps({"facts": FACTS}))
+    sample.symlink_to("kept.json")
+    (tmp_path / "linked").symlink_to(folder)
+    assert sample_of("welcome", [tmp_path / "linked"], "post@shop.example").facts == FACTS
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

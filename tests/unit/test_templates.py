@@ -120,6 +120,121 @@ def test_broken_syntax_in_mjml_is_found_with_the_line_of_its_own_file(tmp_path):
         write(tmp_path, body_mjml="{% nosuchtag %}").find("note", "en")
 
 
+FRAME = "{% if name %}\n{% block text %}{% endblock %}\n{% endif %}\n{% for i in [1] %}\n{% endfor %}\n"
+EXTENDS = '{% extends "_layout/frame.txt" %}\n{% block text %}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("{% if name %}x", 3, "{% if %} has no {% endif %}"),
+        ("\n{% for i in [1] %}{% if i %}{% endfor %}", 4, "{% if %} has no {% endif %}"),
+        ("{% set a = 1 %}{% set b %}x", 3, "{% set %} has no {% endset %}"),
+        ("{% trans %}x", 3, "{% trans %} has no {% endtrans %}"),
+        ("x{% endif %}", 3, "{% endif %} closes nothing"),
+    ],
+)
+def test_a_tag_without_its_end_is_named_where_it_stands_and_not_in_the_layout(tmp_path, text, line, said):
+    (tmp_path / "_layout").mkdir()
+    (tmp_path / "_layout" / "frame.txt").write_text(FRAME)
+    templates = write(tmp_path, body_txt=f"{EXTENDS}{text}{{% endblock %}}")
+    with pytest.raises(TemplateError) as refused:
+        templates.find("note", "en")
+    assert str(refused.value) == f"templates/note/en/body.txt, line {line}: {said}"
+
+
+def test_a_tag_without_its_end_in_a_layout_or_an_include_is_named_there(tmp_path):
+    (tmp_path / "_layout").mkdir()
+    (tmp_path / "_layout" / "frame.txt").write_text(FRAME.replace("{% endfor %}", ""))
+    templates = write(tmp_path, body_txt=f"{EXTENDS}x{{% endblock %}}")
+    with pytest.raises(TemplateError, match=r"^templates/_layout/frame.txt, line 4: \{% for %\} has no"):
+        templates.find("note", "en")
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ name | mony('EUR') }}", "No filter named 'mony'; is it money?"),
+        ("{{ name is strin }}", "No test named 'strin'; is it string?"),
+        ("{{ name | qqqq }}", "No filter named 'qqqq'"),
+    ],
+)
+def test_an_unknown_filter_or_test_is_named_with_the_nearest(tmp_path, part, text, said):
+    with pytest.raises(TemplateError) as refused:
+        write(tmp_path, **{part.replace(".", "_"): text}).find("note", "en")
+    assert str(refused.value).endswith(f": {said}")
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "{{ name | money('EUR') }}",
+            "money needs an Amount and a currency such as EUR; it got a text and a text",
+        ),
+        ("{{ 1 | datetime }}", "datetime needs a moment with an offset from UTC; it got a number"),
+        ("{{ [1] | date }}", "date needs a date; it got a list"),
+        ("{{ name | number }}", "number needs a number; it got a text"),
+        ("{{ none | percent }}", "percent needs a number such as 0.15; it got nothing (None)"),
+        ("{{ 1 | listed }}", "listed needs a list; it got a number"),
+        ("{{ name | relative }}", "relative needs a date or a moment with an offset from UTC; it got a text"),
+        (
+            "{{ name | address }}",
+            "address needs an object with name, address, city and country; it got a text",
+        ),
+        ("{{ 1 | url }}", "url needs a text or a Link; it got a number"),
+        ("{{ 1 | mailto }}", "mailto needs a text; it got a number"),
+        ("{{ 1 | across(2) }}", "across needs a text and another; it got a number and a number"),
+        ("{{ name | round }}", "round cannot take a text"),
+        ("{{ 1 | sum }}", "sum cannot take a number"),
+    ],
+)
+def test_a_filter_with_a_wrong_value_is_named_with_file_line_and_what_it_needs(tmp_path, part, text, said):
+    first = "{{ 1 | money('EUR') }} {{ 1 | number }}"
+    templates = write(tmp_path, **{part.replace(".", "_"): f"{first}\n{text}"})
+    with pytest.raises(TemplateError) as refused:
+        rendered(templates)
+    line = 6 if part == "body.mjml" else 2
+    assert str(refused.value) == f"templates/note/en/{part}, line {line}: the filter {said}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ 1 | money }}", "money() missing 1 required positional argument: 'currency'"),
+        ("{{ name + 1 }}", "TypeError while rendering"),
+        ("{{ {'k4n4ry': 1}[name] * [] }}", "'dict object' has no attribute 'Ada'"),
+    ],
+)
+def test_another_error_is_named_with_its_line_and_without_a_value(tmp_path, text, said):
+    with pytest.raises(TemplateError) as refused:
+        rendered(write(tmp_path, body_txt=f"one\n{text}"))
+    assert str(refused.value).removeprefix("templates/note/en/body.txt, ").endswith(f": {said}")
+    assert (
+        "line 2" in str(refused.value)
+        or "undefined" in str(refused.value)
+        or "attribute" in str(refused.value)
+    )
+
+
+def test_the_mark_at_the_start_of_a_file_reaches_no_mail(tmp_path):
+    (tmp_path / "_layout").mkdir()
+    (tmp_path / "_layout" / "piece.txt").write_text("\ufeffpiece", encoding="utf-8")
+    templates = write(tmp_path)
+    for name, text in {
+        **PARTS,
+        "body.txt": "a {% include '_layout/piece.txt' %}",
+        "body.mjml": mjml("x"),
+    }.items():
+        (tmp_path / "note" / "en" / name).write_text(f"\ufeff{text}", encoding="utf-8")
+    words = rendered(templates)
+    assert (words.subject, words.plain) == ("Hello Ada", "a piece\n")
+    assert "\ufeff" not in words.subject + words.plain + words.html + words.short
+    assert "&#65279;" not in words.html
+
+
 HEAD, FOOT = "<mjml><mj-body><mj-section><mj-column>\n", "\n</mj-column></mj-section></mj-body></mjml>"
 LESS = "a < inside a Jinja expression breaks the XML; compare with > instead"
 BROKEN = [
@@ -234,7 +349,7 @@ def test_a_runaway_loop_is_stopped_by_its_size(tmp_path):
 def test_a_loop_that_takes_for_ever_is_ended(tmp_path, loop):
     with pytest.raises(
         TemplateError,
-        match=r"^templates/note/en/body.txt: its loops and macros take more than 200,000 rounds",
+        match=r"^templates/note/en/body.txt, line 1: its loops and macros take more than 200,000 rounds",
     ):
         rendered(write(tmp_path, body_txt=loop))
 

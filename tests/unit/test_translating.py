@@ -169,6 +169,12 @@ def test_a_fuzzy_translation_does_not_count(tmp_path):
     assert words(tmp_path, "de").plain == "Hello <Ada>\n"
 
 
+def test_a_catalogue_may_begin_with_the_mark_of_an_editor(tmp_path):
+    path = catalogue(folder(tmp_path), "de", GERMAN)
+    path.write_text("\ufeff" + path.read_text())
+    assert words(tmp_path, "de").plain == "Hallo <Ada>\n"
+
+
 def test_the_languages_of_a_folder(tmp_path):
     catalogue(tmp_path, "pt-BR", {})
     catalogue(tmp_path, "de", {})

@@ -73,7 +73,7 @@ def texts_in(folder: Path) -> Iterator[tuple[Key, Sequence[str], str]]:
         if path.suffix not in (".mjml", ".txt") or name.startswith(f"{FOLDER}/"):
             continue
         try:
-            tree = environment_of(name).parse(path.read_text(encoding="utf-8"))
+            tree = environment_of(name).parse(path.read_text(encoding="utf-8-sig"))
             for key, source, _ in messages_in(tree):
                 yield key, source, name
         except jinja2.TemplateSyntaxError as error:

@@ -82,7 +82,7 @@ def read_catalogue(files: Sequence[Path], lang: str) -> Catalogue:
 def parsed(file: Path, lang: str) -> Catalog:
     """The catalogue in a file. Raises BrokenCatalogue."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
         if wrong := _wrong_line(text):
             raise BrokenCatalogue(f"{_name(file)}, line {wrong}: neither a comment nor a text in quotes")
         return read_po(StringIO(text), locale=babel_name(lang), abort_invalid=True)

@@ -23,6 +23,7 @@ from markupsafe import Markup, escape
 from waypost.model.money import exact
 from waypost.rendering.phone_number import written_for
 from waypost.rendering.postal_address import address_lines
+from waypost.rendering.render_fault import misused
 from waypost.rendering.template_files import TemplateError
 from waypost.system.clock import now
 
@@ -60,14 +61,15 @@ def _reader(context: Context) -> str:
 
 
 @pass_context
-def money(context: Context, amount: Decimal, currency: str) -> str:
+def money(context: Context, amount: Decimal | int, currency: str) -> str:
     """An amount such as `1.234,50 €`: exact, rounded only here."""
     return _money(amount, currency, _reader(context))
 
 
 @lru_cache(_REMEMBERED)
-def _money(amount: Decimal, currency: str, locale: str) -> str:
-    return babel_numbers.format_currency(rounded(amount, currency), currency, locale=babel_locale(locale))
+def _money(amount: Decimal | int, currency: str, locale: str) -> str:
+    exactly = Decimal(amount) if isinstance(amount, int) else amount
+    return babel_numbers.format_currency(rounded(exactly, currency), currency, locale=babel_locale(locale))
 
 
 @pass_context
@@ -94,13 +96,23 @@ def _percent(fraction: Decimal, locale: str) -> str:
 
 @pass_context
 def local_date(context: Context, value: date, form: str = "long") -> str:
-    """A date spelled out; `form` is Babel's short, medium, long or full."""
+    """A date spelled out; `form` is Babel's short, medium, long or full. A moment's date is that in the
+    recipient's time zone."""
+    if isinstance(value, datetime):
+        value = _local(context, value).date() if value.tzinfo else value.date()
     return _date(value, form, _reader(context))
 
 
 @lru_cache(_REMEMBERED)
 def _date(value: date, form: str, locale: str) -> str:
-    return babel_dates.format_date(value, format=form, locale=_dates_locale(locale))  # pyright: ignore[reportArgumentType]
+    return babel_dates.format_date(value, format=_known(form), locale=_dates_locale(locale))  # pyright: ignore[reportArgumentType]
+
+
+def _known(form: str) -> str:
+    """`form`, if it is one of Babel's. Raises TemplateError."""
+    if form not in ("short", "medium", "long", "full"):
+        raise TemplateError("the form of a date or a moment is short, medium, long or full")
+    return form
 
 
 def _dates_locale(name: str) -> Locale:
@@ -109,16 +121,21 @@ def _dates_locale(name: str) -> Locale:
 
 
 @pass_context
-def local_datetime(context: Context, value: datetime, form: str = "medium", seconds: bool = True) -> str:
+def local_datetime(context: Context, value: datetime, form: str = "medium", seconds: bool = False) -> str:
     """A moment in the recipient's time zone. The forms long and full name the zone: `GMT+1`."""
     return _moment(_local(context, _aware("datetime", value)), form, seconds, _reader(context))
 
 
 @pass_context
 def period(context: Context, since: datetime, until: datetime) -> str:
-    """`28 Nov 2026, 3:36 - 3:37 pm GMT+1`: the date once if both moments are on it, and the zone once."""
+    """`28 Nov 2026, 3:36 - 3:37 pm GMT+1`: the date once if both moments are on it, and the zone once; both
+    twice if the clocks change between them."""
     begin, end = (_local(context, _aware("period", one)) for one in (since, until))
     reader = _reader(context)
+    if begin.utcoffset() != end.utcoffset():
+        return " \u2013 ".join(
+            f"{_moment(one, 'medium', False, reader)} {_offset(one)}" for one in (begin, end)
+        )
     if begin.date() == end.date():
         locale = _dates_locale(reader)
         told = _joined(_date(begin.date(), "medium", reader), _hours(begin, end, locale), "medium", locale)
@@ -136,7 +153,7 @@ def relative(context: Context, value: date) -> str:
     if isinstance(value, datetime):
         return _distance(_aware("relative", value) - now(), "minute", context)
     if not isinstance(value, date):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise _refused("relative", "a date or a moment", value)
+        raise _refused("relative", value)
     days = value - _local(context, now()).date()
     return _distance(days, "day", context) if days else _date(value, "long", _reader(context))
 
@@ -156,17 +173,14 @@ def _aware(filter: str, value: datetime) -> datetime:
     TemplateError."""
     if isinstance(value, datetime) and value.utcoffset() is not None:  # pyright: ignore[reportUnnecessaryIsInstance]
         return value
-    raise _refused(filter, "a moment with an offset from UTC", value)
+    raise _refused(filter, value)
 
 
-def _refused(filter: str, needed: str, value: object) -> Exception:
-    """The error for a value of the wrong kind: it names the kind, never the value. For an undefined name,
-    Jinja's own error, which names it."""
+def _refused(filter: str, value: object) -> Exception:
+    """The error for a value of the wrong kind. For an undefined name, Jinja's own error, which names it."""
     if isinstance(value, Undefined):
         str(value)  # raises
-    moment = isinstance(value, datetime)
-    given = "and this moment has none" if moment else f"not a value of type {type(value).__name__}"
-    return TemplateError(f"the filter {filter} needs {needed}, {given}")
+    return TemplateError(misused(filter, (value,)))
 
 
 def _moment(value: datetime, form: str, seconds: bool, reader: str) -> str:
@@ -185,7 +199,7 @@ _ZONE = re.compile("z+")
 
 
 def _time_pattern(locale: Locale, form: str) -> str:
-    return locale.time_formats[form].pattern
+    return locale.time_formats[_known(form)].pattern
 
 
 def _joined(date: str, time: str, form: str, locale: Locale) -> str:
@@ -223,7 +237,9 @@ def address(context: Context, place: Mapping[str, str | None]) -> tuple[str, ...
 def listed(context: Context, values: Sequence[object], style: Literal["and", "or"] = "and") -> str:
     """`a, b and c`, or `a, b or c`, with the recipient's words and commas; empty without values."""
     if isinstance(values, (str, Mapping)) or not isinstance(values, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise _refused("listed", "a list", values)
+        raise _refused("listed", values)
+    if style not in _STYLES:
+        raise TemplateError('the filter listed joins by "and" or "or"')
     safe = any(hasattr(one, "__html__") for one in values)  # a text that is HTML already
     texts = [str(escape(one) if safe else one) for one in values]
     made = _joined_list(texts, _STYLES[style], _dates_locale(_reader(context)))
@@ -246,7 +262,7 @@ def phone(context: Context, value: str) -> str:
     """A phone number as people in the country of the recipient's locale write it; for a locale without a
     country, the international form. A text that is no number stays as it is."""
     if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise _refused("phone", "a text", value)
+        raise _refused("phone", value)
     return written_for(babel_locale(_reader(context)).territory, value)
 
 

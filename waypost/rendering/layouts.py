@@ -113,7 +113,7 @@ class _Reader:
         tags = _tags(name, self._read(name))
         layout = next((tag for tag in tags if tag.word == "extends"), None)
         if layout is None:
-            return self._body(name, iter(tags), blocks, depth, end="")
+            return self._body(name, iter(tags), blocks, depth)
         own = {**blocks, **dict(self._blocks_of(name, tags, blocks, depth))}
         return self._other(name, layout, own, depth)
 
@@ -138,15 +138,17 @@ class _Reader:
         except ValueError as error:
             raise LayoutError(name, tag.line, f"{found[2]}: {error}") from None
 
-    def _body(self, name: str, tags: Iterator[_Tag], blocks: _Blocks, depth: int, end: str) -> list[Piece]:
-        """The pieces up to the tag `end`, or to the end of the text."""
+    def _body(
+        self, name: str, tags: Iterator[_Tag], blocks: _Blocks, depth: int, block: _Tag | None = None
+    ) -> list[Piece]:
+        """The pieces up to the end of a block, or to the end of the text."""
         pieces: list[Piece] = []
         for tag in tags:
-            if tag.word == end != "":
+            if block and tag.word == "endblock":
                 return pieces
             pieces += self._pieces(name, tag, tags, blocks, depth)
-        if end:
-            raise LayoutError(name, 0, f"a block has no {end}")
+        if block:
+            raise LayoutError(name, block.line, "a block has no endblock")
         return pieces
 
     def _pieces(self, name: str, tag: _Tag, tags: Iterator[_Tag], blocks: _Blocks, depth: int) -> list[Piece]:
@@ -155,7 +157,7 @@ class _Reader:
             case "include":
                 return [*self._other(name, tag, blocks, depth), gone]
             case "block":
-                inner = self._body(name, tags, blocks, depth, end="endblock")
+                inner = self._body(name, tags, blocks, depth, tag)
                 replaced = blocks.get(_block_name(name, tag))
                 return [gone, *(inner if replaced is None else _with_super(replaced, inner)), gone]
             case "import" | "from":
@@ -170,7 +172,7 @@ class _Reader:
         rest = iter(tags)
         for tag in rest:
             if tag.word == "block":
-                inner = self._body(name, rest, blocks, depth, end="endblock")
+                inner = self._body(name, rest, blocks, depth, tag)
                 block = _block_name(name, tag)
                 replaced = blocks.get(block)
                 yield block, inner if replaced is None else _with_super(replaced, inner)
@@ -221,6 +223,16 @@ def _tags(name: str, source: str) -> list[_Tag]:
             continue
         text += tag.text
     return [*found, _Tag("", "", text, line)]
+
+
+def statements(source: str) -> Iterator[tuple[int, str, str]]:
+    """The line of each tag `{% word rest %}`, its word and its rest. Raises jinja2.TemplateSyntaxError."""
+    tokens = iter(_lexed(source))
+    for number, kind, value in tokens:
+        if kind in ("block_begin", "variable_begin"):
+            tag = _rest_of_tag(value, number, tokens, kind.replace("begin", "end"))
+            if tag.word:
+                yield number, tag.word, tag.rest
 
 
 def _lexed(source: str) -> Iterable[tuple[int, str, str]]:

@@ -32,18 +32,17 @@ def sample_of(type: str, folders: Sequence[Path], sender: str) -> Sample:
     finished mail may only be from an allowed sender. Raises NoSample."""
     files = TemplateFiles(folders)
     file = files.display(f"{type}/{NAME}")
-    path = files.path(f"{type}/{NAME}")
-    if path is None:
+    if files.path(f"{type}/{NAME}") is None:
         raise NoSample(f'{type} has no sample: write {file}, {{"facts": {{...}}}}')
-    return Sample(file, _facts(path, file, parse_mailbox(sender)[1]))
+    return Sample(file, _facts(files, f"{type}/{NAME}", file, parse_mailbox(sender)[1]))
 
 
-def _facts(path: Path, file: str, sender: str) -> dict[str, Any]:
+def _facts(files: TemplateFiles, name: str, file: str, sender: str) -> dict[str, Any]:
     try:
-        written = path.read_text(encoding="utf-8")
-        read = json.loads(written.replace(SENDER, json.dumps(sender)[1:-1]))
+        read = json.loads(files.read(name).replace(SENDER, json.dumps(sender)[1:-1]))
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not JSON"
+        not_json = isinstance(error, (json.JSONDecodeError, UnicodeError))
+        why = "it is not JSON" if not_json else getattr(error, "strerror", None) or error
         raise NoSample(f'{file} cannot be read ({why}): write {{"facts": {{...}}}} there') from None
     facts: object = cast("dict[str, object]", read).get("facts") if isinstance(read, dict) else None
     if not isinstance(facts, dict):

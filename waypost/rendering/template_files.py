@@ -87,7 +87,8 @@ class TemplateFiles:
             raise TemplateError(f"{self.display(name)}: {error}") from None
 
     def read(self, name: str) -> str:
-        """The text of a file. Raises OSError, and ValueError for a file outside the templates folders."""
+        """The text of a file. Raises OSError, and ValueError for a file outside its templates folder. The
+        folder itself may be a link."""
         for folder in self.folders:
             path = folder / name
             if not path.resolve().is_relative_to(folder.resolve()):
@@ -96,7 +97,7 @@ class TemplateFiles:
                 continue
             if path.stat().st_size > LARGEST_FILE:
                 raise ValueError(f"larger than {LARGEST_FILE // 1_000_000} MB")
-            return path.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8-sig")  # without the mark that some editors write first
         raise FileNotFoundError(2, "No such file or directory")
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from jinja2 import meta, nodes
 
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.layouts import Flat
+from waypost.rendering.syntax_fault import nearest
 from waypost.rendering.template_files import TemplateFiles
 from waypost.rendering.template_set import TEXT, TemplateSet, html_of, place, syntax
 from waypost.rendering.translating import FORM, FUNCTIONS, Translation
@@ -93,8 +93,3 @@ def uses(tree: Any, names: Known) -> Uses:
         if attributes is not None and node.attr not in attributes:
             found.setdefault(f"{owner}.{node.attr}", (node.lineno, nearest(node.attr, attributes)))
     return found
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """The most similar of the names; an empty text if none is similar."""
-    return next(iter(get_close_matches(name, [*names], 1)), "")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -23,6 +24,8 @@ from waypost.rendering.layouts import Flat
 from waypost.rendering.mjml_fault import MjmlFault, find_fault, too_deep
 from waypost.rendering.preheader import with_padded_preheader
 from waypost.rendering.raw_statements import with_raw_statements
+from waypost.rendering.render_fault import RenderFault, fault_of
+from waypost.rendering.syntax_fault import open_tag, said_of
 from waypost.rendering.template_files import TemplateError, TemplateFiles
 from waypost.rendering.translating import Translation, UntranslatableText, translate
 
@@ -53,6 +56,21 @@ class Part:
         found = used.search(self.flat.text)
         line = self.flat.text.count("\n", 0, found.end()) + 1 if found else 0
         return place(self.files, self.flat, line)
+
+    def place_at(self, fault: RenderFault) -> str:
+        """The file and line of a fault. A page is compiled from MJML, which has its lines."""
+        name = self.flat.files[0]
+        line = fault.line if environment_of(name) is TEXT else self._line_in_mjml(fault)
+        return place(self.files, self.flat, line)
+
+    def _line_in_mjml(self, fault: RenderFault) -> int:
+        """The line of the filter that has the same place among its like; 0 if no filter failed."""
+        compiled, written = (
+            [node.lineno for node in HTML.parse(text).find_all(nodes.Filter) if node.name == fault.filter]
+            for text in (html_of(self.files, self.flat), self.flat.text)
+        )
+        before = sum(line < fault.line for line in compiled)
+        return written[before] if before < len(written) == len(compiled) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +131,8 @@ def _compiled(
         values = {**environment.globals, **translation.globals()}
         return jinja2.Template.from_code(environment, environment.compile(_counted(tree)), values)
     except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(f"{place(files, flat, _line_of(environment, flat))}: {error.message}") from None
+        where = place(files, flat, _line_of(environment, flat))
+        raise TemplateError(f"{where}: {said_of(error, environment)}") from None
     except Exception as error:
         raise TemplateError(f"{files.display(flat.files[0])}: {error}") from None
 
@@ -132,11 +151,19 @@ def syntax(files: TemplateFiles, name: str, flat: Flat, translation: Translation
     try:
         return translate(environment_of(name).parse(flat.text), translation)
     except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(f"{place(files, flat, error.lineno)}: {error.message}") from None
+        raise _misspelt(files, flat, error) from None
     except UntranslatableText as error:
         raise TemplateError(f"{place(files, flat, error.line)}: {error}") from None
     except Exception as error:
         raise TemplateError(f"{files.display(flat.files[0])}: {error}") from None
+
+
+def _misspelt(files: TemplateFiles, flat: Flat, error: jinja2.TemplateSyntaxError) -> TemplateError:
+    with suppress(OSError, ValueError, jinja2.TemplateSyntaxError):  # a file has changed meanwhile
+        if found := open_tag(error, flat.files, files.read):
+            file, line, said = found
+            return TemplateError(f"{files.display(file)}, line {line}: {said}")
+    return TemplateError(f"{place(files, flat, error.lineno)}: {error.message}")
 
 
 def place(files: TemplateFiles, flat: Flat, line: int) -> str:
@@ -184,28 +211,30 @@ def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True,
 
 
 def _render(part: Part, values: Mapping[str, Any]) -> str:
-    return _rendered(part.template, values, part.display, part.place_of)
+    return _rendered(part.template, values, part.place_at, part.place_of)
 
 
 def render_line(part: str, template: jinja2.Template, context: Mapping[str, Any]) -> str:
     """Render a header's value. Raises TemplateError naming part and variable."""
-    return _rendered(template, {**context, ROUNDS: _Rounds()}, part, lambda _: part).strip()
+    return _rendered(template, {**context, ROUNDS: _Rounds()}, lambda _: part, lambda _: part).strip()
 
 
 def _rendered(
-    template: jinja2.Template, values: Mapping[str, Any], where: str, place_of: Callable[[str], str]
+    template: jinja2.Template,
+    values: Mapping[str, Any],
+    place_at: Callable[[RenderFault], str],
+    place_of: Callable[[str], str],
 ) -> str:
-    """The text. Raises TemplateError with `where` it is, or the place that uses an undefined name."""
+    """The text. Raises TemplateError with the place of a fault, or the place that uses an undefined name."""
     try:
         text = template.render(values)
         if len(text) > LARGEST:
             raise TemplateError(f"{len(text)} characters, more than the limit of {LARGEST}")
     except jinja2.UndefinedError as error:
         raise TemplateError(f"{place_of(_name_in(error.message or ''))}: {error.message}") from None
-    except TemplateError as error:
-        raise TemplateError(f"{where}: {error}") from None
     except Exception as error:
-        raise TemplateError(f"{where}: {type(error).__name__} while rendering") from None
+        fault = fault_of(error, template.environment)
+        raise TemplateError(f"{place_at(fault)}: {fault.said}") from None
     return text
 
 

@@ -1,0 +1,123 @@
+"""Where a template failed and why, read from the error's traceback, so that only an error takes time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from inspect import unwrap
+from traceback import walk_tb
+from types import CodeType, FrameType
+from typing import Any
+
+import jinja2
+
+from waypost.rendering.template_files import TemplateError
+
+# What each of Waypost's filters takes: its value, and then its arguments that have no default.
+_MOMENT = "a moment with an offset from UTC"
+_NEEDS: Mapping[str, Sequence[str]] = {
+    "money": ("an Amount", "a currency such as EUR"),
+    "number": ("a number",),
+    "percent": ("a number such as 0.15",),
+    "date": ("a date",),
+    "datetime": (_MOMENT,),
+    "period": (_MOMENT, "another"),
+    "relative": (f"a date or {_MOMENT}",),
+    "listed": ("a list",),
+    "address": ("an object with name, address, city and country",),
+    "phone": ("a text",),
+    "mailto": ("a text",),
+    "url": ("a text or a Link",),
+    "wordwrap": ("a text",),
+    "across": ("a text", "another"),
+}
+_WRONG_CALL = re.compile(r"\w+\(\) (missing|takes) ")  # Python's sentence about a call, which has no values
+
+
+@dataclass(frozen=True, slots=True)
+class RenderFault:
+    """line: of the source that was compiled; 0 if it is unknown. filter: the one that failed, if one did."""
+
+    line: int
+    filter: str
+    said: str
+
+
+def fault_of(error: Exception, environment: jinja2.Environment) -> RenderFault:
+    """The fault behind an error of `Template.render`."""
+    line, called = _in_the_template(error)
+    filters = _filters(environment)
+    for frame in called:
+        if filter := filters.get(frame.f_code):
+            own = isinstance(error, TemplateError)
+            return RenderFault(line, filter, str(error) if own else misused(filter, _arguments(frame)))
+    return RenderFault(line, "", _reason(error))
+
+
+def misused(filter: str, given: Sequence[object]) -> str:
+    """The sentence about a filter that cannot take the values: it names their kinds, never the values."""
+    needed = _NEEDS.get(filter, ())
+    got = " and ".join(map(_kind_of, given[: len(needed) or 1]))
+    if not needed:
+        return f"the filter {filter} cannot take {got}"
+    return f"the filter {filter} needs {' and '.join(needed)}; it got {got}"
+
+
+def _in_the_template(error: Exception) -> tuple[int, list[FrameType]]:
+    """The line of the template's last frame, and the frames of the functions that it called."""
+    line, called = 0, list[FrameType]()
+    for frame, number in walk_tb(error.__traceback__):
+        if "__jinja_exception__" in frame.f_globals:  # Jinja puts such a frame in place of each of a template
+            line, called = number, []
+        else:
+            called.append(frame)
+    return line, called
+
+
+def _filters(environment: jinja2.Environment) -> Mapping[CodeType, str]:
+    """The names of the filters by their code. Jinja wraps some of its own in a function that is the same."""
+    named: Mapping[str, Any] = environment.filters  # pyright: ignore[reportUnknownMemberType]
+    codes = {name: getattr(unwrap(made), "__code__", None) for name, made in named.items()}
+    return {code: name for name, code in codes.items() if code is not None}
+
+
+def _arguments(called: FrameType) -> list[object]:
+    """The values that a template gave to a filter, without what Jinja gives."""
+    code = called.f_code
+    names = code.co_varnames[: code.co_argcount]
+    return [called.f_locals[name] for name in names if name not in ("context", "environment", "eval_ctx")]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TemplateError) or _WRONG_CALL.match(str(error)):
+        return str(error)
+    return f"{type(error).__name__} while rendering"
+
+
+def _kind_of(value: object) -> str:
+    match value:
+        case None:
+            return "nothing (None)"
+        case bool():
+            return "true or false"
+        case str():
+            return "a text"
+        case float():
+            return "a float"
+        case int() | Decimal():
+            return "a number"
+        case datetime():
+            return "a moment" if value.tzinfo else "a moment without an offset"
+        case date():
+            return "a date"
+        case time():
+            return "a time"
+        case Mapping():
+            return "an object"
+        case list() | tuple() | set() | frozenset():
+            return "a list"
+        case _:
+            return f"a value of type {type(value).__name__}"
