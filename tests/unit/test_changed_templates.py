@@ -127,6 +127,20 @@ def test_a_change_that_uses_a_name_the_type_does_not_have_leaves_the_old_set(fol
     assert templates.faults == {}
 
 
+@pytest.mark.parametrize("fault", ["{{ nmae }}", "{% if %}"])
+def test_a_language_that_is_first_used_while_a_change_has_a_fault_is_sent_in_one_that_is_in_use(
+    folder, fault
+):
+    catalogue(folder, "de", {"Hello": "Hallo"})
+    templates = Templates(folder)
+    templates.declare(NOTE)
+    words(templates)
+    (folder / "note" / "body.txt").write_text(fault)
+    assert (words(templates, "de").subject, words(templates, "de").plain) == ("Hello", "old\n")
+    (folder / "note" / "body.txt").write_text("good")
+    assert (words(templates, "de").subject, words(templates, "de").plain) == ("Hallo", "good\n")
+
+
 def test_a_fault_in_a_file_that_the_change_includes_first_is_taken_up_once_it_is_corrected(folder):
     templates = Templates(folder)
     templates.declare(NOTE)

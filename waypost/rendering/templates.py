@@ -65,7 +65,8 @@ class Templates:
         self._names[type.name] = known(type)
 
     def find(self, type: str, locale: str) -> TemplateSet:
-        """The set of `type` in the nearest available language: pt-BR, then pt, then the default.
+        """The set of `type` in the nearest available language: pt-BR, then pt, then the default. While the
+        changed files have a fault, only sets in use are available, if there are any.
 
         Raises TemplateError naming the type and the languages tried.
         """
@@ -74,7 +75,7 @@ class Templates:
         for lang in tried:
             if lang in loaded.sets:
                 return loaded.sets[lang]
-            if lang in loaded.languages:
+            if lang in loaded.languages and not (type in self.faults and loaded.sets.keys() & {*tried}):
                 found = loaded.sets[lang] = self._load(type, lang, loaded)
                 return found
         raise TemplateError(f"no templates for {type} in {', '.join(tried)}: add templates/{type}/")

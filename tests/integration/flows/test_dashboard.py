@@ -163,8 +163,15 @@ async def test_the_circuits_of_every_process_are_shown(bench, client, dashboard,
     assert len(reports) == 2
 
 
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        ("{{ order_id", "unexpected end of template"),
+        ("{{ oder_id }}", "{{ oder_id }} is unknown; is it order_id?"),
+    ],
+)
 async def test_a_template_fault_of_any_process_is_shown_until_it_is_corrected(
-    bench, client, dashboard, pool, monkeypatch, tmp_path
+    bench, client, dashboard, pool, monkeypatch, tmp_path, broken, fault
 ):
     folder = tmp_path / "templates"
     shutil.copytree(bench.runtime.settings.template_folders[-1] / TYPE.name, folder / TYPE.name)
@@ -174,7 +181,7 @@ async def test_a_template_fault_of_any_process_is_shown_until_it_is_corrected(
     await send(order("1"))
     subject = folder / TYPE.name / "subject.txt"
     good = subject.read_text()
-    subject.write_text("{{ order_id")
+    subject.write_text(broken)
     await send(order("2"))
     other = Dashboard(bench.runtime, {TYPE.name: TYPE}, client, pool)
     with monkeypatch.context() as elsewhere:
@@ -185,7 +192,7 @@ async def test_a_template_fault_of_any_process_is_shown_until_it_is_corrected(
     await dashboard.look()
     [one] = await artifacts(client, pool)
     assert one.description == f"the changed templates of {TYPE.name} are not in use"
-    assert f"`templates/{TYPE.name}/subject.txt, line 1: unexpected end of template" in one.data
+    assert f"`templates/{TYPE.name}/subject.txt, line 1: {fault}" in one.data
     assert "The templates before stay in use" in one.data
 
     subject.write_text(good + "\n")
