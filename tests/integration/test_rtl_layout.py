@@ -5,12 +5,13 @@ from support.mail_layout import measured
 from support.shipped_mails import TEMPLATES, TYPES, shown
 from support.templates import catalogue
 
+from waypost.rendering.catalogue_update import texts_in
 from waypost.rendering.templates import Templates
 
 pytestmark = pytest.mark.long
 
 PHONE, DESK = 320, 700
-# At least one text of each type, so that it is sent in Hebrew.
+# The other texts are English in its catalogue.
 HEBREW = {
     "Hello %(name)s,": "שלום %(name)s,",
     "Item": "פריט",
@@ -46,10 +47,21 @@ HEBREW = {
 }  # fmt: skip
 
 
+def english():
+    """Every text of the shipped templates as its own translation, in the three forms of Hebrew."""
+    return {
+        source[0] if len(source) == 1 else tuple(source): source[0]
+        if len(source) == 1
+        else (*source, source[1])
+        for (context, _), source, _ in texts_in(TEMPLATES.files.folders[0])
+        if not context
+    }
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hebrew")
-    catalogue(folder, "he", HEBREW)
+    catalogue(folder, "he", {**english(), **HEBREW})
     templates = Templates((folder, *TEMPLATES.files.folders))
     pages = {
         f"{type} {lang}": shown(type, lang, templates=templates, reply_to="support@harbour.example").html
