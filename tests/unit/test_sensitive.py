@@ -194,7 +194,7 @@ class Place:
         (Place, Place("k4n4ry", 4711)),
         (Card, {"number": "4111", "brand": "Visa"}),
     ],
-    ids=str,
+    ids=lambda one: getattr(one, "__name__", type(one).__name__),
 )
 def test_every_kind_of_fact_can_be_removed_from_replies_and_has_a_placeholder_of_its_kind(kind, value):
     model = type("Kind", (Facts,), {"__annotations__": {"secret": Annotated[kind, Sensitive()]}})
