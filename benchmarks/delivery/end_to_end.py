@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import statistics
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from benchmarks.harness import databases, sample_mails, sample_orders, servers
-from benchmarks.harness.figures import Bar, Measured, NotMeasured
+from benchmarks.harness import databases, installed, sample_mails, sample_orders, servers
+from benchmarks.harness.figures import Bar, Measured
 from benchmarks.harness.processes import ROOT, environment, python, run_to_end
 from benchmarks.harness.progress import say
 from benchmarks.harness.sinks import FastSink, fast
@@ -32,7 +31,7 @@ PEER = ROOT / "benchmarks" / "nodemailer"
 async def measure() -> Measured:
     """Three rounds of PostgreSQL, SQLite and nodemailer in turn."""
     with servers.new_home() as home:
-        peer = await _installed(home)
+        modules = await installed.node_modules(PEER)
         mails = _mails(home)
         async with fast(home) as sink, servers.server_alone(home) as api, _ledgers(home) as ledgers:
             rates: dict[str, list[float]] = {name: [] for name in (*ledgers, "nodemailer")}
@@ -40,7 +39,7 @@ async def measure() -> Measured:
                 for name, url in ledgers.items():
                     rates[name].append(await _ours(home, api, url, sink, number))
                     say(f"{name:12} {rates[name][-1]:6.0f}/s")
-                rates["nodemailer"].append(await _theirs(peer, mails, sink))
+                rates["nodemailer"].append(await _theirs(modules, mails, sink))
                 say(f"nodemailer   {rates['nodemailer'][-1]:6.0f}/s")
             name = sink.name
     print(f"{ORDERS} orders over {CONNECTIONS} connections to {name}; median of {ROUNDS} rounds")
@@ -73,21 +72,10 @@ async def _ours(home: Path, api: str, ledger: str, sink: FastSink, number: int) 
     return ORDERS / float(await run_to_end(run, env))
 
 
-async def _theirs(peer: Path, mails: Path, sink: FastSink) -> float:
+async def _theirs(modules: Path, mails: Path, sink: FastSink) -> float:
     arguments = [str(mails), sink.host, str(sink.port), str(CONNECTIONS), str(ORDERS)]
-    return ORDERS / float(await run_to_end(["node", str(peer / "send.js"), *arguments], dict(os.environ)))
-
-
-async def _installed(home: Path) -> Path:
-    """Install nodemailer from its lock file in a folder. Raises NotMeasured without node and npm."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        raise NotMeasured("the peer needs node and npm")
-    folder = home / "nodemailer"
-    shutil.copytree(PEER, folder)
-    say("installing nodemailer")
-    command = ["npm", "ci", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts"]
-    await run_to_end(command, dict(os.environ))
-    return folder
+    env = {**os.environ, "NODE_PATH": str(modules)}
+    return ORDERS / float(await run_to_end(["node", str(PEER / "send.js"), *arguments], env))
 
 
 def _mails(home: Path) -> Path:

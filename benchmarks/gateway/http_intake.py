@@ -8,13 +8,11 @@ prepared beforehand: the clients' cost is not the gateway's.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
 
-from benchmarks.harness import databases, servers
+from benchmarks.harness import databases, gateways
 from benchmarks.harness.figures import Bar, Measured, NotMeasured
-from benchmarks.harness.processes import answering, environment, free_port, python, run_to_end, running, until
+from benchmarks.harness.gateways import Door
+from benchmarks.harness.processes import python, run_to_end
 from benchmarks.harness.progress import say
 
 CLIENTS = 32
@@ -24,21 +22,13 @@ BATCH = 500
 BATCH_CLIENTS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """The port of a gateway, and a key for it."""
-
-    port: int
-    key: str
-
-
 async def measure() -> Measured:
     """Both databases; the bars are PostgreSQL's."""
     figures: dict[str, object] = {}
     async with databases.fresh("gateway") as (postgres,):
         for name, url in (("PostgreSQL", postgres), ("SQLite", "")):
             say(f"gateway on {name}: starting it")
-            async with gateway(url) as door:
+            async with gateways.alone(url) as door:
                 figures[name] = {
                     "singles": await load(door, CLIENTS, 1),
                     "few": await load(door, FEW, 1),
@@ -76,19 +66,3 @@ async def load(door: Door, clients: int, items: int) -> dict[str, float]:
     if found["refused"]:
         raise NotMeasured(f"{found['refused']} posts were not accepted: {found['said']}")
     return found
-
-
-@asynccontextmanager
-async def gateway(database: str, **settings: str) -> AsyncGenerator[Door]:
-    """Run `waypost gateway`, on SQLite if no database is named."""
-    with servers.new_home() as home, ExitStack() as stack:
-        named = {"WAYPOST_DATABASE_URL": database} if database else {}
-        env = environment(home, **named, **settings)
-        await run_to_end(python("waypost", "db", "upgrade"), env)
-        made = json.loads(await run_to_end(python("waypost", "keys", "create", "bench", "--json"), env))
-        port, log = free_port(), home / "gateway.log"
-        command = python("waypost", "gateway", "--port", str(port))
-        process = stack.enter_context(running(command, env, log))
-        async with answering(f"http://127.0.0.1:{port}/healthz") as answers:
-            await until(answers, process, "the gateway", log)
-        yield Door(port, made["key"])

@@ -14,9 +14,10 @@ from contextlib import suppress
 import httpx
 import sqlalchemy as sa
 
-from benchmarks.gateway.http_intake import CLIENTS, Door, gateway, load
-from benchmarks.harness import databases, sample_ledgers
+from benchmarks.gateway.http_intake import CLIENTS, load
+from benchmarks.harness import databases, gateways, sample_ledgers
 from benchmarks.harness.figures import Bar, Measured, NotMeasured
+from benchmarks.harness.gateways import Door
 from benchmarks.harness.progress import say
 from benchmarks.ledger import million_rows
 from waypost.config.settings import with_async_driver
@@ -33,7 +34,7 @@ async def measure() -> Measured:
     alone: list[float] = []
     beside: list[float] = []
     listed: list[float] = []
-    async with databases.fresh("lists") as (url,), gateway(url) as door:
+    async with databases.fresh("lists") as (url,), gateways.alone(url) as door:
         say(f"lists: {ROWS:,} notifications of one client")
         await _fill(url)
         for _ in range(ROUNDS):

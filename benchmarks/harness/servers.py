@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import databases
@@ -23,13 +31,14 @@ STOCK = "order-confirmation/stock"
 @dataclass(frozen=True, slots=True)
 class Running:
     """A Prefect API, and the process `pid` that runs `deployment`; the log of that process shows retried
-    responses."""
+    responses. again: starts the same process once more, for the length of a block."""
 
     api: str
     deployment: str
     home: Path
     log: Path
     pid: int
+    again: Callable[[], AbstractContextManager[subprocess.Popen[bytes]]]
     ledger_url: str = ""
 
     @property
@@ -45,7 +54,8 @@ async def embedded(smtp_url: str, **settings: str) -> AsyncGenerator[Running]:
         log = home / "up.log"
         command = python("waypost", "up", "--port=0", "--smtp-port=0", "--texts-port=0", "--gateway-port=0")
         env = environment(home, WAYPOST_SMTP_URL=smtp_url, **settings)
-        process = stack.enter_context(running(command, env, log))
+        start = partial(running, command, env, log)
+        process = stack.enter_context(start())
 
         async def published() -> bool:
             return instance.find(home) is not None
@@ -53,7 +63,7 @@ async def embedded(smtp_url: str, **settings: str) -> AsyncGenerator[Running]:
         await until(published, process, "`waypost up`", log)
         here = instance.find(home)
         assert here is not None
-        yield Running(here.api, RESIDENT, home, log, process.pid, f"sqlite:///{home / 'ledger.db'}")
+        yield Running(here.api, RESIDENT, home, log, process.pid, start, f"sqlite:///{home / 'ledger.db'}")
 
 
 @asynccontextmanager
@@ -78,8 +88,9 @@ async def on_postgres(smtp_url: str) -> AsyncGenerator[Running]:
             await run_to_end(python("waypost", "db", "upgrade"), env)
             await run_to_end(python("waypost", "deploy"), env)
             log = home / "worker.log"
-            worker = stack.enter_context(running(python("waypost", "worker"), env, log))
-            yield Running(api, RESIDENT, home, log, worker.pid, ledger_url)
+            start = partial(running, python("waypost", "worker"), env, log)
+            worker = stack.enter_context(start())
+            yield Running(api, RESIDENT, home, log, worker.pid, start, ledger_url)
 
 
 # A whole Waypost installation, by the database of its ledger.
@@ -98,10 +109,11 @@ async def stock(smtp_url: str) -> AsyncGenerator[Running]:
             await _upgrade(home)
             env = environment(home, PREFECT_API_URL=api, WAYPOST_SMTP_URL=smtp_url)
             log = home / "stock.log"
-            with running(python("benchmarks.harness.stock_prefect"), env, log) as process:
+            start = partial(running, python("benchmarks.harness.stock_prefect"), env, log)
+            with start() as process:
                 async with PrefectApi(api) as prefect:
                     await until(lambda: prefect.knows(STOCK), process, "flow.serve()", log)
-                yield Running(api, STOCK, home, log, process.pid)
+                yield Running(api, STOCK, home, log, process.pid, start)
 
 
 @asynccontextmanager

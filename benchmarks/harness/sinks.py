@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,13 +20,16 @@ from benchmarks.harness.processes import free_port, python, running
 from waypost.system import child_process
 
 SMTP_SINK = "/usr/sbin/smtp-sink"
+LINE = 200  # bytes; more than two lines of its counters
+LOOKS_EVERY = 0.01  # seconds
 
 
 class Arrivals:
-    """The reports of recording_sink.py: when a mail to an address was taken."""
+    """The reports of recording_sink.py on `port`: when a mail to an address was taken."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"smtp://127.0.0.1:{port}?connections=8"
         self.mails: Counter[str] = Counter()
         self._awaited: dict[str, asyncio.Future[float]] = {}
 
@@ -64,8 +69,7 @@ async def arrivals() -> AsyncGenerator[Arrivals]:
     )
     try:
         assert process.stdout is not None
-        port = int(await process.stdout.readline())
-        sink = Arrivals(f"smtp://127.0.0.1:{port}?connections=8")
+        sink = Arrivals(int(await process.stdout.readline()))
         listening = asyncio.create_task(sink.listen(process.stdout))
         yield sink
         listening.cancel()
@@ -91,16 +95,61 @@ async def fast(folder: Path) -> AsyncGenerator[FastSink]:
     """Postfix's smtp-sink if it is installed, else Waypost's own development mailbox."""
     host, port = "127.0.0.1", free_port()
     async with AsyncExitStack() as stack:
-        if found := shutil.which("smtp-sink") or shutil.which(SMTP_SINK):
+        if found := _smtp_sink():
             name = "postfix smtp-sink"
-            as_nobody = ["-u", "nobody"] if os.geteuid() == 0 else []
-            command = [found, *as_nobody, f"{host}:{port}", "1000"]
-            stack.enter_context(running(command, os.environ, folder / "sink.log"))
+            stack.enter_context(running([*found, f"{host}:{port}", "1000"], os.environ, folder / "sink.log"))
             await _until_it_listens(host, port)
         else:
             name = "the development mailbox (postfix's smtp-sink is not installed: rates are lower)"
             await stack.enter_async_context(_mailbox(folder, host, port))
         yield FastSink(name, host, port)
+
+
+class CountingSink:
+    """smtp-sink on `port`, which writes a line of counters for every mail. The file is read now and then:
+    another process woken for each mail would take time from the sides."""
+
+    def __init__(self, port: int, counters: Path) -> None:
+        self.port = port
+        self._counters = counters
+
+    def taken(self) -> int:
+        """How many mails it has taken."""
+        with self._counters.open("rb") as file:
+            file.seek(max(0, self._counters.stat().st_size - LINE))
+            return int((re.findall(rb"mesg=(\d+)\r", file.read()) or [0])[-1])
+
+    async def taken_at(self, number: int, stalled: float) -> float:
+        """The time.time() at which mail number `number` had been taken. Raises NotMeasured when no mail comes
+        for `stalled` seconds."""
+        before, moved_at = self.taken(), time.time()
+        while True:
+            now, taken = time.time(), self.taken()
+            if taken >= number:
+                return now
+            if taken > before:
+                before, moved_at = taken, now
+            if now - moved_at > stalled:
+                raise NotMeasured(f"{taken} of {number} mails came, and no more for {stalled:g} s")
+            await asyncio.sleep(LOOKS_EVERY)
+
+
+@asynccontextmanager
+async def counting(folder: Path) -> AsyncGenerator[CountingSink]:
+    """smtp-sink with its counters. Raises NotMeasured where it is not installed."""
+    if not (found := _smtp_sink()):
+        raise NotMeasured("postfix's smtp-sink is not installed")
+    port, counters = free_port(), folder / "counters"
+    with running([*found, "-c", f"127.0.0.1:{port}", "1000"], os.environ, counters):
+        await _until_it_listens("127.0.0.1", port)
+        yield CountingSink(port, counters)
+
+
+def _smtp_sink() -> list[str]:
+    """The command of smtp-sink; empty where it is not installed."""
+    found = shutil.which("smtp-sink") or shutil.which(SMTP_SINK)
+    as_nobody = ["-u", "nobody"] if os.geteuid() == 0 else []
+    return [found, *as_nobody] if found else []
 
 
 def _mailbox(folder: Path, host: str, port: int):
