@@ -74,6 +74,7 @@ bench: $(READY)  ## Measure everything; each program ends with a line per bar.
 	@$(BIN)/python -m benchmarks.ledger
 	@$(BIN)/python -m benchmarks.delivery
 	@$(BIN)/python -m benchmarks.gateway
+	@$(BIN)/python -m benchmarks.peers
 
 chaos: $(READY)  ## Kill 200 workers and 200 gateways at work, then restart PostgreSQL under one, then stop it under two.
 	@echo "chaos: 200 workers and 200 gateways killed, half on each database; this takes some fifty minutes"
@@ -88,12 +89,14 @@ client: $(READY)  ## Derive the synchronous client from the asynchronous one.
 client-support: $(READY)  ## Take what mail programs do not know from caniemail.com anew; needs npm.
 	@PYTHONPATH=tests $(BIN)/python -m support.client_support_cut
 
-lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock.
+lock: $(READY)  ## Resolve pyproject.toml anew into requirements.lock, and the Python peers of the benchmarks.
 	@$(PIP) install -qq uv
 	@echo pip | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-pip.lock -
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev \
 		--generate-hashes --no-emit-index-url --no-strip-extras --no-header --no-annotate -o requirements.lock pyproject.toml
+	@cd benchmarks/peers/python && $(CURDIR)/$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-strip-extras --no-header --no-annotate -o requirements.lock requirements.in
 
 clean:
 	rm -rf $(VENV) .demo .pytest_cache .ruff_cache .hypothesis dist

@@ -18,6 +18,7 @@ TEXT = (ROOT / "pyproject.toml").read_text()
 PROJECT = tomllib.loads(TEXT)["project"]
 SHIPPED = ("waypost", "flows", "tasks", "deployments")
 OURS = {*SHIPPED, "benchmarks", *(path.stem for path in (ROOT / "tests").iterdir())}
+PEERS = ROOT / "benchmarks/peers/python"  # programs in an environment of their own
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -31,7 +32,8 @@ WITH_DEV = DECLARED | names(PROJECT["optional-dependencies"]["dev"])
 def imported(*rooms: str) -> dict[str, set[str]]:
     """The files that import each distribution."""
     owners, found = packages_distributions(), dict[str, set[str]]()
-    for file in (file for room in rooms for file in (ROOT / room).rglob("*.py")):
+    files = [file for room in rooms for file in (ROOT / room).rglob("*.py") if file.parent != PEERS]
+    for file in files:
         for module in modules(file) - OURS - sys.stdlib_module_names:
             for owner in owners.get(module, [module]):
                 found.setdefault(canonicalize_name(owner), set()).add(str(file.relative_to(ROOT)))
@@ -63,7 +65,21 @@ def test_what_is_declared_is_imported_or_says_why_not():
     assert never_imported() == DECLARED - imported(*SHIPPED).keys()
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-pip.lock"])
+def test_what_the_peers_import_is_named_in_their_requirements():
+    lines = (PEERS / "requirements.in").read_text().splitlines()
+    named = names([line for line in lines if not line.startswith("#")])
+    files = list(PEERS.glob("*.py"))
+    used = {module for file in files for module in modules(file)}
+    foreign = used - sys.stdlib_module_names - {file.stem for file in files}
+    assert {
+        one for one in foreign if not any(name.endswith(canonicalize_name(one)) for name in named)
+    } == set()
+    assert "celery" in foreign
+
+
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock", "requirements-pip.lock", "benchmarks/peers/python/requirements.lock"]
+)
 def test_a_lock_names_versions_and_hashes_and_no_registry(lock):
     line = re.compile(r"[\w.-]+(\[[\w, -]+\])?==[^:/@]+ \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
     assert [one for one in (ROOT / lock).read_text().splitlines() if not line.fullmatch(one)] == []
