@@ -30,16 +30,20 @@ STOCK = "order-confirmation/stock"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A Prefect API, and the process `pid` that runs `deployment`; the log of that process shows retried
+    """A Prefect API, and the process that runs `deployment`; the log of that process shows retried
     responses. again: starts the same process once more, for the length of a block."""
 
     api: str
     deployment: str
     home: Path
     log: Path
-    pid: int
+    process: subprocess.Popen[bytes]
     again: Callable[[], AbstractContextManager[subprocess.Popen[bytes]]]
     ledger_url: str = ""
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     @property
     def last_words(self) -> str:
@@ -63,7 +67,7 @@ async def embedded(smtp_url: str, **settings: str) -> AsyncGenerator[Running]:
         await until(published, process, "`waypost up`", log)
         here = instance.find(home)
         assert here is not None
-        yield Running(here.api, RESIDENT, home, log, process.pid, start, f"sqlite:///{home / 'ledger.db'}")
+        yield Running(here.api, RESIDENT, home, log, process, start, f"sqlite:///{home / 'ledger.db'}")
 
 
 @asynccontextmanager
@@ -90,7 +94,7 @@ async def on_postgres(smtp_url: str) -> AsyncGenerator[Running]:
             log = home / "worker.log"
             start = partial(running, python("waypost", "worker"), env, log)
             worker = stack.enter_context(start())
-            yield Running(api, RESIDENT, home, log, worker.pid, start, ledger_url)
+            yield Running(api, RESIDENT, home, log, worker, start, ledger_url)
 
 
 # A whole Waypost installation, by the database of its ledger.
@@ -113,7 +117,7 @@ async def stock(smtp_url: str) -> AsyncGenerator[Running]:
             with start() as process:
                 async with PrefectApi(api) as prefect:
                     await until(lambda: prefect.knows(STOCK), process, "flow.serve()", log)
-                yield Running(api, STOCK, home, log, process.pid, start)
+                yield Running(api, STOCK, home, log, process, start)
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """A kill -9 in the middle of 1,000 mails: what each side loses, sends twice, and says of it.
 
-The worker and all its processes are killed once 40 % of the mails have been taken, and started again at once.
+Once all mails are accepted and 40 % have been taken, the worker and all its processes are killed, and started
+again at once.
 A side is watched until it has recorded all mails as sent, for 90 s at most; the times after which work comes
 back are the defaults where they allow that, else as short as the documentation has them. Lost: not arrived by
 then. Twice: copies beyond the first. Waypost names the mails that it may have sent twice.
@@ -29,9 +30,10 @@ STARTS_WITHIN = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """doubtful: mails that the side names as possibly sent twice; None if it cannot know. unfinished: not
-    recorded as sent at the end. seconds: from the kill to the last mail."""
+    """after: mails taken before the kill. doubtful: mails that the side names as possibly sent twice; None if
+    it cannot know. unfinished: not recorded as sent at the end. seconds: from the kill to the last mail."""
 
+    after: int
     lost: int
     twice: int
     doubtful: int | None
@@ -41,8 +43,8 @@ class Account:
     def __str__(self) -> str:
         named = "cannot name them" if self.doubtful is None else f"{self.doubtful} named"
         return (
-            f"{self.lost:4} lost  {self.twice:4} twice, {named:16}  {self.unfinished:4} open"
-            f"  last mail after {self.seconds:3.0f} s"
+            f"killed after {self.after:4}: {self.lost:4} lost  {self.twice:4} twice, {named:16}"
+            f"  {self.unfinished:4} open  last mail after {self.seconds:3.0f} s"
         )
 
 
@@ -56,7 +58,9 @@ async def measure() -> Measured:
         for side in (*ours, *finished):
             accounts[side.name] = await account(side, MAILS)
             say(f"{side.name:22} {accounts[side.name]}")
-    print(f"kill -9 after {SHARE:.0%} of {MAILS} mails, a new worker at once, watched for {WATCHED:g} s")
+    print(
+        f"kill -9 after {SHARE:.0%} of {MAILS} mails or more, a new worker at once, watched for {WATCHED:g} s"
+    )
     for side in (*ours, *finished):
         print(f"  {side.name:22} {accounts[side.name]}   {side.recovers}")
     for side in ours:
@@ -76,8 +80,9 @@ async def account(side: Side, mails: int) -> Account:
         before = sink.duplicates
         await opened.post("kill", mails)
         await _arrived(opened, sink, WARM_UP + round(mails * SHARE))
+        after = sink.mails.total() - WARM_UP - before
         opened.restart()
-        return await _watched(opened, sink, WARM_UP + mails, before)
+        return await _watched(opened, sink, WARM_UP + mails, before, after)
 
 
 async def _arrived(opened: Opened, sink: Arrivals, count: int) -> None:
@@ -89,7 +94,7 @@ async def _arrived(opened: Opened, sink: Arrivals, count: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def _watched(opened: Opened, sink: Arrivals, mails: int, before: int) -> Account:
+async def _watched(opened: Opened, sink: Arrivals, mails: int, before: int, after: int) -> Account:
     killed_at = moved_at = time.monotonic()
     taken, unfinished = sink.mails.total(), mails
     while unfinished or time.monotonic() - moved_at < QUIET:
@@ -101,6 +106,7 @@ async def _watched(opened: Opened, sink: Arrivals, mails: int, before: int) -> A
         else:
             unfinished = await opened.unfinished()
     return Account(
+        after=after,
         lost=mails - len(sink.mails),
         twice=sink.duplicates - before,
         doubtful=await opened.doubtful(),

@@ -129,11 +129,11 @@ class Program:
         """A mail that went just before the kill looks like one that did not go."""
 
     def restart(self) -> None:
-        kill(self._pid)
+        kill(self._process)
         self._start()
 
     def _start(self) -> None:
-        self._pid = self._stack.enter_context(running([*self._line, "work"], self._env, self.log)).pid
+        self._process = self._stack.enter_context(running([*self._line, "work"], self._env, self.log))
 
 
 @asynccontextmanager

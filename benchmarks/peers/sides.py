@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Side:
     recovers: str
 
 
-def kill(pid: int) -> None:
-    """kill -9 a process and its group; returns when the process is dead."""
-    os.killpg(pid, signal.SIGKILL)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """kill -9 a process and its group; returns when the process is gone: a lock file may name its pid."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

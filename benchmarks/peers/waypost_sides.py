@@ -39,7 +39,7 @@ class Installation:
     def __init__(self, server: Running, door: Door, stack: ExitStack) -> None:
         self.log = server.log
         self._server, self._door, self._stack = server, door, stack
-        self._pid = server.pid
+        self._process = server.process
 
     async def post(self, series: str, count: int) -> float:
         program = python("benchmarks.peers.post_orders", str(self._door.port), series, str(count))
@@ -52,8 +52,8 @@ class Installation:
         return await self._count(notifications.c.in_doubt > 0)
 
     def restart(self) -> None:
-        kill(self._pid)
-        self._pid = self._stack.enter_context(self._server.again()).pid
+        kill(self._process)
+        self._process = self._stack.enter_context(self._server.again())
 
     async def _count(self, which: sa.ColumnElement[bool]) -> int:
         ledger = open_ledger(with_async_driver(self._server.ledger_url))
