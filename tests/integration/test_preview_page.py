@@ -150,7 +150,9 @@ def test_a_new_catalogue_is_shown_and_a_broken_one_told(page, project):
     folder = project / "templates" / "_locales" / "nl" / "LC_MESSAGES"
     folder.mkdir(parents=True)
     head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n\n'
-    (folder / "messages.po").write_text(head + 'msgid "Open it"\nmsgstr "Openen"\n')
+    own = (("Parcel shipped: %(reference)s", "Pakket verzonden: %(reference)s"), ("Open it", "Openen"))
+    texts = "\n".join(f'msgid "{english}"\nmsgstr "{dutch}"\n' for english, dutch in own)
+    (folder / "messages.po").write_text(head + texts)
     page.wait("[...document.querySelector('#locale').options].some((one) => one.value == 'nl')")
     choose(page, "locale", "nl")
     page.wait(f"{SHOWN}.includes('Openen')")

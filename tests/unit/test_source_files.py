@@ -61,7 +61,7 @@ def test_a_quote_that_never_ends_does_not_swallow_the_file(tmp_path):
     ("content", "said"),
     [
         (b"", "due.csv is empty; its first line names the columns"),
-        (b"name,n\nAda,1\n", "due.csv has no column email, phone or id; its columns name the recipient"),
+        (b"name,n\nAda,1\n", "due.csv has no column email, phone or id; add one that names the recipient"),
         (b"email,n,N\n", "due.csv has two columns n; rename one"),
         ("email,n\n".encode("utf-16"), "due.csv, line 1: it contains a NUL character; it names the columns"),
         (b"PK\x03\x04\xff\xfe\n", "due.csv, line 1: not text in UTF-8"),

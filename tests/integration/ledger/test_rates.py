@@ -62,6 +62,6 @@ async def test_three_processes_together_keep_to_one_rate(ledger, database):
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert per_second * (seconds - 1) <= sum(sent) <= allowed
-    assert min(sent) >= per_second, "each has its turn"
+    assert min(sent) >= per_second - 1, "each has its turn; of each second, one is kept for security mail"
     for one in ledgers:
         await one.close()

@@ -97,7 +97,7 @@ async def test_a_function_that_writes_is_refused(ledger, database):
         ("SELECT 'a' AS id; DROP TABLE notifications", "the "),
         (
             "SELECT 'ada' AS name",
-            "the query has no column email, phone or id; its columns name the recipient",
+            "the query has no column email, phone or id; add one that names the recipient",
         ),
         ("SELECT 'a' AS id, 'b' AS \"ID\"", "the query has two columns id; rename one"),
         ("SELECT 'a' AS id WHERE :day = 1", "the query has a parameter :day; the only parameter is :date"),
