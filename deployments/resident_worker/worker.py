@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from contextvars import Context, copy_context
 from typing import Any
 from uuid import UUID
 
@@ -100,6 +101,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         self._cancellations: dict[UUID, Cancellation] = {}
         self._stopping = False
         self._shared = AsyncExitStack()
+        self._with_clients = Context()
 
     @classmethod
     def get_default_base_job_template(cls) -> dict[str, Any]:
@@ -117,6 +119,7 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         with temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}):
             await self._shared.enter_async_context(AsyncClientContext.get_or_create())
             self._shared.enter_context(SyncClientContext.get_or_create())
+        self._with_clients = copy_context()
 
     def may_take(self, lane: Priority) -> bool:
         """Whether a run created by this process can begin at once: a slot is free, and the last heartbeat
@@ -126,8 +129,9 @@ class ResidentWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ResidentRes
         return not self.work_pool.is_paused and self.work_pool.concurrency_limit is None
 
     def take(self, run: FlowRun, lane: Priority) -> None:
-        """Begin a run that was created Pending for this worker."""
-        self.slots.start(run, lane, ours=True)
+        """Begin a run that was created Pending for this worker, with the shared API clients: the caller's
+        context may be older than they are."""
+        self._with_clients.copy().run(self.slots.start, run, lane, ours=True)
 
     async def sync_with_backend(self) -> None:
         """Send BaseWorker's heartbeat, and read which queues are free. A request is not retried: the next

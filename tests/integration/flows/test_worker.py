@@ -2,14 +2,16 @@
 
 import asyncio
 import gc
+import threading
 import time
 from contextvars import copy_context
 from urllib.parse import urlsplit
 
 import pytest
 from chaos.line import line
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Pending
 from support.ledger import rows
 from support.note_flow import note
 from support.resident import SlowChannel, asks, ended, working
@@ -18,9 +20,11 @@ from uuid_utils.compat import uuid7
 from waypost.channels.memory import MemoryChannel
 from waypost.deployments.processes.flush import flush_prefect
 from waypost.deployments.resident_worker.run_events import RunEvents
+from waypost.deployments.resident_worker.worker import ResidentWorker
 from waypost.deployments.stopping import STOPPED
 from waypost.ledger.database.tables import batches
 from waypost.model.notification import Delivery
+from waypost.model.priority import Priority
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +69,30 @@ async def test_the_batch_of_a_run_whose_parameters_are_invalid_ends_with_it(benc
         True,
         "its run failed first",
     )
+
+
+async def test_a_run_that_the_dispatcher_begins_makes_no_api_client(bench, client, monkeypatch):
+    """The dispatcher's tasks are older than the worker's clients."""
+    older, made = copy_context(), []
+    async with working(client, workers=0) as deployment:
+        run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(2)})
+        pool = (await client.read_deployment(deployment)).work_pool_name
+        async with ResidentWorker(pool) as worker:
+            for one in (PrefectClient, SyncPrefectClient):
+                monkeypatch.setattr(one, "__init__", counted(one.__init__, made))
+            await client.set_flow_run_state(run.id, Pending())
+            older.run(worker.take, run, Priority.NORMAL)
+            await asyncio.gather(*(one.task for one in worker.slots.runs.values()))
+    assert (len(bench.primary.sent), made) == (2, [])
+
+
+def counted(code, calls):
+    def run(*arguments, **named):
+        if threading.current_thread() is threading.main_thread():  # Prefect's log has a thread with a client
+            calls.append(arguments)
+        return code(*arguments, **named)
+
+    return run
 
 
 @pytest.mark.long
