@@ -145,7 +145,7 @@ async def test_nobody_is_reached_without_an_address(runtime, route, why):
     ("given", "why"),
     [
         ({"number": "hunter2"}, "no longer fit the type: number"),
-        ({"colour": "hunter2"}, "no longer fit the type: colour"),
+        ({"colour": "hunter2", "number": "hunter2"}, "no longer fit the type: number"),
         ({"text": "hunter2\nBcc: evil@x.example"}, "Subject contains a control character"),
         ({"text": "=?utf-8?q?hunter2=0D=0ABcc:_e@x.example?="}, "Subject contains a control character"),
         ({"name": "hunter2\r\nBcc: evil@x.example"}, "To contains a control character"),
@@ -157,6 +157,15 @@ async def test_what_cannot_be_rendered_says_why_and_repeats_nothing(runtime, giv
     assert why in rendered.error
     assert "hunter2" not in rendered.error
     assert not rendered.messages
+
+
+async def test_a_fact_of_a_newer_version_of_the_type_waits_for_a_worker_that_has_it(runtime):
+    rendered = one_rendered(runtime, note("email"), to(colour="hunter2"))
+    assert rendered.deferred_until == (
+        "its facts no longer fit the type: colour: no such field; "
+        "if a newer version of the type has that, restart this worker"
+    )
+    assert (rendered.error, rendered.messages) == (None, {})
 
 
 async def test_a_type_without_templates_fails_alone(runtime):

@@ -98,6 +98,12 @@ def explain(error: ValidationError, whole: str = "request") -> str:
     )
 
 
+def has_only_unknown_fields(error: ValidationError) -> bool:
+    """Whether nothing is wrong but fields that are not declared."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    return all(one["type"] == "extra_forbidden" for one in found)
+
+
 def _place(where: tuple[int | str, ...]) -> str:
     """The field's path in a request, safe for a terminal: an unknown field may have any name."""
     named = ".".join(str(part) for part in where)[:100]

@@ -21,7 +21,7 @@ from waypost.model.facts import Facts
 from waypost.model.notification import Message, Notification, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.model.sensitive import sensitive_values, without_sensitive
-from waypost.model.validation_messages import explain
+from waypost.model.validation_messages import explain, has_only_unknown_fields
 from waypost.policy.minted_texts import NoText, texts_of
 from waypost.policy.redaction import Redaction
 from waypost.rendering.sms_segments import excess
@@ -88,13 +88,23 @@ def render_one(
             for kind, address in wanted.items()
         }
     except ValidationError as error:
-        return Rendered(notification, error=f"its facts no longer fit the type: {explain(error)}")
+        return _misfit(notification, error)
     except NoText as error:
         return Rendered(notification, error=f"a secret of it could not be removed from replies: {error}")
     except (TemplateError, HeaderError, AttachmentError, MailError) as error:
         # Jinja's error about a missing key repeats the key, which may be a secret.
         return Rendered(notification, error=Redaction(secrets)(str(error)))
     return Rendered(notification, messages, template_version=found.version)
+
+
+def _misfit(notification: Notification, error: ValidationError) -> Rendered:
+    """A fact that the type lacks may be new: a gateway with a newer version of the type has accepted it. The
+    notification then waits for a worker that has this version too. Any other misfit ends it."""
+    why = f"its facts no longer fit the type: {explain(error)}"
+    if has_only_unknown_fields(error):
+        newer = "if a newer version of the type has that, restart this worker"
+        return Rendered(notification, deferred_until=f"{why}; {newer}")
+    return Rendered(notification, error=why)
 
 
 def too_long(type: NotificationType, found: TemplateSet, short: str) -> str:
