@@ -278,13 +278,12 @@ def find(name: str) -> Registered:
     try:
         return registered()[name]
     except KeyError:
-        known = ", ".join(sorted(registered())) or "none"
-        unread = "".join(f"; {fault}" for fault in broken())
         near = get_close_matches(name.replace("_", "-").lower(), registered(), 1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
-        said = (
-            f"there is no type {name!r}{meant}; there are {known}{unread}{_without_flows(Settings().project)}"
+        others = (
+            f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(registered())) or 'none'}"
         )
+        unread = "".join(f"; {fault}" for fault in broken())
+        said = f"there is no type {name!r}{unread}; {others}{_without_flows(Settings().project)}"
         raise UnknownType(said) from None
 
 

@@ -15,7 +15,7 @@ from waypost.delivery.runtime import Runtime
 from waypost.ledger.intake import accept
 from waypost.model.batch import TakenUp
 from waypost.model.notification import Notification
-from waypost.sources.due import Asked, accept_all_but_the_last, count
+from waypost.sources.due import Asked, accept_all_but_the_last, count, no_source
 from waypost.sources.today import today
 from waypost.system.counted import counted
 from waypost.tasks.lookup import lookup
@@ -89,8 +89,7 @@ def _told(taken: Batch[Notification], answer: _Answer) -> TakenUp:
     """What the run found, with what the source said."""
     facts, asked = taken.taken_up, answer.asked
     if asked is None:
-        no_source = f"no source is set for {taken.type.name}: WAYPOST_SOURCES names who is due"
-        return replace(facts, note="; ".join(filter(None, (no_source, facts.note))))
+        return replace(facts, note="; ".join(filter(None, (no_source(taken.type.name), facts.note))))
     elsewhere = asked.accepted - len(taken) - len(facts.ended)
     note = "; ".join(filter(None, (*_notes(asked, elsewhere), facts.note)))
     return replace(facts, note=note, refused=facts.refused + asked.rejected, trouble=asked.trouble)

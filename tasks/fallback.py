@@ -41,7 +41,7 @@ def _tell(dispatch: DeliveryRun, before: Batch[Delivery], after: list[Delivery])
     rescued = [one for one in after if one.notification.id in refused and one.state is State.SENT]
     kinds = Counter(dispatch.outcomes.router.step(one)[0] for one in rescued)
     by = ", ".join(f"{count} by {kind}" for kind, count in kinds.items())
-    ended = any(delivery.state is State.FAILED for delivery in before)
+    ended = any(delivery.state is State.FAILED and delivery.outcome for delivery in before)
     nothing = "no other provider" if ended else "not needed"
     name_step(f"fallback: {by or f'0 of {len(refused)}' if refused else nothing}")
     ways = Counter((refused[one.notification.id], one.provider) for one in rescued).items()

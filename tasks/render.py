@@ -59,7 +59,8 @@ async def render_batch(notifications: Batch[Notification]) -> Batch[Rendered]:
             rest_at = clock.monotonic() + SLICE_SECONDS
     if fault := runtime.templates.faults.get(type.name):
         run_logger().warning("The changed templates of %s are not in use: %s", type.name, fault)
-    name_step(f"render: {len(rendered)}")
+    made = sum(bool(one.messages) for one in rendered)
+    name_step(f"render: {made}" if made == len(rendered) else f"render: {made} of {len(rendered)}")
     return notifications.following(rendered)
 
 

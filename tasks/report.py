@@ -120,6 +120,7 @@ def _tell(outcomes: Batch[Delivery], made: Report) -> None:
     told: list[str] = []
     if worst:
         told.append(f"`waypost explain {short(worst.notification.id)}` shows the history of the first")
+        told.append("once the cause is corrected, Retry of this run sends what failed")
     if made.again:
         told.append("`waypost list --in-doubt` lists what may have arrived twice")
     if made.before:

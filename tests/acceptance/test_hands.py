@@ -139,9 +139,7 @@ def test_a_filter_that_is_no_good_is_told(run, options, said):
 def test_a_type_that_nobody_declares_is_told(run, arguments):
     done = run(*arguments, "--type", "order-conformation")
     assert done.returncode == 1
-    said = (
-        "there is no type 'order-conformation' (did you mean order-confirmation?); there are alert, digest, "
-    )
+    said = "there is no type 'order-conformation'; did you mean order-confirmation?"
     assert said in done.stderr
     assert run(*arguments, "--type", "signup-verification").returncode == 0
 
@@ -260,7 +258,7 @@ def test_hold_and_release_say_how_many_wait(run):
 
 @pytest.mark.parametrize("verb", ["hold", "release"])
 def test_an_unknown_type_lists_those_there_are(run, verb):
-    done = run(verb, "order-conformation")
+    done = run(verb, "xyz")
     assert done.returncode == 1
     listed = re.findall(r"[a-z-]+", done.stderr.partition("there are ")[2])
     assert {"alert", "digest", "message", "order-confirmation", "signup-verification"} <= {*listed}
@@ -356,4 +354,4 @@ def test_a_mistyped_type_is_answered_with_the_nearest(home, run):
     file.write_text(json.dumps(order("T-1")) + "\n")
     done = run("send", "Order_Confirmaton", "--from", str(file))
     assert done.returncode == 1
-    assert "there is no type 'Order_Confirmaton' (did you mean order-confirmation?); there are" in done.stderr
+    assert "there is no type 'Order_Confirmaton'; did you mean order-confirmation?" in done.stderr

@@ -85,10 +85,12 @@ def remind(
 
 
 def _source(type: NotificationType, settings: Settings) -> Source:
+    from waypost.sources.due import no_source
+
     if not type.asks_source:
         raise NoSource(f"{type.name} has no reminders: it asks no source")
     if (source := settings.sources.get(type.name)) is None:
-        raise NoSource(f"no source is set for {type.name}: WAYPOST_SOURCES names who is due")
+        raise NoSource(no_source(type.name))
     return source
 
 
@@ -161,6 +163,10 @@ def _tell(asked: Asked, shown: list[dict[str, Any]], preview: bool) -> None:
     )
     if preview:
         out.print("nothing was accepted or sent: this is a preview", soft_wrap=True)
+    elif asked.accepted:
+        out.print(
+            f"a worker sends them; `waypost list --type {asked.type}` shows how far it is", soft_wrap=True
+        )
 
 
 def _totals(asked: Asked, preview: bool) -> list[tuple[str, int]]:

@@ -111,10 +111,13 @@ async def _accepting(
 
 
 def _tell(settings: Settings, here: Place, types: list[str], keys: int) -> None:
+    from waypost.deployments.dashboard.dashboard import artifact_key
+
     ledger = settings.home / "ledger.db" if settings.database_url is None else "WAYPOST_DATABASE_URL"
     lines = [
         "[bold green]Waypost is up.[/]",
         f"  Prefect UI   {here.ui}" + ("" if here.embedded else "  (from PREFECT_API_URL)"),
+        f"  dashboard    {here.ui}/artifacts/key/{artifact_key(settings.work_pool)}",
         f"  API          {here.api}",
         f"  gateway      {here.gateway}"
         + ("" if keys else "  (no API key yet: create one with `waypost keys create my-app`)"),

@@ -27,6 +27,11 @@ from waypost.system.isolation import ItemFailed
 REJECTIONS_KEPT = 100
 
 
+def no_source(type: str) -> str:
+    """What to do about a type that asks a source and has none."""
+    return f"no source is set for {type}: set it in WAYPOST_SOURCES; docs/types.md shows how"
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """A person who is due. place: the row in the source."""

@@ -88,7 +88,10 @@ def test_a_missing_file_is_named(run):
 @pytest.mark.parametrize(
     ("type", "said"),
     [
-        ("low-balance", "no source is set for low-balance: WAYPOST_SOURCES names who is due"),
+        (
+            "low-balance",
+            "no source is set for low-balance: set it in WAYPOST_SOURCES; docs/types.md shows how",
+        ),
         ("alert", "alert has no reminders: it asks no source"),
         ("digest", "Waypost composes digest itself"),
     ],
