@@ -297,6 +297,12 @@ def test_an_answer_has_the_findings_of_the_mail(page, project):
     assert "alt" in found
 
 
+def test_a_mail_in_another_language_than_asked_for_has_no_finding_about_it(page):
+    found = ask(page, locale="it").json()
+    assert 'lang="en"' in found["html"]
+    assert not [one for one in found["findings"] if "language is" in one]
+
+
 def test_an_answer_has_the_segments_of_an_sms(page):
     found = ask(page, type="sign-in-code").json()
     assert found["short"]

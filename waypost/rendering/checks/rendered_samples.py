@@ -104,7 +104,7 @@ class Samples:
             file, number = flat.origin(line)
             return display(file), number
 
-        return page_of(mail.html, mail.lang, found.direction, origin, flat.text, lines)
+        return page_of(mail.html, found.lang, found.direction, origin, flat.text, lines)
 
     def _lines_in(self, type: NotificationType, lang: str) -> Lines:
         notification, private = self._notification(type, lang)
