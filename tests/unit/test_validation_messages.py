@@ -1,12 +1,15 @@
 """Errors of values, in people's words."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, ByteSize, Field, ImportString, IPvAnyAddress, Json, ValidationError
+from pydantic_core import PydanticCustomError
 
-from waypost import Facts, Line, Link, Moment, Request
+from waypost import Facts, Line, Link, Moment, Request, Sensitive
 from waypost.gateway.http.listing import Listing
 from waypost.gateway.http.verification_request import CodeCheck, LinkCheck
 from waypost.gateway.http.webhook_request import NewWebhook
@@ -102,3 +105,47 @@ def test_what_is_wrong_is_said_without_the_value(given, said):
     assert told.startswith(said)
     assert "hunter2" not in told
     assert "nput" not in told
+
+
+@pytest.mark.parametrize("mark", [(), (Sensitive(),)], ids=["plain", "sensitive"])
+@pytest.mark.parametrize(
+    "kind",
+    [ZoneInfo, ByteSize, ImportString[Any], Json[Any], IPvAnyAddress, UUID, Moment, date, Link, Literal["a"]],
+    ids=lambda kind: getattr(kind, "__name__", ""),
+)
+@pytest.mark.parametrize("value", ["hunter2", "2 hunter2", "P2026-hunter2", "https://hunter2:99999999"])
+def test_no_error_of_a_type_repeats_the_value(kind, mark, value):
+    annotation = Annotated[(kind, Field(), *mark)]
+    model = type("Kind", (Facts,), {"__annotations__": {"fact": annotation}})
+    with pytest.raises(ValidationError) as refused:
+        model(fact=value)
+    assert "hunter2" not in explain(refused.value)
+    if mark:
+        assert "hunter2" not in f"{refused.value} {refused.value.errors()}"
+
+
+def _repeats(value: Any) -> Any:
+    raise ValueError(f"bad {value}")
+
+
+def _asserts(value: Any) -> Any:
+    assert not value, f"bad {value}"
+
+
+def _raises_its_own(value: Any) -> Any:
+    raise PydanticCustomError("own", "bad {value}", {"value": value})
+
+
+def _looks_like_pydantic(value: Any) -> Any:
+    raise PydanticCustomError("int_type", f"bad {value}", {"value": value})
+
+
+@pytest.mark.parametrize("validator", [_repeats, _asserts, _raises_its_own, _looks_like_pydantic])
+def test_a_validator_of_a_sensitive_fact_cannot_tell_its_value(validator):
+    marked = Annotated[str, AfterValidator(validator), Sensitive()]
+    model = type("Kind", (Facts,), {"__annotations__": {"fact": marked, "facts": list[marked]}})
+    with pytest.raises(ValidationError) as refused:
+        model(fact="hunter2", facts=["hunter2"])
+    word = "not a whole number" if validator is _looks_like_pydantic else "not valid"
+    assert explain(refused.value) == f"fact: {word}; facts.0: {word}"
+    assert "hunter2" not in f"{refused.value} {refused.value.errors()}"

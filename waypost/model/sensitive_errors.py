@@ -7,13 +7,30 @@ from functools import partial
 from typing import Any, cast
 
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
-from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import (
+    CoreSchema,
+    ErrorDetails,
+    InitErrorDetails,
+    PydanticCustomError,
+    PydanticKnownError,
+    core_schema,
+)
 
 from waypost.model.plain_numbers import PlainNumbers
 from waypost.model.sensitive import has_sensitive, is_marked, models_in
 
 _COVERED = "***"
 _KEY = "[key]"  # pydantic's word for an error about a key itself
+_NOT_VALID = "not valid"
+_SENTENCES = ("value_error", "assertion_error")  # of a validator
+# What a declaration says, by its name in the context of pydantic's errors.
+_TERMS = frozenset(
+    (
+        *("min_length", "max_length", "actual_length", "field_type", "pattern", "class", "class_name"),
+        *("expected", "expected_tags", "expected_schemes", "expected_version", "discriminator"),
+        *("gt", "ge", "lt", "le", "multiple_of", "max_digits", "decimal_places", "whole_digits"),
+    )
+)
 
 
 class SensitiveErrors(PlainNumbers):
@@ -64,14 +81,23 @@ def _validated(names: Collection[str], value: Any, validate: Callable[[Any], Any
 
 
 def _quiet(error: ErrorDetails, names: Collection[str]) -> InitErrorDetails:
+    """pydantic's own error in its own words, with what the type declares; another is not valid. A validator's
+    sentence may repeat the value."""
     where = tuple(
         part if isinstance(part, int) or part in (_KEY, *names) else _COVERED for part in error["loc"]
     )
-    told, said = dict(error.get("ctx", {})), error["msg"]
-    if tag := told.pop("tag", None):
-        said = said.replace(str(tag), _COVERED)
-    return {
-        "type": PydanticCustomError(cast(Any, error["type"]), cast(Any, said), told),
-        "loc": where,
-        "input": None,
-    }
+    kind = cast(Any, error["type"])
+    told = {name: part if name in _TERMS else _COVERED for name, part in error.get("ctx", {}).items()}
+    if not _can_be_told(kind, told):
+        return {"type": PydanticCustomError(kind, _NOT_VALID), "loc": where, "input": None}
+    return {"type": kind, "loc": where, "input": None, "ctx": told}
+
+
+def _can_be_told(kind: Any, told: dict[str, Any]) -> bool:
+    if kind in _SENTENCES:
+        return False
+    try:
+        PydanticKnownError(kind, told)
+    except (KeyError, TypeError):  # a type or a context that pydantic does not know
+        return False
+    return True

@@ -67,6 +67,10 @@ _WORDS = {
     **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), _MOMENT),
     **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing"), _DATE),
     **dict.fromkeys(("uuid_type", "uuid_parsing"), "not an id, such as 019b76da-a800-7000-8000-000000000000"),
+    "zoneinfo_str": "not a time zone, such as Europe/Berlin",
+    "byte_size": "not a size, such as 10MB",
+    "byte_size_unit": "not a size, such as 10MB",
+    "import_error": "not the Python path of an object, such as math.pi",
     **dict.fromkeys(("url_type", "url_parsing", "url_scheme", "url_syntax_violation"), _LINK),
 }
 _FIRST_LINE = re.compile(r" line 1(?= column \d+$)")
