@@ -19,7 +19,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from waypost import Category, Facts, Link, Moment, NotificationType, Request, Sensitive, Text
 from waypost.model.money import Amount
-from waypost.model.sensitive import sensitive_values, without_sensitive
+from waypost.model.sensitive_values import sensitive_values, without_sensitive
 from waypost.model.validation_messages import explain
 from waypost.policy.minted_texts import texts_of
 
@@ -186,7 +186,7 @@ class Place:
         (IPv4Interface, IPv4Interface("192.0.2.7/24")),
         (IPv4Network, IPv4Network("192.0.2.0/24")),
         (IPv6Network, IPv6Network("2001:db8::/32")),
-        (Literal["k4n4ry", "b"], "k4n4ry"),
+        (Literal["b", "k4n4ry"], "k4n4ry"),
         (list[Colour], [Colour.RED]),
         (deque[UUID], deque([UUID("0199c2f0-7d1a-7b3c-8d2e-5f6a7b8c9d0e")])),
         (tuple[time, ...], (time(8, 30),)),
@@ -308,4 +308,6 @@ def test_a_mark_where_it_has_no_effect_is_refused_by_the_declaration(kind, named
         return
     with pytest.raises(ValidationError) as refused:
         NotificationType(name="note", facts=facts, **terms)
-    assert f"Sensitive() has no effect at {named}; make a class derived from Facts" in str(refused.value)
+    assert f"Sensitive() has no effect at {named}; mark a field of a class derived from Facts" in str(
+        refused.value
+    )

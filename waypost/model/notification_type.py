@@ -212,7 +212,7 @@ class NotificationType:
             raise ValueError("one_click needs list_unsubscribe")
         if marks := misplaced_marks(self.facts):
             raise ValueError(
-                f"Sensitive() has no effect at {', '.join(marks)}; make a class derived from Facts of it"
+                f"Sensitive() has no effect at {', '.join(marks)}; mark a field of a class derived from Facts"
             )
 
     @property

@@ -20,7 +20,7 @@ from waypost.model.brand import Brand
 from waypost.model.facts import Facts
 from waypost.model.notification import Message, Notification, Rendered
 from waypost.model.notification_type import NotificationType
-from waypost.model.sensitive import sensitive_values, without_sensitive
+from waypost.model.sensitive_values import sensitive_values, without_sensitive
 from waypost.model.validation_messages import explain, has_only_unknown_fields
 from waypost.policy.minted_texts import NoText, texts_of
 from waypost.policy.redaction import Redaction
