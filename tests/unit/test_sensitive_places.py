@@ -15,10 +15,11 @@ from pydantic import (
     ValidationError,
     computed_field,
 )
+from support.shipped_mails import TYPES
 from typing_extensions import TypeAliasType, TypedDict
 
 from waypost import Facts, Sensitive, Text
-from waypost.model.sensitive import misplaced_marks
+from waypost.model.sensitive import has_sensitive, may_have_sensitive, misplaced_marks
 from waypost.model.sensitive_values import sensitive_values, without_sensitive
 from waypost.model.validation_messages import explain
 
@@ -186,3 +187,8 @@ def test_what_the_code_itself_says_of_a_sensitive_value_stays(kind, value, dumpe
     covered = without_sensitive(facts(value=value)).model_dump()
     assert covered == {"value": dumped}
     assert facts(**covered)
+
+
+@pytest.mark.parametrize("type", sorted(set(TYPES) - {"message"}))
+def test_the_facts_of_shipped_types_without_marks_are_not_walked_for_each_mail(type):
+    assert may_have_sensitive(TYPES[type].facts) == has_sensitive(TYPES[type].facts)

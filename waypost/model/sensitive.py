@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 from typing_extensions import is_typeddict
 
+_OPEN = (Any, object, BaseModel)
 EXTRA = "__pydantic_extra__"  # the annotation of a model's undeclared fields
 
 
@@ -36,6 +37,30 @@ class Sensitive:
 def has_sensitive(model: type[BaseModel]) -> bool:
     """Whether a field of the model, or of a model within it, is sensitive."""
     return any(is_marked(field) for one in models_in(model) for field in one.model_fields.values())
+
+
+@lru_cache(256)
+def may_have_sensitive(model: type[BaseModel]) -> bool:
+    """Whether a value of the model may hold a sensitive fact: by a mark in it or in a derived model, or where
+    its annotations leave open what a value is."""
+    inner = _holders_with_derived(model)
+    parts = (part for one in inner for member in members_of(one).values() for part in types_in(member))
+    return any(part in _OPEN or isinstance(part, TypeVar) for part in parts) or any(
+        is_marked(field) for one in inner for field in _fields_of(one)
+    )
+
+
+def _holders_with_derived(model: type[BaseModel]) -> set[Any]:
+    waiting, seen = [cast(Any, model)], set[Any]()
+    while waiting:
+        found = holders_in(waiting.pop()) - seen
+        seen |= found
+        waiting += [derived for one in found for derived in type.__subclasses__(one)]
+    return seen
+
+
+def _fields_of(one: Any) -> Iterable[FieldInfo]:
+    return one.model_fields.values() if is_model(one) else ()
 
 
 def misplaced_marks(model: type[BaseModel]) -> list[str]:

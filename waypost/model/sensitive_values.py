@@ -22,7 +22,7 @@ from pydantic import AnyUrl, BaseModel, SecretBytes, SecretStr
 from pydantic_core import Url
 from typing_extensions import is_typeddict
 
-from waypost.model.sensitive import holders_in, is_marked, members_of, types_in
+from waypost.model.sensitive import holders_in, is_marked, may_have_sensitive, members_of, types_in
 
 _YEAR = 2000  # of a date in place of another
 _LEAVES = (str, int, float, type(None))  # the most frequent values, which hold no others
@@ -31,6 +31,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def sensitive_values(facts: BaseModel) -> dict[str, list[Any]]:
     """The values of the sensitive facts at any depth, by the names of their fields."""
+    if not may_have_sensitive(type(facts)):
+        return {}
     found: dict[str, list[Any]] = {}
     for name, value in _in_value(facts):
         found.setdefault(name, []).append(value)
