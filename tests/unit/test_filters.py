@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from math import isfinite
 
 import jinja2
 import pytest
@@ -243,10 +244,30 @@ def test_a_list_of_many_takes_time_by_its_length():
         ("call us", "de-DE", "call us"),
         ("", "de-DE", ""),
         ("+" + "9" * 5000, "de-DE", "+" + "9" * 5000),
+        ("0170/12345678", "de-DE", "0170 12345678"),
+        ("+44 20 7946 0018 ext. 12", "en-GB", "020 7946 0018 x12"),
     ],
 )
 def test_a_phone_number_is_national_in_its_country_and_international_elsewhere(number, locale, text):
     assert shown("number | phone", locale, number=number) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0170 1234567 Anna",
+        "49 170 12345678 (work)",
+        "Order 4711 0815",
+        "call +49 170 12345678",
+        "Haus 12345678",
+        "0800 FLOWERS",
+        "+49 170 12345678, ask for Anna",
+        "0170 1234567 x Anna",
+    ],
+)
+@pytest.mark.parametrize("locale", ["de-DE", "en-US", "fr"])
+def test_a_text_with_words_beside_a_number_stays_as_it_is(text, locale):
+    assert shown("text | phone", locale, text=text) == text
 
 
 @pytest.mark.parametrize(
@@ -274,12 +295,85 @@ def test_a_phone_number_is_national_in_its_country_and_international_elsewhere(n
         ("{'a': 1} | listed", "listed needs a list; it got an object"),
         ("7 | listed", "listed needs a list; it got a number"),
         ("17012345 | phone", "phone needs a text; it got a number"),
+        ("letters | listed", "listed needs a list; it got a set"),
+        ("nan | money('EUR')", "money needs an Amount and a currency such as EUR; it got a number that is"),
+        ("1 | money(none)", "money needs an Amount and a currency such as EUR; it got a number and nothing"),
+        ("{'name': 1} | address", "address needs an object with name, address, city and country; it got an"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_named_by_filter_and_kind(expression, told):
     with pytest.raises(TemplateError) as refused:
-        shown(expression, naive=datetime(2026, 3, 1))
+        shown(expression, naive=datetime(2026, 3, 1), letters={"a"}, nan=Decimal("NaN"))
     assert str(refused.value).startswith(f"the filter {told}")
+
+
+TAKES = {  # what each filter shows
+    "money('EUR')": (1, Decimal("1.5")),
+    "number": (1, 1.5, Decimal("1.5")),
+    "percent": (1, 1.5, Decimal("1.5")),
+    "date": (date(2026, 3, 1), MOMENT, MOMENT.replace(tzinfo=None)),
+    "datetime": (MOMENT,),
+    "period(MOMENT)": (MOMENT,),
+    "relative": (date(2026, 3, 1), MOMENT),
+    "listed": ([], ()),
+    "address": (),
+    "phone": ("a",),
+    "mailto": ("a",),
+    "url": ("a",),
+    "wordwrap": ("a",),
+    "across('b')": ("a",),
+}
+KINDS = (
+    None, True, False, 0, 1, 1.5, float("nan"), float("inf"), Decimal("1.5"), Decimal("NaN"),
+    Decimal("-Infinity"), "a", b"a", [], (), set(), {},
+    date(2026, 3, 1), MOMENT, MOMENT.replace(tzinfo=None), MOMENT.time(),
+)  # fmt: skip
+
+
+def is_taken(value, taken):
+    return any(type(value) is type(one) and is_like(value, one) for one in taken)
+
+
+def is_like(value, one):
+    if isinstance(value, (float, Decimal)):
+        return isfinite(value)
+    return not isinstance(value, datetime) or (value.tzinfo is None) == (one.tzinfo is None)
+
+
+def test_each_filter_is_tried_below():
+    assert {name.partition("(")[0] for name in TAKES} == filters.FILTERS.keys()
+
+
+@pytest.mark.parametrize("expression", TAKES)
+@pytest.mark.parametrize("value", KINDS, ids=repr)
+def test_a_filter_shows_its_kinds_alone_whatever_it_showed_before(expression, value):
+    for one in TAKES[expression]:  # equal to some values of other kinds: 1 == True, 0 == -0
+        shown(f"value | {expression}", value=one, MOMENT=MOMENT)
+    if is_taken(value, TAKES[expression]):
+        assert isinstance(shown(f"value | {expression}", value=value, MOMENT=MOMENT), str)
+        return
+    with pytest.raises(TemplateError, match=r"^the filter \w+ needs "):
+        shown(f"value | {expression}", value=value, MOMENT=MOMENT)
+
+
+@pytest.mark.parametrize("currency", ["k4n4ry", "eur", "", "EURO", "€"])
+def test_what_is_no_currency_is_refused_without_repeating_it(currency):
+    with pytest.raises(TemplateError) as refused:
+        shown("5 | money(currency)", currency=currency)
+    assert str(refused.value) == "the currency of the filter money is not an ISO 4217 currency such as EUR"
+
+
+@pytest.mark.parametrize("value", [Decimal("-0"), Decimal("-0.0001"), -0.0, 0, Decimal(0)])
+def test_nothing_has_no_sign(value):
+    assert shown("value | number", value=value) == "0"
+    assert shown("(value * 0) | percent", value=value) == "0%"
+    assert shown("value | money('EUR')", value=Decimal(value)) == "€0.00"
+
+
+def test_a_large_number_is_shown_to_its_last_digit():
+    assert shown("value | number", value=10**30 + 1) == f"{10**30 + 1:,}"
+    assert shown("value | number", value=Decimal(10**30 + 1)) == f"{10**30 + 1:,}"
+    assert shown("value | percent", value=10**30) == f"{10**32:,}%"
 
 
 @pytest.mark.parametrize(
@@ -287,6 +381,8 @@ def test_a_value_of_the_wrong_kind_is_named_by_filter_and_kind(expression, told)
     [
         ("moment | date('lang')", "the form of a date or a moment is short, medium, long or full"),
         ("moment | datetime('lang')", "the form of a date or a moment is short, medium, long or full"),
+        ("moment | date(['long'])", "the form of a date or a moment is short, medium, long or full"),
+        ("['a'] | listed(['or'])", 'the filter listed joins by "and" or "or"'),
         ("['a'] | listed('xor')", 'the filter listed joins by "and" or "or"'),
     ],
 )
@@ -301,7 +397,7 @@ def test_the_date_of_a_moment_is_that_in_the_readers_time_zone():
     assert shown("moment | date", "en", "Europe/Berlin", moment=MOMENT.replace(tzinfo=None)) == "1 March 2026"
 
 
-@pytest.mark.parametrize("filter", ["relative", "listed", "phone", "datetime"])
+@pytest.mark.parametrize("filter", TAKES)
 def test_a_missing_value_is_named_by_its_name(filter):
     with pytest.raises(jinja2.UndefinedError, match="'missing' is undefined"):
         shown(f"missing | {filter}")

@@ -189,6 +189,7 @@ def test_an_unknown_filter_or_test_is_named_with_the_nearest(tmp_path, part, tex
         ("{{ 1 | across(2) }}", "across needs a text and another; it got a number and a number"),
         ("{{ name | round }}", "round cannot take a text"),
         ("{{ 1 | sum }}", "sum cannot take a number"),
+        ("{{ (10 ** 120) | number }}", "number cannot show this value"),
     ],
 )
 def test_a_filter_with_a_wrong_value_is_named_with_file_line_and_what_it_needs(tmp_path, part, text, said):

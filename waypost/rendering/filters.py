@@ -15,15 +15,15 @@ from babel import Locale, UnknownLocaleError
 from babel import dates as babel_dates
 from babel import numbers as babel_numbers
 from babel.lists import format_list
-from jinja2 import Environment, Undefined, pass_context, pass_environment
+from jinja2 import Environment, pass_context, pass_environment
 from jinja2.filters import do_wordwrap
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from waypost.model.money import exact
+from waypost.model.money import exact, known_currency
+from waypost.rendering.filter_values import check
 from waypost.rendering.phone_number import written_for
 from waypost.rendering.postal_address import address_lines
-from waypost.rendering.render_fault import misused
 from waypost.rendering.template_files import TemplateError
 from waypost.system.clock import now
 
@@ -47,7 +47,11 @@ def rounded(amount: Decimal, currency: str) -> Decimal:
     """`amount` rounded to the currency's smallest unit, halves to even, as Decimal and Babel do."""
     digits = babel_numbers.get_currency_precision(currency)
     with exact():
-        return amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN) + 0  # -0 is 0
+        return _rounded(amount, digits)
+
+
+def _rounded(amount: Decimal, digits: int) -> Decimal:
+    return amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN) + 0  # -0 is 0
 
 
 # Babel is half the cost of an order, and the same amounts recur: in the HTML and the plain part of
@@ -63,49 +67,63 @@ def _reader(context: Context) -> str:
 @pass_context
 def money(context: Context, amount: Decimal | int, currency: str) -> str:
     """An amount such as `1.234,50 €`: exact, rounded only here."""
-    return _money(amount, currency, _reader(context))
+    check("money", amount, currency)
+    try:
+        return _money(amount, known_currency(currency), _reader(context))
+    except ValueError as error:
+        raise TemplateError(f"the currency of the filter money is {error}") from None
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_REMEMBERED, typed=True)
 def _money(amount: Decimal | int, currency: str, locale: str) -> str:
-    exactly = Decimal(amount) if isinstance(amount, int) else amount
-    return babel_numbers.format_currency(rounded(exactly, currency), currency, locale=babel_locale(locale))
+    exactly = rounded(Decimal(amount), currency)
+    return babel_numbers.format_currency(exactly, currency, locale=babel_locale(locale))
 
 
 @pass_context
-def number(context: Context, value: Decimal | int) -> str:
-    """A number with the recipient's separators."""
+def number(context: Context, value: Decimal | float) -> str:
+    """A number with the recipient's separators, and three digits behind the point at most."""
+    check("number", value)
     return _number(value, _reader(context))
 
 
-@lru_cache(_REMEMBERED)
-def _number(value: Decimal | int, locale: str) -> str:
-    return babel_numbers.format_decimal(value, locale=babel_locale(locale))
+@lru_cache(_REMEMBERED, typed=True)
+def _number(value: Decimal | float, locale: str) -> str:
+    with exact():
+        shown = _rounded(Decimal(str(value)), _DIGITS)
+        return babel_numbers.format_decimal(shown, locale=babel_locale(locale))
+
+
+_DIGITS = 3  # behind the point, in every locale of Babel
 
 
 @pass_context
-def percent(context: Context, fraction: Decimal) -> str:
+def percent(context: Context, fraction: Decimal | float) -> str:
     """`0.15` as `15 %`."""
+    check("percent", fraction)
     return _percent(fraction, _reader(context))
 
 
-@lru_cache(_REMEMBERED)
-def _percent(fraction: Decimal, locale: str) -> str:
-    return babel_numbers.format_percent(fraction, locale=babel_locale(locale), decimal_quantization=False)
+@lru_cache(_REMEMBERED, typed=True)
+def _percent(fraction: Decimal | float, locale: str) -> str:
+    with exact():
+        shown = Decimal(str(fraction)) + 0  # -0 is 0
+        return babel_numbers.format_percent(shown, locale=babel_locale(locale), decimal_quantization=False)
 
 
 @pass_context
 def local_date(context: Context, value: date, form: str = "long") -> str:
     """A date spelled out; `form` is Babel's short, medium, long or full. A moment's date is that in the
     recipient's time zone."""
+    check("date", value)
     if isinstance(value, datetime):
         value = _local(context, value).date() if value.tzinfo else value.date()
-    return _date(value, form, _reader(context))
+    return _date(value, _known(form), _reader(context))
 
 
 @lru_cache(_REMEMBERED)
 def _date(value: date, form: str, locale: str) -> str:
-    return babel_dates.format_date(value, format=_known(form), locale=_dates_locale(locale))  # pyright: ignore[reportArgumentType]
+    return babel_dates.format_date(value, format=form, locale=_dates_locale(locale))  # pyright: ignore[reportArgumentType]
 
 
 def _known(form: str) -> str:
@@ -123,14 +141,16 @@ def _dates_locale(name: str) -> Locale:
 @pass_context
 def local_datetime(context: Context, value: datetime, form: str = "medium", seconds: bool = False) -> str:
     """A moment in the recipient's time zone. The forms long and full name the zone: `GMT+1`."""
-    return _moment(_local(context, _aware("datetime", value)), form, seconds, _reader(context))
+    check("datetime", value)
+    return _moment(_local(context, value), _known(form), seconds, _reader(context))
 
 
 @pass_context
 def period(context: Context, since: datetime, until: datetime) -> str:
     """`28 Nov 2026, 3:36 - 3:37 pm GMT+1`: the date once if both moments are on it, and the zone once; both
     twice if the clocks change between them."""
-    begin, end = (_local(context, _aware("period", one)) for one in (since, until))
+    check("period", since, until)
+    begin, end = (_local(context, one) for one in (since, until))
     reader = _reader(context)
     if begin.utcoffset() != end.utcoffset():
         return " \u2013 ".join(
@@ -150,10 +170,9 @@ def relative(context: Context, value: date) -> str:
     message is rendered, just before it is sent; a deferred message is rendered again in its next run.
 
     A date counts in whole days of the recipient's time zone; today is the date itself, long."""
+    check("relative", value)
     if isinstance(value, datetime):
-        return _distance(_aware("relative", value) - now(), "minute", context)
-    if not isinstance(value, date):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise _refused("relative", value)
+        return _distance(value - now(), "minute", context)
     days = value - _local(context, now()).date()
     return _distance(days, "day", context) if days else _date(value, "long", _reader(context))
 
@@ -166,21 +185,6 @@ def _distance(distance: timedelta, least: Literal["minute", "day"], context: Con
 
 def _local(context: Context, value: datetime) -> datetime:
     return value.astimezone(ZoneInfo(context["recipient"]["timezone"]))
-
-
-def _aware(filter: str, value: datetime) -> datetime:
-    """`value`, if it has an offset: without one, it means another moment on each machine. Raises
-    TemplateError."""
-    if isinstance(value, datetime) and value.utcoffset() is not None:  # pyright: ignore[reportUnnecessaryIsInstance]
-        return value
-    raise _refused(filter, value)
-
-
-def _refused(filter: str, value: object) -> Exception:
-    """The error for a value of the wrong kind. For an undefined name, Jinja's own error, which names it."""
-    if isinstance(value, Undefined):
-        str(value)  # raises
-    return TemplateError(misused(filter, (value,)))
 
 
 def _moment(value: datetime, form: str, seconds: bool, reader: str) -> str:
@@ -199,7 +203,7 @@ _ZONE = re.compile("z+")
 
 
 def _time_pattern(locale: Locale, form: str) -> str:
-    return locale.time_formats[_known(form)].pattern
+    return locale.time_formats[form].pattern
 
 
 def _joined(date: str, time: str, form: str, locale: Locale) -> str:
@@ -222,6 +226,7 @@ def _offset(value: datetime) -> str:
 @pass_context
 def address(context: Context, place: Mapping[str, str | None]) -> tuple[str, ...]:
     """The lines of a postal address in the order of its country."""
+    check("address", place)
     return address_lines(
         place["name"] or "",
         place["address"] or "",
@@ -236,9 +241,8 @@ def address(context: Context, place: Mapping[str, str | None]) -> tuple[str, ...
 @pass_context
 def listed(context: Context, values: Sequence[object], style: Literal["and", "or"] = "and") -> str:
     """`a, b and c`, or `a, b or c`, with the recipient's words and commas; empty without values."""
-    if isinstance(values, (str, Mapping)) or not isinstance(values, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise _refused("listed", values)
-    if style not in _STYLES:
+    check("listed", values)
+    if style not in ("and", "or"):
         raise TemplateError('the filter listed joins by "and" or "or"')
     safe = any(hasattr(one, "__html__") for one in values)  # a text that is HTML already
     texts = [str(escape(one) if safe else one) for one in values]
@@ -261,18 +265,19 @@ def _joined_list(texts: Sequence[str], style: Literal["standard", "or"], locale:
 def phone(context: Context, value: str) -> str:
     """A phone number as people in the country of the recipient's locale write it; for a locale without a
     country, the international form. A text that is no number stays as it is."""
-    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise _refused("phone", value)
+    check("phone", value)
     return written_for(babel_locale(_reader(context)).territory, value)
 
 
 def mailto(mail_address: str) -> str:
     """A link that writes to `mail_address`, in ASCII (RFC 6068)."""
+    check("mailto", mail_address)
     return f"mailto:{quote(mail_address, safe='@+')}"
 
 
 def url(value: str) -> str:
     """`value` if its scheme is safe in an href; `#` for others, such as javascript:."""
+    check("url", value)
     try:
         return value if urlsplit(value.strip()).scheme.lower() in _SAFE_SCHEMES else "#"
     except ValueError:
@@ -282,6 +287,7 @@ def url(value: str) -> str:
 @pass_environment
 def wrapped(environment: Environment, text: str, width: int = 79, **options: Any) -> str:
     """Jinja's `wordwrap`, skipped for a text that fits: it would take as long as the rest of the line."""
+    check("wordwrap", text)
     if len(text) <= width and "\n" not in text and text == text.strip():
         return text
     return do_wordwrap(environment, text, width, **options)
@@ -289,6 +295,7 @@ def wrapped(environment: Environment, text: str, width: int = 79, **options: Any
 
 def across(left: str, right: str, width: int = 64) -> str:
     """`left` and `right` at the two ends of a line of text, two spaces apart at least."""
+    check("across", left, right)
     return f"{left}  ".ljust(width - len(right)) + right
 
 

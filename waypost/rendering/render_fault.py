@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
 from inspect import unwrap
 from traceback import walk_tb
 from types import CodeType, FrameType
@@ -14,26 +12,9 @@ from typing import Any
 
 import jinja2
 
+from waypost.rendering.filter_values import misused
 from waypost.rendering.template_files import TemplateError
 
-# What each of Waypost's filters takes: its value, and then its arguments that have no default.
-_MOMENT = "a moment with an offset from UTC"
-_NEEDS: Mapping[str, Sequence[str]] = {
-    "money": ("an Amount", "a currency such as EUR"),
-    "number": ("a number",),
-    "percent": ("a number such as 0.15",),
-    "date": ("a date",),
-    "datetime": (_MOMENT,),
-    "period": (_MOMENT, "another"),
-    "relative": (f"a date or {_MOMENT}",),
-    "listed": ("a list",),
-    "address": ("an object with name, address, city and country",),
-    "phone": ("a text",),
-    "mailto": ("a text",),
-    "url": ("a text or a Link",),
-    "wordwrap": ("a text",),
-    "across": ("a text", "another"),
-}
 _WRONG_CALL = re.compile(r"\w+\(\) (missing|takes) ")  # Python's sentence about a call, which has no values
 
 
@@ -55,15 +36,6 @@ def fault_of(error: Exception, environment: jinja2.Environment) -> RenderFault:
             own = isinstance(error, TemplateError)
             return RenderFault(line, filter, str(error) if own else misused(filter, _arguments(frame)))
     return RenderFault(line, "", _reason(error))
-
-
-def misused(filter: str, given: Sequence[object]) -> str:
-    """The sentence about a filter that cannot take the values: it names their kinds, never the values."""
-    needed = _NEEDS.get(filter, ())
-    got = " and ".join(map(_kind_of, given[: len(needed) or 1]))
-    if not needed:
-        return f"the filter {filter} cannot take {got}"
-    return f"the filter {filter} needs {' and '.join(needed)}; it got {got}"
 
 
 def _in_the_template(error: Exception) -> tuple[int, list[FrameType]]:
@@ -95,29 +67,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TemplateError) or _WRONG_CALL.match(str(error)):
         return str(error)
     return f"{type(error).__name__} while rendering"
-
-
-def _kind_of(value: object) -> str:
-    match value:
-        case None:
-            return "nothing (None)"
-        case bool():
-            return "true or false"
-        case str():
-            return "a text"
-        case float():
-            return "a float"
-        case int() | Decimal():
-            return "a number"
-        case datetime():
-            return "a moment" if value.tzinfo else "a moment without an offset"
-        case date():
-            return "a date"
-        case time():
-            return "a time"
-        case Mapping():
-            return "an object"
-        case list() | tuple() | set() | frozenset():
-            return "a list"
-        case _:
-            return f"a value of type {type(value).__name__}"
