@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from waypost.channels.channel import Channel
@@ -11,6 +13,7 @@ from waypost.deployments.registry import Registered, registered
 from waypost.deployments.type_files import is_checkout
 from waypost.policy.route_steps import unknown_words
 from waypost.rendering.template_check import TemplateFault, faults_in, hidden
+from waypost.rendering.template_files import TemplateError
 from waypost.rendering.templates import Templates
 
 MOST_FAULTS = 6  # sentences about the templates of a type
@@ -32,7 +35,7 @@ def faults_at_start(settings: Settings) -> list[str]:
     if _changes_every_type(settings):
         return template_faults(settings)
     templates = Templates(settings.template_folders, settings.default_locale)
-    changed = (one for one in registered().values() if not _is_as_shipped(one, templates))
+    changed = (one for one in registered().values() if not _is_as_shipped(one, settings))
     return [fault for one in changed for fault in faults_of(one, templates)]
 
 
@@ -42,8 +45,10 @@ def _changes_every_type(settings: Settings) -> bool:
     return any(own.glob("_*")) if others else is_checkout(settings.project)
 
 
-def _is_as_shipped(one: Registered, templates: Templates) -> bool:
-    return one.source.shipped and {*templates.files.of_type(one.type.name)} <= {SHIPPED / "templates"}
+def _is_as_shipped(one: Registered, settings: Settings) -> bool:
+    """Whether the type and its templates are shipped; a project may replace one file of them."""
+    own = [folder for folder in settings.template_folders if folder != SHIPPED / "templates"]
+    return one.source.shipped and not any(os.path.lexists(folder / one.type.name) for folder in own)
 
 
 def template_origins(settings: Settings) -> list[str]:
@@ -54,7 +59,8 @@ def template_origins(settings: Settings) -> list[str]:
     templates = Templates(folders, settings.default_locale)
     for name, one in sorted(registered().items()):
         if one.type.finished is None:
-            groups.setdefault(tuple(templates.files.of_type(name)), []).append(name)
+            with suppress(TemplateError):  # `template_faults` tells it
+                groups.setdefault(tuple(templates.files.of_type(name)), []).append(name)
     said = {folders[:1]: "the project's", folders: "the project's and shipped", folders[1:]: "shipped"}
     return [f"{said[used]}: {', '.join(names)}" for used, names in groups.items() if used]
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from support.templates import catalogue, mjml
 
 from waypost import Category, Facts, NotificationType
 from waypost.rendering import templates as module
+from waypost.rendering.template_check import examine
+from waypost.rendering.template_files import TemplateError, stamp
 from waypost.rendering.template_set import render
 from waypost.rendering.templates import Templates
 
@@ -193,3 +196,170 @@ def test_a_catalogue_that_breaks_before_its_language_is_used_leaves_the_language
     catalogue(folder, "de", GERMAN)
     (folder / "note" / "body.txt").write_text("good")
     assert words(templates, "de").subject == "Hallo"
+
+
+LOOP, UNREADABLE = ".", "x" * 300  # targets of a link: itself, and a name that no file can have
+DEEP = {
+    "parentheses": "{{ " + "(" * 300 + "1" + ")" * 300 + " }}",
+    "terms": "{{ " + " + ".join("1" * 3_000) + " }}",
+    "conditions": "{% if 1 %}" * 400 + "{% endif %}" * 400,
+    "blocks": "".join(f"{{% block b{number} %}}" for number in range(1_000)) + "{% endblock %}" * 1_000,
+}
+
+
+def fault_of(work, *given):
+    """What an error of templates says; empty without one."""
+    try:
+        work(*given)
+    except TemplateError as error:
+        return str(error)
+    return ""
+
+
+def link(path, target):
+    """Put a link in the place of `path`. What was there moves to a name that no template uses."""
+    if path.exists():
+        path.rename(path.with_name("gone"))
+    path.symlink_to(path.name if target == LOOP else target)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        *product(("note", "note/de", "note/body.txt", "_layout/end.txt", "_layout"), (LOOP, UNREADABLE)),
+        ("_locales", UNREADABLE),
+    ],
+)
+def test_what_cannot_be_read_leaves_the_old_set_and_is_taken_up_once_it_can(folder, name, target):
+    catalogue(folder, "de", {"Hello": "Hallo"})
+    (folder / "_layout").mkdir()
+    (folder / "_layout" / "end.txt").write_text("old")
+    (folder / "note" / "body.txt").write_text("{% include '_layout/end.txt' %}")
+    templates = Templates(folder)
+    before = words(templates), words(templates, "de")
+    link(folder / name, target)
+    assert (words(templates), words(templates, "de")) == before
+    (folder / name).unlink()
+    gone = (folder / name).with_name("gone")
+    if gone.exists():
+        gone.rename(folder / name)
+    (folder / "note" / "short.txt").write_text("newer")
+    assert (words(templates).short, words(templates, "de").short) == ("newer", "newer")
+    assert templates.faults == {}
+
+
+@pytest.mark.parametrize("target", [LOOP, UNREADABLE])
+@pytest.mark.parametrize("name", ["note", "note/de", "note/body.txt", "_locales"])
+def test_at_first_what_cannot_be_read_is_an_error_of_templates_that_names_no_folder_of_the_machine(
+    folder, name, target
+):
+    link(folder / name, target)
+    templates = Templates(folder)
+    for work in (words, lambda one: one.languages("note"), lambda one: one.parts("note", "en")):
+        said = fault_of(work, templates)
+        assert said.startswith(("templates/", "no templates for note")) or not said
+        assert str(folder) not in said
+    assert all(str(folder) not in said for said in examine(templates, NOTE))
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+@pytest.mark.parametrize("part", ["subject.txt", "body.txt"])
+def test_what_is_nested_too_deep_leaves_the_old_set_and_is_told(folder, part, text):
+    templates = Templates(folder)
+    before = words(templates)
+    (folder / "note" / part).write_text(text)
+    assert words(templates) == before
+    assert templates.faults["note"].startswith(f"templates/note/{part}")
+    assert [said for said in examine(Templates(folder), NOTE) if said.startswith(f"templates/note/{part}")]
+    with pytest.raises(TemplateError, match=f"^templates/note/{part}"):
+        words(Templates(folder))
+    (folder / "note" / part).write_text("good")
+    words(templates)
+    assert templates.faults == {}
+
+
+def missing(piece):
+    piece.unlink(missing_ok=True)
+
+
+def nested(piece):
+    piece.write_text("{% include '_layout/inner.txt' %}")
+
+
+def leading_out(piece):
+    piece.symlink_to("/etc/hostname")
+
+
+REPAIRED = {
+    "missing": missing,
+    "nested": nested,
+    "too large": lambda piece: piece.write_text("x" * 1_100_000),
+    "no UTF-8": lambda piece: piece.write_bytes(b"\xff"),
+    "leading out": leading_out,
+}
+
+
+@pytest.mark.parametrize("fault", REPAIRED.values(), ids=REPAIRED)
+@pytest.mark.parametrize("begins", ["in use", "not in use"])
+def test_an_included_file_is_taken_up_once_it_is_repaired(folder, fault, begins):
+    templates = Templates(folder)
+    if begins == "in use":
+        words(templates)
+    (folder / "_layout").mkdir()
+    fault(folder / "_layout" / "piece.txt")
+    (folder / "note" / "body.txt").write_text("{% include '_layout/piece.txt' %}")
+    if begins == "in use":
+        assert [words(templates).plain for _ in range(2)] == ["old\n"] * 2
+        assert "_layout/" in templates.faults["note"]
+    else:
+        with pytest.raises(TemplateError):
+            words(templates)
+    if fault is nested:
+        (folder / "_layout" / "inner.txt").write_text("repaired")
+    else:
+        missing(folder / "_layout" / "piece.txt")
+        (folder / "_layout" / "piece.txt").write_text("repaired")
+    assert words(templates).plain == "repaired\n"
+    assert templates.faults == {}
+
+
+def test_a_file_whose_mode_alone_changes_has_another_stamp(folder):
+    path = folder / "note" / "body.txt"
+    before = stamp(path)
+    path.chmod(0o600 if path.stat().st_mode & 0o777 != 0o600 else 0o644)
+    assert stamp(path) != before
+
+
+@pytest.mark.parametrize("fault", ["{{ nmae }}", "{% if %}", "{% include '_layout/missing.txt' %}"])
+def test_a_language_with_a_fault_is_sent_in_another_and_leaves_all_others(folder, fault, caplog):
+    templates = Templates(folder)
+    templates.declare(NOTE)
+    words(templates)
+    for lang, text in (("de", fault), ("fr", "bonjour")):
+        (folder / "note" / lang).mkdir()
+        (folder / "note" / lang / "body.txt").write_text(text)
+    assert [words(templates, "de").plain for _ in range(3)] == ["old\n"] * 3
+    assert "templates/note/de/body.txt, line 1" in templates.faults["note"]
+    assert caplog.text.count("are not in use") == 1
+    assert words(templates, "fr").plain == "bonjour\n"
+    (folder / "note" / "de" / "body.txt").write_text("hallo")
+    assert words(templates, "de").plain == "hallo\n"
+    assert templates.faults == {}
+
+
+def test_if_no_language_of_the_recipient_is_in_use_any_is_taken_while_a_change_has_a_fault(folder):
+    catalogue(folder, "fr", {"Hello": "Bonjour"})
+    templates = Templates(folder)
+    assert words(templates, "fr").subject == "Bonjour"
+    (folder / "note" / "subject.txt").write_text("{% if %}")
+    assert [words(templates, "en").subject for _ in range(2)] == ["Bonjour"] * 2
+    (folder / "note" / "subject.txt").write_text("{{ _('Hello') }}")
+    assert words(templates, "en").subject == "Hello"
+
+
+def test_a_check_finds_a_fault_of_each_language(folder):
+    (folder / "note" / "de").mkdir()
+    (folder / "note" / "de" / "body.txt").write_text("{% if %}")
+    templates = Templates(folder)
+    words(templates)
+    assert [said for said in examine(templates, NOTE) if said.startswith("templates/note/de/body.txt")]

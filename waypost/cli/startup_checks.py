@@ -68,14 +68,37 @@ def warn_of_settings() -> None:
 
 def warn(settings: Settings) -> None:
     """Warn of faults that do not stop a command: a key that other machines do not have, broken files of
-    flows/, which are left out, and templates and routes with which some types will fail."""
-    from waypost.delivery.channel_factory import providers
-    from waypost.deployments.doctor.type_faults import faults_at_start, route_faults
-    from waypost.deployments.registry import broken, registered
-
+    flows/, which are left out, and templates and routes with which some types will fail. A check that fails
+    is itself such a fault."""
     if is_unshared(settings):
         warn_of(UNSHARED)
-    for fault in broken():
-        warn_of(f"this type is left out: {fault}")
-    for fault in (*faults_at_start(settings), *route_faults(registered().values(), providers(settings))):
-        warn_of(fault)
+    for name, check in _CHECKS.items():
+        try:
+            faults = check(settings)
+        except Exception as error:
+            faults = [f"the {name} could not be checked: {type(error).__name__}; see `waypost doctor`"]
+        for fault in faults:
+            warn_of(fault)
+
+
+def _left_out(_: Settings) -> list[str]:
+    from waypost.deployments.registry import broken
+
+    return [f"this type is left out: {fault}" for fault in broken()]
+
+
+def _of_templates(settings: Settings) -> list[str]:
+    from waypost.deployments.doctor.type_faults import faults_at_start
+
+    return faults_at_start(settings)
+
+
+def _of_routes(settings: Settings) -> list[str]:
+    from waypost.delivery.channel_factory import providers
+    from waypost.deployments.doctor.type_faults import route_faults
+    from waypost.deployments.registry import registered
+
+    return route_faults(registered().values(), providers(settings))
+
+
+_CHECKS = {"types": _left_out, "templates": _of_templates, "routes": _of_routes}

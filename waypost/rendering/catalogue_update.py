@@ -19,7 +19,7 @@ from waypost.rendering.catalogues import (
     forms_of,
     parsed,
 )
-from waypost.rendering.template_files import TemplateError
+from waypost.rendering.template_files import TOO_DEEP, TemplateError
 from waypost.rendering.template_set import environment_of
 from waypost.rendering.translating import Key, UntranslatableText, messages_in
 
@@ -80,6 +80,8 @@ def texts_in(folder: Path) -> Iterator[tuple[Key, Sequence[str], str]]:
             raise TemplateError(f"templates/{name}, line {error.lineno}: {error.message}") from None
         except UntranslatableText as error:
             raise TemplateError(f"templates/{name}, line {error.line}: {error}") from None
+        except RecursionError:
+            raise TemplateError(f"templates/{name}: {TOO_DEEP}") from None
         except (OSError, UnicodeError) as error:
             raise TemplateError(f"templates/{name}: {error}") from None
 

@@ -9,7 +9,7 @@ _ELEMENTS_ONLY = frozenset(
     {"mjml", "mj-head", "mj-body", "mj-wrapper", "mj-section", "mj-group", "mj-column", "mj-hero"}
 )
 _PARTS = re.compile(
-    r"""<!--.*?-->|\{\#.*?\#\}|\{%.*?%\}|\{\{.*?\}\}"""
+    r"""<!--.*?(?:-->|\Z)|\{\#.*?\#\}|\{%.*?%\}|\{\{.*?\}\}"""
     r"""|<(?P<ends>/?)(?P<name>mj[a-z-]*)\b(?:"[^"]*"|'[^']*'|[^<>"'])*?(?P<empty>/?)>""",
     re.DOTALL,
 )

@@ -30,7 +30,7 @@ from waypost.rendering.template_set import TEXT, environment_of, html_of, place,
 from waypost.rendering.templates import Templates, with_parents
 from waypost.rendering.translating import UntranslatableText, messages_in
 
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ELEMENT = re.compile(r"<(mj-[a-z-]+)")
 
 
@@ -52,8 +52,16 @@ def examine(templates: Templates, type: NotificationType) -> list[str]:
 def faults_in(templates: Templates, type: NotificationType) -> list[TemplateFault]:
     """Every fault; empty without faults."""
     faults = [*_of_the_declaration(templates, type)]
-    if type.finished is not None:
-        return faults  # its mails use no template
+    if type.finished is None:  # otherwise its mails use no template
+        try:
+            faults += _of_the_templates(templates, type)
+        except TemplateError as error:  # a folder that cannot be read
+            faults.append(TemplateFault(str(error)))
+    return faults
+
+
+def _of_the_templates(templates: Templates, type: NotificationType) -> list[TemplateFault]:
+    faults: list[TemplateFault] = []
     languages = templates.languages(type.name)
     if not languages:
         missing = f"templates/{type.name}/"
@@ -85,7 +93,7 @@ def untranslated(templates: Templates, type: NotificationType) -> list[str]:
 def _untranslated_in(templates: Templates, type: str, lang: str) -> Mapping[Key, str]:
     """The texts without a translation, each with the first place that has it."""
     found: dict[Key, str] = {}
-    with suppress(TemplateError, BrokenCatalogue, UntranslatableText, TemplateSyntaxError):
+    with suppress(TemplateError, BrokenCatalogue, UntranslatableText, TemplateSyntaxError, RecursionError):
         for name, flat in templates.parts(type, lang).items():
             translation = templates.translation(lang)
             for text in _texts_in(name, flat.text):
@@ -133,7 +141,7 @@ def _of_languages(
         yield TemplateFault(str(error))
         return
     try:
-        templates.find(type.name, first)
+        templates.load(type.name, first)
         for name, flat in parts.items():
             yield from _of_a_part(templates, type, first, name, flat)
     except (TemplateError, BrokenCatalogue) as error:

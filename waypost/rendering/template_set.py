@@ -26,7 +26,7 @@ from waypost.rendering.preheader import with_padded_preheader
 from waypost.rendering.raw_statements import with_raw_statements
 from waypost.rendering.render_fault import RenderFault, fault_of
 from waypost.rendering.syntax_fault import open_tag, said_of
-from waypost.rendering.template_files import TemplateError, TemplateFiles
+from waypost.rendering.template_files import TOO_DEEP, TemplateError, TemplateFiles
 from waypost.rendering.translating import Translation, UntranslatableText, translate
 
 LARGEST = 2_000_000  # characters; more than any mail should be, less than a runaway loop makes
@@ -133,6 +133,8 @@ def _compiled(
     except jinja2.TemplateSyntaxError as error:
         where = place(files, flat, _line_of(environment, flat))
         raise TemplateError(f"{where}: {said_of(error, environment)}") from None
+    except RecursionError:
+        raise TemplateError(f"{files.display(flat.files[0])}: {TOO_DEEP}") from None
     except Exception as error:
         raise TemplateError(f"{files.display(flat.files[0])}: {error}") from None
 
@@ -154,6 +156,8 @@ def syntax(files: TemplateFiles, name: str, flat: Flat, translation: Translation
         raise _misspelt(files, flat, error) from None
     except UntranslatableText as error:
         raise TemplateError(f"{place(files, flat, error.line)}: {error}") from None
+    except RecursionError:
+        raise TemplateError(f"{files.display(flat.files[0])}: {TOO_DEEP}") from None
     except Exception as error:
         raise TemplateError(f"{files.display(flat.files[0])}: {error}") from None
 

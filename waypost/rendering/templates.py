@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,15 @@ from waypost.rendering.catalogues import (
     read_catalogue,
 )
 from waypost.rendering.layouts import Flat
-from waypost.rendering.template_files import PARTS, Stamp, TemplateError, TemplateFiles, stamp
+from waypost.rendering.template_files import (
+    PARTS,
+    Stamp,
+    TemplateError,
+    TemplateFiles,
+    readable,
+    stamp,
+    stamps,
+)
 from waypost.rendering.template_names import Known, known, unknown_in_set
 from waypost.rendering.template_set import TEXT, TemplateSet, compiled, environment_of
 from waypost.rendering.translating import Translation, messages_in
@@ -37,13 +45,16 @@ SHOWN = 3  # texts without a translation in a line of the log
 @dataclass(slots=True)
 class _Loaded:
     """What is in use of a type. broken: by language, why its catalogues cannot be read. files: what it was
-    made of, with their stamps then."""
+    made of, with their stamps then. refused: whether a change is not in use. failed: the languages that have
+    a fault since, and are not in use."""
 
     languages: Set[str]
     broken: Mapping[str, str]
     files: dict[Path, Stamp]
     sets: dict[str, TemplateSet] = field(default_factory=dict[str, TemplateSet])
     looked: float = 0.0
+    refused: bool = False
+    failed: set[str] = field(default_factory=set[str])
 
 
 class Templates:
@@ -66,19 +77,27 @@ class Templates:
 
     def find(self, type: str, locale: str) -> TemplateSet:
         """The set of `type` in the nearest available language: pt-BR, then pt, then the default. While the
-        changed files have a fault, only sets in use are available, if there are any.
+        changed files have a fault, only sets in use are available, if there are any. A language with a fault
+        is left out as well while another is in use; if there is no other of those tried, any is taken.
 
         Raises TemplateError naming the type and the languages tried.
         """
         loaded = self._type(type)
         tried = chain(locale, self._default_locale)
+        kept = loaded.refused and not loaded.sets.keys().isdisjoint(tried)
         for lang in tried:
+            if lang not in loaded.sets and lang in loaded.languages and not kept:
+                self._use_first(type, lang, loaded)
             if lang in loaded.sets:
                 return loaded.sets[lang]
-            if lang in loaded.languages and not (type in self.faults and loaded.sets.keys() & {*tried}):
-                found = loaded.sets[lang] = self._load(type, lang, loaded)
-                return found
+        if loaded.sets and (loaded.refused or loaded.failed):
+            return next(iter(loaded.sets.values()))
         raise TemplateError(f"no templates for {type} in {', '.join(tried)}: add templates/{type}/")
+
+    def load(self, type: str, lang: str) -> TemplateSet:
+        """The set of one language, whatever else is in use. Raises TemplateError and BrokenCatalogue."""
+        loaded = self._type(type)
+        return loaded.sets[lang] if lang in loaded.sets else self._load(type, lang, loaded)
 
     def languages(self, type: str) -> list[str]:
         """The languages in which `type` can be sent: those with parts of their own, and those whose
@@ -139,19 +158,41 @@ class Templates:
     def _again(self, type: str, before: _Loaded) -> _Loaded:
         """The type with its changed files, in the languages that were in use; `before` if they have a
         fault."""
-        loaded = self._begin(type)
+        loaded = before
         try:
+            loaded = self._begin(type)
             self._load_again(type, before, loaded)
         except (TemplateError, BrokenCatalogue) as error:
-            self.faults[type] = str(error)
-            logger.warning("the changed templates of %s are not in use: %s", type, error)
-            before.files = _stamps(before.files) | loaded.files
+            self._refuse(type, error)
+            before.files = stamps(before.files) | (self._around(type) if loaded is before else loaded.files)
             before.languages -= loaded.broken.keys() - before.sets.keys()
+            before.refused, before.failed = True, set()
             return before
         _warn_of_broken(type, {*loaded.broken.values()} - {*before.broken.values()})
         self.faults.pop(type, None)
         logger.info("the templates of %s have changed and are in use", type)
         return loaded
+
+    def _use_first(self, type: str, lang: str, loaded: _Loaded) -> None:
+        """Load a language for its first use. One with a fault fails while another is in use, and is tried
+        again once a file has changed. Raises TemplateError and BrokenCatalogue if none is in use."""
+        if lang in loaded.failed:
+            return
+        try:
+            found = self._load(type, lang, loaded)
+            for other in [*loaded.sets.values()][:1]:
+                self._check_names(type, other, found)
+        except (TemplateError, BrokenCatalogue) as error:
+            if not loaded.sets:
+                raise
+            self._refuse(type, error)
+            loaded.failed.add(lang)
+        else:
+            loaded.sets[lang] = found
+
+    def _refuse(self, type: str, error: Exception) -> None:
+        self.faults[type] = str(error)
+        logger.warning("the changed templates of %s are not in use: %s", type, error)
 
     def _load_again(self, type: str, before: _Loaded, loaded: _Loaded) -> None:
         """Raises TemplateError and BrokenCatalogue for a fault that the sets in use do not have."""
@@ -174,9 +215,13 @@ class Templates:
                 raise TemplateError(f"{one.said}. If the type has it now, restart this process")
 
     def _load(self, type: str, lang: str, loaded: _Loaded) -> TemplateSet:
-        parts = self.parts(type, lang)
+        try:
+            parts = self.parts(type, lang)
+        except TemplateError as error:
+            loaded.files = {**error.tried} | loaded.files
+            raise
         names = {name for flat in parts.values() for name in flat.files}
-        used = _stamps(path for name in names for path in self.files.candidates(name))
+        used = stamps(path for name in names for path in self.files.candidates(name))
         loaded.files = used | loaded.files  # a file that another language was made of keeps its stamp
         translation = self.translation(lang)
         found = compiled(self.files, lang, _direction(lang), parts, translation)
@@ -218,7 +263,8 @@ class Templates:
         return broken
 
     def _catalogue_languages(self) -> list[str]:
-        return sorted({lang for folder in self.files.folders for lang in catalogue_languages(folder)})
+        with readable(f"{FOLDER}/"):
+            return sorted({lang for folder in self.files.folders for lang in catalogue_languages(folder)})
 
     def _own_texts(self, type: str) -> set[Key]:
         """The keys of the texts in the type's own files, without those of its layouts."""
@@ -230,7 +276,7 @@ class Templates:
             try:
                 tree = environment_of(name).parse(self.files.read(name))
                 found |= {key for key, _, _ in messages_in(tree)}
-            except (jinja2.TemplateSyntaxError, ValueError, OSError):
+            except (jinja2.TemplateSyntaxError, ValueError, OSError, RecursionError):
                 continue  # named when the part is loaded
         return found
 
@@ -241,12 +287,15 @@ class Templates:
     def _around(self, type: str) -> dict[Path, Stamp]:
         """The folders of a type and of the catalogues, and what is in them, with their stamps."""
         folders = [path for folder in self.files.folders for path in (folder / type, folder / FOLDER)]
-        inside = [path for folder in folders if folder.is_dir() for path in folder.glob("**/*")]
-        return _stamps((*folders, *inside))
+        return stamps((*folders, *(path for folder in folders for path in _within(folder))))
 
 
-def _stamps(paths: Iterable[Path]) -> dict[Path, Stamp]:
-    return {path: stamp(path) for path in paths}
+def _within(folder: Path) -> list[Path]:
+    """What is in a folder; nothing if that cannot be read."""
+    try:
+        return [*folder.glob("**/*")]
+    except OSError:
+        return []
 
 
 def _warn_of_broken(type: str, faults: Set[str]) -> None:

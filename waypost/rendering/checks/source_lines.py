@@ -18,7 +18,7 @@ SHEET_MARK = re.compile(r"/\*waypost-line-(\d+)\*/")
 
 # A mark inside a text to translate would make it another text.
 _TRANS = re.compile(r"\{%-?\s*trans\b.*?%\}.*?\{%-?\s*endtrans\b.*?%\}", re.DOTALL)
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _BLANK = re.compile(r"\s*")
 _CLASS = re.compile(r'\scss-class="')
 
