@@ -22,9 +22,15 @@ _ITEM = re.compile(r"^( *)- ", re.MULTILINE)
 
 def add(project: Path, type: str) -> bool | None:
     """Add a deployment of the type at the end of the file; its comments and the rest stay. None if the
-    project has no such file, or the file has the type; False if the file does not end with its deployments,
-    and stays as it is. Raises OSError."""
-    file = project / NAME
+    project has no such file, or the file has the type; False if the file cannot be read or written, or does
+    not end with its deployments, and stays as it is."""
+    try:
+        return _added(project / NAME, type)
+    except OSError:
+        return False
+
+
+def _added(file: Path, type: str) -> bool | None:
     if not file.is_file():
         return None
     try:

@@ -85,3 +85,12 @@ def test_a_broken_catalogue_or_template_is_named_and_nothing_is_written(folder):
     (folder / "note" / "body.txt").write_text("\n{% trans %}")
     with pytest.raises(TemplateError, match=r"templates/note/body\.txt, line 2"):
         update(folder, "de")
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ " + "(" * 300 + "1" + ")" * 300 + " }}", "{% if 1 %}" * 400 + "{% endif %}" * 400]
+)
+def test_a_template_that_nests_too_deep_is_named(folder, text):
+    (folder / "note" / "short.txt").write_text(text)
+    with pytest.raises(TemplateError, match=r"^templates/note/short.txt: .* nested too deep"):
+        update(folder, "de")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.costly_texts import filled
+from support.stopwatch import judge, spent
 
+from waypost.rendering.checks.source_lines import marked
 from waypost.rendering.layouts import LayoutError, flatten
+from waypost.rendering.mjml_fault import too_deep
+from waypost.rendering.raw_statements import with_raw_statements
+from waypost.rendering.template_check import _COMMENT
 
 FRAME = "<page>\n{% block top %}top{% endblock %}\n{% block card %}\nempty\n{% endblock %}\n</page>\n"
 
@@ -120,3 +129,41 @@ def test_a_line_of_several_files_belongs_to_the_one_with_an_expression_in_it():
     main += "{% endblock %}"
     made = flat(frame=frame, main=main)
     assert [made.origin(1), made.origin(2)] == [("main", 2), ("frame", 2)]
+
+
+def test_includes_that_include_each_other_twice_end_soon():
+    pieces = {f"p{number}": f'{{% include "p{number + 1}" %}}' * 2 for number in range(19)}
+    with pytest.raises(LayoutError, match="more than 1,000 includes"):
+        flat(main='{% include "p0" %}', **pieces, p19="x")
+
+
+UNCLOSED = (
+    "<!--",
+    "{#",
+    "{%",
+    "{{",
+    "<mj-text",
+    '<mj-text a="',
+    "<mj-text a='",
+    "<mj-text>",
+    "</mj-text>",
+    "<",
+    "-->",
+)
+READERS = {
+    "statements": with_raw_statements,
+    "depth": too_deep,
+    "marks": marked,
+    "comments": partial(_COMMENT.sub, ""),
+}
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_what_is_not_closed_in_a_page_costs_by_its_size(read):
+    def act(shape):
+        return lambda size: replace(spent(lambda: READERS[read](BEGIN + filled(shape, size))), held=0)
+
+    judge([(shape, act(shape), 40_000) for shape in UNCLOSED])
+
+
+BEGIN = "<mjml><mj-body><mj-section><mj-column><mj-text>"

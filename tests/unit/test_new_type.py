@@ -150,6 +150,13 @@ def test_the_projects_prefect_yaml_gets_the_type(project):
     assert file.read_text().startswith("# Ours.\n")
 
 
+def test_a_prefect_yaml_that_cannot_be_read_stays_as_it_is(project):
+    file = project.folder / "prefect.yaml"
+    file.symlink_to("x" * 300)  # no file can have a name so long
+    assert prefect_yaml.add(project.folder, "seat-reserved") is False
+    assert file.is_symlink()
+
+
 @pytest.mark.parametrize(
     "text",
     [

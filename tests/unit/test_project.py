@@ -15,6 +15,7 @@ from support.project import FLOW, LIKE_ALERT
 from support.shipped_mails import LANGUAGES
 from support.shipped_types import SHIPPED
 
+from waypost.cli import startup_checks
 from waypost.cli.errors import explained
 from waypost.config.settings import Settings
 from waypost.deployments import open_project
@@ -22,7 +23,7 @@ from waypost.deployments.deploy import described
 from waypost.deployments.doctor import type_faults
 from waypost.deployments.doctor.checks import type_findings
 from waypost.deployments.doctor.providers import template_findings
-from waypost.deployments.doctor.type_faults import faults_at_start, template_faults
+from waypost.deployments.doctor.type_faults import faults_at_start, template_faults, template_origins
 from waypost.deployments.registry import UnknownType, broken, find, present, registered, switched_off
 from waypost.rendering.template_set import html_of
 from waypost.rendering.templates import Templates
@@ -300,11 +301,39 @@ def test_of_a_type_that_lacks_what_the_shipped_templates_use_one_sentence_tells(
 
 @pytest.mark.parametrize(
     "file",
-    ["alert/subject.txt", "alert/de/short.txt", "_layout/frame.mjml", "_locales/de/LC_MESSAGES/messages.po"],
+    [
+        "alert/subject.txt",
+        "alert/de/short.txt",
+        "digest/severity.txt",
+        "_layout/frame.mjml",
+        "_locales/de/LC_MESSAGES/messages.po",
+    ],
 )
 def test_a_start_tells_what_a_project_breaks_of_the_shipped_types(project, file):
     project.template(file, "{{ nobody_knows")
     assert faults_at_start(Settings()) == template_faults(Settings()) != []
+
+
+@pytest.mark.parametrize("name", ["_layout", "_locales", "alert", "alert/de", "alert/subject.txt"])
+def test_a_command_starts_whatever_of_the_templates_cannot_be_read(project, capsys, name):
+    link = project.folder / "templates" / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to("x" * 300)  # no file can have a name so long
+    startup_checks.warn(Settings())
+    template_origins(Settings())
+    told = capsys.readouterr().err
+    assert "could not be checked" in told or "templates/" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ " + "(" * 300 + "1" + ")" * 300 + " }}", "{% if 1 %}" * 400 + "{% endif %}" * 400]
+)
+def test_templates_that_nest_too_deep_are_told_at_a_start_and_by_the_doctor(project, capsys, text):
+    project.template("alert/subject.txt", text)
+    startup_checks.warn(Settings())
+    assert "templates/alert/subject.txt" in capsys.readouterr().err
+    assert [said for said in template_faults(Settings()) if said.startswith("templates/alert/subject.txt")]
 
 
 def test_a_start_checks_no_type_that_is_as_it_was_shipped(project, monkeypatch):

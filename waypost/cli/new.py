@@ -30,7 +30,10 @@ def new(
         case True:
             typer.echo(f"  {prefect_yaml.NAME} (changed)")
         case False:
-            warn(f"{prefect_yaml.NAME} does not end with its deployments: add {type} there yourself")
+            warn(
+                f"{prefect_yaml.NAME} cannot be read or written, or does not end with its deployments: "
+                f"add {type} there yourself"
+            )
         case None:
             pass
     [test] = (path for path in written if path.name.startswith("test_"))

@@ -185,13 +185,8 @@ class SendLoop:
             delivery, at = self.queue.next(clock()), self.queue.next_at()
             if delivery is not None:
                 left = (delivery.notification.expires_at - now()).total_seconds()
-                if (
-                    rate is not None
-                    and left > 0
-                    and not rate.try_acquire(self.priority, security=self.security)
-                ):
-                    permit = rate.acquire(self.priority, security=self.security)
-                    await slot.release_until(until=permit, within=left)
+                if rate is not None and left > 0:
+                    await self._wait_for_rate(rate, slot, left)
                 return None if self.stop.is_set() else delivery
             if at is None or at - clock() > PATIENCE:
                 return None

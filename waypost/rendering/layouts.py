@@ -16,6 +16,7 @@ from typing import Any
 import jinja2
 
 MOST_NESTED = 20  # layouts and includes within each other
+MOST_INCLUDED = 1_000  # layouts and includes of a template, each as often as it is put in place
 _LEXER = jinja2.Environment(keep_trailing_newline=True, autoescape=True)  # it renders nothing
 _NAME = re.compile(r"""\s*(["'])([^"']+)\1\s*""")
 _BLOCK = re.compile(r"\s*([A-Za-z_]\w*)\s*")
@@ -126,6 +127,8 @@ class _Reader:
             )
         if depth >= MOST_NESTED:
             raise LayoutError(name, tag.line, f"{found[2]} is {depth} files deep; it may include itself")
+        if len(self.files) > MOST_INCLUDED:
+            raise LayoutError(name, tag.line, f"it has more than {MOST_INCLUDED:,} includes; use a loop")
         try:
             return self.template(found[2], blocks, depth + 1)
         except LayoutError:

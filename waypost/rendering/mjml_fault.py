@@ -25,8 +25,8 @@ _IN_WORDS = {
 }
 
 _INCLUDE = re.compile("<mj-include")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_JINJA = re.compile(r"\{\{.*?(?:\}\}|\Z)|\{%.*?(?:%\}|\Z)|\{#.*?(?:#\}|\Z)", re.DOTALL)
 TAG = re.compile(r"""<(/?)([A-Za-z][\w-]*)(?:"[^"]*"|'[^']*'|[^<>"'])*?(/?)>""")
 _STRAY = re.compile(r"<(?![A-Za-z/!?])")
 # HTML, section 13.1.2: these have no end tag.

@@ -8,8 +8,9 @@ import re
 _ELEMENTS_ONLY = frozenset(
     {"mjml", "mj-head", "mj-body", "mj-wrapper", "mj-section", "mj-group", "mj-column", "mj-hero"}
 )
+# What is not closed goes to the end: looking for its end once for each beginning would cost their product.
 _PARTS = re.compile(
-    r"""<!--.*?(?:-->|\Z)|\{\#.*?\#\}|\{%.*?%\}|\{\{.*?\}\}"""
+    r"""<!--.*?(?:-->|\Z)|\{\#.*?(?:\#\}|\Z)|\{%.*?(?:%\}|\Z)|\{\{.*?(?:\}\}|\Z)"""
     r"""|<(?P<ends>/?)(?P<name>mj[a-z-]*)\b(?:"[^"]*"|'[^']*'|[^<>"'])*?(?P<empty>/?)>""",
     re.DOTALL,
 )
