@@ -36,7 +36,7 @@ def test_a_line_that_is_not_json_is_named(up):
 
 
 def test_an_unknown_type_lists_those_there_are(up):
-    done, _ = up.send("order-conformation", order("C-1"))
+    done, _ = up.send("xyz", order("C-1"))
     assert done.returncode == 1
     listed = re.findall(r"[a-z-]+", done.stderr.partition("there are ")[2])
     assert {"alert", "digest", "message", "order-confirmation", "signup-verification"} <= {*listed}
@@ -48,7 +48,8 @@ def test_explain_tells_the_way_through_the_fallback(up):
     text = eventually(lambda: [p for p in up.folder.glob("*.json") if "D-1" in p.read_text()])[0]
     assert json.loads(text.read_text())["to"] == "+15550100"
     run = up.finished(up.trigger("order-confirmation", requests=[order("D-2", email="refused@a.example")]))
-    listed = httpx.post(f"{up.here.api}/artifacts/filter", json={"sort": "CREATED_DESC", "limit": 1}).json()
+    of_the_run = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}}
+    listed = httpx.post(f"{up.here.api}/artifacts/filter", json=of_the_run).json()
     [row] = json.loads(listed[0]["data"])
     told = json.loads(up.run("explain", row["Notification"], "--json").stdout)
     assert (told["state"], run["state"]["type"]) == ("failed", "FAILED")

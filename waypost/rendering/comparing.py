@@ -173,7 +173,7 @@ def _texts(words: Words) -> Mapping[str, list[str]]:
     return found | {"body.mjml": [line.strip() for line in page.splitlines() if line.strip()]}
 
 
-_UNSEEN = re.compile(r"<!--.*?-->|<(style|script)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_UNSEEN = re.compile(r"<!--.*?(?:-->|\Z)|<(style|script)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s<>\"']+")
 _ATTRIBUTE = re.compile(r"""\b(?:href|src)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
