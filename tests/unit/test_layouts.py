@@ -13,10 +13,10 @@ from support.costly_texts import filled
 from support.stopwatch import judge, spent
 
 from waypost.rendering.checks.source_lines import marked
+from waypost.rendering.html_comments import HTML_COMMENT
 from waypost.rendering.layouts import LayoutError, flatten
 from waypost.rendering.mjml_fault import too_deep
 from waypost.rendering.raw_statements import with_raw_statements
-from waypost.rendering.template_check import _COMMENT
 
 FRAME = "<page>\n{% block top %}top{% endblock %}\n{% block card %}\nempty\n{% endblock %}\n</page>\n"
 
@@ -154,7 +154,7 @@ READERS = {
     "statements": with_raw_statements,
     "depth": too_deep,
     "marks": marked,
-    "comments": partial(_COMMENT.sub, ""),
+    "comments": partial(HTML_COMMENT.sub, ""),
 }
 
 

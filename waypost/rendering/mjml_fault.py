@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from waypost.rendering.html_comments import HTML_COMMENT
+
 
 @dataclass(frozen=True, slots=True)
 class MjmlFault:
@@ -25,7 +27,6 @@ _IN_WORDS = {
 }
 
 _INCLUDE = re.compile("<mj-include")
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _JINJA = re.compile(r"\{\{.*?(?:\}\}|\Z)|\{%.*?(?:%\}|\Z)|\{#.*?(?:#\}|\Z)", re.DOTALL)
 TAG = re.compile(r"""<(/?)([A-Za-z][\w-]*)(?:"[^"]*"|'[^']*'|[^<>"'])*?(/?)>""")
 _STRAY = re.compile(r"<(?![A-Za-z/!?])")
@@ -39,7 +40,7 @@ DEEPEST = 100  # elements within each other; the compiler ends the process where
 def too_deep(source: str) -> MjmlFault | None:
     """The first element that is within too many others, if there is one."""
     depth: list[str] = []
-    hidden = masked(_COMMENT.sub(lambda found: _filled(found[0], " "), source))
+    hidden = masked(HTML_COMMENT.sub(lambda found: _filled(found[0], " "), source))
     for found in TAG.finditer(hidden):
         ends, name, empty = found.groups()
         if ends:
@@ -67,7 +68,7 @@ def find_fault(source: str, said: str) -> MjmlFault:
 
 def _fault_in(source: str) -> tuple[int, str] | None:
     """The first fault of the syntax, with its line."""
-    source = _COMMENT.sub(lambda found: _filled(found[0], " "), source)
+    source = HTML_COMMENT.sub(lambda found: _filled(found[0], " "), source)
     hidden = masked(source)
     return _less_than_in_jinja(source, hidden) or _stray_less_than(hidden) or _wrong_end(hidden)
 

@@ -16,6 +16,7 @@ from jinja2 import TemplateSyntaxError, nodes
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue, Key
 from waypost.rendering.extent import Extent, extents
+from waypost.rendering.html_comments import HTML_COMMENT
 from waypost.rendering.layouts import Flat
 from waypost.rendering.template_files import PARTS, TemplateError
 from waypost.rendering.template_names import (
@@ -30,7 +31,6 @@ from waypost.rendering.template_set import TEXT, environment_of, html_of, place,
 from waypost.rendering.templates import Templates, with_parents
 from waypost.rendering.translating import UntranslatableText, messages_in
 
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ELEMENT = re.compile(r"<(mj-[a-z-]+)")
 
 
@@ -173,7 +173,7 @@ def _of_a_part(
         yield TemplateFault(one.said, one.name, one.file)
     if name.endswith(".mjml"):
         page = html_of(files, flat)
-        for element in sorted(set(_ELEMENT.findall(_COMMENT.sub("", page)))):
+        for element in sorted(set(_ELEMENT.findall(HTML_COMMENT.sub("", page)))):
             where = files.display(flat.files[0])
             yield TemplateFault(f"{where}: unknown MJML element {element}; it would be sent unchanged")
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from waypost.rendering.html_comments import HTML_COMMENT
 from waypost.rendering.layouts import Flat
 from waypost.rendering.mjml_fault import TAG, masked
 from waypost.rendering.templates import Templates
@@ -18,7 +19,6 @@ SHEET_MARK = re.compile(r"/\*waypost-line-(\d+)\*/")
 
 # A mark inside a text to translate would make it another text.
 _TRANS = re.compile(r"\{%-?\s*trans\b.*?%\}.*?\{%-?\s*endtrans\b.*?%\}", re.DOTALL)
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _BLANK = re.compile(r"\s*")
 _CLASS = re.compile(r'\scss-class="')
 
@@ -38,7 +38,7 @@ class MarkedTemplates(Templates):
 def marked(source: str) -> str:
     """MJML with the line of each element in it. Its lines stay the same."""
     hidden = source
-    for pattern in (_COMMENT, _TRANS):
+    for pattern in (HTML_COMMENT, _TRANS):
         hidden = pattern.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), hidden)
     hidden = masked(hidden)
     body = hidden.find("<mj-body")
