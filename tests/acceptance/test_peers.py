@@ -13,7 +13,7 @@ from benchmarks.harness.processes import run_to_end
 from benchmarks.peers import kill, peer_sides, road, samples, waypost_sides
 
 pytestmark = [pytest.mark.long, pytest.mark.anyio]
-SIDES = ["Waypost, SQLite", "BullMQ", "post_office", "Celery, rendering", "procrastinate"]
+SIDES = ["BullMQ", "post_office", "Celery, rendering", "procrastinate"]
 RENDER = """
 import json, mails, os, rendering
 with open(os.environ["PEER_MAILS"], encoding="utf-8") as lines:
