@@ -123,7 +123,7 @@ def test_a_change_that_uses_a_name_the_type_does_not_have_leaves_the_old_set(fol
     (folder / "note" / part).write_text(written)
     assert [templates.find("note", "en") for _ in range(3)] == [before] * 3
     assert f"templates/note/{part}, line 1: {{{{ " in templates.faults["note"]
-    assert "is it name?. If the type has it now, restart this process" in templates.faults["note"]
+    assert "is it name? If you have just added this fact, restart this process" in templates.faults["note"]
     assert caplog.text.count("the changed templates of note are not in use") == 1
     (folder / "note" / part).write_text(written.replace("nmae", "name"))
     assert templates.find("note", "en").version != before.version

@@ -212,7 +212,10 @@ class Templates:
         there = {one.name for one in unknown_in_set(before, names)}
         for one in unknown_in_set(changed, names):
             if one.name not in there:
-                raise TemplateError(f"{one.said}. If the type has it now, restart this process")
+                stop = "" if one.said.endswith("?") else "."
+                raise TemplateError(
+                    f"{one.said}{stop} If you have just added this fact, restart this process"
+                )
 
     def _load(self, type: str, lang: str, loaded: _Loaded) -> TemplateSet:
         try:
