@@ -36,7 +36,7 @@ class Sensitive:
 @lru_cache(256)
 def has_sensitive(model: type[BaseModel]) -> bool:
     """Whether a field of the model, or of a model within it, is sensitive."""
-    return any(is_marked(field) for one in models_in(model) for field in one.model_fields.values())
+    return _any_marked(models_in(model))
 
 
 @lru_cache(256)
@@ -45,9 +45,8 @@ def may_have_sensitive(model: type[BaseModel]) -> bool:
     its annotations leave open what a value is."""
     inner = _holders_with_derived(model)
     parts = (part for one in inner for member in members_of(one).values() for part in types_in(member))
-    return any(part in _OPEN or isinstance(part, TypeVar) for part in parts) or any(
-        is_marked(field) for one in inner for field in _fields_of(one)
-    )
+    is_open = any(part in _OPEN or isinstance(part, TypeVar) for part in parts)
+    return is_open or _any_marked(filter(is_model, inner))
 
 
 def _holders_with_derived(model: type[BaseModel]) -> set[Any]:
@@ -59,8 +58,8 @@ def _holders_with_derived(model: type[BaseModel]) -> set[Any]:
     return seen
 
 
-def _fields_of(one: Any) -> Iterable[FieldInfo]:
-    return one.model_fields.values() if is_model(one) else ()
+def _any_marked(models: Iterable[type[BaseModel]]) -> bool:
+    return any(is_marked(field) for one in models for field in one.model_fields.values())
 
 
 def misplaced_marks(model: type[BaseModel]) -> list[str]:

@@ -459,6 +459,31 @@ async def test_a_run_whose_concurrency_limit_was_removed_meanwhile_is_shown_as_i
     assert not outage.is_down
 
 
+@pytest.fixture
+def corrected_despite(bench, client, dispatching, monkeypatch, caplog, steady):
+    """Check that a fault at one lost run keeps no other back, is named once, and ends once Prefect works."""
+    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
+    ledger, setbacks = bench.runtime.ledger, Setbacks(steady)
+    runs = PrefectRuns(client, dispatching.pool, outage := PrefectOutage())
+
+    async def check(fault):
+        broken = await lost_run(bench, client, runs, "alert", alert())
+        other = await lost_run(bench, client, runs, "order-confirmation", order("1"))
+        with fault(broken):
+            for _ in range(4):
+                await reconciler.tell(ledger, runs, setbacks)
+                steady.time += 0.2
+            assert (await client.read_flow_run(other)).state.is_crashed()
+            assert not outage.is_down
+            assert len([one for one in caplog.messages if str(broken) in one]) == 1
+        steady.time += 60
+        await reconciler.tell(ledger, runs, setbacks)
+        assert (await client.read_flow_run(broken)).state.is_crashed()
+        assert await reconciler.tell(ledger, runs, setbacks) == 0
+
+    return check
+
+
 @pytest.mark.parametrize(
     "write",
     [
@@ -467,47 +492,17 @@ async def test_a_run_whose_concurrency_limit_was_removed_meanwhile_is_shown_as_i
     ],
 )
 async def test_a_run_at_which_prefect_fails_keeps_no_other_back_and_is_named_once(
-    bench, client, dispatching, monkeypatch, server, caplog, steady, write
+    client, server, caplog, corrected_despite, write
 ):
-    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
     await limited(client, 1)
-    ledger, setbacks = bench.runtime.ledger, Setbacks(steady)
-    runs = PrefectRuns(client, dispatching.pool, outage := PrefectOutage())
-    broken = await lost_run(bench, client, runs, "alert", alert())
-    other = await lost_run(bench, client, runs, "order-confirmation", order("1"))
-    with failing(server, write.format(hex=broken.hex)):
-        for _ in range(4):
-            await reconciler.tell(ledger, runs, setbacks)
-            steady.time += 0.2
-        assert (await client.read_flow_run(other)).state.is_crashed()
-        assert not outage.is_down
-        assert len([one for one in caplog.messages if str(broken) in one]) == 1
-        assert "does not respond" not in caplog.text
-    steady.time += 60
-    await reconciler.tell(ledger, runs, setbacks)
-    assert (await client.read_flow_run(broken)).state.is_crashed()
-    assert await reconciler.tell(ledger, runs, setbacks) == 0
+    await corrected_despite(lambda broken: failing(server, write.format(hex=broken.hex)))
+    assert "does not respond" not in caplog.text
 
 
 async def test_a_run_that_prefect_cannot_give_keeps_no_other_from_being_corrected_and_is_named_once(
-    bench, client, dispatching, monkeypatch, server, caplog, steady
+    server, corrected_despite
 ):
-    monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
-    ledger, setbacks = bench.runtime.ledger, Setbacks(steady)
-    runs = PrefectRuns(client, dispatching.pool, outage := PrefectOutage())
-    broken = await lost_run(bench, client, runs, "alert", alert())
-    other = await lost_run(bench, client, runs, "order-confirmation", order("1"))
-    with unreadable(server, broken):
-        for _ in range(4):
-            await reconciler.tell(ledger, runs, setbacks)
-            steady.time += 0.2
-        assert (await client.read_flow_run(other)).state.is_crashed()
-        assert not outage.is_down
-        assert len([one for one in caplog.messages if str(broken) in one]) == 1
-    steady.time += 60
-    await reconciler.tell(ledger, runs, setbacks)
-    assert (await client.read_flow_run(broken)).state.is_crashed()
-    assert await reconciler.tell(ledger, runs, setbacks) == 0
+    await corrected_despite(lambda broken: unreadable(server, broken))
 
 
 async def test_a_run_that_prefect_gives_again_and_shows_as_ended_is_done_with(
