@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from waypost import Category, NotificationType, Request
 from waypost.config.settings import Settings
 from waypost.deployments import type_files
 from waypost.deployments.type_files import CannotLoad, TypeFile
+from waypost.system.clock import now
 
 RESERVED = ("waypost", "waypost-retry", "waypost-hold")  # the dashboard, and deployments for operators
 FAILURES = "-failures"  # ends the name of the table of a type's failures
@@ -83,6 +85,7 @@ class Found:
     types: dict[str, Registered]
     faults: list[str]
     off: list[str]
+    read_at: datetime
 
 
 def registered() -> dict[str, Registered]:
@@ -101,6 +104,11 @@ def switched_off() -> list[str]:
     return _found().off
 
 
+def read_at() -> datetime:
+    """When this process began to read the files of the types."""
+    return _found().read_at
+
+
 def check() -> None:
     """Raise BrokenType unless every file in flows/ can be used."""
     if faults := broken():
@@ -109,7 +117,7 @@ def check() -> None:
 
 @cache
 def _found() -> Found:
-    settings = Settings()
+    settings, read_at = Settings(), now()
     faults: list[str] = []
     meant: set[str] = set()  # names of files and types that the project has and cannot be used
     try:
@@ -132,7 +140,8 @@ def _found() -> Found:
     if any(one.may_wait for one in used) and not any(map(_is_digest, used)):
         used += filter(_is_digest, kept)  # else what waits would never be sent
     names = {one.type.name: one for one in used}
-    return Found(names, faults, sorted(one.type.name for one in kept if one.type.name not in names))
+    off = sorted(one.type.name for one in kept if one.type.name not in names)
+    return Found(names, faults, off, read_at)
 
 
 def _declarations(files: list[TypeFile], faults: list[str]) -> tuple[list[Registered], set[str]]:

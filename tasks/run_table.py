@@ -27,6 +27,7 @@ from waypost.tasks.run_context import run_logger
 
 ROWS_SHOWN = 100  # the worst first; the ledger has all
 RUNS_LINKED = 10
+NEXT_TRY = "Next try (UTC)"
 SHOWN_WITHIN = 3.0  # seconds; a run waits no longer for Prefect to take its table
 NOT_SHOWN = (httpx.HTTPError, PrefectException, TimeoutError)
 # What may need a person is first.
@@ -40,7 +41,7 @@ Row = dict[str, str]
 
 async def show(report: Report, rows: Sequence[Row]) -> None:
     """Show the outcomes in Prefect."""
-    await show_table(report.type, rows, summary(report), item=report.batch)
+    await show_table(report.type, _without_empty_next_try(rows), summary(report), item=report.batch)
 
 
 async def show_table(key: str, rows: Sequence[Row], description: str, item: object = None) -> None:
@@ -75,6 +76,13 @@ def rows_of_entries(entries: Sequence[Entry]) -> list[Row]:
         )
         for one in entries
     ]
+
+
+def _without_empty_next_try(rows: Sequence[Row]) -> Sequence[Row]:
+    """Most runs defer nothing: the room is the detail's then."""
+    if any(row[NEXT_TRY] for row in rows):
+        return rows
+    return [{title: cell for title, cell in row.items() if title != NEXT_TRY} for row in rows]
 
 
 def _how_bad(state: State) -> int:
@@ -139,7 +147,7 @@ def _row(
         "Recipient": as_code(recipient),
         "Notification": short(id) if id else "",
         "Attempt": str(attempt),
-        "Next try (UTC)": next_try,
+        NEXT_TRY: next_try,
         "Provider": provider,
         "Detail": as_code(detail),
         "Full id": str(id or ""),

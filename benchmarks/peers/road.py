@@ -28,6 +28,7 @@ from benchmarks.peers.sides import Opened, Side
 ORDERS = 3000
 ROUNDS = 3
 WARM_UP = 830  # every order once: Node takes several hundred to compile
+REST = 5.0  # seconds after it: the first flood makes some sides start processes
 STALLED = 60.0  # seconds without a mail
 RECORDED_WITHIN = 15.0
 ASKED = {BULLMQ.name: 1.5, POST_OFFICE.name: 2, CELERY.name: 4, PROCRASTINATE.name: 4}
@@ -81,6 +82,7 @@ async def seconds(side: Side, sink: CountingSink, orders: int, warm_up: int = WA
     async with side.open(sink.port) as opened:
         try:
             await _all_taken(opened, sink, "warm", warm_up)
+            await asyncio.sleep(REST)
             return await _all_taken(opened, sink, "road", orders)
         except NotMeasured as error:
             words = opened.log.read_text(errors="replace")[-2000:]

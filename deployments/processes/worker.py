@@ -22,14 +22,15 @@ from waypost.deployments.dispatcher.dispatcher import Dispatcher
 from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.pauses import Pauses
 from waypost.deployments.dispatcher.prefect_runs import PrefectRuns
+from waypost.deployments.newer_files import NewerFiles
 from waypost.deployments.paused_lanes import Notices
 from waypost.deployments.prefect_api import api_url, check, prefect_client, within_the_limit
 from waypost.deployments.processes import without_prefect
 from waypost.deployments.processes.flush import flush_prefect
 from waypost.deployments.processes.housekeeping import chores, every
-from waypost.deployments.processes.newer_files import NewerFiles
 from waypost.deployments.processes.polling import poll
-from waypost.deployments.registry import registered
+from waypost.deployments.registry import read_at, registered
+from waypost.deployments.render_process.render_process import rendering_beside
 from waypost.deployments.resident_worker.prefect_blocks import PrefectBlocks
 from waypost.deployments.resident_worker.run_events import RunEvents
 from waypost.deployments.resident_worker.worker import SLOTS, ResidentWorker
@@ -80,7 +81,7 @@ async def _serve(
         )
         dispatching = _dispatching(runtime, outage, blocks, worker.slots.number, stop, worker)
         # The worker exits first: its runs end while the dispatcher, which watches `stop`, ends its own work.
-        async with dispatching as dispatcher, worker:
+        async with rendering_beside(runtime, read_at()), dispatching as dispatcher, worker:
             await _connect(worker.client, outage, blocks, stop, worker.sync_with_backend)
             _warn_of_stranded(runtime)
             listening = RunEvents(worker.slots.woken.set)
@@ -168,7 +169,7 @@ async def _dispatching(
             *chores(ledger, Reaper(ledger, types), runs, runtime.settings.retention_days, _tell_reclaimed),
             (DEPLOYMENTS_SECONDS, lambda: runs.look_at_deployments(pauses)),
             (HEARTBEAT_SECONDS, lambda: runs.look_at_blocks(blocks)),
-            (DEPLOYMENTS_SECONDS, NewerFiles(runtime.settings.project).look),
+            (DEPLOYMENTS_SECONDS, NewerFiles(runtime.settings.project, read_at()).look),
         ]
         if worker is None:  # a resident worker reads the lanes with its heartbeat
             periodic.append((HEARTBEAT_SECONDS, lambda: runs.look_at_lanes(notices)))

@@ -168,7 +168,7 @@ def test_templates_that_do_not_compile_are_told_as_before_and_make_no_mail(refun
     status, lines, place = refund("<mj-text>{{ amont }}</mj-text>")
     assert status == 1
     assert lines[0] == f"{place}: {{{{ amont }}}} is unknown; is it amount? (fault; refund)"
-    assert lines[-1] == "1 type and 0 mails checked: 1 fault, 1 note"
+    assert lines[-1] == "1 type and no mails checked: 1 fault, 1 note"
 
 
 def test_a_brand_of_the_settings_is_looked_at(monkeypatch, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from datetime import timedelta
 from itertools import product
 
@@ -190,7 +191,9 @@ def test_a_catalogue_that_breaks_before_its_language_is_used_leaves_the_language
     words(templates)
     path.write_text("rubbish\n")
     assert (words(templates).subject, words(templates, "de").subject) == ("Hello", "Hello")
-    assert caplog.text.count("a catalogue is broken, and note is sent in another language") == 1
+    shutil.copytree(folder / "note", folder / "other")
+    templates.find("other", "en")
+    assert caplog.text.count("a catalogue is broken, and mails in its language go out in another") == 1
     (folder / "note" / "body.txt").write_text("{% if %}")
     assert words(templates, "de").subject == "Hello"
     catalogue(folder, "de", GERMAN)

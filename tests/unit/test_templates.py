@@ -67,6 +67,9 @@ def test_the_page_is_entitled_as_the_mail_is(tmp_path):
         ("en", "pt-BR", "de-AT", "en"),
         ("en pt-PT", "pt-BR", "en", "en"),
         ("en de", "tlh-AQ", "en", "en"),
+        ("en zh zh-CN zh-Hans", "zh-Hans-CN", "en", "zh-CN"),
+        ("en zh zh-Hans", "zh-Hans-CN", "en", "zh-Hans"),
+        ("en zh", "zh-Hans-CN", "en", "zh"),
     ],
 )
 def test_the_nearest_language_there_is_speaks(tmp_path, there, asked, default, found):

@@ -23,12 +23,13 @@ from waypost.ledger import Ledger
 from waypost.ledger.database.tolerant import Moment
 from waypost.ledger.operations.explanation import Explanation, TimelineEntry
 from waypost.ledger.operations.folding import folded
-from waypost.ledger.operations.short_ids import ShortId, notification_id
+from waypost.ledger.operations.short_ids import ShortId, notification_id, short
 from waypost.ledger.operations.stats import with_state
 from waypost.ledger.operations.timeline import explain as read
 from waypost.model.brand import DEFAULT
 from waypost.model.states import State
 
+_SENT_AGAIN = (State.FAILED, State.EXPIRED)
 BESIDE = 40  # columns; where fewer are left beside time and event, details stand below them
 
 
@@ -113,6 +114,8 @@ def _tell(found: Explanation, ui: str | None, stopped: str) -> None:
         facts.append(("held", f"its type, since {plain(found.held_since)} UTC: {found.held_because or '-'}"))
     if stopped:
         facts.append(("waits", stopped))
+    if found.state in _SENT_AGAIN and not found.forgotten and not found.digest_id:
+        facts.append(("next", f"correct the cause, then `waypost retry {short(found.id)}` sends it again"))
     for name, value in facts:
         style = style_of(found.state) if name == "state" else ""
         text = Text(wrapped(plain(value), indent=11), style)

@@ -170,6 +170,11 @@ class Settings(BaseSettings):
         description="Whether Prefect gets the dashboard, the tables and the events of Waypost, besides runs "
         "and their states.",
     )
+    render_process: bool = Field(
+        default=True,
+        description="Whether a worker renders large batches in a second process, where there is a second "
+        "processor.",
+    )
     poll_seconds: Annotated[float, Field(gt=0)] = Field(
         default=0.15,
         description="Seconds between polls of a resident worker, for runs that Prefect does not announce.",

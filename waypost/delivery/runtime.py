@@ -14,6 +14,7 @@ from waypost.config.mail import dkim_signers, signers_of
 from waypost.config.secret_key import secret_key
 from waypost.config.settings import Settings
 from waypost.delivery.added_brands import AddedBrands
+from waypost.delivery.batch_rendering import BatchRendering, RenderingHere
 from waypost.delivery.channel_factory import providers
 from waypost.delivery.late_answers import LateAnswers
 from waypost.delivery.provider_set import ProviderSet
@@ -55,6 +56,7 @@ class Runtime:
         self.providers = ProviderSet(settings, channels, ledger)
         self.by_itself = False  # opened by the first call of `current`: no worker keeps it up to date
         self.templates = templates or Templates(settings.template_folders, settings.default_locale)
+        self.rendering: BatchRendering = RenderingHere(self.renderer)
         self.added_brands = AddedBrands(settings)
         self.signers = dkim_signers(settings)
         self.secret_key = secret_key(settings)

@@ -67,17 +67,21 @@ def _reader(context: Context) -> str:
 @pass_context
 def money(context: Context, amount: Decimal | int, currency: str) -> str:
     """An amount such as `1.234,50 €`: exact, rounded only here."""
-    check("money", amount, currency)
     try:
-        return _money(amount, known_currency(currency), _reader(context))
-    except ValueError as error:
-        raise TemplateError(f"the currency of the filter money is {error}") from None
+        return _money(amount, currency, _reader(context))
+    except TypeError:  # it cannot be hashed, so it is of a wrong kind
+        check("money", amount, currency)
+        raise
 
 
 @lru_cache(_REMEMBERED, typed=True)
 def _money(amount: Decimal | int, currency: str, locale: str) -> str:
-    exactly = rounded(Decimal(amount), currency)
-    return babel_numbers.format_currency(exactly, currency, locale=babel_locale(locale))
+    check("money", amount, currency)  # once for equal amounts: an order shows dozens
+    try:
+        exactly = rounded(Decimal(amount), known_currency(currency))
+        return babel_numbers.format_currency(exactly, currency, locale=babel_locale(locale))
+    except ValueError as error:
+        raise TemplateError(f"the currency of the filter money is {error}") from None
 
 
 @pass_context

@@ -39,6 +39,7 @@ from waypost.rendering.translating import Translation, messages_in
 
 logger = logging.getLogger("waypost.templates")
 LOOKS_EVERY = 1.0  # seconds between looks whether files have changed
+SCRIPT = 4  # letters of a script's subtag (RFC 5646, 2.2.3)
 SHOWN = 3  # texts without a translation in a line of the log
 
 
@@ -69,6 +70,7 @@ class Templates:
         self._names: dict[str, Known] = {}
         self._types: dict[str, _Loaded] = {}
         self._lines: dict[str, jinja2.Template] = {}
+        self._warned: Set[str] = frozenset()  # of these broken catalogues
 
     def declare(self, type: NotificationType) -> None:
         """Changed templates of the type may only use its names from now on. A process that is older than the
@@ -143,7 +145,7 @@ class Templates:
         loaded = self._types.get(type)
         if loaded is None:
             loaded = self._types[type] = self._begin(type)
-            _warn_of_broken(type, {*loaded.broken.values()})
+            self._warn_of_broken({*loaded.broken.values()})
         elif time.monotonic() - loaded.looked >= LOOKS_EVERY:
             loaded.looked = time.monotonic()
             if any(stamp(path) != before for path, before in loaded.files.items()):
@@ -168,7 +170,7 @@ class Templates:
             before.languages -= loaded.broken.keys() - before.sets.keys()
             before.refused, before.failed = True, set()
             return before
-        _warn_of_broken(type, {*loaded.broken.values()} - {*before.broken.values()})
+        self._warn_of_broken({*loaded.broken.values()})
         self.faults.pop(type, None)
         logger.info("the templates of %s have changed and are in use", type)
         return loaded
@@ -265,6 +267,12 @@ class Templates:
                 broken[lang] = str(error)
         return broken
 
+    def _warn_of_broken(self, faults: Set[str]) -> None:
+        """Once for all types: catalogues are theirs together."""
+        for fault in sorted(faults - self._warned):
+            logger.warning("a catalogue is broken, and mails in its language go out in another: %s", fault)
+        self._warned = faults
+
     def _catalogue_languages(self) -> list[str]:
         with readable(f"{FOLDER}/"):
             return sorted({lang for folder in self.files.folders for lang in catalogue_languages(folder)})
@@ -301,11 +309,6 @@ def _within(folder: Path) -> list[Path]:
         return []
 
 
-def _warn_of_broken(type: str, faults: Set[str]) -> None:
-    for fault in sorted(faults):
-        logger.warning("a catalogue is broken, and %s is sent in another language: %s", type, fault)
-
-
 def _warn_of_missing(type: str, lang: str, texts: Sequence[str]) -> None:
     shown = ", ".join(repr(text[:60]) for text in texts[:SHOWN])
     logger.warning("%s has %d texts without a translation in %s: %s", type, len(texts), lang, shown)
@@ -316,9 +319,15 @@ def _read_once(files: tuple[tuple[Path, Stamp], ...], lang: str) -> Catalogue:
     return read_catalogue([file for file, _ in files], lang)
 
 
-def with_parents(lang: str) -> list[str]:
-    """The language and those that it is a kind of: pt-BR, pt."""
-    return list(dict.fromkeys((lang, lang.partition("-")[0])))
+@lru_cache(1000)
+def with_parents(lang: str) -> tuple[str, ...]:
+    """The language and those that it is a kind of: pt-BR, pt (RFC 4647, 3.4). A script is also left out:
+    zh-Hans-CN, zh-CN, zh-Hans, zh."""
+    subtags = lang.split("-")
+    kinds = [subtags[:end] for end in range(len(subtags), 0, -1)]
+    if len(subtags) > 2 and len(subtags[1]) == SCRIPT:
+        kinds.insert(1, [subtags[0], *subtags[2:]])
+    return tuple("-".join(kind) for kind in kinds)
 
 
 def _direction(lang: str) -> str:

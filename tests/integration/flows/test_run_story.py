@@ -160,6 +160,11 @@ async def test_the_table_shows_the_worst_first_with_refused_steps_next_try_and_a
     assert "| **total** | **4** |" in summary
 
 
+async def test_a_table_in_which_nothing_waits_has_no_next_try(bench, client):
+    lines, _ = await table(client, run_of(await note([ask()], return_state=True)))
+    assert [*lines[0]] == ["State", "Recipient", "Notification", "Attempt", "Provider", "Detail", "Full id"]
+
+
 async def test_a_retry_names_and_links_the_run_before_it(bench, client):
     bench.primary.answer = lambda message: LATER
     first = await note([ask()], return_state=True)

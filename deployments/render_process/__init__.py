@@ -1,0 +1,1 @@
+"""A second process that renders, so that a worker uses two processors."""
