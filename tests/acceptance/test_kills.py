@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 
 import pytest
-from chaos import kills
 from chaos.installation import installation
 from chaos.servers import mail_sink
 from support.processes import eventually
 from support.requests import alert, order
 
 pytestmark = pytest.mark.long
-KILLS = 100  # half on each database; `make chaos` kills two hundred
-MESSAGES = 120  # between two kills; `make chaos` sends a thousand
 WITHIN = 60.0  # seconds until a dead worker's batches are reclaimed
-
-
-@pytest.mark.timeout(1200)  # a slow machine takes a minute a kill
-def test_workers_killed_while_they_send_lose_nothing_and_repeat_only_what_was_in_doubt(
-    prefect, cluster, tmp_path, capsys
-):
-    seed = random.randrange(10**9)
-    found = kills.side_by_side(KILLS, tmp_path, prefect, cluster, seed, messages=MESSAGES)
-    for name, totals in found.items():
-        with capsys.disabled():
-            print(f"\n{name}: {totals} (seed {seed})")
-        kills.check(totals)
 
 
 def test_a_dead_workers_work_is_back_within_a_minute_once_and_prefect_shows_the_run_as_crashed(
