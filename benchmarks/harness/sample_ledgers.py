@@ -27,15 +27,16 @@ async def empty(kind: str) -> AsyncGenerator[Ledger]:
     """A ledger of that kind with empty tables. Raises NotMeasured."""
     if kind == "SQLite":
         with servers.new_home() as home:
-            async with _opened(f"sqlite:///{home / 'ledger.db'}") as ledger:
+            async with opened(f"sqlite:///{home / 'ledger.db'}") as ledger:
                 yield ledger
     else:
-        async with databases.fresh("ledger") as (url,), _opened(url) as ledger:
+        async with databases.fresh("ledger") as (url,), opened(url) as ledger:
             yield ledger
 
 
 @asynccontextmanager
-async def _opened(url: str) -> AsyncGenerator[Ledger]:
+async def opened(url: str) -> AsyncGenerator[Ledger]:
+    """The ledger of a URL, with the present tables."""
     ledger = open_ledger(with_async_driver(url))
     try:
         await ledger.upgrade()

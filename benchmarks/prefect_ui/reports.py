@@ -33,6 +33,7 @@ ROUNDS = 10
 SERIES = 1  # of 830 orders, in a round
 SETTLES_WITHIN = 180.0
 AFTERWARDS = 2.0  # seconds
+GENERATIONS = 3  # `waypost up`, its Prefect server and the process that renders, and what these start
 
 
 async def measure() -> Measured:
@@ -47,7 +48,6 @@ async def measure() -> Measured:
                     await _rate(server, "warm", series=1)
                 pairs = [await _round(told, silent, number) for number in range(ROUNDS)]
     slower = (1 - statistics.median(one.rate / other.rate for one, other in pairs)) * 100
-    dearer = (statistics.median(one.cpu / other.cpu for one, other in pairs) - 1) * 100
     first, second = (statistics.median(one.rate for one in side) for side in zip(*pairs, strict=True))
     busy, idle = (statistics.median(one.cpu for one in side) for side in zip(*pairs, strict=True))
     count = SERIES * sample_orders.COUNT
@@ -56,10 +56,7 @@ async def measure() -> Measured:
     print(f"  without                        {second:8.0f} /s   {idle * 1000:6.2f} ms")
     print(f"  with / without                 {first / second:8.3f}      {busy / idle:6.3f}")
     return Measured(
-        bars=[
-            Bar("prefect_reports_throughput_cost_pct", slower, "<", 5),
-            Bar("prefect_reports_processor_cost_pct", dearer, "<", 5),
-        ],
+        bars=[Bar("prefect_reports_throughput_cost_pct", slower, "<", 5)],
         figures={"rounds": [{"with": asdict(one), "without": asdict(other)} for one, other in pairs]},
     )
 
@@ -105,14 +102,17 @@ async def _rate(server: Running, name: str, series: int = SERIES) -> Cost:
     return Cost(len(requests) / took, (_processor_seconds(server.pid) - busy) / len(requests))
 
 
-def _processor_seconds(session: int) -> float:
-    """Of all processes of a session."""
-    ticks = 0
+def _processor_seconds(pid: int) -> float:
+    """Of a process and those below it."""
+    parents: dict[int, int] = {}
+    ticks: dict[int, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue  # it has ended
-        if int(fields[3]) == session:
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+        parents[int(folder.name)], ticks[int(folder.name)] = int(fields[1]), int(fields[11]) + int(fields[12])
+    below = {pid}
+    for _ in range(GENERATIONS):
+        below |= {child for child, parent in parents.items() if parent in below}
+    return sum(ticks.get(one, 0) for one in below) / os.sysconf("SC_CLK_TCK")

@@ -129,7 +129,7 @@ class RenderProcess:
         """Raises ProcessEnded."""
         looks = {brand: self._look(type, brand) for brand in {job.notification.brand for job in jobs}}
         known = [job for job in jobs if looks[job.notification.brand]]
-        if link is None or len(known) < len(jobs):
+        if link is None or len(known) < len(jobs) or any(job.files for job in jobs):  # files are large
             return await self._here.render(type, jobs)
         ask = Ask(type.name, {name: look for name, look in looks.items() if look}, jobs)
         try:

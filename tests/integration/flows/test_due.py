@@ -143,26 +143,26 @@ async def test_a_query_that_fails_half_way_keeps_what_was_read(bench, database):
     else:
         numbers, broken = "SELECT generate_series(1, 2000) AS n", "CAST(1 / (n - n) AS text)"
     query = (
-        f"SELECT 'r' || n || '@a.example' AS email, CASE WHEN n > 1200 THEN {broken} ELSE 'x' END AS text "
+        f"SELECT 'r' || n || '@a.example' AS email, CASE WHEN n > 1700 THEN {broken} ELSE 'x' END AS text "
         f"FROM ({numbers}) AS numbers"
     )
     use(bench, Source(url=SecretStr(database), query=query))
     state = await state_of_run()
     assert (state.type.value, state.name) == ("FAILED", "PartlyFailed")
-    assert state.message.startswith("500 sent, the source failed after 1,000 rows: the ")
+    assert state.message.startswith("1000 sent, the source failed after 1,500 rows: the ")
     assert state.message.endswith("; 500 go out with other runs")
-    assert len(bench.primary.sent) == 500
-    assert len(await rows(bench.runtime.ledger)) == 1000
+    assert len(bench.primary.sent) == 1000
+    assert len(await rows(bench.runtime.ledger)) == 1500
 
 
 async def test_the_last_group_is_sent_by_the_run_and_the_others_by_other_runs(bench, source):
     """Where no dispatcher was quicker, the run takes as many of the others as its batch may have."""
-    source(*people(1100))
+    source(*people(1600))
     state = await state_of_run()
-    assert state.message == "500 sent; 600 go out with other runs"
-    assert "r1099@a.example" in addresses(bench)
-    assert Counter(row.state for row in await rows(bench.runtime.ledger)) == {"sent": 500, "accepted": 600}
-    assert (await state_of_run()).message == f"1,100 notified before for {now().date()}"
+    assert state.message == "1000 sent; 600 go out with other runs"
+    assert "r1599@a.example" in addresses(bench)
+    assert Counter(row.state for row in await rows(bench.runtime.ledger)) == {"sent": 1000, "accepted": 600}
+    assert (await state_of_run()).message == f"1,600 notified before for {now().date()}"
 
 
 async def test_requests_and_batches_do_not_ask_the_source(bench, source):
