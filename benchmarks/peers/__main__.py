@@ -3,4 +3,8 @@
 from benchmarks.harness.program import main
 
 if __name__ == "__main__":
-    main("peers", "From the first post to the last mail, beside what teams use instead.", ("road", "kill"))
+    main(
+        "peers",
+        "From the first post to the last mail, beside what teams use instead.",
+        ("road", "kill", "processors"),
+    )

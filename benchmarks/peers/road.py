@@ -77,19 +77,21 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
 
 
-async def seconds(side: Side, sink: CountingSink, orders: int, warm_up: int = WARM_UP) -> float:
+async def seconds(
+    side: Side, sink: CountingSink, orders: int, warm_up: int = WARM_UP, rest: float = REST
+) -> float:
     """The time that a side takes for its orders. Raises NotMeasured if one is not sent and recorded."""
     async with side.open(sink.port) as opened:
         try:
-            await _all_taken(opened, sink, "warm", warm_up)
-            await asyncio.sleep(REST)
-            return await _all_taken(opened, sink, "road", orders)
+            await all_taken(opened, sink, "warm", warm_up)
+            await asyncio.sleep(rest)
+            return await all_taken(opened, sink, "road", orders)
         except NotMeasured as error:
             words = opened.log.read_text(errors="replace")[-2000:]
             raise NotMeasured(f"{side.name}: {error}; its log ends with:\n{words}") from None
 
 
-async def _all_taken(opened: Opened, sink: CountingSink, series: str, count: int) -> float:
+async def all_taken(opened: Opened, sink: CountingSink, series: str, count: int) -> float:
     """Post orders; returns the seconds until the sink has taken them all, once they are recorded."""
     last = sink.taken() + count
     taken = asyncio.create_task(sink.taken_at(last, STALLED))

@@ -63,21 +63,34 @@ class _Desk:
         self._settings, self._types = start.settings, types
         self._templates = Templates(start.settings.template_folders, start.settings.default_locale)
         self._signers = dkim_signers(start.settings)
+        self._loaded: set[str] = set()
 
-    def load(self, type: str) -> None:
-        """Load the templates of a type in each language: the first notifications would wait for them. What
-        cannot be loaded is told when it is used."""
-        with suppress(TemplateError, BrokenCatalogue):
-            for lang in self._templates.languages(type):
-                with suppress(TemplateError, BrokenCatalogue):
-                    self._templates.find(type, lang)
+    def load(self, type: str) -> bool:
+        """Load the templates of a type in each language, once. Whether all could be loaded."""
+        if type not in self._loaded and type in self._types:
+            with suppress(TemplateError, BrokenCatalogue):
+                self._load(type)
+                self._loaded.add(type)
+        return type in self._loaded
+
+    def _load(self, type: str) -> None:
+        """Raises TemplateError and BrokenCatalogue."""
+        if self._types[type].finished is not None:
+            return
+        self._templates.declare(self._types[type])
+        if broken := self._templates.broken_catalogues():
+            raise BrokenCatalogue(broken[0])
+        for lang in self._templates.languages(type):
+            self._templates.load(type, lang)
+            self._templates.find(type, lang)
+        if fault := self._templates.faults.get(type):
+            raise TemplateError(fault)
 
     def reply(self, ask: Ask | None, *, retires: bool) -> Reply:
         """The messages of each job."""
         type = self._types.get(ask.type) if ask else None
-        if ask is None or type is None:
+        if ask is None or type is None or not self.load(ask.type):
             return Reply(None, retires=retires)
-        self._templates.declare(type)
 
         @cache
         def renderers(name: str) -> Renderer:

@@ -62,9 +62,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """made: for each job, in their order; None if the process does not know the type or cannot read what was
-    asked. fault: why changed
-    templates of the type are not in use. retires: the process has grown and ends after its last reply."""
+    """made: for each job, in their order; None if the process does not know the type, cannot load all its
+    templates (the worker may have those from before a faulty edit) or cannot read what was asked.
+    fault: why changed templates of the type are not in use.
+    retires: the process has grown, and ends after its last reply."""
 
     made: Sequence[Made] | None
     fault: str | None = None

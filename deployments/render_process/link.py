@@ -15,6 +15,7 @@ from waypost.system.child_process import end, ending
 
 HANGS_AFTER = 30.0  # seconds that a chunk may take; it takes a twentieth of one
 STARTS_WITHIN = 60.0  # seconds
+BUFFERED = 1 << 22  # bytes of replies: a chunk of mails has a megabyte
 
 logger = logging.getLogger("waypost.render_process")
 
@@ -46,7 +47,7 @@ class Link:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.to_thread(_popen, theirs.fileno())
-        link = cls(process, *await asyncio.open_connection(sock=ours))
+        link = cls(process, *await asyncio.open_connection(sock=ours, limit=BUFFERED))
         try:
             async with asyncio.timeout(STARTS_WITHIN):
                 link._writer.write(packed(start))
@@ -135,5 +136,5 @@ def _popen(descriptor: int) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "waypost.deployments.render_process", str(descriptor)],
         stdin=subprocess.PIPE,  # it closes when this process ends, and the other then ends too
         pass_fds=[descriptor],
-        start_new_session=True,  # Ctrl-C reaches this process alone
+        start_new_session=True,  # Ctrl-C reaches the worker alone
     )

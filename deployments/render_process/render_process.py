@@ -21,7 +21,7 @@ from waypost.model.notification_type import NotificationType
 
 LEAST = 100  # notifications: fewer are rendered here, as they would only wait behind a flood
 CHUNK = 50  # notifications asked for at once
-REST_SECONDS = 60.0  # before another start, after one that failed
+REST_SECONDS = 60.0  # before it is tried again, where the process did not start or cannot render a type
 
 logger = logging.getLogger("waypost.render_process")
 
@@ -63,10 +63,12 @@ class RenderProcess:
         self._link: Link | None = None
         self._starting: asyncio.Task[Link | None] | None = None
         self._not_before = 0.0
+        self._not_there: dict[str, float] = {}  # until when a type that the process cannot render stays here
 
     async def render(self, type: NotificationType, jobs: Sequence[RenderJob]) -> list[Rendered]:
         """See BatchRendering."""
-        if len(jobs) < LEAST or self._present(type) is None:
+        waits_for = self._not_there.get(type.name, 0.0) - monotonic()
+        if len(jobs) < LEAST or waits_for > 0 or self._present(type) is None:
             return await self._here.render(type, jobs)
         chunks = [self._chunk(type, jobs[at : at + CHUNK]) for at in range(0, len(jobs), CHUNK)]
         return [one for made in await asyncio.gather(*chunks) for one in made]
@@ -79,6 +81,7 @@ class RenderProcess:
     async def close(self) -> None:
         """End the process."""
         if self._starting is not None:
+            self._starting.cancel()
             await asyncio.wait([self._starting])
         if self._link is not None:
             await self._link.close()
@@ -92,12 +95,15 @@ class RenderProcess:
         return None
 
     async def _start_one(self, type: NotificationType) -> Link | None:
+        self._link = None
         try:
             self._link = await Link.start(Start(self._runtime.settings, self._since, type.name))
         except (OSError, TimeoutError, EOFError) as error:
             logger.warning("the process that renders did not start (%s); rendering in the worker", error)
         if self._link is None:
             self._not_before = monotonic() + REST_SECONDS
+        else:
+            logger.info("large batches are rendered in process %d", self._link.pid)
         self._starting = None
         return self._link
 
@@ -138,6 +144,7 @@ class RenderProcess:
             return await self._here.render(type, jobs)
         reply = await link.ask(frame)
         if reply.made is None:
+            self._not_there[type.name] = monotonic() + REST_SECONDS
             return await self._here.render(type, jobs)
         self._note(type, reply.fault)
         return [made.rendered(job.notification) for made, job in zip(reply.made, jobs, strict=True)]

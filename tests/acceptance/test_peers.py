@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.harness import installed, sinks
 from benchmarks.harness.processes import run_to_end
-from benchmarks.peers import kill, peer_sides, road, samples, waypost_sides
+from benchmarks.peers import kill, peer_sides, processors, road, samples, waypost_sides
 
 pytestmark = [pytest.mark.long, pytest.mark.anyio]
 SIDES = ["BullMQ", "post_office", "Celery, rendering", "procrastinate"]
@@ -36,8 +36,18 @@ def sides(written):
 @pytest.mark.parametrize("name", SIDES)
 async def test_thirty_mails_arrive_and_are_recorded(sides, name, tmp_path):
     async with sinks.counting(tmp_path) as sink:
-        assert await road.seconds(sides[name], sink, 30, warm_up=10) > 0
+        assert await road.seconds(sides[name], sink, 30, warm_up=10, rest=0) > 0
         assert sink.taken() == 40
+
+
+async def test_the_processors_of_each_process_are_told(monkeypatch, capsys):
+    monkeypatch.setenv("BENCH_ORDERS", "200")
+    monkeypatch.setattr(processors, "REST", 0.0)
+    found = (await processors.measure()).figures["processor seconds"]
+    assert all(side["Prefect server"] > 0 for side in found.values())
+    assert found["Waypost, PostgreSQL"]["worker"] > 0
+    assert found["Waypost, SQLite"]["waypost up: gateway and worker"] > 0
+    assert "ms an order  Prefect server" in capsys.readouterr().out
 
 
 async def test_a_killed_worker_is_started_again_and_its_mails_are_counted(sides):

@@ -20,13 +20,14 @@ from waypost.channels.memory import MemoryChannel
 from waypost.config.settings import Settings
 from waypost.delivery.batch_rendering import RenderingHere, RenderJob
 from waypost.delivery.runtime import Runtime
-from waypost.deployments.render_process import link
+from waypost.deployments.render_process import link, render_process
 from waypost.deployments.render_process.render_process import LEAST, RenderProcess, rendering_beside
 from waypost.flows.order_confirmation import TYPE as ORDER
 from waypost.ledger import open_ledger
 from waypost.mail.attachment import Attachment
 from waypost.model.brand import BrandTerms
 from waypost.model.notification import Notification, ResolvedRecipient
+from waypost.rendering import templates
 from waypost.rendering.samples import sample_of
 from waypost.system.clock import now
 from waypost.system.ids import new_id
@@ -196,6 +197,25 @@ async def test_it_makes_the_same_mails_as_the_worker(tmp_path):
         assert here[-3].error
         assert here[-2].deferred_until
         assert here[-1].error
+
+
+async def test_a_process_that_starts_after_a_faulty_edit_leaves_the_type_to_the_worker(
+    tmp_path, project, monkeypatch
+):
+    monkeypatch.setattr(render_process, "REST_SECONDS", 1.0)
+    monkeypatch.setattr(templates, "LOOKS_EVERY", 0.0)
+    subject = project / "templates" / "bomb" / "subject.txt"
+    async with opened(tmp_path) as (process, runtime):
+        await process.render(TYPE, bombs(count=3))
+        subject.write_text("{% if %}")
+        for _ in range(2):
+            await ready(process, TYPE, bombs())
+            assert subjects(await process.render(TYPE, bombs())) == ["nothing"] * MANY
+        assert "subject.txt, line 1" in runtime.templates.faults["bomb"]
+        subject.write_text("{{ does }}!")
+        await asyncio.sleep(1.1)
+        assert subjects(await process.render(TYPE, bombs())) == ["nothing!"] * MANY
+        assert runtime.templates.faults == {}
 
 
 async def test_what_cannot_be_pickled_is_rendered_here(process):

@@ -26,4 +26,5 @@ def test_the_targets_divide_all_tests_by_a_marker():
 
 def test_ci_runs_both():
     run = (ROOT / ".ci" / "run").read_text()
-    assert re.findall(r"^make (\S+)", run, re.MULTILINE) == ["check", "test", "test-long"]
+    assert re.findall(r"^(?:make|tier) (\S+)", run, re.MULTILINE) == ["check", "test", "test-long"]
+    assert '\n    make "$1" ' in run.partition("tier() {")[2]

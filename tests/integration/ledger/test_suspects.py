@@ -100,12 +100,12 @@ async def test_what_is_accepted_meanwhile_is_in_no_batch_with_suspects(ledger):
 
 async def test_a_batch_is_not_filled_up_with_suspects_nor_beyond_its_half(ledger):
     await accepted(ledger, 8)
-    await change(ledger, suspicion=7)  # of 500, three go together
+    await change(ledger, suspicion=8)  # of 1,000, three go together
     claim = await reserved(ledger)
     await accepted(ledger, 4)
-    assert len((await take_up(ledger, "note", claim.id, limit=500)).notifications) == 3
+    assert len((await take_up(ledger, "note", claim.id, limit=NOTE.batch_size)).notifications) == 3
     fresh = await reserved(ledger)
-    assert (fresh.size, fresh.suspicion) == (3, 7), "the oldest first"
+    assert (fresh.size, fresh.suspicion) == (3, 8), "the oldest first"
 
 
 @pytest.mark.parametrize("moved", ["an attempt", "a decision without one"])
