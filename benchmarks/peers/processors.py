@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.harness import servers
@@ -40,8 +41,7 @@ async def measure() -> Measured:
                     await asyncio.sleep(REST)
                     before = _processor_seconds()
                     took = await all_taken(opened, sink, "road", orders)
-                    spent = _processor_seconds()
-                    spent.subtract(before)
+                    spent = _spent_since(before)
                 found[side.name] = dict(spent)
                 print(f"{side.name}: {orders} orders in {took:.1f} s")
                 for name, seconds in spent.most_common():
@@ -50,9 +50,17 @@ async def measure() -> Measured:
     return Measured([], {"processor seconds": found})
 
 
-def _processor_seconds() -> Counter[str]:
-    """Of the processes there are, by what they are."""
-    seconds: Counter[str] = Counter()
+def _spent_since(before: Mapping[int, tuple[str, float]]) -> Counter[str]:
+    """Seconds by what the processes are. A process that has ended meanwhile does not count."""
+    spent: Counter[str] = Counter()
+    for pid, (name, seconds) in _processor_seconds().items():
+        spent[name] += seconds - before.get(pid, (name, 0.0))[1]
+    return spent
+
+
+def _processor_seconds() -> dict[int, tuple[str, float]]:
+    """What each process is, by its id, and the seconds that it has used."""
+    found: dict[int, tuple[str, float]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
@@ -60,5 +68,6 @@ def _processor_seconds() -> Counter[str]:
         except OSError:
             continue  # it has ended
         if name := next((name for part, name in PROCESSES if part in words), ""):
-            seconds[name] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return seconds
+            ticks = int(fields[11]) + int(fields[12])
+            found[int(folder.name)] = name, ticks / os.sysconf("SC_CLK_TCK")
+    return found

@@ -19,6 +19,7 @@ from waypost.model.brand import NoSuchBrand
 from waypost.model.notification import Rendered
 from waypost.model.notification_type import NotificationType
 
+STARTS_AT = 400  # notifications in a batch: the start takes as long as a thousand mails
 LEAST = 100  # notifications: fewer are rendered here, as they would only wait behind a flood
 CHUNK = 50  # notifications asked for at once
 REST_SECONDS = 60.0  # before it is tried again, where the process did not start or cannot render a type
@@ -68,7 +69,7 @@ class RenderProcess:
     async def render(self, type: NotificationType, jobs: Sequence[RenderJob]) -> list[Rendered]:
         """See BatchRendering."""
         waits_for = self._not_there.get(type.name, 0.0) - monotonic()
-        if len(jobs) < LEAST or waits_for > 0 or self._present(type) is None:
+        if len(jobs) < LEAST or waits_for > 0 or self._present(type, start=len(jobs) >= STARTS_AT) is None:
             return await self._here.render(type, jobs)
         chunks = [self._chunk(type, jobs[at : at + CHUNK]) for at in range(0, len(jobs), CHUNK)]
         return [one for made in await asyncio.gather(*chunks) for one in made]
@@ -86,11 +87,11 @@ class RenderProcess:
         if self._link is not None:
             await self._link.close()
 
-    def _present(self, type: NotificationType) -> Link | None:
-        """The process that takes work now. Begins to start one if there is none."""
+    def _present(self, type: NotificationType, *, start: bool = True) -> Link | None:
+        """The process that takes work now. start: whether one begins to start if there is none."""
         if self._link is not None and self._link.takes_work:
             return self._link
-        if self._starting is None and monotonic() >= self._not_before:
+        if start and self._starting is None and monotonic() >= self._not_before:
             self._starting = asyncio.create_task(self._start_one(type))
         return None
 

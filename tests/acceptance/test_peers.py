@@ -43,10 +43,11 @@ async def test_thirty_mails_arrive_and_are_recorded(sides, name, tmp_path):
 async def test_the_processors_of_each_process_are_told(monkeypatch, capsys):
     monkeypatch.setenv("BENCH_ORDERS", "200")
     monkeypatch.setattr(processors, "REST", 0.0)
-    found = (await processors.measure()).figures["processor seconds"]
-    assert all(side["Prefect server"] > 0 for side in found.values())
-    assert found["Waypost, PostgreSQL"]["worker"] > 0
-    assert found["Waypost, SQLite"]["waypost up: gateway and worker"] > 0
+    monkeypatch.setattr(processors, "WARM_UP", 10)
+    [side] = [side for side in waypost_sides.sides() if "PostgreSQL" in side.name]
+    monkeypatch.setattr(waypost_sides, "sides", lambda: [side])
+    found = (await processors.measure()).figures["processor seconds"][side.name]
+    assert min(found[name] for name in ("Prefect server", "worker", "gateway", "PostgreSQL")) > 0
     assert "ms an order  Prefect server" in capsys.readouterr().out
 
 

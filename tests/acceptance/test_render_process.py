@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor has no second process"),
 ]
-PART, KILLS = 500, 3
+PART, KILLS = 500, 2
 
 
 def test_killed_again_and_again_each_notification_goes_out_once(prefect, cluster, tmp_path):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from traceback import walk_tb
+from types import TracebackType
 from typing import Any
 
 FRAMES_SHOWN = 4  # at either end of a long traceback
@@ -30,30 +30,38 @@ def never(_error: Exception) -> bool:
     return False
 
 
-@contextmanager
-def isolated(
-    step: str,
-    *foreseen: type[Exception],
-    item: object = "",
-    outage: Callable[[Exception], bool] = never,
-) -> Generator[None]:
+class isolated:  # noqa: N801 - it reads as a function, and is one of those that run for each item
     """Raise ItemFailed for an exception that the block does not handle, and log where it was raised.
 
     step: its name, for people: "rendering". foreseen: exceptions that the caller handles. item: its id for
     the log, no content. outage: whether an exception concerns all items, such as an unreachable ledger.
     Outages pass unchanged, as do ItemFailed and exceptions that end more than the item (see `is_fault`).
     """
-    task = present_task()
-    try:
-        yield
-    except (ItemFailed, *foreseen):
-        raise
-    except BaseException as error:
-        if not is_fault(error, task) or (isinstance(error, Exception) and outage(error)):
-            raise
-        kind = type(error).__name__
-        logger.error("%s failed%s: %s at %s", step, f" for {item}" if item else "", kind, place(error))
-        raise ItemFailed(f"{step} failed unexpectedly: {kind} (see the log)") from None
+
+    __slots__ = ("_foreseen", "_item", "_outage", "_step", "_task")
+
+    def __init__(
+        self,
+        step: str,
+        *foreseen: type[Exception],
+        item: object = "",
+        outage: Callable[[Exception], bool] = never,
+    ) -> None:
+        self._step, self._foreseen, self._item, self._outage = step, foreseen, item, outage
+
+    def __enter__(self) -> None:
+        self._task = present_task()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, (ItemFailed, *self._foreseen)):
+            return
+        if not is_fault(error, self._task) or (isinstance(error, Exception) and self._outage(error)):
+            return
+        name, told = type(error).__name__, f" for {self._item}" if self._item else ""
+        logger.error("%s failed%s: %s at %s", self._step, told, name, place(error))
+        raise ItemFailed(f"{self._step} failed unexpectedly: {name} (see the log)") from None
 
 
 def is_fault(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
