@@ -7,7 +7,7 @@ import random
 import pytest
 from chaos import kills
 
-KILLS = 60  # half on each database: CI has 25 minutes. `make chaos` kills two hundred
+KILLS = 40  # half on each database: CI has 25 minutes. `make chaos` kills two hundred
 MESSAGES = 120  # between two kills; `make chaos` sends a thousand
 
 
