@@ -74,6 +74,7 @@ bench: $(READY)  ## Measure everything; each program ends with a line per bar.
 	@$(BIN)/python -m benchmarks.ledger
 	@$(BIN)/python -m benchmarks.delivery
 	@$(BIN)/python -m benchmarks.gateway
+	@$(BIN)/python -m benchmarks.start
 	@$(BIN)/python -m benchmarks.peers
 
 chaos: $(READY)  ## Kill 200 workers and 200 gateways at work, then restart PostgreSQL under one, then stop it under two.
