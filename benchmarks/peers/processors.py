@@ -9,10 +9,10 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
 from benchmarks.harness import servers
 from benchmarks.harness.figures import Measured
+from benchmarks.harness.processor_time import Process, processes
 from benchmarks.harness.sinks import counting
 from benchmarks.peers import waypost_sides
 from benchmarks.peers.road import ORDERS, REST, WARM_UP, all_taken
@@ -39,7 +39,7 @@ async def measure() -> Measured:
                 async with side.open(sink.port) as opened:
                     await all_taken(opened, sink, "warm", WARM_UP)
                     await asyncio.sleep(REST)
-                    before = _processor_seconds()
+                    before = processes()
                     took = await all_taken(opened, sink, "road", orders)
                     spent = _spent_since(before)
                 found[side.name] = dict(spent)
@@ -50,24 +50,10 @@ async def measure() -> Measured:
     return Measured([], {"processor seconds": found})
 
 
-def _spent_since(before: Mapping[int, tuple[str, float]]) -> Counter[str]:
+def _spent_since(before: Mapping[int, Process]) -> Counter[str]:
     """Seconds by what the processes are. A process that has ended meanwhile does not count."""
     spent: Counter[str] = Counter()
-    for pid, (name, seconds) in _processor_seconds().items():
-        spent[name] += seconds - before.get(pid, (name, 0.0))[1]
+    for pid, process in processes().items():
+        if name := next((name for part, name in PROCESSES if part in process.command), ""):
+            spent[name] += process.seconds - (before[pid].seconds if pid in before else 0.0)
     return spent
-
-
-def _processor_seconds() -> dict[int, tuple[str, float]]:
-    """What each process is, by its id, and the seconds that it has used."""
-    found: dict[int, tuple[str, float]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended
-        if name := next((name for part, name in PROCESSES if part in words), ""):
-            ticks = int(fields[11]) + int(fields[12])
-            found[int(folder.name)] = name, ticks / os.sysconf("SC_CLK_TCK")
-    return found

@@ -8,16 +8,15 @@ and names of runs are on both sides: no setting turns them off.
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import orjson
 
 from benchmarks.harness import sample_orders, servers
 from benchmarks.harness.figures import Bar, Measured, NotMeasured
+from benchmarks.harness.processor_time import processes
 from benchmarks.harness.progress import say
 from benchmarks.harness.servers import Running
 from benchmarks.harness.sinks import fast
@@ -104,15 +103,7 @@ async def _rate(server: Running, name: str, series: int = SERIES) -> Cost:
 
 def _processor_seconds(pid: int) -> float:
     """Of a process and those below it."""
-    parents: dict[int, int] = {}
-    ticks: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended
-        parents[int(folder.name)], ticks[int(folder.name)] = int(fields[1]), int(fields[11]) + int(fields[12])
-    below = {pid}
+    found, below = processes(), {pid}
     for _ in range(GENERATIONS):
-        below |= {child for child, parent in parents.items() if parent in below}
-    return sum(ticks.get(one, 0) for one in below) / os.sysconf("SC_CLK_TCK")
+        below |= {child for child, process in found.items() if process.parent in below}
+    return sum(process.seconds for child, process in found.items() if child in below)

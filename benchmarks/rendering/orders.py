@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.harness.checkouts import BEFORE, HERE, checkouts, settings_of
 from benchmarks.harness.figures import Bar, Measured, NotMeasured
 from benchmarks.harness.processes import ROOT
 from benchmarks.harness.progress import say
@@ -70,10 +71,7 @@ print(took / len(contexts), 0.0)
 
 async def measure() -> Measured:
     """The least time of each side, and the ratios."""
-    before = os.environ.get("BENCH_BEFORE", "")
-    sides = {"this checkout": (ROOT, OURS), "bare Jinja2": (ROOT, BARE)}
-    if before:
-        sides["before"] = (Path(before), OURS)
+    sides = {name: (folder, OURS) for name, folder in checkouts().items()} | {"bare Jinja2": (ROOT, BARE)}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     loads: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(ROUNDS):
@@ -89,20 +87,19 @@ async def measure() -> Measured:
     for name, found in least.items():
         loading = f"; loading the templates {min(loads[name]) * 1e3:.0f} ms" if min(loads[name]) > 0 else ""
         print(f"  {name:<16}{found * 1e3:8.3f} ms an order{loading}")
-    bars = [Bar("order_beside_bare_jinja", least["this checkout"] / least["bare Jinja2"], "<", 3)]
-    if before:
+    bars = [Bar("order_beside_bare_jinja", least[HERE] / least["bare Jinja2"], "<", 3)]
+    if BEFORE in sides:
         # 1 % is what two runs of the same commit differ by.
-        bars.append(Bar("order_beside_before", least["this checkout"] / least["before"], "<", 1.01))
+        bars.append(Bar("order_beside_before", least[HERE] / least[BEFORE], "<", 1.01))
     return Measured(bars=bars, figures={"seconds": seconds, "loading": loads})
 
 
 def _seconds(folder: Path, program: str) -> tuple[float, float]:
     """The two numbers that a program prints which runs in a checkout. Raises NotMeasured."""
-    environment = {**os.environ, "PYTHONPATH": str(folder), "WAYPOST_PROJECT": str(folder)}
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=folder,
-        env=environment,
+        env={**os.environ, **settings_of(folder)},
         capture_output=True,
         text=True,
         check=False,

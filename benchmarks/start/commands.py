@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from benchmarks.harness import sample_ledgers, servers
 from benchmarks.harness.figures import Bar, Measured, NotMeasured
 from benchmarks.harness.processes import ROOT, environment, python
+from benchmarks.harness.processor_time import of_ended_children
 
 ROUNDS = 5
 FILLED = 1000  # notifications
@@ -40,7 +40,7 @@ async def measure() -> Measured:
 
 def _run(home: Path, command: Sequence[str]) -> float:
     """Seconds of processors that a command takes. Raises NotMeasured if it fails."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = of_ended_children()
     done = subprocess.run(
         python("waypost", *command),
         cwd=ROOT,
@@ -51,5 +51,4 @@ def _run(home: Path, command: Sequence[str]) -> float:
     )
     if done.returncode:
         raise NotMeasured(f"waypost {' '.join(command)}: {done.stderr[-500:]}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return of_ended_children() - before

@@ -6,16 +6,16 @@ The checkouts start in turns. Time by the clock, and of processors: of all the p
 from __future__ import annotations
 
 import asyncio
-import resource
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.harness.checkouts import BEFORE, HERE, checkouts, settings_of
 from benchmarks.harness.figures import Bar, Measured, NotMeasured
-from benchmarks.harness.processes import python, running
+from benchmarks.harness.processes import environment, python, running
+from benchmarks.harness.processor_time import of_ended_children
 from benchmarks.harness.progress import say
-from benchmarks.start.checkouts import BEFORE, HERE, checkouts, in_checkout
 
 ROUNDS = 5
 IS_UP = b"Waypost is up."
@@ -51,17 +51,11 @@ async def _start(folder: Path, home: Path) -> tuple[float, float]:
     home.mkdir(exist_ok=True)
     log = home / "up.log"
     log.unlink(missing_ok=True)
-    used, began = _of_children(), time.monotonic()
-    with running(python("waypost", "up", *PORTS), in_checkout(folder, home), log) as process:
+    used, began = of_ended_children(), time.monotonic()
+    with running(python("waypost", "up", *PORTS), environment(home, **settings_of(folder)), log) as process:
         while IS_UP not in log.read_bytes():
             if process.poll() is not None or time.monotonic() - began > WITHIN:
                 raise NotMeasured(f"waypost up did not start:\n{log.read_text()[-2000:]}")
             await asyncio.sleep(0.02)
         took = time.monotonic() - began
-    return took, _of_children() - used
-
-
-def _of_children() -> float:
-    """Processor seconds of all children that have ended, with theirs."""
-    found = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return found.ru_utime + found.ru_stime
+    return took, of_ended_children() - used

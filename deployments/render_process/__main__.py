@@ -81,8 +81,7 @@ class _Desk:
         if broken := self._templates.broken_catalogues():
             raise BrokenCatalogue(broken[0])
         for lang in self._templates.languages(type):
-            self._templates.load(type, lang)
-            self._templates.find(type, lang)
+            self._templates.find(type, lang)  # raises for the first, and tells `faults` of the others
         if fault := self._templates.faults.get(type):
             raise TemplateError(fault)
 

@@ -1,7 +1,6 @@
 """What a worker and the process that renders tell each other: pickled values, each after its length.
 
-Both ends are one program, connected by a pair of sockets that nobody else can open: unpickling trusts the
-other end.
+Both ends run the same code. Nobody else can open the pair of sockets between them, so unpickling is safe.
 """
 
 from __future__ import annotations

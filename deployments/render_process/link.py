@@ -77,7 +77,7 @@ class Link:
         return await reply
 
     async def close(self) -> None:
-        """End the process, which ends by itself once nobody asks."""
+        """End the process."""
         self.takes_work = False
         self._writer.close()
         if self._reading is not None:

@@ -11,11 +11,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from time import monotonic
 
-from waypost.delivery.batch_rendering import BatchRendering, RenderingHere, RenderJob
+from waypost.delivery.batch_rendering import RenderJob
 from waypost.delivery.runtime import Runtime
 from waypost.deployments.render_process.frames import Ask, Look, Start, packed
 from waypost.deployments.render_process.link import Link, ProcessEnded
-from waypost.model.brand import NoSuchBrand
 from waypost.model.notification import Rendered
 from waypost.model.notification_type import NotificationType
 
@@ -59,7 +58,7 @@ class RenderProcess:
 
     def __init__(self, runtime: Runtime, since: datetime) -> None:
         self._runtime = runtime
-        self._here: BatchRendering = RenderingHere(runtime.renderer)
+        self._here = runtime.rendering
         self._since = since
         self._link: Link | None = None
         self._starting: asyncio.Task[Link | None] | None = None
@@ -76,7 +75,7 @@ class RenderProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process that takes work; None if there is none."""
+        """The id of the process that takes work; None while none does."""
         return self._link.pid if self._link is not None and self._link.takes_work else None
 
     async def close(self) -> None:
@@ -134,14 +133,12 @@ class RenderProcess:
         self, link: Link | None, type: NotificationType, jobs: Sequence[RenderJob]
     ) -> list[Rendered]:
         """Raises ProcessEnded."""
-        looks = {brand: self._look(type, brand) for brand in {job.notification.brand for job in jobs}}
-        known = [job for job in jobs if looks[job.notification.brand]]
-        if link is None or len(known) < len(jobs) or any(job.files for job in jobs):  # files are large
+        if link is None or any(job.files for job in jobs):  # files are large
             return await self._here.render(type, jobs)
-        ask = Ask(type.name, {name: look for name, look in looks.items() if look}, jobs)
         try:
-            frame = packed(ask)
-        except Exception:  # a type may mint values that cannot be pickled
+            looks = {brand: self._look(type, brand) for brand in {job.notification.brand for job in jobs}}
+            frame = packed(Ask(type.name, looks, jobs))
+        except Exception:  # NoSuchBrand, or a type has minted values that cannot be pickled
             return await self._here.render(type, jobs)
         reply = await link.ask(frame)
         if reply.made is None:
@@ -150,11 +147,9 @@ class RenderProcess:
         self._note(type, reply.fault)
         return [made.rendered(job.notification) for made, job in zip(reply.made, jobs, strict=True)]
 
-    def _look(self, type: NotificationType, brand: str) -> Look | None:
-        try:
-            made = self._runtime.renderer(type, brand)
-        except NoSuchBrand:
-            return None
+    def _look(self, type: NotificationType, brand: str) -> Look:
+        """Raises NoSuchBrand."""
+        made = self._runtime.renderer(type, brand)
         return Look(made.brand, frozenset(made.served))
 
     def _note(self, type: NotificationType, fault: str | None) -> None:

@@ -30,7 +30,7 @@ def never(_error: Exception) -> bool:
     return False
 
 
-class isolated:  # noqa: N801 - it reads as a function, and is one of those that run for each item
+class isolated:  # noqa: N801 - used like a function; a generator would cost twice as much
     """Raise ItemFailed for an exception that the block does not handle, and log where it was raised.
 
     step: its name, for people: "rendering". foreseen: exceptions that the caller handles. item: its id for

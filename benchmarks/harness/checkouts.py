@@ -1,0 +1,21 @@
+"""This checkout, and an earlier one that BENCH_BEFORE names (`git worktree add ../before COMMIT`)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from benchmarks.harness.processes import ROOT
+
+HERE, BEFORE = "this checkout", "before"
+
+
+def checkouts() -> dict[str, Path]:
+    """The folders to compare, by name."""
+    before = os.environ.get("BENCH_BEFORE", "")
+    return {HERE: ROOT, **({BEFORE: Path(before)} if before else {})}
+
+
+def settings_of(folder: Path) -> dict[str, str]:
+    """What the environment of a process needs to run the code of a checkout."""
+    return {"PYTHONPATH": str(folder), "WAYPOST_PROJECT": str(folder)}
