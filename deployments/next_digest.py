@@ -19,7 +19,6 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound, PrefectException
 
-from waypost import Category
 from waypost.deployments.prefect_api import prefect_client
 from waypost.deployments.registry import Registered, registered
 from waypost.tasks.client_retries import client_retries
@@ -29,7 +28,7 @@ ANSWERS_WITHIN = 5.0  # seconds; the command says what the ledger knows anyway
 
 async def next_digest() -> datetime | None:
     """The start of the next scheduled run of a digest; None if none is scheduled or Prefect does not say."""
-    digests = [one for one in registered().values() if one.type.category is Category.DIGEST]
+    digests = [one for one in registered().values() if one.type.digest]
     try:
         with client_retries(0):
             async with asyncio.timeout(ANSWERS_WITHIN), prefect_client() as client:

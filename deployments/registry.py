@@ -17,7 +17,7 @@ from typing import Any, cast
 from prefect import Flow
 from pydantic import BaseModel, TypeAdapter
 
-from waypost import Category, NotificationType, Request
+from waypost import NotificationType, Request
 from waypost.config.settings import Settings
 from waypost.deployments import type_files
 from waypost.deployments.type_files import CannotLoad, TypeFile
@@ -204,15 +204,18 @@ def _strands_what_waits(
     if named.type.name not in offered and not any(other.may_wait for other in own):
         return False  # nothing waits, and nobody asks for the shipped type
     faults.append(
-        f"{one.file} replaces the shipped type {named.type.name} of the category {named.type.category}, but "
-        f"has the category {one.type.category}: rename the type, or declare it with "
-        f"category=Category.{named.type.category.name}"
+        f"{one.file} replaces the shipped type {named.type.name}, which is {_kind(named)}, by {_kind(one)}: "
+        f"rename the type, or declare it with digest={_is_digest(named)}"
     )
     return True
 
 
 def _is_digest(one: Registered) -> bool:
-    return one.type.category is Category.DIGEST
+    return one.type.digest
+
+
+def _kind(one: Registered) -> str:
+    return "a digest" if _is_digest(one) else "no digest"
 
 
 def _declared(file: TypeFile) -> Registered | None:
@@ -314,9 +317,7 @@ def requestable(name: str) -> Registered:
     """The type called `name`, if a request may name it. Raises UnknownType, or NotAskedFor for a type that
     Waypost composes of waiting requests."""
     one = find(name)
-    offered = {
-        key: other for key, other in registered().items() if other.type.category is not Category.DIGEST
-    }
+    offered = {key: other for key, other in registered().items() if not other.type.digest}
     if name in offered:
         return one
     waits = sorted(key for key, other in offered.items() if other.may_wait)

@@ -9,7 +9,7 @@ from uuid import UUID
 from prefect import State, flow
 from pydantic import AwareDatetime, Field
 
-from waypost import Category, Facts, HeldItem, Link, ListAddress, NotificationType, Report
+from waypost import Category, Facts, HeldItem, Link, ListAddress, NotificationType, Priority, Report
 from waypost.config.settings import Settings
 from waypost.flows.alert import GRAVEST_FIRST, Severity, Status
 from waypost.flows.alert import TYPE as ALERT
@@ -44,7 +44,9 @@ class Digest(Facts):
 TYPE = NotificationType(
     name="digest",
     facts=Digest,
-    category=Category.DIGEST,
+    category=Category.ALERT,
+    priority=Priority.BULK,
+    digest=True,
     route=("email",),
     deadline=timedelta(hours=24),
     cron=lambda: Settings().digest_cron,

@@ -17,6 +17,7 @@ from waypost.ledger.operations import run_retry
 from waypost.ledger.operations.run_retry import EarlierTry
 from waypost.ledger.queue import claims, holds
 from waypost.ledger.queue.claims import TakenBatch
+from waypost.ledger.queue.permissions import SendingPolicy
 from waypost.mail.masking import mask_in
 from waypost.model.batch import TakenUp
 from waypost.model.notification import Notification
@@ -111,6 +112,7 @@ async def _take_up(runtime: Runtime, type: NotificationType, batch: UUID, limit:
         runtime.ledger,
         type.name,
         batch,
+        policy=SendingPolicy.of(type, runtime.settings.categories, runtime.types),
         flow_run_id=current_flow_run(),
         limit=limit,
         default_locale=runtime.settings.default_locale,

@@ -41,13 +41,13 @@ async def report(outcomes: Batch[Delivery]) -> State[Report]:
 
 def _report_of(outcomes: Batch[Delivery]) -> Report:
     found = outcomes.taken_up
-    deferred = [one for one in outcomes if one.state is Where.DEFERRED]
+    due = [one.due for one in (*found.ended, *outcomes) if one.state is Where.DEFERRED and one.due]
     return Report.of(
         outcomes.type.name,
         outcomes.id,
         [*(one.state for one in found.ended), *(delivery.state for delivery in outcomes)],
         again=sum(map(_again, outcomes)),
-        next_try=min((one.due for one in deferred if one.due), default=None),
+        next_try=min(due, default=None),
         reasons=_first_reasons(outcomes),
         refused=found.refused,
         note=mask_in(found.note),

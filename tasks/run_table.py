@@ -91,7 +91,7 @@ def _how_bad(state: State) -> int:
 
 def _row_of_ended(one: Ended) -> Row:
     recipient = _cell(one.id, lambda: shown(one.key, one.email, one.phone))
-    return _row(one.state, recipient, one.id, detail=one.reason)
+    return _row(one.state, recipient, one.id, next_try=moment(one.due) if one.due else "", detail=one.reason)
 
 
 def _row_of_delivery(delivery: Delivery) -> Row:

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from waypost.mail.attachment import Attachment
     from waypost.mail.raw_message import parse as parse_raw_message
     from waypost.model.batch import Batch
+    from waypost.model.category import Category
     from waypost.model.facts import Facts, Line, Link, ListAddress, Moment, Text
     from waypost.model.notification import HeldItem
-    from waypost.model.notification_type import Category, Doubt, Grouping, NotificationType, RetryPolicy
+    from waypost.model.notification_type import Doubt, Grouping, NotificationType, Outlasted, RetryPolicy
     from waypost.model.priority import Priority
     from waypost.model.report import Report
     from waypost.model.request import Recipient, Request
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "Attachment": "mail.attachment",
     "Batch": "model.batch",
-    "Category": "model.notification_type",
+    "Category": "model.category",
     "Doubt": "model.notification_type",
     "Facts": "model.facts",
     "Grouping": "model.notification_type",
@@ -32,6 +33,7 @@ _PLACES = {
     "ListAddress": "model.facts",
     "Moment": "model.facts",
     "NotificationType": "model.notification_type",
+    "Outlasted": "model.notification_type",
     "Priority": "model.priority",
     "Recipient": "model.request",
     "Report": "model.report",
@@ -55,6 +57,7 @@ __all__ = [
     "ListAddress",
     "Moment",
     "NotificationType",
+    "Outlasted",
     "Priority",
     "Recipient",
     "Report",

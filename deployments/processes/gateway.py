@@ -25,7 +25,6 @@ from waypost.gateway.smtp.submission import TYPE, passes_on
 from waypost.ledger import Ledger, connect_checked
 from waypost.ledger.records import installation
 from waypost.mail.allowed_senders import Senders
-from waypost.model.notification_type import Category
 from waypost.system.outage import is_outage
 from waypost.system.process import freeze_gc
 
@@ -46,7 +45,7 @@ async def serve(
     and the URLs of SMTP submission. mail: the addresses for SMTP submission.
 
     Raises waypost.gateway.listen.UnprotectedGateway and PortTaken; BrokenType if no type can be requested."""
-    if all(one.type.category is Category.DIGEST for one in registered().values()):
+    if all(one.type.digest for one in registered().values()):
         raise BrokenType("no type can be requested: add one to flows/, or correct WAYPOST_SHIPPED_TYPES")
     if mail and not passes_on(registered()):
         logger.warning(

@@ -68,6 +68,7 @@ async def _serve(
     settings: Settings, stop: asyncio.Event, ready: Callable[[], None], limit: int | None
 ) -> None:
     async with Runtime.open(settings) as runtime:
+        runtime.types = [one.type for one in registered().values()]
         outage = PrefectOutage(stop=stop, api=api_url())
         blocks = PrefectBlocks(runtime)
         name = f"resident-{os.uname().nodename}-{os.getpid()}"
@@ -113,6 +114,7 @@ async def _dispatch(
     settings: Settings, stop: asyncio.Event, ready: Callable[[], None], limit: int | None
 ) -> None:
     async with Runtime.open(settings) as runtime:
+        runtime.types = [one.type for one in registered().values()]
         outage, blocks = PrefectOutage(stop=stop, api=api_url()), PrefectBlocks(runtime)
         async with (
             _dispatching(runtime, outage, blocks, limit or SLOTS, stop),

@@ -31,13 +31,12 @@ class NoteRequest(Request[Note]):
         return self.digest
 
 
-def _type(
-    name: str, priority: Priority, doubt: Doubt, category: Category = Category.TRANSACTIONAL
-) -> NotificationType:
+def _type(name: str, priority: Priority, doubt: Doubt, *, digest: bool = False) -> NotificationType:
     return NotificationType(
         name=name,
         facts=Note,
-        category=category,
+        category=Category.TRANSACTIONAL,
+        digest=digest,
         route=("sms",),
         deadline=timedelta(minutes=5),
         retry=_QUICK,
@@ -49,7 +48,7 @@ def _type(
 CODE = _type("code", Priority.URGENT, Doubt.RESEND)
 RECEIPT = _type("receipt", Priority.NORMAL, Doubt.HOLD)
 NEWSLETTER = _type("newsletter", Priority.BULK, Doubt.DROP)
-DIGEST = _type("digest", Priority.BULK, Doubt.RESEND, Category.DIGEST)
+DIGEST = _type("digest", Priority.BULK, Doubt.RESEND, digest=True)
 TYPES = {one.name: one for one in (CODE, RECEIPT, NEWSLETTER, DIGEST)}
 
 

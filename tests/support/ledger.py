@@ -57,7 +57,8 @@ GROUPED = NotificationType(
 DIGEST = NotificationType(
     name="digest",
     facts=Note,
-    category=Category.DIGEST,
+    category=Category.ALERT,
+    digest=True,
     route=("email",),
     deadline=timedelta(hours=1),
 )

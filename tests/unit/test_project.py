@@ -103,7 +103,9 @@ def test_the_steps_imported_as_they_once_were_are_told(project, installed, own):
 def test_a_choice_that_there_is_not_is_told_with_the_choices_and_what_to_do_once(project):
     project.write(mine="from waypost import Category\nKIND = Category.URGENT\n" + MINE)
     [fault] = broken()
-    choices = "Category.SECURITY, Category.TRANSACTIONAL, Category.ALERT, Category.DIGEST"
+    choices = (
+        "Category.SECURITY, Category.TRANSACTIONAL, Category.ALERT, Category.PRODUCT, Category.MARKETING"
+    )
     assert fault.endswith(f"; there are {choices}; fix it")
     [_, types] = type_findings(Settings())
     assert not types.ok
@@ -356,18 +358,16 @@ def test_only_the_first_faults_of_a_types_templates_are_listed(project):
 
 
 @pytest.mark.parametrize(
-    ("name", "category", "shipped"),
-    [("digest", "transactional", "digest"), ("alert", "digest", "alert")],
+    ("name", "digest", "told"),
+    [
+        ("digest", False, "which is a digest, by no digest: rename the type, or declare it with digest=True"),
+        ("alert", True, "which is no digest, by a digest: rename the type, or declare it with digest=False"),
+    ],
 )
-def test_a_type_that_would_strand_what_waits_is_told_and_the_shipped_type_stays(
-    project, name, category, shipped
-):
-    text = f"TYPE = replace(ALERT, name={name!r}, category=Category.{category.upper()})\n"
-    project.write(ours="from waypost import Category\n" + LIKE_ALERT + text + FLOW)
-    assert broken() == [
-        f"flows/ours.py replaces the shipped type {name} of the category {shipped}, but has the category "
-        f"{category}: rename the type, or declare it with category=Category.{shipped.upper()}"
-    ]
+def test_a_type_that_would_strand_what_waits_is_told_and_the_shipped_type_stays(project, name, digest, told):
+    text = f"TYPE = replace(ALERT, name={name!r}, digest={digest})\n"
+    project.write(ours=LIKE_ALERT + text + FLOW)
+    assert broken() == [f"flows/ours.py replaces the shipped type {name}, {told}"]
     assert find(name).source.shipped
     [_, types] = type_findings(Settings())
     assert not types.ok

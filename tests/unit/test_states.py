@@ -6,10 +6,10 @@ from waypost.model.states import TERMINAL, TRANSITIONS, State, may_become, sourc
 
 LEGAL = {
     "accepted": "claimed held sent suppressed expired failed cancelled",
-    "held": "accepted claimed deferred sent expired failed cancelled",
+    "held": "accepted claimed deferred sent suppressed expired failed cancelled",
     "claimed": "accepted held sending deferred sent suppressed expired failed cancelled",
     "sending": "accepted claimed held sending deferred sent expired failed",
-    "deferred": "accepted claimed deferred held sent expired failed cancelled",
+    "deferred": "accepted claimed deferred held sent suppressed expired failed cancelled",
     "sent": "",
     "suppressed": "",
     "expired": "accepted claimed sent",

@@ -18,6 +18,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from waypost.model.brand import DEFAULT, NO_TERMS, BrandName, BrandTerms
+from waypost.model.category import Category, CategoryTerms
 from waypost.model.locale import known_locale, known_timezone
 from waypost.model.provider import Provider, ProviderName
 from waypost.model.source import Source
@@ -37,6 +38,7 @@ def _is_there(path: Path) -> bool:
 _EXAMPLES = {
     "providers": '{"ses": {"url": "smtps://user:password@host"}}',
     "brands": '{"acme": {"sender": "Acme <no-reply@acme.example>"}}',
+    "categories": '{"marketing": {"quiet_hours": "22:00-08:00"}}',
     "sources": '{"membership-expiry": {"file": "members.csv"}}',
 }
 
@@ -105,6 +107,12 @@ class Settings(BaseSettings):
         default={},
         description='More brands, by name, as JSON: {"acme": {"sender": "Acme <no-reply@acme.example>"}}. '
         "The name default changes the brand that the settings above make; docs/brands.md describes them.",
+    )
+    categories: Annotated[dict[Category, CategoryTerms], NoDecode] = Field(
+        default={},
+        description="What recipients may choose, and when they are left in peace, by category, as JSON: "
+        '{"marketing": {"quiet_hours": "22:00-08:00", "at_most": {"count": 3, "days": 7}}}. '
+        "docs/recipients.md describes them.",
     )
     submission_senders: str = Field(
         default="",
@@ -224,7 +232,7 @@ class Settings(BaseSettings):
         description="Requests a second of each client with such tokens. Default: unlimited.",
     )
 
-    @field_validator("providers", "brands", "sources", mode="before")
+    @field_validator("providers", "brands", "categories", "sources", mode="before")
     @classmethod
     def _as_json(cls, value: object, info: ValidationInfo) -> object:
         """Parsed here, not by the settings source, whose error is a traceback that contains the value."""

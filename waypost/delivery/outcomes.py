@@ -11,11 +11,13 @@ from uuid import UUID
 from waypost.delivery.router import Router
 from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
 from waypost.ledger.queue.recorder import Recorder
+from waypost.mail.masking import mask_in
 from waypost.model.notification import Delivery
-from waypost.model.notification_type import Category
 from waypost.model.outcome import Outcome
 from waypost.model.states import State
+from waypost.model.suppression import EVIDENCE_KEPT, Cause, Suppression
 from waypost.policy import retry
+from waypost.policy.bounces import no_such_mailbox
 from waypost.policy.retry import Decision
 from waypost.system.clock import now
 
@@ -32,7 +34,7 @@ class OutcomeHandler:
     _digest: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self._digest = self.router.type.category is Category.DIGEST
+        self._digest = self.router.type.digest
 
     def start_attempt(self, delivery: Delivery) -> AttemptStarted:
         """The delivery's next attempt, at its current step."""
@@ -45,6 +47,7 @@ class OutcomeHandler:
             flow_run_id=self.flow_run_id,
             step=delivery.step,
             template_version=delivery.rendered.template_version,
+            rule=delivery.notification.rule or None,
         )
 
     def finish_attempt(
@@ -100,6 +103,7 @@ class OutcomeHandler:
             attempt=begin.id if begin else None,
             outcome=outcome,
             digest=self._digest,
+            suppress=_bounce(delivery, begin, outcome) if begin and outcome else None,
         )
 
     def defer(self, delivery: Delivery, reason: str, at_least: timedelta | None = None) -> Decision:
@@ -136,6 +140,15 @@ class OutcomeHandler:
                 finishes.append(self.finish(delivery, replace(decision, reason=reason)))
         await self.recorder.finish_all(finishes)
         return settled
+
+
+def _bounce(delivery: Delivery, begin: AttemptStarted, outcome: Outcome) -> Suppression | None:
+    """The address of a mail that bounced, if its server says that there is no such mailbox."""
+    if begin.channel != "email" or not no_such_mailbox(outcome):
+        return None
+    address = delivery.rendered.messages[begin.channel].address
+    evidence = mask_in(f"{begin.provider}: {outcome.said}")[:EVIDENCE_KEPT]
+    return Suppression(address=address, cause=Cause.HARD_BOUNCE, evidence=evidence)
 
 
 def _attempts(delivery: Delivery, decision: Decision) -> int:

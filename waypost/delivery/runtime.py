@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar
@@ -60,6 +60,7 @@ class Runtime:
         self.added_brands = AddedBrands(settings)
         self.signers = dkim_signers(settings)
         self.secret_key = secret_key(settings)
+        self.types: Collection[NotificationType] = ()  # all that there are, in a worker that knows them
 
     @classmethod
     @asynccontextmanager

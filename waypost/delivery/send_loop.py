@@ -15,8 +15,8 @@ from waypost.delivery.send_queue import SendQueue
 from waypost.delivery.slot import Slot
 from waypost.ledger import NotRecorded
 from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
+from waypost.model.category import Category
 from waypost.model.notification import Delivery, Message
-from waypost.model.notification_type import Category
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.priority import Priority
 from waypost.model.states import State

@@ -16,7 +16,6 @@ from waypost.gateway.memory_budget import MemoryBudget
 from waypost.gateway.problems import Problem
 from waypost.ledger import Ledger
 from waypost.mail.allowed_senders import Senders
-from waypost.model.notification_type import Category
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class GatewayContext:
     ) -> GatewayContext:
         """A context for `ledger`. declared: the types; digests are left out, because only Waypost composes
         them. senders: see Intake. tokens: returns the caller of a bearer token that is not an API key."""
-        offered = {name: one for name, one in declared.items() if one.type.category is not Category.DIGEST}
+        offered = {name: one for name, one in declared.items() if not one.type.digest}
         callers, intake = Authenticator(ledger, tokens), Intake(ledger, offered, senders)
         return cls(ledger, offered, secret_key, callers, intake, prefect, private_webhooks)
 

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -18,8 +19,9 @@ U = TypeVar("U")
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A notification that ended as its run took it up: it had expired, or could not be read. id: None when
-    the id itself cannot be read. key, email, phone: of its recipient, as far as they can be read."""
+    """A notification that ended, or has to wait, as its run took it up: it had expired, could not be read,
+    was suppressed, or its recipient wants it later. id: None when the id itself cannot be read. key, email,
+    phone: of its recipient, as far as they can be read. due: until when it waits."""
 
     id: UUID | None
     state: State
@@ -27,6 +29,7 @@ class Ended:
     key: str = field(default="", repr=False)
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
+    due: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,9 @@ class Notification:
     priority: its lane. count: how many requests were grouped into it. tries: attempts already made.
     step: which step of its route comes next (0 is the first). in_doubt: attempts whose outcome is unknown.
     channels: the kinds of its type's route that its request chose; None for all. client: the client whose API
-    key it came with; empty without one. brand: the name of the brand whose mail it is.
+    key it came with; empty without one. brand: the name of the brand whose mail it is. rule: what allowed it
+    (policy/precedence.py); empty if nothing was asked. link_generation: how often
+    the links of its recipient's page were revoked.
     """
 
     id: UUID
@@ -58,6 +60,8 @@ class Notification:
     channels: list[str] | None = None
     client: str = ""
     brand: str = DEFAULT
+    rule: str = ""
+    link_generation: int = 0
 
     @property
     def expired(self) -> bool:

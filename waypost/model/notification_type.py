@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from waypost.mail.attachment import Attachment
+from waypost.model.category import LANES, Category
 from waypost.model.facts import Facts
 from waypost.model.priority import Priority
 from waypost.model.sensitive import misplaced_marks
@@ -36,29 +37,21 @@ BATCH_SIZE = 1000
 PREPARATION = timedelta(seconds=30)
 
 
-class Category(StrEnum):
-    """Why people receive a type; decides its lane, unless the type or a request names another."""
-
-    SECURITY = "security"
-    TRANSACTIONAL = "transactional"
-    ALERT = "alert"
-    DIGEST = "digest"
-
-
-_LANES = {
-    Category.SECURITY: Priority.URGENT,
-    Category.ALERT: Priority.URGENT,
-    Category.TRANSACTIONAL: Priority.NORMAL,
-    Category.DIGEST: Priority.BULK,
-}
-
-
 class Doubt(StrEnum):
     """What to do with a notification when it is unknown whether its provider took it."""
 
     RESEND = "resend"  # once, with the same Message-ID; after that a person decides
     HOLD = "hold"  # a person decides
     DROP = "drop"  # not sent again: missing is better than twice
+
+
+class Outlasted(StrEnum):
+    """What becomes of a notification that has to wait (for quiet hours, for what its recipient chose) longer
+    than its deadline allows."""
+
+    SEND = "send"  # at once, without the wait
+    HOLD = "hold"  # after the wait: its deadline counts from there
+    EXPIRE = "expire"
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
@@ -155,6 +148,8 @@ class NotificationType:
         an SMS of any length: a code that costs two more segments is better than one that does not arrive, and
         `waypost templates check` tells of a sample that is long. Set it where a long SMS is a mistake.
     when_in_doubt: what to do when a provider may or may not have taken it.
+    digest: whether it bundles the held notifications of another type, which then share its end.
+    when_outlasted: what becomes of one that has to wait longer than its deadline.
     reply_to: a template with the type's facts: `Support <support@shop.example>`.
     list_unsubscribe: a template of https and mailto addresses, separated by blanks; empty for no header.
     one_click: its https address unsubscribes by the POST of RFC 8058, without a page.
@@ -191,6 +186,8 @@ class NotificationType:
     brand: Annotated[str, Field(pattern=PROVIDER_PATTERN)] | None = None
     sms_segments: Number | None = None
     when_in_doubt: Annotated[Doubt, Field(strict=False)] = Doubt.RESEND
+    digest: bool = False
+    when_outlasted: Annotated[Outlasted, Field(strict=False)] = Outlasted.HOLD
 
     @field_validator("route", mode="before")
     @classmethod
@@ -233,7 +230,7 @@ class NotificationType:
     @property
     def lane(self) -> Priority:
         """The priority of its notifications, unless a request names another."""
-        return self.priority or _LANES[self.category]
+        return self.priority or LANES[self.category]
 
 
 @lru_cache(256)

@@ -40,6 +40,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
             State.CLAIMED,
             State.DEFERRED,
             State.SENT,
+            State.SUPPRESSED,
             State.EXPIRED,
             State.FAILED,
             State.CANCELLED,
@@ -77,6 +78,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
             State.DEFERRED,
             State.HELD,  # a person cancelled its run
             State.SENT,
+            State.SUPPRESSED,
             State.EXPIRED,
             State.FAILED,
             State.CANCELLED,

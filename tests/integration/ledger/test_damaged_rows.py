@@ -29,8 +29,17 @@ from waypost.ledger.intake import accept
 from waypost.ledger.operations import retention, search, stats, timeline
 from waypost.ledger.queue import batches, claims, digests, holds, suspects
 from waypost.ledger.queue.lanes import waiting_lanes
+from waypost.ledger.queue.permissions import SendingPolicy
 from waypost.ledger.queue.reaper import Reaper
-from waypost.ledger.records import api_keys, provider_rates, recipients, webhook_outbox, webhooks
+from waypost.ledger.records import (
+    api_keys,
+    preferences,
+    provider_rates,
+    recipients,
+    suppressions,
+    webhook_outbox,
+    webhooks,
+)
 from waypost.ledger.records.verification_codes import Checked, check_code
 from waypost.system.clock import now
 from waypost.system.ids import new_id
@@ -158,6 +167,10 @@ def _add(connection, world, person):
         values = {"type": "note", "state": "sent", "reason": "", "at": now(), "due_at": LONG_AGO}
         add(tables.webhook_events, webhook_id=webhook, notification_id=world.note, **values)
     add(tables.rates, provider=person, free_at=0.0)
+    theirs = {"client": "", "recipient_key": person, "category": "transactional"}
+    add(tables.preferences, cadence="at once", chosen_by="api", updated_at=LONG_AGO, **theirs)
+    stopped = {"address": f"mailto:{person}@other.example", "client": "", "scope": "", "cause": "manual"}
+    add(tables.suppressions, created_at=LONG_AGO, expires_at=LATER, **stopped)
 
 
 def _hash(person):
@@ -350,6 +363,20 @@ async def _recipients(ledger, *_):
     assert await recipients.get(ledger, SOUND)
 
 
+async def _permissions(ledger, *_):
+    await accept.accept(ledger, NOTE, [ask(to=one) for one in (*DAMAGED, SOUND)])
+    claim = await claims.reserve(ledger, "note", NOTE.lane)
+    policy = SendingPolicy.of(NOTE, {})
+    taken = await claims.take_up(ledger, "note", claim.id, policy=policy)
+    assert [one.rule for one in taken.notifications if one.recipient.key == SOUND] == ["recipient"]
+    assert await preferences.choices(ledger, "", SOUND)
+
+
+async def _suppressions(ledger, *_):
+    found = [one.address async for one in suppressions.each(ledger)]
+    assert f"{SOUND}@other.example" in found
+
+
 _QUEUE = [_lists, _doctor, _intake, _reconciler, _lost_runs, _digest, _lanes]
 # What reads each table.
 WORK_ON = {
@@ -361,9 +388,11 @@ WORK_ON = {
     "holds": [_lists, _doctor, _digest, _lanes],
     "idempotency_keys": [_intake, _retention],
     "notifications": [*_QUEUE, _webhooks, _codes, _recipients, _retention],
+    "preferences": [_permissions],
     "rates": [_rates],
     "recipients": [_lists, _intake, _digest, _lanes, _codes, _recipients, _retention],
     "released_holds": [_lists, _retention],
+    "suppressions": [_permissions, _suppressions],
     "tags": [_lists, _webhooks, _retention],
     "verifications": [_codes, _retention],
     "webhook_events": [_webhooks, _retention],

@@ -190,7 +190,7 @@ async def test_what_is_bundled_after_its_batch_has_ended_goes_to_other_runs(ledg
 
 
 async def test_a_type_that_bundles_and_is_no_digest_is_told(ledger):
-    with pytest.raises(ValueError, match="note bundles note: declare it with category"):
+    with pytest.raises(ValueError, match="note bundles note: declare it with digest=True"):
         await bundle(ledger, NOTE, "note", compose)
 
 

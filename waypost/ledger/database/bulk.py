@@ -3,7 +3,7 @@ than the query, and one statement per row takes longer than the rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate, groupby
 from typing import Any, ClassVar
@@ -32,22 +32,34 @@ class _AsIs(sa.types.UserDefinedType[Any]):
         return self.spelled
 
 
-class _Ids(sa.TypeDecorator[Any]):
-    """Many UUIDs: an array on PostgreSQL, a JSON text on SQLite (whose UUIDs are 32 hex digits)."""
+class _Many(sa.TypeDecorator[Any]):
+    """Many UUIDs or texts: an array on PostgreSQL, a JSON text on SQLite (whose UUIDs are 32 hex digits).
+    element: PostgreSQL's type of each."""
 
     impl = sa.Text
     cache_ok = True
 
+    def __init__(self, element: str) -> None:
+        super().__init__()
+        self.element = element
+
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        return dialect.type_descriptor(_AsIs("UUID[]") if dialect.name == "postgresql" else sa.Text())
+        return dialect.type_descriptor(_AsIs(f"{self.element}[]") if _is_postgres(dialect) else sa.Text())
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
-        if dialect.name == "postgresql":
+        if _is_postgres(dialect):
             return value
-        return orjson.dumps([id.hex for id in value]).decode()
+        return orjson.dumps([one.hex if isinstance(one, UUID) else one for one in value]).decode()
 
 
-class _InIds(sa.ColumnElement[bool]):
+def _is_postgres(dialect: sa.Dialect) -> bool:
+    return dialect.name == "postgresql"
+
+
+_IDS, _TEXTS = _Many("UUID"), _Many("TEXT")
+
+
+class _InMany(sa.ColumnElement[bool]):
     inherit_cache = True
     # Not Boolean: SQLAlchemy would write `... = 1` on SQLite, and no index would be used.
     type: Any = sa.types.NULLTYPE
@@ -55,21 +67,23 @@ class _InIds(sa.ColumnElement[bool]):
     _traverse_internals: ClassVar[Any] = [
         ("column", sa.sql.visitors.InternalTraversal.dp_clauseelement),
         ("values", sa.sql.visitors.InternalTraversal.dp_clauseelement),
+        ("element", sa.sql.visitors.InternalTraversal.dp_string),
     ]
 
-    def __init__(self, column: sa.ColumnElement[Any], values: sa.ColumnElement[Any]) -> None:
+    def __init__(self, column: sa.ColumnElement[Any], values: sa.BindParameter[Any], element: str) -> None:
         self.column = column
         self.values = values
+        self.element = element
 
 
-@compiles(_InIds, "postgresql")
-def _any_of_array(element: _InIds, compiler: Any, **options: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+@compiles(_InMany, "postgresql")
+def _any_of_array(element: _InMany, compiler: Any, **options: Any) -> str:  # pyright: ignore[reportUnusedFunction]
     column, values = (compiler.process(part, **options) for part in (element.column, element.values))
-    return f"{column} = ANY (CAST({values} AS UUID[]))"
+    return f"{column} = ANY (CAST({values} AS {element.element}[]))"
 
 
-@compiles(_InIds, "sqlite")
-def _in_json(element: _InIds, compiler: Any, **options: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+@compiles(_InMany, "sqlite")
+def _in_json(element: _InMany, compiler: Any, **options: Any) -> str:  # pyright: ignore[reportUnusedFunction]
     column, values = (compiler.process(part, **options) for part in (element.column, element.values))
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - both are SQL that SQLAlchemy wrote
 
@@ -79,8 +93,14 @@ def in_ids(
 ) -> sa.ColumnElement[bool]:
     """Whether `column` is one of `ids`, which are values or the name of the parameter that will hold them."""
     if isinstance(ids, str):
-        return _InIds(column, sa.bindparam(ids, type_=_Ids()))
-    return _InIds(column, sa.bindparam(None, ids, type_=_Ids(), unique=True))
+        return _InMany(column, sa.bindparam(ids, type_=_IDS), _IDS.element)
+    return _InMany(column, sa.bindparam(None, ids, type_=_IDS, unique=True), _IDS.element)
+
+
+def in_texts(column: sa.Column[str], texts: Collection[str]) -> sa.ColumnElement[bool]:
+    """Whether `column` is one of `texts`."""
+    given = sa.bindparam(None, list(texts), type_=_TEXTS, unique=True)
+    return _InMany(column, given, _TEXTS.element)
 
 
 Conflict = Callable[[Any], Any]

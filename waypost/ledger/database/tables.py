@@ -62,6 +62,11 @@ metadata = sa.MetaData(
     }
 )
 
+
+def _partial(name: str, *columns: str, where: Any) -> sa.Index:
+    return sa.Index(name, *columns, postgresql_where=where, sqlite_where=where)
+
+
 recipients = sa.Table(
     "recipients",
     metadata,
@@ -74,6 +79,45 @@ recipients = sa.Table(
     sa.Column("locale", sa.Text),
     sa.Column("timezone", sa.Text),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    # Counts how often the links of its preference page were revoked.
+    sa.Column("link_generation", sa.Integer, nullable=False, server_default="0"),
+)
+
+# What recipients chose, by category.
+preferences = sa.Table(
+    "preferences",
+    metadata,
+    sa.Column("client", sa.Text, primary_key=True),
+    # The recipient's; empty for what the client chose for all of its recipients.
+    sa.Column("recipient_key", sa.Text, primary_key=True),
+    sa.Column("category", sa.Text, primary_key=True),
+    # As model/cadence.py writes it.
+    sa.Column("cadence", sa.Text, nullable=False),
+    # The kinds of channel that are wanted; unset for all.
+    sa.Column("channels", JsonOrNull),
+    # When a double opt-in was confirmed, and what tells it.
+    sa.Column("confirmed_at", UtcDateTime),
+    sa.Column("evidence", sa.Text, nullable=False, server_default=""),
+    # Who chose: the recipient by their page or one click, the API, an import.
+    sa.Column("chosen_by", sa.Text, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# Addresses that must not be written to.
+suppressions = sa.Table(
+    "suppressions",
+    metadata,
+    # As mailto: or tel:, folded, so that all spellings are one.
+    sa.Column("address", sa.Text, primary_key=True),
+    # Whose notifications it stops; empty for those of all clients.
+    sa.Column("client", sa.Text, primary_key=True),
+    # The category; empty for all.
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("cause", sa.Text, primary_key=True),
+    sa.Column("evidence", sa.Text, nullable=False, server_default=""),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    _partial("ix_suppressions_expires_at", "expires_at", where=sa.text("expires_at IS NOT NULL")),
 )
 
 # Literal SQL, the same as in the index: neither database uses a partial index for bound values. They have no
@@ -93,10 +137,6 @@ ENDED: sa.ColumnElement[bool] = sa.literal_column(
 TROUBLE: sa.ColumnElement[bool] = sa.literal_column(_TROUBLE_SQL.text)
 _SUSPECTED_SQL = sa.text("suspicion > 0 AND state IN ('accepted', 'deferred', 'claimed', 'sending')")
 SUSPECTED: sa.ColumnElement[bool] = sa.literal_column(_SUSPECTED_SQL.text)
-
-
-def _partial(name: str, *columns: str, where: Any) -> sa.Index:
-    return sa.Index(name, *columns, postgresql_where=where, sqlite_where=where)
 
 
 notifications = sa.Table(
@@ -265,6 +305,8 @@ attempts = sa.Table(
     sa.Column("words", sa.Text),
     # Of the templates that rendered its message; unset for a mail that its author finished.
     sa.Column("template_version", sa.Text),
+    # The rule that allowed it (policy/precedence.py); unset before there were rules.
+    sa.Column("rule", sa.Text),
 )
 
 # What all processes agree on; see installation.py and mirrored_holds.py.

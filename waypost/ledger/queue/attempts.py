@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from waypost.model.outcome import Outcome
+from waypost.model.suppression import Suppression
 from waypost.policy.retry import Decision
 from waypost.system.clock import now
 from waypost.system.ids import new_id
@@ -16,7 +17,7 @@ from waypost.system.ids import new_id
 class AttemptStarted:
     """An attempt about to be made. step: the step of the notification's route; if the run is lost, the
     notification resumes there, with no other provider. template_version: of the templates that rendered its
-    message; None without templates."""
+    message; None without templates. rule: what allowed it; None where nothing was asked."""
 
     notification_id: UUID
     batch: UUID
@@ -25,6 +26,7 @@ class AttemptStarted:
     flow_run_id: UUID | None
     step: int = 0
     template_version: str | None = None
+    rule: str | None = None
     id: UUID = field(default_factory=new_id)
     started_at: datetime = field(default_factory=now)
 
@@ -33,7 +35,8 @@ class AttemptStarted:
 class AttemptFinished:
     """The state a notification moves to, and the outcome of the attempt that moved it, if any.
 
-    digest: whether the notification may have items, which share its end.
+    digest: whether the notification may have items, which share its end. suppress: the address that this
+    outcome says is dead.
     """
 
     notification_id: UUID
@@ -43,4 +46,5 @@ class AttemptFinished:
     attempt: UUID | None = None
     outcome: Outcome | None = None
     digest: bool = True
+    suppress: Suppression | None = None
     finished_at: datetime = field(default_factory=now)

@@ -30,10 +30,11 @@ from waypost.ledger.database.tables import (
     notifications,
     recipients,
 )
-from waypost.ledger.queue import damaged_rows
+from waypost.ledger.queue import damaged_rows, permissions
 from waypost.ledger.queue.batches import open_batch, owner
 from waypost.ledger.queue.digest_items import copy_end_to_items
 from waypost.ledger.queue.holds import active_hold, lock_out_holds, release_claimed, waits_in_words
+from waypost.ledger.queue.permissions import SendingPolicy
 from waypost.ledger.records.recipients import FORGOTTEN
 from waypost.model.batch import Ended
 from waypost.model.brand import DEFAULT
@@ -174,11 +175,14 @@ async def take_up(
     limit: int = 0,
     default_locale: str = "en",
     default_timezone: str = "UTC",
+    policy: SendingPolicy | None = None,
 ) -> TakenBatch:
     """Take up a batch, once. Members that expired since the claim end here; a row that cannot be read fails
     alone. If the batch does not exist, is of another type, has ended or was taken up before, the result is
     empty and its reason says why. If its type was held meanwhile, its members go back to waiting.
 
+    policy: what its recipients may choose; None asks nobody. What may not be sent ends here, and what has to
+    wait is deferred.
     limit: fill the batch up to this size with notifications of its lane that became due since the claim:
     Prefect needs a few hundred milliseconds from a run's creation to its first line.
     """
@@ -218,7 +222,11 @@ async def take_up(
             *_ended(broken, State.FAILED, damaged_rows.CANNOT_BE_READ),
             *(_unreadable(one) for one in damaged),
         ]
-        return TakenBatch(found, ended=ended)
+        if policy is None:
+            return TakenBatch(found, ended=ended)
+        due = {row.id: row.due_at for row in rows}
+        allowed, stopped = permissions.ask(connection, policy, found, due, moment, batch)
+        return TakenBatch(allowed, ended=[*ended, *stopped])
 
     return await ledger.write_until_durable(work)
 
@@ -337,6 +345,8 @@ WITH_RECIPIENT = sa.select(
     notifications.c.named,
     notifications.c.client,
     notifications.c.brand,
+    notifications.c.due_at,
+    recipients.c.link_generation,
     recipients.c.key,
     recipients.c.email,
     recipients.c.phone,
@@ -358,7 +368,7 @@ def notification_of(row: Any, default_locale: str, default_timezone: str) -> Not
     have."""
     (
         id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,
-        channels, named, client, brand, key, email, phone, name, locale, timezone,
+        channels, named, client, brand, _, links, key, email, phone, name, locale, timezone,
     ) = row  # fmt: skip
     if not damaged_rows.is_valid(
         data, priority, (count, step, tries, in_doubt), accepted_at, expires_at, named, brand
@@ -387,4 +397,5 @@ def notification_of(row: Any, default_locale: str, default_timezone: str) -> Not
         channels=cast(list[str], channels) if isinstance(channels, list) else None,
         client=client if isinstance(client, str) else "",
         brand=brand or DEFAULT,
+        link_generation=links if isinstance(links, int) else 0,
     )

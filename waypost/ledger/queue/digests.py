@@ -39,7 +39,7 @@ from waypost.ledger.queue.digest_plan import (
 )
 from waypost.ledger.records.recipients import Who, rows_of
 from waypost.model.notification import HeldItem
-from waypost.model.notification_type import Category, NotificationType
+from waypost.model.notification_type import NotificationType
 from waypost.model.states import State
 from waypost.system.clock import now
 from waypost.system.ids import new_id
@@ -73,8 +73,8 @@ async def bundle(
     runs cannot both take an item. Raises ValueError for a type that is not a digest: its items would not
     share its end.
     """
-    if digest.category is not Category.DIGEST:
-        raise ValueError(f"{digest.name} bundles {of}: declare it with category=Category.DIGEST")
+    if not digest.digest:
+        raise ValueError(f"{digest.name} bundles {of}: declare it with digest=True")
 
     def make_batch(connection: sa.Connection) -> UUID:
         known = announced(connection, flow_run_id)

@@ -25,6 +25,7 @@ from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
 from waypost.ledger.queue.digest_items import copy_end_to_items
 from waypost.ledger.queue.late_answers import settle_doubts
 from waypost.ledger.queue.timeline_events import note_events
+from waypost.ledger.records.suppressions import add_suppressions
 from waypost.model.outcome import Outcome, Verdict
 from waypost.model.states import TERMINAL, State
 from waypost.system.isolation import ItemFailed, isolated
@@ -187,6 +188,7 @@ def _attempt(begin: AttemptStarted, number: int) -> dict[str, Any]:
         "flow_run_id": begin.flow_run_id,
         "started_at": begin.started_at,
         "template_version": begin.template_version,
+        "rule": begin.rule,
     }
 
 
@@ -196,6 +198,7 @@ def _write_finishes(connection: sa.Connection, finishes: list[AttemptFinished]) 
         for finish in finishes
         if finish.attempt and finish.outcome
     }
+    add_suppressions(connection, [finish.suppress for finish in finishes if finish.suppress])
     settled: set[UUID] = set()
     if update_many(connection, attempts, list(answers.values()), _UNANSWERED) < len(answers):
         settled = settle_doubts(connection, finishes, answers)

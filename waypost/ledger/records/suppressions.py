@@ -1,0 +1,167 @@
+"""Suppressions: addresses that must not be written to, stored, found, listed and lifted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from waypost.ledger.database import tolerant
+from waypost.ledger.database.bulk import in_texts, insert_many
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.tables import suppressions
+from waypost.mail.address import url_of
+from waypost.model.category import Category
+from waypost.model.suppression import ALL, Cause, Suppressed, Suppression
+from waypost.system.clock import now
+
+ByAddress = Mapping[str, Sequence[tuple[str, Suppressed]]]  # by address: whose it stops, and the suppression
+PAGE = 1000
+
+
+def add_suppressions(connection: sa.Connection, new: Sequence[Suppression]) -> None:
+    """Store `new`. One that is there already gets the new evidence and expiry, and keeps its beginning."""
+    rows = {_key(row): row for row in map(_row, new)}
+    insert_many(connection, suppressions, [row for _, row in sorted(rows.items())], on_conflict=_renew)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(row[column.name] for column in suppressions.primary_key)
+
+
+def _row(one: Suppression) -> dict[str, Any]:
+    return {
+        "address": url_of(one.address),
+        "client": one.client,
+        "scope": one.scope or ALL,
+        "cause": one.cause,
+        "evidence": one.evidence,
+        "created_at": one.created_at or now(),
+        "expires_at": one.expires_at,
+    }
+
+
+def _renew(insert: Any) -> Any:
+    new = insert.excluded
+    return insert.on_conflict_do_update(
+        index_elements=list(suppressions.primary_key),
+        set_={"evidence": new.evidence, "expires_at": new.expires_at},
+    )
+
+
+async def add(ledger: Ledger, new: Sequence[Suppression]) -> None:
+    """As `add_suppressions`, in a transaction of its own."""
+    await ledger.write(lambda connection: add_suppressions(connection, new))
+
+
+async def remove(
+    ledger: Ledger,
+    address: str,
+    *,
+    client: str | None = None,
+    scope: Category | None = None,
+    causes: Collection[Cause] = tuple(Cause),
+) -> int:
+    """Lift the suppressions of an address. Returns how many.
+
+    client: only those of that client; None for those of all. scope: only those of that category; None for
+    every scope.
+    """
+    conditions = [suppressions.c.address == url_of(address), suppressions.c.cause.in_(causes)]
+    if client is not None:
+        conditions.append(suppressions.c.client == client)
+    if scope is not None:
+        conditions.append(suppressions.c.scope == scope)
+    lifted = sa.delete(suppressions).where(*conditions)
+    return await ledger.write(lambda connection: connection.execute(lifted).rowcount)
+
+
+async def each(
+    ledger: Ledger, *, client: str | None = None, address: str | None = None
+) -> AsyncGenerator[Suppression]:
+    """Every suppression in force, in the order of addresses, a page at a time.
+
+    client: only those that stop that client's notifications, those of all clients included; None for all.
+    address: only those of that address.
+    """
+    key = tuple(suppressions.primary_key)
+    wanted = sa.select(suppressions).where(_in_force(now())).order_by(*key).limit(PAGE)
+    if client is not None:
+        wanted = wanted.where(suppressions.c.client.in_(("", client)))
+    if address is not None:
+        wanted = wanted.where(suppressions.c.address == url_of(address))
+    after: tuple[Any, ...] | None = None
+    while True:
+        page = wanted if after is None else wanted.where(sa.tuple_(*key) > after)
+        found, last = await ledger.read(partial(_page, page))
+        for one in found:
+            yield one
+        if last is None or last == after:
+            return
+        after = last
+
+
+def _page(
+    page: sa.Select[Any], connection: sa.Connection
+) -> tuple[list[Suppression], tuple[Any, ...] | None]:
+    """The suppressions of a page that can be read, and the key of its last row; None after the last page."""
+    found = tolerant.each(connection, page, list(suppressions.primary_key), _suppression)
+    keys = tolerant.read(connection, page.with_only_columns(*tolerant.raw(*suppressions.primary_key)))
+    return found.good, tuple(keys[-1]) if len(keys) == PAGE else None
+
+
+def _suppression(row: Any) -> Suppression:
+    tolerant.checked(row, suppressions)
+    return Suppression(
+        address=row.address.partition(":")[2],
+        scope=row.scope or None,
+        cause=row.cause,
+        client=row.client,
+        evidence=row.evidence,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )
+
+
+async def delete_expired(ledger: Ledger) -> int:
+    """Delete what is no longer in force. Returns how many."""
+    over = sa.delete(suppressions).where(suppressions.c.expires_at <= now())
+    return await ledger.write(lambda connection: connection.execute(over).rowcount)
+
+
+def of_addresses(
+    connection: sa.Connection, addresses: Collection[str], category: Category, moment: datetime
+) -> ByAddress:
+    """The suppressions in force that stop `category` at `addresses`, which are URLs."""
+    if not addresses:
+        return {}
+    table = suppressions.c
+    wanted = sa.select(table.address, table.client, table.cause, table.scope).where(
+        in_texts(table.address, addresses), table.scope.in_((ALL, str(category))), _in_force(moment)
+    )
+    found: defaultdict[str, list[tuple[str, Suppressed]]] = defaultdict(list)
+    for address, client, one in tolerant.each(
+        connection, wanted, list(suppressions.primary_key), _sound
+    ).good:
+        found[address].append((client, one))
+    return found
+
+
+def _sound(row: Any) -> tuple[str, str, Suppressed]:
+    """A damaged cause stops as any other does."""
+    cause = Cause(row.cause) if row.cause in set(Cause) else Cause.MANUAL
+    return row.address, row.client, Suppressed(cause, row.scope)
+
+
+def that_stop(found: ByAddress, address: str, client: str) -> list[Suppressed]:
+    """Those at `address` that stop the notifications of `client`."""
+    return [one for whose, one in found.get(address, ()) if whose in ("", client)]
+
+
+def _in_force(moment: datetime) -> sa.ColumnElement[bool]:
+    expires = suppressions.c.expires_at
+    return sa.or_(expires.is_(None), expires > moment)
