@@ -24,6 +24,7 @@ class Cause(StrEnum):
 
 EVIDENCE_KEPT = 500  # characters
 ALL = ""  # the scope of a suppression for all categories
+EVERY_CLIENT = "*"  # no client has this name
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class Suppression(BaseModel):
     """An address that must not be written to.
 
     address: `ada@shop.example` or a phone number. scope: the category; None for all. client: whose
-    notifications it stops; empty for those of all clients. evidence: why, for people. expires_at: until when;
-    None for good.
+    notifications it stops: a client's, those without a client (empty), or all. evidence: why, for people.
+    expires_at: until when; None for good.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,7 +51,7 @@ class Suppression(BaseModel):
     address: str
     scope: Category | None = None
     cause: Cause = Cause.MANUAL
-    client: str = ""
+    client: str = EVERY_CLIENT
     evidence: Annotated[str, Field(max_length=EVIDENCE_KEPT)] = ""
     created_at: datetime | None = None
     expires_at: datetime | None = None

@@ -1,5 +1,6 @@
 """Whether what a run takes up may be sent: suppressions, what recipients chose, quiet hours, caps."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from waypost import Priority
 from waypost.ledger.database.tables import events, notifications, preferences, suppressions
 from waypost.ledger.intake.accept import accept, accept_all
 from waypost.ledger.intake.candidate import Candidate
+from waypost.ledger.operations.choosing import Choosing, choose
 from waypost.ledger.queue import claims
 from waypost.ledger.queue.permissions import SendingPolicy
 from waypost.ledger.records import preferences as chosen
@@ -208,3 +210,56 @@ async def test_the_cap_of_a_client_is_not_anothers(ledger):
     assert sorted(one.client for one in found.notifications) == ["", "bank"]
     waiting = sa.select(sa.func.count()).where(notifications.c.state == "suppressed")
     assert await ledger.read(lambda connection: connection.scalar(waiting)) == 1
+
+
+TYPES = {Category.MARKETING: ["note"]}
+OFF = {Category.MARKETING: Preference(Cadence.parse("never"))}
+
+
+async def states_of(ledger):
+    return Counter(row.state for row in await rows(ledger))
+
+
+async def test_turning_a_category_off_stops_what_waits_is_held_deferred_or_claimed_and_nothing_else(ledger):
+    await accept(ledger, NEWS, [ask(f"{n}", to="ada") for n in range(6)])
+    await accept(ledger, NEWS, [ask(to="bob")])
+    found = await rows(ledger)
+    claim = await reserved(ledger)
+    await claims.take_up(ledger, "note", claim.id)
+    for row, state in zip(
+        found, ("accepted", "held", "deferred", "claimed", "sending", "sent"), strict=False
+    ):
+        await change(ledger, notifications, notifications.c.id == row.id, state=state)
+    chosen_by = Choosing("", "ada", OFF, "one click", address="ada@a.example")
+    assert await choose(ledger, chosen_by, TYPES) == 4
+    assert await states_of(ledger) == {"suppressed": 4, "sending": 1, "sent": 1, "claimed": 1}
+    stopped_rows = [row for row in await rows(ledger) if row.state == "suppressed"]
+    assert {row.reason for row in stopped_rows} == {"turned off by the recipient (one click)"}
+    assert await choose(ledger, chosen_by, TYPES) == 0
+
+
+async def test_another_id_with_that_address_is_stopped_until_it_is_turned_on_again(ledger):
+    await choose(ledger, Choosing("", "ada", OFF, "one click", address="ADA@a.example"), TYPES)
+    await accept(ledger, NEWS, [ask(recipient={"id": "other", "email": "ada@a.example"})])
+    [ended] = (await taken(ledger)).ended
+    assert ended.reason == "unsubscribe (marketing) (suppression)"
+    on = {Category.MARKETING: Preference()}
+    await choose(ledger, Choosing("", "ada", on, "page", address="ada@a.example"), TYPES)
+    await accept(ledger, NEWS, [ask(recipient={"id": "other", "email": "ada@a.example"})])
+    assert sent_to(await taken(ledger)) == ["other"]
+
+
+async def test_another_client_and_another_category_are_not_stopped(ledger):
+    three = [Candidate(NEWS, ask(to="ada"), client=client) for client in ("shop", "bank", "")]
+    await accept_all(ledger, three)
+    clicked = Choosing("shop", "ada", OFF, "one click", address="ada@a.example")
+    assert await choose(ledger, clicked, TYPES) == 1
+    product = {Category.PRODUCT: Preference(Cadence.parse("never"))}
+    assert await choose(ledger, Choosing("bank", "ada", product, "page"), TYPES) == 0
+    assert sorted(one.client for one in (await taken(ledger)).notifications) == ["", "bank"]
+
+
+async def test_thousands_that_wait_are_stopped_in_several_transactions(ledger):
+    await accept(ledger, NEWS, [ask(f"{n}", to="ada") for n in range(2_500)])
+    assert await choose(ledger, Choosing("", "ada", OFF, "one click"), TYPES) == 2_500
+    assert await states_of(ledger) == {"suppressed": 2_500}

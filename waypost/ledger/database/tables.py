@@ -109,7 +109,7 @@ suppressions = sa.Table(
     metadata,
     # As mailto: or tel:, folded, so that all spellings are one.
     sa.Column("address", sa.Text, primary_key=True),
-    # Whose notifications it stops; empty for those of all clients.
+    # Whose notifications it stops: a client's, those without a client (empty), or all (*).
     sa.Column("client", sa.Text, primary_key=True),
     # The category; empty for all.
     sa.Column("scope", sa.Text, primary_key=True),

@@ -16,7 +16,7 @@ from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import suppressions
 from waypost.mail.address import url_of
 from waypost.model.category import Category
-from waypost.model.suppression import ALL, Cause, Suppressed, Suppression
+from waypost.model.suppression import ALL, EVERY_CLIENT, Cause, Suppressed, Suppression
 from waypost.system.clock import now
 
 ByAddress = Mapping[str, Sequence[tuple[str, Suppressed]]]  # by address: whose it stops, and the suppression
@@ -58,6 +58,16 @@ async def add(ledger: Ledger, new: Sequence[Suppression]) -> None:
     await ledger.write(lambda connection: add_suppressions(connection, new))
 
 
+def lift(
+    connection: sa.Connection, address: str, client: str, scopes: Sequence[Category], cause: Cause
+) -> None:
+    """Lift the suppressions of an address for those categories, for one cause and one client."""
+    table = suppressions.c
+    theirs = table.address == url_of(address), table.client == client, table.cause == cause
+    if scopes:
+        connection.execute(sa.delete(suppressions).where(*theirs, table.scope.in_(list(map(str, scopes)))))
+
+
 async def remove(
     ledger: Ledger,
     address: str,
@@ -91,7 +101,7 @@ async def each(
     key = tuple(suppressions.primary_key)
     wanted = sa.select(suppressions).where(_in_force(now())).order_by(*key).limit(PAGE)
     if client is not None:
-        wanted = wanted.where(suppressions.c.client.in_(("", client)))
+        wanted = wanted.where(suppressions.c.client.in_((EVERY_CLIENT, client)))
     if address is not None:
         wanted = wanted.where(suppressions.c.address == url_of(address))
     after: tuple[Any, ...] | None = None
@@ -159,7 +169,7 @@ def _sound(row: Any) -> tuple[str, str, Suppressed]:
 
 def that_stop(found: ByAddress, address: str, client: str) -> list[Suppressed]:
     """Those at `address` that stop the notifications of `client`."""
-    return [one for whose, one in found.get(address, ()) if whose in ("", client)]
+    return [one for whose, one in found.get(address, ()) if whose in (EVERY_CLIENT, client)]
 
 
 def _in_force(moment: datetime) -> sa.ColumnElement[bool]:
