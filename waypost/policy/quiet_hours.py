@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from waypost.model.category import QuietHours
 from waypost.model.local_time import moment_of
 
 
+@lru_cache(1024)  # a batch asks at one moment, for a few zones
 def quiet_until(hours: QuietHours, moment: datetime, zone: ZoneInfo) -> datetime | None:
     """When the quiet hours that `moment` falls into end, in UTC; None outside of them. Right also where the
     clocks are set forward or back, in them or at their ends, and where a zone skips a whole day."""

@@ -196,7 +196,7 @@ async def take_up(
         if (held := active_hold(connection, type)) is not None:
             release_claimed(connection, held, notifications.c.batch_id == batch)
             return TakenBatch([], waits_in_words(connection, held), held=True)
-        moment = now()
+        moment, usual = now(), policy.usual_rule if policy else ""
         _fill_up(connection, batch, limit, moment)
         rows, damaged = _read(connection, batch)
         damaged_rows.fail_unreadable(connection, damaged)
@@ -209,7 +209,7 @@ async def take_up(
                 late.append(row)
             elif row.key is None or row.named == {}:
                 forgotten.append(row)
-            elif (one := notification_of(row, default_locale, default_timezone)) is None:
+            elif (one := notification_of(row, default_locale, default_timezone, usual)) is None:
                 broken.append(row)
             else:
                 found.append(one)
@@ -363,7 +363,9 @@ def _read(connection: sa.Connection, batch: UUID) -> tolerant.Found[Any]:
     return tolerant.each(connection, ours, [notifications.c.id], lambda row: row)
 
 
-def notification_of(row: Any, default_locale: str, default_timezone: str) -> Notification | None:
+def notification_of(
+    row: Any, default_locale: str, default_timezone: str, rule: str = ""
+) -> Notification | None:
     """The notification of a row of `WITH_RECIPIENT`; None when the row holds values that no notification can
     have."""
     (
@@ -397,5 +399,6 @@ def notification_of(row: Any, default_locale: str, default_timezone: str) -> Not
         channels=cast(list[str], channels) if isinstance(channels, list) else None,
         client=client if isinstance(client, str) else "",
         brand=brand or DEFAULT,
+        rule=rule,
         link_generation=links if isinstance(links, int) else 0,
     )

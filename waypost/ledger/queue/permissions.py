@@ -54,6 +54,11 @@ class SendingPolicy:
         alike = {one.name for one in types if one.category is type.category}
         return cls(type, terms_of(type.category, settings), tuple(sorted({*alike, type.name})))
 
+    @property
+    def usual_rule(self) -> str:
+        """The rule that allows what nobody chose anything about."""
+        return Rule.MANDATORY if self.terms.mandatory else Rule.DEFAULT
+
 
 def ask(
     connection: sa.Connection,
@@ -204,7 +209,9 @@ def _narrowed(one: Notification, verdict: Verdict, type: NotificationType) -> No
     """With the rule that allowed it, and without the channels that it may not use."""
     kinds = type.kinds_of(one.channels)
     left = [kind for kind in kinds if kind in verdict.kinds or not one.recipient.address(kind)]
-    return replace(one, rule=str(verdict.rule), channels=one.channels if len(left) == len(kinds) else left)
+    if len(left) == len(kinds):
+        return one if one.rule == verdict.rule else replace(one, rule=str(verdict.rule))
+    return replace(one, rule=str(verdict.rule), channels=left)
 
 
 def _suppress(

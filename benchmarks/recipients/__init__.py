@@ -1,0 +1,1 @@
+"""What recipients chose, among a million of them."""
