@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -59,6 +60,30 @@ async def get(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | No
         return None
     updated_at: datetime = row.updated_at
     return {"id": row.key, **{field: getattr(row, field) for field in FIELDS}, "updated_at": updated_at}
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What the links of a recipient's mails depend on. generation: how often they were revoked. locale: empty
+    if it is unknown."""
+
+    generation: int
+    locale: str
+
+
+async def linked(ledger: Ledger, key: str, client: str = "") -> Linked | None:
+    """What decides whether a link of the recipient works; None for a recipient that was forgotten."""
+    wanted = sa.select(recipients.c.link_generation, recipients.c.locale).where(_is(client, key))
+    row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
+    return None if row is None else Linked(row.link_generation, row.locale or "")
+
+
+async def revoke_links(ledger: Ledger, key: str, client: str = "") -> bool:
+    """Revoke the links in all mails that the recipient was sent; later mails have new links. Returns whether
+    the recipient is known."""
+    column = recipients.c.link_generation
+    more = sa.update(recipients).where(_is(client, key)).values({column: column + 1})
+    return await ledger.write(lambda connection: connection.execute(more).rowcount > 0)
 
 
 async def forget(ledger: Ledger, key: str, client: str = "") -> bool:
