@@ -251,7 +251,7 @@ async def test_the_page_shows_what_applies_and_stores_what_is_changed_and_nothin
     shown = (await pages.get(path(ADA))).text
     assert shown.count("<fieldset>") == 2
     assert 'value="weekly" selected' in shown
-    assert "You always receive: Security, Orders and account." in shown
+    assert "You always receive: Security · Orders and account" in shown
     form = {"cadence-product": "weekly", "cadence-marketing": "monthly", "channels-marketing": ["sms"]}
     answer = await pages.post(path(ADA), data=form)
     assert answer.status_code == 200
