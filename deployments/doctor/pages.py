@@ -17,6 +17,7 @@ from waypost.model.notification_type import NotificationType
 from waypost.net.no_answer import no_answer
 
 ANSWERS_WITHIN = 5.0  # seconds
+LINKS_LAST_DAYS = 30  # a way to unsubscribe works so long after a mail (16 CFR 316.4, for the USA)
 WHAT = "pages"
 LEAD = "start `waypost gateway --public PORT`, and lead the address there; see docs/preference-page.md"
 
@@ -32,7 +33,16 @@ async def page_findings(settings: Settings) -> list[Finding]:
     except httpx.HTTPError as error:
         told = f"{settings.public_url} {no_answer(error, ANSWERS_WITHIN)}{by_proxy(settings.public_url)}"
         return [Finding(WHAT, ok=False, found=told, advice=LEAD)]
-    return [answering(settings.public_url, answer)]
+    return [answering(settings.public_url, answer), *ending_early(settings)]
+
+
+def ending_early(settings: Settings) -> list[Finding]:
+    """A note if links end before recipients may expect it: a link ends with its recipient's row."""
+    days = settings.retention_days
+    if days is None or days >= LINKS_LAST_DAYS:
+        return []
+    found = f"links in mails can end after {days:g} days, with what WAYPOST_RETENTION_DAYS deletes"
+    return [Finding(WHAT, ok=True, found=found, advice=f"set it to {LINKS_LAST_DAYS} days or more")]
 
 
 def answering(url: str, answer: httpx.Response) -> Finding:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.shipped_mails import LANGUAGES, STOP, TYPES, held, renderer, shown
@@ -10,7 +11,7 @@ from support.shipped_types import sample
 
 from waypost import Category
 from waypost.config.settings import Settings
-from waypost.deployments.doctor.pages import lacking
+from waypost.deployments.doctor.pages import answering, ending_early, lacking
 from waypost.flows.digest import compose
 from waypost.gateway.pages.wording import FOLDER, environment, language_accepted, languages
 from waypost.mail.dkim import Signer
@@ -166,6 +167,28 @@ def test_without_an_address_a_note_names_the_types_that_cannot_be_turned_off():
     [note] = lacking(Settings(), [news, TYPES["alert"]])
     assert (note.level, "mails of news have no link" in note.found) == ("note", True)
     assert lacking(Settings(), [TYPES["alert"]]) == []
+
+
+@pytest.mark.parametrize(("days", "levels"), [(None, []), (30, []), (29, ["note"])])
+def test_a_short_retention_that_ends_links_is_noted(days, levels):
+    assert [one.level for one in ending_early(Settings(retention_days=days))] == levels
+
+
+ALIVE = {"status": "ok", "serves": "pages of recipients"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "said"),
+    [
+        (httpx.Response(200, json=ALIVE), "ok", "leads to the pages of recipients"),
+        (httpx.Response(200, json={"status": "ok"}), "bad", "leads to the API of a gateway"),
+        (httpx.Response(200, text="Welcome to nginx"), "bad", "leads to another program (HTTP 200)"),
+        (httpx.Response(404, json=ALIVE), "bad", "leads to another program (HTTP 404)"),
+    ],
+)
+def test_doctor_tells_the_pages_from_other_programs(answer, level, said):
+    found = answering("https://mail.shop.example", answer)
+    assert (found.level, said in found.found, bool(found.advice)) == (level, True, level == "bad")
 
 
 def texts_of_pages():

@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 from support.browser import browser
-from support.ledger import NOTE
+from support.ledger import NOTE, change
 
 from waypost import Category
 from waypost.config.brands import brands
@@ -16,6 +17,7 @@ from waypost.deployments.processes.gateway import pages_served
 from waypost.gateway.listen import ListenAddress
 from waypost.gateway.pages.context import PagesContext
 from waypost.ledger import open_ledger
+from waypost.ledger.database.tables import recipients
 from waypost.ledger.records import preferences
 from waypost.ledger.records import recipients as people
 from waypost.model.request import Recipient
@@ -54,6 +56,7 @@ async def ledger(empty_ledger, tmp_path):
 @pytest.fixture
 async def url(ledger):
     await people.put(ledger, Recipient(id="ada", email="ada.lovelace@northwind.example", locale="de"))
+    await change(ledger, recipients, sa.true(), link_generation=0)
     context = PagesContext(ledger, Catalogue(TYPES, {}), LINKS, brands(Settings()))
     async with pages_served(context, ListenAddress(port=0), asyncio.Event()) as found:
         yield found.url

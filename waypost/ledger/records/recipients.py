@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -30,6 +30,7 @@ from waypost.system.clock import now
 from waypost.system.ids import first_id
 
 FORGOTTEN = "its recipient was forgotten, so it has no address"
+_FIRST_LINKS = datetime(2026, 1, 1, tzinfo=UTC)
 CLOCKS_APART = timedelta(minutes=1)  # the clocks of the processes that make ids, at most
 Who = tuple[str, str]  # a client (empty for none) and its key for a recipient
 
@@ -37,7 +38,14 @@ Who = tuple[str, str]  # a client (empty for none) and its key for a recipient
 async def put(ledger: Ledger, recipient: Recipient, client: str = "") -> bool:
     """Store exactly what `recipient` says: omitted fields become unknown. Returns whether it is new."""
     told = {field: getattr(recipient, field) for field in FIELDS}
-    row = {"client": client, "key": recipient.key, "updated_at": now(), **told}
+    moment = now()
+    row = {
+        "client": client,
+        "key": recipient.key,
+        "updated_at": moment,
+        "link_generation": first_generation(moment),
+        **told,
+    }
 
     def work(connection: sa.Connection) -> bool:
         known = connection.execute(sa.select(recipients).where(_is(client, recipient.key))).one_or_none()
@@ -64,8 +72,8 @@ async def get(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | No
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """What the links of a recipient's mails depend on. generation: how often they were revoked. locale: empty
-    if it is unknown."""
+    """What the links of a recipient's mails depend on. generation: of the links that work. locale: empty if
+    it is unknown."""
 
     generation: int
     locale: str
@@ -76,6 +84,12 @@ async def linked(ledger: Ledger, key: str, client: str = "") -> Linked | None:
     wanted = sa.select(recipients.c.link_generation, recipients.c.locale).where(_is(client, key))
     row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
     return None if row is None else Linked(row.link_generation, row.locale or "")
+
+
+def first_generation(moment: datetime) -> int:
+    """The generation of the links of a recipient that becomes known at `moment`: another than it had if it
+    was forgotten before, as their links stay revoked. Seconds, which fit into 31 bits until 2094."""
+    return max(int((moment - _FIRST_LINKS).total_seconds()), 1)
 
 
 async def revoke_links(ledger: Ledger, key: str, client: str = "") -> bool:
