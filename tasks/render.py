@@ -10,7 +10,9 @@ from prefect.cache_policies import NO_CACHE
 from waypost import Batch
 from waypost.delivery.batch_rendering import RenderJob
 from waypost.mail.attachment import AttachmentError
+from waypost.model.mail_links import NO_LINKS
 from waypost.model.notification import Notification, Rendered
+from waypost.recipients.batch_links import links_of_each
 from waypost.rendering.attachments import attached_to_each
 from waypost.rendering.preparing import PutOff
 from waypost.system.isolation import ItemFailed, isolated
@@ -32,6 +34,7 @@ async def render_batch(notifications: Batch[Notification]) -> Batch[Rendered]:
     private = await minted(runtime, type, notifications.items)
     ready = [one for one in notifications if not isinstance(private.get(one.id), Exception)]
     files = await attached_to_each(type, ready, runtime.settings.attachment_megabytes)
+    links = await links_of_each(runtime, type, ready)
     jobs: list[RenderJob] = []
     made: dict[UUID, Rendered] = {}
     for one in notifications:
@@ -41,7 +44,7 @@ async def render_batch(notifications: Batch[Notification]) -> Batch[Rendered]:
         elif isinstance(attached, Exception):
             made[one.id] = _unready(one, attached)
         else:
-            jobs.append(RenderJob(one, values, attached))
+            jobs.append(RenderJob(one, values, attached, links.get(one.id, NO_LINKS)))
     made |= {one.notification.id: one for one in await runtime.rendering.render(type, jobs)}
     if fault := runtime.templates.faults.get(type.name):
         run_logger().warning("The changed templates of %s are not in use: %s", type.name, fault)

@@ -10,6 +10,7 @@ from waypost.deployments import deploy, registry
 from waypost.deployments.doctor.finding import Finding
 from waypost.deployments.doctor.gateway import examine_gateway
 from waypost.deployments.doctor.ledger import ledger_findings
+from waypost.deployments.doctor.pages import page_findings
 from waypost.deployments.doctor.prefect import prefect_findings
 from waypost.deployments.doctor.providers import provider_findings, signing_finding, template_findings
 from waypost.deployments.doctor.sources import source_findings
@@ -29,6 +30,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *await source_findings(settings),
         *await provider_findings(settings),
         *await examine_gateway(settings),
+        *await page_findings(settings),
     ]
 
 

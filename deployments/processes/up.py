@@ -35,13 +35,15 @@ class ServerMissing(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Ports to listen on; 0 picks a free one. submission: for SMTP submission; None for no submission."""
+    """Ports to listen on; 0 picks a free one. submission: for SMTP submission; None for no submission.
+    public: for the pages of recipients; None for no pages."""
 
     prefect: int = 4200
     smtp: int = 2525
     texts: int = 8025
     gateway: int = 8080
     submission: int | None = None
+    public: int | None = None
 
 
 @asynccontextmanager
@@ -162,6 +164,7 @@ def _wanted(ports: Ports, has_prefect: bool, has_mailbox: bool) -> list[_Wanted]
     gateway = [
         _Wanted(ports.gateway, "--gateway-port", "gateway"),
         _Wanted(ports.submission or 0, "--submission-port", "gateway for SMTP"),
+        _Wanted(ports.public or 0, "--public-port", "pages of recipients"),
     ]
     return [one for one in (*prefect, *(mailbox if has_mailbox else ()), *gateway) if one.port]
 

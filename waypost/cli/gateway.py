@@ -63,6 +63,14 @@ def gateway(
     smtp_plain: Annotated[
         bool, typer.Option("--smtp-plain", help="Allow SMTP without TLS, on loopback only.")
     ] = False,
+    public: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS:]PORT",
+            help="Also serve the pages on which recipients unsubscribe and choose. Needs WAYPOST_PUBLIC_URL. "
+            "A port alone is on loopback; 0 picks a free one.",
+        ),
+    ] = None,
 ) -> None:
     """Accept notifications over HTTP and SMTP.
 
@@ -76,12 +84,13 @@ def gateway(
         tls.check(certificate, key)
     mail = _mail(host, smtp, smtps, smtp_plain, has_tls=certificate is not None)
     settings = connect(Settings())
+    there = _public(settings, public, certificate, key)
     warn(settings)
     from waypost.deployments.processes.gateway import serve
     from waypost.gateway.listen import ListenAddress
 
     where = ListenAddress(host, port, certificate, key)
-    run_over_a_ledger(lambda stop: serve(settings, where, stop, _tell, mail))
+    run_over_a_ledger(lambda stop: serve(settings, where, stop, _tell, mail, there))
     out.print("stopped; everything accepted is kept")
 
 
@@ -101,7 +110,30 @@ def _mail(host: str, smtp: int | None, smtps: int | None, plain: bool, has_tls: 
     return [MailListens(host, port, implicit) for port, implicit in asked if port is not None]
 
 
-def _tell(found: ListenAddress, keys: int, mail: Sequence[str]) -> None:
+def _public(
+    settings: Settings, given: str | None, certificate: Path | None, key: Path | None
+) -> ListenAddress | None:
+    """Where the pages of recipients are served. Raises BadParameter."""
+    from waypost.gateway.listen import ListenAddress
+
+    if given is None:
+        return None
+    if settings.public_url is None:
+        raise typer.BadParameter(
+            "the pages have no address: set WAYPOST_PUBLIC_URL to the https:// address under which "
+            "recipients reach them",
+            param_hint="--public",
+        )
+    address, _, port = given.rpartition(":")
+    host = address.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if not (port.isdecimal() and port.isascii() and int(port) <= 65535):
+        raise typer.BadParameter("not [ADDRESS:]PORT such as 8090 or 0.0.0.0:8090", param_hint="--public")
+    return ListenAddress(host, int(port), certificate, key, option="--public")
+
+
+def _tell(found: ListenAddress, keys: int, mail: Sequence[str], public: ListenAddress | None = None) -> None:
+    if public is not None:
+        out.print(f"pages of recipients at {public.url}", soft_wrap=True)
     for url in mail:
         out.print(f"mail is submitted at {url}", soft_wrap=True)
     out.print(f"gateway at {found.url}; Ctrl-C stops", soft_wrap=True)

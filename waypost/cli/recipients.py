@@ -1,4 +1,4 @@
-"""`waypost recipients ...`: what is known of a recipient, and forgetting it."""
+"""`waypost recipients ...`: what is known of a recipient, forgetting it, and revoking its links."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from waypost.mail.address import key_of_url, keys_of
 
 T = TypeVar("T")
 
-app = App(help="Show and forget recipients. Each client has its own.")
+app = App(help="Show and forget recipients, and revoke their links. Each client has its own.")
 
 Client = Annotated[
     str,
@@ -74,6 +74,26 @@ def forget(recipient: Key, client: Client = "", yes: Yes = False, as_json: AsJso
         print_json({"id": recipient, "forgotten": True, "waiting": waiting})
     else:
         typer.echo("the recipient is forgotten")
+
+
+@app.command("revoke-links")
+def revoke_links(recipient: Key, client: Client = "", as_json: AsJson = False) -> None:
+    """Revoke the links in all mails to a recipient.
+
+    The links to unsubscribe and to the preference page stop working. Later mails have new links.
+    """
+    revoked = _run(client, lambda ledger: _revoke_links(ledger, recipient, client))
+    if not revoked:
+        raise _unknown(recipient, client)
+    if as_json:
+        print_json({"id": recipient, "revoked": True})
+    else:
+        typer.echo("the links are revoked; later mails have new links")
+
+
+async def _revoke_links(ledger: Ledger, recipient: str, client: str) -> bool:
+    known = await _find(ledger, recipient, client)
+    return known is not None and await recipients.revoke_links(ledger, known["id"], client)
 
 
 async def _forget(ledger: Ledger, recipient: str, client: str, yes: bool) -> int | None:

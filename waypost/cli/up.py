@@ -31,6 +31,9 @@ def up(
     submission_port: Annotated[
         int | None, _port("of the gateway for SMTP without TLS", " Default: no SMTP.")
     ] = None,
+    public_port: Annotated[
+        int, _port("of the recipients' pages", " Without WAYPOST_PUBLIC_URL, there are no pages.")
+    ] = 8090,
 ) -> None:
     """Run everything on this machine, until Ctrl-C.
 
@@ -43,7 +46,14 @@ def up(
 
     settings = Settings()
     providers(settings)  # an invalid provider is reported before anything starts
-    ports = Ports(port, smtp_port, texts_port, gateway_port, submission_port)
+    ports = Ports(
+        port,
+        smtp_port,
+        texts_port,
+        gateway_port,
+        submission_port,
+        public_port if settings.public_url else None,
+    )
     run_over_a_ledger(lambda stop: _up(settings, ports, stop))
     out.print("stopped; everything is kept, and `waypost up` continues with it")
 
@@ -93,12 +103,16 @@ async def _accepting(
     where = ListenAddress(port=ports.gateway)
     mail = [] if ports.submission is None else [MailListens(where.host, ports.submission)]
 
-    def ready(found: ListenAddress, keys: int, mail: Sequence[str]) -> None:
+    public = None if ports.public is None else ListenAddress(port=ports.public, option="--public-port")
+
+    def ready(found: ListenAddress, keys: int, mail: Sequence[str], shown: ListenAddress | None) -> None:
         for url in mail:
             out.print(f"mail is submitted at {url}", soft_wrap=True)
+        if shown is not None:
+            out.print(f"pages of recipients at {shown.url} (WAYPOST_PUBLIC_URL leads there)", soft_wrap=True)
         told.set_result((found, keys))
 
-    serving = asyncio.create_task(serve(settings, where, stop, ready, mail))
+    serving = asyncio.create_task(serve(settings, where, stop, ready, mail, public))
     serving.add_done_callback(lambda _: stop.set())  # nothing goes on without it
     try:
         await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)

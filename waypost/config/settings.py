@@ -34,6 +34,7 @@ def _is_there(path: Path) -> bool:
         return False
 
 
+_LONGEST_URL = 200  # characters of an address that links begin with
 # By setting.
 _EXAMPLES = {
     "providers": '{"ses": {"url": "smtps://user:password@host"}}',
@@ -113,6 +114,11 @@ class Settings(BaseSettings):
         description="What recipients may choose, and when they are left in peace, by category, as JSON: "
         '{"marketing": {"quiet_hours": "22:00-08:00", "at_most": {"count": 3, "days": 7}}}. '
         "docs/recipients.md describes them.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="Address under which recipients reach the pages of `waypost gateway --public`: "
+        "https://mail.shop.example. Mails then say how to unsubscribe. docs/preference-page.md describes it.",
     )
     submission_senders: str = Field(
         default="",
@@ -297,6 +303,21 @@ class Settings(BaseSettings):
         if value:
             reply_to(value)
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _one_public_url(cls, value: str | None) -> str | None:
+        """Without a slash at its end, so that paths can follow."""
+        from waypost.net.hosts import is_issuer
+
+        if value is None:
+            return None
+        if not (is_issuer(value) and value.isascii() and len(value) <= _LONGEST_URL):
+            raise ValueError(
+                "not an https:// address such as https://mail.shop.example, with a path at most "
+                "(http:// is only for this machine)"
+            )
+        return value.rstrip("/")
 
     @field_validator("submission_senders")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from waypost.mail.attachment import Attachment
 from waypost.model.brand import NoSuchBrand
+from waypost.model.mail_links import NO_LINKS, MailLinks
 from waypost.model.notification import Notification, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.messages import Renderer, render_one
@@ -20,11 +21,12 @@ SLICE_SECONDS = 0.002  # of work without a pause, in each of ten runs: other run
 
 @dataclass(frozen=True, slots=True)
 class RenderJob:
-    """A notification to render, with the template values and files that only its run knows."""
+    """A notification to render, with the template values, files and links that only its run knows."""
 
     notification: Notification
     private: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     files: Sequence[Attachment] = ()
+    links: MailLinks = NO_LINKS
 
 
 class BatchRendering(Protocol):
@@ -57,6 +59,7 @@ def render_job(renderers: Callable[[str], Renderer], type: NotificationType, job
     notification = job.notification
     try:
         with isolated("rendering", NoSuchBrand, item=notification.id):
-            return render_one(renderers(notification.brand), type, notification, job.private, job.files)
+            by = renderers(notification.brand)
+            return render_one(by, type, notification, job.private, job.files, job.links)
     except (NoSuchBrand, ItemFailed) as error:
         return Rendered(notification, error=str(error))

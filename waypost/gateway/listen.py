@@ -18,12 +18,14 @@ class UnprotectedGateway(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where the gateway listens. certificate, key: files; with both, the gateway serves TLS itself."""
+    """Where the gateway listens. certificate, key: files; with both, the gateway serves TLS itself.
+    option: the options that name another address."""
 
     host: str = "127.0.0.1"
     port: int = 8080
     certificate: Path | None = None
     key: Path | None = None
+    option: str = "--host and --port"
 
     @property
     def place(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from waypost.mail.raw_message import MailError, parse
 from waypost.mail.relay import passed_on
 from waypost.model.brand import Brand
 from waypost.model.facts import Facts
+from waypost.model.mail_links import NO_LINKS, MailLinks
 from waypost.model.notification import Message, Notification, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.model.sensitive_values import sensitive_values, without_sensitive
@@ -57,11 +58,13 @@ def render_one(
     notification: Notification,
     private: Mapping[str, Any] = {},
     files: Sequence[Attachment] = (),
+    links: MailLinks = NO_LINKS,
 ) -> Rendered:
     """The messages of one notification, or why there are none. Raises ItemFailed.
 
     private: template values that are not facts (a code, a link); their texts are removed from the replies of
-    providers, as are those of sensitive facts. files: the mail's attachments.
+    providers, as are those of sensitive facts and of `links`. files: the mail's attachments. links: by which
+    the recipient chooses what they receive.
     """
     person = notification.recipient
     secrets: tuple[str, ...] = ()
@@ -73,16 +76,18 @@ def render_one(
     try:
         with isolated("reading its facts", ValidationError, item=notification.id):
             facts = _facts(renderer, type, notification)
-        secrets = texts_of({**sensitive_values(facts), **private})
+        secrets = texts_of({**sensitive_values(facts), **private, **_tokens(links)})
         if type.finished is not None:
             mail = _passed_on(renderer, notification, reached["email"], type.finished(facts))
             return Rendered(notification, {"email": mail} if "email" in wanted else {})
         found = renderer.templates.find(type.name, person.locale)
-        context = _context(renderer, notification, facts, private)
+        context = _context(renderer, notification, facts, private, links)
+        extras = NOTHING_MORE
+        if "email" in wanted:
+            extras, context = _extras(renderer, type, context, files, links)
         words = render(found, context, mail="email" in wanted, short=bool(wanted.keys() - {"email"}))
         if "sms" in wanted and (said := too_long(type, found, words.short)):
             raise TemplateError(said)
-        extras = _extras(renderer, type, context, files) if "email" in wanted else NOTHING_MORE
         messages = {
             kind: _message(renderer, notification, kind, address, words, extras, secrets)
             for kind, address in wanted.items()
@@ -137,7 +142,11 @@ def _facts(renderer: Renderer, type: NotificationType, notification: Notificatio
 
 
 def _context(
-    renderer: Renderer, notification: Notification, facts: Facts, private: Mapping[str, Any]
+    renderer: Renderer,
+    notification: Notification,
+    facts: Facts,
+    private: Mapping[str, Any],
+    links: MailLinks = NO_LINKS,
 ) -> dict[str, Any]:
     person = notification.recipient
     return {
@@ -150,20 +159,38 @@ def _context(
             "signature": renderer.signature,
             "support": parse_mailbox(renderer.reply_to, "Reply-To")[1] if renderer.reply_to else "",
         },
+        "links": asdict(links),
         "brand": {name: getattr(renderer.brand, name) for name in IN_EVERY_TEMPLATE["brand"] or ()},
     }
 
 
+def _tokens(links: MailLinks) -> dict[str, str]:
+    """The links' last parts: with a token, an operator who reads a provider's reply could unsubscribe."""
+    return {name: url.rpartition("/")[2] for name, url in asdict(links).items() if url}
+
+
 def _extras(
-    renderer: Renderer, type: NotificationType, context: Mapping[str, Any], files: Sequence[Attachment]
-) -> Extras:
-    if not (type.reply_to or renderer.reply_to or type.list_unsubscribe or files):
-        return NOTHING_MORE
+    renderer: Renderer,
+    type: NotificationType,
+    context: dict[str, Any],
+    files: Sequence[Attachment],
+    links: MailLinks,
+) -> tuple[Extras, dict[str, Any]]:
+    """The mail's headers and files, and the context of its templates: where the type has a page of its own to
+    unsubscribe, `links.unsubscribe` is empty."""
+    if not (type.reply_to or renderer.reply_to or type.list_unsubscribe or files or links.unsubscribe):
+        return NOTHING_MORE, context
     reply_to, unsubscribe = (
         render_line(part, renderer.templates.line(source), context) if source else ""
         for part, source in (("reply_to", type.reply_to), ("list_unsubscribe", type.list_unsubscribe))
     )
-    return Extras(reply_to or renderer.reply_to, unsubscribe, type.one_click and bool(unsubscribe), files)
+    one_click = type.one_click and bool(unsubscribe)
+    if links.unsubscribe and "https://" in unsubscribe:
+        context = {**context, "links": asdict(replace(links, unsubscribe=""))}
+    elif links.unsubscribe:
+        unsubscribe = f"{links.unsubscribe} {unsubscribe}".strip()
+        one_click = links.unsubscribe.startswith("https://")  # RFC 8058, section 3.1: nothing else
+    return Extras(reply_to or renderer.reply_to, unsubscribe, one_click, files), context
 
 
 def _message(

@@ -153,7 +153,7 @@ async def test_trailers_are_no_headers_and_have_an_end(site, shop):
     ],
 )
 async def test_who_does_not_come_to_an_end_is_not_waited_for(site, monkeypatch, begin, told):
-    monkeypatch.setattr("waypost.gateway.server.connection.REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("waypost.gateway.server.connection.Connection.request_seconds", 0.5)
     reader, writer = await connection(site)
     writer.write(begin)
     said = await all_said(reader)
@@ -171,7 +171,7 @@ async def test_a_client_that_sends_very_many_requests_together_is_answered_some_
 
 async def test_who_takes_no_answers_is_left(site, monkeypatch):
     monkeypatch.setattr("waypost.gateway.server.connection.MOST_OWED", 1000)
-    monkeypatch.setattr("waypost.gateway.server.connection.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("waypost.gateway.server.connection.Connection.answer_seconds", 0.5)
     reader, writer = await connection(site)
     left = asyncio.Event()
     lost = Connection.connection_lost
@@ -193,7 +193,7 @@ async def test_who_takes_no_answers_is_left(site, monkeypatch):
 
 
 async def test_who_takes_answers_slowly_gets_them_all(site, monkeypatch):
-    monkeypatch.setattr("waypost.gateway.server.connection.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("waypost.gateway.server.connection.Connection.answer_seconds", 1.0)
     reader, writer = await connection(site)
     writer.write(b"GET /v1/openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 60)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -206,7 +206,7 @@ async def test_who_takes_answers_slowly_gets_them_all(site, monkeypatch):
 
 
 async def test_one_connection_too_many_is_closed_and_the_others_stay(site, monkeypatch, caplog):
-    monkeypatch.setattr("waypost.gateway.server.connection.most", lambda: 3)
+    monkeypatch.setattr("waypost.gateway.server.connection.Connection.most", lambda _: 3)
     monkeypatch.setattr("waypost.gateway.server.connection.TOLD_EVERY_SECONDS", 0.0)
     open_ones = [await connection(site) for _ in range(3)]
     await asyncio.sleep(0.1)
@@ -250,7 +250,7 @@ async def test_a_key_that_is_revoked_while_its_request_waits_for_room_opens_noth
 
 
 async def test_empty_lines_behind_an_answer_hold_no_connection_open(site, monkeypatch):
-    monkeypatch.setattr("waypost.gateway.server.connection.REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("waypost.gateway.server.connection.Connection.request_seconds", 0.5)
     reader, writer = await connection(site)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
     assert b"HTTP/1.1 200 OK" in await reader.readuntil(b"\r\n\r\n")

@@ -18,8 +18,6 @@ from waypost.telemetry import metrics
 LONGEST = 64 * 1024  # bytes of a head or of trailers, not counting the data that came with their first byte
 LONGEST_ADDRESS = LONGEST - 1  # the parser counts in 16 bits
 MOST_OWED = 64  # pipelined requests; a client that sends more must send the rest again
-REQUEST_SECONDS = 60.0  # for a request to arrive completely, and for the first request to begin
-ANSWER_SECONDS = 60.0  # for a client to read on once its write buffer is full
 LINGERS_SECONDS = 1.0
 MOST_WANTED = 65_536  # file descriptors
 KEPT_BACK = 256  # file descriptors for everything else: the ledger, mail servers, webhooks
@@ -28,10 +26,8 @@ TOLD_EVERY_SECONDS = 60.0
 logger = logging.getLogger("waypost.gateway")
 
 _BODY = {b"content-length", b"transfer-encoding"}
-_HEAD_TOO_LONG = Problem("head-too-long", f"the URL and the headers are larger than {LONGEST:,} bytes")
 _NO_HTTP = Problem("malformed", "this is not an HTTP/1.1 request; nothing was accepted")
 _NO_OTHER = Problem("malformed", "protocol upgrades are not supported; remove the header Upgrade")
-_SLOW = Problem("too-slow", f"the request was not complete within {REQUEST_SECONDS:g} s")
 
 
 @cache
@@ -62,6 +58,12 @@ class Connection(HttpToolsProtocol):
     the outstanding responses are sent, and then the connection is closed without the refusal.
     """
 
+    longest = LONGEST
+    request_seconds = 60.0  # for a request to arrive completely, and for the first request to begin
+    answer_seconds = 60.0  # for a client to read on once its write buffer is full
+    kept_open = 75  # seconds without a request; a shorter time risks closing just as a client sends the next
+    most = staticmethod(most)
+
     _told_at = -math.inf  # when too many connections were last logged
 
     def __init__(self, *arguments: object, **options: object) -> None:
@@ -75,7 +77,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)  # pyright: ignore[reportArgumentType]
-        if len(self.connections) > most():
+        if len(self.connections) > self.most():
             self._deaf = True
             self._tell_of_too_many()
             self.transport.abort()
@@ -88,10 +90,10 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client stopped reading, and its data stays in memory: abort after ANSWER_SECONDS."""
+        """The client stopped reading, and its data stays in memory: abort after `answer_seconds`."""
         super().pause_writing()
         if self._unread is None:
-            self._unread = self.loop.call_later(ANSWER_SECONDS, self.transport.abort)
+            self._unread = self.loop.call_later(self.answer_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         self._has_taken_it()
@@ -114,12 +116,12 @@ class Connection(HttpToolsProtocol):
             return
         ends = data.find(b"\r\n\r\n") if self._in_head else -1
         self._since += len(data) if ends < 0 else ends
-        if self._in_head and self._since > LONGEST:
-            self._refuse(_HEAD_TOO_LONG)
+        if self._in_head and self._since > self.longest:
+            self._refuse(self._head_too_long())
             return
         super().data_received(data)
-        if not self._in_head and self._since > LONGEST:
-            self._refuse(_HEAD_TOO_LONG)
+        if not self._in_head and self._since > self.longest:
+            self._refuse(self._head_too_long())
         elif self._in_message or not self._owed:  # most requests arrive whole and need no timer
             self._expect_the_rest()
 
@@ -134,8 +136,8 @@ class Connection(HttpToolsProtocol):
         if upgrade and _BODY & {name for name, _ in self.headers}:
             self._refuse(_NO_OTHER)  # the parser takes the body for data of the other protocol
             return
-        if len(self.url) > LONGEST_ADDRESS:
-            self._refuse(_HEAD_TOO_LONG)
+        if len(self.url) > min(self.longest, LONGEST_ADDRESS):
+            self._refuse(self._head_too_long())
             return
         if self._owed >= MOST_OWED:
             self._deaf = True
@@ -166,16 +168,22 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(_NO_HTTP)
 
+    def _head_too_long(self) -> Problem:
+        return Problem("head-too-long", f"the URL and the headers are larger than {self.longest:,} bytes")
+
+    def _slow(self) -> Problem:
+        return Problem("too-slow", f"the request was not complete within {self.request_seconds:g} s")
+
     def _tell_of_too_many(self) -> None:
         if self.loop.time() - Connection._told_at >= TOLD_EVERY_SECONDS:
             Connection._told_at = self.loop.time()
             logger.warning(
-                "connection limit reached, %d are open: new connections are closed at once", most()
+                "connection limit reached, %d are open: new connections are closed at once", self.most()
             )
 
     def _expect_the_rest(self) -> None:
         if self._late is None and not self._deaf:
-            self._late = self.loop.call_later(REQUEST_SECONDS, self._too_late)
+            self._late = self.loop.call_later(self.request_seconds, self._too_late)
 
     def _expect_nothing(self) -> None:
         if self._late is not None:
@@ -185,7 +193,7 @@ class Connection(HttpToolsProtocol):
     def _too_late(self) -> None:
         self._late = None
         if self._in_message:
-            self._refuse(_SLOW)
+            self._refuse(self._slow())
         else:
             self.transport.close()
 

@@ -16,23 +16,26 @@ from waypost.gateway.listen import STOPS_WITHIN, ListenAddress, PortTaken
 from waypost.gateway.server.connection import Connection
 from waypost.system.os_errors import words_of
 
-KEPT_OPEN = 75  # seconds without a request; a shorter time risks closing just as a client sends the next
-
 
 class Unfinished(RuntimeError):
     """The gateway failed while it stopped. Says where the error is logged."""
 
 
 async def listen(
-    app: Any, where: ListenAddress, stop: asyncio.Event, ready: Callable[[ListenAddress], None]
+    app: Any,
+    where: ListenAddress,
+    stop: asyncio.Event,
+    ready: Callable[[ListenAddress], None],
+    connection: type[Connection] = Connection,
 ) -> None:
     """Serve `app` until `stop`; requests in progress are finished. Calls `ready` with the actual address.
+    connection: the limits of a client's connection.
 
     Raises PortTaken, and Unfinished when the application failed to stop.
     """
     config = uvicorn.Config(
         app,
-        http=Connection,
+        http=connection,
         ws="none",  # a server may ignore a request to upgrade to WebSocket (RFC 9110, section 7.8)
         ssl_certfile=where.certificate,
         ssl_keyfile=where.key,
@@ -42,7 +45,7 @@ async def listen(
         log_level="error",  # otherwise any invalid HTTP from a stranger logs a warning
         server_header=False,
         proxy_headers=False,  # the gateway never uses a client address from a header
-        timeout_keep_alive=KEPT_OPEN,
+        timeout_keep_alive=connection.kept_open,
         timeout_graceful_shutdown=STOPS_WITHIN,
         lifespan="on",
     )
@@ -69,7 +72,7 @@ def _socket(where: ListenAddress) -> socket.socket:
     except OSError as error:
         raise PortTaken(
             f"the gateway cannot listen on {where.place} ({words_of(error)}); "
-            "choose another address with --host and --port (0 picks a free port)"
+            f"choose another address with {where.option} (0 picks a free port)"
         ) from None
 
 

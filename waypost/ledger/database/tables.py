@@ -79,7 +79,8 @@ recipients = sa.Table(
     sa.Column("locale", sa.Text),
     sa.Column("timezone", sa.Text),
     sa.Column("updated_at", UtcDateTime, nullable=False),
-    # Counts how often the links of its preference page were revoked.
+    # Of the links in its mails; it grows when they are revoked. A recipient that becomes known again does not
+    # get the one that it had before it was forgotten.
     sa.Column("link_generation", sa.Integer, nullable=False, server_default="0"),
 )
 

@@ -20,7 +20,7 @@ from waypost.ledger.intake.grouping import count_repeats
 from waypost.ledger.intake.idempotency import answer_repeats, answer_twins
 from waypost.ledger.intake.reachability import refuse_unreachable
 from waypost.ledger.queue.batches import announced, keep_open, open_batch
-from waypost.ledger.records.recipients import Who
+from waypost.ledger.records.recipients import Who, first_generation
 from waypost.model.notification_type import NotificationType
 from waypost.model.receipt import IntakeResult, Receipt
 from waypost.model.request import FIELDS, AnyRequest
@@ -260,7 +260,9 @@ def _remember_recipients(connection: sa.Connection, fresh: list[Candidate], mome
         who = client, key = candidate.recipient
         row = known.get(who)
         if row is None:
-            known[who] = {"client": client, "key": key, "updated_at": moment, **_NOTHING, **candidate.named}
+            links = {"link_generation": first_generation(moment)}
+            new = {"client": client, "key": key, "updated_at": moment, **links, **_NOTHING}
+            known[who] = {**new, **candidate.named}
         elif client:
             row.update({field: value for field, value in candidate.named.items() if row[field] is None})
         else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -29,6 +30,7 @@ from waypost.system.clock import now
 from waypost.system.ids import first_id
 
 FORGOTTEN = "its recipient was forgotten, so it has no address"
+_FIRST_LINKS = datetime(2026, 1, 1, tzinfo=UTC)
 CLOCKS_APART = timedelta(minutes=1)  # the clocks of the processes that make ids, at most
 Who = tuple[str, str]  # a client (empty for none) and its key for a recipient
 
@@ -36,7 +38,14 @@ Who = tuple[str, str]  # a client (empty for none) and its key for a recipient
 async def put(ledger: Ledger, recipient: Recipient, client: str = "") -> bool:
     """Store exactly what `recipient` says: omitted fields become unknown. Returns whether it is new."""
     told = {field: getattr(recipient, field) for field in FIELDS}
-    row = {"client": client, "key": recipient.key, "updated_at": now(), **told}
+    moment = now()
+    row = {
+        "client": client,
+        "key": recipient.key,
+        "updated_at": moment,
+        "link_generation": first_generation(moment),
+        **told,
+    }
 
     def work(connection: sa.Connection) -> bool:
         known = connection.execute(sa.select(recipients).where(_is(client, recipient.key))).one_or_none()
@@ -59,6 +68,36 @@ async def get(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | No
         return None
     updated_at: datetime = row.updated_at
     return {"id": row.key, **{field: getattr(row, field) for field in FIELDS}, "updated_at": updated_at}
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What the links of a recipient's mails depend on. generation: of the links that work. locale: empty if
+    it is unknown."""
+
+    generation: int
+    locale: str
+
+
+async def linked(ledger: Ledger, key: str, client: str = "") -> Linked | None:
+    """What decides whether a link of the recipient works; None for a recipient that was forgotten."""
+    wanted = sa.select(recipients.c.link_generation, recipients.c.locale).where(_is(client, key))
+    row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
+    return None if row is None else Linked(row.link_generation, row.locale or "")
+
+
+def first_generation(moment: datetime) -> int:
+    """The generation of the links of a recipient that becomes known at `moment`: another than it had if it
+    was forgotten before, as their links stay revoked. Seconds, which fit into 31 bits until 2094."""
+    return max(int((moment - _FIRST_LINKS).total_seconds()), 1)
+
+
+async def revoke_links(ledger: Ledger, key: str, client: str = "") -> bool:
+    """Revoke the links in all mails that the recipient was sent; later mails have new links. Returns whether
+    the recipient is known."""
+    column = recipients.c.link_generation
+    more = sa.update(recipients).where(_is(client, key)).values({column: column + 1})
+    return await ledger.write(lambda connection: connection.execute(more).rowcount > 0)
 
 
 async def forget(ledger: Ledger, key: str, client: str = "") -> bool:

@@ -1,0 +1,111 @@
+"""The pages in a real browser without scripts: on a phone and a screen, light and dark, by mouse and keys."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from support.browser import browser
+from support.ledger import NOTE, change
+
+from waypost import Category
+from waypost.config.brands import brands
+from waypost.config.settings import Settings, with_async_driver
+from waypost.deployments.processes.gateway import pages_served
+from waypost.gateway.listen import ListenAddress
+from waypost.gateway.pages.context import PagesContext
+from waypost.ledger import open_ledger
+from waypost.ledger.database.tables import recipients
+from waypost.ledger.records import preferences
+from waypost.ledger.records import recipients as people
+from waypost.model.request import Recipient
+from waypost.recipients.choices import Catalogue
+from waypost.recipients.links import Link, Links
+
+pytestmark = pytest.mark.anyio
+
+ROUTES = {
+    Category.MARKETING: ("email", "sms"),
+    Category.ALERT: ("email", "sms", "chat", "push"),
+    Category.SECURITY: ("email",),
+}
+TYPES = [replace(NOTE, name=category, category=category, route=route) for category, route in ROUTES.items()]
+LINKS = Links(b"a key of sixteen or more")
+PAGE = Link("", "ada", None, 0, "ada.lovelace@northwind.example")
+LOADED = "document.readyState === 'complete' && "
+
+
+@pytest.fixture(scope="module")
+def opened():
+    with browser() as page:
+        page.ask("Emulation.setScriptExecutionDisabled", value=True)
+        yield page
+
+
+@pytest.fixture
+async def ledger(empty_ledger, tmp_path):
+    file = tmp_path / "ledger.db"
+    file.write_bytes(empty_ledger.read_bytes())
+    made = open_ledger(with_async_driver(f"sqlite:///{file}"))
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def url(ledger):
+    await people.put(ledger, Recipient(id="ada", email="ada.lovelace@northwind.example", locale="de"))
+    await change(ledger, recipients, sa.true(), link_generation=0)
+    context = PagesContext(ledger, Catalogue(TYPES, {}), LINKS, brands(Settings()))
+    async with pages_served(context, ListenAddress(port=0), asyncio.Event()) as found:
+        yield found.url
+
+
+def show(page, url, link, width, scheme):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.ask("Emulation.setEmulatedMedia", features=features)
+    page.open(f"{url}/{link.page}/{LINKS.token(link)}", width, 900)
+
+
+async def in_browser(work, *arguments):
+    return await asyncio.to_thread(work, *arguments)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1280])
+@pytest.mark.parametrize("category", [None, Category.MARKETING])
+async def test_a_page_fits_and_has_its_styles(url, opened, width, scheme, category):
+    await in_browser(show, opened, url, replace(PAGE, category=category), width, scheme)
+    assert opened.run("document.documentElement.scrollWidth") <= width
+    styled = "getComputedStyle(document.body).backgroundColor"
+    assert opened.run(styled) == {"light": "rgb(242, 243, 241)", "dark": "rgb(18, 21, 22)"}[scheme]
+    low = "[...document.querySelectorAll('button, select, label:has(input)')].map(e => e.offsetHeight)"
+    assert min(opened.run(low)) >= 44, "a finger hits what is 44 pixels high"
+
+
+async def test_a_person_chooses_by_keys_and_the_page_says_that_it_is_saved(url, opened, ledger):
+    await in_browser(show, opened, url, PAGE, 375, "light")
+
+    def choose():
+        opened.run("document.querySelector('#cadence-marketing').focus()")
+        for key in ("End", "Enter"):
+            for kind in ("keyDown", "keyUp"):
+                opened.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+        opened.run("document.querySelector('form > button').focus()")
+        opened.ask("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", text="\r")
+        opened.ask("Input.dispatchKeyEvent", type="keyUp", key="Enter", code="Enter")
+        opened.wait(LOADED + "!!document.querySelector('[role=status]')")
+
+    await in_browser(choose)
+    assert "Gespeichert" in opened.text
+    [(category, choice)] = (await preferences.choices(ledger, "", "ada")).items()
+    assert (category, str(choice.preference.cadence)) == (Category.MARKETING, "never")
+
+
+async def test_a_person_unsubscribes_by_the_button(url, opened, ledger):
+    await in_browser(show, opened, url, replace(PAGE, category=Category.ALERT), 375, "dark")
+    await in_browser(opened.click, "document.querySelector('button')")
+    await in_browser(opened.wait, LOADED + "!!document.querySelector('[role=status]')")
+    assert "Sie haben abbestellt" in opened.text
+    assert list(await preferences.choices(ledger, "", "ada")) == [Category.ALERT]

@@ -1,0 +1,1 @@
+"""The links that recipients use, and what their use does."""

@@ -1,0 +1,140 @@
+"""The tokens of the links in mails: whose choice a link changes, encrypted and authenticated. Pure.
+
+A token is AES-256-GCM (NIST SP 800-38D) over its values, in base64url (RFC 4648, section 5) without padding.
+Nobody without the installation's secret key can read or make a token. The key of the tokens is derived from
+the secret key for this purpose alone.
+
+The nonce is an HMAC of the values: equal values have equal tokens, and other values another nonce. A mail
+that is rendered again has the same links.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, cast
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from waypost.model.brand import DEFAULT
+from waypost.model.category import Category
+from waypost.model.mail_links import NO_LINKS, MailLinks
+from waypost.model.notification import Notification
+
+LONGEST = 900  # characters of a URL: it stands on one header line, which has 998 at most
+_NONCE = 12  # octets
+_TAG = 16  # octets
+
+
+class Page(StrEnum):
+    """What a link opens, as the first part of its path. A token of one page does not open the other."""
+
+    UNSUBSCRIBE = "u"
+    PREFERENCES = "p"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a token says.
+
+    client, key: whose recipient; client is empty for requests without an API key. category: the only one that
+    the link may turn off; None for the page, which may change each. generation: the recipient's when the link
+    was made; the link is revoked when the recipient has another. address: the email address that the mail
+    went to, or empty. brand: the name of the brand whose mail it was.
+    """
+
+    client: str
+    key: str = field(repr=False)
+    category: Category | None = None
+    generation: int = 0
+    address: str = field(default="", repr=False)
+    brand: str = DEFAULT
+
+    @property
+    def page(self) -> Page:
+        return Page.PREFERENCES if self.category is None else Page.UNSUBSCRIBE
+
+
+class Links:
+    """Makes and reads the tokens of an installation. secret_key: the installation's."""
+
+    def __init__(self, secret_key: bytes) -> None:
+        self._cipher = AESGCM(hmac.digest(secret_key, b"links in mails", "sha256"))
+        self._nonces = hmac.digest(secret_key, b"nonces of links in mails", "sha256")
+
+    def token(self, link: Link) -> str:
+        """The token of a link: letters, digits, `-` and `_`."""
+        values, page = _written(link), link.page.encode()
+        nonce = hmac.digest(self._nonces, page + values, "sha256")[:_NONCE]
+        return urlsafe_b64encode(nonce + self._cipher.encrypt(nonce, values, page)).decode().rstrip("=")
+
+    def read(self, page: Page, token: str) -> Link | None:
+        """What a token of `page` says; None for a token that is forged, damaged or of another page. Whether
+        the link is revoked is for the ledger to say."""
+        sealed = _decoded(token)
+        if sealed is None or len(sealed) <= _NONCE + _TAG:
+            return None
+        try:
+            values = self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], page.encode())
+        except InvalidTag:
+            return None
+        return _read(page, values)
+
+    def of(self, public_url: str, notification: Notification, category: Category) -> MailLinks:
+        """The links of a notification. public_url: without a slash at its end."""
+        person = notification.recipient
+        link = Link(
+            client=notification.client,
+            key=person.key,
+            category=category,
+            generation=notification.link_generation,
+            address=person.email or "",
+            brand=notification.brand,
+        )
+        urls = [self._url(public_url, one) for one in (link, replace(link, category=None))]
+        return MailLinks(*urls) if all(urls) else NO_LINKS
+
+    def _url(self, public_url: str, link: Link) -> str:
+        """The URL of a link; empty if a header line cannot hold it. A long link first goes without its
+        address: the choice then holds for the recipient, whatever their addresses."""
+        for shorter in (link, replace(link, address="")):
+            url = f"{public_url}/{link.page}/{self.token(shorter)}"
+            if len(url) <= LONGEST:
+                return url
+        return ""
+
+
+def _written(link: Link) -> bytes:
+    """The values as JSON. The address is left out where the recipient's key contains it."""
+    address = "" if link.key == f"mailto:{link.address}" else link.address
+    brand = [] if link.brand == DEFAULT else [link.brand]
+    values = [link.client, link.key, link.category or "", link.generation, address, *brand]
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _read(page: Page, written: bytes) -> Link | None:
+    """None for values that this version does not write."""
+    try:
+        client, key, scope, generation, address, *brand = cast("Sequence[Any]", json.loads(written))
+        category = Category(scope) if scope else None
+    except (ValueError, TypeError):
+        return None
+    if not address and key.startswith("mailto:"):
+        address = key.removeprefix("mailto:")
+    link = Link(client, key, category, generation, address, brand[0] if brand else DEFAULT)
+    return link if link.page is page else None
+
+
+def _decoded(token: str) -> bytes | None:
+    """None for a text that is not base64url as `token` writes it: each token has one spelling."""
+    try:
+        sealed = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except (Error, ValueError):
+        return None
+    return sealed if urlsafe_b64encode(sealed).decode().rstrip("=") == token else None
