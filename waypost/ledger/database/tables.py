@@ -118,6 +118,7 @@ suppressions = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime),
     _partial("ix_suppressions_expires_at", "expires_at", where=sa.text("expires_at IS NOT NULL")),
+    sa.Index("ix_suppressions_client", "client", "address"),
 )
 
 # Literal SQL, the same as in the index: neither database uses a partial index for bound values. They have no

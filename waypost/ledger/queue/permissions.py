@@ -94,7 +94,7 @@ def ask(
         *_expire(connection, expired, moment),
     ]
     for why, ids in overridden.items():
-        note_events(connection, ids, "sent", f"{why}; {policy.type.category} is mandatory", batch)
+        note_events(connection, ids, "allowed", f"{why}; {policy.type.category} is mandatory", batch)
     return allowed, ended
 
 

@@ -50,6 +50,7 @@ def upgrade() -> None:
         postgresql_where=EXPIRES,
         sqlite_where=EXPIRES,
     )
+    op.create_index("ix_suppressions_client", "suppressions", ["client", "address"])
 
 
 def downgrade() -> None:
