@@ -121,6 +121,17 @@ suppressions = sa.Table(
     sa.Index("ix_suppressions_client", "client", "address"),
 )
 
+# Notifications that an address's mail server did not take until they ended; see soft_bounces.py.
+soft_bounces = sa.Table(
+    "soft_bounces",
+    metadata,
+    # As mailto:, folded.
+    sa.Column("address", sa.Text, primary_key=True),
+    # It may be deleted before the row, which only counts.
+    sa.Column("notification_id", Id, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+)
+
 # Literal SQL, the same as in the index: neither database uses a partial index for bound values. They have no
 # type: for a Boolean SQLAlchemy writes `... = 1` on SQLite, and no index is used.
 WAITING: sa.ColumnElement[bool] = sa.literal_column("state IN ('accepted', 'deferred')")
