@@ -80,6 +80,7 @@ async def serve(
             senders,
             tokens,
             private_webhooks=settings.webhooks_allow_private,
+            categories=settings.categories,
         )
         freeze_gc()
         async with (

@@ -16,6 +16,7 @@ from waypost.ledger.database.failures import log_failure
 from waypost.ledger.operations import retention
 from waypost.ledger.queue import digest_items, digests
 from waypost.ledger.queue.reaper import Reaper, Reclaimed
+from waypost.ledger.records import soft_bounces, suppressions
 from waypost.system.waiting import wait_for
 
 logger = logging.getLogger("waypost.worker")
@@ -51,6 +52,8 @@ def chores(
     yield intervals.tell, lambda: reconciler.tell(ledger, runs, setbacks)
     yield intervals.expire, lambda: digests.expire(ledger)
     yield intervals.expire, lambda: digest_items.finish_items(ledger)
+    yield intervals.prune, lambda: suppressions.delete_expired(ledger)
+    yield intervals.prune, lambda: soft_bounces.delete_old(ledger)
     if retention_days is not None:
         yield intervals.prune, lambda: retention.prune(ledger, retention_days)
 

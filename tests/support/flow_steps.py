@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from prefect import Flow
 
 from support.ledger import NOTE
-from waypost import Batch, Report
+from waypost import Batch, NotificationType, Report
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
 from waypost.ledger.queue import claims
+from waypost.ledger.queue.permissions import SendingPolicy
 from waypost.model.notification import Delivery, Notification
 from waypost.model.priority import Priority
 from waypost.tasks.deliver import deliver
@@ -27,11 +28,15 @@ T = TypeVar("T")
 SETTINGS = Settings(templates=Path(__file__).parents[1] / "templates", sender="s@a.example")
 
 
-async def run(runtime: Runtime, lane: Priority = Priority.NORMAL) -> Sequence[Delivery]:
-    """Render, deliver and fall back, for every note of a lane that is due."""
+async def run(
+    runtime: Runtime, lane: Priority = Priority.NORMAL, allowed_as: NotificationType | None = None
+) -> Sequence[Delivery]:
+    """Render, deliver and fall back, for every note of a lane that is due. allowed_as: the type by whose
+    category its recipients are asked what may be sent; None asks nobody."""
+    policy = None if allowed_as is None else SendingPolicy.of(allowed_as, {}, [allowed_as])
     claim = await claims.reserve(runtime.ledger, NOTE.name, lane)
     assert claim is not None
-    taken = await claims.take_up(runtime.ledger, NOTE.name, claim.id)
+    taken = await claims.take_up(runtime.ledger, NOTE.name, claim.id, policy=policy)
     return await within(runtime, _send(Batch(NOTE, claim.id, taken.notifications)))
 
 

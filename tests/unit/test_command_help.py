@@ -63,7 +63,7 @@ def test_a_summary_is_one_short_line_and_the_first_of_the_commands_own_help(name
     summary = ONE_LINE[name].summary
     assert len(summary) <= 60
     assert summary.endswith(".")
-    assert f"│ {name:<10}  {summary} " in shown((), 80)
+    assert f"│ {name:<12}  {summary} " in shown((), 80)
     assert shown((name,), 80).split("\n\n")[1].startswith(summary)
 
 

@@ -92,7 +92,7 @@ def test_a_code_is_sent_whatever_a_newsletter_did_and_it_is_said():
     found = circumstances(category=Category.SECURITY, suppressed={"email": [unsubscribed]}, recipient=NEVER)
     verdict = decide(found, security, NOON)
     assert verdict.kinds == ("email", "sms")
-    assert verdict.why == "although suppressed: unsubscribe (all categories)"
+    assert verdict.why == "although suppressed: unsubscribe, all categories"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_code_is_sent_whatever_a_newsletter_did_and_it_is_said():
         (
             circumstances(suppressed={"email": [BOUNCED], "sms": [BOUNCED]}),
             CategoryTerms(),
-            "hard bounce (all categories)",
+            "hard bounce, all categories",
         ),
         (circumstances(recipient=NEVER), CategoryTerms(), "product is turned off"),
         (

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
 
 
 class _Shape(BaseModel):
@@ -58,7 +58,7 @@ class Results(_Shape):
 class Attempt(_Shape):
     """One attempt to send. verdict: accepted, refused, deferred or unknown; null while it is in progress.
     said: the provider's reply. template_version: of the templates that rendered its message; null without
-    any."""
+    any. rule: what allowed it, such as recipient or mandatory; null for older attempts."""
 
     number: int
     channel: str
@@ -69,6 +69,7 @@ class Attempt(_Shape):
     code: int | None
     said: str
     template_version: str | None = None
+    rule: str | None = None
 
 
 class Notification(_Shape):
@@ -148,6 +149,44 @@ class KnownRecipient(_Shape):
     updated_at: datetime
 
 
+class Preference(_Shape):
+    """What was chosen for a category. cadence: when its notifications are wanted, such as `daily at 09:00`.
+    channels: the only kinds of channel that are wanted; null for all. confirmed_at: when the recipient
+    confirmed the subscription. chosen_by: api, or another way to choose."""
+
+    cadence: str
+    channels: list[str] | None
+    confirmed_at: datetime | None
+    chosen_by: str
+    updated_at: datetime
+
+
+class Preferences(RootModel[dict[str, Preference]]):
+    """What was chosen, by category. Categories without a choice are left out."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+
+class Suppression(_Shape):
+    """An address that must not be written to. category: null for all categories. for_all_clients: whether it
+    stops the notifications of other clients too; its reason is then empty. expires_at: null for good."""
+
+    address: str
+    category: str | None
+    cause: str
+    for_all_clients: bool
+    reason: str
+    created_at: datetime | None
+    expires_at: datetime | None
+
+
+class Suppressions(_Shape):
+    """Suppressions, by address. next: the cursor of the next page, or null."""
+
+    suppressions: list[Suppression]
+    next: str | None
+
+
 class CheckResult(_Shape):
     """result: verified, wrong, ended (five wrong tries, or the message was not delivered), expired, used or
     unknown."""
@@ -207,6 +246,7 @@ class ProblemKind(_Shape):
 
 
 ALL: tuple[type[BaseModel], ...] = (
-    Accepted, Problem, Results, Notification, Page, Cancelled, Types, KnownRecipient, CheckResult, Webhook,
+    Accepted, Problem, Results, Notification, Page, Cancelled, Types, KnownRecipient, Preferences,
+    Suppression, Suppressions, CheckResult, Webhook,
     WebhookSecret, Webhooks, Alive, Ready, ProblemKind,
 )  # fmt: skip

@@ -42,6 +42,7 @@ COMMANDS = {
         "hold": OnDemand("hold:hold", "Stop sending a type until it is released."),
         "release": OnDemand("hold:release", "Send a held type again."),
         "recipients": OnDemand("recipients:app", "Show and forget recipients."),
+        "suppressions": OnDemand("suppressions:app", "Manage the addresses that must not be written to."),
     },
     "Gateway": {
         "gateway": OnDemand("gateway:gateway", "Accept notifications over HTTP and SMTP."),

@@ -17,6 +17,7 @@ from waypost.ledger import Ledger
 from waypost.ledger.records import api_keys
 from waypost.ledger.records.api_keys import ApiKey
 from waypost.model.brand import no_such_brand
+from waypost.model.client_name import is_client
 from waypost.system.clock import now
 
 app = App(help="Manage the gateway's API keys.")
@@ -44,7 +45,7 @@ def _id(given: str) -> str:
 
 
 def _client(given: str) -> str:
-    if not text.is_client(given):
+    if not is_client(given):
         raise typer.BadParameter("use small letters a to z, digits and hyphens, 41 at most")
     return given
 

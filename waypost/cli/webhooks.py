@@ -60,8 +60,8 @@ def create(
     """Create a webhook, and print its secret.
 
     It receives the states of an application's notifications, signed with the secret."""
-    from waypost.gateway.auth.key_format import is_client
     from waypost.gateway.http.webhook_request import Told
+    from waypost.model.client_name import is_client
 
     if not is_client(client):
         raise typer.BadParameter(

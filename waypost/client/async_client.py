@@ -18,14 +18,23 @@ from waypost.api.schemas import (
     Entry,
     KnownRecipient,
     Notification,
+    Preference,
     Result,
+    Suppression,
     TypeInfo,
     Webhook,
     WebhookSecret,
 )
 from waypost.client import http, requests
 from waypost.client import retry_loop as exchanges
-from waypost.client.options import Fields, Options, Query
+from waypost.client.options import (
+    Fields,
+    Options,
+    Query,
+    SuppressionFields,
+    SuppressionQuery,
+    WhichSuppressions,
+)
 from waypost.client.retry_loop import Attempt, Patience, Pause, Steps, exchange
 from waypost.client.retry_policy import Answer, Lost
 from waypost.client.send import Send
@@ -108,9 +117,44 @@ class AsyncClient:
         """What is known of a recipient."""
         return await self._run(exchange(requests.get_recipient(id), self._patience))
 
+    async def patch_recipient(self, id: str, **fields: Unpack[Fields]) -> KnownRecipient:
+        """Change what is known of a recipient: fields that are left out stay, and None deletes a field."""
+        return await self._run(exchange(requests.patch_recipient(id, fields), self._patience))
+
     async def delete_recipient(self, id: str) -> bool:
         """Forget a recipient. Return whether anything was known."""
         return await self._run(exchanges.delete(requests.delete_recipient(id), self._patience))
+
+    async def preferences(self, id: str | None = None) -> dict[str, Preference]:
+        """What a recipient chose, by category. id: None for what applies to recipients that chose nothing."""
+        return await self._run(exchange(requests.preferences(id), self._patience))
+
+    async def change_preferences(
+        self, id: str | None, choices: Mapping[str, Mapping[str, Any] | None]
+    ) -> dict[str, Preference]:
+        """Change what a recipient chose, by category: `{"marketing": {"cadence": "never"}}`. Categories that
+        are left out stay; None goes back to the default. id: None for recipients that chose nothing. Return
+        all that is chosen."""
+        return await self._run(exchange(requests.change_preferences(id, choices), self._patience))
+
+    async def suppressions(self, **query: Unpack[SuppressionQuery]) -> AsyncIterator[Suppression]:
+        """Addresses that must not be written to, in their order; pages are requested as they are needed."""
+        after: str | None = None
+        while True:
+            page = await self._run(exchange(requests.suppressions(query, after), self._patience))
+            for one in page.suppressions:
+                yield one
+            if page.next is None:
+                return
+            after = page.next
+
+    async def suppress(self, address: str, **fields: Unpack[SuppressionFields]) -> Suppression:
+        """Suppress an address: nothing of this client goes there, except mandatory categories."""
+        return await self._run(exchange(requests.suppress(address, fields), self._patience))
+
+    async def lift_suppressions(self, address: str, **which: Unpack[WhichSuppressions]) -> bool:
+        """Lift this client's suppressions of an address. Return whether there were any."""
+        return await self._run(exchanges.delete(requests.lift_suppressions(address, which), self._patience))
 
     async def check_code(self, recipient: str, code: str, type: str | None = None) -> CheckResult:
         """Check a code that was sent to `recipient`, an id or an address. A code works once.

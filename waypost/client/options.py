@@ -34,6 +34,32 @@ class Query(TypedDict, total=False):
     limit: int
 
 
+class SuppressionQuery(TypedDict, total=False):
+    """Filters of a list of suppressions. limit: suppressions of one page, 200 at most."""
+
+    address: str
+    category: str
+    cause: str
+    limit: int
+
+
+class SuppressionFields(TypedDict, total=False):
+    """Fields of a suppression. category: None for all. cause: manual by default. expires_at: with an offset;
+    None for good."""
+
+    category: str | None
+    cause: str
+    reason: str
+    expires_at: datetime | None
+
+
+class WhichSuppressions(TypedDict, total=False):
+    """Only suppressions of a category, or with a cause."""
+
+    category: str
+    cause: str
+
+
 class Fields(TypedDict, total=False):
     """Fields of a recipient."""
 

@@ -69,8 +69,47 @@ def get_recipient(id: str) -> Call[schemas.KnownRecipient]:
     return Call("GET", f"/v1/recipients/{_part(id)}", _as(schemas.KnownRecipient))
 
 
+def patch_recipient(id: str, fields: Mapping[str, object]) -> Call[schemas.KnownRecipient]:
+    return Call("PATCH", f"/v1/recipients/{_part(id)}", _as(schemas.KnownRecipient), to_json(dict(fields)))
+
+
 def delete_recipient(id: str) -> Call[bool]:
     return Call("DELETE", f"/v1/recipients/{_part(id)}", _done)
+
+
+def preferences(id: str | None) -> Call[dict[str, schemas.Preference]]:
+    """id: None for what applies to all recipients."""
+    return Call("GET", _preferences(id), _chosen)
+
+
+def change_preferences(
+    id: str | None, choices: Mapping[str, Mapping[str, Any] | None]
+) -> Call[dict[str, schemas.Preference]]:
+    return Call("PATCH", _preferences(id), _chosen, to_json(dict(choices)))
+
+
+def _preferences(id: str | None) -> str:
+    return "/v1/preferences" if id is None else f"/v1/recipients/{_part(id)}/preferences"
+
+
+def _chosen(answer: bytes) -> dict[str, schemas.Preference]:
+    return schemas.Preferences.model_validate_json(answer).root
+
+
+def suppressions(query: Mapping[str, Any], after: str | None) -> Call[schemas.Suppressions]:
+    asked = {name: value for name, value in query.items() if value is not None}
+    if after is not None:
+        asked["after"] = after
+    return Call("GET", "/v1/suppressions", _as(schemas.Suppressions), query=asked)
+
+
+def suppress(address: str, fields: Mapping[str, object]) -> Call[schemas.Suppression]:
+    return Call("PUT", f"/v1/suppressions/{_part(address)}", _as(schemas.Suppression), to_json(dict(fields)))
+
+
+def lift_suppressions(address: str, query: Mapping[str, Any]) -> Call[bool]:
+    asked = {name: value for name, value in query.items() if value is not None}
+    return Call("DELETE", f"/v1/suppressions/{_part(address)}", _done, query=asked)
 
 
 def check(type: str | None, **asked: str) -> Call[schemas.CheckResult]:

@@ -13,11 +13,11 @@ from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
 from waypost.ledger.queue.recorder import Recorder
 from waypost.mail.masking import mask_in
 from waypost.model.notification import Delivery
-from waypost.model.outcome import Outcome
+from waypost.model.outcome import Outcome, Verdict
 from waypost.model.states import State
 from waypost.model.suppression import EVIDENCE_KEPT, Cause, Suppression
 from waypost.policy import retry
-from waypost.policy.bounces import no_such_mailbox
+from waypost.policy.bounces import no_such_mailbox, not_taken
 from waypost.policy.retry import Decision
 from waypost.system.clock import now
 
@@ -95,6 +95,7 @@ class OutcomeHandler:
         outcome: Outcome | None = None,
     ) -> AttemptFinished:
         """The record of a decision, with the attempt that led to it, if any."""
+        suppress, soft_bounce, recovered = _said_of_address(delivery, decision, begin, outcome)
         return AttemptFinished(
             notification_id=delivery.notification.id,
             batch=self.batch,
@@ -103,7 +104,9 @@ class OutcomeHandler:
             attempt=begin.id if begin else None,
             outcome=outcome,
             digest=self._digest,
-            suppress=_bounce(delivery, begin, outcome) if begin and outcome else None,
+            suppress=suppress,
+            soft_bounce=soft_bounce,
+            recovered=recovered,
         )
 
     def defer(self, delivery: Delivery, reason: str, at_least: timedelta | None = None) -> Decision:
@@ -142,13 +145,21 @@ class OutcomeHandler:
         return settled
 
 
-def _bounce(delivery: Delivery, begin: AttemptStarted, outcome: Outcome) -> Suppression | None:
-    """The address of a mail that bounced, if its server says that there is no such mailbox."""
-    if begin.channel != "email" or not no_such_mailbox(outcome):
-        return None
+def _said_of_address(
+    delivery: Delivery, decision: Decision, begin: AttemptStarted | None, outcome: Outcome | None
+) -> tuple[Suppression | None, str, str]:
+    """What the outcome of a mail says of its address: that it is dead, that it did not take the notification
+    until it ended, and that it took it, though it had not taken others."""
+    if begin is None or outcome is None or begin.channel != "email":
+        return None, "", ""
     address = delivery.rendered.messages[begin.channel].address
-    evidence = mask_in(f"{begin.provider}: {outcome.said}")[:EVIDENCE_KEPT]
-    return Suppression(address=address, cause=Cause.HARD_BOUNCE, evidence=evidence)
+    if outcome.verdict is Verdict.ACCEPTED:
+        return None, "", address if delivery.notification.soft_bounced else ""
+    if no_such_mailbox(outcome):
+        evidence = mask_in(f"{begin.provider}: {outcome.said}")[:EVIDENCE_KEPT]
+        return Suppression(address=address, cause=Cause.HARD_BOUNCE, evidence=evidence), "", ""
+    ended = decision.state in (State.FAILED, State.EXPIRED)
+    return None, address if ended and not_taken(outcome) else "", ""
 
 
 def _attempts(delivery: Delivery, decision: Decision) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -16,12 +16,15 @@ from waypost.gateway.memory_budget import MemoryBudget
 from waypost.gateway.problems import Problem
 from waypost.ledger import Ledger
 from waypost.mail.allowed_senders import Senders
+from waypost.model.category import Category, CategoryTerms
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayContext:
     """What every route needs. prefect: whether Prefect's API answers. private_webhooks: whether a webhook may
-    lead to this machine or a private network. memory: for the bodies of requests in progress."""
+    lead to this machine or a private network. memory: for the bodies of requests in progress. categories: the
+    installation's terms of each, where they differ from the shipped. types_of: the names of the types of each
+    category, digests included."""
 
     ledger: Ledger
     types: Mapping[str, RegisteredType]
@@ -31,6 +34,8 @@ class GatewayContext:
     prefect: Callable[[], Awaitable[bool]]
     private_webhooks: bool = False
     memory: MemoryBudget = field(default_factory=MemoryBudget)
+    categories: Mapping[Category, CategoryTerms] = field(default_factory=dict[Category, CategoryTerms])
+    types_of: Mapping[Category, Sequence[str]] = field(default_factory=dict[Category, Sequence[str]])
 
     @classmethod
     def over(
@@ -42,12 +47,21 @@ class GatewayContext:
         senders: Mapping[str, Senders],
         tokens: Callable[[str], Awaitable[Caller]] | None = None,
         private_webhooks: bool = False,
+        categories: Mapping[Category, CategoryTerms] | None = None,
     ) -> GatewayContext:
         """A context for `ledger`. declared: the types; digests are left out, because only Waypost composes
-        them. senders: see Intake. tokens: returns the caller of a bearer token that is not an API key."""
+        them. senders: see Intake. tokens: returns the caller of a bearer token that is not an API key.
+        categories: WAYPOST_CATEGORIES."""
         offered = {name: one for name, one in declared.items() if not one.type.digest}
         callers, intake = Authenticator(ledger, tokens), Intake(ledger, offered, senders)
-        return cls(ledger, offered, secret_key, callers, intake, prefect, private_webhooks)
+        types_of = {
+            category: [name for name, one in declared.items() if one.type.category is category]
+            for category in Category
+        }
+        return cls(
+            ledger, offered, secret_key, callers, intake, prefect, private_webhooks,
+            categories=categories or {}, types_of=types_of,
+        )  # fmt: skip
 
     async def caller(self, request: Request) -> Caller:
         """The caller who sent `request`. Raises Problem."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,10 +12,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from waypost.api import schemas as shapes
-from waypost.gateway.http.recipient_request import whole, without_id
+from waypost.gateway.http.preferences_request import Chosen
+from waypost.gateway.http.preferences_request import schema as schema_of_choices
+from waypost.gateway.http.recipient_request import changes, whole, without_id
+from waypost.gateway.http.suppression_request import NewSuppression
 from waypost.gateway.http.verification_request import CodeCheck, LinkCheck
 from waypost.gateway.http.webhook_request import NewWebhook
 from waypost.gateway.intake import Intake
+from waypost.model.category import Category, CategoryTerms
 from waypost.model.request import Recipient
 
 _REF = "#/components/schemas/{model}"
@@ -88,7 +93,15 @@ CANCEL = _route("Cancelled", 403, 404, 409)
 TYPES = _route("Types")
 PUT_RECIPIENT = _route("KnownRecipient", *_BODY, 403, 404, body="RecipientFields", also=201)
 GET_RECIPIENT = _route("KnownRecipient", 403, 404, 422)
+PATCH_RECIPIENT = _route("KnownRecipient", *_BODY, 403, 404, body="RecipientChanges", also=201)
 DELETE_RECIPIENT = _route(None, 403, 404, 422, status=204)
+GET_PREFERENCES = _route("Preferences", 403, 404, 422)
+PATCH_PREFERENCES = _route("Preferences", *_BODY, 403, 404, body="Choices")
+GET_PREFERENCES_OF_ALL = _route("Preferences", 403)
+PATCH_PREFERENCES_OF_ALL = _route("Preferences", *_BODY, 403, body="Choices")
+LIST_SUPPRESSIONS = _route("Suppressions", 403, 422)
+PUT_SUPPRESSION = _route("Suppression", *_BODY, 403, body="NewSuppression")
+DELETE_SUPPRESSION = _route(None, 403, 404, 422, status=204)
 CHECK = _route("CheckResult", *_BODY, 403, body="Check")
 CREATE_WEBHOOK = _route("WebhookSecret", *_BODY, 403, 409, status=201, body="NewWebhook")
 LIST_WEBHOOKS = _route("Webhooks", 403)
@@ -102,14 +115,14 @@ METRICS["responses"][200]["content"] = {"text/plain": {"schema": {"type": "strin
 PROBLEM = _route("ProblemKind", 404, 422, open=True)
 
 
-def document(app: FastAPI, intake: Intake) -> dict[str, Any]:
+def document(app: FastAPI, intake: Intake, categories: Mapping[Category, CategoryTerms]) -> dict[str, Any]:
     """The whole document, built on the first call."""
     if app.openapi_schema is None:
         made = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         components = made.setdefault("components", {})
-        components["schemas"] = {**components.get("schemas", {}), **_schemas(intake)}
+        components["schemas"] = {**components.get("schemas", {}), **_schemas(intake, categories)}
         components["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "An API key: wp_<id>_<secret>."}
         }
@@ -117,11 +130,14 @@ def document(app: FastAPI, intake: Intake) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def _schemas(intake: Intake) -> dict[str, Any]:
+_BODIES = (CodeCheck, LinkCheck, NewWebhook, Recipient, Chosen, NewSuppression)
+
+
+def _schemas(intake: Intake, categories: Mapping[Category, CategoryTerms]) -> dict[str, Any]:
     asked: list[tuple[type[BaseModel], Any]] = [(one, "validation") for one in intake.shapes.values()]
     told: list[tuple[type[BaseModel], Any]] = [(one, "serialization") for one in shapes.ALL]
     refs, made = models_json_schema(
-        [*asked, *told, *((one, "validation") for one in (CodeCheck, LinkCheck, NewWebhook, Recipient))],
+        [*asked, *told, *((one, "validation") for one in _BODIES)],
         ref_template=_REF,
     )
     schemas: dict[str, Any] = made["$defs"]
@@ -145,7 +161,10 @@ def _schemas(intake: Intake) -> dict[str, Any]:
     schemas["Check"] = {"oneOf": [refs[one, "validation"] for one in (CodeCheck, LinkCheck)]}
     recipient = refs[Recipient, "validation"]["$ref"].rpartition("/")[2]
     schemas["RecipientFields"] = without_id(schemas[recipient])
+    schemas["RecipientChanges"] = changes(schemas[recipient])
     schemas[recipient] = whole(schemas[recipient])
+    kinds = {kind for one in intake.types.values() for kind in one.type.kinds}
+    schemas["Choices"] = schema_of_choices(schemas["Chosen"], categories, kinds)
     for name, one in variants.items():
         route = list(intake.types[name].type.kinds)
         fields = schemas[one["$ref"].rpartition("/")[2]]["properties"]

@@ -169,6 +169,20 @@ def phone_number(text: str) -> str | None:
     return folded(written) if re.match(PHONE_PATTERN, written) else None
 
 
+def address_or_number(text: str) -> str:
+    """`text`, an email address or a phone number, as the ledger compares it; also as a `mailto:` or `tel:`
+    URL. Raises ValueError with a reason that never repeats `text`."""
+    written = text.strip()
+    scheme = written.partition(":")[0]
+    if scheme.lower() in ("mailto", "tel"):
+        return (key_of_url(written) or "").partition(":")[2]
+    if "@" in written:
+        return folded(one_address(written))
+    if (number := phone_number(written)) is None:
+        raise ValueError("neither an email address nor a phone number")
+    return number
+
+
 def reaches_somebody(id: str) -> bool:
     """Whether an id is or contains an address or phone number, so that it must be masked: also
     `whatsapp:+49...`, and a number in full-width characters."""

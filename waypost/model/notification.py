@@ -42,8 +42,8 @@ class Notification:
     step: which step of its route comes next (0 is the first). in_doubt: attempts whose outcome is unknown.
     channels: the kinds of its type's route that its request chose; None for all. client: the client whose API
     key it came with; empty without one. brand: the name of the brand whose mail it is. rule: what allowed it
-    (policy/precedence.py); empty if nothing was asked. link_generation: its recipient's; it
-    grows when the links in their mails are revoked.
+    (policy/precedence.py); empty if nothing was asked. link_generation: its recipient's; it grows when the
+    links in their mails are revoked. soft_bounced: whether its mail server did not take others of late.
     """
 
     id: UUID
@@ -62,6 +62,7 @@ class Notification:
     brand: str = DEFAULT
     rule: str = ""
     link_generation: int = 0
+    soft_bounced: bool = False
 
     @property
     def expired(self) -> bool:

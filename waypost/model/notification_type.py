@@ -139,7 +139,7 @@ class NotificationType:
         function that returns such a text.
     asks_source: whether its scheduled run asks the source that WAYPOST_SOURCES names for it who is due.
         Without a source it has no schedule.
-    priority: its lane; unset, the category's: codes and alerts are urgent, digests are bulk.
+    priority: its lane; unset, the category's: security and alert are urgent, product and marketing are bulk.
     batch_size: how many notifications a run carries at most: all their messages are in memory at once.
     runs_at_once: how many Prefect runs of it, of one priority, a worker has in flight at most; requests
         accepted meanwhile form the next run, so a flood becomes a few large runs.

@@ -35,7 +35,7 @@ class Suppressed:
     scope: str = ALL
 
     def __str__(self) -> str:
-        return f"{self.cause} ({self.scope or 'all categories'})"
+        return f"{self.cause}, {self.scope or 'all categories'}"
 
 
 class Suppression(BaseModel):

@@ -12,6 +12,7 @@ from datetime import datetime
 from waypost.ledger import Ledger
 from waypost.ledger.operations.choosing import Choosing, TypesOf, choose
 from waypost.ledger.records import preferences, suppressions
+from waypost.ledger.records.suppressions import Which
 from waypost.model.cadence import Cadence, Every
 from waypost.model.category import Category, CategoryTerms, may_be_turned_off, terms_of
 from waypost.model.notification_type import NotificationType
@@ -148,12 +149,8 @@ async def standing(ledger: Ledger, link: Link) -> Standing:
 
 
 async def _stopped(ledger: Ledger, link: Link) -> set[Category]:
-    theirs = suppressions.each(ledger, client=link.client, address=link.address)
-    return {
-        Category(one.scope)
-        async for one in theirs
-        if one.scope and one.client == link.client and one.cause is Cause.UNSUBSCRIBE
-    }
+    theirs = Which(address=link.address, clients=(link.client,), cause=Cause.UNSUBSCRIBE)
+    return {one.scope async for one in suppressions.each(ledger, theirs) if one.scope}
 
 
 async def turn_off(ledger: Ledger, link: Link, by: str, types: TypesOf) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import os
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -24,19 +27,48 @@ def rows_of(file: Path, needed: Collection[str] = ()) -> Generator[Row]:
     needed: columns that a table has to have.
 
     Raises SourceFailed for a file that is missing, cannot be read, or is a table without a usable head."""
+    with _opened(file) as opened:
+        if file.suffix.lower() in TABLES:
+            yield from _table(opened, file.name, partial(checked_columns, of=file.name, needed=needed))
+        else:
+            yield from _json_lines(opened, file.name)
+
+
+def table_rows(file: Path, check: Callable[[Sequence[str]], list[str]]) -> Generator[Row]:
+    """The rows of a table in UTF-8 or Latin-1, whatever the file's name ends in, read as they are asked for.
+    check: the columns, by the cells of the first line; it raises SourceFailed if some are wrong.
+
+    Raises SourceFailed as `rows_of` does."""
+    with _opened(file) as opened:
+        encoding = _encoding(opened)
+        opened.seek(0)
+        yield from _table(opened, file.name, check, encoding)
+
+
+@contextmanager
+def _opened(file: Path) -> Generator[BinaryIO]:
     if not file.exists():
         raise SourceFailed(f"the file {file} does not exist")
     if not file.is_file():
         raise SourceFailed(f"{file} is not a file")
     try:
         with file.open("rb") as opened:
-            if file.suffix.lower() in TABLES:
-                yield from _table(opened, file.name, needed)
-            else:
-                yield from _json_lines(opened, file.name)
+            yield opened
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else type(error).__name__
         raise SourceFailed(f"the file {file} cannot be read ({why})") from None
+
+
+def _encoding(file: BinaryIO) -> str:
+    """UTF-8 if the whole file is valid in it, which text in Latin-1 with a letter beyond ASCII seldom is."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while part := file.read(LONGEST):
+            decoder.decode(part)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
 
 
 def _json_lines(file: BinaryIO, name: str) -> Iterator[Row]:
@@ -62,20 +94,22 @@ class _Lines:
     """The lines of a table as text, without those that cannot be read. begin, end: the numbers of the first
     and the last line since `next_row`. unreadable: a row for each line left out since then."""
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, encoding: str) -> None:
         self._lines = lines_of(file, LONGEST)
         self._name = name
+        self._encoding = encoding
         self.begin = self.end = 0
         self.unreadable: list[Row] = []
 
     def __iter__(self) -> Iterator[str]:
         for line in self._lines:
             self.end += 1
-            if wrong := _fault(line):
+            line = line.removeprefix(_BOM) if self.end == 1 else line
+            if wrong := _fault(line, self._encoding):
                 self.unreadable.append(Row(f"{self._name}, line {self.end}", wrong=wrong))
                 continue
             self.begin = self.begin or self.end
-            yield line.decode("utf-8-sig" if self.end == 1 else "utf-8")
+            yield line.decode(self._encoding)
 
     def next_row(self) -> None:
         self.begin, self.unreadable = 0, []
@@ -86,20 +120,22 @@ class _Lines:
         return f"{self._name}, {lines}"
 
 
-def _fault(line: bytes) -> str:
+def _fault(line: bytes, encoding: str) -> str:
     if len(line) > LONGEST:
         return _TOO_LONG
     if b"\0" in line:
         return "it contains a NUL character"
     try:
-        line.decode()
+        line.decode(encoding)
     except UnicodeDecodeError:
         return "not text in UTF-8"
     return ""
 
 
-def _table(file: BinaryIO, name: str, needed: Collection[str]) -> Iterator[Row]:
-    lines = _Lines(file, name)
+def _table(
+    file: BinaryIO, name: str, check: Callable[[Sequence[str]], list[str]], encoding: str = "utf-8"
+) -> Iterator[Row]:
+    lines = _Lines(file, name, encoding)
     texts = iter(lines)
     first = next((line for line in texts if line.strip()), None)
     if lines.unreadable:  # else a row of values would be the head
@@ -108,7 +144,7 @@ def _table(file: BinaryIO, name: str, needed: Collection[str]) -> Iterator[Row]:
     if first is None:
         raise SourceFailed(f"{name} is empty; its first line names the columns")
     delimiter = max(_DELIMITERS, key=first.count)
-    head = _head(first, delimiter, name, needed)
+    head = _head(first, delimiter, name, check)
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
     while True:
         lines.next_row()
@@ -127,24 +163,30 @@ def _table(file: BinaryIO, name: str, needed: Collection[str]) -> Iterator[Row]:
             return
 
 
-def _head(line: str, delimiter: str, name: str, needed: Collection[str]) -> list[str]:
+def _head(line: str, delimiter: str, name: str, check: Callable[[Sequence[str]], list[str]]) -> list[str]:
     try:
         [cells] = csv.reader([line], delimiter=delimiter, strict=True)
     except csv.Error as error:
         raise SourceFailed(f"the first line of {name}, with the columns, is not CSV ({error})") from None
-    return checked_columns(cells, name, needed)
+    return check(cells)
 
 
 def checked_columns(names: Sequence[str], of: str, needed: Collection[str] = ()) -> list[str]:
     """The columns, named as facts are. Raises SourceFailed for two columns with a name, if none says who the
     recipient is, or if a needed one is missing. of: what has the columns."""
-    columns = [column(name) for name in names]
-    if twice := next((one for one in columns if one and columns.count(one) > 1), None):
-        raise SourceFailed(f"{of} has two columns {_shown(twice)}; rename one")
+    columns = distinct_columns(names, of)
     if not {"email", "phone", "id"} & {*columns}:
         raise SourceFailed(f"{of} has no column email, phone or id; add one that names the recipient")
     if lacking := [name for name in needed if name not in columns]:
         raise SourceFailed(f"{of} has no column {', '.join(lacking)}; the type needs it")
+    return columns
+
+
+def distinct_columns(names: Sequence[str], of: str) -> list[str]:
+    """The columns, named as facts are. Raises SourceFailed for two with one name. of: what has them."""
+    columns = [column(name) for name in names]
+    if twice := next((one for one in columns if one and columns.count(one) > 1), None):
+        raise SourceFailed(f"{of} has two columns {_shown(twice)}; rename one")
     return columns
 
 

@@ -46,6 +46,20 @@ async def test_the_blocking_client_does_all_there_is(site):
             assert client.put_recipient("a/b..c", email="ada@a.example").email == "ada@a.example"
             assert client.get_recipient("a/b..c").id == "a/b..c"
             assert (client.delete_recipient("a/b..c"), client.delete_recipient("a/b..c")) == (True, False)
+            assert client.patch_recipient("ada", email="ada@a.example").email == "ada@a.example"
+            assert client.patch_recipient("ada", phone="+4912345", email=None).email is None
+            choices = {"marketing": {"cadence": "never"}, "product": None}
+            assert client.change_preferences("ada", choices)["marketing"].cadence == "never"
+            assert list(client.preferences("ada")) == ["marketing"]
+            assert (client.change_preferences(None, {"alert": {}}).keys(), client.preferences().keys()) == (
+                {"alert"}, {"alert"},
+            )  # fmt: skip
+            assert client.suppress("ada@a.example", category="marketing").category == "marketing"
+            assert client.suppress("b+c/d@a.example", reason="asked").reason == "asked"
+            listed = [one.address for one in client.suppressions(limit=1)]
+            assert listed == ["ada@a.example", "b+c/d@a.example"]
+            lifted = [client.lift_suppressions("b+c/d@a.example", cause="manual") for _ in range(2)]
+            assert lifted == [True, False]
             assert client.check_code("nobody", "123456").result == "unknown"
             assert client.check_token("x.y.z").result == "unknown"
             made = client.create_webhook("https://hooks.a.example/waypost", ["sent"])
@@ -66,6 +80,11 @@ async def test_the_awaited_client_does_the_same(client):
     assert "alert" in {type.type for type in await client.types()}
     await client.put_recipient("ada", phone="+4912345")
     assert (await client.get_recipient("ada")).phone == "+4912345"
+    await client.change_preferences("ada", {"marketing": {"cadence": "weekly"}})
+    assert (await client.preferences("ada"))["marketing"].cadence == "weekly on monday at 09:00"
+    await client.suppress("ada@a.example")
+    assert [one.cause async for one in client.suppressions(address="ada@a.example")] == ["manual"]
+    assert await client.lift_suppressions("ada@a.example")
     assert (await client.delete_recipient("ada"), await client.delete_recipient("ada")) == (True, False)
     assert (await client.check_code("nobody", "123456")).result == "unknown"
     made = await client.create_webhook("https://hooks.a.example/waypost")

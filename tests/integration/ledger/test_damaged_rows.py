@@ -36,6 +36,7 @@ from waypost.ledger.records import (
     preferences,
     provider_rates,
     recipients,
+    soft_bounces,
     suppressions,
     webhook_outbox,
     webhooks,
@@ -171,6 +172,7 @@ def _add(connection, world, person):
     add(tables.preferences, cadence="at once", chosen_by="api", updated_at=LONG_AGO, **theirs)
     stopped = {"address": f"mailto:{person}@other.example", "client": "", "scope": "", "cause": "manual"}
     add(tables.suppressions, created_at=LONG_AGO, expires_at=LATER, **stopped)
+    add(tables.soft_bounces, address=f"mailto:{person}@a.example", notification_id=new_id(), at=LATER)
 
 
 def _hash(person):
@@ -373,8 +375,18 @@ async def _permissions(ledger, *_):
 
 
 async def _suppressions(ledger, *_):
+    await suppressions.delete_expired(ledger)
     found = [one.address async for one in suppressions.each(ledger)]
     assert f"{SOUND}@other.example" in found
+
+
+async def _soft_bounces(ledger, *_):
+    addresses = [f"mailto:{one}@a.example" for one in (*DAMAGED, SOUND)]
+    noted = [(f"{one}@a.example", new_id()) for one in (*DAMAGED, SOUND)]
+    await ledger.write(lambda connection: soft_bounces.note(connection, noted))
+    await soft_bounces.delete_old(ledger)
+    found = await ledger.read(lambda connection: soft_bounces.known(connection, addresses))
+    assert addresses[-1] in found
 
 
 _QUEUE = [_lists, _doctor, _intake, _reconciler, _lost_runs, _digest, _lanes]
@@ -392,6 +404,7 @@ WORK_ON = {
     "rates": [_rates],
     "recipients": [_lists, _intake, _digest, _lanes, _codes, _recipients, _retention],
     "released_holds": [_lists, _retention],
+    "soft_bounces": [_permissions, _soft_bounces],
     "suppressions": [_permissions, _suppressions],
     "tags": [_lists, _webhooks, _retention],
     "verifications": [_codes, _retention],

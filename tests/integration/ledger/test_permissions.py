@@ -52,7 +52,7 @@ async def test_a_suppressed_address_is_left_out_and_the_row_says_why(ledger):
     found = await taken(ledger)
     assert sent_to(found) == ["bob"]
     [ended] = found.ended
-    assert (ended.state, ended.reason) == ("suppressed", "hard bounce (all categories) (suppression)")
+    assert (ended.state, ended.reason) == ("suppressed", "hard bounce, all categories (suppression)")
     ada = next(row for row in await rows(ledger) if row.id == ended.id)
     assert (ada.state, ada.reason) == ("suppressed", ended.reason)
     assert ada.finished_at
@@ -89,7 +89,7 @@ async def test_a_code_goes_out_although_its_address_is_suppressed_and_the_timeli
     [one] = (await taken(ledger, CODE)).notifications
     assert one.rule == "mandatory"
     [event] = await rows(ledger, events)
-    assert event.detail == "although suppressed: complaint (all categories); security is mandatory"
+    assert event.detail == "although suppressed: complaint, all categories; security is mandatory"
 
 
 async def test_what_a_recipient_chose_beats_what_the_client_chose_for_all(ledger):
@@ -242,7 +242,7 @@ async def test_another_id_with_that_address_is_stopped_until_it_is_turned_on_aga
     await choose(ledger, Choosing("", "ada", OFF, "one click", address="ADA@a.example"), TYPES)
     await accept(ledger, NEWS, [ask(recipient={"id": "other", "email": "ada@a.example"})])
     [ended] = (await taken(ledger)).ended
-    assert ended.reason == "unsubscribe (marketing) (suppression)"
+    assert ended.reason == "unsubscribe, marketing (suppression)"
     on = {Category.MARKETING: Preference()}
     await choose(ledger, Choosing("", "ada", on, "page", address="ada@a.example"), TYPES)
     await accept(ledger, NEWS, [ask(recipient={"id": "other", "email": "ada@a.example"})])

@@ -16,6 +16,7 @@ from waypost.gateway.auth import key_format
 from waypost.gateway.auth.authenticator import Caller
 from waypost.gateway.auth.oidc_issuer import Issuer, IssuerAway
 from waypost.gateway.problems import Problem
+from waypost.model.client_name import is_client
 
 LONGEST = 16 * 1024  # characters
 LEEWAY_SECONDS = 30
@@ -112,7 +113,7 @@ def caller(claims: Mapping[str, Any]) -> Caller:
     """
     named = next((claims[name] for name in _NAMES if claims.get(name)), "")
     client = named.lower() if isinstance(named, str) and named.isascii() else ""
-    if not key_format.is_client(client):
+    if not is_client(client):
         raise Problem(
             "forbidden",
             "the token's client name (client_id, azp or sub) is invalid: a client has up "

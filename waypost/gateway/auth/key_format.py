@@ -13,7 +13,6 @@ SCOPES = ("send", "read", "manage")
 
 _KEY = re.compile(r"wp_(?P<id>[a-z2-7]{12})_(?P<secret>[A-Za-z0-9_-]{43})\Z")
 _SCOPE = re.compile(r"(?:send|read|manage)(?::[a-z][a-z0-9]*(?:-[a-z0-9]+)*)?\Z")
-_CLIENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,39}[a-z0-9])?\Z")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -45,11 +44,6 @@ def hashed(secret: str) -> bytes:
 
 def matches(secret: str, secret_hash: bytes) -> bool:
     return hmac.compare_digest(hashed(secret), secret_hash)
-
-
-def is_client(text: str) -> bool:
-    """Whether `text` is a valid name for an application."""
-    return _CLIENT.match(text) is not None
 
 
 def is_scope(text: str) -> bool:

@@ -21,7 +21,7 @@ from waypost.model.word_patterns import NO_NUL_PATTERN
 MOST_LISTED = 200
 
 
-class _LeftOut:
+class LeftOut:
     """Removes null from a parameter's schema: a query leaves the parameter out instead."""
 
     def __get_pydantic_json_schema__(
@@ -30,8 +30,8 @@ class _LeftOut:
         return handler(schema)["anyOf"][0]
 
 
-_Text = Annotated[Annotated[str, Field(max_length=320, pattern=NO_NUL_PATTERN)] | None, _LeftOut()]
-_Moment = Annotated[Moment | None, _LeftOut()]
+_Text = Annotated[Annotated[str, Field(max_length=320, pattern=NO_NUL_PATTERN)] | None, LeftOut()]
+_Moment = Annotated[Moment | None, LeftOut()]
 
 
 class Listing(BaseModel):
@@ -48,7 +48,7 @@ class Listing(BaseModel):
     since: _Moment = None
     until: _Moment = None
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED), PlainNumbers] = 50
-    after: Annotated[UUID | None, _LeftOut()] = None
+    after: Annotated[UUID | None, LeftOut()] = None
 
     def of(self, client: str) -> Filter:
         """The ledger's filter for the notifications of `client`."""

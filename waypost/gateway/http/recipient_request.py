@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from fastapi import Request
 
 from waypost.model.facts import TEXT_PATTERN
 
@@ -24,11 +27,24 @@ PATH_WHO: Schema = {
 _FORMATS = {"locale": "locale", "timezone": "iana-time-zone"}  # de or pt-BR; Europe/Paris
 
 
+def names_preferences(request: Request) -> bool:
+    """Whether the path of a recipient ends in `/preferences`. In an id such as `a/preferences`, the slash has
+    to be written as %2F."""
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    return unquote_to_bytes(raw.rpartition(b"/")[2]) == b"preferences"
+
+
 def whole(recipient: Schema) -> Schema:
     """The schema of a notification's recipient: it needs an id, an email or a phone."""
     fields = _fields(recipient)
     fields["id"]["anyOf"][0]["not"] = PATH_ID["not"]
     return {"description": recipient["description"], **_with_one_of(fields, "id", "email", "phone")}
+
+
+def changes(recipient: Schema) -> Schema:
+    """The schema of changed fields of a recipient whose id is in the path: at least one; null deletes."""
+    fields = {name: one for name, one in _fields(recipient).items() if name != "id"}
+    return {"type": "object", "additionalProperties": False, "minProperties": 1, "properties": fields}
 
 
 def without_id(recipient: Schema) -> Schema:

@@ -56,6 +56,7 @@ def _attempt(one: Attempt) -> dict[str, Any]:
         "code": one.code,
         "said": one.words,
         "template_version": one.template_version,
+        "rule": one.rule,
     }
 
 

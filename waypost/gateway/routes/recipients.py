@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from waypost.gateway import openapi, problems
 from waypost.gateway.http import body, responses
-from waypost.gateway.http.recipient_request import PATH_ID, PATH_WHO
+from waypost.gateway.http.recipient_request import PATH_ID, PATH_WHO, names_preferences
 from waypost.gateway.problems import Fault, Problem
 from waypost.ledger.records import recipients
 from waypost.mail.address import key_of_url
@@ -33,6 +33,7 @@ def router(context: GatewayContext) -> APIRouter:
     @routes.put(_PATH, **openapi.PUT_RECIPIENT)
     async def _put(request: Request, id: _Id) -> Response:
         """Replace a stored recipient: fields that are left out are forgotten."""
+        _not_of_preferences(request)
         caller = await context.caller(request)
         caller.require("manage")
         async with context.body(request, caller) as sent:
@@ -42,31 +43,78 @@ def router(context: GatewayContext) -> APIRouter:
     @routes.get(_PATH, **openapi.GET_RECIPIENT)
     async def _get(request: Request, id: _Who) -> Response:
         """Return a stored recipient, with unmasked addresses. Needs a key with the scope `manage`."""
-        caller = await context.caller(request)
-        caller.require("manage")
-        found = await recipients.get(context.ledger, _key(id), caller.client)
-        if found is None:
-            raise _unknown()
-        return responses.json(found)
+        return await show(context, request, id)
+
+    @routes.patch(_PATH, **openapi.PATCH_RECIPIENT)
+    async def _patch(request: Request, id: _Id) -> Response:
+        """Change fields of a recipient. Fields that are left out stay; null deletes a field. An unknown
+        recipient is stored."""
+        return await change(context, request, id)
 
     @routes.delete(_PATH, status_code=204, **openapi.DELETE_RECIPIENT)
     async def _delete(request: Request, id: _Who) -> Response:
-        """Forget a recipient. Their notifications stay, without an address."""
+        """Forget a recipient and what it chose. Its notifications stay, without an address. Suppressions of
+        its addresses stay too."""
+        _not_of_preferences(request)
         caller = await context.caller(request)
         caller.require("manage")
-        if not await recipients.forget(context.ledger, _key(id), caller.client):
+        if not await recipients.forget(context.ledger, key_of(id), caller.client):
             raise _unknown()
         return Response(status_code=204)
 
     return routes
 
 
-def _recipient(id: str, sent: object) -> Recipient:
+async def show(context: GatewayContext, request: Request, id: str) -> Response:
+    """The stored recipient that a path names. Raises Problem."""
+    caller = await context.caller(request)
+    caller.require("manage")
+    found = await recipients.get(context.ledger, key_of(id), caller.client)
+    if found is None:
+        raise _unknown()
+    return responses.json(found)
+
+
+async def change(context: GatewayContext, request: Request, id: str) -> Response:
+    """Store the fields in the body of `request`, and leave the others. Raises Problem."""
+    caller = await context.caller(request)
+    caller.require("manage")
+    async with context.body(request, caller) as sent:
+        fields = _fields(body.parsed(sent))
+    if not fields:
+        raise Problem("invalid", "the body names no field; send at least one, such as email or phone")
+    changed = _checked(id, fields)
+    new = await recipients.patch(context.ledger, changed, fields.keys(), caller.client)
+    if new is None:
+        raise _unknown()
+    told = await recipients.stored(context.ledger, changed.key, caller.client)
+    return responses.json(told, 201 if new else 200)
+
+
+def _not_of_preferences(request: Request) -> None:
+    """Raise Problem for a path that ends in `/preferences`, where somebody meant to change preferences."""
+    if names_preferences(request):
+        raise Problem(
+            "method-not-allowed",
+            "this path supports GET, HEAD, PATCH; a slash that is part of an id is written as %2F",
+            headers={"allow": "GET, HEAD, PATCH"},
+        )
+
+
+def _fields(sent: object) -> dict[str, object]:
     if not isinstance(sent, dict) or "id" in sent:
         raise Problem("invalid", "the body must be an object with the recipient's fields, without its id")
-    fields = cast("dict[str, object]", sent)
+    return cast("dict[str, object]", sent)
+
+
+def _recipient(id: str, sent: object) -> Recipient:
+    fields = _fields(sent)
     if all(value is None for value in fields.values()):
         raise Problem("invalid", "the recipient has no fields; send at least one, such as email or phone")
+    return _checked(id, fields)
+
+
+def _checked(id: str, fields: dict[str, object]) -> Recipient:
     try:
         return Recipient.model_validate({**fields, "id": _id(id)})
     except ValidationError as error:
@@ -77,7 +125,7 @@ def _unknown() -> Problem:
     return Problem("not-found", "this client has no recipient with that id")
 
 
-def _key(id: str) -> str:
+def key_of(id: str) -> str:
     """The key of a recipient that a path names by its id, or by the URL of its address where it has no id.
     Raises Problem for a path that names no recipient."""
     try:

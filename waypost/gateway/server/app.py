@@ -15,13 +15,23 @@ from waypost.gateway import openapi, problems
 from waypost.gateway.context import GatewayContext
 from waypost.gateway.http.request_head import Head
 from waypost.gateway.problems import KINDS, Problem
-from waypost.gateway.routes import health, notifications, recipients, types, verifications, webhooks
+from waypost.gateway.routes import (
+    health,
+    notifications,
+    preferences,
+    recipients,
+    suppressions,
+    types,
+    verifications,
+    webhooks,
+)
 from waypost.gateway.server.allowed_methods import allowed
 from waypost.gateway.server.fast_path import FastPath
 from waypost.gateway.server.metrics_middleware import MetricsMiddleware
 from waypost.gateway.webhooks.dispatcher import delivering
 
-_PARTS = (notifications, types, recipients, verifications, webhooks, health)
+# Preferences before recipients, whose ids may hold slashes.
+_PARTS = (notifications, types, preferences, recipients, suppressions, verifications, webhooks, health)
 
 
 def gateway(context: GatewayContext, https: bool = False) -> FastAPI:
@@ -50,7 +60,7 @@ def gateway(context: GatewayContext, https: bool = False) -> FastAPI:
     app.add_middleware(FastPath, routers=routers)
     app.add_middleware(MetricsMiddleware, https=https)
     app.add_middleware(Head)
-    app.openapi = lambda: openapi.document(app, context.intake)
+    app.openapi = lambda: openapi.document(app, context.intake, context.categories)
     _answer_errors(app, routers)
     return app
 

@@ -119,6 +119,18 @@ suppressions = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime),
     _partial("ix_suppressions_expires_at", "expires_at", where=sa.text("expires_at IS NOT NULL")),
+    sa.Index("ix_suppressions_client", "client", "address"),
+)
+
+# Notifications that an address's mail server did not take until they ended; see soft_bounces.py.
+soft_bounces = sa.Table(
+    "soft_bounces",
+    metadata,
+    # As mailto:, folded.
+    sa.Column("address", sa.Text, primary_key=True),
+    # It may be deleted before the row, which only counts.
+    sa.Column("notification_id", Id, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
 )
 
 # Literal SQL, the same as in the index: neither database uses a partial index for bound values. They have no

@@ -35,7 +35,7 @@ class Choosing:
     client, key: whose recipient. chosen: what they chose, by category. by: who chose: the recipient's page,
     one click, the API, an import. evidence: for people, kept with the choice. address: the address that a
     mail went to whose link was used; a category that is turned off is then suppressed there too, whatever
-    other ids have that address. Turning a category on lifts such a suppression.
+    other ids have that address. Turning a category on lifts such a suppression, and those at `lifts_at`.
     """
 
     client: str
@@ -44,6 +44,7 @@ class Choosing:
     by: str
     evidence: str = ""
     address: str = ""
+    lifts_at: Sequence[str] = ()
 
     @property
     def turned_off(self) -> list[Category]:
@@ -66,9 +67,9 @@ def _store(choosing: Choosing, connection: sa.Connection) -> None:
     choose_all(connection, choosing.client, choosing.key, choosing.chosen, choosing.by, choosing.evidence)
     if choosing.address:
         suppressions.add_suppressions(connection, _stopped(choosing))
-        suppressions.lift(
-            connection, choosing.address, choosing.client, choosing.turned_on, Cause.UNSUBSCRIBE
-        )
+    for address in (choosing.address, *choosing.lifts_at):
+        if address:
+            suppressions.lift(connection, address, choosing.client, choosing.turned_on, Cause.UNSUBSCRIBE)
 
 
 def _stopped(choosing: Choosing) -> Sequence[Suppression]:

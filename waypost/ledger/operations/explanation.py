@@ -15,13 +15,15 @@ from waypost.ledger.queue.batches import BatchResult
 from waypost.model.brand import DEFAULT
 from waypost.model.outcome import Phase, Verdict
 from waypost.model.states import TERMINAL, State
+from waypost.policy.precedence import Rule
 from waypost.system.clock import now
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt: where, when, and the provider's own words. Without a verdict it is being made, or is in
-    doubt. template_version: of the templates that rendered its message; None without any."""
+    doubt. template_version: of the templates that rendered its message; None without any. rule: what allowed
+    it; None for an attempt of before there were rules."""
 
     number: int | str
     channel: str
@@ -36,6 +38,7 @@ class Attempt:
     batch: Identity | None
     flow_run_id: Identity | None
     template_version: str | None = None
+    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ def attempt_lines(attempt: Attempt) -> Iterator[TimelineEntry]:
     name, through = f"attempt {attempt.number}", f"{attempt.channel} through {attempt.provider}"
     if attempt.template_version:
         through += f", templates {attempt.template_version}"
+    if attempt.rule:
+        through += f", {_allowed(attempt.rule)}"
     where = {"batch": attempt.batch, "run": attempt.flow_run_id}
     if attempt.verdict is None:
         waits = "no outcome recorded yet; it is on the wire, or in doubt"
@@ -96,6 +101,11 @@ def attempt_lines(attempt: Attempt) -> Iterator[TimelineEntry]:
     yield TimelineEntry(attempt.started_at, f"{name} started", through, **where)
     verdict = "in doubt" if attempt.verdict == Verdict.UNKNOWN else attempt.verdict
     yield TimelineEntry(attempt.finished_at, f"{name} {verdict}", _answer(attempt), **where)
+
+
+def _allowed(rule: str) -> str:
+    """The rule that allowed an attempt, as a clause."""
+    return "sent because its category is mandatory" if rule == Rule.MANDATORY else f"allowed by {rule}"
 
 
 def _answer(attempt: Attempt) -> str:

@@ -180,6 +180,7 @@ def _attempt(row: Any, said: Said) -> Attempt:
         batch=tolerant.identity(row.batch_id),
         flow_run_id=tolerant.identity(row.flow_run_id),
         template_version=tolerant.text(row.template_version) or None,
+        rule=tolerant.text(row.rule) or None,
     )
 
 

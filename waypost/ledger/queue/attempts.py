@@ -36,7 +36,8 @@ class AttemptFinished:
     """The state a notification moves to, and the outcome of the attempt that moved it, if any.
 
     digest: whether the notification may have items, which share its end. suppress: the address that this
-    outcome says is dead.
+    outcome says is dead. soft_bounce: the address that did not take the notification until it ended.
+    recovered: an address with soft bounces that took it.
     """
 
     notification_id: UUID
@@ -47,4 +48,6 @@ class AttemptFinished:
     outcome: Outcome | None = None
     digest: bool = True
     suppress: Suppression | None = None
+    soft_bounce: str = ""
+    recovered: str = ""
     finished_at: datetime = field(default_factory=now)

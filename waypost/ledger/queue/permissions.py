@@ -20,7 +20,7 @@ from waypost.ledger.database.bulk import in_ids, in_texts
 from waypost.ledger.database.tables import NOT_IN_HAND, notifications
 from waypost.ledger.queue.digest_items import copy_end_to_items
 from waypost.ledger.queue.timeline_events import note_events
-from waypost.ledger.records import preferences, suppressions
+from waypost.ledger.records import preferences, soft_bounces, suppressions
 from waypost.mail.address import url_of
 from waypost.model.batch import Ended
 from waypost.model.category import Category, CategoryTerms, terms_of
@@ -74,6 +74,7 @@ def ask(
     due: when each was due.
     """
     known = _look_up(connection, policy, found, moment)
+    found = [_marked(one, known.soft_bounced) for one in found]
     allowed: list[Notification] = []
     suppressed: defaultdict[str, list[Notification]] = defaultdict(list)
     waiting: defaultdict[tuple[datetime, str], list[Notification]] = defaultdict(list)
@@ -99,17 +100,19 @@ def ask(
         *_expire(connection, expired, moment),
     ]
     for why, ids in overridden.items():
-        note_events(connection, ids, "sent", f"{why}; {policy.type.category} is mandatory", batch)
+        note_events(connection, ids, "allowed", f"{why}; {policy.type.category} is mandatory", batch)
     return allowed, ended
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the ledger says of the recipients of a batch. sent: how many each was sent in the cap's span."""
+    """What the ledger says of the recipients of a batch. sent: how many each was sent in the cap's span.
+    soft_bounced: the addresses with soft bounces, as URLs."""
 
     suppressions: suppressions.ByAddress
     preferences: preferences.ByRecipient
     sent: Counter[Who]
+    soft_bounced: Collection[str] = ()
 
 
 def _look_up(
@@ -119,13 +122,14 @@ def _look_up(
     category, terms = policy.type.category, policy.terms
     addresses = {url_of(address) for one in found for address in _addresses(one) if address}
     stopped = suppressions.of_addresses(connection, addresses, category, moment)
+    bounced = soft_bounces.known(connection, addresses)
     if terms.mandatory:
-        return _Known(stopped, {}, Counter())
+        return _Known(stopped, {}, Counter(), bounced)
     chosen = preferences.of_recipients(connection, people, category)
     sent = Counter[Who]()
     if terms.at_most is not None:
         sent = _sent(connection, people, policy.alike, moment - terms.at_most.span)
-    return _Known(stopped, chosen, sent)
+    return _Known(stopped, chosen, sent, bounced)
 
 
 def _addresses(one: Notification) -> tuple[str | None, str | None]:
@@ -154,6 +158,13 @@ def _sent(
     )
     rows = connection.execute(wanted).all()
     return Counter({(client or "", key): count for client, key, count in rows})
+
+
+def _marked(one: Notification, soft_bounced: Collection[str]) -> Notification:
+    """`one`, with the mark of a soft-bounced address, so that a mail that is taken there forgets it."""
+    email = one.recipient.email
+    is_known = bool(soft_bounced) and email is not None and url_of(email) in soft_bounced
+    return replace(one, soft_bounced=True) if is_known else one
 
 
 def _decided(one: Notification, policy: SendingPolicy, known: _Known, moment: datetime) -> Verdict | None:

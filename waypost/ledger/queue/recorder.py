@@ -25,6 +25,7 @@ from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
 from waypost.ledger.queue.digest_items import copy_end_to_items
 from waypost.ledger.queue.late_answers import settle_doubts
 from waypost.ledger.queue.timeline_events import note_events
+from waypost.ledger.records import soft_bounces
 from waypost.ledger.records.suppressions import add_suppressions
 from waypost.model.outcome import Outcome, Verdict
 from waypost.model.states import TERMINAL, State
@@ -198,7 +199,7 @@ def _write_finishes(connection: sa.Connection, finishes: list[AttemptFinished]) 
         for finish in finishes
         if finish.attempt and finish.outcome
     }
-    add_suppressions(connection, [finish.suppress for finish in finishes if finish.suppress])
+    _note_bounces(connection, finishes)
     settled: set[UUID] = set()
     if update_many(connection, attempts, list(answers.values()), _UNANSWERED) < len(answers):
         settled = settle_doubts(connection, finishes, answers)
@@ -213,6 +214,14 @@ def _write_finishes(connection: sa.Connection, finishes: list[AttemptFinished]) 
     for state, members in by_state.items():
         written |= _move(connection, state, members)
     return written
+
+
+def _note_bounces(connection: sa.Connection, finishes: Sequence[AttemptFinished]) -> None:
+    """Keep what outcomes say of addresses. Nothing is read or written for mails that are simply taken."""
+    add_suppressions(connection, [finish.suppress for finish in finishes if finish.suppress])
+    ended = [(one.soft_bounce, one.notification_id) for one in finishes if one.soft_bounce]
+    soft_bounces.note(connection, ended)
+    soft_bounces.forget(connection, {one.recovered for one in finishes if one.recovered})
 
 
 _UNANSWERED = attempts.c.finished_at.is_(None)

@@ -21,6 +21,7 @@ from waypost.ledger.database.tables import (
     NOT_IN_HAND,
     JsonOrNull,
     notifications,
+    preferences,
     recipients,
     verifications,
 )
@@ -57,6 +58,27 @@ async def put(ledger: Ledger, recipient: Recipient, client: str = "") -> bool:
     return await ledger.write(work)
 
 
+async def patch(
+    ledger: Ledger, recipient: Recipient, named: Collection[str], client: str = ""
+) -> bool | None:
+    """Store those fields of `recipient` that `named` has; None makes a field unknown. The others stay.
+    Returns whether the recipient is new; None if it is unknown and no field has a value, so that nothing was
+    stored."""
+    told = {field: getattr(recipient, field) for field in FIELDS if field in named}
+    row = {"client": client, "key": recipient.key, "updated_at": now(), **told}
+
+    def work(connection: sa.Connection) -> bool | None:
+        known = _row(client, recipient.key, connection)
+        if known is None and not any(told.values()):
+            return None
+        insert = ledger.insert(recipients).values(row)
+        changed = {name: insert.excluded[name] for name in ("updated_at", *told)}
+        connection.execute(insert.on_conflict_do_update(index_elements=_KEY, set_=changed))
+        return known is None or not _known(known)
+
+    return await ledger.write(work)
+
+
 _KEY = [recipients.c.client, recipients.c.key]
 
 
@@ -64,10 +86,17 @@ async def get(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | No
     """The fields of a recipient; None when all of them are unknown, or the recipient was forgotten."""
     wanted = sa.select(recipients).where(_is(client, key))
     row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
-    if row is None or not _known(row):
-        return None
-    updated_at: datetime = row.updated_at
-    return {"id": row.key, **{field: getattr(row, field) for field in FIELDS}, "updated_at": updated_at}
+    return None if row is None or not _known(row) else _told(row)
+
+
+async def stored(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | None:
+    """As `get`, but also a recipient all of whose fields are unknown."""
+    row = await ledger.read(partial(_row, client, key))
+    return None if row is None else _told(row)
+
+
+def _told(row: Any) -> dict[str, Any]:
+    return {"id": row.key, **{field: getattr(row, field) for field in FIELDS}, "updated_at": row.updated_at}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +130,17 @@ async def revoke_links(ledger: Ledger, key: str, client: str = "") -> bool:
 
 
 async def forget(ledger: Ledger, key: str, client: str = "") -> bool:
-    """Forget a recipient, what its notifications say of it, and its codes. Returns whether any field was
-    known. Notifications keep the recipient's id; a key that is an address is replaced by a random one.
+    """Forget a recipient, what it chose, what its notifications say of it, and its codes. Returns whether any
+    field or choice was known. Suppressions of its addresses stay: without them, mail that it turned off, or
+    that bounced, would go out again. Notifications keep the recipient's id; a key that is an address is
+    replaced by a random one.
     Waiting notifications to the recipient fail when their turn comes, and say why.
 
     The notifications change in steps, and the last transaction deletes the recipient: after a crash, repeat
     the call.
     """
     if await ledger.read(partial(_row, client, key)) is None:
-        return False
+        return await ledger.write(partial(_forget_choices, client, key))
     blank, begun = _blank(key), now()
     await _blank_in_steps(ledger, key, client, blank)
     # PostgreSQL's index does not list claimed rows, so the steps may have missed some that were claimed.
@@ -121,14 +152,22 @@ async def forget(ledger: Ledger, key: str, client: str = "") -> bool:
         if row is None:
             return False
         connection.execute(sa.delete(recipients).where(_is(client, key)))
+        had_chosen = _forget_choices(client, key, connection)
         whose = notifications_of(client, key) if ledger.is_postgres else _whose(client, key)
         theirs = sa.select(notifications.c.id).where(whose)
         codes = verifications.c.recipient_key == key, verifications.c.notification_id.in_(theirs)
         connection.execute(sa.delete(verifications).where(*codes))
         connection.execute(sa.update(notifications).where(whose, late, _names(key)).values(blank))
-        return _known(row)
+        return had_chosen or _known(row)
 
     return await ledger.write(work)
+
+
+def _forget_choices(client: str, key: str, connection: sa.Connection) -> bool:
+    """Delete what the recipient chose. Returns whether that was anything."""
+    table = preferences.c
+    gone = sa.delete(preferences).where(table.client == client, table.recipient_key == key)
+    return connection.execute(gone).rowcount > 0
 
 
 async def _blank_in_steps(ledger: Ledger, key: str, client: str, blank: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -68,46 +69,47 @@ def lift(
         connection.execute(sa.delete(suppressions).where(*theirs, table.scope.in_(list(map(str, scopes)))))
 
 
-async def remove(
-    ledger: Ledger,
-    address: str,
-    *,
-    client: str | None = None,
-    scope: Category | None = None,
-    causes: Collection[Cause] = tuple(Cause),
-) -> int:
-    """Lift the suppressions of an address. Returns how many.
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Some of the suppressions; None for any.
 
-    client: only those of that client; None for those of all. scope: only those of that category; None for
-    every scope.
+    address: as somebody writes it. clients: whose notifications they stop, such as `("shop", EVERY_CLIENT)`.
+    scope: their category; ALL for those of all categories.
     """
-    conditions = [suppressions.c.address == url_of(address), suppressions.c.cause.in_(causes)]
-    if client is not None:
-        conditions.append(suppressions.c.client == client)
-    if scope is not None:
-        conditions.append(suppressions.c.scope == scope)
-    lifted = sa.delete(suppressions).where(*conditions)
+
+    address: str | None = None
+    clients: tuple[str, ...] | None = None
+    scope: str | None = None
+    cause: Cause | None = None
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        table, found = suppressions.c, list[sa.ColumnElement[bool]]()
+        if self.address is not None:
+            found.append(table.address == url_of(self.address))
+        if self.clients is not None:
+            found.append(table.client.in_(self.clients))
+        if self.scope is not None:
+            found.append(table.scope == self.scope)
+        if self.cause is not None:
+            found.append(table.cause == self.cause)
+        return found
+
+
+async def remove(ledger: Ledger, which: Which) -> int:
+    """Lift suppressions. Returns how many."""
+    lifted = sa.delete(suppressions).where(*which.conditions())
     return await ledger.write(lambda connection: connection.execute(lifted).rowcount)
 
 
-async def each(
-    ledger: Ledger, *, client: str | None = None, address: str | None = None
-) -> AsyncGenerator[Suppression]:
-    """Every suppression in force, in the order of addresses, a page at a time.
+Key = tuple[str, ...]  # of a row: address, client, scope, cause
+ANY = Which()
 
-    client: only those that stop that client's notifications, those of all clients included; None for all.
-    address: only those of that address.
-    """
-    key = tuple(suppressions.primary_key)
-    wanted = sa.select(suppressions).where(_in_force(now())).order_by(*key).limit(PAGE)
-    if client is not None:
-        wanted = wanted.where(suppressions.c.client.in_((EVERY_CLIENT, client)))
-    if address is not None:
-        wanted = wanted.where(suppressions.c.address == url_of(address))
-    after: tuple[Any, ...] | None = None
+
+async def each(ledger: Ledger, which: Which = ANY) -> AsyncGenerator[Suppression]:
+    """Every suppression in force, in the order of addresses, a page at a time."""
+    after: Key | None = None
     while True:
-        page = wanted if after is None else wanted.where(sa.tuple_(*key) > after)
-        found, last = await ledger.read(partial(_page, page))
+        found, last = await page(ledger, which, after)
         for one in found:
             yield one
         if last is None or last == after:
@@ -115,13 +117,25 @@ async def each(
         after = last
 
 
+async def page(
+    ledger: Ledger, which: Which = ANY, after: Key | None = None, limit: int = PAGE
+) -> tuple[list[Suppression], Key | None]:
+    """The suppressions in force that follow the row with the key `after`, at most `limit`, and the key to
+    continue with; None on the last page."""
+    key = tuple(suppressions.primary_key)
+    wanted = sa.select(suppressions).where(*which.conditions(), _in_force(now())).order_by(*key).limit(limit)
+    if after is not None:
+        wanted = wanted.where(sa.tuple_(*key) > sa.tuple_(*map(sa.literal, after)))
+    return await ledger.read(partial(_page, wanted, limit))
+
+
 def _page(
-    page: sa.Select[Any], connection: sa.Connection
-) -> tuple[list[Suppression], tuple[Any, ...] | None]:
-    """The suppressions of a page that can be read, and the key of its last row; None after the last page."""
+    page: sa.Select[Any], limit: int, connection: sa.Connection
+) -> tuple[list[Suppression], Key | None]:
+    """The suppressions of a page that can be read, and the key of its last row; None on the last page."""
     found = tolerant.each(connection, page, list(suppressions.primary_key), _suppression)
     keys = tolerant.read(connection, page.with_only_columns(*tolerant.raw(*suppressions.primary_key)))
-    return found.good, tuple(keys[-1]) if len(keys) == PAGE else None
+    return found.good, tuple(map(tolerant.text, keys[-1])) if len(keys) == limit else None
 
 
 def _suppression(row: Any) -> Suppression:
@@ -138,9 +152,15 @@ def _suppression(row: Any) -> Suppression:
 
 
 async def delete_expired(ledger: Ledger) -> int:
-    """Delete what is no longer in force. Returns how many."""
-    over = sa.delete(suppressions).where(suppressions.c.expires_at <= now())
-    return await ledger.write(lambda connection: connection.execute(over).rowcount)
+    """Delete the suppressions that are no longer in force, a thousand in a transaction. Returns how many."""
+    table = suppressions.c
+    is_over, key = table.expires_at <= now(), list(suppressions.primary_key)
+    some = sa.select(*key).where(is_over).order_by(table.expires_at).limit(PAGE)
+    over = sa.delete(suppressions).where(sa.tuple_(*key).in_(some), is_over)
+    deleted = 0
+    while gone := await ledger.write(lambda connection: connection.execute(over).rowcount):
+        deleted += gone
+    return deleted
 
 
 def of_addresses(

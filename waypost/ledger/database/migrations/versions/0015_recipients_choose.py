@@ -50,9 +50,18 @@ def upgrade() -> None:
         postgresql_where=EXPIRES,
         sqlite_where=EXPIRES,
     )
+    op.create_index("ix_suppressions_client", "suppressions", ["client", "address"])
+    op.create_table(
+        "soft_bounces",
+        sa.Column("address", sa.Text(), primary_key=True),
+        sa.Column("notification_id", sa.Uuid(), primary_key=True),
+        sa.Column("at", UtcDateTime(), nullable=False),
+    )
+    op.create_index("ix_soft_bounces_at", "soft_bounces", ["at"])
 
 
 def downgrade() -> None:
+    op.drop_table("soft_bounces")
     op.drop_table("suppressions")
     op.drop_table("preferences")
     op.drop_column("attempts", "rule")

@@ -1,0 +1,179 @@
+"""What a mail server's replies say of an address: that it is dead, or that it takes nothing for now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from support.flow_steps import run
+from support.ledger import NOTE, ask, change, rows
+
+from waypost import Category, Priority
+from waypost.ledger.database.tables import soft_bounces, suppressions
+from waypost.ledger.intake.accept import accept
+from waypost.ledger.operations.timeline import explain
+from waypost.ledger.records import soft_bounces as records
+from waypost.ledger.records import suppressions as stopped
+from waypost.model.suppression import Suppression
+from waypost.system.clock import now
+
+pytestmark = pytest.mark.anyio
+
+NEWS = replace(NOTE, category=Category.MARKETING, priority=Priority.NORMAL)
+CODE = replace(NOTE, category=Category.SECURITY, priority=Priority.NORMAL)
+
+
+@pytest.fixture
+async def mail(ledger, smtp, mail_server, runtime_of):
+    """Sends a note to each of some people through a real mail server; returns its last state and reason."""
+    channel = await smtp(mail_server)
+    runtime = runtime_of(channel)
+
+    async def send(*people, type=NEWS, soon=False, reply=None):
+        mail_server.bends.pop("RCPT", None)
+        if reply:
+            mail_server.bends["RCPT"] = reply
+        expires_at = now() + timedelta(seconds=30) if soon else None
+        receipts = await accept(ledger, type, [ask(to=one, expires_at=expires_at) for one in people])
+        await run(runtime, allowed_as=type)
+        by_id = {row.id: row for row in await rows(ledger)}
+        return [(by_id[one.id].state, by_id[one.id].reason, one.id) for one in receipts]
+
+    return send
+
+
+def only(address, reply):
+    """Replies so to that recipient, and takes the others."""
+
+    async def bend(session):
+        if address in session.house.heard[-1]:
+            await session.push(reply)
+            return reply
+        return None
+
+    return bend
+
+
+async def stopped_addresses(ledger):
+    return [(one.address, str(one.cause)) async for one in stopped.each(ledger)]
+
+
+async def test_no_such_mailbox_suppresses_that_address_alone_and_the_next_ends_suppressed(ledger, mail):
+    reply = only("ada@", "550 5.1.1 <ada@a.example>: no such user")
+    found = await mail("ada", "bob", reply=reply)
+    assert [state for state, _, _ in found] == ["failed", "sent"]
+    [one] = await rows(ledger, suppressions)
+    assert (one.address, one.client, one.scope, one.cause) == ("mailto:ada@a.example", "*", "", "hard bounce")
+    assert (one.evidence, one.expires_at) == ("smtp: 550 5.1.1 <a***a@a.example>: no such user", None)
+    [(state, reason, _)] = await mail("ada")
+    assert (state, reason) == ("suppressed", "hard bounce, all categories (suppression)")
+
+
+async def test_a_code_still_goes_to_a_dead_address_and_its_story_says_so(ledger, mail):
+    await mail("ada", reply="550 5.1.1 no such user")
+    [(state, _, id)] = await mail("ada", type=CODE)
+    assert state == "sent"
+    story = {one.what: one.detail for one in (await explain(ledger, id)).timeline}
+    assert story["allowed"] == "although suppressed: hard bounce, all categories; security is mandatory"
+    assert "sent because its category is mandatory" in story["attempt 1 started"]
+    assert [one.rule for one in (await explain(ledger, id)).attempts] == ["mandatory"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "550 5.7.1 rejected by policy",
+        "552 5.2.2 mailbox full",
+        "550 5.6.0 content rejected",
+        "552 5.3.4 message too big",
+        "550 no",
+        "451 4.1.1 later",
+        "450 4.2.1 later",
+    ],
+)
+async def test_another_refusal_suppresses_nothing_at_once(ledger, mail, reply):
+    await mail("ada", reply=reply)
+    assert await stopped_addresses(ledger) == []
+
+
+SOFT = "450 4.2.1 mailbox disabled"
+
+
+async def test_three_notifications_that_end_untaken_suppress_the_address_for_a_week(ledger, mail):
+    for _ in range(2):
+        [(state, _, _)] = await mail("ada", reply=SOFT, soon=True)
+        assert state == "failed"
+    assert await stopped_addresses(ledger) == []
+    await mail("ada", reply=SOFT, soon=True)
+    [one] = await rows(ledger, suppressions)
+    assert (one.address, one.cause) == ("mailto:ada@a.example", "repeated soft bounce")
+    assert one.evidence == "3 notifications within 30 days were not taken"
+    assert timedelta(days=6) < one.expires_at - now() < timedelta(days=7)
+    [(state, reason, _)] = await mail("ada")
+    assert (state, reason) == ("suppressed", "repeated soft bounce, all categories (suppression)")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "452 4.2.2 mailbox full",
+        "450 4.7.1 greylisted",
+        "452 4.3.1 out of storage",
+        "451 4.4.2 timeout",
+        "421 too busy",
+        "554 5.7.1 relay access denied",
+    ],
+)
+async def test_what_is_not_about_the_mailbox_does_not_count(ledger, mail, reply):
+    for _ in range(3):
+        await mail("ada", reply=reply, soon=True)
+    assert await rows(ledger, soft_bounces) == []
+
+
+async def test_a_deferral_that_is_tried_again_does_not_count(ledger, mail):
+    [(state, _, _)] = await mail("ada", reply=SOFT)
+    assert state == "deferred"
+    assert await rows(ledger, soft_bounces) == []
+
+
+async def test_a_mail_that_is_taken_starts_the_count_anew(ledger, mail):
+    for _ in range(2):
+        await mail("ada", "bob", reply=SOFT, soon=True)
+    await mail("ada")
+    assert {row.address for row in await rows(ledger, soft_bounces)} == {"mailto:bob@a.example"}
+    await mail("ada", reply=SOFT, soon=True)
+    assert await stopped_addresses(ledger) == []
+
+
+async def test_a_code_that_is_taken_lifts_the_suppression_and_no_other(ledger, mail):
+    await stopped.add(ledger, [Suppression(address="ada@a.example", scope=Category.PRODUCT)])
+    for _ in range(3):
+        await mail("ada", reply=SOFT, soon=True)
+    assert len(await stopped_addresses(ledger)) == 2
+    [(state, _, _)] = await mail("ada", type=CODE)
+    assert state == "sent"
+    assert await stopped_addresses(ledger) == [("ada@a.example", "manual")]
+
+
+async def test_what_is_older_than_thirty_days_does_not_count_and_is_deleted(ledger, mail):
+    for _ in range(2):
+        await mail("ada", reply=SOFT, soon=True)
+    await change(ledger, soft_bounces, at=now() - timedelta(days=31))
+    await mail("ada", reply=SOFT, soon=True)
+    assert await stopped_addresses(ledger) == []
+    assert await records.delete_old(ledger) == 2
+    assert len(await rows(ledger, soft_bounces)) == 1
+
+
+async def test_what_has_expired_is_deleted_and_the_rest_stays(ledger):
+    over = [
+        Suppression(address=f"r{n}@a.example", expires_at=now() - timedelta(days=1)) for n in range(1_200)
+    ]
+    lasting = [
+        Suppression(address="ada@a.example"),
+        Suppression(address="bob@a.example", expires_at=now() + timedelta(days=1)),
+    ]
+    await stopped.add(ledger, [*over, *lasting])
+    assert await stopped.delete_expired(ledger) == 1_200
+    assert len(await rows(ledger, suppressions)) == 2

@@ -1,0 +1,77 @@
+"""Addresses whose mail servers did not take a notification until it ended. Three within 30 days suppress the
+address for a week; a mail that is taken forgets them. A row for each notification that ended so."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from waypost.ledger.database.bulk import do_nothing, in_texts, insert_many
+from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.tables import soft_bounces, suppressions
+from waypost.ledger.records.suppressions import add_suppressions
+from waypost.mail.address import url_of
+from waypost.model.suppression import Cause, Suppression
+from waypost.policy.bounces import FEWEST, REST, WITHIN
+from waypost.system.clock import now
+
+
+def note(connection: sa.Connection, ended: Sequence[tuple[str, UUID]]) -> None:
+    """Note for each notification that ended the address that did not take it, and suppress addresses that
+    have too many. Safe to repeat."""
+    if not ended:
+        return
+    moment = now()
+    rows = {(url_of(address), id): moment for address, id in ended}
+    insert_many(
+        connection,
+        soft_bounces,
+        [{"address": address, "notification_id": id, "at": at} for (address, id), at in sorted(rows.items())],
+        on_conflict=do_nothing,
+    )
+    table, addresses = soft_bounces.c, {address for address, _ in rows}
+    counted = sa.func.count()
+    wanted = (
+        sa.select(table.address, counted)
+        .where(in_texts(table.address, addresses), table.at > moment - WITHIN)
+        .group_by(table.address)
+        .having(counted >= FEWEST)
+        .order_by(table.address)
+    )
+    found = connection.execute(wanted).all()
+    add_suppressions(connection, [_suppression(address, count) for address, count in found])
+
+
+def _suppression(address: str, count: int) -> Suppression:
+    return Suppression(
+        address=address.partition(":")[2],
+        cause=Cause.SOFT_BOUNCE,
+        evidence=f"{count} notifications within {WITHIN.days} days were not taken",
+        expires_at=now() + REST,
+    )
+
+
+def known(connection: sa.Connection, addresses: Collection[str]) -> set[str]:
+    """Those of `addresses`, which are URLs, that have soft bounces."""
+    if not addresses:
+        return set()
+    wanted = sa.select(soft_bounces.c.address).where(in_texts(soft_bounces.c.address, addresses)).distinct()
+    return set(connection.scalars(wanted))
+
+
+def forget(connection: sa.Connection, addresses: Collection[str]) -> None:
+    """Forget the soft bounces of addresses that took a mail, and lift what followed from them."""
+    if not addresses:
+        return
+    urls = sorted({url_of(address) for address in addresses})
+    connection.execute(sa.delete(soft_bounces).where(in_texts(soft_bounces.c.address, urls)))
+    theirs = in_texts(suppressions.c.address, urls), suppressions.c.cause == Cause.SOFT_BOUNCE
+    connection.execute(sa.delete(suppressions).where(*theirs))
+
+
+async def delete_old(ledger: Ledger) -> int:
+    """Delete the soft bounces that no longer count. Returns how many."""
+    old = sa.delete(soft_bounces).where(soft_bounces.c.at <= now() - WITHIN)
+    return await ledger.write(lambda connection: connection.execute(old).rowcount)
