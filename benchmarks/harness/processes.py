@@ -48,12 +48,14 @@ def python(module: str, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def running(command: Sequence[str], env: Mapping[str, str], log: Path) -> Generator[subprocess.Popen[bytes]]:
+def running(
+    command: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path = ROOT
+) -> Generator[subprocess.Popen[bytes]]:
     """Run `command` for the length of the block, its output in `log`."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -3,4 +3,4 @@
 from benchmarks.harness.program import main
 
 if __name__ == "__main__":
-    main("rendering", "What rendering costs.", ("orders",))
+    main("rendering", "What rendering costs.", ("orders", "mails", "commands"))
