@@ -32,6 +32,7 @@ from waypost.flows.order_confirmation import TYPE as ORDER
 from waypost.ledger import open_ledger
 from waypost.mail.attachment import Attachment
 from waypost.model.brand import BrandTerms
+from waypost.model.mail_links import MailLinks
 from waypost.model.notification import Notification, ResolvedRecipient
 from waypost.rendering import templates
 from waypost.rendering.samples import sample_of
@@ -192,6 +193,7 @@ async def test_it_makes_the_same_mails_as_the_worker(tmp_path):
         jobs = [
             *(of_all * (MANY // len(of_all))),
             job(ORDER, facts, files=[Attachment("a.txt", b"words")]),
+            job(ORDER, facts, links=MailLinks("https://a.example/u/T", "https://a.example/p/T")),
             job(ORDER, {**facts, "order_id": 7}),
             job(ORDER, {**facts, "newer": True}),
             job(ORDER, facts, of={"brand": "nobody"}),
@@ -201,6 +203,7 @@ async def test_it_makes_the_same_mails_as_the_worker(tmp_path):
         for one, other in zip(here, await process.render(ORDER, jobs), strict=True):
             assert one.notification is other.notification
             assert undated(one) == undated(other)
+        assert b"<https://a.example/u/T>" in here[-4].messages["email"].content
         assert here[-3].error
         assert here[-2].deferred_until
         assert here[-1].error

@@ -15,6 +15,7 @@ from waypost.config.settings import Settings, prepare_home
 from waypost.ledger import connect
 from waypost.ledger.intake.accept import accept_all
 from waypost.ledger.intake.candidate import Candidate
+from waypost.ledger.records import recipients
 from waypost.model.request import Recipient
 
 ADA = Recipient(id="ada", email="ada@a.example", name="Ada")
@@ -114,3 +115,22 @@ def test_what_is_no_address_is_refused(home):
     done = run("show", "mailto:nobody")
     assert done.exit_code == 2
     assert "not a valid email address" in done.stderr
+
+
+def generation(client: str) -> int:
+    async def read() -> int:
+        async with connect(Settings()) as ledger:
+            found = await recipients.linked(ledger, "ada", client)
+            assert found is not None
+            return found.generation
+
+    return asyncio.run(read())
+
+
+def test_links_are_revoked_of_the_client_that_is_named_and_of_nobody_unknown(home):
+    before = generation(""), generation("shop")
+    done = run("revoke-links", "ada", "--client", "shop")
+    assert (done.exit_code, done.stdout) == (0, "the links are revoked; later mails have new links\n")
+    assert (generation(""), generation("shop")) == (before[0], before[1] + 1)
+    assert json.loads(run("revoke-links", "Bob@a.example", "--json").stdout)["revoked"] is True
+    assert "no recipient eve is known" in explained(run("revoke-links", "eve").exception)

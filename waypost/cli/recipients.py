@@ -18,7 +18,7 @@ from waypost.mail.address import key_of_url, keys_of
 
 T = TypeVar("T")
 
-app = App(help="Show and forget recipients, and revoke their links. Each client has its own.")
+app = App(help="Show and forget recipients. Each client has its own.")
 
 Client = Annotated[
     str,

@@ -7,15 +7,19 @@ import re
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from email import message_from_bytes, policy
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from support.flow_steps import SETTINGS, run
 from support.ledger import NOTE, ask, change, rows
 
 from waypost import Category
+from waypost.channels.memory import MemoryChannel
 from waypost.config.brands import brands
 from waypost.config.settings import Settings
+from waypost.delivery.runtime import Runtime
 from waypost.deployments.processes.gateway import pages_served
 from waypost.gateway.listen import ListenAddress, PortTaken
 from waypost.gateway.pages.context import PagesContext
@@ -78,12 +82,17 @@ async def pages_over(ledger, terms=None, where=None, **settings):
     await first_links(ledger)
     catalogue = Catalogue(TYPES, terms or {})
     context = PagesContext(ledger, catalogue, LINKS, brands(Settings(**settings)))
-    stop = asyncio.Event()
+    async with served(context, where or ListenAddress(port=0)) as client:
+        yield Pages(client, ledger)
+
+
+@asynccontextmanager
+async def served(context, where=ListenAddress(port=0)):  # noqa: B008 - a frozen value
     async with (
-        pages_served(context, where or ListenAddress(port=0), stop) as found,
+        pages_served(context, where, asyncio.Event()) as found,
         httpx.AsyncClient(base_url=found.url, timeout=30) as client,
     ):
-        yield Pages(client, ledger)
+        yield client
 
 
 @pytest.fixture
@@ -461,3 +470,24 @@ async def test_without_a_database_a_page_says_to_try_again(pages, ledger):
         await ledger.write(
             lambda connection: connection.execute(sa.text("ALTER TABLE gone RENAME TO preferences"))
         )
+
+
+async def test_the_link_in_a_mail_that_was_sent_turns_its_category_off(ledger, tmp_path):
+    """A note is transactional, which this installation lets recipients turn off."""
+    terms = {Category.TRANSACTIONAL: CategoryTerms()}
+    settings = SETTINGS.model_copy(
+        update={"home": tmp_path, "public_url": "https://mail.shop.example", "categories": terms}
+    )
+    runtime = Runtime(settings, ledger, [channel := MemoryChannel()])
+    await accept_all(ledger, [Candidate(NOTE, ask(f"{n}", to="ada"), client="shop") for n in range(3)])
+    await run(runtime)
+    mails = [message_from_bytes(one.content, policy=policy.default) for one in channel.sent]
+    assert len({mail["List-Unsubscribe"] for mail in mails}) == 1
+    assert mails[0]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    link = mails[0]["List-Unsubscribe"].strip("<>").removeprefix("https://mail.shop.example")
+    await accept_all(ledger, [Candidate(NOTE, ask("later", to="ada"), client="shop")])
+    context = PagesContext(ledger, Catalogue([NOTE], terms), Links(runtime.secret_key), brands(settings))
+    async with served(context) as client:
+        assert (await client.post(link, data=ONE_CLICK)).status_code == 200
+    assert await states(ledger) == {("note", "ada", "sent"): 3, ("note", "ada", "suppressed"): 1}
+    await runtime.recorder.close()
