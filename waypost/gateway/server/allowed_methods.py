@@ -12,8 +12,8 @@ from starlette.types import Scope
 def allowed(routers: Iterable[APIRouter], scope: Scope) -> str:
     """Every method of the path of `scope`, as Allow lists them; empty for an unknown path.
 
-    A router names only the methods of one route, though several routes may share a path. Of several paths that
-    match, the first counts, as `/v1/recipients/{id}/preferences` before `/v1/recipients/{id}`.
+    A router names only the methods of one route, though several routes may share a path. Of several paths
+    that match, the first counts, as `/v1/recipients/{id}/preferences` before `/v1/recipients/{id}`.
     """
     routes = (route for router in routers for route in router.routes if isinstance(route, Route))
     found = [route for route in routes if route.matches(scope)[0] is not Match.NONE]
