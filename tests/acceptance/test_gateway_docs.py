@@ -68,3 +68,15 @@ def test_a_mail_is_submitted_as_it_is_shown(up):
     mailing = shown("submission.md", "python").replace('"127.0.0.1", 2587', f'"{host}", {port}')
     run(up, sys.executable, "-c", mailing, KEY=manager(up))
     assert eventually(lambda: [mail["Subject"] for mail in up.mails("ada@buyer.example")].count("Hello") == 1)
+
+
+def test_the_examples_of_recipients_run(up):
+    key = manager(up)
+    (up.home / "bounces.csv").write_text("address\nnobody@buyer.example\n")
+    told = run(up, "sh", "-euc", shown("recipients.md", "sh"), KEY=key)
+    chosen, end = json.JSONDecoder().raw_decode(told)
+    assert (chosen["marketing"]["cadence"], chosen["product"]["channels"]) == ("never", ["email"])
+    assert told[end:].strip() == "1 suppression imported, no rows refused"
+    assert run(up, sys.executable, "-c", shown("recipients.md", "python"), KEY=key).strip() == (
+        "monthly on 1 at 09:00"
+    )

@@ -49,12 +49,17 @@ class Post:
     implicit: bool = False
 
     async def key(
-        self, client: str = "shop", *scopes: str, rate: int | None = None, brand: str | None = None
+        self,
+        client: str = "shop",
+        *scopes: str,
+        rate: int | None = None,
+        brand: str | None = None,
+        only_to: list[str] | None = None,
     ) -> str:
         """The text of a new key that works at once."""
         minted = keys.mint()
         given = list(scopes or ("send", "read"))
-        made = ApiKey(minted.id, client, given, rate, now(), None, None, minted.secret_hash, brand)
+        made = ApiKey(minted.id, client, given, rate, now(), None, None, minted.secret_hash, brand, only_to)
         await api_keys.add(self.ledger, made)
         return minted.text
 

@@ -158,3 +158,14 @@ def test_a_misspelt_setting_is_told_whatever_is_asked_for(home, monkeypatch):
     assert done.stderr.startswith(
         "warning: WAYPOST_DATABSE_URL is not a setting; did you mean WAYPOST_DATABASE_URL?"
     )
+
+
+def test_a_key_for_tests_sends_only_to_its_addresses_and_rotation_keeps_them(home):
+    made = run_json("create", "shop", "--only-to", "Ada@shop.example, @TEAM.example,+49 170 1234512")
+    assert made["only_to"] == ["+491701234512", "@team.example", "ada@shop.example"]
+    assert run_json("rotate", made["id"])["only_to"] == made["only_to"]
+    assert "only to" in run("list").stdout.splitlines()[0]
+    for wrong in ("nobody", "@", ","):
+        done = run("create", "shop", "--only-to", wrong)
+        assert done.exit_code == 2
+        assert "--only-to" in done.stderr

@@ -92,7 +92,7 @@ def test_a_policy_with_a_value_of_the_wrong_kind_is_refused(made):
 
 @pytest.mark.parametrize(
     "more",
-    ["deadline=24", "category='marketing'", "batch_size='many'", "retry=3", "priority='asap'", "route=()"],
+    ["deadline=24", "category='news'", "batch_size='many'", "retry=3", "priority='asap'", "route=()"],
 )
 def test_what_a_newcomer_writes_first_and_wrongly_is_told(add, more):
     add(mine=LIKE_ALERT + f"TYPE = replace(ALERT, name='mine', {more})\n" + FLOW)

@@ -16,6 +16,7 @@ from waypost.gateway.auth import key_format as text
 from waypost.ledger import Ledger
 from waypost.ledger.records import api_keys
 from waypost.ledger.records.api_keys import ApiKey
+from waypost.mail.only_to import parsed
 from waypost.model.brand import no_such_brand
 from waypost.model.client_name import is_client
 from waypost.system.clock import now
@@ -28,7 +29,9 @@ _COLUMNS = (
     Column("limit", rank=2),
     Column("created (UTC)", rank=3),
     Column("state", cut=True, style=lambda state: "green" if state.startswith("works") else "red"),
-    Column("brand", rank=4, cut=True),  # left out if no key has one
+    # Left out if no key has one.
+    Column("brand", rank=4, cut=True),
+    Column("only to", rank=4, cut=True),
 )
 
 
@@ -85,6 +88,14 @@ def create(
         str | None,
         typer.Option(metavar="BRAND", help="The only brand that its requests are for. Default: any."),
     ] = None,
+    only_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESSES",
+            help="The only addresses that its requests may go to, separated by commas; @shop.example is a "
+            "whole domain. For tests and teams. Default: any.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a key, and print it this once.
@@ -97,7 +108,7 @@ def create(
         raise typer.BadParameter(str(error), param_hint="--scope") from None
     _check_types(scopes)
     minted = text.mint()
-    made = _key(minted, client, scopes, rate, _in_days(days), brand)
+    made = _key(minted, client, scopes, rate, _in_days(days), brand, _only_to(only_to))
 
     async def add(ledger: Ledger) -> None:
         if brand is not None:
@@ -128,12 +139,20 @@ def list_keys(as_json: AsJson = False) -> None:
             one.created_at,
             _state(one, moment),
             one.brand or "-",
+            ",".join(one.only_to or ()) or "-",
         )
         for one in found.keys
     ]
-    damaged = [(id, "?", "?", "?", "?", CANNOT_BE_READ, "?") for id in found.damaged]
-    shown = len(_COLUMNS) if any(one.brand for one in found.keys) else len(_COLUMNS) - 1
-    print_columns(_COLUMNS[:shown], [row[:shown] for row in (*rows, *damaged)])
+    damaged = [(id, "?", "?", "?", "?", CANNOT_BE_READ, "?", "?") for id in found.damaged]
+    left_out = {
+        "brand": not any(one.brand for one in found.keys),
+        "only to": not any(one.only_to for one in found.keys),
+    }
+    shown = [number for number, column in enumerate(_COLUMNS) if not left_out.get(column.title)]
+    print_columns(
+        [_COLUMNS[number] for number in shown],
+        [[row[number] for number in shown] for row in (*rows, *damaged)],
+    )
 
 
 @app.command()
@@ -156,7 +175,7 @@ def rotate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replace a key by a new key with the same scopes and brand.
+    """Replace a key by a new key with the same scopes, brand and addresses.
 
     The old key works for some hours longer.
     """
@@ -167,7 +186,7 @@ def rotate(
         if not old.works(now()):
             raise Ended(f"key {id} no longer works: create a new key with `waypost keys create {old.client}`")
         expires_at = _in_days(days) if days is not None else _as_long_as(old)
-        made = _key(minted, old.client, old.scopes, old.rate, expires_at, old.brand)
+        made = _key(minted, old.client, old.scopes, old.rate, expires_at, old.brand, old.only_to)
         return made, await api_keys.rotate(ledger, id, made, timedelta(hours=overlap))
 
     made, old = with_ledger(work)
@@ -202,8 +221,24 @@ def _key(
     rate: int | None,
     expires_at: datetime | None,
     brand: str | None,
+    only_to: list[str] | None,
 ) -> ApiKey:
-    return ApiKey(minted.id, client, scopes, rate, now(), expires_at, None, minted.secret_hash, brand)
+    return ApiKey(
+        minted.id, client, scopes, rate, now(), expires_at, None, minted.secret_hash, brand, only_to
+    )
+
+
+def _only_to(given: str | None) -> list[str] | None:
+    """Raises typer.BadParameter."""
+    if given is None:
+        return None
+    try:
+        entries = [parsed(one) for one in given.split(",") if one.strip()]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--only-to") from None
+    if not entries:
+        raise typer.BadParameter("it names no address", param_hint="--only-to")
+    return sorted(set(entries))
 
 
 def _as_long_as(old: ApiKey) -> datetime | None:
@@ -247,6 +282,7 @@ def _described(one: ApiKey) -> dict[str, Any]:
         "scopes": one.scopes,
         "rate": one.rate,
         "brand": one.brand,
+        "only_to": one.only_to,
         "created_at": one.created_at,
         "expires_at": one.expires_at,
         "revoked_at": one.revoked_at,
@@ -255,7 +291,9 @@ def _described(one: ApiKey) -> dict[str, Any]:
 
 
 def _described_damaged(id: str) -> dict[str, Any]:
-    unknown = dict.fromkeys(("client", "scopes", "rate", "brand", "created_at", "expires_at", "revoked_at"))
+    unknown = dict.fromkeys(
+        ("client", "scopes", "rate", "brand", "only_to", "created_at", "expires_at", "revoked_at")
+    )
     return {"id": id, **unknown, "state": CANNOT_BE_READ}
 
 

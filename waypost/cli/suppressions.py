@@ -21,7 +21,7 @@ from waypost.cli.asking import Refused as NothingDone
 from waypost.cli.clients import check_client
 from waypost.cli.columns import Column, print_columns
 from waypost.cli.interrupted import told_if_interrupted
-from waypost.cli.output import AsJson, Reveal, err, print_json, warn
+from waypost.cli.output import AsJson, Reveal, complain, err, print_json, warn
 from waypost.cli.progress import bars
 from waypost.cli.with_ledger import with_ledger
 from waypost.config.settings import Settings
@@ -284,7 +284,12 @@ def import_suppressions(
     defaults = Defaults(category, cause, client, reason or "", expires_at)
     done = _Import()
     with told_if_interrupted(lambda: f"interrupted: {_told(done)}; import the file again for the rest"):
-        asyncio.run(_import(file, defaults, rejected, done))
+        try:
+            asyncio.run(_import(file, defaults, rejected, done))
+        except Exception:
+            if done.imported:
+                complain(f"stopped before the end of the file: {_told(done)}; import it again for the rest")
+            raise
     if as_json:
         print_json({"imported": done.imported, "refused": done.refused})
     else:

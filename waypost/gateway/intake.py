@@ -83,6 +83,14 @@ class Intake:
         caller.require("send", type.name)
         if wrong := acceptance.faults(request, type, self.senders, caller.brand):
             raise Problem("invalid", "{}: {}".format(*wrong[0]), [Fault(*one) for one in wrong])
+        if caller.only_to is not None:
+            if wrong := acceptance.beyond(request, caller.only_to):
+                raise Problem("forbidden", "{}: {}".format(*wrong[0]), [Fault(*one) for one in wrong])
+            request = acceptance.with_named_channels(request, type)
+            if not request.channels:
+                raise Problem(
+                    "invalid", "recipient: no channel of the type reaches the address that it names"
+                )
         senders = self.senders[acceptance.brand_of(request, type, caller.brand)]
         if type.finished is not None and not senders.allow(parse(type.finished(request.data)).authors):
             raise Problem("forbidden", NOT_ALLOWED)

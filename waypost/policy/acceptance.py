@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from waypost.mail.only_to import allows
 from waypost.model.brand import DEFAULT, no_such_brand
+from waypost.model.notification import ADDRESSED_BY
 from waypost.model.notification_type import NotificationType
 from waypost.model.request import AnyRequest
 from waypost.system.clock import now
 
+_TOLD = 3  # addresses in a sentence: a reply of SMTP has 512 octets at most (RFC 5321, section 4.5.3.1.5)
 Wrong = tuple[str, str]  # the field's path, and the reason
 
 
@@ -42,6 +45,37 @@ def unbranded(
         return [("brand", f"of the API key: {no_such_brand(brand)}")]
     whose = "of the type: " if request.brand is None else ""
     return [("brand", f"{whose}{no_such_brand(brand, brands)}")]
+
+
+def beyond(request: AnyRequest, only_to: Collection[str]) -> list[Wrong]:
+    """The faults of a request whose API key may send only to some addresses: it names another address, or
+    none, so that it would go to whatever is stored. A digest goes to a stored address too."""
+    named = request.recipient.named
+    addresses = [(field, named[field]) for field in ADDRESSED_BY.values() if field in named]
+    wrong = [
+        (f"recipient.{field}", sends_only(only_to))
+        for field, address in addresses
+        if not allows(only_to, address)
+    ]
+    if not addresses:
+        wrong.append(("recipient", f"{sends_only(only_to)}, and the request has to name the address"))
+    if request.digested:
+        wrong.append(("digest", f"{sends_only(only_to)}, and a digest goes to the stored address"))
+    return wrong
+
+
+def sends_only(only_to: Collection[str]) -> str:
+    """A sentence for an address that an API key may not send to."""
+    told = list(only_to)[:_TOLD]
+    more = f" and {len(only_to) - _TOLD} more" if len(only_to) > _TOLD else ""
+    return f"this API key sends only to {', '.join(told)}{more}"
+
+
+def with_named_channels(request: AnyRequest, type: NotificationType) -> AnyRequest:
+    """`request`, with only the channels whose address it names: none leads to a stored address."""
+    named = request.recipient.named
+    kinds = [kind for kind in type.kinds_of(request.channels) if ADDRESSED_BY.get(kind) in named]
+    return request.model_copy(update={"channels": kinds})
 
 
 def _untimely(request: AnyRequest) -> list[Wrong]:

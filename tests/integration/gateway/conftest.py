@@ -67,6 +67,7 @@ class Site:
             revoked_at=None,
             secret_hash=minted.secret_hash,
             brand=more.get("brand"),
+            only_to=more.get("only_to"),
         )
         await api_keys.add(self.ledger, made)
         return minted.text

@@ -30,13 +30,15 @@ _CHALLENGE = {"www-authenticate": 'Bearer realm="waypost"'}
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An application. key: the id under which its requests are counted. brand: the only brand that its
-    requests are for; None if they choose."""
+    requests are for; None if they choose. only_to: the only addresses and @domains that they may go to;
+    None for any."""
 
     client: str
     scopes: tuple[str, ...]
     key: str
     rate: int | None = None
     brand: str | None = None
+    only_to: tuple[str, ...] | None = None
 
     def require(self, action: str, type: str | None = None) -> None:
         """Raise Problem unless the caller may do `action` on notifications of `type`."""
@@ -100,7 +102,8 @@ class Authenticator:
         right = keys.matches(secret, key.secret_hash if key else b"")
         if key is None or not right or not key.works(now()):
             raise _no_such_key()
-        return Caller(key.client, tuple(key.scopes), key.id, key.rate, key.brand)
+        only_to = None if key.only_to is None else tuple(key.only_to)
+        return Caller(key.client, tuple(key.scopes), key.id, key.rate, key.brand, only_to)
 
     async def _find(self, id: str) -> ApiKey | None:
         clock = asyncio.get_running_loop().time

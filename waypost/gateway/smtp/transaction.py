@@ -14,6 +14,8 @@ from waypost.gateway.smtp.connection import SubmissionConnection
 from waypost.gateway.smtp.context import SubmissionContext
 from waypost.gateway.smtp.replies import OK, Farewell
 from waypost.gateway.smtp.submission import Envelope, take
+from waypost.mail.only_to import allows
+from waypost.policy.acceptance import sends_only
 from waypost.telemetry.metrics import MAILS
 
 MOST_MAILS = 1000  # in one session; a client with more reconnects, so that others get a turn
@@ -91,6 +93,9 @@ class Transaction:
         who = policy.recipient(found[0])
         if isinstance(who, str):
             return who
+        only_to = self._caller.only_to if self._caller else None
+        if only_to is not None and not allows(only_to, who.email or ""):
+            return f"550 5.7.1 {sends_only(only_to)}"
         named = self._envelope.recipients
         if who.key in named:
             return OK

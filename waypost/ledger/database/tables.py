@@ -394,6 +394,8 @@ api_keys = sa.Table(
     sa.Column("revoked_at", UtcDateTime),
     # The only brand that its requests are for; unset if they choose.
     sa.Column("brand", sa.Text),
+    # The only addresses and @domains that its requests may go to; unset for any.
+    sa.Column("only_to", JsonOrNull),
 )
 
 # Where clients receive the states of their notifications. Secrets are derived from Waypost's secret key.

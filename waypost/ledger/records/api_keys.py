@@ -17,7 +17,8 @@ from waypost.system.clock import now
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """client: the application that has the key. rate: requests per second; None for no limit. brand: the only
-    brand that its requests are for; None if they choose."""
+    brand that its requests are for; None if they choose. only_to: the only addresses and @domains that its
+    requests may go to; None for any."""
 
     id: str
     client: str
@@ -28,6 +29,7 @@ class ApiKey:
     revoked_at: datetime | None
     secret_hash: bytes = field(repr=False, default=b"")
     brand: str | None = None
+    only_to: list[str] | None = None
 
     def works(self, moment: datetime) -> bool:
         """Whether the key is valid at `moment`."""
@@ -114,7 +116,12 @@ def _row(key: ApiKey) -> dict[str, Any]:
 
 def _key(row: Any) -> ApiKey:
     tolerant.checked(row, api_keys)
-    scopes = cast("list[Any]", row.scopes)
-    if not isinstance(row.scopes, list) or not all(isinstance(scope, str) for scope in scopes):
+    if not _are_texts(row.scopes):
         raise TypeError("scopes")
+    if row.only_to is not None and not _are_texts(row.only_to):
+        raise TypeError("only_to")
     return ApiKey(**{column.name: getattr(row, column.name) for column in api_keys.c})
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in cast("list[Any]", value))

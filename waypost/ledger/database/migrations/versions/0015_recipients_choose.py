@@ -21,6 +21,7 @@ def upgrade() -> None:
         "recipients", sa.Column("link_generation", sa.Integer(), nullable=False, server_default="0")
     )
     op.add_column("attempts", sa.Column("rule", sa.Text()))
+    op.add_column("api_keys", sa.Column("only_to", sa.JSON()))
     op.create_table(
         "preferences",
         sa.Column("client", sa.Text(), primary_key=True),
@@ -64,5 +65,6 @@ def downgrade() -> None:
     op.drop_table("soft_bounces")
     op.drop_table("suppressions")
     op.drop_table("preferences")
+    op.drop_column("api_keys", "only_to")
     op.drop_column("attempts", "rule")
     op.drop_column("recipients", "link_generation")
