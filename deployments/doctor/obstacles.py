@@ -13,7 +13,9 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import Worker
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.settings import get_current_settings
 
+from waypost.config import instance
 from waypost.config.instance import to_reach_prefect
 from waypost.config.settings import Settings
 from waypost.deployments.doctor.gateway_readiness import ledger_trouble
@@ -74,6 +76,8 @@ class Hindrance:
         moment = time.monotonic()
         if not self._is_known and moment - self._moved_at > NEW_AFTER:
             seen = await look(self.work_pool, self.type)
+            if seen is None and nothing_runs():
+                return away()
             if seen is not None and (why := unknown_type(self.type, seen)):
                 return why
             self._is_known = True
@@ -99,8 +103,18 @@ class Hindrance:
         return nobody(self.work_pool, seen.workers, idle, seen.outdated)
 
 
+def nothing_runs() -> bool:
+    """Whether no Prefect API is set, and no `waypost up` runs with this home."""
+    return instance.find(Settings().home) is None and not get_current_settings().api.url
+
+
 def away() -> str:
     """The text for a Prefect API that does not respond."""
+    if nothing_runs():
+        return (
+            f"no `waypost up` runs with this home, and no Prefect API is set, so no run starts. {SAFE} and "
+            f"go out then: {to_reach_prefect(Settings().home)}"
+        )
     return (
         f"{api_url()} does not respond, so no run starts. {SAFE} and go out when Prefect responds: "
         f"{to_reach_prefect(Settings().home)}. `waypost doctor` says more"

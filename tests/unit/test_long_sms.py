@@ -39,7 +39,7 @@ def test_the_shipped_samples_are_of_usual_length(found):
 def test_a_long_sample_is_told_in_the_language_that_is_long(found, tmp_path):
     catalogue(tmp_path / "templates", "de", {"Welcome": "жя " * 73 + "жя"})
     said = (
-        "the SMS of the sample takes 4 segments (221 units of UCS-2), more than the limit of 3; UCS-2 is "
+        "the SMS of the sample takes 4 segments (221 UCS-2 characters), more than the limit of 3; UCS-2 is "
         "needed for ж (U+0436), я (U+044F); shorten it, or allow it with sms_segments of sign-in-code"
     )
     file = "templates/sign-in-code/short.txt"
@@ -51,7 +51,7 @@ def test_a_long_sample_is_told_in_the_language_that_is_long(found, tmp_path):
 
 def test_a_limit_of_the_type_counts_for_its_sample(found):
     [(_, _, told), *_] = found(replace(TYPE, sms_segments=1), short_txt="a" * 161)
-    assert told.said.endswith("takes 2 segments (161 septets of GSM-7), more than the limit of 1; shorten it")
+    assert told.said.endswith("takes 2 segments (161 GSM characters), more than the limit of 1; shorten it")
     assert told.level is Level.FAULT
 
 

@@ -105,8 +105,8 @@ async def test_an_sms_longer_than_its_type_allows_fails_with_the_count_the_limit
     limited = replace(note("sms"), sms_segments=1)
     assert one_rendered(runtime, limited, short).error is None
     assert one_rendered(runtime, limited, long).error == (
-        "templates/note/en/short.txt: the SMS takes 2 segments (71 units of UCS-2), more than the limit of 1"
-        "; UCS-2 is needed for ж (U+0436); shorten the text, or raise sms_segments of note"
+        "templates/note/en/short.txt: the SMS takes 2 segments (71 UCS-2 characters), more than the limit of "
+        "1; UCS-2 is needed for ж (U+0436); shorten the text, or raise sms_segments of note"
     )
     assert one_rendered(runtime, replace(note("chat"), sms_segments=1), long).error is None
 

@@ -306,10 +306,10 @@ def test_a_mail_in_another_language_than_asked_for_has_no_finding_about_it(page)
 def test_an_answer_has_the_segments_of_an_sms(page):
     found = ask(page, type="sign-in-code").json()
     assert found["short"]
-    assert re.fullmatch(r"1 segment \(\d+ septets of GSM-7\); \d+ left", found["short_size"])
+    assert re.fullmatch(r"1 segment \(\d+ GSM characters\); \d+ left", found["short_size"])
     chinese = ask(page, type="sign-in-code", locale="zh").json()
     assert re.match(
-        r"1 segment \(\d+ units of UCS-2\); \d+ left; UCS-2 is needed for ", chinese["short_size"]
+        r"1 segment \(\d+ UCS-2 characters\); \d+ left; UCS-2 is needed for ", chinese["short_size"]
     )
 
 
@@ -328,7 +328,7 @@ def test_a_mail_is_shown_though_its_sms_is_too_long_to_be_sent(page, project):
     answer = ask(Page(make_app("127.0.0.1", types, Previews(Settings()), list)), type="mine").json()
     assert ("fault" in answer, answer["subject"], "words" in answer["html"]) == (False, "words", True)
     advice = "shorten the text, or raise sms_segments of mine"
-    size = "3 segments (360 septets of GSM-7), more than the limit of 1"
+    size = "3 segments (360 GSM characters), more than the limit of 1"
     assert answer["findings"][0] == f"templates/mine/short.txt: the SMS takes {size}; {advice}"
 
 

@@ -70,8 +70,8 @@ def test_the_segments_hold_the_text_and_no_more_than_needed(text):
 
 def test_a_clause_tells_how_many_the_limit_and_why():
     assert excess("a" * 160, 1) == ""
-    assert excess("a" * 161, 1) == "2 segments (161 septets of GSM-7), more than the limit of 1"
+    assert excess("a" * 161, 1) == "2 segments (161 GSM characters), more than the limit of 1"
     assert excess("ж\u200b" + "a" * 70, 1) == (
-        "2 segments (72 units of UCS-2), more than the limit of 1; UCS-2 is needed for ж (U+0436), (U+200B)"
+        "2 segments (72 UCS-2 characters), more than the limit of 1; UCS-2 is needed for ж (U+0436), (U+200B)"
     )
     assert excess("世界人权宣言在", 0).endswith(" and 2 more")

@@ -20,7 +20,8 @@ from waypost.deployments.registry import registered
 from waypost.flows.order_confirmation import TYPE as ORDER
 from waypost.flows.signup_verification import TYPE as SIGNUP
 from waypost.policy.route_steps import unknown_words
-from waypost.rendering.template_check import examine, hidden, left_out, untranslated
+from waypost.rendering.catalogue_update import update
+from waypost.rendering.template_check import examine, hidden, left_out, scarce, untranslated
 from waypost.rendering.template_files import PARTS
 from waypost.rendering.template_names import IN_EVERY_TEMPLATE
 from waypost.rendering.templates import Templates
@@ -254,8 +255,30 @@ def test_a_language_into_which_few_texts_are_translated_is_named(tmp_path):
     type = replace(ORDER, name="parcel")
     assert untranslated(Templates(folder), type) == []
     [said] = left_out(Templates(folder), type)
-    assert said.startswith("not sent in de, es, fr, pt, zh, as few of its texts are translated")
+    assert said.startswith("not sent in de, es, fr, pt, zh, as too few of its texts are translated")
+    assert scarce(Templates(folder), type) == []
     assert left_out(Templates(folder), ORDER) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "translated"),
+    [('msgstr ""', 0), ('msgstr "Ein Paket"', 1)],
+)
+def test_a_language_that_somebody_has_begun_to_translate_a_type_into_is_a_fault(tmp_path, made, translated):
+    folder = tmp_path / "templates"
+    parcel = folder / "parcel"
+    parcel.mkdir(parents=True)
+    for name in PARTS:
+        (parcel / name).write_text('{{ _("A parcel") }}{{ _("is here") }}')
+    update(folder, "de")
+    file = folder / "_locales" / "de" / "LC_MESSAGES" / "messages.po"
+    file.write_text(file.read_text().replace('msgid "A parcel"\nmsgstr ""', f'msgid "A parcel"\n{made}', 1))
+    type = replace(ORDER, name="parcel")
+    assert scarce(Templates(folder), type) == [
+        f"templates/_locales/de: parcel is not sent in de, as {translated} of its 2 texts are translated; "
+        "translate more than half of them"
+    ]
+    assert left_out(Templates(folder), type) == []
 
 
 BUTTONS = """{% extends "_layout/frame.mjml" %}

@@ -10,7 +10,7 @@ from support.templates import catalogue, mjml
 from waypost.rendering.catalogues import BrokenCatalogue, catalogue_languages
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_set import render
-from waypost.rendering.templates import Templates
+from waypost.rendering.templates import Scarce, Templates
 
 SUBJECT = "{% trans name=name %}Order of {{ name }}{% endtrans %}"
 COUNTED = "{% trans count=n %}{{ count }} item{% pluralize %}{{ count }} items{% endtrans %}"
@@ -83,7 +83,9 @@ def test_a_type_without_texts_in_a_language_is_not_sent_half_in_it(tmp_path):
 def test_a_type_with_few_texts_in_a_language_is_not_sent_half_in_it(tmp_path):
     catalogue(folder(tmp_path), "de", {"Hello": "Hallo"})  # a text that it shares with another type
     templates = Templates(tmp_path)
-    assert (templates.languages("note"), templates.scarcely_translated("note")) == (["en"], ["de"])
+    assert (templates.languages("note"), templates.scarcely_translated("note")) == (
+        ["en"], [Scarce("de", 1, 3, meant=False)],
+    )  # fmt: skip
     assert words(tmp_path, "de").plain == "Hello <Ada>\n"
     catalogue(tmp_path, "de", {"Hello": "Hallo", "Order of %(name)s": "Bestellung von %(name)s"})
     templates = Templates(tmp_path)
@@ -149,7 +151,7 @@ def test_a_text_that_is_no_text_is_refused(tmp_path, text, why):
 
 def test_a_translation_with_a_foreign_variable_is_refused_by_name(tmp_path):
     catalogue(folder(tmp_path), "de", {**GERMAN, "Order of %(name)s": "Bestellung %(nummer)s"})
-    with pytest.raises(TemplateError, match=r"subject.txt, line 1: %\(nummer\)s is no variable of this text"):
+    with pytest.raises(TemplateError, match=r"messages.po: .*%\(nummer\)s is no variable of this text"):
         words(tmp_path, "de")
 
 

@@ -122,7 +122,7 @@ def _take(
                 if shown.too_long:
                     warn(f"{name} in {locale}: {shown.too_long}")
                 if shown.html:
-                    yield from take_all(page, shown.html, name, locale, folder)
+                    yield from take_all(page, shown.html, name, locale, folder, brand)
                 elif len(types) > 1:
                     warn(f"{name} in {locale} has no picture: its mail is plain text")
                 else:

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from waypost.cli.interrupted import told_if_interrupted
-from waypost.cli.output import AsJson, complain, err, out, print_json, show, table, titled
+from waypost.cli.output import AsJson, complain, err, out, print_json, show, table, titled, warn
 from waypost.cli.progress import bars
 from waypost.config.instance import connect, find
 from waypost.config.settings import Settings
@@ -118,9 +118,29 @@ def _sample(
     from waypost.deployments.sample_request import WrongOption, sample_request
 
     try:
-        return BytesIO(sample_request(one, to, locale, settings, brands, brand))
+        request = sample_request(one, to, locale, settings, brands, brand)
     except WrongOption as error:
         raise typer.BadParameter(str(error), param_hint=error.option) from None
+    _warn_of_templates(settings, one, locale or settings.default_locale)
+    return BytesIO(request)
+
+
+def _warn_of_templates(settings: Settings, one: Registered, locale: str) -> None:
+    """Say what is wrong in the templates: a worker goes on with those before a fault, and with another
+    language where one is missing."""
+    from waypost.rendering.template_check import examine
+    from waypost.rendering.templates import Templates, chain
+
+    if one.type.finished is not None:
+        return
+    templates = Templates(settings.template_folders, settings.default_locale)
+    faults = examine(templates, one.type)
+    for fault in faults:
+        warn(f"{fault}; a worker that runs sends with the templates before this fault")
+    languages = () if faults else templates.languages(one.type.name)
+    lang = next((one for one in chain(locale, settings.default_locale) if one in languages), None)
+    if lang and lang.partition("-")[0] != locale.partition("-")[0]:
+        warn(f"{one.type.name} has no translation into {locale}: the mail is in {lang}")
 
 
 async def _send(

@@ -18,7 +18,7 @@ from waypost.rendering.checks.finding import Finding, Found, Grouped, Level, gro
 from waypost.rendering.checks.long_sms import long_sms
 from waypost.rendering.checks.rendered_samples import NotRendered, SampleMail, Samples, findings_in
 from waypost.rendering.checks.spam import NoSpamAssassin, spam_scores
-from waypost.rendering.template_check import examine, left_out, untranslated
+from waypost.rendering.template_check import examine, left_out, scarce, untranslated
 from waypost.rendering.templates import Templates
 from waypost.system.counted import counted
 
@@ -106,7 +106,7 @@ def _checked(
         task = progress.add_task("types", total=len(types))
         for type in types:
             broken = [*examine(templates, type)]
-            lacking = [] if broken else [*untranslated(templates, type)]
+            lacking = [] if broken else [*untranslated(templates, type), *scarce(templates, type)]
             found += [(type.name, "", of_sentence(said)) for said in (*broken, *lacking)]
             found += [(type.name, "", Finding(Level.NOTE, "", 0, said)) for said in left_out(templates, type)]
             if not broken:

@@ -55,11 +55,14 @@ class RenderingHere:
 
 
 def render_job(renderers: Callable[[str], Renderer], type: NotificationType, job: RenderJob) -> Rendered:
-    """The messages of one notification, by the renderer of its brand."""
+    """The messages of one notification, by the renderer of its brand. A brand that is missing may be new, or
+    be added again: until its deadline, the notification waits for a worker that knows it."""
     notification = job.notification
     try:
         with isolated("rendering", NoSuchBrand, item=notification.id):
             by = renderers(notification.brand)
             return render_one(by, type, notification, job.private, job.files, job.links)
-    except (NoSuchBrand, ItemFailed) as error:
+    except NoSuchBrand as error:
+        return Rendered(notification, deferred_until=str(error))
+    except ItemFailed as error:
         return Rendered(notification, error=str(error))

@@ -23,7 +23,7 @@ from waypost.ledger import Ledger, ledger_of
 from waypost.ledger.queue.leases import Leases
 from waypost.ledger.queue.recorder import Recorder
 from waypost.ledger.records import installation, kept_brands, verification_codes
-from waypost.model.brand import DEFAULT, Brand, NoSuchBrand, no_such_brand
+from waypost.model.brand import DEFAULT, Brand, NoSuchBrand
 from waypost.model.notification_type import NotificationType
 from waypost.policy.route_steps import steps
 from waypost.rendering.messages import Renderer
@@ -122,7 +122,10 @@ class Runtime:
         """A renderer for messages of `type` and `brand`, with the present settings and providers. Raises
         NoSuchBrand."""
         if (whose := self.brands.get(brand)) is None:
-            raise NoSuchBrand(f"{no_such_brand(brand)}. Add it to WAYPOST_BRANDS or as a block, then retry")
+            raise NoSuchBrand(
+                f"this worker knows no brand {brand}: add it to WAYPOST_BRANDS and restart the worker, or "
+                "add it as a block"
+            )
         self.templates.declare(type)
         served = {kind for kind, _ in steps(type.route, self.providers.channels, whose.providers)}
         return renderer(self.settings, self.templates, whose, served, signers_of(whose, self.signers))

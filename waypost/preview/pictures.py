@@ -30,12 +30,15 @@ class Picture:
     file: Path
 
 
-def take_all(page: Page, html: str, type: str, locale: str, folder: Path) -> Iterator[Picture]:
-    """Write the pictures of a mail: `TYPE-LOCALE-375-light.png` and so on. Raises TooHigh, NoBrowser,
-    OSError."""
+def take_all(
+    page: Page, html: str, type: str, locale: str, folder: Path, brand: str | None = None
+) -> Iterator[Picture]:
+    """Write the pictures of a mail: `TYPE-LOCALE-375-light.png` and so on, with the brand before the width if
+    a brand was asked for. Raises TooHigh, NoBrowser, OSError."""
+    name = "-".join(filter(None, (type, locale, brand)))
     for width in WIDTHS:
         for scheme in SCHEMES:
-            file = folder / f"{type}-{locale}-{width}-{scheme}.png"
+            file = folder / f"{name}-{width}-{scheme}.png"
             file.write_bytes(take(page, html, width, scheme))
             yield Picture(type, locale, width, scheme, file)
 

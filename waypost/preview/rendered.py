@@ -30,7 +30,7 @@ from waypost.rendering.messages import render_one, too_long
 from waypost.rendering.preheader import preheader_of
 from waypost.rendering.preparing import PutOff
 from waypost.rendering.samples import NoSample, sample_of
-from waypost.rendering.template_check import examine, left_out, untranslated
+from waypost.rendering.template_check import examine, left_out, scarce, untranslated
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.templates import Templates
 from waypost.system.clock import now
@@ -136,7 +136,7 @@ class Previews:
         templates = self.templates()
         if broken := examine(templates, type):
             return broken
-        found = [*untranslated(templates, type), *left_out(templates, type)]
+        found = [*untranslated(templates, type), *scarce(templates, type), *left_out(templates, type)]
         if "email" in type.kinds:
             with suppress(CannotShow, NotRendered):  # told in place of the mail
                 whose = self._brand(type, brand)

@@ -29,10 +29,14 @@ class BrokenCatalogue(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The translations into one language. texts: the forms of each text, one without a plural."""
+    """The translations into one language. texts: the forms of each text, one without a plural. folders: of
+    the types and layouts that the catalogue names with its texts, translated or not. name: of the first
+    file."""
 
     texts: Mapping[Key, Sequence[str]]
     form: PluralRule
+    folders: frozenset[str] = frozenset()
+    name: str = ""
 
 
 def english(amount: int) -> int:
@@ -71,12 +75,14 @@ def read_catalogue(files: Sequence[Path], lang: str) -> Catalogue:
     Raises BrokenCatalogue."""
     texts: dict[Key, Sequence[str]] = {}
     form: PluralRule = english
+    folders: set[str] = set()
     for number, file in enumerate(files):
         found = parsed(file, lang)
         form = form if number else _plural_rule(found, file)
         for key, forms in _texts(found):
             texts.setdefault(key, forms)
-    return Catalogue(texts, form)
+        folders |= _folders(found)
+    return Catalogue(texts, form, frozenset(folders), _name(files[0]) if files else "")
 
 
 def parsed(file: Path, lang: str) -> Catalog:
@@ -119,6 +125,11 @@ def _texts(catalogue: Iterable[Any]) -> Iterator[tuple[Key, Sequence[str]]]:
         forms, ids = forms_of(message.string), forms_of(message.id)
         if message.id and all(forms) and not message.fuzzy:
             yield (message.context or "", ids[0]), forms
+
+
+def _folders(catalogue: Iterable[Any]) -> set[str]:
+    places = (place for message in catalogue for place, _ in message.locations)
+    return {str(place).partition("/")[0] for place in places}
 
 
 def forms_of(texts: str | Iterable[str] | None) -> tuple[str, ...]:

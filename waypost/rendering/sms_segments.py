@@ -53,7 +53,7 @@ class Segments:
 
 def segments_of(text: str) -> Segments:
     """The segments of `text`. A character is never split over two parts: neither one of the extension table
-    nor one outside the basic plane, which takes two units of UCS-2 (TS 23.038, 6.2.3)."""
+    nor one outside the basic plane, which takes two UCS-2 characters (TS 23.038, 6.2.3)."""
     letters = set(text)
     forcing = tuple(sorted(letters - _BASIC - _EXTENSION))
     encoding = Encoding.UCS2 if forcing else Encoding.GSM
@@ -91,13 +91,13 @@ def excess(text: str, limit: int) -> str:
 
 
 def size_in_words(text: str) -> str:
-    """`1 segment (56 septets of GSM-7); 104 left`."""
+    """`1 segment (56 GSM characters); 104 left`."""
     found = segments_of(text)
     return f"{_size(found)}; {found.left} left{_cause(found)}"
 
 
 def _size(found: Segments) -> str:
-    units = "septets of GSM-7" if found.encoding is Encoding.GSM else "units of UCS-2"
+    units = "GSM characters" if found.encoding is Encoding.GSM else "UCS-2 characters"
     return f"{counted(found.count, 'segment')} ({found.units} {units})"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from jinja2 import TemplateSyntaxError, nodes
 
 from waypost.model.notification_type import NotificationType
-from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue, Key
+from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue, Key, babel_name
 from waypost.rendering.extent import Extent, extents
 from waypost.rendering.html_comments import HTML_COMMENT
 from waypost.rendering.layouts import Flat
@@ -103,13 +103,26 @@ def _untranslated_in(templates: Templates, type: str, lang: str) -> Mapping[Key,
     return found
 
 
-def left_out(templates: Templates, type: NotificationType) -> list[str]:
-    """A sentence if some texts of the type are translated into languages in which it is not sent."""
-    if type.finished is not None or not (found := templates.scarcely_translated(type.name)):
+def scarce(templates: Templates, type: NotificationType) -> list[str]:
+    """A sentence for each language whose catalogue names the type, but translates too little of it."""
+    if type.finished is not None:
         return []
     return [
-        f"not sent in {', '.join(found)}, as few of its texts are translated; translate most, or leave it"
+        f"templates/_locales/{babel_name(one.lang)}: {type.name} is not sent in {one.lang}, as "
+        f"{one.translated} of its {one.texts} texts are translated; translate more than half of them"
+        for one in templates.scarcely_translated(type.name)
+        if one.meant
     ]
+
+
+def left_out(templates: Templates, type: NotificationType) -> list[str]:
+    """A sentence if catalogues of other types translate a few texts of the type too."""
+    if type.finished is not None:
+        return []
+    found = [one.lang for one in templates.scarcely_translated(type.name) if not one.meant]
+    made = "`waypost templates update` makes a catalogue of its texts"
+    said = f"not sent in {', '.join(found)}, as too few of its texts are translated; {made}"
+    return [said] if found else []
 
 
 @lru_cache(256)

@@ -58,6 +58,18 @@ class _Loaded:
     failed: set[str] = field(default_factory=set[str])
 
 
+@dataclass(frozen=True, slots=True)
+class Scarce:
+    """A language in which a type is not sent. translated: how many of its `texts` are. meant: whether the
+    catalogue names the type, so that somebody means to send it in this language; else the texts are those of
+    other types."""
+
+    lang: str
+    translated: int
+    texts: int
+    meant: bool
+
+
 class Templates:
     """Templates in the folders of TemplateFiles, with the catalogues of the folders. Each set is compiled on
     first use, and again once its files have changed. A change that does not compile, or uses a name that its
@@ -106,12 +118,20 @@ class Templates:
         catalogues have most of the type's own texts."""
         return sorted(self._type(type).languages)
 
-    def scarcely_translated(self, type: str) -> list[str]:
-        """The languages in which `type` is not sent although they have some of its texts: its mails would mix
-        them with English."""
+    def scarcely_translated(self, type: str) -> list[Scarce]:
+        """The languages in which `type` is not sent although their catalogues name it, or have some of its
+        texts: its mails would mix them with English."""
         own = self._own_texts(type)
         others = {*self._catalogue_languages()} - self._type(type).languages - self._broken().keys()
-        return sorted(lang for lang in others if self._translated(own, lang))
+        found = [
+            Scarce(lang, self._translated(own, lang), len(own), type in self._catalogue(lang).folders)
+            for lang in sorted(others)
+        ]
+        return [one for one in found if one.translated or (one.meant and not self._is_sent(type, one.lang))]
+
+    def _is_sent(self, type: str, lang: str) -> bool:
+        """Whether `type` is sent in a language of which `lang` is a kind: a country may change no text."""
+        return not self._type(type).languages.isdisjoint(with_parents(lang)[1:])
 
     def parts(self, type: str, lang: str) -> dict[str, Flat]:
         """The parts of a type in a language, by name, with layouts and includes in place. Raises

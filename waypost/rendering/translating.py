@@ -55,6 +55,11 @@ class Translation:
             self.missing.setdefault(key, line)
         return source, FORM
 
+    def place(self, key: Key) -> str:
+        """Where the translation of a text stands, to begin a sentence with; empty for the template itself."""
+        found = next((one.name for one in self.catalogues if key in one.texts), "")
+        return f"{found}: the translation of {key[1][:60]!r}: " if found else ""
+
     def globals(self) -> dict[str, Any]:
         """The plural rules, for the globals of a template."""
         return {FORM: english, **{f"{FORM}{number}": one.form for number, one in enumerate(self.catalogues)}}
@@ -99,11 +104,13 @@ class _Translator(NodeTransformer):
         forms, rule = self._translation.find(key, source, line)
         forms = [form.translate(self._letters) for form in forms]
         values = {one.key: one.value for one in node.kwargs}
-        if len(source) == 1:
-            return _filled(forms[0], values, line)
-        amount = node.args[-1]
-        values.setdefault("num", amount)
-        return _chosen([_filled(form, values, line) for form in forms], rule, amount, line)
+        if len(source) > 1:
+            values.setdefault("num", node.args[-1])
+        try:
+            filled = [_filled(form, values, line) for form in forms]
+        except UntranslatableText as error:
+            raise UntranslatableText(f"{self._translation.place(key)}{error}", line) from None
+        return filled[0] if len(source) == 1 else _chosen(filled, rule, node.args[-1], line)
 
 
 def _message_of(call: nodes.Call) -> tuple[Key, Sequence[str], int] | None:

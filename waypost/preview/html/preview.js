@@ -4,6 +4,7 @@ const at = (id) => document.getElementById(id);
 const names = new Intl.DisplayNames(["en"], { type: "language" });
 const drafts = new Map(); // by type, the facts that the reader has written
 let state = ""; // of the files, as they are shown
+let shown = false; // whether a mail was shown, which stays while there is a fault
 let asking = null; // the request on its way
 let next = 0; // the timer of the next look
 
@@ -61,10 +62,12 @@ function show(found) {
   showFindings(found.findings || []);
   const old = !("subject" in found); // what was shown before the fault stays, faded
   for (const id of ["stage", "subject", "preheader", "size", "short", "text", "headers"]) at(id).classList.toggle("old", old);
+  for (const card of document.querySelectorAll(".of-mail")) card.hidden = old && !shown;
   if (!old) showMessages(found);
 }
 
 function showMessages(found) {
+  shown = true;
   at("subject").textContent = found.subject;
   at("preheader").textContent = found.preheader || "no preheader";
   at("frame").hidden = !found.html;
