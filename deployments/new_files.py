@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,17 +51,21 @@ def module_of(type: str) -> str:
 
 def write(folder: Path, files: Iterable[NewFile]) -> list[Path]:
     """Write new files; returns their paths in `folder`. Raises OSError if one is there or cannot be written:
-    then none is left."""
+    then neither a file nor a new folder is left."""
     written: list[Path] = []
+    made: list[Path] = []
     try:
         for file in files:
-            _make_folder(folder, file.path.parent)
+            made += _make_folders(folder, file.path.parent)
             (folder / file.path).touch(OWNER_ALONE, exist_ok=False)
             written.append(file.path)
             _fill(folder / file.path, file.text)
     except OSError:
         for path in written:
             (folder / path).unlink(missing_ok=True)
+        for new in reversed(made):
+            with suppress(OSError):  # somebody else uses it already
+                new.rmdir()
         raise
     return written
 
@@ -91,9 +96,11 @@ def _fill(path: Path, text: str) -> None:
     path.chmod(OWNER_ALONE if is_secret else EVERYBODY_READS)
 
 
-def _make_folder(project: Path, path: Path) -> None:
-    """Make a folder that a container's user can read: commands make private ones."""
+def _make_folders(project: Path, path: Path) -> Iterator[Path]:
+    """Make the folders of `path` that a container's user can read: commands make private ones. Yields those
+    that are new."""
     for folder in (project, *(project / part for part in reversed((path, *path.parents)))):
         if not folder.exists():
             folder.mkdir(parents=True)
             folder.chmod(FOLDER)
+            yield folder

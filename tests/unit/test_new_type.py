@@ -12,6 +12,7 @@ from support.project import FLOW, LIKE_ALERT, project_in
 from waypost.config.settings import Settings
 from waypost.deployments import new_type, prefect_yaml
 from waypost.deployments.doctor.type_faults import template_faults
+from waypost.deployments.new_files import NewFile, write
 from waypost.deployments.new_type import NoNewType
 from waypost.deployments.registry import broken, find
 from waypost.preview.rendered import Previews
@@ -195,3 +196,11 @@ def test_the_type_is_a_deployment_whatever_lists_the_last_one_has(project, text)
     assert written.startswith(text)
     assert ("\r\n" in text) == (written.count("\r\n") == written.count("\n"))
     assert [one["name"] for one in yaml.safe_load(written)["deployments"]] == ["a", "seat-reserved"]
+
+
+def test_what_cannot_be_written_whole_leaves_no_folder_behind(tmp_path):
+    (tmp_path / "tests").write_text("in the way")
+    files = [NewFile(Path("templates/one/a.txt"), ""), NewFile(Path("tests/b.py"), "")]
+    with pytest.raises(OSError, match="tests"):
+        write(tmp_path, files)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["tests"]

@@ -129,6 +129,7 @@ def test_facts_that_are_no_object_are_told(project, written, said):
         ("alert/body.txt", "a\n{{ sumary }}", r"templates/alert/body\.txt, line 2: 'sumary' is undefined"),
         ("alert/body.mjml", "<mjml>\n<mj-body>", r"templates/alert/body\.mjml, line "),
         ("alert/sample.json", "{", r"templates/alert/sample\.json cannot be read"),
+        ("alert/sample.json", f'{{"facts": {"[" * 99_999}}}', r"templates/alert/sample\.json cannot be read"),
         ("alert/sample.json", '{"facts": {}}', r"templates/alert/sample\.json: severity: missing"),
         ("_locales/en/LC_MESSAGES/m.po", "", None),
         ("_locales/de/LC_MESSAGES/m.po", 'msgid "a"\nno', r"_locales/de/LC_MESSAGES/m\.po, line 2"),
@@ -218,6 +219,7 @@ class Page:
     """Asks the application."""
 
     def __init__(self, app):
+        self.app = app
         self._transport = httpx.ASGITransport(app)
 
     def get(self, path, **more):
@@ -335,6 +337,26 @@ def test_a_mail_is_shown_though_its_sms_is_too_long_to_be_sent(page, project):
 def test_an_answer_names_a_wrong_field_and_an_unknown_type(page):
     assert ask(page, facts="{}").json()["facts_fault"].startswith("severity: missing")
     assert ask(page, type="nix").json()["fault"] == "there is no type nix"
+
+
+def test_a_sample_with_half_a_character_is_shown_as_the_file_writes_it(page, project):
+    project.template("alert/sample.json", '{"facts": {"summary": "\\ud800"}}')
+    assert ask(page).json()["sample"] == '{\n  "summary": "\\ud800"\n}'
+
+
+def test_a_client_that_leaves_while_it_asks_is_no_fault(page):
+    async def left():
+        return {"type": "http.disconnect"}
+
+    async def sent(message):
+        said.append(message)
+
+    said = []
+    head = {"host": "127.0.0.1:8026", "content-length": "900000", "content-type": "application/json"}
+    headers = [(name.encode(), value.encode()) for name, value in head.items()]
+    scope = {"type": "http", "method": "POST", "path": "/shown", "query_string": b"", "headers": headers}
+    asyncio.run(page.app(scope, left, sent))
+    assert [message["type"] for message in said][:1] in ([], ["http.response.start"])
 
 
 @pytest.mark.parametrize(

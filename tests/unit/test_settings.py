@@ -91,6 +91,7 @@ def test_the_home_is_its_owners_alone(tmp_path):
     ("value", "said"),
     [
         ("hunter2", "WAYPOST_PROVIDERS: not JSON"),
+        ("[" * 99_999, "WAYPOST_PROVIDERS: not JSON"),
         ('{"ses": "hunter2"}', "WAYPOST_PROVIDERS: ses: "),
         (
             '{"Two Words": {"url": "smtp://u:hunter2@h"}}',

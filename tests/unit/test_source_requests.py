@@ -70,6 +70,8 @@ def test_a_date_may_be_a_text_or_a_date_of_the_database(day):
         ({"balance": None}, "data.balance: missing"),
         ({"currency": "hunter2"}, "data.currency: longer than 3 characters"),
         ({"due_on": "tomorrow"}, "due_on: not a date, such as 2026-01-31"),
+        ({"due_on": "2026-03-02garbage"}, "due_on: not a date, such as 2026-01-31"),
+        ({"due_on": "2026-W10-1"}, "due_on: not a date, such as 2026-01-31"),
         ({"account": "a\0b"}, "data.account: not one line of text"),
         ({"balance": 10**5000}, "reading failed unexpectedly: ValueError"),
     ],
@@ -78,6 +80,13 @@ def test_a_bad_row_names_the_field_and_not_its_value(values, said):
     found = reason({**ADA, **values})
     assert said in found
     assert "hunter2" not in found
+
+
+@pytest.mark.parametrize(
+    "said", ["2026-03-02T08:30:00Z", "2026-03-02 08:30:00.5+01:00", datetime(2026, 3, 2)]
+)
+def test_a_moment_of_the_date_is_due(said):
+    assert made({**ADA, "due_on": said})
 
 
 def test_a_row_of_another_date_is_not_due():

@@ -246,7 +246,7 @@ class Settings(BaseSettings):
             return value
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError(f"not JSON such as {_EXAMPLES[str(info.field_name)]}") from None
 
     @field_validator("brands")

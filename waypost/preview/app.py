@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -97,12 +97,14 @@ class _Pages:
 
     async def shown(self, request: Request) -> Response:
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LARGEST:
-                return JSONResponse({"fault": f"more than {LARGEST:,} bytes"}, 413, headers=HEADERS)
         try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST:
+                    return JSONResponse({"fault": f"more than {LARGEST:,} bytes"}, 413, headers=HEADERS)
             question = Question.model_validate_json(bytes(body))
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
         except ValidationError:
             return JSONResponse({"fault": "not a question of this page"}, 400, headers=HEADERS)
         # Another thread and loop: a template may take seconds, and code of a type may block. Ctrl-C leaves a

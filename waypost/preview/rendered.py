@@ -107,7 +107,9 @@ class Previews:
             facts = sample_of(type.name, self.folders, sender).facts
         except NoSample as error:
             raise CannotShow(str(error)) from None
-        return json.dumps(facts, indent=2, ensure_ascii=False)
+        written = json.dumps(facts, indent=2, ensure_ascii=False)
+        # A lone surrogate, which no encoding has, is shown as the file writes it.
+        return written if _can_be_sent(written) else json.dumps(facts, indent=2)
 
     async def of(
         self, type: NotificationType, locale: str, brand: str | None = None, facts: str | None = None
@@ -188,6 +190,14 @@ class Previews:
         if isinstance(found, Exception):
             raise found
         return found
+
+
+def _can_be_sent(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _locale(locale: str) -> str:

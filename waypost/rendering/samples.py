@@ -40,8 +40,8 @@ def sample_of(type: str, folders: Sequence[Path], sender: str) -> Sample:
 def _facts(files: TemplateFiles, name: str, file: str, sender: str) -> dict[str, Any]:
     try:
         read = json.loads(files.read(name).replace(SENDER, json.dumps(sender)[1:-1]))
-    except (OSError, ValueError) as error:
-        not_json = isinstance(error, (json.JSONDecodeError, UnicodeError))
+    except (OSError, ValueError, RecursionError) as error:
+        not_json = isinstance(error, (json.JSONDecodeError, UnicodeError, RecursionError))
         why = "it is not JSON" if not_json else getattr(error, "strerror", None) or error
         raise NoSample(f'{file} cannot be read ({why}): write {{"facts": {{...}}}} there') from None
     facts: object = cast("dict[str, object]", read).get("facts") if isinstance(read, dict) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set
 from datetime import date
 from hashlib import sha256
@@ -19,6 +20,10 @@ from waypost.system.isolation import ItemFailed, isolated
 OF_RECIPIENT = ("id", *FIELDS)
 DUE_ON = "due_on"  # the column that limits a row to a date
 _UNUSED_KEPT = 20
+
+
+# A date, or a moment as databases write it.
+_DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ][0-9:.,+Z -]*)?")
 
 
 class NotDue(Exception):
@@ -81,7 +86,9 @@ def _is_on(said: object, day: date) -> bool:
     if said is None:
         return True
     try:
-        return date.fromisoformat(str(said)[:10]) == day
+        if not (found := _DATE.fullmatch(str(said))):
+            raise ValueError
+        return date.fromisoformat(found[1]) == day
     except ValueError:
         raise Rejected(f"{DUE_ON}: not a date, such as 2026-01-31") from None
 
