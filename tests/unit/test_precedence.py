@@ -146,3 +146,11 @@ def test_what_is_wanted_weekly_waits_for_its_day_and_then_goes():
 def test_hours_that_are_none_are_refused(text):
     with pytest.raises(ValueError, match="not hours such as 22:00-08:00"):
         CategoryTerms.model_validate({"quiet_hours": text})
+
+
+def test_a_setting_changes_the_terms_that_it_names_and_no_others():
+    quiet = CategoryTerms.model_validate({"quiet_hours": "22:00-08:00"})
+    security = terms_of(Category.SECURITY, {Category.SECURITY: quiet})
+    assert (security.mandatory, security.optional, str(security.quiet_hours)) == (True, False, "22:00-08:00")
+    off = CategoryTerms(mandatory=False)
+    assert not terms_of(Category.SECURITY, {Category.SECURITY: off}).mandatory

@@ -111,8 +111,11 @@ _SHIPPED = {
 
 
 def terms_of(category: Category, settings: Mapping[Category, CategoryTerms]) -> CategoryTerms:
-    """What the installation says of a category: its setting, or what ships."""
-    return settings.get(category) or _SHIPPED[category]
+    """What the installation says of a category: the terms that its setting names, and those that ship."""
+    shipped, said = _SHIPPED[category], settings.get(category)
+    if said is None:
+        return shipped
+    return shipped.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})
 
 
 def may_be_turned_off(settings: Mapping[Category, CategoryTerms]) -> list[Category]:

@@ -91,7 +91,7 @@ async def test_turning_a_category_off_stops_what_waits(site_with):
             assert (await shop.post("/v1/notifications", json=body)).status_code == 202
         assert (await shop.patch(CHOSEN, json={"transactional": {"cadence": "never"}})).status_code == 200
         states = {row.recipient_key: (row.state, row.reason) for row in await rows(site.ledger)}
-        assert states["ada"] == ("suppressed", "turned off by the recipient (api)")
+        assert states["ada"] == ("suppressed", "its category was turned off (api)")
         assert states["bob"][0] == "accepted"
 
 

@@ -234,7 +234,7 @@ async def test_turning_a_category_off_stops_what_waits_is_held_deferred_or_claim
     assert await choose(ledger, chosen_by, TYPES) == 4
     assert await states_of(ledger) == {"suppressed": 4, "sending": 1, "sent": 1, "claimed": 1}
     stopped_rows = [row for row in await rows(ledger) if row.state == "suppressed"]
-    assert {row.reason for row in stopped_rows} == {"turned off by the recipient (one click)"}
+    assert {row.reason for row in stopped_rows} == {"its category was turned off (one click)"}
     assert await choose(ledger, chosen_by, TYPES) == 0
 
 

@@ -37,8 +37,8 @@ def router(context: GatewayContext) -> APIRouter:
         caller = await context.caller(request)
         caller.require("manage")
         async with context.body(request, caller) as sent:
-            new = await recipients.put(context.ledger, _recipient(id, body.parsed(sent)), caller.client)
-        return responses.json(await recipients.get(context.ledger, id, caller.client), 201 if new else 200)
+            made = await recipients.replace(context.ledger, _recipient(id, body.parsed(sent)), caller.client)
+        return responses.json(made.fields, 201 if made.new else 200)
 
     @routes.get(_PATH, **openapi.GET_RECIPIENT)
     async def _get(request: Request, id: _Who) -> Response:
@@ -84,11 +84,10 @@ async def change(context: GatewayContext, request: Request, id: str) -> Response
     if not fields:
         raise Problem("invalid", "the body names no field; send at least one, such as email or phone")
     changed = _checked(id, fields)
-    new = await recipients.patch(context.ledger, changed, fields.keys(), caller.client)
-    if new is None:
+    stored = await recipients.patch(context.ledger, changed, fields.keys(), caller.client)
+    if stored is None:
         raise _unknown()
-    told = await recipients.stored(context.ledger, changed.key, caller.client)
-    return responses.json(told, 201 if new else 200)
+    return responses.json(stored.fields, 201 if stored.new else 200)
 
 
 def _not_of_preferences(request: Request) -> None:

@@ -112,7 +112,7 @@ def _suppress(
 ) -> int:
     values: dict[str, Any] = {
         "state": State.SUPPRESSED,
-        "reason": f"turned off by the recipient ({by})",
+        "reason": f"its category was turned off ({by})",
         "finished_at": now(),
     }
     changed = sa.update(notifications).where(in_ids(notifications.c.id, ids), *waits).values(values)

@@ -36,9 +36,38 @@ CLOCKS_APART = timedelta(minutes=1)  # the clocks of the processes that make ids
 Who = tuple[str, str]  # a client (empty for none) and its key for a recipient
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is known of a recipient after it was stored, and whether it is new."""
+
+    fields: dict[str, Any]
+    new: bool
+
+
 async def put(ledger: Ledger, recipient: Recipient, client: str = "") -> bool:
     """Store exactly what `recipient` says: omitted fields become unknown. Returns whether it is new."""
-    told = {field: getattr(recipient, field) for field in FIELDS}
+    return (await _store(ledger, recipient, FIELDS, client)).new
+
+
+async def replace(ledger: Ledger, recipient: Recipient, client: str = "") -> Stored:
+    """As `put`; also returns what is known then."""
+    return await _store(ledger, recipient, FIELDS, client)
+
+
+async def patch(
+    ledger: Ledger, recipient: Recipient, named: Collection[str], client: str = ""
+) -> Stored | None:
+    """Store those fields of `recipient` that `named` has; None makes a field unknown. The others stay.
+    Returns None if the recipient is unknown and no field has a value, so that nothing was stored."""
+    fields = [field for field in FIELDS if field in named]
+    has_value = any(getattr(recipient, field) for field in fields)
+    if not has_value and await ledger.read(partial(_row, client, recipient.key)) is None:
+        return None
+    return await _store(ledger, recipient, fields, client)
+
+
+async def _store(ledger: Ledger, recipient: Recipient, fields: Collection[str], client: str) -> Stored:
+    told = {field: getattr(recipient, field) for field in fields}
     moment = now()
     row = {
         "client": client,
@@ -48,33 +77,13 @@ async def put(ledger: Ledger, recipient: Recipient, client: str = "") -> bool:
         **told,
     }
 
-    def work(connection: sa.Connection) -> bool:
-        known = connection.execute(sa.select(recipients).where(_is(client, recipient.key))).one_or_none()
-        insert = ledger.insert(recipients).values(row)
-        changed = {name: insert.excluded[name] for name in ("updated_at", *FIELDS)}
-        connection.execute(insert.on_conflict_do_update(index_elements=_KEY, set_=changed))
-        return known is None or not _known(known)
-
-    return await ledger.write(work)
-
-
-async def patch(
-    ledger: Ledger, recipient: Recipient, named: Collection[str], client: str = ""
-) -> bool | None:
-    """Store those fields of `recipient` that `named` has; None makes a field unknown. The others stay.
-    Returns whether the recipient is new; None if it is unknown and no field has a value, so that nothing was
-    stored."""
-    told = {field: getattr(recipient, field) for field in FIELDS if field in named}
-    row = {"client": client, "key": recipient.key, "updated_at": now(), **told}
-
-    def work(connection: sa.Connection) -> bool | None:
+    def work(connection: sa.Connection) -> Stored:
         known = _row(client, recipient.key, connection)
-        if known is None and not any(told.values()):
-            return None
         insert = ledger.insert(recipients).values(row)
         changed = {name: insert.excluded[name] for name in ("updated_at", *told)}
-        connection.execute(insert.on_conflict_do_update(index_elements=_KEY, set_=changed))
-        return known is None or not _known(known)
+        upsert = insert.on_conflict_do_update(index_elements=_KEY, set_=changed)
+        stored = connection.execute(upsert.returning(*recipients.c)).one()
+        return Stored(_told(stored), known is None or not _known(known))
 
     return await ledger.write(work)
 
@@ -87,12 +96,6 @@ async def get(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | No
     wanted = sa.select(recipients).where(_is(client, key))
     row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
     return None if row is None or not _known(row) else _told(row)
-
-
-async def stored(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | None:
-    """As `get`, but also a recipient all of whose fields are unknown."""
-    row = await ledger.read(partial(_row, client, key))
-    return None if row is None else _told(row)
 
 
 def _told(row: Any) -> dict[str, Any]:
