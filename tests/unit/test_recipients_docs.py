@@ -38,7 +38,7 @@ def test_the_terms_of_a_category_are_those_there_are():
 def test_the_example_of_the_setting_can_be_read():
     [text] = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     terms = {Category(name): CategoryTerms.model_validate(one) for name, one in json.loads(text).items()}
-    assert not terms[Category.TRANSACTIONAL].optional
+    assert not terms_of(Category.TRANSACTIONAL, terms).optional
 
 
 def test_every_cadence_named_can_be_chosen():

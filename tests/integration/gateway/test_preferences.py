@@ -16,7 +16,7 @@ ADA = {"email": "ada@a.example", "name": "Ada"}
 AT = "/v1/recipients/ada"
 CHOSEN = f"{AT}/preferences"
 OF_ALL = "/v1/preferences"
-FREE = {Category.TRANSACTIONAL: CategoryTerms()}
+FREE = {Category.TRANSACTIONAL: CategoryTerms(optional=True)}
 
 
 async def chosen(client, path=CHOSEN):
