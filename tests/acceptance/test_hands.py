@@ -336,7 +336,8 @@ def test_ctrl_c_while_it_watches_says_that_what_was_accepted_is_safe(home):
     file.write_text(json.dumps(order("W-1")) + "\n")
     sending = Forked(
         command("send", "order-confirmation", "--from", str(file)),
-        env=environment(home), stderr=subprocess.PIPE, text=True,
+        # With an address, it waits a while for Prefect; without one, it soon says that nothing runs.
+        env=environment(home, PREFECT_API_URL="http://127.0.0.1:9/api"), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     # Read here: a command takes seconds on a busy machine, and watching ends when it finds no worker.
     eventually(lambda: orders_in(home) == 4)

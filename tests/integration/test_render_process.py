@@ -206,7 +206,7 @@ async def test_it_makes_the_same_mails_as_the_worker(tmp_path):
         assert b"<https://a.example/u/T>" in here[-4].messages["email"].content
         assert here[-3].error
         assert here[-2].deferred_until
-        assert here[-1].error
+        assert here[-1].deferred_until
 
 
 async def test_a_process_that_starts_after_a_faulty_edit_leaves_the_type_to_the_worker(

@@ -149,7 +149,10 @@ def test_an_id_that_is_not_unique_is_told_with_those_it_may_be(home):
     done = waypost(home, "explain", ids[0][:8])
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert done.stderr.startswith(f"waypost: {ids[0][:8]} is not unique; give one of these in full: ")
-    assert sum(id in done.stderr for id in ids) == 5
+    alike = [
+        id for id in ids if id.startswith(ids[0][:8])
+    ]  # made within a minute, which a busy machine may miss
+    assert sum(id in done.stderr for id in ids) == min(len(alike), 5)
     unknown = waypost(home, "cancel", "0123456789..abcdef")
     assert unknown.stderr == "waypost: no notification has an id like 0123456789..abcdef\n"
 
