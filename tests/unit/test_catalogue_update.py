@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import write_po
 from support.templates import catalogue, mjml
 
 from waypost.rendering.catalogue_update import texts_in, update
-from waypost.rendering.catalogues import BrokenCatalogue, read_catalogue
+from waypost.rendering.catalogues import BrokenCatalogue, parsed, read_catalogue
 from waypost.rendering.template_files import TemplateError
 
 COUNTED = "{% trans count=n %}{{ count }} item{% pluralize %}{{ count }} items{% endtrans %}"
@@ -57,6 +61,72 @@ def test_translations_stay_and_texts_that_left_go(folder):
     }
     before = done.file.read_bytes()
     assert update(folder, "de").file.read_bytes() == before, "a second update changes nothing"
+
+
+BUTTON, MENU, NONE = (
+    ("button", "Aufmachen"),
+    ("menu", "Menü auf"),
+    (None, "Öffnen"),
+)
+
+
+def in_contexts(folder, text, translations=(BUTTON, MENU, NONE), file="messages.po"):
+    """Write a catalogue that translates a text in several contexts."""
+    made = Catalog(locale="de", fuzzy=False)
+    for context, translated in translations:
+        made.add(text, translated, context=context)
+    path = folder / "_locales" / "de" / "LC_MESSAGES" / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as opened:
+        write_po(opened, made)
+
+
+@pytest.fixture
+def contexts(folder):
+    """A folder that has a text in two contexts, and in none."""
+    texts = "{{ _('Open') }} {{ pgettext('button', 'Open') }} {{ pgettext('menu', 'Open') }}"
+    (folder / "note" / "subject.txt").write_text(texts)
+    return folder
+
+
+@pytest.mark.parametrize("order", [*permutations((BUTTON, MENU, NONE))])
+def test_each_translation_stays_with_its_context(contexts, order):
+    in_contexts(contexts, "Open", order)
+    file = update(contexts, "de").file
+    found = {
+        ("", "Open"): ("Öffnen",),
+        ("button", "Open"): ("Aufmachen",),
+        ("menu", "Open"): ("Menü auf",),
+    }
+    assert read(contexts, "de") == found
+    before = file.read_bytes()
+    assert update(contexts, "de").file.read_bytes() == before
+    assert read(contexts, "de") == found
+
+
+@pytest.mark.parametrize("order", [*permutations((BUTTON, MENU, NONE))])
+def test_a_changed_text_takes_the_translation_of_its_own_context(contexts, order):
+    in_contexts(contexts, "Open.", order)
+    done = update(contexts, "de")
+    fuzzy = {
+        (one.context, one.string) for one in parsed(done.file, "de") if one.id and one.fuzzy and one.string
+    }
+    assert fuzzy == {BUTTON, MENU, NONE}
+    assert done.obsolete == 0
+
+
+def test_a_text_that_gets_a_context_takes_its_translation_along_as_fuzzy(contexts):
+    in_contexts(contexts, "Open", [NONE])
+    file = update(contexts, "de").file
+    assert read(contexts, "de") == {("", "Open"): ("Öffnen",)}
+    assert '#, fuzzy\nmsgctxt "menu"\nmsgid "Open"\nmsgstr "Öffnen"' in file.read_text()
+
+
+def test_a_translation_in_a_later_file_is_kept_when_an_earlier_file_has_the_text_without_one(contexts):
+    in_contexts(contexts, "Open", [(context, "") for context, _ in (BUTTON, MENU, NONE)], "a.po")
+    in_contexts(contexts, "Open")
+    update(contexts, "de")
+    assert len(read(contexts, "de")) == 3
 
 
 def test_a_changed_text_keeps_its_translation_until_a_person_confirms_it(folder):
