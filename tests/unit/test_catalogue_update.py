@@ -136,6 +136,46 @@ def test_a_changed_text_keeps_its_translation_until_a_person_confirms_it(folder)
     assert ("", "Dear %(who)s") not in read(folder, "de")
 
 
+THREE_FORMS = r"""msgid ""
+msgstr ""
+"Language: fr\n"
+"Content-Type: text/plain; charset=UTF-8\n"
+"Plural-Forms: nplurals=3; plural=(n == 0 || n == 1) ? 0 : n != 0 && n % 1000000 "
+"== 0 ? 1 : 2;\n"
+
+msgid "%(count)s item"
+msgid_plural "%(count)s items"
+msgstr[0] "%(count)s objet"
+msgstr[1] "%(count)s d’objets"
+msgstr[2] "%(count)s objets"
+"""
+
+
+def test_the_plural_rule_of_a_file_stays_with_all_its_forms(folder):
+    file = folder / "_locales" / "fr" / "LC_MESSAGES" / "messages.po"
+    file.parent.mkdir(parents=True)
+    file.write_text(THREE_FORMS)
+    before = read_catalogue([file], "fr")
+    written = [update(folder, "fr").file.read_bytes() for _ in range(2)]
+    after = read_catalogue([file], "fr")
+    assert after.texts == before.texts
+    assert after.texts["", "%(count)s item"] == (
+        "%(count)s objet",
+        "%(count)s d’objets",
+        "%(count)s objets",
+    )
+    assert [after.form(n) for n in (1, 2, 1_000_000)] == [0, 2, 1]
+    assert written[0] == written[1]
+
+
+def test_a_new_language_and_a_file_without_a_rule_get_the_rule_of_the_language(folder):
+    rule = "Plural-Forms: nplurals=3; plural=(n==1 ? 0 :"
+    assert rule in update(folder, "pl").file.read_text()
+    file = update(folder, "pl").file
+    file.write_text('msgid "Hello"\nmsgstr "Witaj"\n')
+    assert rule in update(folder, "pl").file.read_text()
+
+
 def test_several_catalogues_of_a_language_become_one(folder):
     first = catalogue(folder, "de", {"Hello": "Hallo"})
     first.rename(first.with_name("other.po"))

@@ -42,10 +42,13 @@ def update(folder: Path, lang: str) -> Updated:
     its catalogues, which become one file. A translation of a similar text is kept as fuzzy; it counts once a
     person has confirmed it. Raises TemplateError for a template that cannot be read, and BrokenCatalogue."""
     files = catalogue_files(folder, lang)
+    there = [parsed(file, lang) for file in files]
     before = Catalog(locale=babel_name(lang))
-    for there in [parsed(file, lang) for file in files]:
-        _add(before, there)
+    for one in there:
+        _add(before, one)
     catalogue = Catalog(locale=babel_name(lang), fuzzy=False, header_comment="")
+    if there:  # the rule by which the forms are read; Babel's own may be another, with fewer forms
+        catalogue.mime_headers = [("Plural-Forms", " ".join(there[0].plural_forms.split()))]
     obsolete = _merge(catalogue, before, template(folder))
     target = catalogue_folder(folder, lang) / "messages.po"
     target.parent.mkdir(parents=True, exist_ok=True)
