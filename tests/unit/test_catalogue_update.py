@@ -146,7 +146,7 @@ msgstr ""
 msgid "%(count)s item"
 msgid_plural "%(count)s items"
 msgstr[0] "%(count)s objet"
-msgstr[1] "%(count)s d’objets"
+msgstr[1] "%(count)s millions d'objets"
 msgstr[2] "%(count)s objets"
 """
 
@@ -161,7 +161,7 @@ def test_the_plural_rule_of_a_file_stays_with_all_its_forms(folder):
     assert after.texts == before.texts
     assert after.texts["", "%(count)s item"] == (
         "%(count)s objet",
-        "%(count)s d’objets",
+        "%(count)s millions d'objets",
         "%(count)s objets",
     )
     assert [after.form(n) for n in (1, 2, 1_000_000)] == [0, 2, 1]

@@ -7,7 +7,8 @@ import logging
 import pytest
 from support.templates import catalogue, mjml
 
-from waypost.rendering.catalogues import BrokenCatalogue, catalogue_languages
+from waypost.rendering.catalogue_update import update
+from waypost.rendering.catalogues import BrokenCatalogue, catalogue_languages, read_catalogue
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_set import render
 from waypost.rendering.templates import Scarce, Templates
@@ -163,6 +164,38 @@ def test_a_broken_catalogue_is_named_and_the_mail_goes_out_in_another_language(t
     assert "templates/_locales/de/LC_MESSAGES/messages.po" in caplog.text
     with pytest.raises(BrokenCatalogue, match=r"messages\.po"):
         Templates(tmp_path).translation("de")
+
+
+def with_rule(path, rule):
+    """Give a German catalogue, in its line 3, another plural rule."""
+    made = catalogue(folder(path), "de", GERMAN)
+    [_, *texts] = made.read_text().partition("\n\n")
+    made.write_text(f'msgid ""\nmsgstr ""\n"Plural-Forms: {rule}\\n"\n' + "".join(texts))
+    return made
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["999999999", "7", "0", "-1", "two", "9" * 5000, "1e9", "'999999999'", '\\"999999999\\"', " 999999999 "],
+)
+@pytest.mark.parametrize(
+    "rule", ["nplurals={}; plural=(n != 1);", "plural=0;NPLURALS = {}", "nplurals*=utf-8''{}"]
+)
+def test_a_number_of_plural_forms_that_no_language_has_is_named_with_its_line(tmp_path, number, rule):
+    file = with_rule(tmp_path, rule.format(number))
+    with pytest.raises(BrokenCatalogue, match=r"messages\.po, line 3: Plural-Forms: nplurals must .* 1 to 6"):
+        read_catalogue([file], "de")
+    with pytest.raises(BrokenCatalogue, match=r"messages\.po, line 3: Plural-Forms: nplurals"):
+        update(tmp_path, "de")
+    assert words(tmp_path, "de").plain == "Hello <Ada>\n"
+
+
+def test_a_header_in_another_place_is_checked_too(tmp_path):
+    file = with_rule(tmp_path, "nplurals=2; plural=(n != 1);")
+    line = file.read_text().count("\n") + 3
+    file.write_text(file.read_text() + '\nmsgid ""\nmsgstr "A: b\\nplural-forms: nplurals=99999999;\\n"\n')
+    with pytest.raises(BrokenCatalogue, match=rf"messages\.po, line {line}: Plural-Forms: nplurals"):
+        read_catalogue([file], "de")
 
 
 def test_a_fuzzy_translation_does_not_count(tmp_path):

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from babel.messages.catalog import Catalog
-from babel.messages.pofile import PoFileError, read_po
+from babel.messages.pofile import PoFileError, PoFileParser
 
 FOLDER = "_locales"
 SOURCE_LANGUAGE = "en"  # the language of the texts in the templates themselves
+MOST_FORMS = 6  # plural forms: Arabic has 6, and no language has more
+_RULE = "plural-forms"
+_NO_NUMBER = f"Plural-Forms: nplurals must be a number from 1 to {MOST_FORMS}, as no language has more forms"
 
 Key = tuple[str, str]  # context and text; the context is empty for a text without one
 PluralRule = Callable[[int], int]  # the number of the plural form for an amount
@@ -70,6 +73,51 @@ def catalogue_languages(folder: Path) -> list[str]:
     )
 
 
+class _WrongRule(Exception):
+    """The header Plural-Forms cannot be used. Says why; `line` says where. It is no ValueError: Babel takes
+    one for a fault of the next comment."""
+
+    line = 0
+
+
+class _Bounded(Catalog):
+    """A catalogue that refuses a wrong header Plural-Forms before Babel makes room for the forms."""
+
+    @property
+    def mime_headers(self) -> list[tuple[str, str]]:  # pyright: ignore
+        return Catalog.mime_headers.fget(self)  # pyright: ignore
+
+    @mime_headers.setter
+    def mime_headers(self, headers: Iterable[tuple[str, str]]) -> None:  # pyright: ignore
+        for name, value in headers:
+            try:
+                Catalog.mime_headers.fset(self, [(name, value)])  # pyright: ignore
+            except (ValueError, TypeError) as error:
+                raise _WrongRule(_NO_NUMBER) if name.lower() == _RULE else error from None
+            if name.lower() == _RULE:
+                self._check_rule()
+
+    def _check_rule(self) -> None:
+        if not 1 <= self.num_plurals <= MOST_FORMS:
+            raise _WrongRule(_NO_NUMBER)
+
+
+def _parse(text: str, lang: str) -> Catalog:
+    parser = PoFileParser(_Bounded(locale=babel_name(lang)), abort_invalid=True)
+    try:
+        parser.parse(StringIO(text))
+    except _WrongRule as error:
+        error.line = _line_of_the_rule(text, parser.offset)  # pyright: ignore
+        raise
+    return parser.catalog
+
+
+def _line_of_the_rule(text: str, start: int) -> int:
+    """The number of the line of the header Plural-Forms in the entry that starts after `start` lines."""
+    lines = [*enumerate(text.split("\n"), 1)][start:]
+    return next((at for at, line in lines if line[:1] != "#" and _RULE in line.lower()), start + 1)
+
+
 def read_catalogue(files: Sequence[Path], lang: str) -> Catalogue:
     """The texts of the files, the first file's before those of later files. Fuzzy translations do not count.
     Raises BrokenCatalogue."""
@@ -91,9 +139,11 @@ def parsed(file: Path, lang: str) -> Catalog:
         text = file.read_text(encoding="utf-8-sig")
         if wrong := _wrong_line(text):
             raise BrokenCatalogue(f"{_name(file)}, line {wrong}: neither a comment nor a text in quotes")
-        return read_po(StringIO(text), locale=babel_name(lang), abort_invalid=True)
+        return _parse(text, lang)
     except BrokenCatalogue:
         raise
+    except _WrongRule as error:
+        raise BrokenCatalogue(f"{_name(file)}, line {error.line}: {error}") from None
     except PoFileError as error:
         line = f", line {error.lineno}" if error.lineno else ""
         raise BrokenCatalogue(f"{_name(file)}{line}: {error}") from None
