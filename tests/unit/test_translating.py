@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pytest
+from babel.messages.plurals import get_plural
 from support.templates import catalogue, mjml
 
+from waypost.model.locale import locales
 from waypost.rendering.catalogue_update import update
 from waypost.rendering.catalogues import BrokenCatalogue, catalogue_languages, read_catalogue
 from waypost.rendering.template_files import TemplateError
@@ -188,6 +191,41 @@ def test_a_number_of_plural_forms_that_no_language_has_is_named_with_its_line(tm
     with pytest.raises(BrokenCatalogue, match=r"messages\.po, line 3: Plural-Forms: nplurals"):
         update(tmp_path, "de")
     assert words(tmp_path, "de").plain == "Hello <Ada>\n"
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("n/0", "divides by zero for the amount 0"),
+        ("0/(n-100)", "divides by zero for the amount 100"),
+        ("n%(n-1)", "divides by zero for the amount 1"),
+        ("n > 1 ? 2 : 0", "gives form 2 for the amount 2; nplurals=2 has 0 to 1"),
+        ("n - 1", "gives form -1 for the amount 0; nplurals=2 has 0 to 1"),
+        ("n == 1000000 ? 2 : n > 1", "gives form 2 for the amount 1000000; nplurals=2 has 0 to 1"),
+        ("m", "is no rule: invalid token"),
+        ("", "is no rule: "),
+        ("(" * 30 + "n" + ")" * 30, "is no rule: "),
+        ("__import__('os')", "is no rule: "),
+    ],
+)
+def test_a_plural_rule_that_fails_for_an_amount_is_named_with_its_line(tmp_path, rule, why):
+    file = with_rule(tmp_path, f"nplurals=2; plural={rule};")
+    said = re.escape(f"messages.po, line 3: Plural-Forms: plural={rule} {why}")
+    with pytest.raises(BrokenCatalogue, match=said):
+        read_catalogue([file], "de")
+    with pytest.raises(BrokenCatalogue, match=said):
+        update(tmp_path, "de")
+    assert words(tmp_path, "de").short == "2 items"
+
+
+def test_the_rule_of_every_language_is_right(tmp_path):
+    """An update writes it into a new catalogue."""
+    rules = {get_plural(lang.replace("-", "_")).plural_forms for lang in locales()}
+    assert len(rules) > 10
+    for rule in rules:
+        file = with_rule(tmp_path, rule)
+        file.write_text(file.read_text().partition("\n\n")[0])
+        read_catalogue([file], "de")
 
 
 def test_a_header_in_another_place_is_checked_too(tmp_path):

@@ -19,6 +19,7 @@ from babel.messages.pofile import PoFileError, PoFileParser
 FOLDER = "_locales"
 SOURCE_LANGUAGE = "en"  # the language of the texts in the templates themselves
 MOST_FORMS = 6  # plural forms: Arabic has 6, and no language has more
+_AMOUNTS = (*range(201), 1_000, 1_000_000)  # those for which a rule is tried: most look at n % 100
 _RULE = "plural-forms"
 _NO_NUMBER = f"Plural-Forms: nplurals must be a number from 1 to {MOST_FORMS}, as no language has more forms"
 
@@ -100,6 +101,24 @@ class _Bounded(Catalog):
     def _check_rule(self) -> None:
         if not 1 <= self.num_plurals <= MOST_FORMS:
             raise _WrongRule(_NO_NUMBER)
+        if wrong := _fault_of_rule(self.plural_expr, self.num_plurals):
+            raise _WrongRule(f"Plural-Forms: plural={self.plural_expr[:80]} {wrong}")
+
+
+def _fault_of_rule(rule: str, forms: int) -> str:
+    """What is wrong with a plural rule that has so many forms; empty if nothing is."""
+    try:
+        form = gettext.c2py(rule)  # pyright: ignore
+    except Exception as error:  # gettext compiles it, and does not say with which errors
+        return f"is no rule: {error}"
+    for amount in _AMOUNTS:
+        try:
+            number = form(amount)
+        except ArithmeticError:
+            return f"divides by zero for the amount {amount}"
+        if not 0 <= number < forms:
+            return f"gives form {number} for the amount {amount}; nplurals={forms} has 0 to {forms - 1}"
+    return ""
 
 
 def _parse(text: str, lang: str) -> Catalog:
@@ -126,7 +145,7 @@ def read_catalogue(files: Sequence[Path], lang: str) -> Catalogue:
     folders: set[str] = set()
     for number, file in enumerate(files):
         found = parsed(file, lang)
-        form = form if number else _plural_rule(found, file)
+        form = form if number else gettext.c2py(found.plural_expr)  # pyright: ignore
         for key, forms in _texts(found):
             texts.setdefault(key, forms)
         folders |= _folders(found)
@@ -150,13 +169,6 @@ def parsed(file: Path, lang: str) -> Catalog:
     except OSError as error:
         raise BrokenCatalogue(f"{_name(file)}: {error.strerror}") from None
     except Exception as error:  # a header that babel cannot read, an encoding that is none
-        raise BrokenCatalogue(f"{_name(file)}: {error}") from None
-
-
-def _plural_rule(catalogue: Catalog, file: Path) -> PluralRule:
-    try:
-        return gettext.c2py(catalogue.plural_expr)  # pyright: ignore
-    except Exception as error:  # a rule that is none
         raise BrokenCatalogue(f"{_name(file)}: {error}") from None
 
 
