@@ -155,7 +155,9 @@ def test_a_text_that_is_no_text_is_refused(tmp_path, text, why):
 
 def test_a_translation_with_a_foreign_variable_is_refused_by_name(tmp_path):
     catalogue(folder(tmp_path), "de", {**GERMAN, "Order of %(name)s": "Bestellung %(nummer)s"})
-    with pytest.raises(TemplateError, match=r"messages.po: .*%\(nummer\)s is no variable of this text"):
+    with pytest.raises(
+        TemplateError, match=r"messages.po, line \d+: .*%\(nummer\)s is no variable of this text"
+    ):
         words(tmp_path, "de")
 
 

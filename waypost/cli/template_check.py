@@ -20,6 +20,7 @@ from waypost.rendering.checks.rendered_samples import NotRendered, SampleMail, S
 from waypost.rendering.checks.spam import NoSpamAssassin, spam_scores
 from waypost.rendering.template_check import examine, left_out, scarce, untranslated
 from waypost.rendering.templates import Templates
+from waypost.rendering.translation_check import losses
 from waypost.system.counted import counted
 
 if TYPE_CHECKING:
@@ -35,11 +36,11 @@ def check(
 ) -> None:
     """Check templates, and the mails that they make, without sending.
 
-    It names unknown variables, broken MJML, files that are missing, empty texts, and texts without a
-    translation. Then it renders each type's sample in every language and looks at the mail: links, images,
-    headings, contrast, weight, what mail programs do not know, the segments of an SMS, and the spam score
-    where SpamAssassin is installed. Each finding is one line, with file and line. Exit status 1 if there is
-    a fault; notes alone are status 0.
+    It names unknown variables, broken MJML, files that are missing, empty texts, texts without a
+    translation, and translations that lose a value. Then it renders each type's sample in every language and
+    looks at the mail: links, images, headings, contrast, weight, what mail programs do not know, the segments
+    of an SMS, and the spam score where SpamAssassin is installed. Each finding is one line, with file and
+    line. Exit status 1 if there is a fault; notes alone are status 0.
     """
     from waypost.cli.brands import known_brands
     from waypost.deployments.registry import broken, find, registered
@@ -110,6 +111,10 @@ def _checked(
             found += [(type.name, "", of_sentence(said)) for said in (*broken, *lacking)]
             found += [(type.name, "", Finding(Level.NOTE, "", 0, said)) for said in left_out(templates, type)]
             if not broken:
+                found += [
+                    (type.name, "", replace(of_sentence(said), level=Level.NOTE))
+                    for said in losses(templates, type)
+                ]
                 found += long_sms(make(type.brand or DEFAULT, type.route), type)
             if not broken and "email" in type.kinds_of(None):
                 of_type = [*_of_mails(type, samples, mails)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gettext
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,13 @@ class BrokenCatalogue(ValueError):
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """The translations into one language. texts: the forms of each text, one without a plural. folders: of
-    the types and layouts that the catalogue names with its texts, translated or not. name: of the first
-    file."""
+    the types and layouts that the catalogue names with its texts, translated or not. places: the file of each
+    text, with the line."""
 
     texts: Mapping[Key, Sequence[str]]
     form: PluralRule
     folders: frozenset[str] = frozenset()
-    name: str = ""
+    places: Mapping[Key, str] = field(default_factory=dict[Key, str])
 
 
 def english(amount: int) -> int:
@@ -141,15 +141,17 @@ def read_catalogue(files: Sequence[Path], lang: str) -> Catalogue:
     """The texts of the files, the first file's before those of later files. Fuzzy translations do not count.
     Raises BrokenCatalogue."""
     texts: dict[Key, Sequence[str]] = {}
+    places: dict[Key, str] = {}
     form: PluralRule = english
     folders: set[str] = set()
     for number, file in enumerate(files):
         found = parsed(file, lang)
         form = form if number else gettext.c2py(found.plural_expr)  # pyright: ignore
-        for key, forms in _texts(found):
-            texts.setdefault(key, forms)
+        for key, forms, line in _texts(found):
+            if key not in texts:
+                texts[key], places[key] = forms, f"{_name(file)}, line {line}"
         folders |= _folders(found)
-    return Catalogue(texts, form, frozenset(folders), _name(files[0]) if files else "")
+    return Catalogue(texts, form, frozenset(folders), places)
 
 
 def parsed(file: Path, lang: str) -> Catalog:
@@ -182,11 +184,11 @@ def _wrong_line(text: str) -> int:
     return next((number for number, line in lines if not _LINE.fullmatch(line)), 0)
 
 
-def _texts(catalogue: Iterable[Any]) -> Iterator[tuple[Key, Sequence[str]]]:
+def _texts(catalogue: Iterable[Any]) -> Iterator[tuple[Key, Sequence[str], int]]:
     for message in catalogue:  # babel's are untyped
         forms, ids = forms_of(message.string), forms_of(message.id)
         if message.id and all(forms) and not message.fuzzy:
-            yield (message.context or "", ids[0]), forms
+            yield (message.context or "", ids[0]), forms, message.lineno
 
 
 def _folders(catalogue: Iterable[Any]) -> set[str]:
