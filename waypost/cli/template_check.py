@@ -18,6 +18,7 @@ from waypost.rendering.checks.finding import Finding, Found, Grouped, Level, gro
 from waypost.rendering.checks.long_sms import long_sms
 from waypost.rendering.checks.rendered_samples import NotRendered, SampleMail, Samples, findings_in
 from waypost.rendering.checks.spam import NoSpamAssassin, spam_scores
+from waypost.rendering.language_folders import misnamed_catalogues, misnamed_parts
 from waypost.rendering.template_check import examine, left_out, scarce, untranslated
 from waypost.rendering.templates import Templates
 from waypost.rendering.translation_check import losses
@@ -101,6 +102,7 @@ def _checked(
     samples = Samples(make(DEFAULT, ("email",)))
     of_brands = {name: Samples(make(name, ("email",)), samples) for name in known if name != DEFAULT}
     found = [("", "", of_sentence(said)) for said in templates.broken_catalogues()]
+    found += [("", "", one) for one in misnamed_catalogues(templates.files)]
     mails = list[SampleMail]()
     first: dict[str, Finding] = {}  # what a brand makes wrong, wherever its colour or logo is
     with bars() as progress:
@@ -110,6 +112,7 @@ def _checked(
             lacking = [] if broken else [*untranslated(templates, type), *scarce(templates, type)]
             found += [(type.name, "", of_sentence(said)) for said in (*broken, *lacking)]
             found += [(type.name, "", Finding(Level.NOTE, "", 0, said)) for said in left_out(templates, type)]
+            found += [(type.name, "", one) for one in misnamed_parts(templates.files, type)]
             if not broken:
                 found += [
                     (type.name, "", replace(of_sentence(said), level=Level.NOTE))
