@@ -8,10 +8,13 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import write_po
 from support.templates import catalogue, mjml
+from typer.testing import CliRunner
 
+from waypost.cli import app
 from waypost.rendering.catalogue_update import texts_in, update
 from waypost.rendering.catalogues import BrokenCatalogue, parsed, read_catalogue
 from waypost.rendering.template_files import TemplateError
+from waypost.rendering.templates import Templates
 
 COUNTED = "{% trans count=n %}{{ count }} item{% pluralize %}{{ count }} items{% endtrans %}"
 
@@ -195,6 +198,39 @@ def test_a_broken_catalogue_or_template_is_named_and_nothing_is_written(folder):
     (folder / "note" / "body.txt").write_text("\n{% trans %}")
     with pytest.raises(TemplateError, match=r"templates/note/body\.txt, line 2"):
         update(folder, "de")
+
+
+def told(*arguments):
+    done = CliRunner().invoke(app, ["templates", *arguments])
+    return done.exit_code, " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("arguments", [["update"], ["update", "de"], ["check", "refund"]])
+def test_a_folder_in_the_place_of_a_catalogue_is_named(project, arguments):
+    (project.folder / "templates" / "_locales" / "de" / "LC_MESSAGES" / "messages.po").mkdir(parents=True)
+    code, said = told(*arguments)
+    assert code == 1
+    assert (
+        "templates/_locales/de/LC_MESSAGES/messages.po: a folder, and a catalogue is a file; move it" in said
+    )
+
+
+@pytest.mark.parametrize("file", ["_locales", "_locales/de", "_locales/de/LC_MESSAGES"])
+def test_a_file_in_the_place_of_a_folder_is_named(project, file):
+    project.template(file, "x")
+    code, said = told("update", "de")
+    assert code == 1
+    assert "templates/_locales/de/LC_MESSAGES/messages.po cannot be written: " in said
+
+
+def test_what_an_editor_has_beside_an_open_catalogue_is_no_catalogue(folder):
+    file = catalogue(folder, "de", {"Hello": "Hallo"})
+    file.with_name(".#messages.po").symlink_to("ada@host.1234:5678")  # as Emacs does
+    file.with_name("._messages.po").write_bytes(b"\0")  # as macOS does
+    assert [*Templates(folder).translation("de").catalogues[0].texts] == [("", "Hello")]
+    update(folder, "de")
+    assert read(folder, "de") == {("", "Hello"): ("Hallo",)}
+    assert file.with_name("._messages.po").exists()
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,13 @@ from babel.messages.pofile import write_po
 
 from waypost.rendering.catalogues import (
     FOLDER,
+    BrokenCatalogue,
     babel_name,
     catalogue_files,
     catalogue_folder,
     forms_of,
     parsed,
+    place_of,
 )
 from waypost.rendering.template_files import TOO_DEEP, TemplateError
 from waypost.rendering.template_set import environment_of
@@ -51,11 +53,14 @@ def update(folder: Path, lang: str) -> Updated:
         catalogue.mime_headers = [("Plural-Forms", " ".join(there[0].plural_forms.split()))]
     obsolete = _merge(catalogue, before, template(folder))
     target = catalogue_folder(folder, lang) / "messages.po"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(_written(catalogue))
-    for file in files:
-        if file != target:
-            file.unlink()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(_written(catalogue))
+        for file in files:
+            if file != target:
+                file.unlink()
+    except OSError as error:
+        raise BrokenCatalogue(f"{place_of(target)} cannot be written: {error.strerror}") from None
     lacking = sum(not _counts(message) for message in _messages(catalogue))
     return Updated(target, len(catalogue), lacking, obsolete)
 

@@ -18,6 +18,7 @@ from babel.messages.pofile import PoFileError, PoFileParser
 
 FOLDER = "_locales"
 SOURCE_LANGUAGE = "en"  # the language of the texts in the templates themselves
+_FILES = "[!.]*.po"  # without those that an editor has beside an open file, such as `.#messages.po`
 MOST_FORMS = 6  # plural forms: Arabic has 6, and no language has more
 _AMOUNTS = (*range(201), 1_000, 1_000_000)  # those for which a rule is tried: most look at n % 100
 _RULE = "plural-forms"
@@ -59,19 +60,15 @@ def catalogue_folder(folder: Path, lang: str) -> Path:
 
 
 def catalogue_files(folder: Path, lang: str) -> list[Path]:
-    """The catalogues of a language in a templates folder, by name."""
-    return sorted(catalogue_folder(folder, lang).glob("*.po"))
+    """The catalogues of a language in a templates folder, by name. A folder of such a name is one of them, so
+    that it is told of."""
+    return sorted(catalogue_folder(folder, lang).glob(_FILES))
 
 
 def catalogue_languages(folder: Path) -> list[str]:
     """The languages that have a catalogue in a templates folder."""
-    return sorted(
-        {
-            file.parents[1].name.replace("_", "-")
-            for file in (folder / FOLDER).glob("*/LC_MESSAGES/*.po")
-            if file.is_file()
-        }
-    )
+    found = (folder / FOLDER).glob(f"*/LC_MESSAGES/{_FILES}")
+    return sorted({file.parents[1].name.replace("_", "-") for file in found})
 
 
 class _WrongRule(Exception):
@@ -149,7 +146,7 @@ def read_catalogue(files: Sequence[Path], lang: str) -> Catalogue:
         form = form if number else gettext.c2py(found.plural_expr)  # pyright: ignore
         for key, forms, line in _texts(found):
             if key not in texts:
-                texts[key], places[key] = forms, f"{_name(file)}, line {line}"
+                texts[key], places[key] = forms, f"{place_of(file)}, line {line}"
         folders |= _folders(found)
     return Catalogue(texts, form, frozenset(folders), places)
 
@@ -159,19 +156,23 @@ def parsed(file: Path, lang: str) -> Catalog:
     try:
         text = file.read_text(encoding="utf-8-sig")
         if wrong := _wrong_line(text):
-            raise BrokenCatalogue(f"{_name(file)}, line {wrong}: neither a comment nor a text in quotes")
+            raise BrokenCatalogue(f"{place_of(file)}, line {wrong}: neither a comment nor a text in quotes")
         return _parse(text, lang)
     except BrokenCatalogue:
         raise
     except _WrongRule as error:
-        raise BrokenCatalogue(f"{_name(file)}, line {error.line}: {error}") from None
+        raise BrokenCatalogue(f"{place_of(file)}, line {error.line}: {error}") from None
     except PoFileError as error:
         line = f", line {error.lineno}" if error.lineno else ""
-        raise BrokenCatalogue(f"{_name(file)}{line}: {error}") from None
+        raise BrokenCatalogue(f"{place_of(file)}{line}: {error}") from None
+    except IsADirectoryError:
+        raise BrokenCatalogue(
+            f"{place_of(file)}: a folder, and a catalogue is a file; move it away"
+        ) from None
     except OSError as error:
-        raise BrokenCatalogue(f"{_name(file)}: {error.strerror}") from None
+        raise BrokenCatalogue(f"{place_of(file)}: {error.strerror}") from None
     except Exception as error:  # a header that babel cannot read, an encoding that is none
-        raise BrokenCatalogue(f"{_name(file)}: {error}") from None
+        raise BrokenCatalogue(f"{place_of(file)}: {error}") from None
 
 
 # The lines of a PO file (GNU gettext, section 10). Babel takes others for texts without their last letter.
@@ -201,5 +202,6 @@ def forms_of(texts: str | Iterable[str] | None) -> tuple[str, ...]:
     return (texts,) if isinstance(texts, str) else tuple(texts or ("",))
 
 
-def _name(file: Path) -> str:
+def place_of(file: Path) -> str:
+    """The name of a catalogue in messages: `templates/_locales/de/LC_MESSAGES/messages.po`."""
     return "/".join(("templates", *file.parts[-4:]))
