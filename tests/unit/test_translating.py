@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pytest
+from babel.messages.plurals import get_plural
 from support.templates import catalogue, mjml
 
-from waypost.rendering.catalogues import BrokenCatalogue, catalogue_languages
+from waypost.model.locale import locales
+from waypost.rendering.catalogue_update import update
+from waypost.rendering.catalogues import BrokenCatalogue, catalogue_languages, read_catalogue
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_set import render
 from waypost.rendering.templates import Scarce, Templates
@@ -151,7 +155,9 @@ def test_a_text_that_is_no_text_is_refused(tmp_path, text, why):
 
 def test_a_translation_with_a_foreign_variable_is_refused_by_name(tmp_path):
     catalogue(folder(tmp_path), "de", {**GERMAN, "Order of %(name)s": "Bestellung %(nummer)s"})
-    with pytest.raises(TemplateError, match=r"messages.po: .*%\(nummer\)s is no variable of this text"):
+    with pytest.raises(
+        TemplateError, match=r"messages.po, line \d+: .*%\(nummer\)s is no variable of this text"
+    ):
         words(tmp_path, "de")
 
 
@@ -163,6 +169,73 @@ def test_a_broken_catalogue_is_named_and_the_mail_goes_out_in_another_language(t
     assert "templates/_locales/de/LC_MESSAGES/messages.po" in caplog.text
     with pytest.raises(BrokenCatalogue, match=r"messages\.po"):
         Templates(tmp_path).translation("de")
+
+
+def with_rule(path, rule):
+    """Give a German catalogue, in its line 3, another plural rule."""
+    made = catalogue(folder(path), "de", GERMAN)
+    [_, *texts] = made.read_text().partition("\n\n")
+    made.write_text(f'msgid ""\nmsgstr ""\n"Plural-Forms: {rule}\\n"\n' + "".join(texts))
+    return made
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["999999999", "7", "0", "-1", "two", "9" * 5000, "1e9", "'999999999'", '\\"999999999\\"', " 999999999 "],
+)
+@pytest.mark.parametrize(
+    "rule", ["nplurals={}; plural=(n != 1);", "plural=0;NPLURALS = {}", "nplurals*=utf-8''{}"]
+)
+def test_a_number_of_plural_forms_that_no_language_has_is_named_with_its_line(tmp_path, number, rule):
+    file = with_rule(tmp_path, rule.format(number))
+    with pytest.raises(BrokenCatalogue, match=r"messages\.po, line 3: Plural-Forms: nplurals must .* 1 to 6"):
+        read_catalogue([file], "de")
+    with pytest.raises(BrokenCatalogue, match=r"messages\.po, line 3: Plural-Forms: nplurals"):
+        update(tmp_path, "de")
+    assert words(tmp_path, "de").plain == "Hello <Ada>\n"
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("n/0", "divides by zero for the amount 0"),
+        ("0/(n-100)", "divides by zero for the amount 100"),
+        ("n%(n-1)", "divides by zero for the amount 1"),
+        ("n > 1 ? 2 : 0", "gives form 2 for the amount 2; nplurals=2 has 0 to 1"),
+        ("n - 1", "gives form -1 for the amount 0; nplurals=2 has 0 to 1"),
+        ("n == 1000000 ? 2 : n > 1", "gives form 2 for the amount 1000000; nplurals=2 has 0 to 1"),
+        ("m", "is no rule: invalid token"),
+        ("", "is no rule: "),
+        ("(" * 30 + "n" + ")" * 30, "is no rule: "),
+        ("__import__('os')", "is no rule: "),
+    ],
+)
+def test_a_plural_rule_that_fails_for_an_amount_is_named_with_its_line(tmp_path, rule, why):
+    file = with_rule(tmp_path, f"nplurals=2; plural={rule};")
+    said = re.escape(f"messages.po, line 3: Plural-Forms: plural={rule} {why}")
+    with pytest.raises(BrokenCatalogue, match=said):
+        read_catalogue([file], "de")
+    with pytest.raises(BrokenCatalogue, match=said):
+        update(tmp_path, "de")
+    assert words(tmp_path, "de").short == "2 items"
+
+
+def test_the_rule_of_every_language_is_right(tmp_path):
+    """An update writes it into a new catalogue."""
+    rules = {get_plural(lang.replace("-", "_")).plural_forms for lang in locales()}
+    assert len(rules) > 10
+    for rule in rules:
+        file = with_rule(tmp_path, rule)
+        file.write_text(file.read_text().partition("\n\n")[0])
+        read_catalogue([file], "de")
+
+
+def test_a_header_in_another_place_is_checked_too(tmp_path):
+    file = with_rule(tmp_path, "nplurals=2; plural=(n != 1);")
+    line = file.read_text().count("\n") + 3
+    file.write_text(file.read_text() + '\nmsgid ""\nmsgstr "A: b\\nplural-forms: nplurals=99999999;\\n"\n')
+    with pytest.raises(BrokenCatalogue, match=rf"messages\.po, line {line}: Plural-Forms: nplurals"):
+        read_catalogue([file], "de")
 
 
 def test_a_fuzzy_translation_does_not_count(tmp_path):

@@ -18,8 +18,10 @@ from waypost.rendering.checks.finding import Finding, Found, Grouped, Level, gro
 from waypost.rendering.checks.long_sms import long_sms
 from waypost.rendering.checks.rendered_samples import NotRendered, SampleMail, Samples, findings_in
 from waypost.rendering.checks.spam import NoSpamAssassin, spam_scores
+from waypost.rendering.language_folders import misnamed_catalogues, misnamed_parts
 from waypost.rendering.template_check import examine, left_out, scarce, untranslated
 from waypost.rendering.templates import Templates
+from waypost.rendering.translation_check import losses
 from waypost.system.counted import counted
 
 if TYPE_CHECKING:
@@ -35,11 +37,11 @@ def check(
 ) -> None:
     """Check templates, and the mails that they make, without sending.
 
-    It names unknown variables, broken MJML, files that are missing, empty texts, and texts without a
-    translation. Then it renders each type's sample in every language and looks at the mail: links, images,
-    headings, contrast, weight, what mail programs do not know, the segments of an SMS, and the spam score
-    where SpamAssassin is installed. Each finding is one line, with file and line. Exit status 1 if there is
-    a fault; notes alone are status 0.
+    It names unknown variables, broken MJML, files that are missing, empty texts, texts without a
+    translation, and translations that lose a value. Then it renders each type's sample in every language and
+    looks at the mail: links, images, headings, contrast, weight, what mail programs do not know, the segments
+    of an SMS, and the spam score where SpamAssassin is installed. Each finding is one line, with file and
+    line. Exit status 1 if there is a fault; notes alone are status 0.
     """
     from waypost.cli.brands import known_brands
     from waypost.deployments.registry import broken, find, registered
@@ -100,6 +102,7 @@ def _checked(
     samples = Samples(make(DEFAULT, ("email",)))
     of_brands = {name: Samples(make(name, ("email",)), samples) for name in known if name != DEFAULT}
     found = [("", "", of_sentence(said)) for said in templates.broken_catalogues()]
+    found += [("", "", one) for one in misnamed_catalogues(templates.files)]
     mails = list[SampleMail]()
     first: dict[str, Finding] = {}  # what a brand makes wrong, wherever its colour or logo is
     with bars() as progress:
@@ -109,7 +112,12 @@ def _checked(
             lacking = [] if broken else [*untranslated(templates, type), *scarce(templates, type)]
             found += [(type.name, "", of_sentence(said)) for said in (*broken, *lacking)]
             found += [(type.name, "", Finding(Level.NOTE, "", 0, said)) for said in left_out(templates, type)]
+            found += [(type.name, "", one) for one in misnamed_parts(templates.files, type)]
             if not broken:
+                found += [
+                    (type.name, "", replace(of_sentence(said), level=Level.NOTE))
+                    for said in losses(templates, type)
+                ]
                 found += long_sms(make(type.brand or DEFAULT, type.route), type)
             if not broken and "email" in type.kinds_of(None):
                 of_type = [*_of_mails(type, samples, mails)]

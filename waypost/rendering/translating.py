@@ -57,7 +57,7 @@ class Translation:
 
     def place(self, key: Key) -> str:
         """Where the translation of a text stands, to begin a sentence with; empty for the template itself."""
-        found = next((one.name for one in self.catalogues if key in one.texts), "")
+        found = next((one.places.get(key, "") for one in self.catalogues if key in one.texts), "")
         return f"{found}: the translation of {key[1][:60]!r}: " if found else ""
 
     def globals(self) -> dict[str, Any]:
@@ -78,6 +78,17 @@ def messages_in(tree: nodes.Template) -> Iterator[tuple[Key, Sequence[str], int]
     for call in tree.find_all(nodes.Call):
         if (found := _message_of(call)) is not None:
             yield found
+
+
+def numbers_in(tree: nodes.Template) -> dict[Key, frozenset[str]]:
+    """Of each plural text of the template, the variables that are its number."""
+    numbers: dict[Key, frozenset[str]] = {}
+    for call in tree.find_all(nodes.Call):
+        found = _message_of(call)
+        if found is not None and len(found[1]) > 1:
+            names = {"num", *(one.key for one in call.kwargs if one.value == call.args[-1])}
+            numbers[found[0]] = numbers.get(found[0], frozenset()) | names
+    return numbers
 
 
 # A soft hyphen would be a letter too many in a column of plain text, and U+2011 is missing in many fonts.
