@@ -1,6 +1,7 @@
 """Templates in a folder of their own: found by language, compiled once, rendered in a sandbox."""
 
 import html
+import time
 from decimal import Decimal
 
 import pytest
@@ -335,8 +336,108 @@ def test_the_sandbox_lets_no_template_out(tmp_path, escape):
 
 def test_a_runaway_loop_is_stopped_by_its_size(tmp_path):
     runaway = "{% for a in range(3000) %}{{ 'x' * 1000 }}{% endfor %}"
-    with pytest.raises(TemplateError, match=r"^templates/note/en/short.txt: 3000000 characters, more than"):
+    with pytest.raises(TemplateError, match=r"^templates/note/en/short.txt: it makes more than 2,000,000"):
         rendered(write(tmp_path, short_txt=runaway))
+
+
+DOUBLES = "{% set ns = namespace(x='x' | string) %}{% for i in range(40) %}{% set ns.x = TWICE %}{% endfor %}"
+FREEZES = [
+    ("{{ 10 ** (10 ** 9) }}", "** is refused"),
+    ("{% set far = 10 ** 9 %}{{ 10 ** far }}", "** is refused"),
+    (
+        "{% set n = namespace(x=10) %}{% for i in range(40) %}{% set n.x = n.x * n.x %}{% endfor %}",
+        "* is refused",
+    ),
+    ("{{ 'x' * 10 ** 9 }}", "* is refused"),
+    ("{{ 10 ** 9 * name }}", "* is refused"),
+    ("{{ [1] * 10 ** 9 }}", "* is refused"),
+    ("{{ (1, 2) * 10 ** 9 }}", "* is refused"),
+    ("{{ '%1000000000d' % 1 }}", "% is refused"),
+    ("{{ '%.1000000000f' % 1 }}", "% is refused"),
+    ("{{ '%*d' % (10 ** 9, 1) }}", "% is refused"),
+    ("{{ '%(a)1000000000d' % {'a': 1} }}", "% is refused"),
+    ("{{ '%1000000000d' | format(1) }}", "format is refused"),
+    ("{{ '{:>1000000000}'.format(1) }}", "format is refused"),
+    ("{{ '{:{}}'.format(1, 10 ** 9) }}", "format is refused"),
+    ("{{ '{a:>1000000000}'.format_map({'a': 1}) }}", "format_map is refused"),
+    ("{{ name.ljust(10 ** 9) }}", "ljust is refused"),
+    ("{{ name.zfill(10 ** 9) }}", "zfill is refused"),
+    ("{{ name['center'](10 ** 9) }}", "center is refused"),
+    ("{{ '\t'.expandtabs(10 ** 9) }}", "expandtabs is refused"),
+    ("{{ ('x' * 90000).replace('x', 'x' * 90000) }}", "replace is refused"),
+    ("{{ ('x' * 90000).join('x' * 90000) }}", "join is refused"),
+    ("{{ 'x' | center(10 ** 9) }}", "center is refused"),
+    ("{{ 'x' | center(1000000000) }}", "center is refused"),
+    ("{{ 'x' | indent(10 ** 9) }}", "indent is refused"),
+    ("{{ 'x' | indent(10 ** 9, first=True) }}", "indent is refused"),
+    ("{{ 'x' | across('y', 10 ** 9) }}", "across is refused"),
+    ("{{ [1] | batch(10 ** 9, 'x') | list | length }}", "batch is refused"),
+    ("{{ [1] | slice(10 ** 9) | list | length }}", "slice is refused"),
+    ("{{ [[1]] | tojson(10 ** 9) }}", "tojson is refused"),
+    ("{{ 1.5 | round(1000000000, 'floor') }}", "round is refused"),
+    ("{{ ['x'] | map('center', 10 ** 9) | list }}", "center is refused"),
+    ("{{ ('x' * 90000) | replace('x', 'x' * 90000) }}", "replace is refused"),
+    ("{{ ('x' * 90000) | list | join('x' * 90000) }}", "join is refused"),
+    ("{{ lipsum(10 ** 9) }}", "lipsum is refused"),
+    (DOUBLES.replace("TWICE", "ns.x ~ ns.x"), "~ is refused"),
+    (DOUBLES.replace("TWICE", "ns.x + ns.x"), "+ is refused"),
+    (DOUBLES.replace("TWICE", "[ns.x, ns.x] | join"), "join is refused"),
+    (DOUBLES.replace("TWICE", "'%s%s' % (ns.x, ns.x)"), "% is refused"),
+    (DOUBLES.replace("TWICE", "'{}{}'.format(ns.x, ns.x)"), "format is refused"),
+    (DOUBLES.replace("TWICE", "(ns.x | list) + (ns.x | list)").replace("| string", "| list"), "+ is refused"),
+    (
+        "".join("{% set a = (a or name) ~ (a or name) %}" for _ in range(40)).replace("a or", "a|d('') or"),
+        "~ is",
+    ),
+    ("{% set a0 = 'xy' %}" + "".join(f"{{% set a{n + 1} = a{n} ~ a{n} %}}" for n in range(40)), "refused"),
+    ("{% macro m(x, n) %}{{ m(x ~ x, n - 1) if n }}{% endmacro %}{{ m('xy', 40) }}", "~ is refused"),
+    ("{% set x %}{{ 'x' * 90000 }}{% endset %}{{ " + " ~ ".join(["x"] * 500) + " }}", "~ is refused"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), FREEZES)
+@pytest.mark.parametrize("part", ["body.txt", "body.mjml"])
+def test_what_would_freeze_a_worker_is_refused_at_once_with_file_and_line(tmp_path, part, text, said):
+    templates = write(tmp_path, **{part.replace(".", "_"): f"a\n{text}"})
+    before = time.monotonic()
+    with pytest.raises(TemplateError) as refused:
+        rendered(templates)
+    assert time.monotonic() - before < 1
+    line = 6 if part == "body.mjml" else 2
+    assert str(refused.value).startswith(f"templates/note/en/{part}, line {line}: ")
+    assert said in str(refused.value)
+
+
+def test_a_text_that_loops_make_is_refused_before_it_is_whole(tmp_path):
+    text = "{% for i in range(99999) %}{{ name * 30000 }}{% endfor %}"
+    before = time.monotonic()
+    with pytest.raises(TemplateError, match=r"^templates/note/en/body.txt: it makes more than 2,000,000"):
+        rendered(write(tmp_path, body_txt=text))
+    assert time.monotonic() - before < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("{{ 2 ** 10 }} {{ 2 ** 0.5 > 1 }} {{ 1 ** 10 ** 9 }} {{ 2 ** -1 }}", "1024 True 1 0.5"),
+        ("{{ 3 * 4 }} {{ 7 % 4 }} {{ 1 + 1 }} {{ '-' * 3 }} {{ name * 2 }}", "12 3 2 --- AdaAda"),
+        ("{{ '%3d|%-4s|%s' % (123, 'a', name) }} {{ '%s' | format(name) }}", "123|a   |Ada Ada"),
+        ("{{ '%(a)s' % {'a': name} }} {{ '{:>5}{}'.format(name, 1) }}", "Ada   Ada1"),
+        ("{{ name.ljust(5) }}| {{ name.replace('A', 'O') }} {{ ', '.join('ab') }}", "Ada  | Oda a, b"),
+        ("{{ [{'a': 1}, {'a': 2}] | join('-', attribute='a') }} {{ [1, 2] | join }}", "1-2 12"),
+        ("{{ [1] + [2] }} {{ [1] * 2 }} {{ 1.25 | round(1) }}", "[1, 2] [1, 1] 1.2"),
+        ("{{ 'a' ~ 1 ~ 'b' ~ 2 ~ 'c' ~ 3 ~ 'd' ~ 4 ~ 'e' ~ 5 ~ name }}", "a1b2c3d4e5Ada"),
+    ],
+)
+def test_expressions_of_ordinary_size_say_what_they_said(tmp_path, text, shown):
+    assert rendered(write(tmp_path, body_txt=text)).plain == f"{shown}\n"
+
+
+def test_a_long_chain_of_texts_is_escaped_as_a_short_one_is(tmp_path):
+    text = "{{ name ~ 1 ~ 2 ~ 3 ~ 4 ~ 5 ~ 6 ~ 7 ~ 8 ~ ('<b>' | safe) ~ name }}|"
+    assert "&lt;i&gt;12345678<b>&lt;i&gt;|" in rendered(
+        write(tmp_path, body_mjml=text.replace("<b>", "&lt;")), name="<i>"
+    ).html.replace("&lt;&lt;i", "<b>&lt;i")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from waypost.rendering.bounds import TooLarge
 from waypost.rendering.filter_values import misused
 from waypost.rendering.template_files import TemplateError
 
@@ -20,16 +21,19 @@ _WRONG_CALL = re.compile(r"\w+\(\) (missing|takes) ")  # Python's sentence about
 
 @dataclass(frozen=True, slots=True)
 class RenderFault:
-    """line: of the source that was compiled; 0 if it is unknown. filter: the one that failed, if one did."""
+    """line: of the source that was compiled; 0 if it is unknown. word: the filter or operator that failed, if
+    one did."""
 
     line: int
-    filter: str
+    word: str
     said: str
 
 
 def fault_of(error: Exception, environment: jinja2.Environment) -> RenderFault:
     """The fault behind an error of `Template.render`."""
     line, called = _in_the_template(error)
+    if isinstance(error, TooLarge):
+        return RenderFault(line, error.word, str(error))
     filters = _filters(environment)
     for frame in called:
         if filter := filters.get(frame.f_code):
