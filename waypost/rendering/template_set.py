@@ -207,7 +207,9 @@ def html_of(files: TemplateFiles, flat: Flat) -> str:
 
 
 def _broken(files: TemplateFiles, flat: Flat, fault: MjmlFault) -> TemplateError:
-    return TemplateError(f"{place(files, flat, fault.line)}: {fault.reason}")
+    others = [files.display(name) for name in flat.files[1:]]
+    among = f" (it, or what it is made of: {', '.join(others)})" if others and not fault.line else ""
+    return TemplateError(f"{place(files, flat, fault.line)}: {fault.reason}{among}")
 
 
 @lru_cache(64)
