@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from waypost.rendering.render_fault import in_words
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_set import render
 from waypost.rendering.templates import Templates, chain
@@ -205,11 +206,28 @@ def test_a_filter_with_a_wrong_value_is_named_with_file_line_and_what_it_needs(t
     assert str(refused.value) == f"templates/note/en/{part}, line {line}: the filter {said}"
 
 
+WRONG_KIND = "an operator or a call has a value of the wrong kind"
+UNDERSCORE = "a template may not read attributes that begin with an underscore; leave it out"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("{{ 1 | money }}", "money() missing 1 required positional argument: 'currency'"),
-        ("{{ name + 1 }}", "TypeError while rendering"),
+        ("{{ name + 1 }}", f"{WRONG_KIND}; look at what kind each fact has"),
+        ("{{ 1 / 0 }}", "it divides by zero; look at the number first with {% if %}"),
+        ("{{ 2.0 ** 10000 }}", "a number becomes too large; write a smaller one"),
+        ("{{ ''.__class__ }}", UNDERSCORE),
+        ("{{ ''['__class__'] }}", UNDERSCORE),
+        ("{{ '' | attr('__class__') }}", UNDERSCORE),
+        (
+            "{{ recipient.update({'name': 'x'}) }}",
+            "a template may not change a fact or call this; make a value of its own with {% set %}",
+        ),
+        (
+            "{% macro m(n) %}{{ m(n) }}{% endmacro %}{{ m(1) }}",
+            "a macro calls itself without end; call it under a condition that ends",
+        ),
         ("{{ {'k4n4ry': 1}[name] * [] }}", "'dict object' has no attribute 'Ada'"),
     ],
 )
@@ -222,6 +240,25 @@ def test_another_error_is_named_with_its_line_and_without_a_value(tmp_path, text
         or "undefined" in str(refused.value)
         or "attribute" in str(refused.value)
     )
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RecursionError(), TypeError("k4n4ry")])
+def test_an_error_without_a_text_of_its_own_has_one(error):
+    assert in_words(error)
+    assert "k4n4ry" not in in_words(error)
+
+
+@pytest.mark.parametrize("broken", ["note/en/body.txt", "_layout/piece.txt"])
+def test_a_file_that_is_not_utf_8_is_named_with_the_line(tmp_path, broken):
+    (tmp_path / "_layout").mkdir()
+    (tmp_path / "_layout" / "piece.txt").write_text("x")
+    templates = write(tmp_path, body_txt="{% include '_layout/piece.txt' %}")
+    (tmp_path / broken).write_bytes("a\nGrüße".encode("latin-1"))
+    with pytest.raises(TemplateError) as refused:
+        templates.find("note", "en")
+    place = "" if broken.startswith("note") else ", line 1: _layout/piece.txt"
+    said = "line 2 is not UTF-8; save the file as UTF-8"
+    assert str(refused.value) == f"templates/note/en/body.txt{place}: {said}"
 
 
 def test_the_mark_at_the_start_of_a_file_reaches_no_mail(tmp_path):

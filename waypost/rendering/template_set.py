@@ -25,7 +25,7 @@ from waypost.rendering.layouts import Flat
 from waypost.rendering.mjml_fault import MjmlFault, find_fault, too_deep
 from waypost.rendering.preheader import with_padded_preheader
 from waypost.rendering.raw_statements import with_raw_statements
-from waypost.rendering.render_fault import RenderFault, fault_of
+from waypost.rendering.render_fault import RenderFault, fault_of, in_words
 from waypost.rendering.syntax_fault import open_tag, said_of
 from waypost.rendering.template_files import TOO_DEEP, TemplateError, TemplateFiles
 from waypost.rendering.translating import Translation, UntranslatableText, translate
@@ -145,7 +145,8 @@ def _compiled(
     except RecursionError:
         raise TemplateError(f"{files.display(flat.files[0])}: {TOO_DEEP}") from None
     except Exception as error:
-        raise TemplateError(f"{files.display(flat.files[0])}: {error}") from None
+        said = str(error) or in_words(error) or f"{type(error).__name__}; leave out what is unusual"
+        raise TemplateError(f"{files.display(flat.files[0])}: {said}") from None
 
 
 def _line_of(environment: jinja2.Environment, flat: Flat) -> int:
@@ -177,7 +178,8 @@ def syntax(files: TemplateFiles, name: str, flat: Flat, translation: Translation
     except RecursionError:
         raise TemplateError(f"{files.display(flat.files[0])}: {TOO_DEEP}") from None
     except Exception as error:
-        raise TemplateError(f"{files.display(flat.files[0])}: {error}") from None
+        said = str(error) or in_words(error) or f"{type(error).__name__}; leave out what is unusual"
+        raise TemplateError(f"{files.display(flat.files[0])}: {said}") from None
 
 
 def _misspelt(files: TemplateFiles, flat: Flat, error: jinja2.TemplateSyntaxError) -> TemplateError:
