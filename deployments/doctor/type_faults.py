@@ -22,10 +22,10 @@ MOST_NAMES = 3
 
 def template_faults(settings: Settings) -> list[str]:
     """A sentence for each fault in the catalogues, and in the templates of every type, in every language, and
-    for each name of a fact that templates cannot see."""
+    for each name of a fact that templates cannot see. A fault of a layout is told once, not for each type."""
     templates = Templates(settings.template_folders, settings.default_locale)
     of_types = [fault for one in registered().values() for fault in faults_of(one, templates)]
-    return [*templates.broken_catalogues(), *of_types]
+    return [*dict.fromkeys((*templates.broken_catalogues(), *of_types))]
 
 
 def faults_at_start(settings: Settings) -> list[str]:
@@ -36,7 +36,7 @@ def faults_at_start(settings: Settings) -> list[str]:
         return template_faults(settings)
     templates = Templates(settings.template_folders, settings.default_locale)
     changed = (one for one in registered().values() if not _is_as_shipped(one, settings))
-    return [fault for one in changed for fault in faults_of(one, templates)]
+    return [*dict.fromkeys(fault for one in changed for fault in faults_of(one, templates))]
 
 
 def _changes_every_type(settings: Settings) -> bool:

@@ -63,7 +63,7 @@ def test_those_that_ship_are_good():
         (
             "body.mjml",
             "<mjml><mj-body><mj-section><mj-column><mj-txt>Hello</mj-txt></mj-column></mj-section></mj-body></mjml>",
-            "body.mjml: unknown MJML element mj-txt; it would be sent unchanged",
+            "body.mjml, line 1: unknown MJML element mj-txt; it would be sent unchanged",
         ),
         (
             "body.mjml",
@@ -77,6 +77,36 @@ def test_a_mistake_is_named_with_its_file(written, name, text, fault):
     [found] = written(name, text)
     assert found.startswith(f"templates/order-confirmation/en/{fault}")
     assert "\n" not in found
+
+
+FRAME = (OURS / "_layout" / "frame.mjml").read_text()
+SECTIONS = FRAME[: FRAME.index("<mj-section")].count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("broken", "line", "said"),
+    [
+        (
+            FRAME.replace("<mj-section", "<mj-sectoin").replace("</mj-section", "</mj-sectoin"),
+            SECTIONS,
+            "unknown MJML element mj-sectoin; it would be sent unchanged",
+        ),
+        (f"{FRAME}<broken", FRAME.count("\n") + 1, "<broken has no >"),
+        (
+            FRAME.replace("</mj-body>", "</mj-body"),
+            FRAME[: FRAME.index("</mj-body>")].count("\n") + 1,
+            "has no >",
+        ),
+        (FRAME.replace("</mj-body>", "<b></mj-body>"), 0, "<b> has no end tag"),
+    ],
+)
+def test_a_fault_of_a_layout_is_told_once_of_the_layout(tmp_path, broken, line, said):
+    project = tmp_path / "templates"
+    (project / "_layout").mkdir(parents=True)
+    (project / "_layout" / "frame.mjml").write_text(broken)
+    [found] = template_faults(Settings(project=tmp_path))
+    assert found.startswith(f"templates/_layout/frame.mjml, line {line or ''}")
+    assert found.endswith(said)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Templates in a folder of their own: found by language, compiled once, rendered in a sandbox."""
 
 import html
+import time
 from decimal import Decimal
 
 import pytest
 
+from waypost.rendering.render_fault import in_words
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_set import render
 from waypost.rendering.templates import Templates, chain
@@ -204,11 +206,28 @@ def test_a_filter_with_a_wrong_value_is_named_with_file_line_and_what_it_needs(t
     assert str(refused.value) == f"templates/note/en/{part}, line {line}: the filter {said}"
 
 
+WRONG_KIND = "an operator or a call has a value of the wrong kind"
+UNDERSCORE = "a template may not read attributes that begin with an underscore; leave it out"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("{{ 1 | money }}", "money() missing 1 required positional argument: 'currency'"),
-        ("{{ name + 1 }}", "TypeError while rendering"),
+        ("{{ name + 1 }}", f"{WRONG_KIND}; look at what kind each fact has"),
+        ("{{ 1 / 0 }}", "it divides by zero; look at the number first with {% if %}"),
+        ("{{ 2.0 ** 10000 }}", "a number becomes too large; write a smaller one"),
+        ("{{ ''.__class__ }}", UNDERSCORE),
+        ("{{ ''['__class__'] }}", UNDERSCORE),
+        ("{{ '' | attr('__class__') }}", UNDERSCORE),
+        (
+            "{{ recipient.update({'name': 'x'}) }}",
+            "a template may not change a fact or call this; make a value of its own with {% set %}",
+        ),
+        (
+            "{% macro m(n) %}{{ m(n) }}{% endmacro %}{{ m(1) }}",
+            "a macro calls itself without end; call it under a condition that ends",
+        ),
         ("{{ {'k4n4ry': 1}[name] * [] }}", "'dict object' has no attribute 'Ada'"),
     ],
 )
@@ -221,6 +240,25 @@ def test_another_error_is_named_with_its_line_and_without_a_value(tmp_path, text
         or "undefined" in str(refused.value)
         or "attribute" in str(refused.value)
     )
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RecursionError(), TypeError("k4n4ry")])
+def test_an_error_without_a_text_of_its_own_has_one(error):
+    assert in_words(error)
+    assert "k4n4ry" not in in_words(error)
+
+
+@pytest.mark.parametrize("broken", ["note/en/body.txt", "_layout/piece.txt"])
+def test_a_file_that_is_not_utf_8_is_named_with_the_line(tmp_path, broken):
+    (tmp_path / "_layout").mkdir()
+    (tmp_path / "_layout" / "piece.txt").write_text("x")
+    templates = write(tmp_path, body_txt="{% include '_layout/piece.txt' %}")
+    (tmp_path / broken).write_bytes("a\nGrüße".encode("latin-1"))
+    with pytest.raises(TemplateError) as refused:
+        templates.find("note", "en")
+    place = "" if broken.startswith("note") else ", line 1: _layout/piece.txt"
+    said = "line 2 is not UTF-8; save the file as UTF-8"
+    assert str(refused.value) == f"templates/note/en/body.txt{place}: {said}"
 
 
 def test_the_mark_at_the_start_of_a_file_reaches_no_mail(tmp_path):
@@ -265,7 +303,7 @@ def test_a_fault_in_mjml_is_named_in_words_with_its_line(tmp_path, text, said):
     ("text", "said"),
     [
         ("<mjml>\n<mj-body>\n", ", line 2: <mj-body> has no end tag"),
-        ("hello<mjml", ": it is not well-formed MJML; look for a stray <"),
+        ("hello<mjml", ", line 1: <mjml has no >"),
         ("\n<p>x</p><mjml></mjml>", ", line 2: this is not allowed here; a template is one <mjml> element"),
         (
             "<mjml><mj-head>\n<mj-raw></mj-raw></mj-head><p/></mjml>",
@@ -335,8 +373,108 @@ def test_the_sandbox_lets_no_template_out(tmp_path, escape):
 
 def test_a_runaway_loop_is_stopped_by_its_size(tmp_path):
     runaway = "{% for a in range(3000) %}{{ 'x' * 1000 }}{% endfor %}"
-    with pytest.raises(TemplateError, match=r"^templates/note/en/short.txt: 3000000 characters, more than"):
+    with pytest.raises(TemplateError, match=r"^templates/note/en/short.txt: it makes more than 2,000,000"):
         rendered(write(tmp_path, short_txt=runaway))
+
+
+DOUBLES = "{% set ns = namespace(x='x' | string) %}{% for i in range(40) %}{% set ns.x = TWICE %}{% endfor %}"
+FREEZES = [
+    ("{{ 10 ** (10 ** 9) }}", "** is refused"),
+    ("{% set far = 10 ** 9 %}{{ 10 ** far }}", "** is refused"),
+    (
+        "{% set n = namespace(x=10) %}{% for i in range(40) %}{% set n.x = n.x * n.x %}{% endfor %}",
+        "* is refused",
+    ),
+    ("{{ 'x' * 10 ** 9 }}", "* is refused"),
+    ("{{ 10 ** 9 * name }}", "* is refused"),
+    ("{{ [1] * 10 ** 9 }}", "* is refused"),
+    ("{{ (1, 2) * 10 ** 9 }}", "* is refused"),
+    ("{{ '%1000000000d' % 1 }}", "% is refused"),
+    ("{{ '%.1000000000f' % 1 }}", "% is refused"),
+    ("{{ '%*d' % (10 ** 9, 1) }}", "% is refused"),
+    ("{{ '%(a)1000000000d' % {'a': 1} }}", "% is refused"),
+    ("{{ '%1000000000d' | format(1) }}", "format is refused"),
+    ("{{ '{:>1000000000}'.format(1) }}", "format is refused"),
+    ("{{ '{:{}}'.format(1, 10 ** 9) }}", "format is refused"),
+    ("{{ '{a:>1000000000}'.format_map({'a': 1}) }}", "format_map is refused"),
+    ("{{ name.ljust(10 ** 9) }}", "ljust is refused"),
+    ("{{ name.zfill(10 ** 9) }}", "zfill is refused"),
+    ("{{ name['center'](10 ** 9) }}", "center is refused"),
+    ("{{ '\t'.expandtabs(10 ** 9) }}", "expandtabs is refused"),
+    ("{{ ('x' * 90000).replace('x', 'x' * 90000) }}", "replace is refused"),
+    ("{{ ('x' * 90000).join('x' * 90000) }}", "join is refused"),
+    ("{{ 'x' | center(10 ** 9) }}", "center is refused"),
+    ("{{ 'x' | center(1000000000) }}", "center is refused"),
+    ("{{ 'x' | indent(10 ** 9) }}", "indent is refused"),
+    ("{{ 'x' | indent(10 ** 9, first=True) }}", "indent is refused"),
+    ("{{ 'x' | across('y', 10 ** 9) }}", "across is refused"),
+    ("{{ [1] | batch(10 ** 9, 'x') | list | length }}", "batch is refused"),
+    ("{{ [1] | slice(10 ** 9) | list | length }}", "slice is refused"),
+    ("{{ [[1]] | tojson(10 ** 9) }}", "tojson is refused"),
+    ("{{ 1.5 | round(1000000000, 'floor') }}", "round is refused"),
+    ("{{ ['x'] | map('center', 10 ** 9) | list }}", "center is refused"),
+    ("{{ ('x' * 90000) | replace('x', 'x' * 90000) }}", "replace is refused"),
+    ("{{ ('x' * 90000) | list | join('x' * 90000) }}", "join is refused"),
+    ("{{ lipsum(10 ** 9) }}", "lipsum is refused"),
+    (DOUBLES.replace("TWICE", "ns.x ~ ns.x"), "~ is refused"),
+    (DOUBLES.replace("TWICE", "ns.x + ns.x"), "+ is refused"),
+    (DOUBLES.replace("TWICE", "[ns.x, ns.x] | join"), "join is refused"),
+    (DOUBLES.replace("TWICE", "'%s%s' % (ns.x, ns.x)"), "% is refused"),
+    (DOUBLES.replace("TWICE", "'{}{}'.format(ns.x, ns.x)"), "format is refused"),
+    (DOUBLES.replace("TWICE", "(ns.x | list) + (ns.x | list)").replace("| string", "| list"), "+ is refused"),
+    (
+        "".join("{% set a = (a or name) ~ (a or name) %}" for _ in range(40)).replace("a or", "a|d('') or"),
+        "~ is",
+    ),
+    ("{% set a0 = 'xy' %}" + "".join(f"{{% set a{n + 1} = a{n} ~ a{n} %}}" for n in range(40)), "refused"),
+    ("{% macro m(x, n) %}{{ m(x ~ x, n - 1) if n }}{% endmacro %}{{ m('xy', 40) }}", "~ is refused"),
+    ("{% set x %}{{ 'x' * 90000 }}{% endset %}{{ " + " ~ ".join(["x"] * 500) + " }}", "~ is refused"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), FREEZES)
+@pytest.mark.parametrize("part", ["body.txt", "body.mjml"])
+def test_what_would_freeze_a_worker_is_refused_at_once_with_file_and_line(tmp_path, part, text, said):
+    templates = write(tmp_path, **{part.replace(".", "_"): f"a\n{text}"})
+    before = time.monotonic()
+    with pytest.raises(TemplateError) as refused:
+        rendered(templates)
+    assert time.monotonic() - before < 1
+    line = 6 if part == "body.mjml" else 2
+    assert str(refused.value).startswith(f"templates/note/en/{part}, line {line}: ")
+    assert said in str(refused.value)
+
+
+def test_a_text_that_loops_make_is_refused_before_it_is_whole(tmp_path):
+    text = "{% for i in range(99999) %}{{ name * 30000 }}{% endfor %}"
+    before = time.monotonic()
+    with pytest.raises(TemplateError, match=r"^templates/note/en/body.txt: it makes more than 2,000,000"):
+        rendered(write(tmp_path, body_txt=text))
+    assert time.monotonic() - before < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("{{ 2 ** 10 }} {{ 2 ** 0.5 > 1 }} {{ 1 ** 10 ** 9 }} {{ 2 ** -1 }}", "1024 True 1 0.5"),
+        ("{{ 3 * 4 }} {{ 7 % 4 }} {{ 1 + 1 }} {{ '-' * 3 }} {{ name * 2 }}", "12 3 2 --- AdaAda"),
+        ("{{ '%3d|%-4s|%s' % (123, 'a', name) }} {{ '%s' | format(name) }}", "123|a   |Ada Ada"),
+        ("{{ '%(a)s' % {'a': name} }} {{ '{:>5}{}'.format(name, 1) }}", "Ada   Ada1"),
+        ("{{ name.ljust(5) }}| {{ name.replace('A', 'O') }} {{ ', '.join('ab') }}", "Ada  | Oda a, b"),
+        ("{{ [{'a': 1}, {'a': 2}] | join('-', attribute='a') }} {{ [1, 2] | join }}", "1-2 12"),
+        ("{{ [1] + [2] }} {{ [1] * 2 }} {{ 1.25 | round(1) }}", "[1, 2] [1, 1] 1.2"),
+        ("{{ 'a' ~ 1 ~ 'b' ~ 2 ~ 'c' ~ 3 ~ 'd' ~ 4 ~ 'e' ~ 5 ~ name }}", "a1b2c3d4e5Ada"),
+    ],
+)
+def test_expressions_of_ordinary_size_say_what_they_said(tmp_path, text, shown):
+    assert rendered(write(tmp_path, body_txt=text)).plain == f"{shown}\n"
+
+
+def test_a_long_chain_of_texts_is_escaped_as_a_short_one_is(tmp_path):
+    text = "{{ name ~ 1 ~ 2 ~ 3 ~ 4 ~ 5 ~ 6 ~ 7 ~ 8 ~ ('<b>' | safe) ~ name }}|"
+    assert "&lt;i&gt;12345678<b>&lt;i&gt;|" in rendered(
+        write(tmp_path, body_mjml=text.replace("<b>", "&lt;")), name="<i>"
+    ).html.replace("&lt;&lt;i", "<b>&lt;i")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from typing import Any
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import PoFileError, PoFileParser
 
+from waypost.rendering.template_files import text_of
+
 FOLDER = "_locales"
 SOURCE_LANGUAGE = "en"  # the language of the texts in the templates themselves
 _FILES = "[!.]*.po"  # without those that an editor has beside an open file, such as `.#messages.po`
@@ -154,7 +156,7 @@ def read_catalogue(files: Sequence[Path], lang: str) -> Catalogue:
 def parsed(file: Path, lang: str) -> Catalog:
     """The catalogue in a file. Raises BrokenCatalogue."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = text_of(file)
         if wrong := _wrong_line(text):
             raise BrokenCatalogue(f"{place_of(file)}, line {wrong}: neither a comment nor a text in quotes")
         return _parse(text, lang)

@@ -9,6 +9,8 @@ from typing import Any, TypeGuard
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
+from waypost.rendering.bounds import LARGEST, TooLarge, bounded
+
 
 def put_in_place(tree: nodes.Template, known: Mapping[str, str] | None = None) -> nodes.Template:
     """`tree` with each text inlined that its top level sets, and that nothing sets again. known: values that
@@ -43,9 +45,13 @@ def _constant(value: nodes.Node) -> nodes.Node:
     return nodes.Const(found, lineno=value.lineno) if isinstance(found, str) else value
 
 
+_DOUBLED = f"its fixed texts are more than {LARGEST:,} characters together; a message is shorter"
+
+
 class _Place(NodeTransformer):
     def __init__(self) -> None:
         self._texts: dict[str | tuple[str, str], nodes.Expr] = {}
+        self._inlined = 0  # characters; texts that double each other would be without end
 
     def learn(self, name: str, value: nodes.Node) -> bool:
         """Replace `name` by `value` from the next node on, if `value` is a text or a dict with texts. Returns
@@ -69,8 +75,35 @@ class _Place(NodeTransformer):
             return self._text(node, (node.node.name, node.attr))
         return self.generic_visit(node)
 
+    def visit_Add(self, node: nodes.BinExpr) -> nodes.Expr:  # noqa: N802
+        """Jinja folds no operator that has a bound. Raises TooLarge with the line."""
+        self.generic_visit(node)
+        left, right = node.left, node.right
+        if not (isinstance(left, nodes.Const) and isinstance(right, nodes.Const)):
+            return node
+        try:
+            made = bounded(node.operator, left.value, right.value)
+            self._count(node.operator, made, node.lineno)
+            return nodes.Const(made, lineno=node.lineno)
+        except TooLarge as error:
+            error.line = node.lineno
+            raise
+        except Exception:  # the expression fails when it is rendered, if it is
+            return node
+
+    visit_Mul = visit_Pow = visit_Mod = visit_Add  # noqa: N815
+
     def _text(self, node: nodes.Expr, key: str | tuple[str, str]) -> nodes.Expr:
-        return self._texts.get(key, node)
+        found = self._texts.get(key)
+        if found is None:
+            return node
+        self._count(key if isinstance(key, str) else ".".join(key), _text_of(found), node.lineno)
+        return found
+
+    def _count(self, word: str, made: Any, line: int) -> None:
+        self._inlined += len(made) if isinstance(made, str) else 0
+        if self._inlined > LARGEST:
+            raise TooLarge(word, _DOUBLED, line)
 
 
 def _is_text(value: nodes.Node) -> TypeGuard[nodes.Expr]:

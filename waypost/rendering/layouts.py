@@ -133,9 +133,8 @@ class _Reader:
             return self.template(found[2], blocks, depth + 1)
         except LayoutError:
             raise
-        except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8"
-            raise LayoutError(name, tag.line, f"{found[2]}: {reason}") from None
+        except OSError as error:
+            raise LayoutError(name, tag.line, f"{found[2]}: {error.strerror}") from None
         except jinja2.TemplateSyntaxError as error:
             raise LayoutError(found[2], error.lineno, error.message or "") from None
         except ValueError as error:

@@ -29,6 +29,7 @@ _IN_WORDS = {
 _INCLUDE = re.compile("<mj-include")
 _JINJA = re.compile(r"\{\{.*?(?:\}\}|\Z)|\{%.*?(?:%\}|\Z)|\{#.*?(?:#\}|\Z)", re.DOTALL)
 TAG = re.compile(r"""<(/?)([A-Za-z][\w-]*)(?:"[^"]*"|'[^']*'|[^<>"'])*?(/?)>""")
+_BEGUN = re.compile(r"</?[A-Za-z][\w-]*")
 _STRAY = re.compile(r"<(?![A-Za-z/!?])")
 # HTML, section 13.1.2: these have no end tag.
 _VOID = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
@@ -70,7 +71,12 @@ def _fault_in(source: str) -> tuple[int, str] | None:
     """The first fault of the syntax, with its line."""
     source = HTML_COMMENT.sub(lambda found: _filled(found[0], " "), source)
     hidden = masked(source)
-    return _less_than_in_jinja(source, hidden) or _stray_less_than(hidden) or _wrong_end(hidden)
+    return (
+        _less_than_in_jinja(source, hidden)
+        or _stray_less_than(hidden)
+        or _unfinished(hidden)
+        or _wrong_end(hidden)
+    )
 
 
 def masked(source: str) -> str:
@@ -81,6 +87,12 @@ def masked(source: str) -> str:
 def _filled(text: str, filler: str) -> str:
     """Filler of the length and the lines of `text`."""
     return re.sub(r"[^\n]", filler, text)
+
+
+def lines_of(element: str, source: str) -> list[int]:
+    """The lines that begin the element, outside comments."""
+    shown = HTML_COMMENT.sub(lambda found: _filled(found[0], " "), source)
+    return [_line(shown, found.start()) for found in re.finditer(rf"<{re.escape(element)}(?![\w-])", shown)]
 
 
 def _line(text: str, at: int) -> int:
@@ -106,6 +118,12 @@ _JINJA_FAULT = "a < inside a Jinja expression breaks the XML; compare with > ins
 def _stray_less_than(masked: str) -> tuple[int, str] | None:
     found = _STRAY.search(masked)
     return (_line(masked, found.start()), "a < does not begin an element; write &lt;") if found else None
+
+
+def _unfinished(masked: str) -> tuple[int, str] | None:
+    """The first tag without its >."""
+    found = _BEGUN.search(TAG.sub(lambda tag: _filled(tag[0], " "), masked))
+    return (_line(masked, found.start()), f"{found[0]} has no >") if found else None
 
 
 def _wrong_end(masked: str) -> tuple[int, str] | None:

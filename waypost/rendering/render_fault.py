@@ -11,7 +11,9 @@ from types import CodeType, FrameType
 from typing import Any
 
 import jinja2
+from jinja2.exceptions import SecurityError
 
+from waypost.rendering.bounds import TooLarge
 from waypost.rendering.filter_values import misused
 from waypost.rendering.template_files import TemplateError
 
@@ -20,16 +22,19 @@ _WRONG_CALL = re.compile(r"\w+\(\) (missing|takes) ")  # Python's sentence about
 
 @dataclass(frozen=True, slots=True)
 class RenderFault:
-    """line: of the source that was compiled; 0 if it is unknown. filter: the one that failed, if one did."""
+    """line: of the source that was compiled; 0 if it is unknown. word: the filter or operator that failed, if
+    one did."""
 
     line: int
-    filter: str
+    word: str
     said: str
 
 
 def fault_of(error: Exception, environment: jinja2.Environment) -> RenderFault:
     """The fault behind an error of `Template.render`."""
     line, called = _in_the_template(error)
+    if isinstance(error, TooLarge):
+        return RenderFault(line, error.word, str(error))
     filters = _filters(environment)
     for frame in called:
         if filter := filters.get(frame.f_code):
@@ -66,4 +71,25 @@ def _arguments(called: FrameType) -> list[object]:
 def _reason(error: Exception) -> str:
     if isinstance(error, TemplateError) or _WRONG_CALL.match(str(error)):
         return str(error)
-    return f"{type(error).__name__} while rendering"
+    return in_words(error) or f"{type(error).__name__} while rendering"
+
+
+def in_words(error: Exception) -> str:
+    """What an error of Python's means in a template, and what to do; empty for one that is rare. Never with
+    the error's own text, which can have values."""
+    if isinstance(error, SecurityError):
+        return _PRIVATE if _UNDERSCORE.search(str(error)) else _CHANGES
+    return next((said for kind, said in _IN_WORDS.items() if isinstance(error, kind)), "")
+
+
+_UNDERSCORE = re.compile(r"attribute '_")
+_PRIVATE = "a template may not read attributes that begin with an underscore; leave it out"
+_CHANGES = "a template may not change a fact or call this; make a value of its own with {% set %}"
+_IN_WORDS: Mapping[type[Exception], str] = {
+    RecursionError: "a macro calls itself without end; call it under a condition that ends",
+    MemoryError: "it takes more memory than there is; make it shorter",
+    ZeroDivisionError: "it divides by zero; look at the number first with {% if %}",
+    OverflowError: "a number becomes too large; write a smaller one",
+    TypeError: "an operator or a call has a value of the wrong kind; look at what kind each fact has",
+    IndexError: "a text has more {} than values; leave one out",
+}

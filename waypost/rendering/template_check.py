@@ -18,7 +18,8 @@ from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue, Key, 
 from waypost.rendering.extent import Extent, extents
 from waypost.rendering.html_comments import HTML_COMMENT
 from waypost.rendering.layouts import Flat
-from waypost.rendering.template_files import PARTS, TemplateError
+from waypost.rendering.mjml_fault import lines_of
+from waypost.rendering.template_files import PARTS, TemplateError, TemplateFiles
 from waypost.rendering.template_names import (
     IN_EVERY_TEMPLATE,
     fact_names,
@@ -187,11 +188,20 @@ def _of_a_part(
     if name.endswith(".mjml"):
         page = html_of(files, flat)
         for element in sorted(set(_ELEMENT.findall(HTML_COMMENT.sub("", page)))):
-            where = files.display(flat.files[0])
-            yield TemplateFault(f"{where}: unknown MJML element {element}; it would be sent unchanged")
+            said = f"unknown MJML element {element}; it would be sent unchanged"
+            for where in _places_of(files, flat, element):
+                yield TemplateFault(f"{where}: {said}")
     else:
         tree = syntax(files, name, flat, templates.translation(lang))
         yield from map(TemplateFault, _of_its_text(files.display(flat.files[0]), tree, type))
+
+
+def _places_of(files: TemplateFiles, flat: Flat, element: str) -> list[str]:
+    """The first place of the element in each file that has it; the part if a value makes the element."""
+    first: dict[str, str] = {}
+    for line in lines_of(element, flat.text):
+        first.setdefault(flat.origin(line)[0], place(files, flat, line))
+    return [*first.values()] or [files.display(flat.files[0])]
 
 
 def _of_its_text(where: str, tree: nodes.Template, type: NotificationType) -> Iterator[str]:

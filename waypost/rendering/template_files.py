@@ -115,8 +115,17 @@ class TemplateFiles:
                 continue
             if path.stat().st_size > LARGEST_FILE:
                 raise ValueError(f"larger than {LARGEST_FILE // 1_000_000} MB")
-            return path.read_text(encoding="utf-8-sig")  # without the mark that some editors write first
+            return text_of(path)
         raise FileNotFoundError(2, "No such file or directory")
+
+
+def text_of(path: Path) -> str:
+    """The text of a file, without the mark that some editors write first. Raises OSError and ValueError."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise ValueError(f"line {line} is not UTF-8; save the file as UTF-8") from None
 
 
 def stamp(path: Path) -> Stamp:

@@ -15,21 +15,21 @@ from typing import Any
 
 import jinja2
 from jinja2 import nodes
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from mjml import mjml2html  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
-from waypost.rendering import filters
+from waypost.rendering import bounds, filters
 from waypost.rendering.constant_folding import put_in_place
 from waypost.rendering.layouts import Flat
 from waypost.rendering.mjml_fault import MjmlFault, find_fault, too_deep
 from waypost.rendering.preheader import with_padded_preheader
 from waypost.rendering.raw_statements import with_raw_statements
-from waypost.rendering.render_fault import RenderFault, fault_of
+from waypost.rendering.render_fault import RenderFault, fault_of, in_words
 from waypost.rendering.syntax_fault import open_tag, said_of
 from waypost.rendering.template_files import TOO_DEEP, TemplateError, TemplateFiles
 from waypost.rendering.translating import Translation, UntranslatableText, translate
 
-LARGEST = 2_000_000  # characters; more than any mail should be, less than a runaway loop makes
 MOST_ROUNDS = 200_000  # of all loops and macros together; a digest of 1,000 items takes some thousands
 RARE = 1.2  # how much longer HTML may become by character references
 
@@ -64,12 +64,18 @@ class Part:
         return place(self.files, self.flat, line)
 
     def _line_in_mjml(self, fault: RenderFault) -> int:
-        """The line of the filter that has the same place among its like; 0 if no filter failed."""
+        """The line of the filter or operator that failed; 0 if none did."""
+        if not fault.word:
+            return 0
+        return self._same_place(fault.line, fault.word) or self._same_place(fault.line, "")
+
+    def _same_place(self, line: int, word: str) -> int:
+        """The line in MJML of what has the same place among its like as that in the compiled page's line."""
         compiled, written = (
-            [node.lineno for node in HTML.parse(text).find_all(nodes.Filter) if node.name == fault.filter]
+            bounds.words_of(HTML.parse(text), word)
             for text in (html_of(self.files, self.flat), self.flat.text)
         )
-        before = sum(line < fault.line for line in compiled)
+        before = sum(one < line for one in compiled)
         return written[before] if before < len(written) == len(compiled) else 0
 
 
@@ -133,10 +139,14 @@ def _compiled(
     except jinja2.TemplateSyntaxError as error:
         where = place(files, flat, _line_of(environment, flat))
         raise TemplateError(f"{where}: {said_of(error, environment)}") from None
+    except bounds.TooLarge as error:
+        where = place(files, flat, error.line if environment is TEXT else _too_large_at(flat, known))
+        raise TemplateError(f"{where}: {error}") from None
     except RecursionError:
         raise TemplateError(f"{files.display(flat.files[0])}: {TOO_DEEP}") from None
     except Exception as error:
-        raise TemplateError(f"{files.display(flat.files[0])}: {error}") from None
+        said = str(error) or in_words(error) or f"{type(error).__name__}; leave out what is unusual"
+        raise TemplateError(f"{files.display(flat.files[0])}: {said}") from None
 
 
 def _line_of(environment: jinja2.Environment, flat: Flat) -> int:
@@ -145,6 +155,15 @@ def _line_of(environment: jinja2.Environment, flat: Flat) -> int:
         environment.compile(environment.parse(flat.text))
     except jinja2.TemplateSyntaxError as error:
         return error.lineno
+    return 0
+
+
+def _too_large_at(flat: Flat, known: Mapping[str, str]) -> int:
+    """The line in MJML that makes too much; 0 if only compiled MJML has it."""
+    try:
+        put_in_place(HTML.parse(flat.text), known)
+    except bounds.TooLarge as error:
+        return error.line
     return 0
 
 
@@ -159,7 +178,8 @@ def syntax(files: TemplateFiles, name: str, flat: Flat, translation: Translation
     except RecursionError:
         raise TemplateError(f"{files.display(flat.files[0])}: {TOO_DEEP}") from None
     except Exception as error:
-        raise TemplateError(f"{files.display(flat.files[0])}: {error}") from None
+        said = str(error) or in_words(error) or f"{type(error).__name__}; leave out what is unusual"
+        raise TemplateError(f"{files.display(flat.files[0])}: {said}") from None
 
 
 def _misspelt(files: TemplateFiles, flat: Flat, error: jinja2.TemplateSyntaxError) -> TemplateError:
@@ -189,7 +209,9 @@ def html_of(files: TemplateFiles, flat: Flat) -> str:
 
 
 def _broken(files: TemplateFiles, flat: Flat, fault: MjmlFault) -> TemplateError:
-    return TemplateError(f"{place(files, flat, fault.line)}: {fault.reason}")
+    others = [files.display(name) for name in flat.files[1:]]
+    among = f" (it, or what it is made of: {', '.join(others)})" if others and not fault.line else ""
+    return TemplateError(f"{place(files, flat, fault.line)}: {fault.reason}{among}")
 
 
 @lru_cache(64)
@@ -231,15 +253,12 @@ def _rendered(
 ) -> str:
     """The text. Raises TemplateError with the place of a fault, or the place that uses an undefined name."""
     try:
-        text = template.render(values)
-        if len(text) > LARGEST:
-            raise TemplateError(f"{len(text)} characters, more than the limit of {LARGEST}")
+        return template.render(values)
     except jinja2.UndefinedError as error:
         raise TemplateError(f"{place_of(_name_in(error.message or ''))}: {error.message}") from None
     except Exception as error:
         fault = fault_of(error, template.environment)
         raise TemplateError(f"{place_at(fault)}: {fault.said}") from None
-    return text
 
 
 def _name_in(message: str) -> str:
@@ -340,6 +359,21 @@ class _Sandbox(ImmutableSandboxedEnvironment):
                 pass
         return super().getattr(obj, attribute)
 
+    intercepted_binops = frozenset(bounds.OPERATORS)
+    code_generator_class = bounds.BoundedCode
+    concat = staticmethod(bounds.concat)
+    joined = staticmethod(bounds.joined)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        return bounds.bounded(operator, left, right)
+
+    def wrap_str_format(self, value: Any) -> Any:
+        """Jinja calls this with each attribute of a value that is not a fact, a method of a text too."""
+        made = super().wrap_str_format(value)
+        found = value if made is None else made
+        bound = bounds.method(value, found)
+        return made if bound is found else bound
+
 
 def _environment(*, autoescape: bool) -> jinja2.Environment:
     environment = _Sandbox(
@@ -352,7 +386,9 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
     )
     environment.policies["ext.i18n.trimmed"] = True
     environment.newstyle_gettext = True  # pyright: ignore[reportAttributeAccessIssue]
-    environment.filters.update(filters.FILTERS)  # pyright: ignore[reportUnknownMemberType]
+    made = {**filters.FILTERS, **bounds.filters_with_bounds(filters.FILTERS)}
+    environment.filters.update(made)  # pyright: ignore[reportUnknownMemberType]
+    bounds.with_bounds(environment)
     return environment
 
 
