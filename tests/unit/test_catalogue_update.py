@@ -220,7 +220,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(project, file):
     project.template(file, "x")
     code, said = told("update", "de")
     assert code == 1
-    assert "templates/_locales/de/LC_MESSAGES/messages.po cannot be written: " in said
+    assert "de/LC_MESSAGES/messages.po cannot be written, as one of the folders in its path is a file" in said
 
 
 def test_what_an_editor_has_beside_an_open_catalogue_is_no_catalogue(folder):

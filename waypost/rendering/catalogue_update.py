@@ -59,6 +59,9 @@ def update(folder: Path, lang: str) -> Updated:
         for file in files:
             if file != target:
                 file.unlink()
+    except (FileExistsError, NotADirectoryError):
+        said = "cannot be written, as one of the folders in its path is a file; move that file away"
+        raise BrokenCatalogue(f"{place_of(target)} {said}") from None
     except OSError as error:
         raise BrokenCatalogue(f"{place_of(target)} cannot be written: {error.strerror}") from None
     lacking = sum(not _counts(message) for message in _messages(catalogue))
