@@ -67,7 +67,7 @@ def catalogue_languages(folder: Path) -> list[str]:
         {
             file.parents[1].name.replace("_", "-")
             for file in (folder / FOLDER).glob("*/LC_MESSAGES/*.po")
-            if file.is_file()
+            if file.exists() and not file.is_dir()  # `read_catalogue` names a pipe
         }
     )
 
