@@ -1,12 +1,15 @@
 """Templates in a folder of their own: found by language, compiled once, rendered in a sandbox."""
 
 import html
+import os
 import time
 from decimal import Decimal
 
 import pytest
 
+from waypost.rendering.catalogue_update import texts_in
 from waypost.rendering.render_fault import in_words
+from waypost.rendering.samples import NoSample, sample_of
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_set import render
 from waypost.rendering.templates import Templates, chain
@@ -259,6 +262,42 @@ def test_a_file_that_is_not_utf_8_is_named_with_the_line(tmp_path, broken):
     place = "" if broken.startswith("note") else ", line 1: _layout/piece.txt"
     said = "line 2 is not UTF-8; save the file as UTF-8"
     assert str(refused.value) == f"templates/note/en/body.txt{place}: {said}"
+
+
+@pytest.mark.parametrize("pipe", ["note/en/body.txt", "_layout/piece.txt"])
+def test_a_pipe_in_place_of_a_template_is_named_and_not_waited_for(tmp_path, pipe):
+    (tmp_path / "_layout").mkdir()
+    (tmp_path / "_layout" / "piece.txt").write_text("x")
+    templates = write(tmp_path, body_txt="{% include '_layout/piece.txt' %}")
+    (tmp_path / pipe).unlink()
+    os.mkfifo(tmp_path / pipe)
+    with pytest.raises(
+        TemplateError, match=r"^templates/note/en/body.txt.*: it is no regular file, but a pipe"
+    ):
+        templates.find("note", "en")
+
+
+def test_a_pipe_in_place_of_a_catalogue_is_named_and_not_waited_for(tmp_path):
+    templates = write(tmp_path)
+    folder = tmp_path / "_locales" / "de" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "messages.po")
+    [said] = templates.broken_catalogues()
+    assert said.startswith("templates/_locales/de/LC_MESSAGES/messages.po: it is no regular file, but a pipe")
+
+
+def test_a_pipe_in_place_of_a_sample_is_named_and_not_waited_for(tmp_path):
+    write(tmp_path)
+    os.mkfifo(tmp_path / "note" / "sample.json")
+    with pytest.raises(NoSample, match=r"^templates/note/sample.json cannot be read \(it is no regular file"):
+        sample_of("note", [tmp_path], "Waypost <a@b.example>")
+
+
+def test_a_pipe_stops_no_collection_of_texts(tmp_path):
+    write(tmp_path)
+    os.mkfifo(tmp_path / "note" / "en" / "pipe.txt")
+    with pytest.raises(TemplateError, match=r"^templates/note/en/pipe.txt: it is no regular file"):
+        [*texts_in(tmp_path)]
 
 
 def test_the_mark_at_the_start_of_a_file_reaches_no_mail(tmp_path):

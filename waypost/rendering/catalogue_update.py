@@ -22,7 +22,7 @@ from waypost.rendering.catalogues import (
     parsed,
     place_of,
 )
-from waypost.rendering.template_files import TOO_DEEP, TemplateError
+from waypost.rendering.template_files import TOO_DEEP, TemplateError, text_of
 from waypost.rendering.template_set import environment_of
 from waypost.rendering.translating import Key, UntranslatableText, messages_in
 
@@ -156,7 +156,7 @@ def texts_in(folder: Path) -> Iterator[tuple[Key, Sequence[str], str]]:
         if path.suffix not in (".mjml", ".txt") or name.startswith(f"{FOLDER}/"):
             continue
         try:
-            tree = environment_of(name).parse(path.read_text(encoding="utf-8-sig"))
+            tree = environment_of(name).parse(text_of(path))
             for key, source, _ in messages_in(tree):
                 yield key, source, name
         except jinja2.TemplateSyntaxError as error:
@@ -165,7 +165,7 @@ def texts_in(folder: Path) -> Iterator[tuple[Key, Sequence[str], str]]:
             raise TemplateError(f"templates/{name}, line {error.line}: {error}") from None
         except RecursionError:
             raise TemplateError(f"templates/{name}: {TOO_DEEP}") from None
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:
             raise TemplateError(f"templates/{name}: {error}") from None
 
 

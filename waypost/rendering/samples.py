@@ -32,7 +32,7 @@ def sample_of(type: str, folders: Sequence[Path], sender: str) -> Sample:
     finished mail may only be from an allowed sender. Raises NoSample."""
     files = TemplateFiles(folders)
     file = files.display(f"{type}/{NAME}")
-    if files.path(f"{type}/{NAME}") is None:
+    if files.path(f"{type}/{NAME}") is None and not files.is_special(f"{type}/{NAME}"):
         raise NoSample(f'{type} has no sample: write {file}, {{"facts": {{...}}}}')
     return Sample(file, _facts(files, f"{type}/{NAME}", file, parse_mailbox(sender)[1]))
 

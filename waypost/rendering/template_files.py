@@ -13,6 +13,7 @@ from waypost.rendering.layouts import Flat, LayoutError, flatten
 PARTS = ("subject.txt", "body.mjml", "body.txt", "short.txt")
 LARGEST_FILE = 1_000_000  # bytes; a template that is larger is a mistake
 
+NO_FILE = "it is no regular file, but a pipe, a socket or a device; remove it, or write a file in its place"
 TOO_DEEP = "its tags or expressions are nested too deep; divide them with {% set %}, or leave some out"
 
 # Of a file: the last change of its text, and of its mode, in nanoseconds, and its bytes; None without a file.
@@ -68,6 +69,14 @@ class TemplateFiles:
                         return name
         return None
 
+    def why_missing(self, name: str) -> str:
+        """Why there is no such file."""
+        return NO_FILE if self.is_special(name) else "No such file or directory"
+
+    def is_special(self, name: str) -> bool:
+        """Whether there is a pipe, a socket or a device of this name."""
+        return any(map(_is_special, self.candidates(name)))
+
     def path(self, name: str) -> Path | None:
         """A file by its name; None if there is none."""
         return next((path for path in self.candidates(name) if _is_there(path)), None)
@@ -120,7 +129,10 @@ class TemplateFiles:
 
 
 def text_of(path: Path) -> str:
-    """The text of a file, without the mark that some editors write first. Raises OSError and ValueError."""
+    """The text of a file, without the mark that some editors write first. Raises OSError and ValueError,
+    also for what is no file: a pipe would be waited for, for ever."""
+    if _is_special(path):
+        raise ValueError(NO_FILE)
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -163,6 +175,10 @@ def _is_there(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -258,7 +258,8 @@ class Templates:
         name = self.files.part(type, with_parents(lang), part)
         if name is None:
             where = f"{type}/{lang}" if lang in self.files.own_languages(type) else type
-            raise TemplateError(f"templates/{where}/{part}: No such file or directory")
+            why = self.files.why_missing(f"{where}/{part}")
+            raise TemplateError(f"templates/{where}/{part}: {why}")
         return name
 
     def _languages(self, type: str, broken: Mapping[str, str]) -> set[str]:
