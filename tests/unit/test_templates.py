@@ -300,6 +300,31 @@ def test_a_pipe_stops_no_collection_of_texts(tmp_path):
         [*texts_in(tmp_path)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ name }}\n" * 50_000,
+        "{{ name" + "\n~ name" * 50_000 + " }}",
+        "{% include '_layout/x.txt' %}\n" * 900,
+    ],
+)
+def test_more_than_compiles_in_a_moment_is_refused_with_file_and_line(tmp_path, text):
+    (tmp_path / "_layout").mkdir()
+    (tmp_path / "_layout" / "x.txt").write_text("{{ name }}\n" * 50)
+    templates = write(tmp_path, body_txt=text)
+    before = time.monotonic()
+    with pytest.raises(
+        TemplateError, match=r"\.txt, line \d+: the tags up to here are more than 30,000 words"
+    ):
+        templates.find("note", "en")
+    assert time.monotonic() - before < 4
+
+
+def test_a_long_text_with_few_tags_is_taken(tmp_path):
+    words = rendered(write(tmp_path, body_txt="a word, " * 100_000 + "{{ name }}" * 1_000))
+    assert words.plain.endswith("AdaAda\n")
+
+
 def test_the_mark_at_the_start_of_a_file_reaches_no_mail(tmp_path):
     (tmp_path / "_layout").mkdir()
     (tmp_path / "_layout" / "piece.txt").write_text("\ufeffpiece", encoding="utf-8")

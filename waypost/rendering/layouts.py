@@ -17,6 +17,7 @@ import jinja2
 
 MOST_NESTED = 20  # layouts and includes within each other
 MOST_INCLUDED = 1_000  # layouts and includes of a template, each as often as it is put in place
+MOST_WORDS = 30_000  # in tags, with their spaces and signs; a worker compiles as many in a second or two
 _LEXER = jinja2.Environment(keep_trailing_newline=True, autoescape=True)  # it renders nothing
 _NAME = re.compile(r"""\s*(["'])([^"']+)\1\s*""")
 _BLOCK = re.compile(r"\s*([A-Za-z_]\w*)\s*")
@@ -107,16 +108,25 @@ class _Reader:
     def __init__(self, read: Callable[[str], str]) -> None:
         self._read = read
         self.files: list[str] = []
+        self._words = 0
 
     def template(self, name: str, blocks: _Blocks, depth: int) -> list[Piece]:
         """The pieces of a template. blocks: those of the templates that extend it; they replace its own."""
         self.files.append(name)
-        tags = _tags(name, self._read(name))
+        tags = self._tags(name)
         layout = next((tag for tag in tags if tag.word == "extends"), None)
         if layout is None:
             return self._body(name, iter(tags), blocks, depth)
         own = {**blocks, **dict(self._blocks_of(name, tags, blocks, depth))}
         return self._other(name, layout, own, depth)
+
+    def _tags(self, name: str) -> list[_Tag]:
+        words = [*_lexed(self._read(name))]
+        self._words += len(words)
+        if self._words > MOST_WORDS:
+            over = words[-1 - min(self._words - MOST_WORDS, len(words) - 1)]
+            raise LayoutError(name, over[0], _TOO_LONG)
+        return _tags(words)
 
     def _other(self, name: str, tag: _Tag, blocks: _Blocks, depth: int) -> list[Piece]:
         """The template that a tag names."""
@@ -207,13 +217,14 @@ def _leading_lines(text: str) -> int:
     return text[: len(text) - len(text.lstrip())].count("\n")
 
 
+_TOO_LONG = f"the tags up to here are more than {MOST_WORDS:,} words and signs; use a loop, or leave some out"
 _OURS = frozenset({"extends", "block", "endblock", "include", "import", "from"})
 
 
-def _tags(name: str, source: str) -> list[_Tag]:
-    """The text cut at the tags about layouts. Raises jinja2.TemplateSyntaxError."""
+def _tags(words: Iterable[tuple[int, str, str]]) -> list[_Tag]:
+    """The text cut at the tags about layouts."""
     found: list[_Tag] = []
-    text, line, tokens = "", 1, iter(_lexed(source))
+    text, line, tokens = "", 1, iter(words)
     for number, kind, value in tokens:
         if kind not in ("block_begin", "variable_begin"):
             text += value
