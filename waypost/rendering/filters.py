@@ -21,6 +21,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from waypost.model.money import exact, known_currency
+from waypost.rendering.bounds import MOST_REPEATED, WIDE, TooLarge, check_breaks
 from waypost.rendering.filter_values import check
 from waypost.rendering.phone_number import written_for
 from waypost.rendering.postal_address import address_lines
@@ -294,12 +295,15 @@ def wrapped(environment: Environment, text: str, width: int = 79, **options: Any
     check("wordwrap", text)
     if len(text) <= width and "\n" not in text and text == text.strip():
         return text
+    check_breaks(text, options.get("wrapstring"))
     return do_wordwrap(environment, text, width, **options)
 
 
 def across(left: str, right: str, width: int = 64) -> str:
     """`left` and `right` at the two ends of a line of text, two spaces apart at least."""
     check("across", left, right)
+    if width > MOST_REPEATED:
+        raise TooLarge("across", WIDE)
     return f"{left}  ".ljust(width - len(right)) + right
 
 

@@ -369,6 +369,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def wrap_str_format(self, value: Any) -> Any:
         """Jinja calls this with each attribute of a value that is not a fact, a method of a text too."""
+        if not isinstance(value, bounds.METHODS):
+            return None
         made = super().wrap_str_format(value)
         found = value if made is None else made
         bound = bounds.method(value, found)
