@@ -52,13 +52,14 @@ bare.install_null_translations(newstyle=True)
 bare.filters.update(filters.FILTERS)
 made = [bare.from_string(source) for source in sources]
 brand = {"name": "", "logo": "", "accent": "", "accent_dark": "", "postal_address": (), "footer": ()}
+links = {"unsubscribe": "", "preferences": ""}
 sender = {"name": "Shop", "signature": "", "support": ""}
 contexts = []
 for request in sample_orders.requests("-"):
     person = {"name": "", "timezone": "UTC", **request["recipient"]}
     facts = TYPE.facts.model_validate(request["data"]).model_dump()
     more = {"lang": "en", "direction": "ltr", "count": 1, "subject": "", "brand": brand, "sender": sender}
-    contexts.append({**facts, **more, "recipient": person})
+    contexts.append({**facts, **more, "recipient": person, "links": links})
 for _ in range(2):
     began = time.process_time()
     for context in contexts:
