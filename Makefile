@@ -72,6 +72,7 @@ bench: $(READY)  ## Measure everything; each program ends with a line per bar.
 	@$(BIN)/python -m benchmarks.prefect_ui
 	@$(BIN)/python -m benchmarks.rendering
 	@$(BIN)/python -m benchmarks.ledger
+	@$(BIN)/python -m benchmarks.recipients
 	@$(BIN)/python -m benchmarks.delivery
 	@$(BIN)/python -m benchmarks.gateway
 	@$(BIN)/python -m benchmarks.start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -11,10 +12,12 @@ from waypost.cli.app import App
 from waypost.cli.asking import Refused, Yes, ask
 from waypost.cli.clients import check_client
 from waypost.cli.output import AsJson, out, plain, print_json
+from waypost.cli.table_import import TableImport
 from waypost.cli.with_ledger import with_ledger
 from waypost.ledger import Ledger
 from waypost.ledger.records import recipients
 from waypost.mail.address import key_of_url, keys_of
+from waypost.sources.recipient_table import HEADER, recipient_of, rows_in
 
 T = TypeVar("T")
 
@@ -94,6 +97,57 @@ def revoke_links(recipient: Key, client: Client = "", as_json: AsJson = False) -
 async def _revoke_links(ledger: Ledger, recipient: str, client: str) -> bool:
     known = await _find(ledger, recipient, client)
     return known is not None and await recipients.revoke_links(ledger, known["id"], client)
+
+
+def _mapped(given: list[str]) -> dict[str, str]:
+    """The field of each column, by `COLUMN=FIELD`."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, _, field = text.rpartition("=")
+        if not name or field not in HEADER:
+            raise typer.BadParameter(
+                f"write COLUMN=FIELD, where FIELD is one of {', '.join(HEADER)}", param_hint="--column"
+            )
+        found[name] = field
+    return found
+
+
+@app.command("import")
+def import_recipients(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            metavar="FILE",
+            help="CSV file whose first line names the columns, or JSONL file.",
+        ),
+    ],
+    client: Client = "",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=FIELD", help="Field that a column with another name is. Repeatable."),
+    ] = None,
+    rejected: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, metavar="FILE", help="CSV file for the refused rows, with reasons."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Store the recipients of a CSV or JSONL file.
+
+    The fields are id, email, phone, name, locale and timezone; id, email or phone is needed. What a row does
+    not say stays as it was. Text may be UTF-8 or Latin-1; commas, semicolons or tabs separate the columns.
+    Rows that are wrong are refused, the others imported. Exit status 0 when no row was refused.
+    """
+    TableImport(
+        "recipient",
+        HEADER,
+        recipient_of,
+        lambda ledger, some: recipients.add_all(ledger, some, client),
+        lambda ledger: check_client(ledger, client),
+    ).run(rows_in(file, _mapped(column or [])), rejected, as_json)  # fmt: skip
 
 
 async def _forget(ledger: Ledger, recipient: str, client: str, yes: bool) -> int | None:

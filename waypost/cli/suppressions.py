@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, aclosing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, aclosing
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
 from typing import IO, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from waypost.cli.app import App
 from waypost.cli.asking import Refused as NothingDone
 from waypost.cli.clients import check_client
 from waypost.cli.columns import Column, print_columns
-from waypost.cli.interrupted import told_if_interrupted
-from waypost.cli.output import AsJson, Reveal, complain, err, print_json, warn
+from waypost.cli.output import AsJson, Reveal, print_json, warn
 from waypost.cli.progress import bars
+from waypost.cli.table_import import A_TRANSACTION, TableImport
 from waypost.cli.with_ledger import with_ledger
-from waypost.config.settings import Settings
-from waypost.ledger import Ledger, connect_checked
+from waypost.ledger import Ledger
 from waypost.ledger.records import suppressions
 from waypost.ledger.records.suppressions import Which
 from waypost.mail.address import address_or_number
 from waypost.mail.masking import mask, mask_in
 from waypost.model.category import Category
 from waypost.model.suppression import EVERY_CLIENT, EVIDENCE_KEPT, Cause, Suppression
-from waypost.sources.rows import Row
 from waypost.sources.suppression_table import (
     HEADER,
     Defaults,
@@ -47,8 +40,6 @@ from waypost.system.counted import counted
 
 app = App(help="Manage the addresses that must not be written to.")
 
-A_TRANSACTION = 1000  # rows
-REFUSALS_SHOWN = 20
 _LONGEST_DAYS = 36_500
 _COLUMNS = (
     Column("address", cut=True, least=12),
@@ -241,15 +232,6 @@ async def _export(ledger: Ledger, which: Which, opened: IO[str], shown: bool) ->
     return written
 
 
-@dataclass(slots=True)
-class _Import:
-    """What became of the rows of a file so far."""
-
-    imported: int = 0
-    refused: int = 0
-    reasons: list[str] = field(default_factory=list[str])  # the first ones
-
-
 @app.command("import")
 def import_suppressions(
     file: Annotated[
@@ -282,85 +264,14 @@ def import_suppressions(
     """
     expires_at = now() + timedelta(days=expires_in) if expires_in else None
     defaults = Defaults(category, cause, client, reason or "", expires_at)
-    done = _Import()
-    with told_if_interrupted(lambda: f"interrupted: {_told(done)}; import the file again for the rest"):
-        try:
-            asyncio.run(_import(file, defaults, rejected, done))
-        except Exception:
-            if done.imported:
-                complain(f"stopped before the end of the file: {_told(done)}; import it again for the rest")
-            raise
-    if as_json:
-        print_json({"imported": done.imported, "refused": done.refused})
-    else:
-        _tell(done, rejected)
-    if done.refused:
-        raise typer.Exit(1)
-
-
-async def _import(file: Path, defaults: Defaults, rejected: Path | None, done: _Import) -> None:
-    rows = rows_in(file)
-    with bars() as progress, _refusals(rejected) as refuse:
-        task = progress.add_task("read", total=None)
-        async with connect_checked(Settings()) as ledger:
-            await _check_client(ledger, defaults.client)
-            while some := list(islice(rows, A_TRANSACTION)):
-                await _import_some(ledger, some, defaults, refuse, done)
-                progress.update(task, completed=done.imported + done.refused)
-        read = done.imported + done.refused
-        progress.update(task, total=read, completed=read)
-
-
-Refuse = Callable[[Row, str], None]
-
-
-async def _import_some(
-    ledger: Ledger, rows: Sequence[Row], defaults: Defaults, refuse: Refuse, done: _Import
-) -> None:
-    """Import rows in one transaction, without those that are wrong."""
-    good: list[Suppression] = []
     moment = now()
-    for row in rows:
-        try:
-            good.append(suppression_of(row, defaults, moment))
-        except Refused as error:
-            refuse(row, str(error))
-            done.refused += 1
-            if len(done.reasons) < REFUSALS_SHOWN:
-                done.reasons.append(f"{row.place}: {error}")
-    await suppressions.add(ledger, good)
-    done.imported += len(good)
-
-
-@contextmanager
-def _refusals(file: Path | None) -> Generator[Refuse]:
-    """Writes refused rows to `file` as they come, with their place and reason; nowhere for None."""
-    if file is None:
-        yield lambda row, reason: None
-        return
-    with file.open("w", encoding="utf-8", newline="") as opened:
-        table = csv.writer(opened, lineterminator="\n")
-        table.writerow((*HEADER, "place", "refused_because"))
-
-        def refuse(row: Row, reason: str) -> None:
-            table.writerow((*(row.values.get(name, "") for name in HEADER), row.place, reason))
-
-        yield refuse
-
-
-def _tell(done: _Import, rejected: Path | None) -> None:
-    for reason in done.reasons:
-        err.print(f"[red]refused[/] {escape(reason)}", soft_wrap=True)
-    if done.refused > len(done.reasons):
-        err.print(f"[red]... and {counted(done.refused - len(done.reasons), 'more row')}")
-    typer.echo(_told(done))
-    if done.refused:
-        where = f"{rejected} has the refused rows" if rejected else "--rejected FILE writes the refused rows"
-        err.print(f"{where}: correct them, and import that file", soft_wrap=True)
-
-
-def _told(done: _Import) -> str:
-    return f"{counted(done.imported, 'suppression')} imported, {counted(done.refused, 'row')} refused"
+    TableImport(
+        "suppression",
+        HEADER,
+        lambda row: suppression_of(row, defaults, moment),
+        suppressions.add,
+        lambda ledger: _check_client(ledger, defaults.client),
+    ).run(rows_in(file), rejected, as_json)
 
 
 def _which(address: str | None, category: Category | None, client: str | None, cause: Cause | None) -> Which:

@@ -46,14 +46,20 @@ def update(
         complain(str(error))
         raise typer.Exit(1) from None
     if as_json:
-        print_json([{"language": lang, "file": str(one.file), "texts": one.texts, "lacking": one.lacking,
-                     "obsolete": one.obsolete} for lang, one in done.items()])  # fmt: skip
+        print_json(
+            [
+                {
+                    "language": lang, "file": str(one.file), "texts": one.texts, "lacking": one.lacking,
+                    "fuzzy": one.fuzzy, "obsolete": one.obsolete,
+                }
+                for lang, one in done.items()
+            ]
+        )  # fmt: skip
         return
     for one in done.values():
         file = one.file.relative_to(folder.parent)
-        typer.echo(
-            f"{file}: {counted(one.texts, 'text')}, {one.lacking} to translate, {one.obsolete} removed"
-        )
+        todo = f"{one.lacking - one.fuzzy} to translate, {one.fuzzy} to confirm (fuzzy)"
+        typer.echo(f"{file}: {counted(one.texts, 'text')}, {todo}, {one.obsolete} removed")
     if not done:
         out.print(f"no catalogue in {folder}; name a language: `waypost templates update de`")
 

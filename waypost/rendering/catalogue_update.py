@@ -31,12 +31,14 @@ _KEPT_IN_THE_HEADER = ("Language:", "Plural-Forms:", "Content-Type:")
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """A catalogue after its update. lacking: texts without a translation. obsolete: those that left."""
+    """A catalogue after its update. lacking: texts whose translation does not count. fuzzy: those of them
+    that have the translation of a similar text, to be confirmed. obsolete: texts that left."""
 
     file: Path
     texts: int
     lacking: int
     obsolete: int
+    fuzzy: int = 0
 
 
 def update(folder: Path, lang: str) -> Updated:
@@ -65,7 +67,8 @@ def update(folder: Path, lang: str) -> Updated:
     except OSError as error:
         raise BrokenCatalogue(f"{place_of(target)} cannot be written: {error.strerror}") from None
     lacking = sum(not _counts(message) for message in _messages(catalogue))
-    return Updated(target, len(catalogue), lacking, obsolete)
+    fuzzy = sum(message.fuzzy for message in _messages(catalogue))
+    return Updated(target, len(catalogue), lacking, obsolete, fuzzy)
 
 
 def _add(catalogue: Catalog, there: Catalog) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
-from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.bulk import in_ids, insert_many
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.steps import Pace, portions, written_bytes
 from waypost.ledger.database.tables import (
@@ -89,6 +89,25 @@ async def _store(ledger: Ledger, recipient: Recipient, fields: Collection[str], 
 
 
 _KEY = [recipients.c.client, recipients.c.key]
+
+
+async def add_all(ledger: Ledger, new: Sequence[Recipient], client: str = "") -> None:
+    """Store many recipients in a transaction. Fields that a recipient does not have stay as they were; of two
+    with the same key, the later counts."""
+    moment = now()
+    first = first_generation(moment)
+    rows: dict[str, dict[str, Any]] = {}
+    for one in new:
+        row = rows.setdefault(one.key, {"client": client, "key": one.key, **dict.fromkeys(FIELDS)})
+        row.update(one.named, updated_at=moment, link_generation=first)
+    some = [row for _, row in sorted(rows.items())]
+    await ledger.write(lambda connection: insert_many(connection, recipients, some, on_conflict=_fill))
+
+
+def _fill(insert: Any) -> Any:
+    new, old = insert.excluded, recipients.c
+    filled = {field: sa.func.coalesce(new[field], old[field]) for field in FIELDS}
+    return insert.on_conflict_do_update(index_elements=_KEY, set_={"updated_at": new.updated_at, **filled})
 
 
 async def get(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | None:

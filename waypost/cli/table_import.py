@@ -1,0 +1,127 @@
+"""Importing the rows of a table, a thousand in a transaction: what became of them, and where those that are
+refused are written."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import typer
+from rich.markup import escape
+
+from waypost.cli.interrupted import told_if_interrupted
+from waypost.cli.output import complain, err, print_json
+from waypost.cli.progress import bars
+from waypost.config.settings import Settings
+from waypost.ledger import Ledger, connect_checked
+from waypost.sources.rows import Row
+from waypost.system.counted import counted
+
+A_TRANSACTION = 1000  # rows
+REFUSALS_SHOWN = 20
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class TableImport(Generic[T]):
+    """An import, and what became of its rows so far.
+
+    what: what a row is, as a noun. make: a row's value; it raises ValueError, with the column, for a row that
+    is refused. store: keeps values, in a transaction. header: the columns of the file of refused rows.
+    """
+
+    what: str
+    header: Sequence[str]
+    make: Callable[[Row], T]
+    store: Callable[[Ledger, Sequence[T]], Awaitable[object]]
+    check: Callable[[Ledger], Awaitable[object]]
+    imported: int = 0
+    refused: int = 0
+    reasons: list[str] = field(default_factory=list[str])  # the first ones
+
+    def run(self, rows: Iterator[Row], rejected: Path | None, as_json: bool) -> None:
+        """Import the rows, and print what became of them. rejected: the file of refused rows, if there is to
+        be one. Exits with 1 if a row was refused."""
+        with told_if_interrupted(lambda: f"interrupted: {self}; import the file again for the rest"):
+            try:
+                asyncio.run(self._run(rows, rejected))
+            except Exception:
+                if self.imported:
+                    complain(f"stopped before the end of the file: {self}; import it again for the rest")
+                raise
+        if as_json:
+            print_json({"imported": self.imported, "refused": self.refused})
+        else:
+            self._tell(rejected)
+        if self.refused:
+            raise typer.Exit(1)
+
+    async def _run(self, rows: Iterator[Row], rejected: Path | None) -> None:
+        with bars() as progress, _refusals(rejected, self.header) as refuse:
+            task = progress.add_task("read", total=None)
+            async with connect_checked(Settings()) as ledger:
+                await self.check(ledger)
+                while some := list(islice(rows, A_TRANSACTION)):
+                    await self._import(ledger, some, refuse)
+                    progress.update(task, completed=self.read)
+            progress.update(task, total=self.read, completed=self.read)
+
+    @property
+    def read(self) -> int:
+        """The rows read so far."""
+        return self.imported + self.refused
+
+    async def _import(self, ledger: Ledger, rows: Sequence[Row], refuse: Refuse) -> None:
+        good: list[T] = []
+        for row in rows:
+            try:
+                good.append(self.make(row))
+            except ValueError as error:
+                refuse(row, str(error))
+                self.refused += 1
+                if len(self.reasons) < REFUSALS_SHOWN:
+                    self.reasons.append(f"{row.place}: {error}")
+        await self.store(ledger, good)
+        self.imported += len(good)
+
+    def __str__(self) -> str:
+        return f"{counted(self.imported, self.what)} imported, {counted(self.refused, 'row')} refused"
+
+    def _tell(self, rejected: Path | None) -> None:
+        """Print the result for people."""
+        for reason in self.reasons:
+            err.print(f"[red]refused[/] {escape(reason)}", soft_wrap=True)
+        if self.refused > len(self.reasons):
+            err.print(f"[red]... and {counted(self.refused - len(self.reasons), 'more row')}")
+        typer.echo(str(self))
+        if self.refused:
+            where = "--rejected FILE writes the refused rows"
+            if rejected:
+                where = f"{rejected} has the refused rows"
+            err.print(f"{where}: correct them, and import that file", soft_wrap=True)
+
+
+Refuse = Callable[[Row, str], None]
+
+
+@contextmanager
+def _refusals(file: Path | None, header: Sequence[str]) -> Generator[Refuse]:
+    """Writes refused rows to `file` as they come, with their place and reason; nowhere for None."""
+    if file is None:
+        yield lambda row, reason: None
+        return
+    with file.open("w", encoding="utf-8", newline="") as opened:
+        table = csv.writer(opened, lineterminator="\n")
+        table.writerow((*header, "place", "refused_because"))
+
+        def refuse(row: Row, reason: str) -> None:
+            table.writerow((*(row.values.get(name, "") for name in header), row.place, reason))
+
+        yield refuse
