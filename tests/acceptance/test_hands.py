@@ -343,7 +343,7 @@ def test_ctrl_c_while_it_watches_says_that_what_was_accepted_is_safe(home):
     eventually(lambda: orders_in(home) == 4)
     sending.send_signal(signal.SIGINT)
     _, said = sending.communicate(timeout=60)
-    assert sending.returncode == 130
+    assert sending.returncode == 130, said
     assert "the accepted notifications are safe in the ledger and still go out" in said
     assert "Traceback" not in said
 

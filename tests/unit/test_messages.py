@@ -149,7 +149,7 @@ async def test_nobody_is_reached_without_an_address(runtime, route, why):
         ({"text": "hunter2\nBcc: evil@x.example"}, "Subject contains a control character"),
         ({"text": "=?utf-8?q?hunter2=0D=0ABcc:_e@x.example?="}, "Subject contains a control character"),
         ({"name": "hunter2\r\nBcc: evil@x.example"}, "To contains a control character"),
-        ({"text": "hunter2" * 500_000}, "characters, more than"),
+        ({"text": "hunter2" * 500_000}, "more than 2,000,000 characters"),
     ],
 )
 async def test_what_cannot_be_rendered_says_why_and_repeats_nothing(runtime, given, why):
