@@ -7,7 +7,7 @@ import random
 import pytest
 from chaos import kills
 
-KILLS = 40  # half on each database: CI has 25 minutes. `make chaos` kills two hundred
+KILLS = 24  # half on each database: CI has 25 minutes. `make chaos` kills two hundred
 MESSAGES = 120  # between two kills; `make chaos` sends a thousand
 
 

@@ -59,7 +59,7 @@ class Session(asyncio.Protocol):
         if verb == b"RCPT":
             self._to = line.partition(b"<")[2].partition(b">")[0]
             if b"refused" in self._to and self._refusing.exists():
-                self._transport.write(b"550 5.1.1 no such user\r\n")
+                self._transport.write(b"550 5.7.1 not accepted now\r\n")
                 return
         self._in_data = verb == b"DATA"
         self._transport.write(ANSWERS.get(verb, b"250 ok\r\n"))

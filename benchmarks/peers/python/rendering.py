@@ -18,6 +18,7 @@ from babel.messages.pofile import read_po
 
 FOLDER = Path(os.environ["PEER_TEMPLATES"])
 SENDER = {"name": "Waypost", "signature": "", "support": ""}
+LINKS = {"unsubscribe": "", "preferences": ""}
 BRAND = {"name": "", "logo": "", "accent": "", "accent_dark": "", "postal_address": (), "footer": ()}
 
 
@@ -32,6 +33,7 @@ def render(recipient: dict[str, str], data: dict[str, Any]) -> tuple[str, str, s
         "direction": "ltr",
         "sender": SENDER,
         "brand": BRAND,
+        "links": LINKS,
     }
     subject = _template(language, "subject.txt").render(values).strip()
     plain = _template(language, "body.txt").render(values).strip() + "\n"

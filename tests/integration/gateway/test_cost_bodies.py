@@ -32,6 +32,10 @@ BODIES: dict[tuple[str, str], list[dict[str, Any]]] = {
     ],
     ("post", "/v1/notifications/batch"): [{"notifications": [{"type": "alert", **alert()}]}],
     ("put", "/v1/recipients/{id}"): [{"email": "ada@a.example"}],
+    ("patch", "/v1/recipients/{id}"): [{"email": "ada@a.example"}],
+    ("patch", "/v1/recipients/{id}/preferences"): [{"alert": {"cadence": "never", "channels": ["email"]}}],
+    ("patch", "/v1/preferences"): [{"alert": {"cadence": "never", "channels": ["email"]}}],
+    ("put", "/v1/suppressions/{address}"): [{"category": "alert", "reason": "asked by phone"}],
     ("post", "/v1/verifications/check"): [{"recipient": "ada@a.example", "code": "1"}, {"token": "a.b.c"}],
     ("post", "/v1/webhooks"): [{"url": "https://a.example/", "states": ["sent"]}],
 }

@@ -30,7 +30,7 @@ def places(path: str, operation: dict[str, Any]) -> Iterator[str]:
     """Where a path and its query hold what a caller chose."""
     if "{" in path:
         yield re.sub(r"{\w+}", "{}", path)
-    plain = path.format(id=ID, code="invalid")
+    plain = path.format(id=ID, code="invalid", address="ada@a.example")
     yield f"{plain}/{{}}"
     yield f"{plain}?{{}}"
     for parameter in operation.get("parameters", ()):
