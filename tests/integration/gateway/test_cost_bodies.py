@@ -118,7 +118,9 @@ def of_fields(gateway: Measured) -> Cases:
 
                 def act(size, value=(opens, shape, ends), around=(front, back), target=(method, path)):
                     text = around[0] + value[0] + filled(value[1], size) + value[2] + around[1]
-                    asked = gateway.client.request(target[0], target[1].format(id="ada"), text.encode())
+                    asked = gateway.client.request(
+                        target[0], target[1].format(id="ada", address="ada@a.example"), text.encode()
+                    )
                     return gateway.spent(asked)
 
                 yield f"{method} {path} {field}, {name}", act, room * len(shape) // len(shape.encode())
