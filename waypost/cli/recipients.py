@@ -12,7 +12,7 @@ from waypost.cli.app import App
 from waypost.cli.asking import Refused, Yes, ask
 from waypost.cli.clients import check_client
 from waypost.cli.output import AsJson, out, plain, print_json
-from waypost.cli.table_import import TableImport
+from waypost.cli.table_import import Rejected, TableImport
 from waypost.cli.with_ledger import with_ledger
 from waypost.ledger import Ledger
 from waypost.ledger.records import recipients
@@ -129,10 +129,7 @@ def import_recipients(
         list[str] | None,
         typer.Option(metavar="COLUMN=FIELD", help="Field that a column with another name is. Repeatable."),
     ] = None,
-    rejected: Annotated[
-        Path | None,
-        typer.Option(dir_okay=False, metavar="FILE", help="CSV file for the refused rows, with reasons."),
-    ] = None,
+    rejected: Rejected = None,
     as_json: AsJson = False,
 ) -> None:
     """Store the recipients of a CSV or JSONL file.

@@ -129,17 +129,17 @@ def _warn_of_templates(settings: Settings, one: Registered, locale: str) -> None
     """Say what is wrong in the templates: a worker goes on with those before a fault, and with another
     language where one is missing."""
     from waypost.rendering.template_check import examine
-    from waypost.rendering.templates import Templates, chain
+    from waypost.rendering.templates import Templates
 
     if one.type.finished is not None:
         return
     templates = Templates(settings.template_folders, settings.default_locale)
-    faults = examine(templates, one.type)
-    for fault in faults:
-        warn(f"{fault}; a worker that runs sends with the templates before this fault")
-    languages = () if faults else templates.languages(one.type.name)
-    lang = next((one for one in chain(locale, settings.default_locale) if one in languages), None)
-    if lang and lang.partition("-")[0] != locale.partition("-")[0]:
+    if faults := examine(templates, one.type):
+        for fault in faults:
+            warn(f"{fault}; a worker that runs sends with the templates before this fault")
+        return
+    lang = templates.find(one.type.name, locale).lang
+    if lang.partition("-")[0] != locale.partition("-")[0]:
         warn(f"{one.type.name} has no translation into {locale}: the mail is in {lang}")
 
 

@@ -17,7 +17,7 @@ from waypost.cli.clients import check_client
 from waypost.cli.columns import Column, print_columns
 from waypost.cli.output import AsJson, Reveal, print_json, warn
 from waypost.cli.progress import bars
-from waypost.cli.table_import import A_TRANSACTION, TableImport
+from waypost.cli.table_import import A_TRANSACTION, Rejected, TableImport
 from waypost.cli.with_ledger import with_ledger
 from waypost.ledger import Ledger
 from waypost.ledger.records import suppressions
@@ -249,10 +249,7 @@ def import_suppressions(
     cause: OneCause = Cause.MANUAL,
     reason: ForReason = None,
     expires_in: ExpiresIn = None,
-    rejected: Annotated[
-        Path | None,
-        typer.Option(dir_okay=False, metavar="FILE", help="CSV file for the refused rows, with reasons."),
-    ] = None,
+    rejected: Rejected = None,
     as_json: AsJson = False,
 ) -> None:
     """Suppress the addresses of a CSV file.

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import typer
 from rich.markup import escape
@@ -25,6 +25,11 @@ from waypost.system.counted import counted
 
 A_TRANSACTION = 1000  # rows
 REFUSALS_SHOWN = 20
+
+Rejected = Annotated[
+    Path | None,
+    typer.Option(dir_okay=False, metavar="FILE", help="CSV file for the refused rows, with reasons."),
+]
 
 T = TypeVar("T")
 

@@ -37,7 +37,7 @@ def router(context: GatewayContext) -> APIRouter:
         caller = await context.caller(request)
         caller.require("manage")
         async with context.body(request, caller) as sent:
-            made = await recipients.replace(context.ledger, _recipient(id, body.parsed(sent)), caller.client)
+            made = await recipients.put(context.ledger, _recipient(id, body.parsed(sent)), caller.client)
         return responses.json(made.fields, 201 if made.new else 200)
 
     @routes.get(_PATH, **openapi.GET_RECIPIENT)

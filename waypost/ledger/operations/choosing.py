@@ -17,6 +17,7 @@ from waypost.ledger.database.tables import IN_HAND, NOT_IN_HAND, notifications
 from waypost.ledger.queue.digest_items import copy_to_items
 from waypost.ledger.records import suppressions
 from waypost.ledger.records.preferences import choose_all
+from waypost.ledger.records.recipients import whose_are
 from waypost.model.cadence import Every
 from waypost.model.category import Category
 from waypost.model.states import State
@@ -101,8 +102,8 @@ async def _suppress_waiting(ledger: Ledger, choosing: Choosing, types: Sequence[
 def _waiting(choosing: Choosing, types: Sequence[str]) -> list[list[sa.ColumnElement[bool]]]:
     """Those that wait, then those that a run has claimed; PostgreSQL finds each by an index of its own."""
     table = notifications.c
-    whose = table.client == choosing.client if choosing.client else table.client.is_(None)
-    theirs = [whose, table.recipient_key == choosing.key, table.type.in_(types), table.digest_id.is_(None)]
+    whose = whose_are(choosing.client, choosing.key)
+    theirs = [whose, table.type.in_(types), table.digest_id.is_(None)]
     waits = [*theirs, NOT_IN_HAND, table.state.in_(_WAITS)]
     return [waits, [*theirs, IN_HAND, table.state == State.CLAIMED]]
 

@@ -21,6 +21,7 @@ from waypost.ledger.database.tables import NOT_IN_HAND, notifications
 from waypost.ledger.queue.digest_items import copy_end_to_items
 from waypost.ledger.queue.timeline_events import note_events
 from waypost.ledger.records import preferences, soft_bounces, suppressions
+from waypost.ledger.records.recipients import Who
 from waypost.mail.address import url_of
 from waypost.model.batch import Ended
 from waypost.model.category import Category, CategoryTerms, terms_of
@@ -30,8 +31,6 @@ from waypost.model.priority import Priority
 from waypost.model.states import State
 from waypost.policy.precedence import Circumstances, Rule, Verdict, decide
 from waypost.system.ids import first_id
-
-Who = tuple[str, str]  # a client (empty for none) and its key for a recipient
 
 
 @dataclass(frozen=True, slots=True)

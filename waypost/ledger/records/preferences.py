@@ -13,12 +13,12 @@ from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_texts, insert_many
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import preferences
+from waypost.ledger.records.recipients import Who
 from waypost.model.cadence import Cadence, Every
 from waypost.model.category import Category
 from waypost.policy.precedence import Preference
 from waypost.system.clock import now
 
-Who = tuple[str, str]  # a client (empty for none) and its key for a recipient
 ByRecipient = Mapping[Who, Preference]
 _KEY = list(preferences.primary_key)
 AUDIENCE = ""  # in place of a recipient's key: what the client chose for all of its recipients

@@ -44,13 +44,8 @@ class Stored:
     new: bool
 
 
-async def put(ledger: Ledger, recipient: Recipient, client: str = "") -> bool:
-    """Store exactly what `recipient` says: omitted fields become unknown. Returns whether it is new."""
-    return (await _store(ledger, recipient, FIELDS, client)).new
-
-
-async def replace(ledger: Ledger, recipient: Recipient, client: str = "") -> Stored:
-    """As `put`; also returns what is known then."""
+async def put(ledger: Ledger, recipient: Recipient, client: str = "") -> Stored:
+    """Store exactly what `recipient` says: omitted fields become unknown."""
     return await _store(ledger, recipient, FIELDS, client)
 
 
@@ -175,7 +170,7 @@ async def forget(ledger: Ledger, key: str, client: str = "") -> bool:
             return False
         connection.execute(sa.delete(recipients).where(_is(client, key)))
         had_chosen = _forget_choices(client, key, connection)
-        whose = notifications_of(client, key) if ledger.is_postgres else _whose(client, key)
+        whose = notifications_of(client, key) if ledger.is_postgres else whose_are(client, key)
         theirs = sa.select(notifications.c.id).where(whose)
         codes = verifications.c.recipient_key == key, verifications.c.notification_id.in_(theirs)
         connection.execute(sa.delete(verifications).where(*codes))
@@ -198,7 +193,7 @@ async def _blank_in_steps(ledger: Ledger, key: str, client: str, blank: dict[str
     has_codes = sa.exists().where(verifications.c.notification_id == table.id)
     to_do = sa.or_(_names(key), has_codes).label("to_do")
     size = written_bytes(ledger.is_postgres).label("bytes")
-    theirs = [_whose(client, key), *([NOT_IN_HAND] if ledger.is_postgres else [])]
+    theirs = [whose_are(client, key), *([NOT_IN_HAND] if ledger.is_postgres else [])]
     wanted = sa.select(table.id, to_do, size).where(*theirs).order_by(table.id)
 
     def page(connection: sa.Connection, after: UUID, rows: int) -> list[sa.Row[Any]]:
@@ -250,11 +245,11 @@ def is_address(key: str) -> bool:
 
 def notifications_of(client: str, key: str) -> sa.ColumnElement[bool]:
     """Whether a notification is for that recipient; written so that two indexes are used."""
-    theirs = _whose(client, key)
+    theirs = whose_are(client, key)
     return sa.or_(sa.and_(theirs, NOT_IN_HAND), sa.and_(IN_HAND, theirs))
 
 
-def _whose(client: str, key: str) -> sa.ColumnElement[bool]:
+def whose_are(client: str, key: str) -> sa.ColumnElement[bool]:
     table = notifications.c
     whose = table.client == client if client else table.client.is_(None)
     return sa.and_(whose, table.recipient_key == key)
