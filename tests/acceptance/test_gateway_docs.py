@@ -72,8 +72,10 @@ def test_a_mail_is_submitted_as_it_is_shown(up):
 
 def test_the_examples_of_recipients_run(up):
     key = manager(up)
+    (up.home / "people.csv").write_text("Kunde;email\n1;ada@buyer.example\n")
     (up.home / "bounces.csv").write_text("address\nnobody@buyer.example\n")
-    told = run(up, "sh", "-euc", shown("recipients.md", "sh"), KEY=key)
+    imported, told = run(up, "sh", "-euc", shown("recipients.md", "sh"), KEY=key).split("\n", 1)
+    assert imported == "1 recipient imported, no rows refused"
     chosen, end = json.JSONDecoder().raw_decode(told)
     assert (chosen["marketing"]["cadence"], chosen["product"]["channels"]) == ("never", ["email"])
     assert told[end:].strip() == "1 suppression imported, no rows refused"
