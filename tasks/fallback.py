@@ -18,8 +18,9 @@ from waypost.tasks.task_name import name_step
 
 async def fallback(outcomes: Batch[Delivery]) -> Batch[Delivery]:
     """Only a definite refusal, or a deadline that leaves no time to try again, moves on. UNKNOWN does
-    not: the first provider may have delivered."""
-    return await step(_fallback, outcomes)
+    not: the first provider may have delivered. A run of which no message was refused has no such step: each
+    costs Prefect three events."""
+    return await step(_fallback, outcomes) if any(one.refused for one in outcomes) else outcomes
 
 
 @task(name="fallback", cache_policy=NO_CACHE)
@@ -41,9 +42,7 @@ def _tell(dispatch: DeliveryRun, before: Batch[Delivery], after: list[Delivery])
     rescued = [one for one in after if one.notification.id in refused and one.state is State.SENT]
     kinds = Counter(dispatch.outcomes.router.step(one)[0] for one in rescued)
     by = ", ".join(f"{count} by {kind}" for kind, count in kinds.items())
-    ended = any(delivery.state is State.FAILED and delivery.outcome for delivery in before)
-    nothing = "no other provider" if ended else "not needed"
-    name_step(f"fallback: {by or f'0 of {len(refused)}' if refused else nothing}")
+    name_step(f"fallback: {by or f'0 of {len(refused)}'}")
     ways = Counter((refused[one.notification.id], one.provider) for one in rescued).items()
     if told := [f"{count} refused by {first}, then sent through {then}" for (first, then), count in ways]:
         run_logger().warning("%s", "; ".join(told))

@@ -224,6 +224,15 @@ async def test_steps_are_named_for_what_they_did(bench, client):
         assert (await ended_task_run(client, run_of(state), name)).name == name
 
 
+async def test_a_run_without_a_refusal_has_no_fallback(bench, client):
+    state = await note([ask()], return_state=True)
+    await ended_task_run(client, run_of(state), "report: 1 sent")
+    asked = {"flow_runs": {"id": {"any_": [str(run_of(state))]}}}
+    steps = (await client.request("POST", "/task_runs/filter", json=asked)).json()
+    names = ["deliver: 1 of 1", "lookup: 1", "render: 1", "report: 1 sent"]
+    assert sorted(step["name"] for step in steps) == names
+
+
 async def test_a_run_logs_at_most_six_lines_of_ours_with_the_reasons_and_what_to_do(bench, caplog):
     bench.primary.down = True
     bench.backup.answer = lambda message: REFUSED if message.address.startswith("bob") else LATER
