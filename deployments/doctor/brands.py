@@ -16,7 +16,7 @@ from waypost.mail.dkim import Signer
 from waypost.mail.dkim_keys import KeyUnusable
 from waypost.model.brand import Brand, no_such_brand
 
-SEE = "docs/brands.md describes brands"
+SEE = "`waypost docs brands` describes brands"
 
 
 def brand_findings(

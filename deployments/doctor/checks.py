@@ -37,7 +37,7 @@ async def examine(settings: Settings) -> list[Finding]:
 def _settings(settings: Settings) -> Finding:
     home = f"home is {settings.home}"
     if odd := unknown(os.environ):
-        advice = "remove it, or use a name from docs/settings.md"
+        advice = "remove it, or use a name that `waypost docs settings` lists"
         return Finding("settings", ok=False, found=f"{home}; {'; '.join(odd)}", advice=advice)
     if is_unshared(settings):
         found, _, advice = UNSHARED.partition(": ")

@@ -19,7 +19,7 @@ from waypost.net.no_answer import no_answer
 ANSWERS_WITHIN = 5.0  # seconds
 LINKS_LAST_DAYS = 30  # a way to unsubscribe works so long after a mail (16 CFR 316.4, for the USA)
 WHAT = "pages"
-LEAD = "start `waypost gateway --public PORT`, and lead the address there; see docs/preference-page.md"
+LEAD = "start `waypost gateway --public PORT`, and lead the address there; see `waypost docs preference-page`"
 
 
 async def page_findings(settings: Settings) -> list[Finding]:
@@ -64,7 +64,7 @@ def lacking(settings: Settings, types: Iterable[NotificationType]) -> list[Findi
     if not names:
         return []
     found = f"mails of {', '.join(names)} have no link to unsubscribe: WAYPOST_PUBLIC_URL is not set"
-    return [Finding(WHAT, ok=True, found=found, advice="set it as docs/preference-page.md describes")]
+    return [Finding(WHAT, ok=True, found=found, advice="set it as `waypost docs preference-page` describes")]
 
 
 def _json(answer: httpx.Response) -> Any:

@@ -24,5 +24,5 @@ async def database_finding(client: PrefectClient) -> list[Finding]:
     if deletes_runs:
         return []
     found = "the Prefect server keeps its runs for ever, about 80 kB each"
-    advice = f"set {SETTING} where the server runs; docs/prefect.md"
+    advice = f"set {SETTING} where the server runs; see `waypost docs prefect`"
     return [Finding("prefect database", ok=True, found=found, advice=advice)]

@@ -41,10 +41,13 @@ def signing_finding(settings: Settings) -> Finding:
     try:
         found = dkim_signers(settings)
     except KeyUnusable as error:
-        advice = "correct this setting; docs/deliverability.md shows how to create a key"
+        advice = "correct this setting; `waypost docs deliverability` shows how to create a key"
         return Finding("signing", ok=False, found=str(error), advice=advice)
     if not found:
-        advice = "set WAYPOST_DKIM_KEY, unless your provider signs for you; docs/deliverability.md shows how"
+        advice = (
+            "set WAYPOST_DKIM_KEY, unless your provider signs for you; "
+            "`waypost docs deliverability` shows how"
+        )
         return Finding("signing", ok=True, found="mails are not signed", advice=advice)
     names = ", ".join(f"{one.selector}._domainkey.{one.domain} ({one.algorithm})" for one in found)
     return Finding("signing", ok=True, found=names)
@@ -54,7 +57,7 @@ async def provider_findings(settings: Settings) -> list[Finding]:
     try:
         available = providers(settings)
     except ValueError as error:
-        advice = "correct this setting; docs/providers.md shows its form"
+        advice = "correct this setting; `waypost docs providers` shows its form"
         return [Finding("providers", ok=False, found=str(error), advice=advice)]
     beside = AddedProviders(settings, {channel.name for channel in available})
     brands = AddedBrands(settings)
@@ -108,10 +111,10 @@ async def _blocks(beside: AddedProviders, brands: AddedBrands) -> list[Finding]:
     except blocks.Unreadable as error:
         advice = "give PREFECT_API_KEY the permission to read blocks, or see the Prefect server's log"
         return [Finding("blocks", ok=False, found=str(error), advice=advice)]
-    advice = "correct it in the Prefect UI, under Blocks; docs/{} describes the fields"
+    advice = "correct it in the Prefect UI, under Blocks; `waypost docs {}` describes the fields"
     return [
         *(
-            Finding(name, ok=False, found=blocks.told(name, fault), advice=advice.format("providers.md"))
+            Finding(name, ok=False, found=blocks.told(name, fault), advice=advice.format("providers"))
             for name, fault in faults.items()
         ),
         *(
@@ -119,7 +122,7 @@ async def _blocks(beside: AddedProviders, brands: AddedBrands) -> list[Finding]:
                 "brands",
                 ok=False,
                 found=blocks.told(name, fault, blocks.BRAND),
-                advice=advice.format("brands.md"),
+                advice=advice.format("brands"),
             )
             for name, fault in of_brands.items()
         ),

@@ -13,7 +13,7 @@ from waypost.mail.build import Sender
 from waypost.mail.dkim import Signer
 from waypost.net.dns import DnsSilent, Lookup
 
-SEE = "docs/deliverability.md shows the record"
+SEE = "`waypost docs deliverability` shows the record"
 _SHORTEST_RSA = 128  # bytes; a shorter value cannot be a key of 1024 bits
 
 
@@ -41,7 +41,8 @@ _UNSIGNED = Finding(
     "dkim",
     ok=False,
     found="mails are not signed by Waypost",
-    advice="set WAYPOST_DKIM_KEY, unless your provider signs for you; docs/deliverability.md shows how",
+    advice="set WAYPOST_DKIM_KEY, unless your provider signs for you; "
+    "`waypost docs deliverability` shows how",
 )
 
 

@@ -72,6 +72,7 @@ def test_a_mail_can_be_found_and_read(mailbox):
     page = mailbox.page.get("/").text
     assert f"/mails/{name}" in page
     assert "Bücher &lt;b&gt;&amp; more&lt;/b&gt;" in page
+    assert "From Shop &lt;s@a.example&gt;" in page
     shown = mailbox.page.get(f"/mails/{name}").text
     assert "Ada &lt;a@b.example&gt;" in shown
     assert "On its way" in shown

@@ -91,7 +91,7 @@ def test_a_fault_names_the_brand_and_the_field_and_repeats_no_value(monkeypatch,
     told = explained(refused.value)
     assert told is not None
     assert told.startswith(f"WAYPOST_BRANDS: {said}")
-    assert pages(refused.value) == "docs/brands.md"
+    assert pages(refused.value) == "`waypost docs brands`"
     assert "hunter2" not in told + str(refused.value)
 
 

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = ("waypost", "deployments", "tasks", "flows", "benchmarks", "tests/support")
 FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
-TOP = ("deployments", "flows", "tasks", "templates")
+TOP = ("deployments", "docs", "flows", "tasks", "templates")
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MIGRATIONS = ROOT / "waypost/ledger/database/migrations/versions"
 DRAWING = (ROOT / "docs" / "architecture.md").read_text()

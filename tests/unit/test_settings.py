@@ -138,9 +138,9 @@ def test_a_term_that_there_is_not_is_told_with_those_there_are(monkeypatch):
 @pytest.mark.parametrize(
     ("wrong", "page"),
     [
-        ({"PROVIDERS": '{"ses": {}}'}, "docs/providers.md"),
-        ({"POLL_SECONDS": "0"}, "docs/settings.md"),
-        ({"PROVIDERS": "[]", "POLL_SECONDS": "0"}, "docs/providers.md and docs/settings.md"),
+        ({"PROVIDERS": '{"ses": {}}'}, "`waypost docs providers`"),
+        ({"POLL_SECONDS": "0"}, "`waypost docs settings`"),
+        ({"PROVIDERS": "[]", "POLL_SECONDS": "0"}, "`waypost docs providers` and `waypost docs settings`"),
     ],
 )
 def test_the_page_named_is_the_one_that_tells_of_the_setting(monkeypatch, wrong, page):

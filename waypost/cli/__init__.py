@@ -35,6 +35,7 @@ COMMANDS = {
         "list": OnDemand("list:list_notifications", "List notifications, the newest first."),
         "explain": OnDemand("explain:explain", "Show the history of a notification."),
         "doctor": OnDemand("doctor:doctor", "Check every part, and say what to do about faults."),
+        "docs": OnDemand("docs:docs", "Read the documentation of this version."),
     },
     "Act": {
         "retry": OnDemand("retry_cancel:retry", "Send again what failed or waits; ask first."),

@@ -58,10 +58,10 @@ def _of_the_system(error: OSError) -> str:
 
 
 def pages(error: ValidationError) -> str:
-    """The pages of docs/ that describe the invalid settings."""
+    """The commands that show the pages of the documentation on the invalid settings."""
     named = {part["loc"][0] for part in error.errors() if part["loc"]}
     wrong = {str(name) if name in ("providers", "brands") else "settings" for name in named}
-    return " and ".join(f"docs/{name}.md" for name in sorted(wrong))
+    return " and ".join(f"`waypost docs {name}`" for name in sorted(wrong))
 
 
 def _setting(part: ErrorDetails) -> str:

@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     providers: Annotated[dict[ProviderName, Provider], NoDecode] = Field(
         default={},
         description='More providers, by name, as JSON: {"ses": {"url": "smtps://...", "rate": 14}}. '
-        "They come after those above; docs/providers.md describes them.",
+        "They come after those above; `waypost docs providers` describes them.",
     )
     sender: str = Field(
         default="Waypost <no-reply@waypost.example>",
@@ -107,18 +107,20 @@ class Settings(BaseSettings):
     brands: Annotated[dict[BrandName, BrandTerms], NoDecode] = Field(
         default={},
         description='More brands, by name, as JSON: {"acme": {"sender": "Acme <no-reply@acme.example>"}}. '
-        "The name default changes the brand that the settings above make; docs/brands.md describes them.",
+        "The name default changes the brand that the settings above make; "
+        "`waypost docs brands` describes them.",
     )
     categories: Annotated[dict[Category, CategoryTerms], NoDecode] = Field(
         default={},
         description="What recipients may choose, and when they are left in peace, by category, as JSON: "
         '{"marketing": {"quiet_hours": "22:00-08:00", "at_most": {"count": 3, "days": 7}}}. '
-        "docs/recipients.md describes them.",
+        "`waypost docs recipients` describes them.",
     )
     public_url: str | None = Field(
         default=None,
         description="Address under which recipients reach the pages of `waypost gateway --public`: "
-        "https://mail.shop.example. Mails then say how to unsubscribe. docs/preference-page.md describes it.",
+        "https://mail.shop.example. Mails then say how to unsubscribe. "
+        "`waypost docs preference-page` describes it.",
     )
     submission_senders: str = Field(
         default="",
@@ -215,8 +217,8 @@ class Settings(BaseSettings):
     sources: Annotated[dict[str, Source], NoDecode] = Field(
         default={},
         description='Who is due, for types that remind on a schedule, as JSON: {"membership-expiry": '
-        '{"file": "members.csv"}}, or {"url": "postgresql://...", "query": "SELECT ..."}. docs/types.md '
-        "describes them.",
+        '{"file": "members.csv"}}, or {"url": "postgresql://...", "query": "SELECT ..."}. `waypost docs '
+        "types` describes them.",
     )
     webhooks_allow_private: bool = Field(
         default=False,

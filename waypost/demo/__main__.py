@@ -186,7 +186,9 @@ def _tell_where(here: instance.Place) -> None:
 def _keep(process: subprocess.Popen[bytes], until_enter: bool) -> None:
     """Leave everything running until Ctrl-C, or until Enter is pressed."""
     stops = "Enter stops it" if until_enter else "Ctrl-C stops it"
-    print(f"still running; {stops}. In another terminal: export WAYPOST_HOME={HOME}", file=sys.stderr)
+    print(f"still running; {stops}. To look around, in another terminal here:", file=sys.stderr)
+    for line in (". .venv/bin/activate", f"export WAYPOST_HOME={HOME}", "waypost list", "waypost doctor"):
+        print(f"    {line}", file=sys.stderr)
     try:
         if until_enter:
             sys.stdin.readline()

@@ -27,13 +27,14 @@ MAIN_HEADERS = ("from", "to", "reply-to", "date", "message-id", "list-unsubscrib
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A line of the list. name: its file. kind: `mail` or `text`. at: when it arrived."""
+    """A line of the list. name: its file. kind: `mail` or `text`. at: when it arrived. sender: a mail's."""
 
     name: str
     kind: str
     at: datetime
     to: str
     subject: str
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ def _summary(path: Path) -> Summary:
     try:
         with path.open("rb") as file:
             head = BytesHeaderParser(policy=policy.default).parsebytes(file.read(MOST_SHOWN))
-        return Summary(path.name, "mail", at, _header(head, "To"), _header(head, "Subject"))
+        to, subject, sender = (_header(head, name) for name in ("To", "Subject", "From"))
+        return Summary(path.name, "mail", at, to, subject, sender)
     except Exception:  # as in mail_of
         return Summary(path.name, "mail", at, "", UNREADABLE)
 

@@ -29,7 +29,7 @@ REJECTIONS_KEPT = 100
 
 def no_source(type: str) -> str:
     """What to do about a type that asks a source and has none."""
-    return f"no source is set for {type}: set it in WAYPOST_SOURCES; docs/types.md shows how"
+    return f"no source is set for {type}: set it in WAYPOST_SOURCES; `waypost docs types` shows how"
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ async def test_one_that_cannot_be_used_is_told_by_the_log_and_by_doctor(
     assert sentence in caplog.text
     [found] = [one for one in await provider_findings(settings) if one.what == "brands" and not one.ok]
     assert found.found.startswith(sentence)
-    assert "docs/brands.md" in found.advice
+    assert "waypost docs brands" in found.advice
 
 
 async def test_doctor_tells_which_brands_are_blocks(blocks, settings):

@@ -119,7 +119,7 @@ async def test_a_bad_row_is_named_and_the_rest_is_sent(bench, source, caplog):
 async def test_without_a_source_a_run_ends_well_and_says_so(bench):
     state = await state_of_run()
     assert (state.type.value, state.message) == (
-        "COMPLETED", "no source is set for note: set it in WAYPOST_SOURCES; docs/types.md shows how",
+        "COMPLETED", "no source is set for note: set it in WAYPOST_SOURCES; `waypost docs types` shows how",
     )  # fmt: skip
 
 

@@ -90,7 +90,7 @@ def test_a_missing_file_is_named(run):
     [
         (
             "low-balance",
-            "no source is set for low-balance: set it in WAYPOST_SOURCES; docs/types.md shows how",
+            "no source is set for low-balance: set it in WAYPOST_SOURCES; `waypost docs types` shows how",
         ),
         ("alert", "alert has no reminders: it asks no source"),
         ("digest", "Waypost composes digest itself"),
