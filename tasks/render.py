@@ -39,12 +39,15 @@ async def render_batch(notifications: Batch[Notification]) -> Batch[Rendered]:
     made: dict[UUID, Rendered] = {}
     for one in notifications:
         values, attached = private.get(one.id, {}), files.get(one.id, ())
+        its_links = links.get(one.id, NO_LINKS)
         if isinstance(values, Exception):
             made[one.id] = _unready(one, values)
         elif isinstance(attached, Exception):
             made[one.id] = _unready(one, attached)
+        elif isinstance(its_links, Exception):
+            made[one.id] = _unready(one, its_links)
         else:
-            jobs.append(RenderJob(one, values, attached, links.get(one.id, NO_LINKS)))
+            jobs.append(RenderJob(one, values, attached, its_links))
     made |= {one.notification.id: one for one in await runtime.rendering.render(type, jobs)}
     if fault := runtime.templates.faults.get(type.name):
         run_logger().warning("The changed templates of %s are not in use: %s", type.name, fault)

@@ -83,11 +83,11 @@ def new_outages() -> None:
 
 
 @pytest.fixture(scope="session")
-async def postgres_server() -> str:
+def postgres_server() -> str:
     """The server the tests may make databases on. CI fails without one, elsewhere tests skip."""
     url = os.environ.get("WAYPOST_TEST_POSTGRES_URL", HERE)
     try:
-        await (await asyncpg.connect(url, timeout=5)).close()
+        asyncio.run(_execute(url))
     except (OSError, asyncpg.PostgresError) as error:
         named = "WAYPOST_TEST_POSTGRES_URL" in os.environ
         if named or os.environ.get("CI"):
@@ -97,17 +97,21 @@ async def postgres_server() -> str:
 
 
 @pytest.fixture(scope="session")
-async def postgres_url(postgres_server: str) -> AsyncIterator[str]:
+def postgres_url(postgres_server: str) -> Iterator[str]:
     """A database of this session's own."""
     name = f"waypost_test_{os.getpid()}"
-    server = await asyncpg.connect(postgres_server)
-    await server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    await server.execute(f'CREATE DATABASE "{name}"')
+    asyncio.run(_execute(postgres_server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+    asyncio.run(_execute(postgres_server, f'CREATE DATABASE "{name}"'))
     url = postgres_server.rpartition("/")[0] + f"/{name}"
-    await _migrate(url)
+    asyncio.run(_migrate(url))
     yield url
-    await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    await server.close()
+    asyncio.run(_execute(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+async def _execute(server: str, statement: str = "SELECT") -> None:
+    connected = await asyncpg.connect(server, timeout=5)
+    await connected.execute(statement)
+    await connected.close()
 
 
 @pytest.fixture(scope="session")

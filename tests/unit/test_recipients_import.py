@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -115,3 +117,20 @@ def test_an_unknown_client_is_told_before_anything_is_read(tmp_path):
     done = imported(tmp_path / "people.csv", "id\n1\n", "--client", "nobody")
     assert done.exit_code == 1
     assert run("show", "1").exit_code == 1
+
+
+def test_a_row_that_the_ledger_never_takes_is_refused_alone(tmp_path):
+    """A trigger refuses it, as PostgreSQL refuses texts that SQLite takes."""
+    with closing(sqlite3.connect(Settings().home / "ledger.db")) as ledger:
+        ledger.execute(
+            "CREATE TRIGGER poison BEFORE INSERT ON recipients WHEN NEW.key = '2' "
+            "BEGIN SELECT RAISE(ABORT, 'hunter2'); END"
+        )
+    refused = tmp_path / "refused.csv"
+    done = imported(tmp_path / "people.csv", "id,name\n1,a\n2,b\n3,c\n", "--rejected", str(refused))
+    assert (done.exit_code, done.stdout) == (1, "2 recipients imported, 1 row refused\n"), done.output
+    [row] = csv.DictReader(refused.open())
+    assert row["place"] == "people.csv, line 3"
+    assert row["refused_because"] == "storing failed unexpectedly: IntegrityError (see the log)"
+    assert "hunter2" not in done.output
+    assert known("3")["name"] == "c"

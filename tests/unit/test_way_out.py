@@ -23,6 +23,7 @@ from waypost.rendering.catalogues import parsed
 from waypost.rendering.checks.rendered_samples import notification_of
 from waypost.rendering.messages import render_one
 from waypost.rendering.samples import Sample
+from waypost.system.ids import new_id
 
 OFF, PAGE = "https://mail.shop.example/u/TOKEN", "https://mail.shop.example/p/TOKEN"
 LINKS = MailLinks(OFF, PAGE)
@@ -134,6 +135,15 @@ async def test_a_category_has_links_if_it_may_be_turned_off_and_there_is_an_addr
     assert bool(found) is has_links
     if found:
         assert found[one.id].unsubscribe.startswith("https://mail.shop.example/u/")
+
+
+@pytest.mark.anyio
+async def test_links_that_cannot_be_made_fail_their_notification_alone():
+    bad, good = (replace(alert(), id=new_id(), client=client) for client in ("half a pair \ud800", "shop"))
+    type = replace(TYPES["alert"], category=Category.MARKETING)
+    found = await links_of_each(Installation(public_url="https://mail.shop.example"), type, [bad, good])
+    assert str(found[bad.id]) == "making links failed unexpectedly: UnicodeEncodeError (see the log)"
+    assert found[good.id].unsubscribe.startswith("https://mail.shop.example/u/")
 
 
 @pytest.mark.parametrize(

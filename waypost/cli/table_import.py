@@ -22,6 +22,8 @@ from waypost.config.settings import Settings
 from waypost.ledger import Ledger, connect_checked
 from waypost.sources.rows import Row
 from waypost.system.counted import counted
+from waypost.system.isolation import ItemFailed, isolated
+from waypost.system.outage import is_outage
 
 A_TRANSACTION = 1000  # rows
 REFUSALS_SHOWN = 20
@@ -84,17 +86,38 @@ class TableImport(Generic[T]):
         return self.imported + self.refused
 
     async def _import(self, ledger: Ledger, rows: Sequence[Row], refuse: Refuse) -> None:
-        good: list[T] = []
+        good: list[tuple[Row, T]] = []
         for row in rows:
             try:
-                good.append(self.make(row))
-            except ValueError as error:
-                refuse(row, str(error))
-                self.refused += 1
-                if len(self.reasons) < REFUSALS_SHOWN:
-                    self.reasons.append(f"{row.place}: {error}")
-        await self.store(ledger, good)
-        self.imported += len(good)
+                with isolated("reading", ValueError, item=row.place):
+                    good.append((row, self.make(row)))
+            except (ValueError, ItemFailed) as error:
+                self._refuse(row, str(error), refuse)
+        try:
+            await self.store(ledger, [value for _, value in good])
+        except Exception as error:
+            if is_outage(error):
+                raise
+            await self._import_singly(ledger, good, refuse)
+        else:
+            self.imported += len(good)
+
+    async def _import_singly(self, ledger: Ledger, rows: Sequence[tuple[Row, T]], refuse: Refuse) -> None:
+        """After the ledger refused rows together: one of them is the reason, and the others are stored."""
+        for row, value in rows:
+            try:
+                with isolated("storing", item=row.place, outage=is_outage):
+                    await self.store(ledger, [value])
+            except ItemFailed as error:
+                self._refuse(row, str(error), refuse)
+            else:
+                self.imported += 1
+
+    def _refuse(self, row: Row, reason: str, refuse: Refuse) -> None:
+        refuse(row, reason)
+        self.refused += 1
+        if len(self.reasons) < REFUSALS_SHOWN:
+            self.reasons.append(f"{row.place}: {reason}")
 
     def __str__(self) -> str:
         return f"{counted(self.imported, self.what)} imported, {counted(self.refused, 'row')} refused"

@@ -12,6 +12,7 @@ from waypost.model.mail_links import MailLinks
 from waypost.model.notification import Notification
 from waypost.model.notification_type import NotificationType
 from waypost.recipients.links import Links
+from waypost.system.isolation import ItemFailed, isolated
 from waypost.system.time_slices import Slices
 
 _SLICE_SECONDS = 0.002
@@ -29,14 +30,19 @@ class Installation(Protocol):
 
 async def links_of_each(
     installation: Installation, type: NotificationType, notifications: Sequence[Notification]
-) -> Mapping[UUID, MailLinks]:
-    """The links of each notification, by its id; none without WAYPOST_PUBLIC_URL, and none of a category that
-    recipients cannot turn off."""
+) -> Mapping[UUID, MailLinks | ItemFailed]:
+    """The links of each notification, by its id, or why it has none; nothing without WAYPOST_PUBLIC_URL, and
+    nothing of a category that recipients cannot turn off."""
     settings = installation.settings
     if settings.public_url is None or type.category not in may_be_turned_off(settings.categories):
         return {}
-    links, made, slices = Links(installation.secret_key), dict[UUID, MailLinks](), Slices(_SLICE_SECONDS)
+    links, slices = Links(installation.secret_key), Slices(_SLICE_SECONDS)
+    made: dict[UUID, MailLinks | ItemFailed] = {}
     for one in notifications:
-        made[one.id] = links.of(settings.public_url, one, type.category)
+        try:
+            with isolated("making links", item=one.id):
+                made[one.id] = links.of(settings.public_url, one, type.category)
+        except ItemFailed as failed:
+            made[one.id] = failed
         await slices.pause()
     return made

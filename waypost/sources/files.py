@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -185,7 +186,8 @@ def checked_columns(names: Sequence[str], of: str, needed: Collection[str] = ())
 def distinct_columns(names: Sequence[str], of: str) -> list[str]:
     """The columns, named as facts are. Raises SourceFailed for two with one name. of: what has them."""
     columns = [column(name) for name in names]
-    if twice := next((one for one in columns if one and columns.count(one) > 1), None):
+    times = Counter(columns)
+    if twice := next((one for one in columns if one and times[one] > 1), None):
         raise SourceFailed(f"{of} has two columns {_shown(twice)}; rename one")
     return columns
 

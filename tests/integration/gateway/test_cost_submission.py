@@ -22,7 +22,7 @@ from waypost.gateway.smtp.submission import IN_A_THREAD
 from waypost.ledger import open_ledger
 from waypost.mail.raw_message import LARGEST_HEAD, MOST_FIELDS
 
-pytestmark = [pytest.mark.long, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)]
 
 MOST = 480_000  # bytes of a mail
 MAIL = f"MAIL FROM:<{SENDER}>\r\n".encode()

@@ -1,12 +1,23 @@
 """Whether what a run takes up may be sent: suppressions, what recipients chose, quiet hours, caps."""
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from support.ledger import LONG_AGO, NOTE, ask, change, reserved, rows, run_sql
+from support.ledger import (
+    LONG_AGO,
+    NOTE,
+    ask,
+    change,
+    reserved,
+    rows,
+    run_sql,
+    until_one_waits_for_a_lock,
+)
 
 from waypost import Priority
 from waypost.ledger.database.tables import events, notifications, preferences, suppressions
@@ -23,6 +34,7 @@ from waypost.model.notification_type import Outlasted
 from waypost.model.suppression import Cause, Suppression
 from waypost.policy.precedence import Preference
 from waypost.system.clock import now
+from waypost.system.ids import first_id
 
 pytestmark = pytest.mark.anyio
 
@@ -160,6 +172,34 @@ async def test_a_cap_counts_what_was_sent_of_the_category_within_its_days(ledger
     assert found.ended[0].reason == "2 of marketing were sent within 1 days (frequency cap)"
 
 
+async def test_a_cap_counts_the_batch_itself(ledger):
+    await accept(ledger, NEWS, [ask(f"news {n}", to=to) for to in ("ada", "bob") for n in range(4)])
+    found = await taken(ledger, at_most={"count": 3})
+    assert Counter(sent_to(found)) == {"ada": 3, "bob": 3}
+    assert await states_of(ledger) == {"claimed": 6, "suppressed": 2}
+
+
+async def test_a_cap_counts_what_another_run_sends(ledger):
+    await accept(ledger, NEWS, [ask(f"news {n}", to="ada") for n in range(3)])
+    batches = [await claims.reserve(ledger, "note", Priority.NORMAL, 1) for _ in range(3)]
+    once = {Category.MARKETING: CategoryTerms.model_validate({"at_most": {"count": 1}})}
+    policy = SendingPolicy.of(NEWS, once)
+    found = await asyncio.gather(
+        *(claims.take_up(ledger, "note", claim.id, policy=policy) for claim in batches)
+    )
+    assert [len(one.notifications) for one in found].count(1) == 1
+    assert await states_of(ledger) == {"claimed": 1, "suppressed": 2}
+
+
+async def test_a_cap_counts_what_was_sent_lately_though_it_was_accepted_weeks_before(ledger):
+    await accept(ledger, NEWS, [ask(to="ada")])
+    await taken(ledger)
+    before = UUID(int=first_id(now() - timedelta(days=31)).int + 1)
+    await change(ledger, id=before, state="sent", finished_at=now())
+    await accept(ledger, NEWS, [ask(to="ada")])
+    assert sent_to(await taken(ledger, at_most={"count": 1, "days": 7})) == []
+
+
 async def test_without_consent_nothing_goes_where_it_is_asked_for(ledger):
     await accept(ledger, NEWS, [ask(to="ada"), ask(to="bob")])
     await chosen.choose(ledger, "", "ada", {Category.MARKETING: Preference(confirmed=True)}, "page")
@@ -180,7 +220,23 @@ async def test_a_batch_costs_a_handful_of_queries(ledger):
     about = [
         text for text in executed if "preferences" in text or "suppressions" in text or "count(*)" in text
     ]
-    assert len(about) == 3
+    assert len(about) == 4
+
+
+async def test_a_batch_that_waits_for_hundreds_of_moments_costs_a_handful_of_statements(ledger):
+    await accept(ledger, NEWS, [ask(to=f"r{n}") for n in range(200)])
+    for n in range(200):
+        wanted = {Category.MARKETING: Preference(Cadence.parse(f"daily at {n // 60:02}:{n % 60:02}"))}
+        await chosen.choose(ledger, "", f"r{n}", wanted, "page")
+    executed = []
+    engine = getattr(ledger.engine, "sync_engine", ledger.engine)
+    claim = await reserved(ledger)
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: executed.append(given[2]))
+    found = await claims.take_up(ledger, "note", claim.id, policy=SendingPolicy.of(NEWS, {}))
+    assert len(executed) < 20
+    due = {row.id: row.due_at for row in await rows(ledger)}
+    assert all(one.due == due[one.id] for one in found.ended)
+    assert len(set(due.values())) == len({row.detail for row in await rows(ledger, events)}) == 200
 
 
 async def test_a_damaged_choice_of_one_harms_no_other_and_is_not_sent_against(ledger):
@@ -197,6 +253,42 @@ async def test_an_unknown_zone_of_a_recipient_is_utc(ledger):
     await run_sql(ledger, "UPDATE recipients SET timezone = 'Mars/Olympus'")
     [ended] = (await taken(ledger, quiet_hours=ALWAYS)).ended
     assert ended.reason == "quiet hours are 00:00-23:59 in UTC (quiet hours)"
+
+
+LAST = {"sqlite": "'9999-12-29 23:00:00'", "postgresql": "'9999-12-29T23:00:00+00'"}
+WRONG = {
+    "an address": "named = '{\"email\": 5}'",
+    "a moment whose next month no calendar has": "accepted_at = FAR, expires_at = FAR",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+async def test_a_row_that_cannot_be_decided_fails_alone(ledger, wrong):
+    await accept(ledger, NEWS, [ask(to="ada"), ask(to="bob")])
+    monthly = {Category.MARKETING: Preference(Cadence.parse("monthly"))}
+    await chosen.choose(ledger, "", "ada", monthly, "page")
+    far = LAST["postgresql" if ledger.is_postgres else "sqlite"]
+    await run_sql(ledger, f"UPDATE notifications SET {wrong.replace('FAR', far)} WHERE recipient_key = 'ada'")
+    found = await taken(ledger)
+    assert sent_to(found) == ["bob"]
+    assert [(one.key, one.state) for one in found.ended] == [("ada", "failed")]
+    assert await states_of(ledger) == {"claimed": 1, "failed": 1}
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_what_a_person_cancels_as_a_run_takes_it_up_stays_cancelled(ledger):
+    await accept(ledger, NEWS, [ask(to="ada"), ask(to="bob")])
+    async with ledger.engine.connect() as cancelling:
+        its = notifications.c.recipient_key == "ada"
+        claim = await reserved(ledger)
+        await cancelling.execute(sa.update(notifications).where(its).values(state="cancelled"))
+        terms = {Category.MARKETING: CategoryTerms.model_validate({"quiet_hours": ALWAYS})}
+        policy = SendingPolicy.of(NEWS, terms)
+        taking = asyncio.create_task(claims.take_up(ledger, "note", claim.id, policy=policy))
+        await until_one_waits_for_a_lock(ledger)
+        await cancelling.commit()
+    await taking
+    assert await states_of(ledger) == {"cancelled": 1, "deferred": 1}
 
 
 async def test_the_cap_of_a_client_is_not_anothers(ledger):

@@ -32,7 +32,7 @@ from waypost.ledger.database.tables import (
 )
 from waypost.ledger.queue import damaged_rows, permissions
 from waypost.ledger.queue.batches import open_batch, owner
-from waypost.ledger.queue.digest_items import copy_end_to_items
+from waypost.ledger.queue.ending import end
 from waypost.ledger.queue.holds import active_hold, lock_out_holds, release_claimed, waits_in_words
 from waypost.ledger.queue.permissions import SendingPolicy
 from waypost.ledger.records.recipients import FORGOTTEN
@@ -97,7 +97,7 @@ def _reserve(
     not_held = sa.not_(sa.exists().where(holds.c.type == type))
     due = _due(connection, type, priority, moment).where(not_held).limit(limit)
     rows, damaged = _read_due(connection, due)
-    expire(connection, [row.id for row in rows if row.late], moment)
+    end(connection, [row.id for row in rows if row.late], State.EXPIRED, TOO_LATE, moment)
     fresh = [row for row in rows if not row.late]
     if not fresh:
         return len(rows) + len(damaged), None
@@ -154,18 +154,6 @@ def _claim(connection: sa.Connection, ids: Sequence[UUID], batch: UUID) -> None:
     )
 
 
-def expire(connection: sa.Connection, ids: Sequence[UUID], moment: datetime) -> None:
-    """Expire `ids`, which are past their deadline; the items of a digest share its end."""
-    if ids:
-        values = {
-            "state": State.EXPIRED,
-            "reason": TOO_LATE,
-            "finished_at": moment,
-        }
-        connection.execute(sa.update(notifications).where(in_ids(notifications.c.id, ids)).values(values))
-        copy_end_to_items(connection, ids, values)
-
-
 async def take_up(
     ledger: Ledger,
     type: str,
@@ -213,7 +201,7 @@ async def take_up(
                 broken.append(row)
             else:
                 found.append(one)
-        expire(connection, _ids(late), moment)
+        end(connection, _ids(late), State.EXPIRED, TOO_LATE, moment)
         damaged_rows.fail(connection, _ids(broken))
         damaged_rows.fail(connection, _ids(forgotten), FORGOTTEN)
         ended = [
@@ -358,9 +346,11 @@ _OURS = WITH_RECIPIENT.where(IN_HAND, notifications.c.state == State.CLAIMED)
 
 
 def _read(connection: sa.Connection, batch: UUID) -> tolerant.Found[Any]:
-    """The batch's rows with their recipients, and those that cannot be read."""
+    """The batch's rows with their recipients, and those that cannot be read. The rows are locked: nobody
+    cancels them between this look and the end that they may be given."""
     ours = _OURS.where(notifications.c.batch_id == batch).order_by(notifications.c.due_at, notifications.c.id)
-    return tolerant.each(connection, ours, [notifications.c.id], lambda row: row)
+    locked = ours.with_for_update(of=notifications)
+    return tolerant.each(connection, locked, [notifications.c.id], lambda row: row)
 
 
 def notification_of(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -22,6 +22,7 @@ from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import WAITING, UtcDateTime, notifications
 from waypost.ledger.queue.digest_items import copy_end_to_items
+from waypost.ledger.queue.ending import end
 from waypost.ledger.queue.timeline_events import note_events
 from waypost.model.priority import Priority
 from waypost.model.states import State
@@ -96,13 +97,20 @@ def is_valid(
     """Whether a notification can have these values."""
     return (
         isinstance(data, dict)
-        and (named is None or isinstance(named, dict))
+        and (named is None or _are_texts(named))
         and (brand is None or isinstance(brand, str))  # no mail goes out under another brand
         and priority in _LANES
         and all(type(count) is int for count in counts)
         and max(counts) < MOST
-        and accepted_at > EARLIEST
+        and EARLIEST < accepted_at < LATEST
         and expires_at < LATEST
+    )
+
+
+def _are_texts(named: Any) -> bool:
+    """Whether a request can have named this of its recipient."""
+    return isinstance(named, dict) and all(
+        isinstance(text, str | None) for text in cast("dict[str, Any]", named).values()
     )
 
 
@@ -113,19 +121,13 @@ def fail(connection: sa.Connection, ids: Sequence[UUID], reason: str = CANNOT_BE
     """Fail `ids`; the items of a digest share its end."""
     if ids:
         logger.error("%d notifications failed: %s; the first is %s", len(ids), reason, ids[0])
-        values = _failed(reason)
-        connection.execute(sa.update(notifications).where(in_ids(notifications.c.id, ids)).values(values))
-        copy_end_to_items(connection, ids, values)
-
-
-def _failed(reason: str) -> dict[str, Any]:
-    return {"state": State.FAILED, "reason": reason, "finished_at": now()}
+        end(connection, ids, State.FAILED, reason, now())
 
 
 def fail_unreadable(connection: sa.Connection, damaged: Sequence[tolerant.Damaged]) -> None:
     """Fail notifications whose rows cannot be read, even the id; the items of a digest share its end."""
     if damaged:
-        values = _failed(CANNOT_BE_READ)
+        values: dict[str, Any] = {"state": State.FAILED, "reason": CANNOT_BE_READ, "finished_at": now()}
         for one in damaged:
             connection.execute(sa.update(notifications).where(one.is_it).values(values))
         copy_end_to_items(connection, ids_of(damaged), values)

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from waypost.ledger.database.bulk import in_ids, in_texts
-from waypost.ledger.database.tables import NOT_IN_HAND, notifications
-from waypost.ledger.queue.digest_items import copy_end_to_items
-from waypost.ledger.queue.timeline_events import note_events
+from waypost.ledger.database.bulk import in_texts, update_many
+from waypost.ledger.database.lock_numbers import CAP
+from waypost.ledger.database.tables import IN_HAND, NOT_IN_HAND, batches, notifications
+from waypost.ledger.queue.ending import end
+from waypost.ledger.queue.timeline_events import note_each, note_events
 from waypost.ledger.records import preferences, soft_bounces, suppressions
 from waypost.ledger.records.recipients import Who
 from waypost.mail.address import url_of
@@ -31,6 +31,12 @@ from waypost.model.priority import Priority
 from waypost.model.states import State
 from waypost.policy.precedence import Circumstances, Rule, Verdict, decide
 from waypost.system.ids import first_id
+from waypost.system.isolation import ItemFailed, isolated
+
+# A notification is counted by when it was sent, and found by when it was accepted: how long one waits at
+# most for a cadence, its quiet hours and its retries.
+_LONGEST_WAIT = timedelta(days=40)
+STEP = "deciding whether it may be sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,41 +78,28 @@ def ask(
 
     due: when each was due.
     """
-    known = _look_up(connection, policy, found, moment)
-    found = [_marked(one, known.soft_bounced) for one in found]
-    allowed: list[Notification] = []
-    suppressed: defaultdict[str, list[Notification]] = defaultdict(list)
-    waiting: defaultdict[tuple[datetime, str], list[Notification]] = defaultdict(list)
-    expired: list[Notification] = []
-    overridden: defaultdict[str, list[UUID]] = defaultdict(list)
-    for one in found:
-        verdict = _decided(one, policy, known, moment)
-        if verdict is None:
-            allowed.append(one)
-        elif not verdict.sends:
-            suppressed[_in_words(verdict)].append(one)
-        elif verdict.until is None or _sends_at_once(one, policy, verdict.until):
-            if verdict.rule is Rule.MANDATORY and verdict.why:
-                overridden[verdict.why].append(one.id)
-            allowed.append(_narrowed(one, verdict, policy.type))
-        elif verdict.until < _deadline(one, policy, due[one.id], verdict.until):
-            waiting[verdict.until, _in_words(verdict)].append(one)
-        else:
-            expired.append(one)
-    ended = [
-        *_suppress(connection, suppressed, moment),
-        *_put_off(connection, policy, waiting, due, batch),
-        *_expire(connection, expired, moment),
-    ]
-    for why, ids in overridden.items():
+    addresses, broken = _addresses_of(found)
+    sound = [one for one in found if one.id in addresses]
+    urls = {url for some in addresses.values() for url in some}
+    known = _look_up(connection, policy, sound, urls, moment, batch)
+    sorting = _Sorting(policy, known, due, moment, broken=broken)
+    for one in sound:
+        sorting.add(one)
+    _put_off(connection, sorting.waiting, batch)
+    for why, ids in sorting.overridden.items():
         note_events(connection, ids, "allowed", f"{why}; {policy.type.category} is mandatory", batch)
-    return allowed, ended
+    return sorting.allowed, [
+        *_end(connection, State.SUPPRESSED, sorting.suppressed, moment),
+        *_end(connection, State.EXPIRED, {OUTLASTED: sorting.expired}, moment),
+        *_end(connection, State.FAILED, sorting.broken, moment),
+        *(_ended(wait.one, State.DEFERRED, wait.why, wait.until) for wait in sorting.waiting),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the ledger says of the recipients of a batch. sent: how many each was sent in the cap's span.
-    soft_bounced: the addresses with soft bounces, as URLs."""
+    """What the ledger says of the recipients of a batch. sent: how many each was sent in the cap's span;
+    those of the batch that are allowed are added. soft_bounced: the addresses with soft bounces, as URLs."""
 
     suppressions: suppressions.ByAddress
     preferences: preferences.ByRecipient
@@ -114,49 +107,132 @@ class _Known:
     soft_bounced: Collection[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    one: Notification
+    until: datetime
+    deadline: datetime
+    why: str
+
+
+Members = defaultdict[str, list[Notification]]  # by the reason of their end
+
+
+@dataclass(slots=True)
+class _Sorting:
+    """What is decided about each notification. An exception fails the notification that caused it."""
+
+    policy: SendingPolicy
+    known: _Known
+    due: Mapping[UUID, datetime]
+    moment: datetime
+    broken: Members
+    allowed: list[Notification] = field(default_factory=list[Notification])
+    waiting: list[_Wait] = field(default_factory=list[_Wait])
+    expired: list[Notification] = field(default_factory=list[Notification])
+    suppressed: Members = field(default_factory=lambda: Members(list))
+    overridden: defaultdict[str, list[UUID]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, one: Notification) -> None:
+        try:
+            with isolated(STEP, item=one.id):
+                self._add(_marked(one, self.known.soft_bounced))
+        except ItemFailed as failed:
+            self.broken[str(failed)].append(one)
+
+    def _add(self, one: Notification) -> None:
+        verdict = _decided(one, self.policy, self.known, self.moment)
+        if verdict is None:
+            self.allowed.append(one)
+        elif not verdict.sends:
+            self.suppressed[_in_words(verdict)].append(one)
+        elif verdict.until is None or _sends_at_once(one, self.policy, verdict.until):
+            self._allow(one, verdict)
+        else:
+            deadline = _deadline(one, self.policy, self.due[one.id], verdict.until)
+            if verdict.until < deadline:
+                self.waiting.append(_Wait(one, verdict.until, deadline, _in_words(verdict)))
+            else:
+                self.expired.append(one)
+
+    def _allow(self, one: Notification, verdict: Verdict) -> None:
+        if verdict.rule is Rule.MANDATORY and verdict.why:
+            self.overridden[verdict.why].append(one.id)
+        self.known.sent[one.client, one.recipient.key] += 1
+        self.allowed.append(_narrowed(one, verdict, self.policy.type))
+
+
+def _addresses_of(found: Sequence[Notification]) -> tuple[dict[UUID, list[str]], Members]:
+    """The addresses of each notification, as URLs, and those whose addresses cannot be read."""
+    urls, broken = dict[UUID, list[str]](), Members(list)
+    for one in found:
+        try:
+            with isolated(STEP, item=one.id):
+                given = (one.recipient.email, one.recipient.phone)
+                urls[one.id] = [url_of(address) for address in given if address]
+        except ItemFailed as failed:
+            broken[str(failed)].append(one)
+    return urls, broken
+
+
 def _look_up(
-    connection: sa.Connection, policy: SendingPolicy, found: Sequence[Notification], moment: datetime
+    connection: sa.Connection,
+    policy: SendingPolicy,
+    found: Sequence[Notification],
+    urls: Collection[str],
+    moment: datetime,
+    batch: UUID,
 ) -> _Known:
     people = {(one.client, one.recipient.key) for one in found}
     category, terms = policy.type.category, policy.terms
-    addresses = {url_of(address) for one in found for address in _addresses(one) if address}
-    stopped = suppressions.of_addresses(connection, addresses, category, moment)
-    bounced = soft_bounces.known(connection, addresses)
+    stopped = suppressions.of_addresses(connection, urls, category, moment)
+    bounced = soft_bounces.known(connection, urls)
     if terms.mandatory:
         return _Known(stopped, {}, Counter(), bounced)
     chosen = preferences.of_recipients(connection, people, category)
     sent = Counter[Who]()
     if terms.at_most is not None:
-        sent = _sent(connection, people, policy.alike, moment - terms.at_most.span)
+        sent = _sent(connection, people, policy, moment - terms.at_most.span, batch)
     return _Known(stopped, chosen, sent, bounced)
 
 
-def _addresses(one: Notification) -> tuple[str | None, str | None]:
-    return one.recipient.email, one.recipient.phone
-
-
 def _sent(
-    connection: sa.Connection, people: Collection[Who], types: Sequence[str], since: datetime
+    connection: sa.Connection, people: Collection[Who], policy: SendingPolicy, since: datetime, batch: UUID
 ) -> Counter[Who]:
-    """How many notifications of `types`, made since then, were sent to each of `people`."""
+    """How many notifications of the category were sent to each of `people` since then, with those that other
+    runs are sending. Two runs count one after the other: the second knows what the first sends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_ONE_AT_A_TIME, {"category": str(policy.type.category)})
     table = notifications.c
     clients, keys = {client for client, _ in people}, {key for _, key in people}
     whose = in_texts(table.client, clients - {""})
-    wanted = (
+    counted = (
         sa.select(table.client, table.recipient_key, sa.func.count())
         .where(
             sa.or_(whose, table.client.is_(None)) if "" in clients else whose,
             in_texts(table.recipient_key, keys),
-            NOT_IN_HAND,
-            table.state == State.SENT,
-            table.type.in_(types),
-            table.id >= first_id(since),
-            table.finished_at >= since,
+            table.type.in_(policy.alike),
         )
         .group_by(table.client, table.recipient_key)
     )
-    rows = connection.execute(wanted).all()
-    return Counter({(client or "", key): count for client, key, count in rows})
+    sent = counted.where(
+        NOT_IN_HAND,
+        table.state == State.SENT,
+        table.id >= first_id(since - _LONGEST_WAIT),
+        table.finished_at >= since,
+    )
+    taken = sa.select(batches.c.id).where(
+        batches.c.ended_at.is_(None), batches.c.taken_at.is_not(None), batches.c.id != batch
+    )
+    in_hand = counted.where(IN_HAND, table.batch_id.in_(taken))
+    found = Counter[Who]()
+    for wanted in (sent, in_hand):
+        for client, key, count in connection.execute(wanted):
+            found[client or "", key] += count
+    return found
+
+
+_ONE_AT_A_TIME = sa.text(f"SELECT pg_advisory_xact_lock({CAP}, hashtext(:category))")
 
 
 def _marked(one: Notification, soft_bounced: Collection[str]) -> Notification:
@@ -224,50 +300,31 @@ def _narrowed(one: Notification, verdict: Verdict, type: NotificationType) -> No
     return replace(one, rule=str(verdict.rule), channels=left)
 
 
-def _suppress(
-    connection: sa.Connection, found: Mapping[str, Sequence[Notification]], moment: datetime
-) -> list[Ended]:
-    for why, members in found.items():
-        _end(connection, members, State.SUPPRESSED, why, moment)
-    return [_ended(one, State.SUPPRESSED, why) for why, members in found.items() for one in members]
-
-
-def _expire(connection: sa.Connection, found: Sequence[Notification], moment: datetime) -> list[Ended]:
-    if found:
-        _end(connection, found, State.EXPIRED, OUTLASTED, moment)
-    return [_ended(one, State.EXPIRED, OUTLASTED) for one in found]
-
-
 OUTLASTED = "its deadline ends before its recipient wants it"
 
 
 def _end(
-    connection: sa.Connection, members: Sequence[Notification], state: State, why: str, moment: datetime
-) -> None:
-    ids = [one.id for one in members]
-    values: dict[str, Any] = {"state": state, "reason": why, "finished_at": moment}
-    connection.execute(sa.update(notifications).where(in_ids(notifications.c.id, ids)).values(values))
-    copy_end_to_items(connection, ids, values)
-
-
-def _put_off(
-    connection: sa.Connection,
-    policy: SendingPolicy,
-    found: Mapping[tuple[datetime, str], Sequence[Notification]],
-    due: Mapping[UUID, datetime],
-    batch: UUID,
+    connection: sa.Connection, state: State, found: Mapping[str, Sequence[Notification]], moment: datetime
 ) -> list[Ended]:
-    ended: list[Ended] = []
-    for (until, why), members in found.items():
-        by_deadline: defaultdict[datetime, list[UUID]] = defaultdict(list)
-        for one in members:
-            by_deadline[_deadline(one, policy, due[one.id], until)].append(one.id)
-            ended.append(_ended(one, State.DEFERRED, why, until))
-        for deadline, ids in by_deadline.items():
-            values = {"state": State.DEFERRED, "reason": why, "due_at": until, "expires_at": deadline}
-            connection.execute(sa.update(notifications).where(in_ids(notifications.c.id, ids)).values(values))
-            note_events(connection, ids, "put off", f"until {_utc(until)}: {why}", batch)
-    return ended
+    for why, members in found.items():
+        end(connection, [one.id for one in members], state, why, moment)
+    return [_ended(one, state, why) for why, members in found.items() for one in members]
+
+
+def _put_off(connection: sa.Connection, found: Sequence[_Wait], batch: UUID) -> None:
+    rows = [
+        {
+            "id": wait.one.id,
+            "state": State.DEFERRED,
+            "reason": wait.why,
+            "due_at": wait.until,
+            "expires_at": wait.deadline,
+        }
+        for wait in found
+    ]
+    update_many(connection, notifications, rows)
+    told = {wait.one.id: f"until {_utc(wait.until)}: {wait.why}" for wait in found}
+    note_each(connection, "put off", told, batch)
 
 
 def _utc(moment: datetime) -> str:

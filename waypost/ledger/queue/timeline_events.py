@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -15,7 +15,14 @@ from waypost.system.ids import new_id
 def note_events(
     connection: sa.Connection, ids: Sequence[UUID], what: str, detail: str, batch: UUID | None = None
 ) -> None:
-    """Put a line on the timeline of each notification."""
+    """Put the same line on the timeline of each notification."""
+    note_each(connection, what, dict.fromkeys(ids, detail), batch)
+
+
+def note_each(
+    connection: sa.Connection, what: str, details: Mapping[UUID, str], batch: UUID | None = None
+) -> None:
+    """Put a line on the timeline of each notification. details: of each, by its id."""
     moment = now()
     rows = [
         {
@@ -26,7 +33,7 @@ def note_events(
             "detail": detail,
             "batch_id": batch,
         }
-        for id in ids
+        for id, detail in details.items()
     ]
     if rows:
         connection.execute(sa.insert(events), rows)
