@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import typer
 from rich.markup import escape
@@ -25,6 +25,12 @@ from waypost.system.counted import counted
 
 A_TRANSACTION = 1000  # rows
 REFUSALS_SHOWN = 20
+
+
+def table_file(help: str) -> Any:
+    """The argument of a file to import. help: what it has to be."""
+    return typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILE", help=help)
+
 
 Rejected = Annotated[
     Path | None,
