@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,21 @@ def test_no_file_lies_loose_in_waypost():
     assert loose == {"__init__.py", "__main__.py"}
 
 
-@pytest.mark.parametrize("package", ["waypost", "deployments", "waypost/gateway", "waypost/ledger"])
+@pytest.mark.parametrize("package", ["waypost", "deployments", "tasks", "waypost/gateway", "waypost/ledger"])
 def test_the_drawing_shows_every_room(package):
     folders = [file.parent for file in (ROOT / package).glob("*/__init__.py")]
     rooms = {folder.name for folder in folders if not folder.is_symlink()}
     assert {room for room in rooms if not re.search(rf"^ +{room}/ ", DRAWING, re.MULTILINE)} == set()
+
+
+def test_the_drawing_of_imports_is_the_contract_of_layers():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = [set(re.findall(r"waypost\.(\w+)", layer)) for layer in contracts[0]["layers"]]
+    [drawn] = re.findall(r"flowchart TD\n(.*?)```", DRAWING, re.DOTALL)
+    boxes = [
+        re.sub(r"^\w+\[\"|\"\]$", "", box.strip()) for box in re.split(r"-->", drawn.replace("\n", "--> "))
+    ]
+    assert [set(box.split(" · ")) for box in boxes if len(box) > 1] == layers
 
 
 def test_the_top_folders_are_in_the_package_and_imported_from_it():
