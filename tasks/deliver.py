@@ -19,7 +19,7 @@ from waypost.mail.masking import mask_in
 from waypost.model.notification import Delivery, Rendered
 from waypost.model.states import State as Where
 from waypost.system.clock import monotonic, now
-from waypost.tasks.providers.setup import delivery_run
+from waypost.tasks.delivery_run import delivery_run
 from waypost.tasks.run_context import run_logger, step, without_prefect_active
 from waypost.tasks.task_name import name_step
 

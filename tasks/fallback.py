@@ -11,7 +11,7 @@ from waypost import Batch
 from waypost.delivery.run import DeliveryRun, updated
 from waypost.model.notification import Delivery
 from waypost.model.states import State
-from waypost.tasks.providers.setup import delivery_run
+from waypost.tasks.delivery_run import delivery_run
 from waypost.tasks.run_context import run_logger, step
 from waypost.tasks.task_name import name_step
 

@@ -25,7 +25,7 @@ from waypost.deployments.prefect_api import ANSWERS_WITHIN, WrongApi, check
 from waypost.deployments.registry import registered
 from waypost.mail.dkim_keys import KeyUnusable
 from waypost.policy.route_steps import steps
-from waypost.tasks.providers import blocks
+from waypost.tasks import blocks
 
 
 def template_findings(settings: Settings) -> Finding:

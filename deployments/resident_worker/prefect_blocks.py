@@ -9,7 +9,7 @@ from prefect.client.orchestration import PrefectClient
 from waypost.delivery.added_brands import AddedBrands
 from waypost.delivery.provider_set import ProviderSet
 from waypost.ledger import Ledger
-from waypost.tasks.providers.blocks import load
+from waypost.tasks.blocks import load
 
 logger = logging.getLogger("waypost.providers")
 

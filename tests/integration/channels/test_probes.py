@@ -22,7 +22,7 @@ from waypost.policy import classify
 from waypost.policy.circuit_breaker import CircuitState
 from waypost.rendering.messages import render_one
 from waypost.system.clock import now
-from waypost.tasks.providers.setup import delivery_run_in
+from waypost.tasks.delivery_run import delivery_run_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 

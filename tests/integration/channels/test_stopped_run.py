@@ -11,7 +11,7 @@ from waypost import Batch
 from waypost.model.notification import Delivery
 from waypost.model.states import State
 from waypost.rendering.messages import render_one
-from waypost.tasks.providers.setup import delivery_run_in
+from waypost.tasks.delivery_run import delivery_run_in
 
 pytestmark = pytest.mark.anyio
 

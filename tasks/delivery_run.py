@@ -10,8 +10,8 @@ from waypost.delivery.router import Router
 from waypost.delivery.run import DeliveryRun
 from waypost.delivery.runtime import Runtime
 from waypost.model.notification import Delivery
+from waypost.tasks.blocks import current_runtime
 from waypost.tasks.providers import events, rate_limit
-from waypost.tasks.providers.blocks import current_runtime
 from waypost.tasks.run_context import current_flow_run
 
 
