@@ -1,5 +1,6 @@
-"""Deployments of earlier versions, each named `<type>/waypost`. An upgrade takes over what a person set
-there.
+"""Deployments of earlier versions, each named `<type>/waypost`.
+
+An upgrade takes over what a person set there.
 
 The former deployment stays until none of its runs is open, as Prefect deletes the scheduled runs of a
 deployment with it. Marked, it has no schedule, so that nothing runs twice.

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
-from waypost.delivery.runtime import Runtime
 from waypost.ledger import Ledger, NotRecorded
+from waypost.ledger.queue.leases import Leases
 from waypost.ledger.queue.return_claims import return_batches
 
 HURRY_SECONDS = 0.5  # for a call to Prefect that is under way
@@ -52,17 +52,17 @@ def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
 
 @asynccontextmanager
 async def in_hand(
-    runtime: Runtime, stopping: Callable[[], bool] = lambda: True
+    ledger: Ledger, leases: Leases, stopping: Callable[[], bool] = lambda: True
 ) -> AsyncGenerator[list[UUID]]:
     """Hold the batches that a run takes up in the block, and yield them. If the block is cancelled because
     the process is stopping, unsent notifications are free at once; otherwise when the lease has lapsed."""
-    with runtime.leases.over_a_run() as held:
+    with leases.over_a_run() as held:
         try:
             yield held
         except asyncio.CancelledError:
             if stopping():
                 with suppress(NotRecorded):
-                    await return_batches(runtime.ledger, held)
+                    await return_batches(ledger, held)
             raise
 
 

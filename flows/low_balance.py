@@ -1,4 +1,7 @@
-"""Low balance: an account needs money before its next payment. On a schedule, its source names who is due."""
+"""Low balance: an account needs money before its next payment.
+
+On a schedule, its source names who is due.
+"""
 
 from datetime import timedelta
 from decimal import Decimal

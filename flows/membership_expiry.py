@@ -1,4 +1,7 @@
-"""Membership expiry: a membership ends soon. On a schedule, its source names who is due."""
+"""Membership expiry: a membership ends soon.
+
+On a schedule, its source names who is due.
+"""
 
 from datetime import date, timedelta
 from typing import Annotated

@@ -35,7 +35,7 @@ def cancellable_flow(flow: Flow[..., Any]) -> Flow[..., Any]:
     if not iscoroutinefunction(flow.fn):
         return flow
     made = copy(flow)
-    made.fn = stoppable(_noted(flow.fn), _account)
+    made.fn = stoppable(_noted(flow.fn), _end_state)
     return made
 
 
@@ -61,7 +61,7 @@ def late_end(cancelled: Cancellation) -> State[Any] | None:
     return State(type=found.type, name=found.name, message=f"{found.message}; {TOO_LATE}")
 
 
-async def _account(cancelled: Cancellation) -> State[Any]:
+async def _end_state(cancelled: Cancellation) -> State[Any]:
     """The state of the cancelled run, once what was not sent is held. Shows the run's table."""
     cancelled.accounted = True
     message, states = await _stop_and_count(cancelled)

@@ -19,7 +19,7 @@ from waypost.mail.masking import mask_in
 from waypost.model.notification import Delivery, Rendered
 from waypost.model.states import State as Where
 from waypost.system.clock import monotonic, now
-from waypost.tasks.providers.setup import dispatch_of
+from waypost.tasks.delivery_run import delivery_run
 from waypost.tasks.run_context import run_logger, step, without_prefect_active
 from waypost.tasks.task_name import name_step
 
@@ -39,16 +39,16 @@ async def deliver(messages: Batch[Rendered]) -> Batch[Delivery]:
 async def _deliver(deliveries: Batch[Delivery]) -> Batch[Delivery] | State[Any]:
     # `deliveries` keeps the results of one try, so that the next try sends only the rest.
     began = monotonic()
-    dispatch = await dispatch_of(deliveries)
-    deliveries.items = await dispatch.prepare(deliveries.items)
+    run = await delivery_run(deliveries)
+    deliveries.items = await run.prepare(deliveries.items)
     waiting = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
-    moved, down = await dispatch.send(waiting)
+    moved, down = await run.send(waiting)
     deliveries.items = updated(deliveries.items, moved)
     left = [delivery for delivery in deliveries if delivery.state is Where.CLAIMED]
     if down and (again := _next_try(deliveries, f"{mask_in(down)}; {len(left)} waiting")):
         return again
-    deliveries.items = updated(deliveries.items, await dispatch.defer(left, down or ""))
-    _tell(deliveries, dispatch, monotonic() - began)
+    deliveries.items = updated(deliveries.items, await run.defer(left, down or ""))
+    _tell(deliveries, run, monotonic() - began)
     return deliveries
 
 
@@ -65,11 +65,11 @@ def _next_try(deliveries: Batch[Delivery], why: str) -> State[Any] | None:
     return Scheduled(name="AwaitingRetry", message=told, scheduled_time=now() + timedelta(seconds=wait))
 
 
-def _tell(deliveries: Batch[Delivery], dispatch: DeliveryRun, seconds: float) -> None:
+def _tell(deliveries: Batch[Delivery], run: DeliveryRun, seconds: float) -> None:
     """Log how many each provider took, and why another did not work."""
     taken = Counter(one.provider for one in deliveries if one.state is Where.SENT)
     name_step(f"deliver: {taken.total()} of {len(deliveries)}")
-    passed_over = _passed_over(dispatch, taken)
+    passed_over = _passed_over(run, taken)
     told = [f"{count} sent through {provider} in {seconds:.1f} s" for provider, count in (+taken).items()]
     if passed_over:
         run_logger().warning("%s", "; ".join([*passed_over, *told]))
@@ -77,11 +77,11 @@ def _tell(deliveries: Batch[Delivery], dispatch: DeliveryRun, seconds: float) ->
         run_logger().info("%s", "; ".join(told))
 
 
-def _passed_over(dispatch: DeliveryRun, taken: Counter[str]) -> Sequence[str]:
+def _passed_over(run: DeliveryRun, taken: Counter[str]) -> Sequence[str]:
     """What other providers took in place of those that do not work; takes it from `taken`."""
     told: list[str] = []
-    for (first, then, client), count in dispatch.passed_over.items():
-        state = dispatch.outcomes.router.provider_state(first).describe(client)
+    for (first, then, client), count in run.passed_over.items():
+        state = run.router.provider_state(first).describe(client)
         taken[then] -= count
         told.append(f"{count} sent through {then}, because {state}")
     return told

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from waypost import Batch, NotificationType, Priority, Request
 from waypost.delivery.runtime import Runtime
+from waypost.ledger import Ledger
 from waypost.ledger.intake import accept
 from waypost.ledger.operations import run_retry
 from waypost.ledger.operations.run_retry import EarlierTry
@@ -69,24 +70,24 @@ async def _lookup(asked: Batch[Request[Any]], reserved: bool) -> Batch[Notificat
             runtime.ledger, type, _keyed(asked.items), current_flow_run(), runtime.brands
         )
     elif earlier is None and not reserved:
-        batch = None if is_retried() else await _whatever_is_due(runtime, type)
+        batch = None if is_retried() else await _whatever_is_due(runtime.ledger, type)
         if batch is None:
-            return await _empty(runtime, type, asked.id)
+            return await _empty(runtime.ledger, type, asked.id)
     if earlier is not None and (run := current_flow_run()):
         into = batch if asked.items else None
         batch = await run_retry.claim_again(runtime.ledger, type, earlier, run, into)
     own = bool(asked.items) or earlier is not None
     taken = await _take_up(runtime, type, batch, 0 if own else type.batch_size)
     name_run(type, taken.notifications)
-    facts = await _taken_up(runtime, type, batch, taken, receipts, earlier)
+    facts = await _taken_up(runtime.ledger, type, batch, taken, receipts, earlier)
     _tell(taken, receipts, facts)
     # A batch that another run holds must not be ended by this run.
     return Batch(type, new_id() if taken.refused else batch, taken.notifications, facts)
 
 
-async def _empty(runtime: Runtime, type: NotificationType, batch: UUID) -> Batch[Notification]:
+async def _empty(ledger: Ledger, type: NotificationType, batch: UUID) -> Batch[Notification]:
     """The batch of a run that takes nothing up, with the reason."""
-    held = await holds.why_held(runtime.ledger, type.name)
+    held = await holds.why_held(ledger, type.name)
     note = held or (NOTHING_BEFORE if is_retried() else "")
     if note:
         run_logger().warning("%s", mask_in(note))
@@ -127,9 +128,9 @@ async def _take_up(runtime: Runtime, type: NotificationType, batch: UUID, limit:
     return taken
 
 
-async def _whatever_is_due(runtime: Runtime, type: NotificationType) -> UUID | None:
+async def _whatever_is_due(ledger: Ledger, type: NotificationType) -> UUID | None:
     for priority in Priority:
-        claim = await claims.reserve(runtime.ledger, type.name, priority, type.batch_size)
+        claim = await claims.reserve(ledger, type.name, priority, type.batch_size)
         if claim is not None:
             return claim.id
     return None
@@ -148,7 +149,7 @@ def _keyed(requests: Sequence[Request[Any]]) -> list[Request[Any]]:
 
 
 async def _taken_up(
-    runtime: Runtime,
+    ledger: Ledger,
     type: NotificationType,
     batch: UUID,
     taken: TakenBatch,
@@ -160,7 +161,7 @@ async def _taken_up(
     why = taken.reason or _set_aside(receipts, retried=earlier is not None)
     if earlier is None:
         return TakenUp(taken.ended, why, refused=refused, wrong=taken.wrong, held=taken.held)
-    left = await run_retry.left_alone(runtime.ledger, type, earlier, batch)
+    left = await run_retry.left_alone(ledger, type, earlier, batch)
     if not taken.notifications and not taken.reason:
         why = _nothing_again(earlier)
     elif left[State.SENT]:

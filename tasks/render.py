@@ -16,7 +16,7 @@ from waypost.recipients.batch_links import links_of_each
 from waypost.rendering.attachments import attached_to_each
 from waypost.rendering.preparing import PutOff
 from waypost.system.isolation import ItemFailed, isolated
-from waypost.tasks.providers.blocks import current_runtime
+from waypost.tasks.blocks import current_runtime
 from waypost.tasks.run_context import run_logger, step
 from waypost.tasks.task_name import name_step
 from waypost.verification.minting import minted

@@ -1,4 +1,4 @@
-"""A plain HTTP client of the Prefect API. Retried 503 responses are counted."""
+"""A plain HTTP client of the Prefect API, which counts retried 503 responses."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Batches of 5,000 to some of a million recipients: what it costs to ask who may be written to. Batches are
-taken up in turns, without and with the question."""
+"""Batches of 5,000 to some of a million recipients: what it costs to ask who may be written to.
+
+Batches are taken up in turns, without and with the question.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The shipped mails: every type in every language with its sample, as it is sent. The largest HTML, the
-highest score of SpamAssassin, and how many lines of templates/ make the first types in their first languages,
-beside those of an earlier checkout (BENCH_BEFORE)."""
+"""The shipped mails: every type in every language with its sample, as it is sent.
+
+The largest HTML, the highest score of SpamAssassin, and how many lines of templates/ make the first types in
+their first languages, beside those of an earlier checkout (BENCH_BEFORE).
+"""
 
 from __future__ import annotations
 

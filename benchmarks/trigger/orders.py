@@ -131,7 +131,7 @@ async def _over_the_wire(url: str, messages: Sequence[Message]) -> float:
                 raise NotMeasured(f"the sink did not take a message: {outcome}")
 
     began = time.perf_counter()
-    await asyncio.gather(*(slot() for _ in range(channel.places.most)))
+    await asyncio.gather(*(slot() for _ in range(channel.permits.most)))
     seconds = time.perf_counter() - began
     await channel.close()
     return len(messages) * PREBUILT_REPEATS / seconds

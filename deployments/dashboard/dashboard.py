@@ -17,8 +17,8 @@ from typing import Any
 
 from prefect.client.orchestration import PrefectClient
 
+from waypost.delivery.provider_set import ProviderSet
 from waypost.delivery.provider_state import OpenCircuit
-from waypost.delivery.runtime import Runtime
 from waypost.deployments import paused_lanes
 from waypost.deployments.dashboard import failures, page
 from waypost.deployments.dashboard.announcements import Announcements
@@ -26,6 +26,7 @@ from waypost.deployments.dashboard.artifacts import InPlace
 from waypost.deployments.dashboard.situation import ProviderLine, Situation
 from waypost.deployments.dashboard.traffic import DAY, HOUR, Traffic, floor
 from waypost.deployments.dashboard.troubles import failures_key
+from waypost.ledger import Ledger
 from waypost.ledger.database import tolerant
 from waypost.ledger.operations import overview
 from waypost.ledger.operations.traffic import MINUTE
@@ -55,11 +56,14 @@ async def _directly(call: Callable[[], Awaitable[Any]]) -> Any:
 
 
 class Dashboard:
-    """types: those whose lanes are counted. work_pool: its name is the key of the artifact."""
+    """providers, template_faults: of this process. types: those whose lanes are counted. work_pool: its name
+    is the key of the artifact."""
 
     def __init__(
         self,
-        runtime: Runtime,
+        ledger: Ledger,
+        providers: ProviderSet,
+        template_faults: Mapping[str, str],
         types: Mapping[str, NotificationType],
         client: PrefectClient,
         work_pool: str,
@@ -67,14 +71,16 @@ class Dashboard:
     ) -> None:
         """ask: around each call of Prefect; what it raises tells Prefect's errors from the ledger's."""
         self._ask = ask
-        self._runtime = runtime
+        self._ledger = ledger
+        self._providers = providers
+        self._template_faults = template_faults
         self._types = types
         self._client = client
         self._work_pool = work_pool
         self._traffic = Traffic()
         self._page = InPlace(client, artifact_key(work_pool), "markdown")
         self._failures = {name: InPlace(client, failures_key(name), "table") for name in types}
-        self._announcements = Announcements(runtime.ledger)
+        self._announcements = Announcements(ledger)
         self._leads = False
         self._shown: tuple[str, str] | None = None
         self._written_at: datetime | None = None
@@ -85,9 +91,9 @@ class Dashboard:
         """Report the circuits and template faults of this process; with the turn, show what has changed.
         Raises the errors of the ledger and of Prefect's client."""
         await self._report(About.CIRCUITS, [_as_json(circuit) for circuit in self._own_circuits()])
-        faults = self._runtime.templates.faults
-        await self._report(About.TEMPLATES, [{"type": type, "why": why} for type, why in faults.items()])
-        note = await turns.take(self._runtime.ledger, WORK, owner(), TURN)
+        faults = [{"type": type, "why": why} for type, why in self._template_faults.items()]
+        await self._report(About.TEMPLATES, faults)
+        note = await turns.take(self._ledger, WORK, owner(), TURN)
         if note is None:
             self._leads = False
             return
@@ -102,7 +108,7 @@ class Dashboard:
         if self._leads:
             with suppress(Exception):
                 async with asyncio.timeout(1):
-                    await turns.leave(self._runtime.ledger, WORK, owner())
+                    await turns.leave(self._ledger, WORK, owner())
 
     def _begin(self, note: turns.Note) -> None:
         self._leads, self._written_at, self._failures_at = True, None, None
@@ -114,15 +120,15 @@ class Dashboard:
         """Write the reports if they changed, and again before other processes take this one for dead."""
         known, at = self._reported.get(about, ([], now()))
         if mine != known or (mine and now() - at > REPEATED):
-            await process_reports.write(self._runtime.ledger, about, owner(), mine)
+            await process_reports.write(self._ledger, about, owner(), mine)
             self._reported[about] = mine, now()
 
     def _own_circuits(self) -> Iterable[OpenCircuit]:
-        providers = self._runtime.providers
-        return (open for one in providers.channels for open in providers.state(one.name).open_circuits())
+        states = (self._providers.state(one.name) for one in self._providers.channels)
+        return (open for state in states for open in state.open_circuits())
 
     async def _situation(self) -> Situation:
-        ledger, moment = self._runtime.ledger, now()
+        ledger, moment = self._ledger, now()
         await self._traffic.look(ledger, moment)
         last = await overview.last_failures(ledger, failures.EACH)
         _, suspected = await suspects.suspects(ledger)
@@ -134,7 +140,7 @@ class Dashboard:
             waiting=await overview.waiting(ledger, self._types),
             failures={type: shown for type, some in last.items() if (shown := failures.recent(some, moment))},
             last_runs=await overview.last_runs(ledger),
-            providers=list(self._providers()),
+            providers=list(self._provider_lines()),
             circuits=[_circuit(report) for report in await process_reports.read(ledger, About.CIRCUITS)],
             routes={name: self._first_providers(type) for name, type in self._types.items()},
             held=await held_types(ledger),
@@ -146,22 +152,21 @@ class Dashboard:
             },
         )
 
-    def _providers(self) -> Iterable[ProviderLine]:
-        providers = self._runtime.providers
-        for channel in providers.channels:
-            state = providers.state(channel.name)
+    def _provider_lines(self) -> Iterable[ProviderLine]:
+        for channel in self._providers.channels:
+            state = self._providers.state(channel.name)
             rate = state.rate_limiter.per_second if state.rate_limiter else None
             kind = "any but email" if channel.kind == "*" else channel.kind
             yield ProviderLine(channel.name, kind, rate, state.throttle.slowed())
 
     def _first_providers(self, type: NotificationType) -> Sequence[str]:
         """The providers of the first kind of a type's route that has any."""
-        route = steps(type.route, self._runtime.providers.channels)
+        route = steps(type.route, self._providers.channels)
         return [channel.name for kind, channel in route if kind == route[0][0]]
 
     async def _announce(self, seen: Situation) -> None:
         if (told := await self._announcements.announce(seen)) is not None:
-            await turns.note(self._runtime.ledger, WORK, owner(), TURN, told)
+            await turns.note(self._ledger, WORK, owner(), TURN, told)
 
     async def _show(self, seen: Situation) -> None:
         """Show the failures first: the page links to them. The page is shown also where that fails."""

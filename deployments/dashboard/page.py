@@ -1,5 +1,7 @@
-"""The dashboard as markdown: what is wrong, then the numbers. Its description, shown above it, says in a line
-whether all is well. Pure."""
+"""The dashboard as markdown: what is wrong, then the numbers. Pure.
+
+Its description, shown above it, says in a line whether all is well.
+"""
 
 from __future__ import annotations
 

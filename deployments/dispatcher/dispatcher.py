@@ -227,7 +227,7 @@ class Dispatcher:
         """Handle a run that ended before its batch. If no run took the batch up, its work is free. Otherwise
         a message may be on the wire, so the lease must lapse first."""
         if not taken:
-            self._room.set_back(lane_of(batch.claim))
+            self._room.failed(lane_of(batch.claim))
             await batches.end(self.ledger, batch.claim.id, BatchResult.LOST)
         self._forget(batch)
 

@@ -1,4 +1,4 @@
-"""A dispatcher's records of the batches it has claimed, and of lanes whose runs fail to start."""
+"""A dispatcher's records of the batches it has claimed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from uuid import UUID
 from waypost.ledger.queue.claims import Claim
 from waypost.model.priority import Priority
 
-SOONEST_SECONDS, LATEST_SECONDS = 0.5, 60.0  # waits after runs that were not created, or ended unbegun
 LASTING_SECONDS = 1.0  # after a run has been sending this long, its lane may start another
 
 LaneKey = tuple[str, Priority]
@@ -41,18 +40,6 @@ class InFlightBatch:
         if self.direct is not None or self.size >= self.most:
             return False
         return self.held or moment - self.taken_at < LASTING_SECONDS
-
-
-@dataclass(slots=True)
-class LaneBackoff:
-    """The backoff of a lane whose runs fail to start: a retry at once, later retries after growing waits."""
-
-    until: float = 0.0
-    wait: float = 0.0
-
-    def again(self, moment: float) -> None:
-        self.until = moment + self.wait
-        self.wait = min(max(SOONEST_SECONDS, self.wait * 2), LATEST_SECONDS)
 
 
 def lane_of(claim: Claim) -> LaneKey:

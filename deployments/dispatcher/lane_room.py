@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from waypost.deployments.dispatcher.in_flight import InFlightBatch, LaneBackoff, LaneKey, lane_of
+from waypost.deployments.dispatcher.backoff import Backoff
+from waypost.deployments.dispatcher.in_flight import InFlightBatch, LaneKey, lane_of
 from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.runs import Worker
 from waypost.model.notification_type import NotificationType
@@ -26,7 +27,7 @@ class LaneRoom:
     steady: Callable[[], float]
     seconds_apart: Callable[[NotificationType, Priority], float]
     _started: dict[LaneKey, float] = field(default_factory=dict[LaneKey, float])
-    _backoffs: dict[LaneKey, LaneBackoff] = field(default_factory=dict[LaneKey, LaneBackoff])
+    _backoffs: dict[LaneKey, Backoff] = field(default_factory=dict[LaneKey, Backoff])
 
     def is_free(self, type: NotificationType, priority: Priority) -> bool:
         """Whether the lane may start another run."""
@@ -40,7 +41,7 @@ class LaneRoom:
             return False
         if self._is_paced(type, priority, bool(of_lane)):
             return False
-        if (setback := self._backoffs.get(lane)) and setback.until > self.steady():
+        if (backoff := self._backoffs.get(lane)) and backoff.until > self.steady():
             return False
         here = self.worker.lanes()
         running = Counter(here.values())
@@ -61,6 +62,6 @@ class LaneRoom:
         """Note that a run of the lane has taken its batch up: the lane need not wait."""
         self._backoffs.pop(lane, None)
 
-    def set_back(self, lane: LaneKey) -> None:
+    def failed(self, lane: LaneKey) -> None:
         """Note that a run of the lane failed to start: the next waits."""
-        self._backoffs.setdefault(lane, LaneBackoff()).again(self.steady())
+        self._backoffs.setdefault(lane, Backoff()).again(self.steady())

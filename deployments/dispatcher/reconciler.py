@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from waypost.deployments.dispatcher.backoff import BatchBackoffs
 from waypost.deployments.dispatcher.runs import CorrectedRuns, PrefectAway, Progress, Refused, RequestFailed
-from waypost.deployments.dispatcher.setbacks import Setbacks
 from waypost.deployments.stopping import STOPPED
 from waypost.ledger import Ledger
 from waypost.ledger.queue import batches
@@ -24,13 +24,13 @@ NOT_REPORTED = "its worker could not report this: it ended first, or Prefect did
 Known = tuple[UnreportedBatch, Progress | None]  # with its run; None if Prefect does not know that
 
 
-async def tell(ledger: Ledger, runs: CorrectedRuns, setbacks: Setbacks | None = None) -> int:
+async def reconcile(ledger: Ledger, runs: CorrectedRuns, backoffs: BatchBackoffs | None = None) -> int:
     """Correct in Prefect the runs of batches that have ended; returns how many batches were examined.
-    Raises PrefectAway; a later call then examines the batches again. setbacks: kept from call to call, so
+    Raises PrefectAway; a later call then examines the batches again. backoffs: kept from call to call, so
     that batches at which Prefect fails are tried again after growing waits."""
-    setbacks = setbacks or Setbacks()
-    found = await batches.unreported(ledger, now() - GRACE, AT_ONCE, setbacks.waiting())
-    known = await _read_all(runs, found, setbacks)
+    backoffs = backoffs or BatchBackoffs()
+    found = await batches.unreported(ledger, now() - GRACE, AT_ONCE, backoffs.waiting())
+    known = await _read_all(runs, found, backoffs)
     ids = [one.flow_run_id for one, _ in known if one.flow_run_id]
     in_hand = await batches.runs_in_hand(ledger, ids)
     last = {
@@ -40,14 +40,16 @@ async def tell(ledger: Ledger, runs: CorrectedRuns, setbacks: Setbacks | None = 
         waits = shown is not None and not shown.is_over
         shown_wrongly = waits and one.flow_run_id not in in_hand and last[one.flow_run_id] is one
         if one.ending is BatchResult.DIRECT or shown_wrongly:
-            await _try_to_correct(runs, one if shown else replace(one, flow_run_id=None), setbacks)
+            await _try_to_correct(runs, one if shown else replace(one, flow_run_id=None), backoffs)
         else:
-            setbacks.over(one.id)
-    await batches.mark_reported(ledger, [one.id for one in found if one.id not in setbacks])
+            backoffs.over(one.id)
+    await batches.mark_reported(ledger, [one.id for one in found if one.id not in backoffs])
     return len(found)
 
 
-async def _read_all(runs: CorrectedRuns, found: Sequence[UnreportedBatch], setbacks: Setbacks) -> list[Known]:
+async def _read_all(
+    runs: CorrectedRuns, found: Sequence[UnreportedBatch], backoffs: BatchBackoffs
+) -> list[Known]:
     """What Prefect knows of the runs of these batches. If it cannot give them together, each is asked for
     alone, and those that it cannot give are tried again later."""
     try:
@@ -60,7 +62,7 @@ async def _read_all(runs: CorrectedRuns, found: Sequence[UnreportedBatch], setba
         try:
             known += await _read(runs, [one])
         except Refused as error:
-            if _set_back(one, setbacks):
+            if _failed_again(one, backoffs):
                 failed.append(f"batch {one.id}, run {one.flow_run_id}: {error}")
     if failed:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
@@ -77,15 +79,15 @@ async def _read(runs: CorrectedRuns, found: Sequence[UnreportedBatch]) -> list[K
     return [(one, shown.get(one.flow_run_id) if one.flow_run_id else None) for one in with_runs]
 
 
-def _set_back(one: UnreportedBatch, setbacks: Setbacks) -> bool:
+def _failed_again(one: UnreportedBatch, backoffs: BatchBackoffs) -> bool:
     """Try the batch again later, for GIVEN_UP_AFTER. Returns whether this is its first failure."""
     if one.ended_at < now() - GIVEN_UP_AFTER:
-        setbacks.over(one.id)
+        backoffs.over(one.id)
         return False
-    return setbacks.add(one.id)
+    return backoffs.add(one.id)
 
 
-async def _try_to_correct(runs: CorrectedRuns, one: UnreportedBatch, setbacks: Setbacks) -> None:
+async def _try_to_correct(runs: CorrectedRuns, one: UnreportedBatch, backoffs: BatchBackoffs) -> None:
     """Try each batch once: a run that was deleted, or whose type is gone, must not block the others. A batch
     at which Prefect fails is tried again later."""
     try:
@@ -93,14 +95,14 @@ async def _try_to_correct(runs: CorrectedRuns, one: UnreportedBatch, setbacks: S
     except PrefectAway:
         raise
     except RequestFailed as error:
-        if _set_back(one, setbacks):
+        if _failed_again(one, backoffs):
             logger.warning("Prefect fails to show the end of run %s: %s", one.flow_run_id, error)
         return
     except Exception as error:
         logger.warning(
             "the end of batch %s of %s could not be reported to Prefect: %s", one.id, one.type, error
         )
-    setbacks.over(one.id)
+    backoffs.over(one.id)
 
 
 async def _correct(runs: CorrectedRuns, one: UnreportedBatch) -> None:

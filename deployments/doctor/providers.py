@@ -25,7 +25,7 @@ from waypost.deployments.prefect_api import ANSWERS_WITHIN, WrongApi, check
 from waypost.deployments.registry import registered
 from waypost.mail.dkim_keys import KeyUnusable
 from waypost.policy.route_steps import steps
-from waypost.tasks.providers import blocks
+from waypost.tasks import blocks
 
 
 def template_findings(settings: Settings) -> Finding:
@@ -59,10 +59,10 @@ async def provider_findings(settings: Settings) -> list[Finding]:
     except ValueError as error:
         advice = "correct this setting; `waypost docs providers` shows its form"
         return [Finding("providers", ok=False, found=str(error), advice=advice)]
-    beside = AddedProviders(settings, {channel.name for channel in available})
+    added = AddedProviders(settings, {channel.name for channel in available})
     brands = AddedBrands(settings)
-    findings = await _blocks(beside, brands)
-    available += beside.channels
+    findings = await _blocks(added, brands)
+    available += added.channels
     for channel in available:
         findings.append(_in_development(await channel_finding(channel), settings))
     if faults := route_faults(registered().values(), available):
@@ -96,15 +96,15 @@ def _in_development(finding: Finding, settings: Settings) -> Finding:
     return replace(finding, found=f"(the development mailbox) {finding.found}")
 
 
-async def _blocks(beside: AddedProviders, brands: AddedBrands) -> list[Finding]:
-    """The faults of the providers and brands that Prefect keeps; adds the other ones to `beside` and
+async def _blocks(added: AddedProviders, brands: AddedBrands) -> list[Finding]:
+    """The faults of the providers and brands that Prefect keeps; adds the other ones to `added` and
     `brands`."""
     if not get_current_settings().api.url:
         return []
     try:
         async with asyncio.timeout(ANSWERS_WITHIN), get_client() as client:
             await check(client)
-            faults = beside.replace_with(await blocks.read(client))
+            faults = added.replace_with(await blocks.read(client))
             of_brands = brands.replace_with(await blocks.read_brands(client) or {})
     except (httpx.HTTPError, PrefectException, TimeoutError, WrongApi):
         return []  # Prefect's own check reports this

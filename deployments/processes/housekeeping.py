@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from waypost.deployments.dispatcher import reconciler
+from waypost.deployments.dispatcher.backoff import BatchBackoffs
 from waypost.deployments.dispatcher.outage import AWAY_SECONDS
 from waypost.deployments.dispatcher.runs import CorrectedRuns, PrefectAway
-from waypost.deployments.dispatcher.setbacks import Setbacks
 from waypost.ledger import Ledger
 from waypost.ledger.database.failures import log_failure
 from waypost.ledger.operations import retention
@@ -28,7 +28,7 @@ class Intervals:
     """Seconds between two runs of each task. reap: None for an eighth of a lease, three seconds at most."""
 
     reap: float | None = None
-    tell: float = 5.0
+    reconcile: float = 5.0
     expire: float = 60.0
     prune: float = 3600.0
 
@@ -48,8 +48,8 @@ def chores(
             on_reclaimed(found)
 
     yield intervals.reap or min(3.0, ledger.lease.total_seconds() / 8), reap
-    setbacks = Setbacks()
-    yield intervals.tell, lambda: reconciler.tell(ledger, runs, setbacks)
+    backoffs = BatchBackoffs()
+    yield intervals.reconcile, lambda: reconciler.reconcile(ledger, runs, backoffs)
     yield intervals.expire, lambda: digests.expire(ledger)
     yield intervals.expire, lambda: digest_items.finish_items(ledger)
     yield intervals.prune, lambda: suppressions.delete_expired(ledger)

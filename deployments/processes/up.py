@@ -16,7 +16,7 @@ import httpx
 
 from waypost.config import instance
 from waypost.config.environment import by_proxy, without_login
-from waypost.config.instance import Mailbox, Place
+from waypost.config.instance import Instance, Mailbox
 from waypost.config.secret_key import secret_key
 from waypost.config.settings import Settings, prepare_home
 from waypost.ledger import connect
@@ -49,7 +49,7 @@ class Ports:
 @asynccontextmanager
 async def servers(
     settings: Settings, ports: Ports, say: Callable[[str], None], host: str = "127.0.0.1"
-) -> AsyncGenerator[tuple[Settings, Place, Answers]]:
+) -> AsyncGenerator[tuple[Settings, Instance, Answers]]:
     """Start the servers that the settings do not name, yield settings that name them and a function that
     waits until they answer, and stop them afterwards. They start while the block does other work.
 
@@ -84,7 +84,7 @@ async def servers(
             )
             taking = _take_mail(home, mailbox, host, smtp_port, texts_port)
             started.append(await stack.enter_async_context(taking))
-        here = Place(pid=os.getpid(), api=api, embedded=embedded, mailbox=mailbox)
+        here = Instance(pid=os.getpid(), api=api, embedded=embedded, mailbox=mailbox)
 
         async def all_answer() -> None:
             for answers in started:

@@ -24,7 +24,7 @@ async def deliver(claim: Claim) -> None:
 async def take_steps(claim: Claim, type: NotificationType, steps: Callable[..., Awaitable[Any]]) -> None:
     """Like `deliver`. steps: the code of the type's flow, which takes a `batch`. Raises CodeFailed."""
     runtime = await Runtime.current()
-    async with in_hand(runtime) as held:
+    async with in_hand(runtime.ledger, runtime.leases) as held:
         with without_prefect():
             try:
                 await steps(batch=claim.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from uuid import UUID
@@ -14,6 +14,7 @@ import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import PrefectException
 
+from waypost.channels.channel import Channel
 from waypost.config.settings import CancelledRuns, Settings
 from waypost.delivery.outage_pace import seconds_apart
 from waypost.delivery.runtime import Runtime
@@ -30,7 +31,7 @@ from waypost.deployments.processes.flush import flush_prefect
 from waypost.deployments.processes.housekeeping import chores, every
 from waypost.deployments.processes.polling import poll
 from waypost.deployments.registry import read_at, registered
-from waypost.deployments.render_process.render_process import rendering_beside
+from waypost.deployments.render_process.render_process import rendering_in_another_process
 from waypost.deployments.resident_worker.prefect_blocks import PrefectBlocks
 from waypost.deployments.resident_worker.run_events import RunEvents
 from waypost.deployments.resident_worker.worker import SLOTS, ResidentWorker
@@ -70,7 +71,7 @@ async def _serve(
     async with Runtime.open(settings) as runtime:
         runtime.types = [one.type for one in registered().values()]
         outage = PrefectOutage(stop=stop, api=api_url())
-        blocks = PrefectBlocks(runtime)
+        blocks = PrefectBlocks(runtime.providers, runtime.added_brands, runtime.ledger)
         name = f"resident-{os.uname().nodename}-{os.getpid()}"
         woken = asyncio.Event()
         worker = ResidentWorker(
@@ -82,19 +83,19 @@ async def _serve(
         )
         dispatching = _dispatching(runtime, outage, blocks, worker.slots.number, stop, worker)
         # The worker exits first: its runs end while the dispatcher, which watches `stop`, ends its own work.
-        async with rendering_beside(runtime, read_at()), dispatching as dispatcher, worker:
+        async with rendering_in_another_process(runtime, read_at()), dispatching as dispatcher, worker:
             await _connect(worker.client, outage, blocks, stop, worker.sync_with_backend)
-            _warn_of_stranded(runtime)
+            _warn_of_stranded(runtime.providers.channels)
             listening = RunEvents(worker.slots.woken.set)
-            beside = [
+            companions = [
                 asyncio.create_task(_wake_dispatcher(woken, dispatcher)),
                 asyncio.create_task(listening.run(stop)),
                 asyncio.create_task(_heartbeat(worker, stop)),
             ]
             await poll(worker, outage, lambda: listening.on, settings.poll_seconds, stop, ready)
-            for task in beside:
+            for task in companions:
                 task.cancel()
-            await asyncio.wait(beside, timeout=COURTESY_SECONDS)
+            await asyncio.wait(companions, timeout=COURTESY_SECONDS)
         await flush_prefect(COURTESY_SECONDS if outage.is_down else FLUSH_SECONDS)
 
 
@@ -115,7 +116,8 @@ async def _dispatch(
 ) -> None:
     async with Runtime.open(settings) as runtime:
         runtime.types = [one.type for one in registered().values()]
-        outage, blocks = PrefectOutage(stop=stop, api=api_url()), PrefectBlocks(runtime)
+        outage = PrefectOutage(stop=stop, api=api_url())
+        blocks = PrefectBlocks(runtime.providers, runtime.added_brands, runtime.ledger)
         async with (
             _dispatching(runtime, outage, blocks, limit or SLOTS, stop),
             prefect_client() as client,
@@ -175,7 +177,15 @@ async def _dispatching(
         ]
         if worker is None:  # a resident worker reads the lanes with its heartbeat
             periodic.append((HEARTBEAT_SECONDS, lambda: runs.look_at_lanes(notices)))
-        dashboard = Dashboard(runtime, types, client, runtime.settings.work_pool, runs.ask)
+        dashboard = Dashboard(
+            ledger=ledger,
+            providers=runtime.providers,
+            template_faults=runtime.templates.faults,
+            types=types,
+            client=client,
+            work_pool=runtime.settings.work_pool,
+            ask=runs.ask,
+        )
         if runtime.settings.prefect_reports:
             periodic.append((LOOK_SECONDS, dashboard.look))
         tasks = [
@@ -207,9 +217,9 @@ def _tell_reclaimed(found: Reclaimed) -> None:
     )
 
 
-def _warn_of_stranded(runtime: Runtime) -> None:
+def _warn_of_stranded(channels: Sequence[Channel]) -> None:
     for name, one in registered().items():
-        if not steps(one.type.route, runtime.providers.channels):
+        if not steps(one.type.route, channels):
             kinds = " or ".join(one.type.route)
             logger.warning(
                 "no provider for %s: %s waits in the ledger until WAYPOST_SMTP_URL or "

@@ -1,5 +1,7 @@
-"""The process that renders for a worker: `python -m waypost.deployments.render_process FD`. It ends when the
-worker does."""
+"""The process that renders for a worker: `python -m waypost.deployments.render_process FD`.
+
+It ends when the worker does.
+"""
 
 from __future__ import annotations
 

@@ -6,17 +6,19 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from time import monotonic
 
-from waypost.delivery.batch_rendering import RenderJob
+from waypost.config.settings import Settings
+from waypost.delivery.batch_rendering import BatchRendering, RenderJob
 from waypost.delivery.runtime import Runtime
 from waypost.deployments.render_process.frames import Ask, Look, Start, packed
 from waypost.deployments.render_process.link import Link, ProcessEnded
 from waypost.model.notification import Rendered
 from waypost.model.notification_type import NotificationType
+from waypost.rendering.messages import Renderer
 
 STARTS_AT = 400  # notifications in a batch: the start takes as long as a thousand mails
 LEAST = 100  # notifications: fewer are rendered here, as they would only wait behind a flood
@@ -27,18 +29,19 @@ logger = logging.getLogger("waypost.render_process")
 
 
 @asynccontextmanager
-async def rendering_beside(runtime: Runtime, since: datetime) -> AsyncGenerator[None]:
+async def rendering_in_another_process(runtime: Runtime, since: datetime) -> AsyncGenerator[None]:
     """Let the runtime render large batches in a second process for the length of the block, where there is a
     second processor. since: when this process read the files of the types."""
     if not (runtime.settings.render_process and has_second_processor()):
         yield
         return
-    process = RenderProcess(runtime, since)
-    before, runtime.rendering = runtime.rendering, process
+    here = runtime.rendering
+    process = RenderProcess(runtime.settings, here, runtime.renderer, runtime.templates.faults, since)
+    runtime.rendering = process
     try:
         yield
     finally:
-        runtime.rendering = before
+        runtime.rendering = here
         await process.close()
 
 
@@ -56,9 +59,20 @@ class RenderProcess:
     nothing is sent twice.
     """
 
-    def __init__(self, runtime: Runtime, since: datetime) -> None:
-        self._runtime = runtime
-        self._here = runtime.rendering
+    def __init__(
+        self,
+        settings: Settings,
+        here: BatchRendering,
+        renderers: Callable[[NotificationType, str], Renderer],
+        faults: MutableMapping[str, str],
+        since: datetime,
+    ) -> None:
+        """here: renders in this process. renderers: see RenderingHere. faults: of changed templates, by type;
+        kept up to date. since: when this process read the files of the types."""
+        self._settings = settings
+        self._here = here
+        self._renderers = renderers
+        self._faults = faults
         self._since = since
         self._link: Link | None = None
         self._starting: asyncio.Task[Link | None] | None = None
@@ -97,7 +111,7 @@ class RenderProcess:
     async def _start_one(self, type: NotificationType) -> Link | None:
         self._link = None
         try:
-            self._link = await Link.start(Start(self._runtime.settings, self._since, type.name))
+            self._link = await Link.start(Start(self._settings, self._since, type.name))
         except (OSError, TimeoutError, EOFError) as error:
             logger.warning("the process that renders did not start (%s); rendering in the worker", error)
         if self._link is None:
@@ -149,12 +163,11 @@ class RenderProcess:
 
     def _look(self, type: NotificationType, brand: str) -> Look:
         """Raises NoSuchBrand."""
-        made = self._runtime.renderer(type, brand)
+        made = self._renderers(type, brand)
         return Look(made.brand, frozenset(made.served))
 
     def _note(self, type: NotificationType, fault: str | None) -> None:
-        faults = self._runtime.templates.faults
         if fault:
-            faults[type.name] = fault
+            self._faults[type.name] = fault
         else:
-            faults.pop(type.name, None)
+            self._faults.pop(type.name, None)

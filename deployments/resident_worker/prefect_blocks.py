@@ -6,8 +6,10 @@ import logging
 
 from prefect.client.orchestration import PrefectClient
 
-from waypost.delivery.runtime import Runtime
-from waypost.tasks.providers.blocks import BRAND, Unreadable, read, take_up_brands, told
+from waypost.delivery.added_brands import AddedBrands
+from waypost.delivery.provider_set import ProviderSet
+from waypost.ledger import Ledger
+from waypost.tasks.blocks import load
 
 logger = logging.getLogger("waypost.providers")
 
@@ -19,22 +21,17 @@ class PrefectBlocks:
     another provider wait in the ledger. It has the brands that any worker has found before.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, providers: ProviderSet, brands: AddedBrands, ledger: Ledger) -> None:
+        self._providers = providers
+        self._brands = brands
+        self._ledger = ledger
         self._said: set[str] = set()
 
     async def look(self, client: PrefectClient) -> None:
         """Load providers and brands as they are now, and close providers no longer needed. Raises the
         client's errors when Prefect does not answer, and the ledger's."""
-        try:
-            faults = self._runtime.providers.add(await read(client))
-            of_brands = await take_up_brands(self._runtime, client)
-        except Unreadable as error:
-            self._say({str(error)})
-        else:
-            told_of_brands = {told(name, fault, BRAND) for name, fault in of_brands.items()}
-            self._say({told(name, fault) for name, fault in faults.items()} | told_of_brands)
-        await self._runtime.providers.close_unused()
+        self._say(set(await load(client, self._providers, self._brands, self._ledger)))
+        await self._providers.close_unused()
 
     def _say(self, faults: set[str]) -> None:
         for fault in sorted(faults - self._said):

@@ -1,5 +1,8 @@
-"""Fewer lines of Prefect's own in a run's log. The states show the end of each step and of the run anyway, in
-red for every state but Completed. An error of ours names its place, so it needs no traceback of Prefect."""
+"""Fewer lines of Prefect's own in a run's log.
+
+The states show the end of each step and of the run anyway, in red for every state but Completed. An error of
+ours names its place, so it needs no traceback of Prefect.
+"""
 
 from __future__ import annotations
 

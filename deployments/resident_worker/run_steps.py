@@ -91,7 +91,7 @@ async def _hold_and_run(
     calls: RunCalls[R], run: R, announced: UUID | None, stopping: Callable[[], bool]
 ) -> None:
     runtime = await Runtime.current()
-    async with in_hand(runtime, stopping) as held:
+    async with in_hand(runtime.ledger, runtime.leases, stopping) as held:
         with emptied_after_the_run():
             if announced is not None:
                 runtime.leases.hold_for_run(announced)

@@ -38,11 +38,11 @@ class Asked:
 class Actors:
     """The actors; their actions are drawn from the seed. asked: the requests that must not be lost."""
 
-    def __init__(self, random: Random, around: World, client: Process) -> None:
+    def __init__(self, random: Random, world: World, client: Process) -> None:
         self.asked: list[Asked] = []
         self._random = random
-        self._around = around
-        self._ledger = GatedLedger(around.database, client, around.faults, LEASE)
+        self._world = world
+        self._ledger = GatedLedger(world.database, client, world.faults, LEASE)
         self._digests = random.random() < 0.35
         self._held = random.choice((CODE, RECEIPT, NEWSLETTER, NEWSLETTER)) if random.random() < 0.3 else None
         self._some_is_on_its_way = asyncio.Event()
@@ -55,8 +55,8 @@ class Actors:
         """Start a digest's run now and then, forever."""
         while self._digests:
             await asyncio.sleep(self._random.uniform(8, 20))
-            if self._around.faults.prefect_answers():
-                self._around.server.typed(DIGEST.name)
+            if self._world.faults.prefect_answers():
+                self._world.server.typed(DIGEST.name)
 
     async def _ask(self) -> None:
         for number in range(self._random.randint(1, 3)):
@@ -89,26 +89,26 @@ class Actors:
                 break
             except OSError:
                 await asyncio.sleep(0.5)
-        self._note(type, requests, self._around.time())
-        self._around.wake()
+        self._note(type, requests, self._world.time())
+        self._world.wake()
 
     async def _type(self, type: NotificationType, requests: Sequence[NoteRequest]) -> None:
         """Start a run with requests, as a person in Prefect's UI does, once Prefect answers."""
-        await asyncio.sleep(lasting(self._around.faults.prefect_down, self._around.time()))
-        self._around.server.typed(type.name, requests)
+        await asyncio.sleep(lasting(self._world.faults.prefect_down, self._world.time()))
+        self._world.server.typed(type.name, requests)
         self._note(type, requests, None)
 
     def _note(self, type: NotificationType, requests: Sequence[NoteRequest], ready: float | None) -> None:
         for one in requests:
             due = ready
             if ready is not None and one.deliver_at:
-                due = ready + max(0.0, (one.deliver_at - self._around.now).total_seconds())
+                due = ready + max(0.0, (one.deliver_at - self._world.now).total_seconds())
             self.asked.append(Asked(one.data.text, type.name, due))
         if type is self._held:
             self._some_is_on_its_way.set()
 
     def _request(self, key: str, type: NotificationType) -> NoteRequest:
-        moment, chance = self._around.now, self._random.random
+        moment, chance = self._world.now, self._random.random
         later = moment + timedelta(seconds=self._random.uniform(1, 20))
         soon = moment + timedelta(seconds=self._random.uniform(5, 60))
         return NoteRequest(
@@ -130,4 +130,4 @@ class Actors:
         await holds.hold(self._ledger, self._held.name)
         await asyncio.sleep(self._random.uniform(1, 20))
         await holds.release(self._ledger, self._held.name)
-        self._around.wake()
+        self._world.wake()

@@ -48,7 +48,7 @@ class _Wait:
 
 class WatchedPlaces(PrioritySemaphore):
     """A semaphore that counts, for each waiter, how many messages of a later lane go first. There may be
-    one per place, no more."""
+    one per permit, no more."""
 
     def __init__(self, most: int, blame: Callable[[str], None]) -> None:
         super().__init__(most)
@@ -69,7 +69,7 @@ class WatchedPlaces(PrioritySemaphore):
             if ORDER.index(priority) > ORDER.index(wait.priority):
                 wait.passed += 1
                 if wait.passed == self.most + 1:
-                    self._blame(f"{wait.passed} of {priority} went while {wait.priority} waited for a place")
+                    self._blame(f"{wait.passed} of {priority} went while {wait.priority} waited for a permit")
 
 
 class ScriptedProvider:
@@ -88,7 +88,7 @@ class ScriptedProvider:
     ) -> None:
         self.name = name
         self._watched = WatchedPlaces(3, blame)
-        self.places: PrioritySemaphore = self._watched
+        self.permits: PrioritySemaphore = self._watched
         self._process = process
         self._faults = faults
         self._mailbox = mailbox

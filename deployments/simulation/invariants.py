@@ -32,11 +32,11 @@ OUTAGE_SECONDS = 12.0  # urgent notifications go without Prefect after 10 of the
 SENT_IN_DOUBT = {Doubt.RESEND: 2, Doubt.HOLD: 1, Doubt.DROP: 1}  # attempts without an answer, at most
 
 
-def judge(found: SimulationResult, around: World, asked: Sequence[Asked]) -> None:
+def judge(found: SimulationResult, world: World, asked: Sequence[Asked]) -> None:
     """Write the figures of the simulation, and every broken promise, into `found`."""
-    rows = {row.id: row for row in around.database.rows(all_of(notifications))}
-    tries = _attempts(around)
-    delivered = [one for mailbox in around.mailboxes.values() for one in mailbox]
+    rows = {row.id: row for row in world.database.rows(all_of(notifications))}
+    tries = _attempts(world)
+    delivered = [one for mailbox in world.mailboxes.values() for one in mailbox]
     times = Counter(one.id for one in delivered)
     unknown = Counter(
         one.notification_id for some in tries.values() for one in some if one.verdict == Answer.UNKNOWN
@@ -45,11 +45,11 @@ def judge(found: SimulationResult, around: World, asked: Sequence[Asked]) -> Non
     found.delivered = len(delivered)
     found.unknown = unknown.total()
     found.states = dict(Counter(row.state for row in rows.values()))
-    found.illegal += around.journal.illegal
+    found.illegal += world.journal.illegal
     found.illegal += [
-        f"{run.type} run {run.id} is shown as {run.progress.name} for ever" for run in around.server.open
+        f"{run.type} run {run.id} is shown as {run.progress.name} for ever" for run in world.server.open
     ]
-    found.lost += _lost(_ids(around, asked), rows) + _stuck(rows) + _nowhere(rows, times)
+    found.lost += _lost(_ids(world, asked), rows) + _stuck(rows) + _nowhere(rows, times)
     found.duplicated = sum(number - 1 for number in times.values())
     found.unexplained += [
         f"{id} was delivered {number} times, {unknown[id]} unknown"
@@ -63,8 +63,8 @@ def judge(found: SimulationResult, around: World, asked: Sequence[Asked]) -> Non
     ]
     for id, some in tries.items():
         found.illegal += _after_a_doubt(rows[id], some)
-    found.illegal += _deleted_early(around)
-    found.late += _late(delivered, around) + _kept_waiting(_ids(around, asked), around)
+    found.illegal += _deleted_early(world)
+    found.late += _late(delivered, world) + _kept_waiting(_ids(world, asked), world)
     _judge_digests(found, rows, delivered)
 
 
@@ -72,16 +72,16 @@ Rows = dict[UUID, sa.Row[Any]]
 Ids = dict[Asked, UUID | None]
 
 
-def _attempts(around: World) -> defaultdict[UUID, list[sa.Row[Any]]]:
+def _attempts(world: World) -> defaultdict[UUID, list[sa.Row[Any]]]:
     found: defaultdict[UUID, list[sa.Row[Any]]] = defaultdict(list)
-    for row in sorted(around.database.rows(all_of(attempts)), key=lambda row: row.number):
+    for row in sorted(world.database.rows(all_of(attempts)), key=lambda row: row.number):
         found[row.notification_id].append(row)
     return found
 
 
-def _ids(around: World, asked: Sequence[Asked]) -> Ids:
+def _ids(world: World, asked: Sequence[Asked]) -> Ids:
     """The notification of each request; None when the ledger does not know it."""
-    known = {row.key: row.notification_id for row in around.database.rows(all_of(idempotency_keys))}
+    known = {row.key: row.notification_id for row in world.database.rows(all_of(idempotency_keys))}
     return {one: known.get(one.key) for one in asked}
 
 
@@ -128,48 +128,48 @@ def _after_a_doubt(row: sa.Row[Any], tries: Sequence[sa.Row[Any]]) -> list[str]:
     return wrong
 
 
-def _deleted_early(around: World) -> list[str]:
+def _deleted_early(world: World) -> list[str]:
     """Retention deletes what ended long enough ago, by clocks that may be wrong. An end while the ledger is
     down is written, and seen here, only afterwards."""
-    down = sum(ends - begins for begins, ends in around.faults.ledger_down)
-    kept = (around.retention_days or 0.0) * 86400
-    allowed = kept - 2 * around.faults.jumps - WRITTEN_WITHIN - down
+    down = sum(ends - begins for begins, ends in world.faults.ledger_down)
+    kept = (world.retention_days or 0.0) * 86400
+    allowed = kept - 2 * world.faults.jumps - WRITTEN_WITHIN - down
     return [
         f"{id} was deleted {age:.1f} s after it had ended"
-        for id, age in around.journal.deleted.items()
+        for id, age in world.journal.deleted.items()
         if age < allowed
     ]
 
 
-def _late(delivered: Sequence[Delivered], around: World) -> list[str]:
-    allowed = TOLERANCE + around.faults.jumps
+def _late(delivered: Sequence[Delivered], world: World) -> list[str]:
+    allowed = TOLERANCE + world.faults.jumps
     return [f"{one.id} by {one.late:.1f} s" for one in delivered if one.late > allowed]
 
 
-def _kept_waiting(ids: Ids, around: World) -> list[str]:
+def _kept_waiting(ids: Ids, world: World) -> list[str]:
     """Urgent notifications wait only for faults, and for other urgent notifications."""
-    if around.faults.jumps:
+    if world.faults.jumps:
         return []
-    excused = _excuses(around)
+    excused = _excuses(world)
     wrong: list[str] = []
     for one, id in ids.items():
         if one.type != CODE.name or one.ready is None or id is None:
             continue
-        moments = [when[id] for when in (around.ownership.first, around.journal.ended) if id in when]
-        waited = outside(excused, one.ready, min(moments, default=around.time()))
+        moments = [when[id] for when in (world.ownership.first, world.journal.ended) if id in when]
+        waited = outside(excused, one.ready, min(moments, default=world.time()))
         if waited > PROMPT_SECONDS:
             wrong.append(f"{id}, urgent, waited {waited:.1f} s for its run from {one.ready:.1f} on")
     return wrong
 
 
-def _excuses(around: World) -> list[Spell]:
-    faults = around.faults
+def _excuses(world: World) -> list[Spell]:
+    faults = world.faults
     return [
         *faults.disturbances,
         *longer(faults.ledger_down, RECOVERY_SECONDS),
         *((begins, min(ends, begins + OUTAGE_SECONDS)) for begins, ends in faults.prefect_down),
-        *around.journal.holds.get(CODE.name, []),
-        *around.ownership.urgent,
+        *world.journal.holds.get(CODE.name, []),
+        *world.ownership.urgent,
     ]
 
 

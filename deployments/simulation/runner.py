@@ -81,8 +81,8 @@ def _spread(
         waiting = [pool.submit(_some, chunk) for chunk in _chunks(wanted)]
         try:
             for done in as_completed(waiting):
-                for verdict in done.result():
-                    totals.add(verdict)
+                for result in done.result():
+                    totals.add(result)
                 on_progress(totals)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -41,31 +41,31 @@ def simulate(
 
     The same arguments give the same result and the same trace, on every machine.
     """
-    verdict = SimulationResult(seed)
+    result = SimulationResult(seed)
     numbers = count(1)
     seed_jitter(seed)  # policy's jitter
     with ids.use_ids(lambda: UUID(int=next(numbers))):
-        virtual_time.run(_Scenario(Random(seed), verdict, settings, templates, at_step, trace).run())
-    return verdict
+        virtual_time.run(_Scenario(Random(seed), result, settings, templates, at_step, trace).run())
+    return result
 
 
 class _Scenario:
     def __init__(
         self,
         random: Random,
-        verdict: SimulationResult,
+        result: SimulationResult,
         settings: Settings,
         templates: Templates,
         at_step: int | None,
         trace: bool,
     ) -> None:
         self._random = random
-        self._verdict = verdict
+        self._result = result
         self._trace = trace
         faults = Faults.drawn(random, _time) if at_step is None else Faults(random, _time)
         self._faults = faults
         self._fate = Fate(random, faults.deaths, at_step)
-        self._around = World(
+        self._world = World(
             time=_time,
             faults=faults,
             database=Database(_time),
@@ -75,13 +75,13 @@ class _Scenario:
             templates=templates,
             retention_days=RETENTION_DAYS if random.random() < 0.3 else None,
         )
-        self._outside = Actors(random, self._around, Process("client", Fate(random, 0.0), self._say))
+        self._actors = Actors(random, self._world, Process("client", Fate(random, 0.0), self._say))
 
     async def run(self) -> None:
         asyncio.get_running_loop().set_task_factory(task_factory)
         looks = count()
         with clock.use_clock(
-            lambda: self._around.by_the_clock_of(Process.present.get()),
+            lambda: self._world.by_the_clock_of(Process.present.get()),
             steady=lambda: next(looks) * LOOK_AT_THE_CLOCK_SECONDS,
         ):
             try:
@@ -89,51 +89,51 @@ class _Scenario:
                     asyncio.create_task(self._keep_alive(f"worker {number}"))
                     for number in range(1, 1 + self._random.choice((1, 1, 2, 3)))
                 ]
-                everybody.append(asyncio.create_task(self._outside.schedule()))
-                await self._outside.act()
+                everybody.append(asyncio.create_task(self._actors.schedule()))
+                await self._actors.act()
                 await self._until_all_has_ended()
                 for one in everybody:
                     one.cancel()
                 await asyncio.wait(everybody)
-                self._verdict.steps = self._fate.steps
-                judge(self._verdict, self._around, self._outside.asked)
+                self._result.steps = self._fate.steps
+                judge(self._result, self._world, self._actors.asked)
             finally:
-                self._around.database.close()
+                self._world.database.close()
 
     def _say(self, line: str) -> None:
         if self._trace:
-            self._verdict.trace.append(f"{_time():9.3f} {line}")
+            self._result.trace.append(f"{_time():9.3f} {line}")
 
     async def _keep_alive(self, name: str) -> None:
         """Start the process again whenever it has died."""
         for life in count(1):
             process = Process(f"{name}.{life}", self._fate, self._say)
-            process.skew = self._around.jumped(0.0)
-            main = process.start(lambda process=process: work(process, self._around))
+            process.skew = self._world.jumped(0.0)
+            main = process.start(lambda process=process: work(process, self._world))
             try:
                 await asyncio.wait([main])
             except asyncio.CancelledError:
-                self._verdict.illegal += process.trouble
+                self._result.illegal += process.trouble
                 process.kill()
                 await process.gone()
                 raise
             self._faults.disturb()
-            self._verdict.illegal += process.trouble
-            self._verdict.kills += 1
+            self._result.illegal += process.trouble
+            self._result.kills += 1
             await process.gone()
             await asyncio.sleep(RESTART_SECONDS * self._random.random())
 
     async def _until_all_has_ended(self) -> None:
         """Wait until nothing is open in the ledger or in Prefect, and no delivery is going on."""
-        while _time() < ENDS_WITHIN and (self._unended() or not self._around.idle):
+        while _time() < ENDS_WITHIN and (self._unended() or not self._world.idle):
             await asyncio.sleep(LOOK_SECONDS)
             if self._faults.calm:
                 self._fate.chance = 0.0
-        self._verdict.seconds = _time()
+        self._result.seconds = _time()
 
     def _unended(self) -> bool:
         """Whether a notification waits, is claimed, or waits for its digest."""
-        return any(self._around.database.rows(look) for look in _OPEN)
+        return any(self._world.database.rows(look) for look in _OPEN)
 
 
 # The items of a digest end with it, and a notification in doubt waits for a person.

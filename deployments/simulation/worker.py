@@ -35,7 +35,7 @@ from waypost.tasks.run_context import simulated_run
 
 SLOTS = 3
 POLL_SECONDS = 1.0
-INTERVALS = Intervals(reap=2.4, tell=10.0, prune=12.0)
+INTERVALS = Intervals(reap=2.4, reconcile=10.0, prune=12.0)
 
 Steps = Callable[..., Awaitable[Any]]
 
@@ -43,14 +43,14 @@ Steps = Callable[..., Awaitable[Any]]
 class Worker:
     """A process's dispatcher, runs and periodic tasks. Its calls to Prefect go to the scripted one."""
 
-    def __init__(self, around: World, process: Process, runtime: Runtime) -> None:
-        self.around = around
+    def __init__(self, world: World, process: Process, runtime: Runtime) -> None:
+        self.world = world
         self.process = process
         self.runtime = runtime
-        self._outage = PrefectOutage(around.time)
-        self._line = FakePrefectApi(around.server, process, self._outage)
-        self._runs = GatedRuns(self._line, self, around.ownership)
-        self.slots: RunSlots[Run] = RunSlots(SLOTS, self._begin, lambda: self._dispatcher.wake(), around.time)
+        self._outage = PrefectOutage(world.time)
+        self._api = FakePrefectApi(world.server, process, self._outage)
+        self._runs = GatedRuns(self._api, self, world.ownership)
+        self.slots: RunSlots[Run] = RunSlots(SLOTS, self._begin, lambda: self._dispatcher.wake(), world.time)
         self._dispatcher = Dispatcher(
             ledger=runtime.ledger,
             types=TYPES,
@@ -62,16 +62,16 @@ class Worker:
             is_stopped=lambda _: False,
             slots=SLOTS,
             starts_within=LEASE.total_seconds(),
-            steady=around.time,
+            steady=world.time,
         )
 
     async def work(self) -> None:
         """Be a worker until killed."""
-        stop, time = asyncio.Event(), self.around.time
-        self.around.listeners.append((self.process, self._dispatcher.wake))
+        stop, time = asyncio.Event(), self.world.time
+        self.world.listeners.append((self.process, self._dispatcher.wake))
         self.process.spawn(self._dispatcher.run(stop))
         reaper = Reaper(self.runtime.ledger, TYPES, time)
-        days = self.around.retention_days
+        days = self.world.retention_days
         for seconds, chore in chores(self.runtime.ledger, reaper, self._runs, days, self._judge, INTERVALS):
             self.process.spawn(every(seconds, partial(self._do, chore), stop))
         await poll(self, self._outage, lambda: False, POLL_SECONDS, stop, lambda: None, time)
@@ -85,11 +85,11 @@ class Worker:
             raise
 
     def _judge(self, found: Reclaimed) -> None:
-        self.around.judge_reclaimed(found.batch)
+        self.world.judge_reclaimed(found.batch)
 
     def may_take(self, lane: Priority) -> bool:
         """See FakeRunner."""
-        return not self.around.faults.limited and self.slots.has_room(lane)
+        return not self.world.faults.limited and self.slots.has_room(lane)
 
     def take(self, run: Run) -> None:
         """See FakeRunner."""
@@ -97,8 +97,8 @@ class Worker:
 
     async def get_and_submit_flow_runs(self) -> list[Run]:
         """See Polling."""
-        self.process.skew = self.around.jumped(self.process.skew)
-        server = await self._line.ask("looks for runs")
+        self.process.skew = self.world.jumped(self.process.skew)
+        server = await self._api.ask("looks for runs")
         return self.slots.start_scheduled((run, run.lane) for run in server.waiting())
 
     async def _begin(self, run: Run, ours: bool) -> None:
@@ -118,11 +118,11 @@ class Worker:
 
     async def claim(self, run: Run) -> bool:
         """See RunCalls."""
-        return (await self._line.ask("makes a run Pending")).give(run)
+        return (await self._api.ask("makes a run Pending")).give(run)
 
     async def run_flow(self, run: Run) -> BaseException | None:
         """See RunCalls."""
-        await self._line.ask("makes a run Running")
+        await self._api.ask("makes a run Running")
         run.progress = Progress.RUNNING
         failed = None
         try:
@@ -131,7 +131,7 @@ class Worker:
         except Exception as error:
             self.process.examine(error)
             failed = error
-        await self._line.ask("says that a run has ended")
+        await self._api.ask("says that a run has ended")
         run.progress = Progress.ENDED
         return failed
 
@@ -140,7 +140,7 @@ class Worker:
 
     def _steps_of(self, type: str) -> Steps:
         """The code of the type's flow, guarded as a worker guards it."""
-        ownership = self.around.ownership
+        ownership = self.world.ownership
 
         def having(taken: Batch[Notification]) -> Any:
             return ownership.taken(taken, self.process)
@@ -152,13 +152,13 @@ class Worker:
         return guarded(steps, type)
 
 
-async def work(process: Process, around: World) -> None:
+async def work(process: Process, world: World) -> None:
     """Be a worker until killed. Each start shuffles its providers, as a change of settings may."""
-    ledger = GatedLedger(around.database, process, around.faults, LEASE)
+    ledger = GatedLedger(world.database, process, world.faults, LEASE)
     channels: list[Channel] = [
-        ScriptedProvider(name, process, around.faults, mailbox, around.late, around.journal.illegal.append)
-        for name, mailbox in around.faults.shuffled(around.mailboxes.items())
+        ScriptedProvider(name, process, world.faults, mailbox, world.late, world.journal.illegal.append)
+        for name, mailbox in world.faults.shuffled(world.mailboxes.items())
     ]
-    runtime = Runtime(around.settings, ledger, channels, around.templates)
+    runtime = Runtime(world.settings, ledger, channels, world.templates)
     runtime.adopt()
-    await Worker(around, process, runtime).work()
+    await Worker(world, process, runtime).work()

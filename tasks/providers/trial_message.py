@@ -26,7 +26,7 @@ async def send_test(settings: Settings, name: str, provider: Provider, to: str) 
     channel = made(name, provider, settings)
     try:
         await channel.open()
-        await channel.places.acquire()
+        await channel.permits.acquire()
         return await channel.send(_message(settings, name, channel.kind, to))
     finally:
         await channel.close()

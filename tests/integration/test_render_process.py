@@ -26,7 +26,7 @@ from waypost.deployments.render_process.render_process import (
     LEAST,
     STARTS_AT,
     RenderProcess,
-    rendering_beside,
+    rendering_in_another_process,
 )
 from waypost.flows.order_confirmation import TYPE as ORDER
 from waypost.ledger import open_ledger
@@ -125,7 +125,7 @@ async def opened(tmp_path, **settings):
     """A runtime, and a process that renders for it."""
     found = Settings(home=tmp_path / "home", sender="Shop <s@a.example>", **settings)
     runtime = Runtime(found, open_ledger(found.ledger_url, found.lease), [MemoryChannel(kind="email")])
-    process = RenderProcess(runtime, now())
+    process = RenderProcess(found, runtime.rendering, runtime.renderer, runtime.templates.faults, now())
     try:
         yield process, runtime
     finally:
@@ -302,12 +302,12 @@ async def test_with_one_processor_all_are_rendered_here(process, tmp_path, proje
     async with opened(tmp_path / "other") as (_, runtime):
         os.sched_setaffinity(0, {min(before)})
         try:
-            async with rendering_beside(runtime, now()):
+            async with rendering_in_another_process(runtime, now()):
                 assert isinstance(runtime.rendering, RenderingHere)
         finally:
             os.sched_setaffinity(0, before)
         if len(before) > 1:
-            async with rendering_beside(runtime, now()):
+            async with rendering_in_another_process(runtime, now()):
                 assert isinstance(runtime.rendering, RenderProcess)
 
 

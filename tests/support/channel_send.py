@@ -9,8 +9,8 @@ from waypost.model.outcome import Outcome
 
 async def offer(channel: Channel, message: Message) -> Outcome:
     """Wait for a place, and send."""
-    await channel.places.acquire()
+    await channel.permits.acquire()
     try:
         return await channel.send(message)
     finally:
-        channel.places.release()
+        channel.permits.release()

@@ -1,4 +1,4 @@
-"""Texts that people or programs may send, and that a mail must show as text. By kind."""
+"""Texts, by kind, that people or programs may send, and that a mail must show as text."""
 
 # ruff: noqa: E501, RUF001
 

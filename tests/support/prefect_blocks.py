@@ -11,6 +11,9 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import BlockDocumentCreate, BlockDocumentUpdate
 from prefect.client.schemas.objects import BlockDocument
 
+from waypost.delivery.runtime import Runtime
+from waypost.deployments.resident_worker.prefect_blocks import PrefectBlocks
+
 
 class Blocks:
     """What the Prefect UI does: a form is sent as it was filled in."""
@@ -28,6 +31,11 @@ class Blocks:
 
     async def edit(self, document: BlockDocument, **form: Any) -> None:
         await self.client.update_block_document(document.id, BlockDocumentUpdate(data=form))
+
+
+def loader_of(runtime: Runtime) -> PrefectBlocks:
+    """What a worker with this runtime loads the blocks with."""
+    return PrefectBlocks(runtime.providers, runtime.added_brands, runtime.ledger)
 
 
 @asynccontextmanager

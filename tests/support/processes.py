@@ -57,7 +57,7 @@ class Up:
 
     home: Path
     process: subprocess.Popen[bytes]
-    here: instance.Place
+    here: instance.Instance
 
     def run(self, *arguments: str, **more: str) -> Run:
         return waypost(self.home, *arguments, **more)
@@ -136,7 +136,7 @@ def start(home: Path, python: str = sys.executable, **more: str) -> Up:
             stderr=subprocess.STDOUT,
         )
 
-    def up() -> instance.Place | None:
+    def up() -> instance.Instance | None:
         assert process.poll() is None, (home / "up.log").read_text()
         found = instance.find(home)
         return found if found and found.pid == process.pid else None

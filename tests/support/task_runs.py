@@ -1,4 +1,7 @@
-"""Task runs as Prefect shows them. Its recorder writes them from events, some time after they have ended."""
+"""Task runs as Prefect shows them.
+
+Its recorder writes them from events, some time after they have ended.
+"""
 
 import asyncio
 

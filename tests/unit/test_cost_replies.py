@@ -38,7 +38,7 @@ def reading(said: str):
 
 def test_what_a_webhook_answers():
     def act(size, shape):
-        body, told = filled(shape, size).encode(), response_text.telling(filled(shape, LONGEST_LINK))
+        body, told = filled(shape, size).encode(), response_text.private_words(filled(shape, LONGEST_LINK))
         return spent(lambda: response_text.with_words(REFUSED, body, told))
 
     judge(

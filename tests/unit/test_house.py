@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,17 @@ FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
 TOP = ("deployments", "docs", "flows", "tasks", "templates")
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MIGRATIONS = ROOT / "waypost/ledger/database/migrations/versions"
+ONE_SENTENCE = re.compile(r"[A-Z`](?:[^.?]|[.?](?! [A-Z`\"]))*[.?]")
 DRAWING = (ROOT / "docs" / "architecture.md").read_text()
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_a_file_begins_with_a_sentence(file):
+def test_a_file_begins_with_one_sentence(file):
     text = ast.get_docstring(ast.parse(file.read_text()))
     assert text
-    assert re.match(r"[A-Z`*].+?[.:]", text.split("\n\n")[0], re.DOTALL) or file.parent == MIGRATIONS
+    first = " ".join(text.split("\n\n")[0].split())
+    sentence = re.sub(r" Pure\b[^.]*\.$", "", first)
+    assert ONE_SENTENCE.fullmatch(sentence) or file.parent == MIGRATIONS
 
 
 def test_no_file_lies_loose_in_waypost():
@@ -27,11 +31,21 @@ def test_no_file_lies_loose_in_waypost():
     assert loose == {"__init__.py", "__main__.py"}
 
 
-@pytest.mark.parametrize("package", ["waypost", "deployments", "waypost/gateway", "waypost/ledger"])
+@pytest.mark.parametrize("package", ["waypost", "deployments", "tasks", "waypost/gateway", "waypost/ledger"])
 def test_the_drawing_shows_every_room(package):
     folders = [file.parent for file in (ROOT / package).glob("*/__init__.py")]
     rooms = {folder.name for folder in folders if not folder.is_symlink()}
     assert {room for room in rooms if not re.search(rf"^ +{room}/ ", DRAWING, re.MULTILINE)} == set()
+
+
+def test_the_drawing_of_imports_is_the_contract_of_layers():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = [set(re.findall(r"waypost\.(\w+)", layer)) for layer in contracts[0]["layers"]]
+    [drawn] = re.findall(r"flowchart TD\n(.*?)```", DRAWING, re.DOTALL)
+    boxes = [
+        re.sub(r"^\w+\[\"|\"\]$", "", box.strip()) for box in re.split(r"-->", drawn.replace("\n", "--> "))
+    ]
+    assert [set(box.split(" · ")) for box in boxes if len(box) > 1] == layers
 
 
 def test_the_top_folders_are_in_the_package_and_imported_from_it():

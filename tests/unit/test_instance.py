@@ -35,7 +35,7 @@ def own_sender(monkeypatch):
 )
 def test_the_development_mailbox_is_no_provider_where_settings_name_who_takes_mail(monkeypatch, set_, first):
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
-    here = instance.Place(pid=1, api="http://127.0.0.1:4201/api", embedded=False, mailbox=MAILBOX)
+    here = instance.Instance(pid=1, api="http://127.0.0.1:4201/api", embedded=False, mailbox=MAILBOX)
     full = instance.pointed_at(Settings(**set_), here)
     assert [channel.name for channel in providers(full)][: len(first)] == first
     mailboxes = [u for u in (full.smtp_url, full.fallback_url) if u and "127.0.0.1" in u.get_secret_value()]
@@ -43,7 +43,7 @@ def test_the_development_mailbox_is_no_provider_where_settings_name_who_takes_ma
 
 
 def test_a_home_tells_of_an_up_that_starts_and_of_an_up_that_was_killed(tmp_path):
-    here = instance.Place(pid=os.getpid(), api="http://127.0.0.1:4201/api", embedded=True)
+    here = instance.Instance(pid=os.getpid(), api="http://127.0.0.1:4201/api", embedded=True)
     assert instance.unfinished(tmp_path) == ""
     with instance.only_one(tmp_path):
         assert instance.unfinished(tmp_path) == "`waypost up` is starting here"
@@ -66,7 +66,7 @@ def test_what_to_do_without_prefect_depends_on_who_named_the_server(tmp_path, mo
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4201/api")
     unset = "start that server, or `unset PREFECT_API_URL`, then `waypost up`"
     assert instance.to_reach_prefect(tmp_path) == unset
-    here = instance.Place(pid=os.getpid(), api="http://127.0.0.1:4201/api", embedded=True)
+    here = instance.Instance(pid=os.getpid(), api="http://127.0.0.1:4201/api", embedded=True)
     with instance.only_one(tmp_path), instance.published(tmp_path, here):
         assert instance.to_reach_prefect(tmp_path).startswith(f"`waypost up` (pid {os.getpid()}) starts")
         monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")

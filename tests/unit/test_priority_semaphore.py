@@ -1,4 +1,4 @@
-"""A provider's places: never more than there are, the most urgent first."""
+"""A provider's permits: never more than there are, the most urgent first."""
 
 import asyncio
 
@@ -12,12 +12,12 @@ pytestmark = pytest.mark.anyio
 URGENT, NORMAL, BULK = Priority
 
 
-async def waiting(places, *priorities):
+async def waiting(permits, *priorities):
     """Somebody of each priority in line; yields who got a place, in order."""
     got = []
 
     async def one(name, priority):
-        await places.acquire(priority)
+        await permits.acquire(priority)
         got.append(name)
 
     tasks = [asyncio.create_task(one(f"{p} {n}", p)) for n, p in enumerate(priorities)]
@@ -26,64 +26,64 @@ async def waiting(places, *priorities):
 
 
 async def test_as_many_as_there_are_and_no_more():
-    places = PrioritySemaphore(2)
-    got, tasks = await waiting(places, URGENT, URGENT, URGENT)
+    permits = PrioritySemaphore(2)
+    got, tasks = await waiting(permits, URGENT, URGENT, URGENT)
     assert len(got) == 2
-    places.release()
+    permits.release()
     await tasks[2]
     assert len(got) == 3
 
 
 async def test_the_most_urgent_goes_first_and_then_who_came_first():
-    places = PrioritySemaphore(1)
-    await places.acquire()
-    got, _ = await waiting(places, BULK, NORMAL, URGENT, NORMAL)
+    permits = PrioritySemaphore(1)
+    await permits.acquire()
+    got, _ = await waiting(permits, BULK, NORMAL, URGENT, NORMAL)
     for _ in range(4):
-        places.release()
+        permits.release()
         await asyncio.sleep(0)
     assert got == ["urgent 2", "normal 1", "normal 3", "bulk 0"]
 
 
 @pytest.mark.parametrize("lane", [URGENT, BULK])
 async def test_within_a_lane_security_goes_first_and_does_not_give_its_place_up_for_others(lane):
-    places, got = PrioritySemaphore(1), []
-    await places.acquire()
+    permits, got = PrioritySemaphore(1), []
+    await permits.acquire()
 
     async def one(name, **more):
-        await places.acquire(lane, **more)
+        await permits.acquire(lane, **more)
         got.append(name)
 
     tasks = [asyncio.create_task(one(f"alert {n}")) for n in range(3)]
     await asyncio.sleep(0)
-    assert not places.wanted(lane, security=True)
+    assert not permits.wanted(lane, security=True)
     tasks.append(asyncio.create_task(one("code", security=True)))
     await asyncio.sleep(0)
-    assert places.wanted(lane, by_others_of_it=False)
+    assert permits.wanted(lane, by_others_of_it=False)
     for _ in tasks:
-        places.release()
+        permits.release()
         await asyncio.sleep(0)
     assert got == ["code", "alert 0", "alert 1", "alert 2"]
 
 
 async def test_who_gave_up_waiting_gets_none():
-    places = PrioritySemaphore(1)
-    await places.acquire()
-    got, tasks = await waiting(places, NORMAL, NORMAL)
+    permits = PrioritySemaphore(1)
+    await permits.acquire()
+    got, tasks = await waiting(permits, NORMAL, NORMAL)
     tasks[0].cancel()
     await asyncio.sleep(0)
-    places.release()
+    permits.release()
     await asyncio.sleep(0)
     assert got == ["normal 1"]
 
 
 async def test_a_place_given_to_who_was_just_cancelled_goes_on_to_the_next():
-    places = PrioritySemaphore(1)
-    await places.acquire()
-    _, [first] = await waiting(places, NORMAL)
-    places.release()
+    permits = PrioritySemaphore(1)
+    await permits.acquire()
+    _, [first] = await waiting(permits, NORMAL)
+    permits.release()
     first.cancel()
     await asyncio.sleep(0)
-    assert places.idle
+    assert permits.idle
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,10 @@ async def test_a_place_given_to_who_was_just_cancelled_goes_on_to_the_next():
     [(URGENT, BULK, True), (NORMAL, NORMAL, True), (BULK, NORMAL, False), (BULK, BULK, True)],
 )
 async def test_a_place_is_given_up_to_whoever_is_at_least_as_urgent(waits, asks, yields):
-    places = PrioritySemaphore(1)
-    await places.acquire()
-    await waiting(places, waits)
-    assert places.wanted(asks) is yields
+    permits = PrioritySemaphore(1)
+    await permits.acquire()
+    await waiting(permits, waits)
+    assert permits.wanted(asks) is yields
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,13 @@ def test_later_lanes_leave_slots_for_earlier_ones(priority, running, slots, free
 
 
 async def test_the_last_place_is_kept_for_what_is_urgent():
-    places = PrioritySemaphore(3)
-    got, _ = await waiting(places, BULK, NORMAL, BULK, NORMAL)
-    assert len(got) == 2 == places.most_for(NORMAL)
-    await asyncio.wait_for(places.acquire(URGENT), 1)
-    places.release()
+    permits = PrioritySemaphore(3)
+    got, _ = await waiting(permits, BULK, NORMAL, BULK, NORMAL)
+    assert len(got) == 2 == permits.most_for(NORMAL)
+    await asyncio.wait_for(permits.acquire(URGENT), 1)
+    permits.release()
     await asyncio.sleep(0)
     assert len(got) == 2
-    places.release()
+    permits.release()
     await asyncio.sleep(0)
     assert len(got) == 3

@@ -50,7 +50,7 @@ def test_the_settings_name_the_providers_in_order():
         smtp_backup_url="smtp://b.example",
         fallback_url="json://localhost/{phone}",
     )
-    found = [(channel.name, channel.kind, channel.places.most) for channel in providers(settings)]
+    found = [(channel.name, channel.kind, channel.permits.most) for channel in providers(settings)]
     assert found == [("smtp", "email", 7), ("smtp-backup", "email", 4), ("apprise", "*", 4)]
     assert providers(Settings()) == []
 

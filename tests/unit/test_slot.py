@@ -13,17 +13,17 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.parametrize(("priority", "every"), [(Priority.NORMAL, IN_A_ROW), (Priority.URGENT, 1)])
 async def test_a_place_goes_to_another_run_of_the_lane_after_so_many_messages(priority, every):
-    places = PrioritySemaphore(1)
-    slot = Slot(places, priority, None, asyncio.Event())
+    permits = PrioritySemaphore(1)
+    slot = Slot(permits, priority, None, asyncio.Event())
     got = 0
 
     async def rival():
         nonlocal got
         while True:
-            await places.acquire(priority)
+            await permits.acquire(priority)
             got += 1
             await asyncio.sleep(0)
-            places.release()
+            permits.release()
             await asyncio.sleep(0)
 
     await slot.take()

@@ -31,6 +31,6 @@ def test_the_uis_address(monkeypatch, environment, expected):
 
 def test_that_of_a_running_waypost_up_is_found(monkeypatch, tmp_path: Path):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    here = instance.Place(pid=1, api="http://127.0.0.1:4201/api", embedded=True)
+    here = instance.Instance(pid=1, api="http://127.0.0.1:4201/api", embedded=True)
     monkeypatch.setattr(instance, "find", lambda home: here if home == tmp_path else None)
     assert instance.ui(Settings(home=tmp_path)) == "http://127.0.0.1:4201"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost.channels.webhook.response_text import telling, with_words
+from waypost.channels.webhook.response_text import private_words, with_words
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.policy import classify
 from waypost.policy.classify import outcome, wait
@@ -49,7 +49,7 @@ def test_only_what_is_put_off_waits(status):
 
 
 def test_what_tells_is_what_only_the_recipient_is_to_read():
-    assert telling('Your code is "12-34", or see (https://a.example/x).') == [
+    assert private_words('Your code is "12-34", or see (https://a.example/x).') == [
         "(https://a.example/x).",
         "https://a.example/x",
         '"12-34",',

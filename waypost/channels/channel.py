@@ -32,12 +32,12 @@ class Channel(Protocol):
     """One provider.
 
     name: used by reports and the ledger. kind: the route word it serves ("email", "sms", ...).
-    places: a permit for each message that it takes at once. A caller of `send` holds one permit.
+    permits: one for each message that it takes at once. A caller of `send` holds one permit.
     """
 
     name: str
     kind: str
-    places: PrioritySemaphore
+    permits: PrioritySemaphore
 
     async def open(self) -> None:
         """Make sure the channel can take a message. Raises ChannelUnavailable."""

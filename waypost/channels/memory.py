@@ -25,11 +25,11 @@ class MemoryChannel(RedactedChannel):
         name: str = "memory",
         kind: str = "email",
         answer: Callable[[Message], Outcome] = lambda message: ACCEPTED,
-        places: int = 4,
+        permits: int = 4,
     ) -> None:
         super().__init__(name)
         self.kind = kind
-        self.places = PrioritySemaphore(places)
+        self.permits = PrioritySemaphore(permits)
         self.answer = answer
         self.down = False
         self.opens_at = 0

@@ -22,8 +22,8 @@ class PrioritySemaphore:
     def __init__(self, most: int) -> None:
         self.most = most
         self._free = most
-        self._waiting: list[tuple[_Standing, int, asyncio.Future[None]]] = []
-        self._turns = count()
+        self._waiting: list[tuple[_Precedence, int, asyncio.Future[None]]] = []
+        self._arrivals = count()
 
     def most_for(self, priority: Priority) -> int:
         """How many permits `priority` can have at once."""
@@ -44,7 +44,7 @@ class PrioritySemaphore:
         if self.try_acquire(priority):
             return
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (_standing(priority, security), next(self._turns), given))
+        heapq.heappush(self._waiting, (_precedence(priority, security), next(self._arrivals), given))
         try:
             await given
         except asyncio.CancelledError:
@@ -68,19 +68,19 @@ class PrioritySemaphore:
 
     def wanted(self, priority: Priority, *, security: bool = False, by_others_of_it: bool = True) -> bool:
         """Whether a waiter that goes first is in line, or, by `by_others_of_it`, an equal one."""
-        ours = _standing(priority, security)
+        ours = _precedence(priority, security)
         return any(
             (theirs < ours or (by_others_of_it and theirs == ours)) and not given.done()
             for theirs, _, given in self._waiting
         )
 
 
-class _Standing(NamedTuple):
+class _Precedence(NamedTuple):
     """The lowest goes first."""
 
     rank: int
     after_security: bool
 
 
-def _standing(priority: Priority, security: bool) -> _Standing:
-    return _Standing(priority.rank, not security)
+def _precedence(priority: Priority, security: bool) -> _Precedence:
+    return _Precedence(priority.rank, not security)

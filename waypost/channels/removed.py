@@ -17,7 +17,7 @@ class RemovedChannel:
     def __init__(self, name: str, kind: str, why: str) -> None:
         self.name = name
         self.kind = kind
-        self.places = PrioritySemaphore(1)
+        self.permits = PrioritySemaphore(1)
         self._why = why
 
     async def open(self) -> NoReturn:

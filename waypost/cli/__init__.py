@@ -1,4 +1,4 @@
-"""The command line. A command's module is imported when the command runs: Prefect alone takes 1.5 s."""
+"""The command line: a command's module is imported when the command runs, as Prefect alone takes 1.5 s."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from waypost.cli.app import App
 from waypost.cli.asking import Refused, Yes, ask
 from waypost.cli.clients import check_client
 from waypost.cli.output import AsJson, out, plain, print_json
-from waypost.cli.table_import import Rejected, TableImport
+from waypost.cli.table_import import Rejected, TableImport, table_file
 from waypost.cli.with_ledger import with_ledger
 from waypost.ledger import Ledger
 from waypost.ledger.records import recipients
@@ -116,13 +116,7 @@ def _mapped(given: list[str]) -> dict[str, str]:
 def import_recipients(
     file: Annotated[
         Path,
-        typer.Argument(
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            metavar="FILE",
-            help="CSV file whose first line names the columns, or JSONL file.",
-        ),
+        table_file("CSV file whose first line names the columns, or JSONL file."),
     ],
     client: Client = "",
     column: Annotated[

@@ -71,14 +71,14 @@ def _check(seed: int | None, at_step: int | None, every_step: bool) -> None:
         raise typer.BadParameter("use --at-step or --every-step, not both")
 
 
-def _tell_one(verdict: SimulationResult, as_json: bool) -> None:
+def _tell_one(result: SimulationResult, as_json: bool) -> None:
     if as_json:
-        print_json(asdict(verdict))
+        print_json(asdict(result))
     else:
-        out.print("\n".join(escape(line) for line in verdict.trace), soft_wrap=True)
-        show(titled(f"Seed {verdict.seed}", table("measure", "value", rows=_rows(asdict(verdict)))))
-        _tell_troubles(verdict)
-    if not verdict.good:
+        out.print("\n".join(escape(line) for line in result.trace), soft_wrap=True)
+        show(titled(f"Seed {result.seed}", table("measure", "value", rows=_rows(asdict(result)))))
+        _tell_troubles(result)
+    if not result.good:
         raise typer.Exit(1)
 
 
@@ -87,8 +87,8 @@ def _tell_all(totals: Totals, as_json: bool) -> None:
         print_json(asdict(totals))
     else:
         show(titled("Simulation", table("measure", "value", rows=_rows(asdict(totals)))))
-        for verdict in totals.bad[:BAD_SHOWN]:
-            _tell_troubles(verdict)
+        for result in totals.bad[:BAD_SHOWN]:
+            _tell_troubles(result)
     if totals.bad:
         complain(
             f"{len(totals.bad)} seeds failed; replay one with `waypost simulate --seed {totals.bad[0].seed}`"
@@ -100,7 +100,7 @@ def _rows(values: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(name, round(value, 1)) for name, value in values.items() if isinstance(value, (int, float))]
 
 
-def _tell_troubles(verdict: SimulationResult) -> None:
+def _tell_troubles(result: SimulationResult) -> None:
     for kind in ("lost", "unexplained", "late", "illegal"):
-        for line in getattr(verdict, kind):
-            err.print(f"[red]seed {verdict.seed}: {kind}:[/] {escape(line)}", soft_wrap=True)
+        for line in getattr(result, kind):
+            err.print(f"[red]seed {result.seed}: {kind}:[/] {escape(line)}", soft_wrap=True)

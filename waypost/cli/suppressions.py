@@ -17,7 +17,7 @@ from waypost.cli.clients import check_client
 from waypost.cli.columns import Column, print_columns
 from waypost.cli.output import AsJson, Reveal, print_json, warn
 from waypost.cli.progress import bars
-from waypost.cli.table_import import A_TRANSACTION, Rejected, TableImport
+from waypost.cli.table_import import A_TRANSACTION, Rejected, TableImport, table_file
 from waypost.cli.with_ledger import with_ledger
 from waypost.ledger import Ledger
 from waypost.ledger.records import suppressions
@@ -236,13 +236,7 @@ async def _export(ledger: Ledger, which: Which, opened: IO[str], shown: bool) ->
 def import_suppressions(
     file: Annotated[
         Path,
-        typer.Argument(
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            metavar="FILE",
-            help="CSV file whose first line names the columns; only the column address is needed.",
-        ),
+        table_file("CSV file whose first line names the columns; only the column address is needed."),
     ],
     category: OneCategory = None,
     client: OneClient = EVERY_CLIENT,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import typer
 from rich.markup import escape
@@ -27,6 +27,12 @@ from waypost.system.outage import is_outage
 
 A_TRANSACTION = 1000  # rows
 REFUSALS_SHOWN = 20
+
+
+def table_file(help: str) -> Any:
+    """The argument of a file to import. help: what it has to be."""
+    return typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILE", help=help)
+
 
 Rejected = Annotated[
     Path | None,

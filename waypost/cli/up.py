@@ -11,7 +11,7 @@ import typer
 
 from waypost.cli.output import err, out
 from waypost.cli.startup_checks import check_schedules, run_over_a_ledger, warn
-from waypost.config.instance import Place
+from waypost.config.instance import Instance
 from waypost.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,10 +75,10 @@ async def _up(settings: Settings, ports: Ports, stop: asyncio.Event) -> None:
         err.print("[dim]deploying the flows ...")
         deployed = await deploy_patiently(full.work_pool, stop)
         with ExitStack() as stack:
-            async with _accepting(full, ports, stop) as (door, keys):
+            async with _accepting(full, ports, stop) as (gateway, keys):
 
                 def ready() -> None:
-                    found = here.model_copy(update={"gateway": door.url})
+                    found = here.model_copy(update={"gateway": gateway.url})
                     stack.enter_context(published(full.home, found))
                     _tell(full, found, sorted(deployed), keys)
 
@@ -97,11 +97,11 @@ async def _accepting(
     """
     from waypost.deployments.processes.gateway import serve
     from waypost.gateway.listen import ListenAddress
-    from waypost.gateway.smtp.server import SubmissionAddress as MailListens
+    from waypost.gateway.smtp.server import SubmissionAddress
 
     told: asyncio.Future[tuple[ListenAddress, int]] = asyncio.get_running_loop().create_future()
     where = ListenAddress(port=ports.gateway)
-    mail = [] if ports.submission is None else [MailListens(where.host, ports.submission)]
+    mail = [] if ports.submission is None else [SubmissionAddress(where.host, ports.submission)]
 
     public = None if ports.public is None else ListenAddress(port=ports.public, option="--public-port")
 
@@ -124,7 +124,7 @@ async def _accepting(
         await serving
 
 
-def _tell(settings: Settings, here: Place, types: list[str], keys: int) -> None:
+def _tell(settings: Settings, here: Instance, types: list[str], keys: int) -> None:
     from waypost.deployments.dashboard.dashboard import artifact_key
 
     ledger = settings.home / "ledger.db" if settings.database_url is None else "WAYPOST_DATABASE_URL"

@@ -38,7 +38,7 @@ class Mailbox(BaseModel):
         return f"http://{urlsplit(self.texts_url).netloc}/"
 
 
-class Place(BaseModel):
+class Instance(BaseModel):
     """What a running `waypost up` serves. It names only servers it started, so it holds no secret.
 
     api: the Prefect API's URL. gateway: the gateway's URL."""
@@ -55,7 +55,7 @@ class Place(BaseModel):
         return self.api.removesuffix("/api")
 
 
-def find(home: Path) -> Place | None:
+def find(home: Path) -> Instance | None:
     """The `waypost up` that is running in `home`, if one is."""
     left = _left(home)
     # The lock alone may be of an `up` that is starting, the pid alone of a later process.
@@ -72,10 +72,10 @@ def unfinished(home: Path) -> str:
     return f"`waypost up` (pid {left.pid}) {killed}" if left else ""
 
 
-def _left(home: Path) -> Place | None:
+def _left(home: Path) -> Instance | None:
     """What the last `waypost up` in `home` published and has not taken away."""
     try:
-        return Place.model_validate_json((home / FILE).read_bytes())
+        return Instance.model_validate_json((home / FILE).read_bytes())
     except (OSError, ValidationError):
         return None
 
@@ -103,7 +103,7 @@ def _lives(pid: int) -> bool:
 
 
 @contextmanager
-def published(home: Path, here: Place) -> Generator[None]:
+def published(home: Path, here: Instance) -> Generator[None]:
     """Let other commands find `here` for the length of the block."""
     path = home / FILE
     part = path.with_suffix(".part")
@@ -161,7 +161,7 @@ def connect(settings: Settings) -> Settings:
     return pointed_at(settings, found) if found else settings
 
 
-def pointed_at(settings: Settings, here: Place) -> Settings:
+def pointed_at(settings: Settings, here: Instance) -> Settings:
     """`settings` with the servers of `here` where they name none; Prefect's go to the environment."""
     if here.embedded and not os.environ.get("PREFECT_API_URL"):
         os.environ["PREFECT_API_URL"] = here.api

@@ -61,7 +61,7 @@ class AddedProviders:
 
     def take_unused(self, unused: Callable[[Channel], bool]) -> list[Channel]:
         """Remove and return the channels of `left` that are idle and `unused`: the caller closes them."""
-        gone = [channel for channel in self.left if channel.places.idle and unused(channel)]
+        gone = [channel for channel in self.left if channel.permits.idle and unused(channel)]
         self.left = [channel for channel in self.left if channel not in gone]
         return gone
 

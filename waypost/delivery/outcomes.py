@@ -13,6 +13,7 @@ from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
 from waypost.ledger.queue.recorder import Recorder
 from waypost.mail.masking import mask_in
 from waypost.model.notification import Delivery
+from waypost.model.notification_type import NotificationType
 from waypost.model.outcome import Outcome, Verdict
 from waypost.model.states import State
 from waypost.model.suppression import EVIDENCE_KEPT, Cause, Suppression
@@ -31,10 +32,10 @@ class OutcomeHandler:
     batch: UUID
     flow_run_id: UUID | None = None
     _jitter: float = field(default_factory=random, init=False)  # one per run: its deferrals stay together
-    _digest: bool = field(init=False)
+    _type: NotificationType = field(init=False)
 
     def __post_init__(self) -> None:
-        self._digest = self.router.type.digest
+        self._type = self.router.type
 
     def start_attempt(self, delivery: Delivery) -> AttemptStarted:
         """The delivery's next attempt, at its current step."""
@@ -57,8 +58,8 @@ class OutcomeHandler:
         notification = delivery.notification
         decision = retry.after(
             outcome,
-            retry=self.router.type.retry,
-            doubt=self.router.type.when_in_doubt,
+            retry=self._type.retry,
+            doubt=self._type.when_in_doubt,
             tries=number,
             in_doubt=notification.in_doubt,
             expires_at=notification.expires_at,
@@ -103,7 +104,7 @@ class OutcomeHandler:
             step=_comes_back_at(delivery, outcome) if decision.state is State.DEFERRED else delivery.step,
             attempt=begin.id if begin else None,
             outcome=outcome,
-            digest=self._digest,
+            digest=self._type.digest,
             suppress=suppress,
             soft_bounce=soft_bounce,
             recovered=recovered,
@@ -112,9 +113,8 @@ class OutcomeHandler:
     def defer(self, delivery: Delivery, reason: str, at_least: timedelta | None = None) -> Decision:
         """The decision to defer the delivery by the type's retry policy, and by `at_least`."""
         notification, moment = delivery.notification, now()
-        due = retry.due_again(
-            self.router.type.retry, notification.tries + 1, self._jitter, moment, at_least=at_least
-        )
+        tries = notification.tries + 1
+        due = retry.due_again(self._type.retry, tries, self._jitter, moment, at_least=at_least)
         return deferred(delivery, reason, due, moment)
 
     async def settle(self, decided: Sequence[tuple[Delivery, Decision]]) -> list[Delivery]:

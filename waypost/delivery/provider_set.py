@@ -17,8 +17,8 @@ from waypost.ledger.records import provider_rates
 from waypost.model.provider import PLAIN, Provider
 
 
-class RouteUse(Protocol):
-    """A run under way, as a user of channels."""
+class RouteUser(Protocol):
+    """A run that is sending, as a user of channels."""
 
     def goes_over(self, channel: Channel) -> bool:
         """Whether a message of the run may still be offered to `channel`."""
@@ -26,17 +26,17 @@ class RouteUse(Protocol):
 
 
 class ProviderSet:
-    """channels: in the order of their steps. terms: by the provider's name. users: the runs under way."""
+    """channels: in the order of their steps. terms: by the provider's name."""
 
     def __init__(self, settings: Settings, channels: list[Channel], ledger: Ledger) -> None:
         """channels: those of the settings' own providers. ledger: counts the rates of all workers."""
         self.channels = channels
         self.terms: Mapping[str, Provider] = settings.providers
-        self.users: WeakSet[RouteUse] = WeakSet()
         self._own = channels
         self._own_terms = settings.providers
         self._added = AddedProviders(settings, {channel.name for channel in channels})
         self._states: dict[str, ProviderState] = {}
+        self._users: WeakSet[RouteUser] = WeakSet()
         self._ledger = ledger
 
     def add(self, named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -49,10 +49,14 @@ class ProviderSet:
             del self._states[name]
         return faults
 
+    def used_by(self, user: RouteUser) -> None:
+        """Keep the channels that `user` may still use open, until it is gone."""
+        self._users.add(user)
+
     async def close_unused(self) -> None:
         """Close the channels of providers that were changed or deleted, once no run uses them. Never
         raises."""
-        users = list(self.users)
+        users = list(self._users)
         unused = self._added.take_unused(lambda channel: not any(user.goes_over(channel) for user in users))
         await asyncio.gather(*(channel.close() for channel in unused))
 
@@ -69,7 +73,7 @@ class ProviderSet:
     @property
     def idle(self) -> bool:
         """Whether no message is on its way to a provider, and the outcome of each is written."""
-        return all(channel.places.idle for channel in self._all())
+        return all(channel.permits.idle for channel in self._all())
 
     async def close(self) -> None:
         """Close every channel."""

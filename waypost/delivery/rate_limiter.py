@@ -30,7 +30,7 @@ class RateLimiter:
         self._left = 0
         self._acquire = acquire
         self._drawing: asyncio.Task[None] | None = None
-        self._line = PrioritySemaphore(1)  # its holder draws
+        self._turn = PrioritySemaphore(1)  # its holder draws
 
     def try_acquire(self, priority: Priority, *, security: bool = False) -> bool:
         """Take a permit for one message, if that needs no waiting."""
@@ -48,7 +48,7 @@ class RateLimiter:
         """Wait until one more message may go, in the order of PrioritySemaphore. Raises the errors of
         `acquire`."""
         while not self.try_acquire(priority, security=security):
-            await self._line.acquire(priority, security=security)
+            await self._turn.acquire(priority, security=security)
             try:
                 if self.try_acquire(priority, security=security):
                     return
@@ -57,7 +57,7 @@ class RateLimiter:
                     self._drawing.add_done_callback(_look_at)
                 await asyncio.shield(self._drawing)
             finally:
-                self._line.release()
+                self._turn.release()
 
     async def _draw(self) -> None:
         try:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 from waypost.channels.channel import Channel, Step
 from waypost.delivery.provider_set import ProviderSet
 from waypost.delivery.provider_state import ProviderState
+from waypost.model.batch import Batch
 from waypost.model.brand import Brand
+from waypost.model.category import Category
 from waypost.model.notification import Delivery, Notification, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
@@ -44,9 +46,16 @@ class Router:
             if one.name not in terms or self.priority in terms[one.name].lanes
         ]
         self._widest = steps(self.type.route, self._allowed)
-        self.providers.users.add(self)
+        self.providers.used_by(self)
 
-    def _route(self, notification: Notification) -> _Route:
+    @classmethod
+    def of(cls, deliveries: Batch[Delivery], providers: ProviderSet, brands: Mapping[str, Brand]) -> Router:
+        """The router of a batch, whose members all have the same priority."""
+        first = next(iter(deliveries), None)
+        priority = first.notification.priority if first else deliveries.type.lane
+        return cls(providers, deliveries.type, priority, brands)
+
+    def _brand_route(self, notification: Notification) -> _Route:
         """The route of the notification's brand."""
         name = notification.brand
         if name not in self._routes:
@@ -60,23 +69,28 @@ class Router:
         weights = {name: one.weight for name, one in terms if one.weight and name not in ordered}
         return _Route(found, weights)
 
+    @property
+    def security(self) -> bool:
+        """Whether the notifications are security mail, which goes first."""
+        return self.type.category is Category.SECURITY
+
     def goes_over(self, channel: Channel) -> bool:
         """Whether a message of this run may still be offered to `channel`."""
         return any(one is channel for _, one in self._widest)
 
-    def of(self, rendered: Rendered) -> Sequence[Step]:
+    def route(self, rendered: Rendered) -> Sequence[Step]:
         """The steps in the order that this notification takes them."""
-        route = self._route(rendered.notification)
+        route = self._brand_route(rendered.notification)
         return in_turn(route.steps, route.weights, rendered.notification.id)
 
     def step(self, delivery: Delivery) -> Step:
         """The delivery's current step."""
-        return self.of(delivery.rendered)[delivery.step]
+        return self.route(delivery.rendered)[delivery.step]
 
     def first(self, rendered: Rendered, number: int = 0) -> int | None:
         """The first step at or after `number` that reaches this recipient, or None."""
-        way = self.of(rendered)
-        return next((n for n in range(number, len(way)) if way[n][0] in rendered.messages), None)
+        route = self.route(rendered)
+        return next((n for n in range(number, len(route)) if route[n][0] in rendered.messages), None)
 
     def following(self, delivery: Delivery) -> int | None:
         """The next step after the current one that reaches the recipient, or None."""
@@ -88,8 +102,8 @@ class Router:
         following = None if delivery.notification.in_doubt else self.following(delivery)
         if following is None:
             return False
-        way = self.of(delivery.rendered)
-        return way[following][0] == way[delivery.step][0]
+        route = self.route(delivery.rendered)
+        return route[following][0] == route[delivery.step][0]
 
     def first_open(self, rendered: Rendered, number: int) -> int | None:
         """Like `first`, but skips a provider whose circuit is open for another of its kind: nothing was sent
@@ -97,18 +111,21 @@ class Router:
         first = self.first(rendered, number)
         if first is None or rendered.notification.in_doubt:
             return first
-        way = self.of(rendered)
-        same = (n for n in range(first, len(way)) if way[n][0] == way[first][0])
+        route = self.route(rendered)
+        same = (n for n in range(first, len(route)) if route[n][0] == route[first][0])
         client = rendered.notification.client
-        return next((n for n in same if not self.provider_state(way[n][1].name).is_open(client)), first)
+        return next((n for n in same if not self.provider_state(route[n][1].name).is_open(client)), first)
 
     def begins(self, delivery: Delivery, provider: str | None) -> int | None:
         """The delivery's first step: at `provider` if given, otherwise by its route. None if it has none."""
         rendered = delivery.rendered
         if provider is None:
             return self.first_open(rendered, delivery.notification.step)
-        way = enumerate(self.of(rendered))
-        return next((n for n, (kind, one) in way if one.name == provider and kind in rendered.messages), None)
+        numbered = enumerate(self.route(rendered))
+        return next(
+            (n for n, (kind, channel) in numbered if channel.name == provider and kind in rendered.messages),
+            None,
+        )
 
     def why_none(self, delivery: Delivery, provider: str | None) -> str:
         """The reason why `begins` found no step."""
@@ -118,7 +135,7 @@ class Router:
         address, brand = notification.recipient.address, self.brands.get(notification.brand)
         kinds = self.type.kinds_of(notification.channels)
         reached = [kind for kind in kinds if address(kind)]
-        served = [kind for kind, _ in self._route(notification).steps]
+        served = [kind for kind, _ in self._brand_route(notification).steps]
         limited = brand is not None and any(one in brand.providers for one in reached if one not in served)
         return why_unreached(kinds, reached, served, notification.brand if limited else "")
 

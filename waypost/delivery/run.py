@@ -12,12 +12,10 @@ from waypost.channels.channel import Step
 from waypost.delivery.late_answers import LateAnswers
 from waypost.delivery.outcomes import OutcomeHandler
 from waypost.delivery.router import Router
-from waypost.delivery.runtime import Runtime
 from waypost.delivery.send_loop import SendLoop, open_channel
 from waypost.delivery.send_queue import SendQueue
 from waypost.ledger import Ledger
 from waypost.ledger.queue import status
-from waypost.model.batch import Batch
 from waypost.model.notification import Delivery
 from waypost.model.states import State
 from waypost.policy.retry import Decision
@@ -30,6 +28,7 @@ class DeliveryRun:
     """One run of a batch along its route. passed_over: how many messages were sent through another provider
     because their first provider's circuit was open, by (first provider, provider used, client)."""
 
+    router: Router
     outcomes: OutcomeHandler
     ledger: Ledger
     late: LateAnswers
@@ -37,19 +36,6 @@ class DeliveryRun:
         default_factory=Counter[tuple[str, str, str]], init=False
     )
     _stop: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-
-    @classmethod
-    def of(cls, runtime: Runtime, deliveries: Batch[Delivery], flow_run_id: UUID | None) -> DeliveryRun:
-        """The run of a batch. All members of a batch have the same priority."""
-        first = next(iter(deliveries), None)
-        priority = first.notification.priority if first else deliveries.type.lane
-        router = Router(runtime.providers, deliveries.type, priority, runtime.brands)
-        outcomes = OutcomeHandler(router, runtime.recorder, deliveries.id, flow_run_id)
-        return cls(outcomes, runtime.ledger, runtime.late)
-
-    @property
-    def _router(self) -> Router:
-        return self.outcomes.router
 
     async def prepare(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Give each delivery its first step. A delivery that could not be rendered fails. A delivery whose
@@ -65,9 +51,9 @@ class DeliveryRun:
                 hopeless.append((delivery, Decision(State.FAILED, delivery.rendered.error)))
             elif delivery.rendered.deferred_until:
                 hopeless.append((delivery, self.outcomes.defer(delivery, delivery.rendered.deferred_until)))
-            elif (step := self._router.begins(delivery, provider)) is None:
+            elif (step := self.router.begins(delivery, provider)) is None:
                 # A missing setting must not lose a notification: it waits for the setting.
-                why = self._router.why_none(delivery, provider)
+                why = self.router.why_none(delivery, provider)
                 hopeless.append((delivery, self.outcomes.defer(delivery, why)))
             else:
                 ready.append(replace(delivery, step=step))
@@ -82,7 +68,7 @@ class DeliveryRun:
 
     def advance(self, delivery: Delivery) -> Delivery:
         """A refused delivery, moved to the next step of its route. Only deliveries with one are refused."""
-        step = self._router.following(delivery)
+        step = self.router.following(delivery)
         if step is None:
             return replace(delivery, refused=False)
         ours = delivery.outcome is not None and delivery.outcome.about_us
@@ -114,11 +100,11 @@ class DeliveryRun:
         """Send each delivery through its own step's provider, one provider after the other."""
         by_step: dict[tuple[int, str], list[Delivery]] = {}
         for delivery in deliveries:
-            by_step.setdefault((delivery.step, self._router.step(delivery)[1].name), []).append(delivery)
+            by_step.setdefault((delivery.step, self.router.step(delivery)[1].name), []).append(delivery)
         results: list[Delivery] = []
         reasons: list[str] = []
         for _, members in sorted(by_step.items()):
-            moved, reason = await self._send_over(self._router.step(members[0]), members)
+            moved, reason = await self._send_over(self.router.step(members[0]), members)
             results += moved
             if reason and len(moved) < len(members):
                 reasons.append(reason)
@@ -128,11 +114,11 @@ class DeliveryRun:
         """Offer each of `members` once to their step's provider. Returns the deliveries that moved on, and
         the reason if the provider takes no more: the other deliveries were not sent."""
         kind, channel = step
-        state = self._router.provider_state(channel.name)
+        state = self.router.provider_state(channel.name)
         if reason := await open_channel(channel, state):
             return [], reason
-        queue = SendQueue(kind, members, state.throttle, self._router.priority)
-        loop = SendLoop(channel, state, queue, self.outcomes, self.late, self._stop)
+        queue = SendQueue(kind, members, state.throttle, self.router.priority)
+        loop = SendLoop(channel, state, queue, self.outcomes, self.late, self._stop, self.router.security)
         reason = await loop.run(len(members))
         return [*loop.moved, *await self._whereabouts(loop.lost)], reason
 
@@ -150,16 +136,16 @@ class DeliveryRun:
         """The deliveries not sent because their provider's circuit has opened, at another provider's step."""
         done = {one.notification.id for one in moved}
         left = (one for one in tried if one.notification.id not in done)
-        elsewhere = ((one, self._router.first_open(one.rendered, one.step)) for one in left)
+        elsewhere = ((one, self.router.first_open(one.rendered, one.step)) for one in left)
         return [replace(one, step=step) for one, step in elsewhere if step is not None and step != one.step]
 
     def _note_passed_over(self, results: Sequence[Delivery]) -> None:
         for one in results:
             if one.state is not State.SENT or one.rejections:
                 continue
-            first = self._router.first(one.rendered, one.notification.step)
+            first = self.router.first(one.rendered, one.notification.step)
             if first is not None and first < one.step:
-                name = self._router.of(one.rendered)[first][1].name
+                name = self.router.route(one.rendered)[first][1].name
                 self.passed_over[name, one.provider, one.notification.client] += 1
 
 

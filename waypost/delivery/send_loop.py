@@ -15,7 +15,6 @@ from waypost.delivery.send_queue import SendQueue
 from waypost.delivery.slot import Slot
 from waypost.ledger import NotRecorded
 from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
-from waypost.model.category import Category
 from waypost.model.notification import Delivery, Message
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.priority import Priority
@@ -46,7 +45,7 @@ async def open_channel(channel: Channel, state: ProviderState) -> str | None:
 class SendLoop:
     """Offers each of a run's deliveries once to one provider. moved: the deliveries that are done. lost: the
     deliveries that turned out to be no longer this run's. stopped: why the mail of some clients was not
-    offered, if it was not.
+    offered, if it was not. security: whether it is security mail, which goes first.
 
     stop: once set, no further message is sent. It is set when the loop is cancelled or cannot record.
     """
@@ -57,22 +56,19 @@ class SendLoop:
     outcomes: OutcomeHandler
     late: LateAnswers
     stop: asyncio.Event
+    security: bool
     moved: list[Delivery] = field(default_factory=list[Delivery])
     lost: list[Delivery] = field(default_factory=list[Delivery])
     stopped: str | None = None
 
     @property
     def priority(self) -> Priority:
-        return self.outcomes.router.priority
-
-    @property
-    def security(self) -> bool:
-        return self.outcomes.router.type.category is Category.SECURITY
+        return self.queue.priority
 
     async def run(self, count: int) -> str | None:
         """Send with as many permits as the lane may have. Returns the reason if it takes no more."""
-        places = min(self.channel.places.most_for(self.priority), count)
-        slots = [asyncio.create_task(self._one_place()) for _ in range(places)]
+        permits = min(self.channel.permits.most_for(self.priority), count)
+        slots = [asyncio.create_task(self._send_with_a_permit()) for _ in range(permits)]
         try:
             await asyncio.wait(slots)
         except asyncio.CancelledError:
@@ -86,11 +82,11 @@ class SendLoop:
         self.moved += await self._slowed_down()
         return next((reason for slot in slots if (reason := slot.result())), self.stopped)
 
-    async def _one_place(self) -> str | None:
+    async def _send_with_a_permit(self) -> str | None:
         """Send one message after the other with one permit. Between messages, once the outcome is written,
         others may take the permit. The end of one attempt and the start of the next are one write."""
-        places, recorder = self.channel.places, self.outcomes.recorder
-        slot = Slot(places, self.priority, recorder, self.stop, security=self.security)
+        permits, recorder = self.channel.permits, self.outcomes.recorder
+        slot = Slot(permits, self.priority, recorder, self.stop, security=self.security)
         try:
             await slot.take()
             while delivery := await self._next(slot):

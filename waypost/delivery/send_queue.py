@@ -17,19 +17,19 @@ class SendQueue:
     until its throttle allows. Every moment is in seconds of a monotonic clock."""
 
     def __init__(
-        self, kind: str, members: Iterable[Delivery], pace: DomainThrottle, priority: Priority
+        self, kind: str, members: Iterable[Delivery], throttle: DomainThrottle, priority: Priority
     ) -> None:
         self._kind = kind
-        self._pace = pace
-        self._priority = priority
+        self.priority = priority
+        self._throttle = throttle
         self._fresh = deque(members)
-        self._aside: list[tuple[float, int, Delivery]] = []
+        self._delayed: list[tuple[float, int, Delivery]] = []
         self._turns = count()
 
     def next(self, moment: float) -> Delivery | None:
         """The next delivery that may go now, or None."""
-        while self._aside and self._aside[0][0] <= moment:
-            delivery = heapq.heappop(self._aside)[2]
+        while self._delayed and self._delayed[0][0] <= moment:
+            delivery = heapq.heappop(self._delayed)[2]
             if self._may_go(delivery, moment):
                 return delivery
         while self._fresh:
@@ -40,11 +40,11 @@ class SendQueue:
 
     def _may_go(self, delivery: Delivery, moment: float) -> bool:
         domain = self.domain(delivery)
-        at = self._pace.next_allowed_at(domain, self._priority)
+        at = self._throttle.next_allowed_at(domain, self.priority)
         if at > moment:
-            heapq.heappush(self._aside, (at, next(self._turns), delivery))
+            heapq.heappush(self._delayed, (at, next(self._turns), delivery))
             return False
-        self._pace.record_send(domain, moment, self._priority)
+        self._throttle.record_send(domain, moment, self.priority)
         return True
 
     def domain(self, delivery: Delivery) -> str:
@@ -58,10 +58,10 @@ class SendQueue:
 
     def next_at(self) -> float | None:
         """When the first delayed delivery may go; None if no delivery is delayed."""
-        return self._aside[0][0] if self._aside else None
+        return self._delayed[0][0] if self._delayed else None
 
     def drain_delayed(self) -> list[tuple[float, Delivery]]:
         """Remove and return the delayed deliveries, each with the moment it may go."""
-        aside, self._aside = self._aside, []
-        ready_at = self._pace.next_allowed_at
-        return [(max(at, ready_at(self.domain(one), self._priority)), one) for at, _, one in aside]
+        delayed, self._delayed = self._delayed, []
+        ready_at = self._throttle.next_allowed_at
+        return [(max(at, ready_at(self.domain(one), self.priority)), one) for at, _, one in delayed]

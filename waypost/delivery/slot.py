@@ -19,7 +19,7 @@ class Slot:
 
     def __init__(
         self,
-        places: PrioritySemaphore,
+        permits: PrioritySemaphore,
         priority: Priority,
         recorder: Recorder,
         stop: asyncio.Event,
@@ -28,7 +28,7 @@ class Slot:
     ) -> None:
         """security: whether it is for mail of that category."""
         self.ended: AttemptFinished | None = None
-        self._places = places
+        self._permits = permits
         self._priority = priority
         self._security = security
         self._recorder = recorder
@@ -38,14 +38,14 @@ class Slot:
 
     async def take(self) -> None:
         """Wait for a permit, or until the run is stopped: then no permit is held."""
-        if self._places.try_acquire(self._priority):
+        if self._permits.try_acquire(self._priority):
             self._held = True
             return
-        place = asyncio.ensure_future(self._places.acquire(self._priority, security=self._security))
+        permit = asyncio.ensure_future(self._permits.acquire(self._priority, security=self._security))
         try:
-            await self._wait_for(place)
+            await self._wait_for(permit)
         finally:
-            self._held = place.done() and not place.cancelled()
+            self._held = permit.done() and not permit.cancelled()
 
     async def begin(self, begin: AttemptStarted) -> int:
         """See Recorder.begin."""
@@ -58,7 +58,7 @@ class Slot:
         urgent, equal waiters too. Releasing each time takes two writes a message instead of one."""
         self._in_a_row += 1
         of_it = self._priority is Priority.URGENT or self._in_a_row >= IN_A_ROW
-        if self._places.wanted(self._priority, security=self._security, by_others_of_it=of_it):
+        if self._permits.wanted(self._priority, security=self._security, by_others_of_it=of_it):
             self._in_a_row = 0
             await self.leave()
             await self.take()
@@ -92,4 +92,4 @@ class Slot:
         finally:
             if self._held:
                 self._held = False
-                self._places.release()
+                self._permits.release()

@@ -94,7 +94,7 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def _wait_until_up(process: subprocess.Popen[bytes]) -> instance.Place:
+def _wait_until_up(process: subprocess.Popen[bytes]) -> instance.Instance:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and process.poll() is None:
         here = instance.find(HOME)
@@ -125,7 +125,7 @@ def _short(argument: str) -> str:
     return str(path.relative_to(SAMPLES.parent.parent)) if inside else argument
 
 
-def _verify_from_mail(here: instance.Place) -> None:
+def _verify_from_mail(here: instance.Instance) -> None:
     """Read the code as its recipient would, and check it."""
     folder = here.mailbox.folder if here.mailbox else HOME
     for path in sorted(folder.glob("*.eml")):
@@ -151,7 +151,7 @@ async def _watch() -> tuple[dict[str, Counter[State]], UUID | None]:
         await ledger.close()
 
 
-def _tell(here: instance.Place, totals: dict[str, Counter[State]]) -> tuple[int, int, int]:
+def _tell(here: instance.Instance, totals: dict[str, Counter[State]]) -> tuple[int, int, int]:
     folder = here.mailbox.folder if here.mailbox else HOME
     rows = [
         (
@@ -176,7 +176,7 @@ def _tell(here: instance.Place, totals: dict[str, Counter[State]]) -> tuple[int,
     return accepted, sent, accepted - sent
 
 
-def _tell_where(here: instance.Place) -> None:
+def _tell_where(here: instance.Instance) -> None:
     """The addresses that answer until the demo is stopped."""
     out.print(f"Prefect UI  {here.ui}/runs", soft_wrap=True)
     if here.mailbox:

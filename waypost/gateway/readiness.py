@@ -1,4 +1,7 @@
-"""Checks whether the gateway can work. The route needs no key, so requests within a second share a result."""
+"""Checks whether the gateway can work.
+
+The route needs no key, so requests within a second share a result.
+"""
 
 from __future__ import annotations
 

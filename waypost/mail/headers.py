@@ -1,4 +1,4 @@
-"""Header values as written on the wire. A value that could start another header is rejected.
+"""Header values as written on the wire; a value that could start another header is rejected.
 
 The policy of Python 3.11.7 writes `=?utf-8?q?a=0D=0ABcc:_e@x.test?=` as a real Bcc line. So this module
 checks values after decoding, and encodes them itself.

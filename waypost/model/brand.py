@@ -1,4 +1,4 @@
-"""A brand: whose mail a notification is. As configured by the settings, and with its defaults filled in."""
+"""A brand, whose mail a notification is: as configured, and with its defaults filled in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Quiet hours: until when somebody is left in peace."""
+"""Quiet hours: until when a recipient is left in peace.
+
+precedence.py decides which notifications they hold back.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What happens next: pure decisions over values. No IO, no Prefect, no exceptions.
+"""What happens next: pure decisions over values.
+
+No IO, no Prefect, no exceptions.
 
 After an UNKNOWN no other provider is ever tried: the first provider may have delivered.
 """

@@ -1,4 +1,4 @@
-"""Finds the notification that makes its runs end early: pure decisions. No IO.
+"""Finds the notification that makes its runs end early: pure decisions.
 
 A run that ends before it reached some of its notifications raises the suspicion of all of these. They go out
 again in smaller batches, until the guilty notification is alone. It fails only because of runs that failed

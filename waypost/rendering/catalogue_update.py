@@ -22,8 +22,8 @@ from waypost.rendering.catalogues import (
     parsed,
     place_of,
 )
+from waypost.rendering.sandbox import environment_of
 from waypost.rendering.template_files import TOO_DEEP, TemplateError, text_of
-from waypost.rendering.template_set import environment_of
 from waypost.rendering.translating import Key, UntranslatableText, messages_in
 
 _KEPT_IN_THE_HEADER = ("Language:", "Plural-Forms:", "Content-Type:")

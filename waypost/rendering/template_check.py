@@ -19,6 +19,7 @@ from waypost.rendering.extent import Extent, extents
 from waypost.rendering.html_comments import HTML_COMMENT
 from waypost.rendering.layouts import Flat
 from waypost.rendering.mjml_fault import lines_of
+from waypost.rendering.sandbox import TEXT, environment_of
 from waypost.rendering.template_files import PARTS, TemplateError, TemplateFiles
 from waypost.rendering.template_names import (
     IN_EVERY_TEMPLATE,
@@ -28,7 +29,7 @@ from waypost.rendering.template_names import (
     unknown_in,
     uses,
 )
-from waypost.rendering.template_set import TEXT, environment_of, html_of, place, syntax
+from waypost.rendering.template_set import html_of, place, syntax
 from waypost.rendering.templates import Templates, with_parents
 from waypost.rendering.translating import UntranslatableText, messages_in
 

@@ -11,9 +11,10 @@ from jinja2 import meta, nodes
 
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.layouts import Flat
+from waypost.rendering.sandbox import TEXT
 from waypost.rendering.syntax_fault import nearest
 from waypost.rendering.template_files import TemplateFiles
-from waypost.rendering.template_set import TEXT, TemplateSet, html_of, place, syntax
+from waypost.rendering.template_set import TemplateSet, html_of, place, syntax
 from waypost.rendering.translating import FORM, FUNCTIONS, Translation
 
 ANY = "*"  # among the names: the type does not declare what it mints, so any name may be right

@@ -1,7 +1,4 @@
-"""The templates of a type in a language: compiled when they are loaded, rendered in a sandbox.
-
-The sandbox guards code, not data, so a context holds plain values only.
-"""
+"""The templates of a type in a language: compiled when they are loaded, and rendered."""
 
 from __future__ import annotations
 
@@ -15,22 +12,21 @@ from typing import Any
 
 import jinja2
 from jinja2 import nodes
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from mjml import mjml2html  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
-from waypost.rendering import bounds, filters
+from waypost.rendering import bounds
 from waypost.rendering.constant_folding import put_in_place
 from waypost.rendering.layouts import Flat
+from waypost.rendering.loop_limit import ROUNDS, Rounds, counted
 from waypost.rendering.mjml_fault import MjmlFault, find_fault, too_deep
 from waypost.rendering.preheader import with_padded_preheader
 from waypost.rendering.raw_statements import with_raw_statements
 from waypost.rendering.render_fault import RenderFault, fault_of, in_words
+from waypost.rendering.sandbox import HTML, TEXT, environment_of
 from waypost.rendering.syntax_fault import open_tag, said_of
 from waypost.rendering.template_files import TOO_DEEP, TemplateError, TemplateFiles
 from waypost.rendering.translating import Translation, UntranslatableText, translate
 
-MOST_ROUNDS = 200_000  # of all loops and macros together; a digest of 1,000 items takes some thousands
 RARE = 1.2  # how much longer HTML may become by character references
 
 # A no-break space alone would push a text message out of the compact GSM alphabet.
@@ -135,18 +131,22 @@ def _compiled(
         put_in_place(tree, known)
         # A dict, not Jinja's chain of dicts: Jinja copies all of it for every part of a mail.
         values = {**environment.globals, **translation.globals()}
-        return jinja2.Template.from_code(environment, environment.compile(_counted(tree)), values)
+        return jinja2.Template.from_code(environment, environment.compile(counted(tree)), values)
     except jinja2.TemplateSyntaxError as error:
         where = place(files, flat, _line_of(environment, flat))
         raise TemplateError(f"{where}: {said_of(error, environment)}") from None
     except bounds.TooLarge as error:
         where = place(files, flat, error.line if environment is TEXT else _too_large_at(flat, known))
         raise TemplateError(f"{where}: {error}") from None
-    except RecursionError:
-        raise TemplateError(f"{files.display(flat.files[0])}: {TOO_DEEP}") from None
     except Exception as error:
-        said = str(error) or in_words(error) or f"{type(error).__name__}; leave out what is unusual"
-        raise TemplateError(f"{files.display(flat.files[0])}: {said}") from None
+        raise _without_line(files, flat, error) from None
+
+
+def _without_line(files: TemplateFiles, flat: Flat, error: Exception) -> TemplateError:
+    """A fault that no line is known of."""
+    said = TOO_DEEP if isinstance(error, RecursionError) else str(error) or in_words(error)
+    said = said or f"{type(error).__name__}; leave out what is unusual"
+    return TemplateError(f"{files.display(flat.files[0])}: {said}")
 
 
 def _line_of(environment: jinja2.Environment, flat: Flat) -> int:
@@ -175,11 +175,8 @@ def syntax(files: TemplateFiles, name: str, flat: Flat, translation: Translation
         raise _misspelt(files, flat, error) from None
     except UntranslatableText as error:
         raise TemplateError(f"{place(files, flat, error.line)}: {error}") from None
-    except RecursionError:
-        raise TemplateError(f"{files.display(flat.files[0])}: {TOO_DEEP}") from None
     except Exception as error:
-        said = str(error) or in_words(error) or f"{type(error).__name__}; leave out what is unusual"
-        raise TemplateError(f"{files.display(flat.files[0])}: {said}") from None
+        raise _without_line(files, flat, error) from None
 
 
 def _misspelt(files: TemplateFiles, flat: Flat, error: jinja2.TemplateSyntaxError) -> TemplateError:
@@ -225,7 +222,7 @@ def render(found: TemplateSet, context: Mapping[str, Any], *, mail: bool = True,
 
     Raises TemplateError naming file, line and variable.
     """
-    values = {**context, "lang": found.lang, "direction": found.direction, ROUNDS: _Rounds()}
+    values = {**context, "lang": found.lang, "direction": found.direction, ROUNDS: Rounds()}
     subject = _render(found.subject, values).strip()
     return Words(
         subject=subject,
@@ -242,7 +239,7 @@ def _render(part: Part, values: Mapping[str, Any]) -> str:
 
 def render_line(part: str, template: jinja2.Template, context: Mapping[str, Any]) -> str:
     """Render a header's value. Raises TemplateError naming part and variable."""
-    return _rendered(template, {**context, ROUNDS: _Rounds()}, lambda _: part, lambda _: part).strip()
+    return _rendered(template, {**context, ROUNDS: Rounds()}, lambda _: part, lambda _: part).strip()
 
 
 def _rendered(
@@ -264,58 +261,6 @@ def _rendered(
 def _name_in(message: str) -> str:
     """The name that an error of Jinja's is about: the last in quotes."""
     return (re.findall(r"'([^']+)'", message) or [""])[-1]
-
-
-ROUNDS = "_rounds"  # a name of ours in the context
-
-
-class _Rounds:
-    """Counts the rounds of loops and the calls of macros; ends a rendering that goes on for ever."""
-
-    def __init__(self) -> None:
-        self._left = MOST_ROUNDS
-
-    def __call__(self, items: Any) -> Iterator[Any] | Any:
-        """The items, counted. Those with a length are counted at once, so a usual loop costs a call."""
-        try:
-            self._take(len(items))
-            return items
-        except TypeError:
-            return self._each(items)
-
-    def _each(self, items: Any) -> Iterator[Any]:
-        for item in items:
-            self._take(1)
-            yield item
-
-    def _take(self, rounds: int) -> None:
-        self._left -= rounds
-        if self._left < 0:
-            raise TemplateError(f"its loops and macros take more than {MOST_ROUNDS:,} rounds")
-
-
-def _counted(tree: nodes.Template) -> nodes.Template:
-    """`tree` with the rounds of its loops within loops counted: a loop of its own ends with its items. What
-    can call itself, a macro and a recursive loop, is counted at each call and round."""
-    nested = {id(inner) for loop in tree.find_all(nodes.For) for inner in loop.find_all(nodes.For)}
-    for loop in tree.find_all(nodes.For):
-        if loop.recursive:
-            loop.body.insert(0, nodes.ExprStmt(_count(loop, nodes.Const(_ONE)), lineno=loop.lineno))
-        elif id(loop) in nested:
-            loop.iter = _count(loop, loop.iter)
-    for macro in tree.find_all(nodes.Macro):
-        macro.body.insert(0, nodes.ExprStmt(_count(macro, nodes.Const(_ONE)), lineno=macro.lineno))
-    return tree
-
-
-_ONE = (None,)
-
-
-def _count(node: nodes.Node, items: nodes.Node) -> nodes.Call:
-    counter = nodes.Name(ROUNDS, "load", lineno=node.lineno)
-    call = nodes.Call(counter, [items], [], None, None, lineno=node.lineno)
-    call.set_environment(node.environment)  # pyright: ignore
-    return call
 
 
 def _in_short_lines(html: str) -> str:
@@ -345,58 +290,3 @@ def _raw(html: str) -> Iterator[str]:
 
 
 _RAW = re.compile(r"<([sS][tT][yY][lL][eE]|[sS][cC][rR][iI][pP][tT])\b")  # three times as fast as re.I
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Facts are dicts, so `line.total` is looked up as a key first. Jinja tries an attribute first, whose
-    AttributeError costs more than the rest of an expression."""
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        if type(obj) is dict:
-            try:
-                return obj[attribute]  # pyright: ignore[reportUnknownVariableType]
-            except KeyError:
-                pass
-        return super().getattr(obj, attribute)
-
-    intercepted_binops = frozenset(bounds.OPERATORS)
-    code_generator_class = bounds.BoundedCode
-    concat = staticmethod(bounds.concat)
-    joined = staticmethod(bounds.joined)
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        return bounds.bounded(operator, left, right)
-
-    def wrap_str_format(self, value: Any) -> Any:
-        """Jinja calls this with each attribute of a value that is not a fact, a method of a text too."""
-        if not isinstance(value, bounds.METHODS):
-            return None
-        made = super().wrap_str_format(value)
-        found = value if made is None else made
-        bound = bounds.method(value, found)
-        return made if bound is found else bound
-
-
-def _environment(*, autoescape: bool) -> jinja2.Environment:
-    environment = _Sandbox(
-        autoescape=autoescape,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=not autoescape,
-        lstrip_blocks=not autoescape,
-        keep_trailing_newline=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.policies["ext.i18n.trimmed"] = True
-    environment.newstyle_gettext = True  # pyright: ignore[reportAttributeAccessIssue]
-    made = {**filters.FILTERS, **bounds.filters_with_bounds(filters.FILTERS)}
-    environment.filters.update(made)  # pyright: ignore[reportUnknownMemberType]
-    bounds.with_bounds(environment)
-    return environment
-
-
-HTML, TEXT = _environment(autoescape=True), _environment(autoescape=False)
-
-
-def environment_of(name: str) -> jinja2.Environment:
-    """The environment of a part or file, by the ending of its name."""
-    return HTML if name.endswith(".mjml") else TEXT

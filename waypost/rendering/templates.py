@@ -24,6 +24,7 @@ from waypost.rendering.catalogues import (
     read_catalogue,
 )
 from waypost.rendering.layouts import Flat
+from waypost.rendering.sandbox import TEXT, environment_of
 from waypost.rendering.template_files import (
     PARTS,
     Stamp,
@@ -34,7 +35,7 @@ from waypost.rendering.template_files import (
     stamps,
 )
 from waypost.rendering.template_names import Known, known, unknown_in_set
-from waypost.rendering.template_set import TEXT, TemplateSet, compiled, environment_of
+from waypost.rendering.template_set import TemplateSet, compiled
 from waypost.rendering.translating import Translation, messages_in
 
 logger = logging.getLogger("waypost.templates")

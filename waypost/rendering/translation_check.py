@@ -11,8 +11,8 @@ from jinja2 import TemplateSyntaxError
 
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue, Key
+from waypost.rendering.sandbox import environment_of
 from waypost.rendering.template_files import TemplateError
-from waypost.rendering.template_set import environment_of
 from waypost.rendering.templates import Templates
 from waypost.rendering.translating import UntranslatableText, messages_in, numbers_in
 

@@ -1,4 +1,4 @@
-"""Outages: errors of an unreachable ledger. They are not the fault of the item being handled."""
+"""Outages: errors of an unreachable ledger, which are not the fault of the item being handled."""
 
 from __future__ import annotations
 

@@ -266,7 +266,7 @@ class MemoryRig:
     refusal = "550 5.1.1 no such user"
 
     def __init__(self):
-        self.channel = MemoryChannel(places=3)
+        self.channel = MemoryChannel(permits=3)
 
     def arrived(self):
         return [message.content for message in self.channel.sent]

@@ -17,14 +17,14 @@ from waypost.tasks.run_context import without_prefect
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 URGENT = Priority.URGENT
-PLACES, ALERTS = 4, 40
+PERMITS, ALERTS = 4, 40
 
 
 class StepwiseChannel(MemoryChannel):
     """Takes a message whenever the test lets it. begun: the notifications that went on the wire, in order."""
 
     def __init__(self):
-        super().__init__(places=PLACES)
+        super().__init__(permits=PERMITS)
         self.begun = []
         self.takes = asyncio.Semaphore(0)
 
@@ -58,15 +58,15 @@ async def test_a_code_has_the_next_free_place(ledger, runtime_of):
     runtime = runtime_of(channel)
     await accepted(ledger, ALERTS, priority=URGENT)
     alerts = [await start(runtime, Category.ALERT, ALERTS // 2) for _ in range(2)]
-    await until(lambda: len(channel.begun) == PLACES and channel.places.wanted(URGENT))
+    await until(lambda: len(channel.begun) == PERMITS and channel.permits.wanted(URGENT))
     await accepted(ledger, 2, priority=URGENT)
     codes, ids = await start(runtime, Category.SECURITY, 2)
-    await until(lambda: channel.places.wanted(URGENT, by_others_of_it=False))
-    for begun in range(PLACES + 1, PLACES + 4):
+    await until(lambda: channel.permits.wanted(URGENT, by_others_of_it=False))
+    for begun in range(PERMITS + 1, PERMITS + 4):
         channel.takes.release()
         await until(lambda count=begun: len(channel.begun) == count)
-    assert set(channel.begun[PLACES : PLACES + 2]) == ids
-    assert channel.begun[PLACES + 2] not in ids, "the alerts go on"
+    assert set(channel.begun[PERMITS : PERMITS + 2]) == ids
+    assert channel.begun[PERMITS + 2] not in ids, "the alerts go on"
     for _ in range(ALERTS):
         channel.takes.release()
     await asyncio.gather(codes, *(run for run, _ in alerts))

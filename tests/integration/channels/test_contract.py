@@ -83,7 +83,7 @@ async def test_a_closed_channel_opens_again(rig, write):
 
 async def test_more_messages_than_places_all_arrive_once(rig, write):
     messages = [
-        write(f"number {number}", channel=rig.channel_word) for number in range(rig.channel.places.most * 6)
+        write(f"number {number}", channel=rig.channel_word) for number in range(rig.channel.permits.most * 6)
     ]
     outcomes = await asyncio.gather(*(offer(rig.channel, message) for message in messages))
     assert {outcome.verdict for outcome in outcomes} == {Verdict.ACCEPTED}

@@ -34,11 +34,11 @@ async def test_its_connections_are_closed_when_the_next_look_finds_it_unused(use
 
 async def test_it_stays_open_for_a_run_that_goes_over_it(used):
     server, runtime = used
-    way = Router(runtime.providers, NOTE, Priority.NORMAL)
+    router = Router(runtime.providers, NOTE, Priority.NORMAL)
     runtime.providers.add({})
     await runtime.providers.close_unused()
     assert len(server.open_sessions) == 1
-    del way
+    del router
     await runtime.providers.close_unused()
     await server.left()
 
@@ -46,11 +46,11 @@ async def test_it_stays_open_for_a_run_that_goes_over_it(used):
 async def test_it_stays_open_while_a_message_is_on_its_way(used):
     server, runtime = used
     [channel] = runtime.providers.channels
-    await channel.places.acquire()
+    await channel.permits.acquire()
     runtime.providers.add({})
     await runtime.providers.close_unused()
     assert (len(server.open_sessions), runtime.providers.idle) == (1, False)
-    channel.places.release()
+    channel.permits.release()
     await runtime.providers.close_unused()
     await server.left()
 

@@ -86,7 +86,7 @@ async def test_retries_of_the_refused_client_never_delay_another(ledger, bent, s
 
 async def test_a_provider_that_refuses_us_is_left_alone_though_only_one_client_sends(ledger, runtime_of):
     refusal = classify.smtp(554, "5.7.1 Relay access denied", Phase.RCPT)
-    first, second = MemoryChannel("first", answer=lambda _: refusal, places=1), MemoryChannel("second")
+    first, second = MemoryChannel("first", answer=lambda _: refusal, permits=1), MemoryChannel("second")
     runtime = runtime_of(first, second)
     await asked(ledger, "alpha", *(f"r{number}@y.example" for number in range(6)))
     await run(runtime)

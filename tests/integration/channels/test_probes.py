@@ -12,7 +12,6 @@ from support.smtp_faults import silence
 
 from waypost import Batch
 from waypost.channels.memory import MemoryChannel
-from waypost.delivery.run import DeliveryRun
 from waypost.ledger import NotRecorded
 from waypost.ledger.database.tables import notifications
 from waypost.model.notification import Delivery
@@ -23,6 +22,7 @@ from waypost.policy import classify
 from waypost.policy.circuit_breaker import CircuitState
 from waypost.rendering.messages import render_one
 from waypost.system.clock import now
+from waypost.tasks.delivery_run import delivery_run_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
@@ -34,7 +34,7 @@ async def begun(runtime, count=1, **changes):
         for name, value in changes.items():
             object.__setattr__(note, name, value)
     members = [Delivery(render_one(runtime.renderer(NOTE), NOTE, note), State.CLAIMED) for note in notes]
-    dispatch = DeliveryRun.of(runtime, Batch(NOTE, batch, members), None)
+    dispatch = delivery_run_in(runtime, Batch(NOTE, batch, members))
     return dispatch, await dispatch.prepare(members)
 
 
@@ -102,13 +102,13 @@ async def test_messages_that_came_too_late_to_be_offered_are_no_failures_of_thei
 
 
 async def test_a_run_that_is_to_stop_waits_for_no_place(ledger, runtime_of):
-    channel = MemoryChannel(places=1)
+    channel = MemoryChannel(permits=1)
     runtime = runtime_of(channel)
-    await channel.places.acquire()
+    await channel.permits.acquire()
     dispatch, members = await begun(runtime, 2)
     assert await cancelled(asyncio.create_task(asyncio.wait_for(dispatch.send(members), 5))) < 1
-    channel.places.release()
-    assert channel.places.idle
+    channel.permits.release()
+    assert channel.permits.idle
 
 
 async def test_what_was_not_yet_offered_when_the_run_was_to_stop_is_not(ledger, monkeypatch, runtime_of):
@@ -161,14 +161,14 @@ async def test_what_is_in_doubt_stays_with_its_provider_when_their_order_changes
     await runtime.recorder.close()
 
     async def again(*channels):
-        later = DeliveryRun.of(runtime_of(*channels), Batch(NOTE, dispatch.outcomes.batch, members), None)
+        later = delivery_run_in(runtime_of(*channels), Batch(NOTE, dispatch.outcomes.batch, members))
         note = replace(members[0].rendered.notification, in_doubt=1)
         return later, await later.prepare(
             [Delivery(replace(members[0].rendered, notification=note), State.CLAIMED)]
         )
 
     later, [one] = await again(second, first)
-    assert later.outcomes.router.step(one)[1] is first
+    assert later.router.step(one)[1] is first
     _, [one] = await again(second)
     assert (one.state, one.reason) == (
         State.DEFERRED,

@@ -289,7 +289,7 @@ async def test_never_more_connections_are_open_than_allowed(bent, smtp, write, c
     server = bent(RCPT=slow)
     channel = await smtp(server, f"?connections={connections}")
     await asyncio.gather(channel.open(), *(offer(channel, write(f"{n}")) for n in range(20)), channel.open())
-    assert 1 <= server.most_open <= channel.places.most == connections
+    assert 1 <= server.most_open <= channel.permits.most == connections
     assert (len(server.sessions), len(server.taken)) == (server.most_open, 20)
 
 

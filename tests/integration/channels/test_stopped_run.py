@@ -8,10 +8,10 @@ from support.ledger import NOTE, attempt_rows, claimed, rows
 from support.smtp_faults import silence
 
 from waypost import Batch
-from waypost.delivery.run import DeliveryRun
 from waypost.model.notification import Delivery
 from waypost.model.states import State
 from waypost.rendering.messages import render_one
+from waypost.tasks.delivery_run import delivery_run_in
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ async def test_it_ends_soon_and_what_became_of_each_message_is_written(
     runtime = runtime_of(channel)
     batch, notes = await claimed(ledger, 6)
     members = [Delivery(render_one(runtime.renderer(NOTE), NOTE, note), State.CLAIMED) for note in notes]
-    dispatch = DeliveryRun.of(runtime, Batch(NOTE, batch, members), None)
+    dispatch = delivery_run_in(runtime, Batch(NOTE, batch, members))
     sending = asyncio.create_task(dispatch.send(await dispatch.prepare(members)))
     await until(lambda: sum(line.startswith("RCPT") for line in server.heard) >= 2)
     await asyncio.sleep(0.05)

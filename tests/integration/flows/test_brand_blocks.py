@@ -9,7 +9,7 @@ from email import message_from_bytes
 import pytest
 from support.ledger import Note
 from support.note_flow import note
-from support.prefect_blocks import blocks_of
+from support.prefect_blocks import blocks_of, loader_of
 
 from waypost import Recipient, Request
 from waypost.config.mail import senders_of_brands
@@ -19,7 +19,6 @@ from waypost.delivery.runtime import Runtime
 from waypost.deployments import deploy
 from waypost.deployments.doctor.providers import provider_findings
 from waypost.deployments.processes import gateway
-from waypost.deployments.resident_worker.prefect_blocks import PrefectBlocks
 from waypost.tasks.brands.brand_block import WaypostBrand
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +78,7 @@ async def test_a_mail_is_of_the_brand_with_its_sender_its_words_and_its_provider
     await blocks.create(
         "acme", sender=SENDER, reply_to="help@acme.test", providers={"email": ["other"]}, logo=""
     )
-    await PrefectBlocks(runtime).look(client)
+    await loader_of(runtime).look(client)
     assert (await note([ask()])).states == {"sent": 1}
     [mail] = mails(tmp_path, "other")
     assert (mail["From"], mail["Reply-To"]) == (SENDER, "help@acme.test")
@@ -87,7 +86,7 @@ async def test_a_mail_is_of_the_brand_with_its_sender_its_words_and_its_provider
 
 async def test_an_edit_is_taken_up_and_a_wrong_one_changes_nothing(client, blocks, runtime, caplog):
     one = await blocks.create("acme", sender=SENDER, accent="#0b7285", footer=["A", "B"])
-    looking = PrefectBlocks(runtime)
+    looking = loader_of(runtime)
     await looking.look(client)
     assert runtime.brands["acme"].footer == ("A", "B")
     await blocks.edit(one, sender="Two <t@two.test>", accent="#0b7286")
@@ -116,7 +115,7 @@ async def test_one_that_cannot_be_used_is_told_by_the_log_and_by_doctor(
 ):
     before = dict(runtime.brands)
     await blocks.create(name, **form)
-    await PrefectBlocks(runtime).look(client)
+    await loader_of(runtime).look(client)
     assert runtime.brands == before
     sentence = f"the Waypost brand block {name!r} is not used: {said}"
     assert sentence in caplog.text
@@ -135,22 +134,22 @@ async def test_doctor_tells_which_brands_are_blocks(blocks, settings):
 async def test_a_process_without_prefect_knows_them_from_the_ledger(client, blocks, settings, tmp_path):
     async with Runtime.open(settings) as runtime:
         one = await blocks.create("acme", sender=SENDER)
-        await PrefectBlocks(runtime).look(client)
+        await loader_of(runtime).look(client)
         assert [*await all_brands(settings, runtime.ledger)] == ["default", "shop", "acme"]
     async with Runtime.open(settings) as later:
         assert later.brands["acme"].sender == SENDER
         assert (await note([ask()])).states == {"sent": 1}
         await client.delete_block_document(one.id)
-        await PrefectBlocks(later).look(client)
+        await loader_of(later).look(client)
         assert [*await all_brands(settings, later.ledger)] == ["default", "shop"]
 
 
 async def test_a_prefect_server_that_knows_no_brands_removes_none(client, blocks, settings):
     async with Runtime.open(settings) as runtime:
         await blocks.create("acme", sender=SENDER)
-        await PrefectBlocks(runtime).look(client)
+        await loader_of(runtime).look(client)
         await client.delete_block_type((await client.read_block_type_by_slug("waypost-brand")).id)
-        await PrefectBlocks(runtime).look(client)
+        await loader_of(runtime).look(client)
         assert "acme" in runtime.brands
         await WaypostBrand.aregister_type_and_schema(client=client)
 
@@ -160,11 +159,11 @@ async def test_a_gateway_takes_them_up_while_it_runs(client, blocks, settings, r
     senders = senders_of_brands(settings)
     async with gateway.brands_kept_up_to_date(settings, runtime.ledger, senders), asyncio.timeout(20):
         one = await blocks.create("acme", sender=SENDER)
-        await PrefectBlocks(runtime).look(client)
+        await loader_of(runtime).look(client)
         while "acme" not in senders:
             await asyncio.sleep(0.02)
         assert senders["acme"].allow(["no-reply@acme.test"])
         await client.delete_block_document(one.id)
-        await PrefectBlocks(runtime).look(client)
+        await loader_of(runtime).look(client)
         while "acme" in senders:
             await asyncio.sleep(0.02)

@@ -197,7 +197,7 @@ async def test_settings_that_only_the_terminal_of_up_has_are_told(tmp_path):
     async def told(settings):
         return {one.what: one for one in await provider_findings(settings)}
 
-    here = instance.Place(pid=os.getpid(), api="http://127.0.0.1:9/api", embedded=True)
+    here = instance.Instance(pid=os.getpid(), api="http://127.0.0.1:9/api", embedded=True)
     settings = Settings(home=tmp_path)
     assert (await told(settings))["providers"].found.startswith("no provider for address-change, alert")
     with instance.only_one(tmp_path), instance.published(tmp_path, here):

@@ -52,9 +52,15 @@ async def pool(client):
     return name
 
 
+def dashboard_of(bench, client, pool):
+    own = bench.runtime
+    types = {TYPE.name: TYPE}
+    return Dashboard(own.ledger, own.providers, own.templates.faults, types, client, pool)
+
+
 @pytest.fixture
 def dashboard(bench, client, pool):
-    return Dashboard(bench.runtime, {TYPE.name: TYPE}, client, pool)
+    return dashboard_of(bench, client, pool)
 
 
 async def artifacts(client, key):
@@ -132,7 +138,7 @@ async def test_the_failures_that_were_deleted_come_back_although_they_are_the_sa
 
 async def test_one_of_two_processes_writes(bench, client, dashboard, pool, monkeypatch):
     await dashboard.look()
-    other = Dashboard(bench.runtime, {TYPE.name: TYPE}, client, pool)
+    other = dashboard_of(bench, client, pool)
     monkeypatch.setattr(module, "owner", lambda: "other:1")
     await other.look()
     assert len(await artifacts(client, pool)) == 1
@@ -150,7 +156,7 @@ async def test_the_circuits_of_every_process_are_shown(bench, client, dashboard,
     for state in (bench.runtime.providers.state("primary"), bench.runtime.providers.state("backup")):
         for _ in range(3):
             state.record_failure("host could not be reached")
-    other = Dashboard(bench.runtime, {TYPE.name: TYPE}, client, pool)
+    other = dashboard_of(bench, client, pool)
     await dashboard.look()
     monkeypatch.setattr(module, "owner", lambda: "other:1")
     await other.look()
@@ -183,7 +189,7 @@ async def test_a_template_fault_of_any_process_is_shown_until_it_is_corrected(
     good = subject.read_text()
     subject.write_text(broken)
     await send(order("2"))
-    other = Dashboard(bench.runtime, {TYPE.name: TYPE}, client, pool)
+    other = dashboard_of(bench, client, pool)
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(module, "owner", lambda: "other:1")
         await other.look()
@@ -238,7 +244,7 @@ async def test_the_page_is_shown_although_prefect_refuses_the_failures(bench, cl
         with temporary_settings({PREFECT_API_URL: f"{url}/api"}):
             async with get_client() as through:
                 with pytest.raises(httpx.HTTPStatusError, match="422"):
-                    await Dashboard(bench.runtime, {TYPE.name: TYPE}, through, pool).look()
+                    await dashboard_of(bench, through, pool).look()
     assert front.refused
     [page] = await artifacts(client, pool)
     assert f"](/artifacts/key/{key})" in page.data

@@ -19,11 +19,11 @@ from support.requests import alert, order
 from support.task_runs import ended_task_run
 
 from waypost.deployments.dispatcher import reconciler
+from waypost.deployments.dispatcher.backoff import BatchBackoffs
 from waypost.deployments.dispatcher.in_flight import LASTING_SECONDS
 from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.pauses import Pauses
 from waypost.deployments.dispatcher.prefect_runs import PrefectRuns
-from waypost.deployments.dispatcher.setbacks import Setbacks
 from waypost.deployments.processes import prefect_server
 from waypost.deployments.registry import find
 from waypost.ledger.database.tables import batches
@@ -229,7 +229,7 @@ async def test_a_lost_run_of_which_the_ledger_never_heard_is_shown_as_crashed(
     runs = PrefectRuns(client, dispatching.pool, PrefectOutage(), Hands())
     id = await runs.start(claim)  # and its process dies
     await ledger_batches.end(ledger, claim.id, BatchResult.LOST)
-    await reconciler.tell(ledger, runs)
+    await reconciler.reconcile(ledger, runs)
     assert (await client.read_flow_run(id)).state.is_crashed()
 
 
@@ -252,7 +252,7 @@ async def test_a_run_that_was_started_again_is_shown_as_its_last_try_ended(
         await claims.take_up(ledger, second.type, second.id)
         await change(ledger, batches, batches.c.id == second.id, flow_run_id=run)
         await ledger_batches.end(ledger, second.id, BatchResult.LOST)
-    await reconciler.tell(ledger, runs)
+    await reconciler.reconcile(ledger, runs)
     shown = (await client.read_flow_run(run)).state
     assert shown.is_crashed() if again else shown.is_running()
 
@@ -270,8 +270,8 @@ async def test_a_run_that_was_deleted_keeps_the_truth_of_no_other_back(
         await ledger_batches.end(ledger, direct_one.id, BatchResult.DIRECT, "1 sent")
         await ledger_batches.end(ledger, other.id, BatchResult.LOST)
         await client.delete_flow_run(direct_one.flow_run_id)
-        assert await reconciler.tell(ledger, dispatcher.runs) == 2
-        assert await reconciler.tell(ledger, dispatcher.runs) == 0
+        assert await reconciler.reconcile(ledger, dispatcher.runs) == 2
+        assert await reconciler.reconcile(ledger, dispatcher.runs) == 0
     assert (await client.read_flow_run(other.flow_run_id)).state.is_crashed()
     wanted = FlowRunFilter(
         tags=FlowRunFilterTags(all_=["without-prefect"]), name=FlowRunFilterName(like_="alert")
@@ -294,7 +294,7 @@ async def test_a_type_that_is_gone_keeps_the_truth_of_no_other_back(bench, clien
         await change(ledger, batches, batches.c.id == gone.id, type="gone")
         await ledger_batches.end(ledger, gone.id, BatchResult.DIRECT, "1 sent")
         await ledger_batches.end(ledger, other.id, BatchResult.LOST)
-        assert await reconciler.tell(ledger, dispatcher.runs) == 2
+        assert await reconciler.reconcile(ledger, dispatcher.runs) == 2
     assert (await client.read_flow_run(other.flow_run_id)).state.is_crashed()
 
 
@@ -391,8 +391,8 @@ async def test_a_lost_run_and_its_steps_are_shown_as_crashed_and_others_as_they_
             await client.create_task_run(a_step, batch.flow_run_id, "0", name="deliver", state=Running())
             await claims.take_up(ledger, batch.type, batch.id)
             await ledger_batches.end(ledger, batch.id, ending, "1 sent")
-        assert await reconciler.tell(ledger, dispatcher.runs) == 3
-        assert await reconciler.tell(ledger, dispatcher.runs) == 0, "told once"
+        assert await reconciler.reconcile(ledger, dispatcher.runs) == 3
+        assert await reconciler.reconcile(ledger, dispatcher.runs) == 0, "told once"
     runs = await claimed_runs(bench, client)
     assert [run.state.type.value for run in runs] == ["CRASHED", "COMPLETED", "CANCELLED"]
     assert "lost" in runs[0].state.message
@@ -454,7 +454,7 @@ async def test_a_run_whose_concurrency_limit_was_removed_meanwhile_is_shown_as_i
     runs = PrefectRuns(client, dispatching.pool, outage := PrefectOutage())
     run = await lost_run(bench, client, runs, "alert", alert())
     await limited(client, None)
-    assert await reconciler.tell(bench.runtime.ledger, runs) == 1
+    assert await reconciler.reconcile(bench.runtime.ledger, runs) == 1
     assert (await client.read_flow_run(run)).state.is_crashed()
     assert not outage.is_down
 
@@ -463,7 +463,7 @@ async def test_a_run_whose_concurrency_limit_was_removed_meanwhile_is_shown_as_i
 def corrected_despite(bench, client, dispatching, monkeypatch, caplog, steady):
     """Check that a fault at one lost run keeps no other back, is named once, and ends once Prefect works."""
     monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
-    ledger, setbacks = bench.runtime.ledger, Setbacks(steady)
+    ledger, backoffs = bench.runtime.ledger, BatchBackoffs(steady)
     runs = PrefectRuns(client, dispatching.pool, outage := PrefectOutage())
 
     async def check(fault):
@@ -471,15 +471,15 @@ def corrected_despite(bench, client, dispatching, monkeypatch, caplog, steady):
         other = await lost_run(bench, client, runs, "order-confirmation", order("1"))
         with fault(broken):
             for _ in range(4):
-                await reconciler.tell(ledger, runs, setbacks)
+                await reconciler.reconcile(ledger, runs, backoffs)
                 steady.time += 0.2
             assert (await client.read_flow_run(other)).state.is_crashed()
             assert not outage.is_down
             assert len([one for one in caplog.messages if str(broken) in one]) == 1
         steady.time += 60
-        await reconciler.tell(ledger, runs, setbacks)
+        await reconciler.reconcile(ledger, runs, backoffs)
         assert (await client.read_flow_run(broken)).state.is_crashed()
-        assert await reconciler.tell(ledger, runs, setbacks) == 0
+        assert await reconciler.reconcile(ledger, runs, backoffs) == 0
 
     return check
 
@@ -509,13 +509,13 @@ async def test_a_run_that_prefect_gives_again_and_shows_as_ended_is_done_with(
     bench, client, dispatching, monkeypatch, server, steady
 ):
     monkeypatch.setattr(reconciler, "GRACE", reconciler.GRACE * 0)
-    ledger, setbacks = bench.runtime.ledger, Setbacks(steady)
+    ledger, backoffs = bench.runtime.ledger, BatchBackoffs(steady)
     runs = PrefectRuns(client, dispatching.pool, PrefectOutage())
     run = await lost_run(bench, client, runs, "alert", alert())
     await client.set_flow_run_state(run, Crashed(), force=True)
     with unreadable(server, run):
-        await reconciler.tell(ledger, runs, setbacks)
-    assert [await reconciler.tell(ledger, runs, setbacks) for _ in range(2)] == [1, 0]
+        await reconciler.reconcile(ledger, runs, backoffs)
+    assert [await reconciler.reconcile(ledger, runs, backoffs) for _ in range(2)] == [1, 0]
 
 
 async def test_a_run_that_prefect_cannot_read_keeps_no_other_type_waiting(

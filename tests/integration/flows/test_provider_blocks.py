@@ -9,7 +9,7 @@ import shutil
 import pytest
 from support.ledger import Note
 from support.note_flow import note
-from support.prefect_blocks import blocks_of
+from support.prefect_blocks import blocks_of, loader_of
 from support.requests import order
 
 from waypost import Recipient, Request
@@ -21,7 +21,6 @@ from waypost.deployments.doctor.providers import provider_findings
 from waypost.deployments.processes.flush import flush_prefect
 from waypost.deployments.processes.worker import serve
 from waypost.deployments.registry import find
-from waypost.deployments.resident_worker.prefect_blocks import PrefectBlocks
 from waypost.ledger.intake import accept
 from waypost.tasks.providers.provider_block import WaypostProvider
 
@@ -79,7 +78,7 @@ async def test_what_is_deployed_can_be_filled_in_and_hides_the_url(client, block
 async def test_an_edit_in_the_ui_sends_asterisks_back_and_keeps_the_url(client, blocks, runtime, tmp_path):
     one = await blocks.create("files", url=f"maildir://{tmp_path}/mails", weight=2, allow_private=False)
     await blocks.edit(one, url="********", weight=5)
-    await PrefectBlocks(runtime).look(client)
+    await loader_of(runtime).look(client)
     assert runtime.providers.terms["files"].weight == 5
     assert (await note([ask()])).states == {"sent": 1}
 
@@ -87,8 +86,8 @@ async def test_an_edit_in_the_ui_sends_asterisks_back_and_keeps_the_url(client, 
 async def test_mail_goes_through_a_block_on_its_terms(client, blocks, runtime, tmp_path):
     await blocks.create("files", url=f"maildir://{tmp_path}/mails", weight=3, rate=50, lanes=["normal"])
     await blocks.create("own", url=f"smtp://u:{PASSWORD}@mail.example", connections=7, kind=None, secrets="")
-    await PrefectBlocks(runtime).look(client)
-    assert [(one.name, one.places.most) for one in runtime.providers.channels][1] == ("own", 7)
+    await loader_of(runtime).look(client)
+    assert [(one.name, one.permits.most) for one in runtime.providers.channels][1] == ("own", 7)
     assert runtime.providers.terms["files"].weight == 3
     assert runtime.providers.state("files").rate_limiter.per_second == 50
     assert (await note([ask()])).states == {"sent": 1}
@@ -103,7 +102,7 @@ async def test_the_settings_come_first_and_keep_their_names(client, blocks, sett
     await blocks.create("more", url=f"maildir://{tmp_path}/more")
     await blocks.create("smtp", url="smtp://mail.example")
     async with Runtime.open(mine) as runtime:
-        await PrefectBlocks(runtime).look(client)
+        await loader_of(runtime).look(client)
         assert [one.name for one in runtime.providers.channels] == ["files", "more"]
         assert (await note([ask()])).states == {"sent": 1}
     assert len(mails(tmp_path / "mine")) == 1
@@ -134,7 +133,7 @@ async def test_a_worker_takes_up_what_is_saved_while_it_runs(
 
 async def test_prefect_writes_its_secrets_down_nowhere(client, server, blocks, runtime, tmp_path):
     await blocks.create("files", url=f"maildir://{tmp_path}/{PASSWORD}")
-    await PrefectBlocks(runtime).look(client)
+    await loader_of(runtime).look(client)
     assert (await note([ask()])).states == {"sent": 1}
     await flush_prefect()
     written = [path.read_bytes() for path in server.home.rglob("*") if path.is_file()]
@@ -162,7 +161,7 @@ async def test_one_that_is_wrong_is_named_once_without_its_secret_and_harms_no_o
     caplog.set_level(logging.DEBUG)
     await blocks.create("wrong", **form)
     await blocks.create("files", url=f"maildir://{tmp_path}/mails")
-    looking = PrefectBlocks(runtime)
+    looking = loader_of(runtime)
     for _ in range(2):
         await looking.look(client)
     told = [one.getMessage() for one in caplog.records if one.name == "waypost.providers"]
@@ -175,13 +174,13 @@ async def test_one_that_is_wrong_is_named_once_without_its_secret_and_harms_no_o
 
 async def test_a_name_that_prefect_takes_and_we_do_not_is_told(client, blocks, runtime, caplog):
     await blocks.create("-dashing", url="smtp://h")
-    await PrefectBlocks(runtime).look(client)
+    await loader_of(runtime).look(client)
     assert "'-dashing' is not used: a provider's name has at most" in caplog.text
     assert runtime.providers.channels == []
 
 
 async def test_an_edit_is_taken_up_and_a_wrong_one_changes_nothing(client, blocks, runtime, tmp_path):
-    looking = PrefectBlocks(runtime)
+    looking = loader_of(runtime)
     one = await blocks.create("files", url=f"maildir://{tmp_path}/a", rate=5)
     await looking.look(client)
     before = runtime.providers.channels, runtime.providers.state("files")
@@ -199,7 +198,7 @@ async def test_an_edit_is_taken_up_and_a_wrong_one_changes_nothing(client, block
 async def test_what_one_that_was_deleted_was_to_take_waits(client, blocks, runtime, tmp_path):
     one = await blocks.create("files", url=f"maildir://{tmp_path}/mails")
     await blocks.create("texts", url="json://localhost/{phone}", kind="sms")
-    looking = PrefectBlocks(runtime)
+    looking = loader_of(runtime)
     await looking.look(client)
     await client.delete_block_document(one.id)
     await looking.look(client)
@@ -236,7 +235,7 @@ async def test_doctor_lists_them_with_what_is_wrong(blocks, settings, tmp_path):
 async def test_a_block_saved_from_code_is_one_like_any_other(client, blocks, runtime, tmp_path):
     kept = WaypostProvider(url=f"maildir://{tmp_path}/mails", lanes=["urgent"])
     await kept.asave("files", client=client)
-    await PrefectBlocks(runtime).look(client)
+    await loader_of(runtime).look(client)
     assert runtime.providers.terms["files"].lanes == {"urgent"}
     with pytest.raises(ValueError, match="weight") as refused:
         WaypostProvider(url=PASSWORD, weight=0)
@@ -249,7 +248,7 @@ async def test_blocks_that_may_not_be_read_are_told_and_known_ones_stay(
     import httpx
 
     await blocks.create("files", url=f"maildir://{tmp_path}/mails")
-    looking = PrefectBlocks(runtime)
+    looking = loader_of(runtime)
     await looking.look(client)
 
     async def forbidden(*_, **__):

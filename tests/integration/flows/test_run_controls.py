@@ -249,7 +249,7 @@ async def cancelled(client, deployment, slow, count=40):
 
 
 async def test_cancel_holds_what_has_not_gone_and_the_runs_page_says_so(bench, client, caplog):
-    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", places=2)
+    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", permits=2)
     async with working(client) as deployment:
         run, state = await cancelled(client, deployment, slow)
         sent = len(slow.sent)
@@ -322,7 +322,7 @@ async def test_the_request_for_a_runs_name_goes_beside_its_mail_and_once(bench, 
 
 
 async def test_a_run_has_its_name_while_it_sends(bench, client):
-    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", places=2)
+    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", permits=2)
     async with working(client) as deployment:
         run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(40)})
         while (await client.read_flow_run(run.id)).name != "40 note":
@@ -332,7 +332,7 @@ async def test_a_run_has_its_name_while_it_sends(bench, client):
 
 
 async def test_the_account_of_a_long_cancelled_run_counts_all_and_shows_the_worst(bench, client):
-    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", places=8)
+    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", permits=8)
     async with working(client) as deployment:
         run, state = await cancelled(client, deployment, slow, count=400)
     sent = len(slow.sent)
@@ -373,7 +373,7 @@ async def test_cancel_during_lookup_holds_what_it_has_committed(bench, client, m
 
 
 async def test_a_setting_lets_the_rest_of_a_cancelled_run_go_out_with_another(bench, client, monkeypatch):
-    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", places=2)
+    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", permits=2)
     resending = bench.runtime.settings.model_copy(update={"cancelled_runs": CancelledRuns.RESEND})
     monkeypatch.setattr(bench.runtime, "settings", resending)
     async with working(client) as deployment:
@@ -393,7 +393,7 @@ async def test_a_run_whose_batch_was_sent_without_prefect_first_says_so(bench, c
         run = await client.create_flow_run_from_deployment(deployment, parameters={"batch": str(claim.id)})
         assert (await ended(client, run)).message == f"batch {claim.id} has ended (direct)"
         await batches_of.given_run(ledger, claim.id, run.id)
-        await reconciler.tell(ledger, PrefectRuns(client, "no-pool", PrefectOutage()))
+        await reconciler.reconcile(ledger, PrefectRuns(client, "no-pool", PrefectOutage()))
     run = await client.read_flow_run(run.id)
     assert run.state.message == "Sent without Prefect, which did not respond: 1 sent"
     assert "without-prefect" in run.tags

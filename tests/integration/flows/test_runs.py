@@ -266,7 +266,7 @@ async def test_while_the_ledger_cannot_be_written_nothing_is_sent_and_then_it_go
         return Outcome(Verdict.ACCEPTED, Phase.DOT, code=250)
 
     bench.primary.answer = lock
-    bench.primary.places = PrioritySemaphore(1)
+    bench.primary.permits = PrioritySemaphore(1)
     running = asyncio.create_task(note([ask(), ask(id="bob", email="bob@b.example")]))
     while not bench.runtime.ledger.waiting_since:
         await asyncio.sleep(0.05)

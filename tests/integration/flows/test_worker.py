@@ -115,7 +115,7 @@ async def test_a_slow_prefect_does_not_hold_the_event_loop(bench, server):
 
 
 async def test_what_outlives_a_run_keeps_none_of_its_messages(bench, client):
-    keeping = bench.runtime.providers.channels[0] = KeepingChannel("keeping", places=2)
+    keeping = bench.runtime.providers.channels[0] = KeepingChannel("keeping", permits=2)
     async with working(client) as deployment:
         run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(3)})
         await ended(client, run)
@@ -146,7 +146,7 @@ async def test_a_flow_whose_own_code_exits_fails_its_run_and_gives_its_batch_bac
 
 
 async def test_a_run_that_the_workers_stop_cuts_short_says_so_in_our_words(bench, client):
-    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", places=1)
+    slow = bench.runtime.providers.channels[0] = SlowChannel("slow", permits=1)
     async with working(client) as deployment:
         run = await client.create_flow_run_from_deployment(deployment, parameters={"requests": asks(400)})
         while not slow.sent:

@@ -18,12 +18,15 @@ from support.ledger import (
     until_one_waits_for_a_lock,
 )
 
+from waypost.ledger.database import lock_numbers
 from waypost.ledger.database.tables import attempts, batches, notifications
 from waypost.ledger.intake.accept import accept_for_run
+from waypost.ledger.queue import holds
 from waypost.ledger.queue.attempts import AttemptStarted
 from waypost.ledger.queue.batches import BatchResult, end, open_for_run
 from waypost.ledger.queue.reaper import Lapsed, Reaper, reclaim
 from waypost.ledger.queue.recorder import Recorder
+from waypost.ledger.records import webhooks
 from waypost.model.outcome import Verdict
 from waypost.model.states import State
 from waypost.system.clock import now
@@ -121,3 +124,18 @@ async def test_two_reapers_free_what_is_stranded_once(ledger, caplog):
     assert [row.in_doubt for row in await rows(ledger) if row.id == one.id] == [1]
     assert caplog.text.count("had ended with claimed notifications: 1 are free again, 1 are in doubt") == 1
     assert (await reserved(ledger)) is not None
+
+
+async def test_a_webhook_of_a_client_named_like_a_type_waits_for_no_hold_of_the_type(ledger):
+    async with ledger.engine.connect() as holding:
+        await holding.run_sync(holds.lock_holds, NOTE.name)
+        async with asyncio.timeout(5):
+            made = await webhooks.create(
+                ledger, b"a key of sixteen or more", NOTE.name, "https://a.example/hook"
+            )
+    assert [made.id] == [row.id for row in await webhooks.every(ledger, NOTE.name)]
+
+
+async def test_no_two_purposes_share_the_number_of_an_advisory_lock(ledger):
+    numbers = {name: number for name, number in vars(lock_numbers).items() if name.isupper()}
+    assert len({*numbers.values()}) == len(numbers) > 1

@@ -70,7 +70,7 @@ async def far(line, monkeypatch):
     """A ledger at the other end of the line, which soon asks."""
     monkeypatch.setattr(watchdog, "SILENT_AFTER", 0.4)
     monkeypatch.setattr(watchdog, "ANSWERS_WITHIN", 0.4)
-    monkeypatch.setattr(watchdog, "FAREWELL_WITHIN", 0.2)
+    monkeypatch.setattr(watchdog, "CLOSE_WITHIN", 0.2)
     soon = {"timeout": 0.4, "server_settings": {"idle_in_transaction_session_timeout": "1000"}}
     for name, value in soon.items():
         monkeypatch.setitem(watchdog.CONNECT, name, value)

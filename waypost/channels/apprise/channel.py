@@ -44,7 +44,7 @@ class AppriseChannel(RedactedChannel):
         """Raises ValueError, without repeating the URL, when Apprise does not know it."""
         super().__init__(name, parts_of(url))
         self.kind = kind
-        self.places = PrioritySemaphore(4)
+        self.permits = PrioritySemaphore(4)
         self._url = url
         self._attempt_seconds = attempt_seconds
         self._limits: dict[asyncio.Task[Any] | None, asyncio.Timeout] = {}

@@ -30,10 +30,10 @@ class MaildirChannel(RedactedChannel):
 
     kind = "email"
 
-    def __init__(self, name: str, folder: Path, attempt_seconds: float = 60.0, places: int = 4) -> None:
-        """folder: an absolute path. places: how many files are written at once."""
+    def __init__(self, name: str, folder: Path, attempt_seconds: float = 60.0, permits: int = 4) -> None:
+        """folder: an absolute path. permits: how many files are written at once."""
         super().__init__(name)
-        self.places = PrioritySemaphore(places)
+        self.permits = PrioritySemaphore(permits)
         self._folder = MaildirFolder(name, folder)
         self._attempt_seconds = attempt_seconds
         self._under_way: dict[asyncio.Task[Any] | None, SendGate] = {}
@@ -52,24 +52,24 @@ class MaildirChannel(RedactedChannel):
         if message.notification.expired:
             return classify.too_late()
         task = asyncio.current_task()
-        handover = self._under_way[task] = SendGate()
+        gate = self._under_way[task] = SendGate()
         try:
-            async with asyncio.timeout(self._attempt_seconds) as handover.limit:
+            async with asyncio.timeout(self._attempt_seconds) as gate.limit:
                 with isolated("sending", TimeoutError, ChannelUnavailable, item=message.notification.id):
-                    return await self._in_thread(lambda: self._folder.deliver(message, handover))
+                    return await self._in_thread(lambda: self._folder.deliver(message, gate))
         except TimeoutError:
-            return handover.cut_off(f"not written within {self._attempt_seconds:g} s")
+            return gate.cut_off(f"not written within {self._attempt_seconds:g} s")
         except ItemFailed as failed:
-            return handover.broken(str(failed))
+            return gate.broken(str(failed))
         finally:
-            handover.cancel()  # the thread of a send that was cancelled must not deliver afterwards
+            gate.cancel()  # the thread of a send that was cancelled must not deliver afterwards
             self._under_way.pop(task, None)
 
     def cancel_sends(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """End the sends. A file that was not moved into the folder yet never will be."""
         for task in tasks:
-            if handover := self._under_way.get(task):
-                handover.stop()
+            if gate := self._under_way.get(task):
+                gate.stop()
 
     async def close(self) -> None:
         """Does not wait for a thread that hangs."""
@@ -79,7 +79,7 @@ class MaildirChannel(RedactedChannel):
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(self.places.most, thread_name_prefix=f"maildir-{self.name}")
+            self._threads = ThreadPoolExecutor(self.permits.most, thread_name_prefix=f"maildir-{self.name}")
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 

@@ -43,16 +43,16 @@ class MaildirFolder:
         if not all(os.access(self._folder / part, os.W_OK | os.X_OK) for part in ("tmp", "new")):
             raise self.unavailable("no permission to write, or read-only")
 
-    def deliver(self, message: Message, handover: SendGate) -> Outcome:
-        """Write `message` to tmp/, then move it to new/ if `handover` allows.
+    def deliver(self, message: Message, gate: SendGate) -> Outcome:
+        """Write `message` to tmp/, then move it to new/ if `gate` allows.
 
         Raises ChannelUnavailable when the folder cannot be used: nothing was delivered.
         """
         self.prepare()
-        handover.phase = Phase.DATA
+        gate.phase = Phase.DATA
         notification = message.notification
         if notification.in_doubt and self._holds(notification.id):
-            handover.commit()
+            gate.commit()
             return self._settle("already written by an earlier attempt")
         name = _name(notification.id)
         part = self._folder / "tmp" / name
@@ -60,9 +60,9 @@ class MaildirFolder:
             _write(part, message.content.replace(b"\r\n", b"\n"))  # as files on this machine end lines
         except OSError as error:
             return self._not_taken(error)
-        if not handover.commit():
+        if not gate.commit():
             _remove(part)
-            return handover.cut_off("cancelled")
+            return gate.cut_off("cancelled")
         return self._move(part, self._folder / "new" / name)
 
     def _move(self, part: Path, whole: Path) -> Outcome:

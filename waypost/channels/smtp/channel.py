@@ -42,7 +42,7 @@ class SmtpChannel(RedactedChannel):
 
     def __init__(self, name: str, server: SmtpServer, sender: str, attempt_seconds: float = 60.0) -> None:
         super().__init__(name, server.credentials)
-        self.places = PrioritySemaphore(server.connections)
+        self.permits = PrioritySemaphore(server.connections)
         self._server = server
         self._sender = sender
         self.calls_itself = server.helo or ehlo_name.of_sender(sender)
@@ -55,15 +55,15 @@ class SmtpChannel(RedactedChannel):
 
     async def _open(self) -> None:
         """Open one connection, so that a server that is down is noticed before anything is sent."""
-        if not self.places.idle:
+        if not self.permits.idle:
             return
         wire = self._pool.take()
         if wire is None:
-            await self.places.acquire(Priority.URGENT)
+            await self.permits.acquire(Priority.URGENT)
             try:
                 wire = await self._connect()
             finally:
-                self.places.release()
+                self.permits.release()
         self._pool.keep(wire)
 
     async def _send(self, message: Message) -> Outcome:

@@ -65,13 +65,13 @@ class WebhookChannel(RedactedChannel):
             raise ValueError("a webhook carries short messages, not mail")
         super().__init__(name, [*parts_of(hook.target), *map(written, secrets)])
         self.kind = kind
-        self.places = PrioritySemaphore(connections)
+        self.permits = PrioritySemaphore(connections)
         self._attempt_seconds = attempt_seconds
         self._posts = SignedPosts(
             hook,
             secrets,
             allow_private=allow_private,
-            connections=lambda: self.places.most,
+            connections=lambda: self.permits.most,
             ca=ca,
         )
         self._under_way: dict[asyncio.Task[Any] | None, SendGate] = {}
@@ -87,36 +87,36 @@ class WebhookChannel(RedactedChannel):
         if message.notification.expired:
             return classify.too_late()
         task = asyncio.current_task()
-        handover = self._under_way[task] = SendGate()
+        gate = self._under_way[task] = SendGate()
         try:
-            async with asyncio.timeout(self._attempt_seconds) as handover.limit:
+            async with asyncio.timeout(self._attempt_seconds) as gate.limit:
                 with isolated("sending", TimeoutError, _CalledOff, *FAILURES, item=message.notification.id):
-                    return await self._post(handover, message)
+                    return await self._post(gate, message)
         except (TimeoutError, _CalledOff):
-            return handover.cut_off(f"no response within {self._attempt_seconds:g} s")
+            return gate.cut_off(f"no response within {self._attempt_seconds:g} s")
         except FAILURES as error:
-            if handover.phase is Phase.CONNECT:
+            if gate.phase is Phase.CONNECT:
                 raise ChannelUnavailable(self.name, why(error)) from None
-            return handover.cut_off("connection lost, or the response is not HTTP")
+            return gate.cut_off("connection lost, or the response is not HTTP")
         except ItemFailed as failed:
-            return handover.broken(str(failed))
+            return gate.broken(str(failed))
         finally:
             self._under_way.pop(task, None)
 
-    async def _post(self, handover: SendGate, message: Message) -> Outcome:
+    async def _post(self, gate: SendGate, message: Message) -> Outcome:
         id, body = str(message.notification.id), payload(message)
-        async with self._posts.post(id, body, _followed_by(handover)) as response:
+        async with self._posts.post(id, body, _followed_by(gate)) as response:
             found = classify.outcome(response.status, response.headers, now())
-            handover.outcome = found
+            gate.outcome = found
             said = await first_bytes(response)
         text = f"{message.title} {message.content.decode()}"
-        return response_text.with_words(found, said, response_text.telling(text))
+        return response_text.with_words(found, said, response_text.private_words(text))
 
     def cancel_sends(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """End the posts that were not sent yet; wait a little for the responses to the others."""
         for task in tasks:
-            if handover := self._under_way.get(task):
-                handover.stop()
+            if gate := self._under_way.get(task):
+                gate.stop()
 
     async def close(self) -> None:
         """Close the open connections."""
@@ -147,15 +147,15 @@ def _written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _followed_by(handover: SendGate) -> Callable[[str], None]:
+def _followed_by(gate: SendGate) -> Callable[[str], None]:
     """A callback for a post's progress. A server that has only the head of a request has no message yet:
     the post can be cancelled until the first byte of the body."""
 
     def follow(event: str) -> None:
         match event:
             case "http11.send_request_headers.started":
-                handover.phase = Phase.DATA
-            case "http11.send_request_body.started" if not handover.commit():
+                gate.phase = Phase.DATA
+            case "http11.send_request_body.started" if not gate.commit():
                 raise _CalledOff
             case _:
                 pass

@@ -11,7 +11,7 @@ from waypost.model.outcome import Outcome, Verdict
 from waypost.net.signed_http import WORDS_READ
 from waypost.policy import classify
 
-_SHORTEST_TELLING = 3
+_SHORTEST_PRIVATE = 3
 
 
 def with_words(found: Outcome, body: bytes, hidden: Iterable[str]) -> Outcome:
@@ -24,7 +24,7 @@ def with_words(found: Outcome, body: bytes, hidden: Iterable[str]) -> Outcome:
     return replace(found, words=f"{found.words}: {said}"[: classify.WORDS_KEPT]) if said else found
 
 
-def telling(text: str) -> list[str]:
+def private_words(text: str) -> list[str]:
     """The words of a message that are for its recipient alone (codes, numbers, links), the longest first: a
     service may repeat them in its response."""
     found = {
@@ -33,7 +33,7 @@ def telling(text: str) -> list[str]:
         if "://" in word or any(letter.isdigit() for letter in word)
         for part in (word, word.strip(string.punctuation))
     }
-    return sorted((word for word in found if len(word) >= _SHORTEST_TELLING), key=len, reverse=True)
+    return sorted((word for word in found if len(word) >= _SHORTEST_PRIVATE), key=len, reverse=True)
 
 
 def _readable(body: bytes) -> str:

@@ -1,1 +1,1 @@
-"""The pages of recipients: they unsubscribe and choose there. No API and no API key is behind them."""
+"""The pages on which recipients unsubscribe and choose, without an API key."""

@@ -134,7 +134,8 @@ class _Pages:
             if not form.is_one_click(fields):
                 raise BadForm
             by = choices.BUTTON if form.ON_PAGE in fields else choices.ONE_CLICK
-            await choices.turn_off(self._context.ledger, found.link, by, self._context.catalogue.names)
+            context = self._context
+            await choices.turn_off(context.ledger, found.link, by, context.catalogue.names)
         return self._page(request, "unsubscribe", found, category=found.link.category, done=done)
 
     async def preferences(self, request: Request, found: Opened) -> Response:

@@ -41,3 +41,7 @@ class SubmissionContext:
     patience: Patience = Patience()
     memory: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAILS_AT_ONCE))
     shares: KeyedSemaphore = field(default_factory=lambda: KeyedSemaphore(MAILS_AT_ONCE // 4))
+
+    def room_of(self, key: str) -> tuple[asyncio.Semaphore, asyncio.Semaphore]:
+        """What a mail of this API key waits for, in this order: the key's share, then memory."""
+        return self.shares.of(key), self.memory

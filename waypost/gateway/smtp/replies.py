@@ -25,7 +25,7 @@ def of(problem: Problem) -> str:
     return f"{_OF_A_PROBLEM.get(problem.kind.code, MALFORMED)} {problem.detail}"
 
 
-class Farewell(Exception):
+class ClosingReply(Exception):
     """The last reply of a session."""
 
     def __init__(self, reply: str) -> None:

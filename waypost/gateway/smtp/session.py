@@ -10,7 +10,7 @@ from waypost.gateway.smtp import auth
 from waypost.gateway.smtp.auth import NotAuthenticated
 from waypost.gateway.smtp.connection import BareEnding, Gone, LineTooLong, SubmissionConnection
 from waypost.gateway.smtp.context import SubmissionContext
-from waypost.gateway.smtp.replies import OK, Farewell
+from waypost.gateway.smtp.replies import OK, ClosingReply
 from waypost.gateway.smtp.transaction import Transaction
 from waypost.system.time_slices import Slices
 
@@ -51,8 +51,8 @@ class Session:
             while True:
                 self._wire.say(*await self._answer(await self._line()))
                 await slices.pause()
-        except Farewell as farewell:
-            self._wire.say(farewell.reply)
+        except ClosingReply as closing:
+            self._wire.say(closing.reply)
         except BareEnding:
             self._wire.say("550 5.5.2 bare CR or LF: lines must end in CRLF (RFC 5321, section 2.3.8)")
         except LineTooLong:
@@ -70,7 +70,7 @@ class Session:
 
     def stop(self) -> None:
         """Answer the commands received so far, then end the session."""
-        self._wire.fail(Farewell("421 4.3.2 the gateway is stopping; try again later"))
+        self._wire.fail(ClosingReply("421 4.3.2 the gateway is stopping; try again later"))
 
     @property
     def is_strange(self) -> bool:
@@ -80,7 +80,7 @@ class Session:
     def give_way(self) -> None:
         """End the session, to make room for a client that may have a key."""
         self._gave_way = True
-        self._wire.fail(Farewell("421 4.3.2 too many sessions; try again later, and authenticate soon"))
+        self._wire.fail(ClosingReply("421 4.3.2 too many sessions; try again later, and authenticate soon"))
 
     async def _line(self) -> str:
         """The client's next line. A client without a key has less time, counted from the connection."""
@@ -95,13 +95,13 @@ class Session:
         if self._mails is None:
             self._without_key += 1
             if self._without_key > MOST_WITHOUT_KEY:
-                raise Farewell("421 4.7.0 too many commands without authentication")
+                raise ClosingReply("421 4.7.0 too many commands without authentication")
         verb, _, argument = line.partition(" ")
         reply = await self._obey(verb.upper(), argument.strip(" "))
         if reply and reply[0].startswith("50"):
             self._faults += 1
             if self._faults > MOST_FAULTS:
-                raise Farewell("421 4.7.0 too many unrecognized commands")
+                raise ClosingReply("421 4.7.0 too many unrecognized commands")
         return reply
 
     async def _obey(self, verb: str, argument: str) -> list[str]:
@@ -170,7 +170,7 @@ class Session:
         except NotAuthenticated as no:
             self._refused += no.refused
             if self._refused >= MOST_REFUSED:
-                raise Farewell("421 4.7.0 too many invalid keys") from None
+                raise ClosingReply("421 4.7.0 too many invalid keys") from None
             return [no.reply]
         self._mails = Transaction(self._wire, self._context, login)
         return ["235 2.7.0 authenticated"]
@@ -203,4 +203,4 @@ class Session:
         return ["252 2.1.5 cannot verify an address; send the mail"]
 
     async def _quit(self, _argument: str) -> list[str]:
-        raise Farewell("221 2.0.0 bye")
+        raise ClosingReply("221 2.0.0 bye")

@@ -12,7 +12,7 @@ from waypost.gateway.smtp import envelope as policy
 from waypost.gateway.smtp.auth import Login, NotAuthenticated
 from waypost.gateway.smtp.connection import SubmissionConnection
 from waypost.gateway.smtp.context import SubmissionContext
-from waypost.gateway.smtp.replies import OK, Farewell
+from waypost.gateway.smtp.replies import OK, ClosingReply
 from waypost.gateway.smtp.submission import Envelope, take
 from waypost.mail.only_to import allows
 from waypost.policy.acceptance import sends_only
@@ -29,6 +29,9 @@ class Transaction:
     def __init__(self, wire: SubmissionConnection, context: SubmissionContext, login: Login) -> None:
         self._wire = wire
         self._context = context
+        self._intake = context.intake
+        self._authenticator = context.authenticator
+        self._patience = context.patience
         self._login = login
         self._caller: Caller | None = None
         self._envelope: Envelope | None = None
@@ -38,7 +41,8 @@ class Transaction:
         self._caller = self._envelope = None
 
     async def begin(self, argument: str) -> str:
-        """The reply to MAIL. The key is checked again: it may have been revoked since. Raises Farewell."""
+        """The reply to MAIL. The key is checked again: it may have been revoked since. Raises
+        ClosingReply."""
         if self._envelope is not None:
             return "503 5.5.1 the previous mail is not complete; send DATA or RSET first"
         found = policy.path_and_parameters(argument, "FROM:")
@@ -47,26 +51,26 @@ class Transaction:
         address, parameters = found
         if refusal := self._refused_parameters(parameters):
             return refusal
-        if not (address and self._context.intake.sends_from([address])):
+        if not (address and self._intake.sends_from([address])):
             return policy.REFUSED_SENDER
         try:
             caller = await self._who()
             caller.require_any("send")
-            self._context.authenticator.charge(caller)
+            self._authenticator.charge(caller)
         except Problem as problem:
             return replies.of(problem)
         self._mails += 1
         if self._mails > MOST_MAILS:
-            raise Farewell("421 4.7.0 too many messages in this session; reconnect")
+            raise ClosingReply("421 4.7.0 too many messages in this session; reconnect")
         self._caller, self._envelope = caller, Envelope(int(parameters.get("SIZE") or 0))
         return OK
 
     async def _who(self) -> Caller:
-        """The caller of the key. Raises Farewell if the key no longer works or cannot be looked up."""
+        """The caller of the key. Raises ClosingReply if the key no longer works or cannot be looked up."""
         try:
-            return await auth.caller_of(self._context.authenticator, self._login)
+            return await auth.caller_of(self._authenticator, self._login)
         except NotAuthenticated as no:
-            raise Farewell(no.reply if no.refused else replies.AWAY) from None
+            raise ClosingReply(no.reply if no.refused else replies.AWAY) from None
 
     def _refused_parameters(self, parameters: dict[str, str]) -> str | None:
         if unknown := parameters.keys() - _PARAMETERS:
@@ -123,12 +127,12 @@ class Transaction:
 
     async def _taken(self, caller: Caller, envelope: Envelope) -> list[str]:
         self._wire.say("354 send the mail, then a line with only a dot")
-        async with asyncio.timeout(self._context.patience.mail):
+        async with asyncio.timeout(self._patience.mail):
             mail = await self._wire.message(self._context.most)
         if mail is None:
             return [self._too_large()]
         await self._who()  # receiving a mail may take minutes; the key may have been revoked meanwhile
-        receipts = await take(self._context.intake, caller, envelope, mail)
+        receipts = await take(self._intake, caller, envelope, mail)
         return [f"250 2.0.0 accepted as {receipt.id}" for receipt in receipts]
 
     @asynccontextmanager
@@ -137,8 +141,8 @@ class Transaction:
         time."""
         async with AsyncExitStack() as held:
             try:
-                async with asyncio.timeout(self._context.patience.room):
-                    for room in (self._context.shares.of(caller.key), self._context.memory):
+                async with asyncio.timeout(self._patience.room):
+                    for room in self._context.room_of(caller.key):
                         await held.enter_async_context(room)
             except TimeoutError:
                 raise Problem("unavailable", "too many mails at once; try again later") from None

@@ -64,6 +64,7 @@ class Courier:
         self._context = context
         self._id = id
         self._endpoint = endpoint
+        self._breaker = endpoint.breaker
         self._stopping = False
         self._gone = False
         self._posting: list[asyncio.Task[None]] = []
@@ -77,14 +78,14 @@ class Courier:
                     return
                 await self._deliver(claim)
         finally:
-            self._endpoint.breaker.release_probe()
+            self._breaker.release_probe()
 
     async def _claim(self) -> Claim | None:
         """Claim the next events: only one if the webhook failed, to probe whether it works again."""
         if self._stopping or self._gone or self._endpoint.rests(_clock()):
             return None
-        probes = self._endpoint.breaker.state is not CircuitState.CLOSED
-        if probes and not self._endpoint.breaker.allows(_clock()):
+        probes = self._breaker.state is not CircuitState.CLOSED
+        if probes and not self._breaker.allows(_clock()):
             return None
         context, most = self._context, 1 if probes else A_BATCH
         return await webhook_outbox.claim(context.ledger, context.secret_key, self._id, most, LEASE)
@@ -147,7 +148,7 @@ class Courier:
 
     def _note(self, claim: Claim, outcome: Outcome) -> None:
         """Update the metrics and the webhook's health from an outcome."""
-        breaker, before = self._endpoint.breaker, self._endpoint.breaker.state
+        breaker, before = self._breaker, self._breaker.state
         if outcome.verdict is Verdict.ACCEPTED:
             POSTS.labels("told").inc()
             breaker.record_outcome(outcome, _clock())

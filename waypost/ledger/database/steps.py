@@ -1,5 +1,7 @@
 """Changes of many rows in steps: short transactions with pauses between them, so that other writers get their
-turn, even on SQLite, which has one writer at a time. Rows are found outside of any write.
+turn, even on SQLite, which has one writer at a time.
+
+Rows are found outside of any write.
 
 A step is bounded by rows and by bytes: SQLite writes a changed row anew, with all its data.
 """

@@ -1,4 +1,4 @@
-"""The ledger's tables. Migrations make them; a test compares the two."""
+"""The ledger's tables, which migrations make; a test compares the two."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 
 SILENT_AFTER = 10.0  # seconds a transaction may take before the server is asked about it
 ANSWERS_WITHIN = 5.0  # seconds to connect, and to answer that question
-FAREWELL_WITHIN = 1.0  # seconds to answer a goodbye
+CLOSE_WITHIN = 1.0  # seconds to answer a goodbye
 PARTING_SECONDS = 0.5  # for a connection, and for a transaction, once the database was given up
 
 logger = logging.getLogger("waypost.ledger")
@@ -32,12 +32,12 @@ class Connection(asyncpg.Connection):  # pyright: ignore[reportUntypedBaseClass,
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's own
         parent: Any = super()
         with suppress(TimeoutError):  # it is cut off then
-            await parent.close(timeout=min(timeout or FAREWELL_WITHIN, FAREWELL_WITHIN))
+            await parent.close(timeout=min(timeout or CLOSE_WITHIN, CLOSE_WITHIN))
 
     async def remove_listener(self, channel: str, callback: Callable[..., Any]) -> None:
         parent: Any = super()
         try:
-            async with asyncio.timeout(FAREWELL_WITHIN):
+            async with asyncio.timeout(CLOSE_WITHIN):
                 await parent.remove_listener(channel, callback)
         except TimeoutError:
             self.terminate()

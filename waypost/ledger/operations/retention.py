@@ -1,5 +1,7 @@
-"""Retention: the only deletion of notifications, once they ended longer ago than the settings say. It deletes
-in steps; see steps.py."""
+"""Retention: the only deletion of notifications, once they ended longer ago than the settings say.
+
+It deletes in steps; see steps.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Explaining one notification: all that the ledger knows of it, in order. Addresses are masked by default."""
+"""Explaining one notification: all that the ledger knows of it, in order.
+
+Addresses are masked by default.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """Late responses: they come when their attempt is already UNKNOWN, because a reaper took the notification
-back or the server was slow. Each settles the doubt."""
+back or the server was slow.
+
+Each settles the doubt.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suspects: notifications whose runs end before they get to them. Records and lists them.
+"""Records and lists suspects: notifications whose runs end before they get to them.
 
 waypost/policy/suspicion.py makes the decisions.
 """

@@ -1,5 +1,8 @@
-"""Addresses whose mail servers did not take a notification until it ended. Three within 30 days suppress the
-address for a week; a mail that is taken forgets them. A row for each notification that ended so."""
+"""Addresses whose mail servers did not take a notification until it ended.
+
+Three within 30 days suppress the address for a week; a mail that is taken forgets them. A row for each
+notification that ended so.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Webhooks: where clients want to receive the states of their notifications. Secrets are derived from a key
-and not stored; events still to be delivered are in webhook_outbox.py."""
+"""Webhooks: where clients want to receive the states of their notifications.
+
+Secrets are derived from a key and not stored; events still to be delivered are in webhook_outbox.py.
+"""
 
 from __future__ import annotations
 

@@ -66,13 +66,15 @@ class Samples:
     def __init__(self, renderer: Renderer, like: Samples | None = None) -> None:
         """like: samples of another brand, whose source lines are used."""
         self._renderer = renderer
-        marked = like._marked.templates if like else MarkedTemplates(renderer.templates.files.folders)
+        self._templates = renderer.templates
+        self._files = self._templates.files
+        marked = like._marked.templates if like else MarkedTemplates(self._files.folders)
         self._marked = replace(renderer, templates=marked)
         self._lines: dict[tuple[str, ...], Lines] = like._lines if like else {}
 
     def languages(self, type: NotificationType) -> list[str]:
         """The languages in which the type is sent; a mail that its author composed has its own."""
-        return [SOURCE_LANGUAGE] if type.finished else self._renderer.templates.languages(type.name)
+        return [SOURCE_LANGUAGE] if type.finished else self._templates.languages(type.name)
 
     def mail(self, type: NotificationType, lang: str) -> SampleMail:
         """The sample's mail. Raises NotRendered."""
@@ -89,7 +91,7 @@ class Samples:
         """The mail's page, with the lines of its source where it has one."""
         if type.finished is not None:
             return page_of(mail.html, mail.lang, "ltr", lambda _: (mail.file, 0))
-        found = self._renderer.templates.find(type.name, mail.lang)
+        found = self._templates.find(type.name, mail.lang)
         files = tuple(found.html.flat.files)
         page = self._page(mail, found, self._lines.get(files, NO_LINES))
         if not page.has_lines:
@@ -98,7 +100,7 @@ class Samples:
         return page
 
     def _page(self, mail: SampleMail, found: TemplateSet, lines: Lines) -> Page:
-        flat, display = found.html.flat, self._renderer.templates.files.display
+        flat, display = found.html.flat, self._files.display
 
         def origin(line: int) -> tuple[str, int]:
             file, number = flat.origin(line)
@@ -118,7 +120,7 @@ class Samples:
             said = "the mail is not checked: its type does not declare what it mints; name it in minted"
             raise NotRendered(Finding(Level.NOTE, self._file(type, lang), 0, said))
         try:
-            sample = sample_of(type.name, self._renderer.templates.files.folders, self._renderer.brand.sender)
+            sample = sample_of(type.name, self._files.folders, self._renderer.brand.sender)
         except NoSample as error:
             raise NotRendered(
                 Finding(Level.NOTE, self._file(type, lang), 0, f"not checked: {error}")
@@ -132,9 +134,8 @@ class Samples:
 
     def _file(self, type: NotificationType, lang: str) -> str:
         """The file that a finding names which has no line."""
-        files = self._renderer.templates.files
-        name = None if type.finished else files.part(type.name, with_parents(lang), "body.mjml")
-        return files.display(name or f"{type.name}/sample.json")
+        name = None if type.finished else self._files.part(type.name, with_parents(lang), "body.mjml")
+        return self._files.display(name or f"{type.name}/sample.json")
 
 
 def notification_of(type: NotificationType, sample: Sample, lang: str) -> Notification:

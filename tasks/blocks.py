@@ -9,7 +9,10 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 
+from waypost.delivery.added_brands import AddedBrands
+from waypost.delivery.provider_set import ProviderSet
 from waypost.delivery.runtime import Runtime
+from waypost.ledger import Ledger
 from waypost.ledger.records import kept_brands
 from waypost.tasks.brands.brand_block import WaypostBrand
 from waypost.tasks.brands.brand_block import terms as brand_terms
@@ -61,16 +64,31 @@ def told(name: str, fault: str, what: str = PROVIDER) -> str:
     return f"the Waypost {what} block {name!r} is not used: {fault}"
 
 
-async def take_up_brands(runtime: Runtime, client: PrefectClient) -> dict[str, str]:
-    """Use the brands as Prefect keeps them now, and keep them in the ledger for the processes without
-    Prefect. Returns the faults by name. Raises as `read` does, and the errors of the ledger."""
+async def load(
+    client: PrefectClient, providers: ProviderSet, brands: AddedBrands, ledger: Ledger
+) -> list[str]:
+    """Use the providers and brands as Prefect keeps them now. Returns the faults, a sentence each. Raises the
+    client's errors when Prefect does not answer, and the ledger's."""
+    try:
+        of_providers = providers.add(await read(client))
+        of_brands = await _load_brands(client, brands, ledger)
+    except Unreadable as error:
+        return [str(error)]
+    return [
+        *(told(name, fault) for name, fault in of_providers.items()),
+        *(told(name, fault, BRAND) for name, fault in of_brands.items()),
+    ]
+
+
+async def _load_brands(client: PrefectClient, brands: AddedBrands, ledger: Ledger) -> dict[str, str]:
+    """Keeps the brands in the ledger too, for the processes without Prefect. Returns the faults by name."""
     named = await read_brands(client)
     if named is None:
         return {}
-    before = runtime.added_brands.terms
-    faults = runtime.added_brands.replace_with(named)
-    if runtime.added_brands.terms != before:
-        await kept_brands.write(runtime.ledger, runtime.added_brands.terms)
+    before = brands.terms
+    faults = brands.replace_with(named)
+    if brands.terms != before:
+        await kept_brands.write(ledger, brands.terms)
     return faults
 
 
@@ -80,15 +98,7 @@ async def current_runtime() -> Runtime:
     runtime = await Runtime.current()
     if runtime.by_itself and not without_prefect_active():
         async with get_client() as client:
-            try:
-                faults = runtime.providers.add(await read(client))
-                of_brands = await take_up_brands(runtime, client)
-            except Unreadable as error:
-                run_logger().warning("%s", error)
-            else:
-                for name, fault in faults.items():
-                    run_logger().warning("%s", told(name, fault))
-                for name, fault in of_brands.items():
-                    run_logger().warning("%s", told(name, fault, BRAND))
+            for fault in await load(client, runtime.providers, runtime.added_brands, runtime.ledger):
+                run_logger().warning("%s", fault)
         runtime.by_itself = False
     return runtime
