@@ -47,7 +47,8 @@ class Cluster:
 
     def start(self) -> None:
         # Only the server dies here, never the machine: what the kernel has is not lost.
-        options = f"-p {self._port} -c listen_addresses={HOST} -c unix_socket_directories={self._folder} -c fsync=off"
+        chosen = {"listen_addresses": HOST, "unix_socket_directories": self._folder, "fsync": "off"}
+        options = f"-p {self._port} " + " ".join(f"-c {name}={value}" for name, value in chosen.items())
         self._control("start", "-l", str(self._folder / "server.log"), "-o", options)
 
     def restart(self, mode: str = "fast") -> None:
