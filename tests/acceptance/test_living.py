@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from support.forks import Forked
 from support.processes import command, environment, eventually, start, waypost
 from support.requests import order
 
@@ -147,7 +148,7 @@ def test_children_do_not_outlive_a_killed_parent(tmp_path):
 def test_a_worker_elsewhere_takes_runs_of_a_prefect_server_that_is_set(up, tmp_path):
     """`waypost worker` on the same server and ledger as `waypost up`."""
     env = environment(up.home)
-    process = subprocess.Popen(command("worker"), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = Forked(command("worker"), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         line = process.stdout.readline().decode()
         assert "taking runs of the pool waypost" in line

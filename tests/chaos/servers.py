@@ -179,7 +179,7 @@ def mail_sink(folder: Path, seconds: float = 0.0, port: int = 0) -> Generator[Si
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "mails.log"
     log.touch()
-    process = subprocess.Popen(
+    process = Forked(
         [sys.executable, "-m", "chaos.sink", str(log), str(seconds), str(port)],
         env=environment(folder),
         cwd=REPOSITORY / "tests",

@@ -13,6 +13,7 @@ import time
 
 import httpx
 import pytest
+from support import forks
 from support.browser import browser, chromium
 from support.processes import REPOSITORY, command, environment, waypost
 from support.project import FLOW, LIKE_ALERT, project_in
@@ -47,7 +48,7 @@ def run(project, *arguments, **more):
 @pytest.fixture(scope="module")
 def address(project):
     """Of a running preview; Ctrl-C ends it."""
-    started = subprocess.Popen(
+    started = forks.Forked(
         command("preview", TYPE, "--port", "0"),
         env=environment(project / ".waypost", WAYPOST_BRANDS=BRANDS), cwd=project,
         stdout=subprocess.PIPE, text=True,
@@ -282,7 +283,7 @@ def test_ctrl_c_ends_it_while_a_mail_is_rendered_that_takes_for_ever(tmp_path):
     (tmp_path / "templates" / "slow").mkdir(parents=True)
     facts = json.dumps({"facts": sample("alert")})
     (tmp_path / "templates" / "slow" / "sample.json").write_text(facts)
-    with subprocess.Popen(
+    with forks.Forked(
         command("preview", "--port", "0"), env=environment(tmp_path / ".waypost"), cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as started:  # fmt: skip
@@ -365,7 +366,7 @@ def test_a_picture_is_as_high_as_its_mail_and_has_an_end(tmp_path):
 
 
 def test_options_of_pictures_alone_are_refused():
-    done = subprocess.run(command("preview", "--json"), capture_output=True, text=True, timeout=60)
+    done = forks.run(command("preview", "--json"), 60)
     assert (done.returncode, "--json: only together with --png" in done.stderr) == (2, True)
 
 
@@ -376,7 +377,7 @@ def test_the_commands_of_the_document_run_as_they_are_shown(project, tmp_path):
     block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1]
     served, begun, taken = (re.sub(r" +#.*", "", line).split()[1:] for line in block.splitlines())
     for arguments in (served, begun):
-        with subprocess.Popen(
+        with forks.Forked(
             command(*arguments, "--port", "0"),
             env=environment(project / ".waypost"), cwd=project, stdout=subprocess.PIPE, text=True,
         ) as started:  # fmt: skip

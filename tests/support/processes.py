@@ -124,7 +124,7 @@ def start(home: Path, python: str = sys.executable, **more: str) -> Up:
     """Start `waypost up` on free ports, and wait until it is up. python: the interpreter that runs it."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / "up.log").open("ab") as log:
-        process = subprocess.Popen(
+        process = forks.Forked(
             command(
                 "up",
                 *(f"--{name}port=0" for name in ("", "smtp-", "texts-", "gateway-", "submission-")),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -134,11 +135,27 @@ def shown(
     **more: Any,
 ) -> Shown:
     """The shipped type's mail for a recipient of this locale. more: replaces some facts."""
+    if facts is None and brand is None and templates is TEMPLATES and not more:
+        return _usual(type, locale, reply_to, links)
+    facts = {**(_facts(type) if facts is None else facts), **more}
+    return _rendered(type, locale, facts, renderer(reply_to, brand, templates), links)
+
+
+@cache
+def _usual(type: str, locale: str, reply_to: str, links: MailLinks) -> Shown:
+    """The mail of the usual facts: many tests look at it, and nobody changes it."""
+    return _rendered(type, locale, _facts(type), renderer(reply_to), links)
+
+
+def _facts(type: str) -> dict[str, Any]:
+    return FACTS.get(type) or sample(type)
+
+
+def _rendered(type: str, locale: str, data: dict[str, Any], by: Renderer, links: MailLinks) -> Shown:
     declared = TYPES[type]
     person = ResolvedRecipient(
         "ada", "ada@a.example", "+4917012345", "Ada Grünwald", locale, PORTUGAL if locale == "pt" else OTHERS
     )
-    data = {**((FACTS.get(type) or sample(type)) if facts is None else facts), **more}
     notification = Notification(
         UUID(int=7), type, declared.lane, person, data, 3, MOMENT, MOMENT + timedelta(hours=1)
     )
@@ -146,7 +163,7 @@ def shown(
     minted = {name: MINTED[name] for name in declared.minted}
     if type == "invitation":
         minted["minutes"] = 7 * 24 * 60
-    rendered = render_one(renderer(reply_to, brand, templates), also_short, notification, minted, (), links)
+    rendered = render_one(by, also_short, notification, minted, (), links)
     assert rendered.error is None, rendered.error
     read = message_from_bytes(rendered.messages["email"].content, policy=policy.default)
     return Shown(read, rendered.messages["sms"].content.decode())

@@ -11,6 +11,7 @@ import subprocess
 import termios
 from pathlib import Path
 
+from support.forks import Forked
 from support.processes import command, environment
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -23,7 +24,7 @@ def on_terminal(home: Path, width: int, *arguments: str, **more: str) -> str:
     variables = {**environment(home, **more), "TERM": "xterm-256color"}
     for name in {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"} - more.keys():
         variables.pop(name, None)
-    process = subprocess.Popen(
+    process = Forked(
         command(*arguments), env=variables, cwd=home.parent, stdout=theirs, stdin=subprocess.DEVNULL
     )
     os.close(theirs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -14,6 +15,7 @@ from waypost.cli import COMMANDS, app
 
 ROOT = get_command(app)
 ONE_LINE = {name: one for commands in COMMANDS.values() for name, one in commands.items()}
+WIDTHS = (40, 60, 80, 120)
 LOADED = {name: one.load(name) for name, one in ONE_LINE.items()}
 
 
@@ -25,6 +27,7 @@ def paths() -> Iterator[tuple[str, ...]]:
         yield from ((name, below) for below in getattr(command, "commands", {}))
 
 
+@cache
 def shown(path: tuple[str, ...], width: int) -> str:
     done = CliRunner(env={"COLUMNS": str(width)}).invoke(app, [*path, "--help"], prog_name="waypost")
     assert (done.exit_code, done.stderr) == (0, "")
@@ -35,22 +38,21 @@ def words(text: str) -> set[str]:
     return set(re.sub("[╭╮╰╯─│]", " ", text).split())
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 120])
 @pytest.mark.parametrize("path", [*paths()], ids=" ".join)
-def test_help_is_fitted_to_the_terminal_and_cuts_no_word(path, width):
-    text = shown(path, width)
-    assert max(map(len, text.splitlines())) <= width
-    assert words(text) == words(shown(path, 300))
+def test_help_is_fitted_to_the_terminal_and_cuts_no_word(path):
+    for width in WIDTHS:
+        text = shown(path, width)
+        assert max(map(len, text.splitlines())) <= width
+        assert words(text) == words(shown(path, 300))
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 120])
 @pytest.mark.parametrize("path", [*paths()], ids=" ".join)
-def test_the_lines_of_a_paragraph_are_full(path, width):
-    head = shown(path, width).partition("╭")[0]
-    for paragraph in head.split("\n\n")[1:]:
-        lines = paragraph.splitlines()
-        for line, following in pairwise(lines):
-            assert len(f"{line} {following.split()[0]}") > min(width, 100)
+def test_the_lines_of_a_paragraph_are_full(path):
+    for width in WIDTHS:
+        head = shown(path, width).partition("╭")[0]
+        for paragraph in head.split("\n\n")[1:]:
+            for line, following in pairwise(paragraph.splitlines()):
+                assert len(f"{line} {following.split()[0]}") > min(width, 100)
 
 
 def test_the_commands_are_in_panels_in_a_known_order():

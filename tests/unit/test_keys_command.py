@@ -11,15 +11,9 @@ from typer.testing import CliRunner, Result
 
 from waypost.cli import app
 from waypost.cli.errors import explained
-from waypost.config.settings import Settings, prepare_home
+from waypost.config.settings import Settings
 from waypost.deployments.doctor.gateway import damaged_keys_finding, keys_finding
 from waypost.gateway.auth import key_format
-
-
-@pytest.fixture
-def home() -> None:
-    prepare_home(Settings())
-    assert CliRunner().invoke(app, ["db", "upgrade"]).exit_code == 0
 
 
 def run(*arguments: str) -> Result:

@@ -1,7 +1,7 @@
 """Every text of every shipped type holds naughty strings, and its mails and short texts stay what they are.
 
 Each text field gets all strings that its type accepts, as many as fit at a time; all fields of a type have
-some at once."""
+some at once; the languages take turns."""
 
 from __future__ import annotations
 
@@ -120,19 +120,20 @@ def test_a_naughty_string_stays_text(name):
     type, facts = TYPES[name], copy.deepcopy(FACTS.get(name) or sample(name))
     values = {place: found for place in places_in(facts) if (found := values_of(type, facts, place))}
     assert values
-    for lang in LANGUAGES:
-        headers, tags, _, _ = seen(rendered(type, facts, lang, "Ada"))
-        for turn in range(max(map(len, values.values()))):
-            spoilt = copy.deepcopy(facts)
-            for number, (place, every) in enumerate(values.items()):
-                put(spoilt, place, every[(turn + number) % len(every)])
-            made = rendered(type, spoilt, lang, NAMES[turn % len(NAMES)])
-            assert made.error is None, (made.error, spoilt)
-            here, found, page, subject = seen(made)
-            assert (here, found - tags) == (headers, set()), spoilt
-            assert not HANDLER.search(QUOTED.sub("", page))
-            assert {one.partition(":")[0] for one in LINK.findall(page)} <= {"https", "http", "mailto", "#"}
-            assert subject == made.messages["email"].title
+    usual = {lang: seen(rendered(type, facts, lang, "Ada"))[:2] for lang in LANGUAGES}
+    for turn in range(max(map(len, values.values()))):
+        lang = LANGUAGES[turn % len(LANGUAGES)]
+        spoilt = copy.deepcopy(facts)
+        for number, (place, every) in enumerate(values.items()):
+            put(spoilt, place, every[(turn + number) % len(every)])
+        made = rendered(type, spoilt, lang, NAMES[turn % len(NAMES)])
+        assert made.error is None, (made.error, spoilt)
+        here, found, page, subject = seen(made)
+        headers, tags = usual[lang]
+        assert (here, found - tags) == (headers, set()), spoilt
+        assert not HANDLER.search(QUOTED.sub("", page))
+        assert {one.partition(":")[0] for one in LINK.findall(page)} <= {"https", "http", "mailto", "#"}
+        assert subject == made.messages["email"].title
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,6 @@ from waypost.deployments.resident_worker.quiet_prefect import ENGINES, LEFT_OUT
 from waypost.deployments.resident_worker.worker import ResidentWorker
 
 ROOT = Path(__file__).parents[2]
-FILES = {
-    file.relative_to(ROOT).as_posix(): ast.parse(file.read_text())
-    for room in ("waypost", "flows", "tasks", "deployments")
-    for file in (ROOT / room).rglob("*.py")
-}
 DOCUMENTED = {
     "prefect", "prefect.artifacts", "prefect.blocks.core", "prefect.cache_policies",
     "prefect.client.orchestration", "prefect.client.schemas.actions", "prefect.client.schemas.filters",
@@ -85,11 +81,21 @@ METHODS: dict[str, tuple[str, tuple[str, ...], bool]] = {
 OVERRIDDEN = ["setup", "teardown", "sync_with_backend", "get_and_submit_flow_runs", "run"]
 
 
+@cache
+def files() -> dict[str, ast.Module]:
+    """Each file of ours, read. Not at the import: each process that collects the tests imports this."""
+    return {
+        file.relative_to(ROOT).as_posix(): ast.parse(file.read_text())
+        for room in ("waypost", "flows", "tasks", "deployments")
+        for file in (ROOT / room).rglob("*.py")
+    }
+
+
 def imports() -> set[tuple[str, str, str]]:
     """Each name that is imported of Prefect: its module, the name, the file."""
     return {
         (node.module, alias.name, file)
-        for file, tree in FILES.items()
+        for file, tree in files().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "prefect"
         for alias in node.names
@@ -128,7 +134,7 @@ def test_a_method_takes_what_it_is_given(part):
     method = kept.__func__ if isinstance(kept, classmethod) else kept
     assert takes(method, given, bound=not isinstance(kept, staticmethod)), f"{file} calls it with {given}"
     assert inspect.iscoroutinefunction(method) == awaited
-    assert name in {node.attr for node in ast.walk(FILES[file]) if isinstance(node, ast.Attribute)}
+    assert name in {node.attr for node in ast.walk(files()[file]) if isinstance(node, ast.Attribute)}
 
 
 @pytest.mark.parametrize("name", OVERRIDDEN)

@@ -291,7 +291,7 @@ def test_a_deployment_made_before_finds_the_type_whatever_its_file_is_called(pro
     assert present("flows.alert.alert") == now
 
 
-def test_of_a_type_that_lacks_what_the_shipped_templates_use_one_sentence_tells(project):
+def test_of_a_type_that_lacks_what_the_shipped_templates_use_one_sentence_tells(project, few_types):
     facts = "from waypost import Facts\nclass Own(Facts):\n    severity: str\n"
     project.write(mine=LIKE_ALERT + facts + "TYPE = replace(ALERT, facts=Own)\n" + FLOW)
     [fault] = template_faults(Settings())
@@ -311,13 +311,13 @@ def test_of_a_type_that_lacks_what_the_shipped_templates_use_one_sentence_tells(
         "_locales/de/LC_MESSAGES/messages.po",
     ],
 )
-def test_a_start_tells_what_a_project_breaks_of_the_shipped_types(project, file):
+def test_a_start_tells_what_a_project_breaks_of_the_shipped_types(project, few_types, file):
     project.template(file, "{{ nobody_knows")
     assert faults_at_start(Settings()) == template_faults(Settings()) != []
 
 
 @pytest.mark.parametrize("name", ["_layout", "_locales", "alert", "alert/de", "alert/subject.txt"])
-def test_a_command_starts_whatever_of_the_templates_cannot_be_read(project, capsys, name):
+def test_a_command_starts_whatever_of_the_templates_cannot_be_read(project, few_types, capsys, name):
     link = project.folder / "templates" / name
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to("x" * 300)  # no file can have a name so long
@@ -331,7 +331,7 @@ def test_a_command_starts_whatever_of_the_templates_cannot_be_read(project, caps
 @pytest.mark.parametrize(
     "text", ["{{ " + "(" * 300 + "1" + ")" * 300 + " }}", "{% if 1 %}" * 400 + "{% endif %}" * 400]
 )
-def test_templates_that_nest_too_deep_are_told_at_a_start_and_by_the_doctor(project, capsys, text):
+def test_templates_that_nest_too_deep_are_told_at_a_start_and_by_the_doctor(project, few_types, capsys, text):
     project.template("alert/subject.txt", text)
     startup_checks.warn(Settings())
     assert "templates/alert/subject.txt" in capsys.readouterr().err
@@ -347,7 +347,7 @@ def test_a_start_checks_no_type_that_is_as_it_was_shipped(project, monkeypatch):
     assert sorted(checked) == ["alert", "mine"]
 
 
-def test_only_the_first_faults_of_a_types_templates_are_listed(project):
+def test_only_the_first_faults_of_a_types_templates_are_listed(project, few_types):
     project.write(mine=MINE)
     for lang in ("de", "en", "es", "fr"):
         write(project, "mine", lang, "subject.txt", "short.txt", "body.mjml")

@@ -61,13 +61,13 @@ def kept(words: str, body: bytes, subject: str = "Reset") -> str:
 
 
 @pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
-@pytest.mark.parametrize("said", [said for spellings in CODES.values() for said in spellings])
-def test_a_secret_is_hidden_however_it_is_quoted(said, written):
-    shown = kept(f"554 5.7.1 spam ({said}) refused", written)
-    assert shown.startswith("554 5.7.1 spam ")
-    assert shown.endswith("refused")
-    letters = "".join(filter(str.isalnum, shown.removeprefix("554 5.7.1 spam"))).lower()
-    assert not [part for part in PARTS if part in letters]
+def test_a_secret_is_hidden_however_it_is_quoted(written):
+    for said in (said for spellings in CODES.values() for said in spellings):
+        shown = kept(f"554 5.7.1 spam ({said}) refused", written)
+        assert shown.startswith("554 5.7.1 spam "), said
+        assert shown.endswith("refused"), said
+        letters = "".join(filter(str.isalnum, shown.removeprefix("554 5.7.1 spam"))).lower()
+        assert not [part for part in PARTS if part in letters], said
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_a_code_across_two_slices_is_found(across):
     assert kept("spam: 481-529", padding + b"481529 and more") == "spam: ***"
 
 
-@pytest.mark.parametrize("at", range(23_600, 24_000, 4))
-def test_a_code_across_two_slices_of_base64_is_found(at):
-    assert kept("spam: 481-529", lines(b"w" * at + b"481529" + b"x" * 60_000)) == "spam: ***"
+def test_a_code_across_two_slices_of_base64_is_found():
+    for at in range(23_600, 24_000, 4):
+        assert kept("spam: 481-529", lines(b"w" * at + b"481529" + b"x" * 60_000)) == "spam: ***", at
 
 
 def test_the_subject_is_read_too():

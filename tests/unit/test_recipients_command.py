@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from waypost.cli import app
 from waypost.cli.errors import explained
-from waypost.config.settings import Settings, prepare_home
+from waypost.config.settings import Settings
 from waypost.ledger import connect
 from waypost.ledger.intake.accept import accept_all
 from waypost.ledger.intake.candidate import Candidate
@@ -24,9 +24,7 @@ NAMELESS = Recipient(email="Bob@a.example")
 
 
 @pytest.fixture
-def home() -> None:
-    prepare_home(Settings())
-    assert CliRunner().invoke(app, ["db", "upgrade"]).exit_code == 0
+def home(home: None) -> None:
     asked = [(ADA, ""), (SHOPS, "shop"), (NAMELESS, "")]
 
     async def accept() -> None:

@@ -12,13 +12,8 @@ from typer.testing import CliRunner, Result
 
 from waypost.cli import app
 from waypost.cli.errors import explained
-from waypost.config.settings import Settings, prepare_home
 
-
-@pytest.fixture(autouse=True)
-def home() -> None:
-    prepare_home(Settings())
-    assert CliRunner().invoke(app, ["db", "upgrade"]).exit_code == 0
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def run(*arguments: str) -> Result:

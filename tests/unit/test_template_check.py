@@ -100,11 +100,9 @@ SECTIONS = FRAME[: FRAME.index("<mj-section")].count("\n") + 1
         (FRAME.replace("</mj-body>", "<b></mj-body>"), 0, "<b> has no end tag"),
     ],
 )
-def test_a_fault_of_a_layout_is_told_once_of_the_layout(tmp_path, broken, line, said):
-    project = tmp_path / "templates"
-    (project / "_layout").mkdir(parents=True)
-    (project / "_layout" / "frame.mjml").write_text(broken)
-    [found] = template_faults(Settings(project=tmp_path))
+def test_a_fault_of_a_layout_is_told_once_of_the_layout(project, few_types, broken, line, said):
+    project.template("_layout/frame.mjml", broken)
+    [found] = template_faults(Settings())
     assert found.startswith(f"templates/_layout/frame.mjml, line {line or ''}")
     assert found.endswith(said)
 
@@ -329,7 +327,7 @@ def test_a_colour_of_a_brand_is_named_once_however_many_places_have_it(project, 
     assert [(one["file"], one["line"]) for one in of_brand] == [("templates/refund/body.mjml", 4)]
 
 
-def test_a_broken_catalogue_is_a_fault_of_the_check_and_of_doctor(project):
+def test_a_broken_catalogue_is_a_fault_of_the_check_and_of_doctor(project, few_types):
     project.template(
         "_locales/de/LC_MESSAGES/messages.po", 'msgid ""\nmsgstr ""\n\nmsgid "Total"\nmsgstr "x\n'
     )
@@ -338,7 +336,7 @@ def test_a_broken_catalogue_is_a_fault_of_the_check_and_of_doctor(project):
         "until it is corrected, a worker that starts sends nothing in de"
     )
     assert said in template_faults(Settings())
-    done = CliRunner().invoke(app, ["templates", "check", "refund", "--json"])
+    done = CliRunner().invoke(app, ["templates", "check", "alert", "--json"])
     place, _, finding = said.partition(", line 5: ")
     assert (done.exit_code, json.loads(done.stdout)[0]) == (
         1,
@@ -351,7 +349,7 @@ def check(*arguments):
     return done.exit_code, " ".join(done.output.split())
 
 
-def test_the_check_names_files_that_cannot_be_used_and_hidden_facts(project):
+def test_the_check_names_files_that_cannot_be_used_and_hidden_facts(project, few_types):
     hides = 'class F(Facts):\n    brand: str\nTYPE = replace(ALERT, name="mine", facts=F)\n'
     project.write(mine="from waypost import Facts\n" + LIKE_ALERT + hides + FLOW, other="import nothing_such")
     code, said = check()

@@ -16,7 +16,7 @@ from waypost.config import instance
 from waypost.config.settings import Settings
 from waypost.deployments import deploy, registry
 from waypost.deployments.dispatcher import heartbeat
-from waypost.deployments.doctor.checks import examine
+from waypost.deployments.doctor.ledger import ledger_findings
 from waypost.deployments.doctor.prefect import examine_deployments, examine_pool
 from waypost.deployments.doctor.providers import provider_findings
 from waypost.deployments.registry import find
@@ -105,14 +105,18 @@ async def test_a_pool_of_another_kind_wants_a_dispatcher_too(client):
     assert await heartbeat.last_seen(client, name) is None, "it has said farewell"
 
 
+async def told(bench, what):
+    """What the doctor tells of the bench's ledger under this name."""
+    return [one for one in await ledger_findings(bench.runtime.settings) if one.what == what]
+
+
 async def test_work_that_nobody_takes_back_is_told_with_who_had_it(bench):
     ledger, one = bench.runtime.ledger, find("order-confirmation")
     await accept.accept(ledger, one.type, [one.request.validate_python(order("A-1"))])
     await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
 
     async def lost():
-        found = [found for found in await examine(bench.runtime.settings) if found.what == "lost work"]
-        return [(one.ok, one.found) for one in found]
+        return [(one.ok, one.found) for one in await told(bench, "lost work")]
 
     assert await lost() == []
     soon = now() + ledger.lease / 3
@@ -120,8 +124,8 @@ async def test_work_that_nobody_takes_back_is_told_with_who_had_it(bench):
     silent = f"held by a process that sends no heartbeat: host:1, lease until {soon:%H:%M:%S} UTC"
     assert await lost() == [(True, silent)]
     await change(ledger, batches, owner="host:1", leased_until=now() - timedelta(minutes=1))
-    [(ok, told)] = await lost()
-    assert "expired leases not reclaimed: host:1 since 20" in told
+    [(ok, said)] = await lost()
+    assert "expired leases not reclaimed: host:1 since 20" in said
     assert not ok
 
 
@@ -133,12 +137,12 @@ async def test_a_run_that_writes_no_outcome_is_told_though_it_lives(bench):
     begin = AttemptStarted(taken.notifications[0].id, batch, "email", "primary", None)
 
     async def silent():
-        return [found.found for found in await examine(bench.runtime.settings) if found.what == "silent runs"]
+        return [one.found for one in await told(bench, "silent runs")]
 
     assert await silent() == []
     await change(ledger, batches, taken_at=now() - timedelta(minutes=6))
-    [told] = await silent()
-    assert f"order-confirmation batch {batch} since 20" in told
+    [said] = await silent()
+    assert f"order-confirmation batch {batch} since 20" in said
     await bench.runtime.recorder.begin(begin)
     assert await silent() == []
 
@@ -148,12 +152,12 @@ async def test_what_nobody_starts_a_run_for_is_told_once_it_is_overdue(bench):
     await accept.accept(ledger, one.type, [one.request.validate_python(order("A-1"))])
 
     async def overdue():
-        return [found.found for found in await examine(bench.runtime.settings) if found.what == "overdue"]
+        return [one.found for one in await told(bench, "overdue")]
 
     assert await overdue() == []
     await change(ledger, due_at=now() - timedelta(minutes=5))
-    [told] = await overdue()
-    assert "order-confirmation since" in told
+    [said] = await overdue()
+    assert "order-confirmation since" in said
     await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
     assert await overdue() == []
 
@@ -175,7 +179,7 @@ async def test_of_each_provider_is_told_what_was_really_tried(tmp_path):
 
 async def test_a_provider_that_does_not_work_for_the_workers_is_told_with_its_time(bench):
     async def down():
-        return [one for one in await examine(bench.runtime.settings) if one.what == "outage"]
+        return await told(bench, "outage")
 
     assert await down() == []
     report = {
@@ -187,21 +191,21 @@ async def test_a_provider_that_does_not_work_for_the_workers_is_told_with_its_ti
     }
     await process_reports.write(bench.runtime.ledger, process_reports.About.CIRCUITS, "host:1", [report])
     await process_reports.write(bench.runtime.ledger, process_reports.About.CIRCUITS, "host:2", [report])
-    [told] = await down()
-    assert told.level == "note"
+    [said] = await down()
+    assert said.level == "note"
     since = f"{report['since']:%Y-%m-%d %H:%M:%S} UTC"
-    assert told.found == f"smtp does not work for the workers since {since}: no answer from ***@b.example"
+    assert said.found == f"smtp does not work for the workers since {since}: no answer from ***@b.example"
 
 
 async def test_settings_that_only_the_terminal_of_up_has_are_told(tmp_path):
-    async def told(settings):
+    async def tell(settings):
         return {one.what: one for one in await provider_findings(settings)}
 
     here = instance.Instance(pid=os.getpid(), api="http://127.0.0.1:9/api", embedded=True)
     settings = Settings(home=tmp_path)
-    assert (await told(settings))["providers"].found.startswith("no provider for address-change, alert")
+    assert (await tell(settings))["providers"].found.startswith("no provider for address-change, alert")
     with instance.only_one(tmp_path), instance.published(tmp_path, here):
-        found = (await told(settings))["providers"]
+        found = (await tell(settings))["providers"]
     assert found.found.startswith("this terminal's settings name no provider for address-change, alert")
     assert (
         found.advice == f"`waypost up` (pid {os.getpid()}) runs with settings of its own: put them into .env"
@@ -211,5 +215,5 @@ async def test_settings_that_only_the_terminal_of_up_has_are_told(tmp_path):
     )
     here = here.model_copy(update={"mailbox": box})
     with instance.only_one(tmp_path), instance.published(tmp_path, here):
-        found = await told(instance.pointed_at(settings, here.model_copy(update={"embedded": False})))
+        found = await tell(instance.pointed_at(settings, here.model_copy(update={"embedded": False})))
     assert found["apprise"].found.startswith("(the development mailbox) the URL is valid")

@@ -16,7 +16,7 @@ from support.note_flow import TYPE, note
 from support.task_runs import ended_task_run
 
 from waypost import Recipient, Report, Request
-from waypost.deployments.doctor.checks import examine
+from waypost.deployments.doctor.ledger import ledger_findings
 from waypost.deployments.processes.flush import flush_prefect
 from waypost.ledger import NotRecorded
 from waypost.ledger.database.ledger import leaving
@@ -164,7 +164,7 @@ async def test_doctor_and_explain_name_the_suspects(bench, asked):
     ledger = bench.runtime.ledger
 
     async def suspects():
-        return [found for found in await examine(bench.runtime.settings) if found.what == "suspects"]
+        return [found for found in await ledger_findings(bench.runtime.settings) if found.what == "suspects"]
 
     assert await suspects() == []
     heavy = asked[4].id

@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ask on both."""
     for item in items:
         values = getattr(item, "callspec", None)
-        if values and HERE in item.path.parents and values.params.get("database") == "postgresql":
+        if values and values.params.get("database") == "postgresql" and HERE in item.path.parents:
             item.add_marker("long")
 
 
