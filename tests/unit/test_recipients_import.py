@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from waypost.cli import app
 from waypost.cli.errors import explained
+from waypost.config.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("home")
 
