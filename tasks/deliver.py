@@ -30,9 +30,7 @@ async def deliver(messages: Batch[Rendered]) -> Batch[Delivery]:
     A provider that does not open is tried again by the type's retry policy, each try a Prefect
     task retry. After the last retry, its deliveries are deferred.
     """
-    return await step(
-        _deliver, messages.following([Delivery(rendered, Where.CLAIMED) for rendered in messages])
-    )
+    return await step(_deliver, messages.following(list(map(Delivery.begun, messages))))
 
 
 @task(name="deliver", cache_policy=NO_CACHE)

@@ -29,15 +29,18 @@ SETTINGS = Settings(templates=Path(__file__).parents[1] / "templates", sender="s
 
 
 async def run(
-    runtime: Runtime, lane: Priority = Priority.NORMAL, allowed_as: NotificationType | None = None
+    runtime: Runtime,
+    lane: Priority = Priority.NORMAL,
+    allowed_as: NotificationType | None = None,
+    type: NotificationType = NOTE,
 ) -> Sequence[Delivery]:
     """Render, deliver and fall back, for every note of a lane that is due. allowed_as: the type by whose
-    category its recipients are asked what may be sent; None asks nobody."""
+    category its recipients are asked what may be sent; None asks nobody. type: of the notes."""
     policy = None if allowed_as is None else SendingPolicy.of(allowed_as, {}, [allowed_as])
     claim = await claims.reserve(runtime.ledger, NOTE.name, lane)
     assert claim is not None
     taken = await claims.take_up(runtime.ledger, NOTE.name, claim.id, policy=policy)
-    return await within(runtime, _send(Batch(NOTE, claim.id, taken.notifications)))
+    return await within(runtime, _send(Batch(type, claim.id, taken.notifications)))
 
 
 async def _send(notifications: Batch[Notification]) -> Sequence[Delivery]:

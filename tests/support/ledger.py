@@ -134,13 +134,13 @@ async def run_sql(ledger: Ledger, text: str) -> None:
 
 
 @contextmanager
-def changed_per_transaction(ledger: Ledger) -> Generator[list[int]]:
-    """How many rows of notifications each transaction of the block changes."""
+def changed_per_transaction(ledger: Ledger, by: str = "UPDATE notifications") -> Generator[list[int]]:
+    """How many rows each transaction of the block changes with statements that begin with `by`."""
     engine: Any = getattr(ledger.engine, "sync_engine", ledger.engine)
     counts: list[int] = [0]
 
     def executed(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("UPDATE notifications"):
+        if statement.startswith(by):
             counts[-1] += cursor.rowcount
 
     def committed(_: Any) -> None:

@@ -17,6 +17,8 @@ from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
 from waypost.policy.route_steps import in_turn, steps, why_unreached
 
+_BARRED = "may not be used for its recipient any more"  # suppressed, or not wanted
+
 
 class _Route(NamedTuple):
     """The steps of a brand's messages, and the weights of their providers."""
@@ -129,15 +131,26 @@ class Router:
 
     def why_none(self, delivery: Delivery, provider: str | None) -> str:
         """The reason why `begins` found no step."""
+        notification = delivery.notification
+        kinds = self.type.kinds_of(notification.channels)
+        barred = [kind for kind in self._left(delivery, provider) if kind not in kinds]
+        if provider is not None and barred:
+            return f"{provider} may have delivered it, but {barred[0]} {_BARRED}"
         if provider is not None:
             return f"{provider} may have delivered it, but no longer serves {self.type.name}"
-        notification = delivery.notification
+        if notification.step and barred:
+            return f"{' and '.join(barred)} {_BARRED}, and the steps before were refused"
         address, brand = notification.recipient.address, self.brands.get(notification.brand)
-        kinds = self.type.kinds_of(notification.channels)
         reached = [kind for kind in kinds if address(kind)]
         served = [kind for kind, _ in self._brand_route(notification).steps]
         limited = brand is not None and any(one in brand.providers for one in reached if one not in served)
         return why_unreached(kinds, reached, served, notification.brand if limited else "")
+
+    def _left(self, delivery: Delivery, provider: str | None) -> list[str]:
+        """The kinds of the steps that are left: those of `provider` if given, else those of its route."""
+        way = self.of(delivery.rendered)
+        left = way[delivery.notification.step :] if provider is None else way
+        return list(dict.fromkeys(kind for kind, one in left if provider in (None, one.name)))
 
     def provider_state(self, provider: str) -> ProviderState:
         return self.providers.state(provider)

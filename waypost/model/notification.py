@@ -126,6 +126,12 @@ class Delivery:
     rejections: tuple[str, ...] = ()
     last_no: int | None = None
 
+    @classmethod
+    def begun(cls, rendered: Rendered) -> Delivery:
+        """A message that its run has not offered yet. It keeps its step, also if the run can offer it to no
+        provider: a provider that refused it for certain is not asked again."""
+        return cls(rendered, State.CLAIMED, step=rendered.notification.step)
+
     @property
     def notification(self) -> Notification:
         return self.rendered.notification

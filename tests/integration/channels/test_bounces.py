@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import pytest
 from support.flow_steps import run
-from support.ledger import NOTE, ask, change, rows
+from support.ledger import LONG_AGO, NOTE, ask, change, changed_per_transaction, rows
 
 from waypost import Category, Priority
+from waypost.ledger.database.bulk import insert_many
+from waypost.ledger.database.steps import MOST
 from waypost.ledger.database.tables import soft_bounces, suppressions
 from waypost.ledger.intake.accept import accept
 from waypost.ledger.operations.timeline import explain
@@ -17,6 +19,7 @@ from waypost.ledger.records import soft_bounces as records
 from waypost.ledger.records import suppressions as stopped
 from waypost.model.suppression import Suppression
 from waypost.system.clock import now
+from waypost.system.ids import new_id
 
 pytestmark = pytest.mark.anyio
 
@@ -175,5 +178,18 @@ async def test_what_has_expired_is_deleted_and_the_rest_stays(ledger):
         Suppression(address="bob@a.example", expires_at=now() + timedelta(days=1)),
     ]
     await stopped.add(ledger, [*over, *lasting])
-    assert await stopped.delete_expired(ledger) == 1_200
+    with changed_per_transaction(ledger, "DELETE FROM suppressions") as deleted:
+        assert await stopped.delete_expired(ledger) == 1_200
+    assert max(deleted) <= MOST
     assert len(await rows(ledger, suppressions)) == 2
+
+
+async def test_many_old_bounces_are_deleted_in_short_transactions(ledger):
+    old = [
+        {"address": f"mailto:r{n}@a.example", "notification_id": new_id(), "at": LONG_AGO}
+        for n in range(3_000)
+    ]
+    await ledger.write(lambda connection: insert_many(connection, soft_bounces, old))
+    with changed_per_transaction(ledger, "DELETE FROM soft_bounces") as deleted:
+        assert await records.delete_old(ledger) == 3_000
+    assert max(deleted) <= MOST

@@ -1,16 +1,21 @@
 """Once an attempt ended UNKNOWN, no other provider is ever tried, whatever happens next."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from support.flow_steps import run
-from support.ledger import NOTE, accepted, attempt_rows, change, rows
+from support.ledger import NOTE, accepted, ask, attempt_rows, change, rows
 
+from waypost import Category, Priority, Recipient
 from waypost.channels.memory import MemoryChannel
+from waypost.ledger.intake.accept import accept
 from waypost.ledger.operations.retry_cancel import retry
 from waypost.ledger.operations.search import Filter
+from waypost.ledger.records import suppressions
 from waypost.model.outcome import Phase
 from waypost.model.provider import Provider
+from waypost.model.suppression import Suppression
 from waypost.policy import classify
 from waypost.system.clock import now
 
@@ -86,6 +91,39 @@ async def test_when_a_person_retries_it(ledger, pair, runtime_of):
     [row] = await rows(ledger)
     assert (await tried(ledger), second.sent) == (["first"] * 3, [])
     assert "an earlier attempt may have been delivered" in row.reason
+
+
+BOTH = replace(NOTE, category=Category.PRODUCT, priority=Priority.NORMAL, route=("email", "sms"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "step", "stopped", "why"),
+    [
+        (lost, 0, "ada@a.example", "mail may have delivered it, but email may not be used for its recipient"),
+        (
+            saying(554, "5.6.0 not this text"),
+            1,
+            "+15550100",
+            "sms may not be used for its recipient any more, and the steps before were",
+        ),
+    ],
+    ids=["the one that may have it", "the one that is left"],
+)
+async def test_when_its_channel_may_not_be_used_any_more_it_waits_and_says_so(
+    ledger, runtime_of, answer, step, stopped, why
+):
+    mail, texts = MemoryChannel("mail", answer=answer), MemoryChannel("texts", kind="sms", answer=DEFERS)
+    runtime = runtime_of(mail, texts)
+    person = Recipient(id="ada", email="ada@a.example", phone="+15550100")
+    await accept(ledger, BOTH, [ask(recipient=person)])
+    await run(runtime, type=BOTH, allowed_as=BOTH)
+    await suppressions.add(ledger, [Suppression(address=stopped)])
+    await change(ledger, due_at=now())
+    before = await tried(ledger)
+    await run(runtime, type=BOTH, allowed_as=BOTH)
+    [row] = await rows(ledger)
+    assert (row.state, row.step, await tried(ledger)) == ("deferred", step, before)
+    assert row.reason.startswith(why)
 
 
 async def test_what_is_not_in_doubt_does_fall_back(ledger, runtime_of):

@@ -63,6 +63,23 @@ async def in_steps(ledger: Ledger, find: Find, change: Change) -> int:
     return done
 
 
+async def delete_in_steps(ledger: Ledger, table: sa.Table, which: sa.ColumnElement[bool]) -> int:
+    """Delete the rows of a table that an index finds by `which`. Returns how many."""
+    pace, key, deleted = Pace(), list(table.primary_key), 0
+    while True:
+        some = sa.select(*key).where(which).limit(pace.rows)
+        gone = sa.delete(table).where(sa.tuple_(*key).in_(some), which)
+        async with pace.transaction():
+            count = await ledger.write(partial(_deleted, gone))
+        if not count:
+            return deleted
+        deleted += count
+
+
+def _deleted(gone: sa.Delete, connection: sa.Connection) -> int:
+    return connection.execute(gone).rowcount
+
+
 def step(rows: int, took: float) -> int:
     """How many rows the next transaction changes, when the last changed `rows` in `took` seconds."""
     if took > TARGET_SECONDS:

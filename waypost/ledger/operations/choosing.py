@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.steps import MOST, ids_of_a_step, written_bytes
+from waypost.ledger.database.steps import in_steps, written_bytes
 from waypost.ledger.database.tables import IN_HAND, NOT_IN_HAND, notifications
 from waypost.ledger.queue.digest_items import copy_to_items
 from waypost.ledger.records import suppressions
@@ -87,15 +87,10 @@ def _stopped(choosing: Choosing) -> Sequence[Suppression]:
 
 
 async def _suppress_waiting(ledger: Ledger, choosing: Choosing, types: Sequence[str]) -> int:
-    """In transactions of at most a thousand rows."""
     done = 0
     for waits in _waiting(choosing, types):
-        wanted = sa.select(notifications.c.id, written_bytes(ledger.is_postgres)).where(*waits).limit(MOST)
-        while ids := await ledger.read(partial(ids_of_a_step, wanted)):
-            changed = await ledger.write_until_durable(partial(_suppress, ids, waits, choosing.by))
-            if not changed:
-                break
-            done += changed
+        wanted = sa.select(notifications.c.id, written_bytes(ledger.is_postgres)).where(*waits)
+        done += await in_steps(ledger, wanted.limit, partial(_suppress, waits=waits, by=choosing.by))
     return done
 
 
@@ -109,7 +104,7 @@ def _waiting(choosing: Choosing, types: Sequence[str]) -> list[list[sa.ColumnEle
 
 
 def _suppress(
-    ids: Sequence[UUID], waits: Sequence[sa.ColumnElement[bool]], by: str, connection: sa.Connection
+    connection: sa.Connection, *, ids: Sequence[UUID], waits: Sequence[sa.ColumnElement[bool]], by: str
 ) -> int:
     values: dict[str, Any] = {
         "state": State.SUPPRESSED,

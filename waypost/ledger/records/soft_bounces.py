@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.database.bulk import do_nothing, in_texts, insert_many
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.steps import delete_in_steps
 from waypost.ledger.database.tables import soft_bounces, suppressions
 from waypost.ledger.records.suppressions import add_suppressions
 from waypost.mail.address import url_of
@@ -76,5 +77,4 @@ def forget(connection: sa.Connection, addresses: Collection[str]) -> None:
 
 async def delete_old(ledger: Ledger) -> int:
     """Delete the soft bounces that no longer count. Returns how many."""
-    old = sa.delete(soft_bounces).where(soft_bounces.c.at <= now() - WITHIN)
-    return await ledger.write(lambda connection: connection.execute(old).rowcount)
+    return await delete_in_steps(ledger, soft_bounces, soft_bounces.c.at <= now() - WITHIN)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_texts, insert_many
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.steps import delete_in_steps
 from waypost.ledger.database.tables import suppressions
 from waypost.mail.address import url_of
 from waypost.model.category import Category
@@ -152,15 +153,8 @@ def _suppression(row: Any) -> Suppression:
 
 
 async def delete_expired(ledger: Ledger) -> int:
-    """Delete the suppressions that are no longer in force, a thousand in a transaction. Returns how many."""
-    table = suppressions.c
-    is_over, key = table.expires_at <= now(), list(suppressions.primary_key)
-    some = sa.select(*key).where(is_over).order_by(table.expires_at).limit(PAGE)
-    over = sa.delete(suppressions).where(sa.tuple_(*key).in_(some), is_over)
-    deleted = 0
-    while gone := await ledger.write(lambda connection: connection.execute(over).rowcount):
-        deleted += gone
-    return deleted
+    """Delete the suppressions that are no longer in force. Returns how many."""
+    return await delete_in_steps(ledger, suppressions, suppressions.c.expires_at <= now())
 
 
 def of_addresses(
