@@ -102,6 +102,8 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     name = f"waypost_test_{os.getpid()}"
     asyncio.run(_execute(postgres_server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
     asyncio.run(_execute(postgres_server, f'CREATE DATABASE "{name}"'))
+    # The server does not die under these tests: their commits need not wait for the disk.
+    asyncio.run(_execute(postgres_server, f'ALTER DATABASE "{name}" SET synchronous_commit TO off'))
     url = postgres_server.rpartition("/")[0] + f"/{name}"
     asyncio.run(_migrate(url))
     yield url

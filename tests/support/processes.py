@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from support import forks
+from support import empty_prefect, forks
 from waypost.config import instance
 
 REPOSITORY = Path(__file__).parents[2]
@@ -121,8 +121,11 @@ def eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:
 
 
 def start(home: Path, python: str = sys.executable, **more: str) -> Up:
-    """Start `waypost up` on free ports, and wait until it is up. python: the interpreter that runs it."""
+    """Start `waypost up` on free ports, and wait until it is up. python: the interpreter that runs it; with
+    another than ours, its Prefect makes its tables itself, as at a user's first start."""
     home.mkdir(parents=True, exist_ok=True)
+    if python == sys.executable:
+        empty_prefect.copied_to(home)
     with (home / "up.log").open("ab") as log:
         process = forks.Forked(
             command(

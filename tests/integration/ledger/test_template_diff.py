@@ -177,6 +177,7 @@ async def test_a_damaged_row_is_left_out(ledger):
     assert len([one async for one in newest(ledger, [ORDER.name], 10, DEFAULTS)]) == 1
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_a_thousand_take_less_than_five_seconds(ledger, folders):
     await accept.accept(ledger, ORDER, orders(1000))
     write(folders[1], "subject.txt", "News of {{ order_id }}")
