@@ -1,7 +1,7 @@
 """The ledger's loop: orders accepted, claimed, attempted and recorded; what each step costs a notification.
 
-The checkouts take each step in turns: this one, and the one that BENCH_BEFORE names. Processor time is that of the
-process and of its PostgreSQL backends: others on the machine disturb it less than the clock.
+The checkouts take each step in turns: this one, and the one that BENCH_BEFORE names. Processor time is that
+of the process and of its PostgreSQL backends: others on the machine disturb it less than the clock.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ async def _side(kind: str, folder: Path, orders: Path) -> AsyncGenerator[Side]:
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         asks, answers = process.stdin, process.stdout
 
         async def take(step: str) -> Cost:

@@ -1,8 +1,9 @@
 """A process that takes the ledger's loop step by step: `LEDGER_URL ORDERS_FILE`.
 
 For each name of a step that it reads, it takes the step and prints a line of JSON: the milliseconds of a
-notification by the clock, of this process, and of its PostgreSQL backends. It also runs with an earlier checkout in
-PYTHONPATH: so it imports nothing of the benchmarks, and finds each function by the names that it has had.
+notification by the clock, of this process, and of its PostgreSQL backends. It also runs with an earlier
+checkout in PYTHONPATH: so it imports nothing of the benchmarks, and finds each function by the names that it
+has had.
 """
 
 from __future__ import annotations

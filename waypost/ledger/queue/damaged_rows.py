@@ -99,7 +99,7 @@ def is_valid(
         and (named is None or isinstance(named, dict))
         and (brand is None or isinstance(brand, str))  # no mail goes out under another brand
         and priority in _LANES
-        and all(type(count) is int for count in counts)
+        and set(map(type, counts)) == _WHOLE
         and max(counts) < MOST
         and accepted_at > EARLIEST
         and expires_at < LATEST
@@ -107,6 +107,7 @@ def is_valid(
 
 
 _LANES = frozenset(map(str, Priority))
+_WHOLE = {int}
 
 
 def fail(connection: sa.Connection, ids: Sequence[UUID], reason: str = CANNOT_BE_READ) -> None:

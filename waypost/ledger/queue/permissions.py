@@ -29,7 +29,8 @@ from waypost.model.notification import ADDRESSED_BY, Notification
 from waypost.model.notification_type import NotificationType, Outlasted
 from waypost.model.priority import Priority
 from waypost.model.states import State
-from waypost.policy.precedence import Circumstances, Rule, Verdict, decide
+from waypost.model.suppression import Suppressed
+from waypost.policy.precedence import Circumstances, Preference, Rule, Verdict, decide
 from waypost.system.ids import first_id
 
 
@@ -73,14 +74,16 @@ def ask(
     due: when each was due.
     """
     known = _look_up(connection, policy, found, moment)
-    found = [_marked(one, known.soft_bounced) for one in found]
+    if known.soft_bounced:
+        found = [_marked(one, known.soft_bounced) for one in found]
+    verdict_of = _Verdicts(policy, known, moment).of
     allowed: list[Notification] = []
     suppressed: defaultdict[str, list[Notification]] = defaultdict(list)
     waiting: defaultdict[tuple[datetime, str], list[Notification]] = defaultdict(list)
     expired: list[Notification] = []
     overridden: defaultdict[str, list[UUID]] = defaultdict(list)
     for one in found:
-        verdict = _decided(one, policy, known, moment)
+        verdict = verdict_of(one)
         if verdict is None:
             allowed.append(one)
         elif not verdict.sends:
@@ -103,6 +106,9 @@ def ask(
     return allowed, ended
 
 
+_NONE: Mapping[str, Collection[Suppressed]] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What the ledger says of the recipients of a batch. sent: how many each was sent in the cap's span.
@@ -119,9 +125,14 @@ def _look_up(
 ) -> _Known:
     people = {(one.client, one.recipient.key) for one in found}
     category, terms = policy.type.category, policy.terms
-    addresses = {url_of(address) for one in found for address in _addresses(one) if address}
-    stopped = suppressions.of_addresses(connection, addresses, category, moment)
-    bounced = soft_bounces.known(connection, addresses)
+    reached = {kind for kind in policy.type.kinds if kind in ADDRESSED_BY}
+    addresses = {
+        kind: {url_of(address) for one in found if (address := one.recipient.address(kind))}
+        for kind in reached
+    }
+    every = set[str]().union(*addresses.values())
+    stopped = suppressions.of_addresses(connection, every, category, moment)
+    bounced = soft_bounces.known(connection, addresses.get("email", set()))
     if terms.mandatory:
         return _Known(stopped, {}, Counter(), bounced)
     chosen = preferences.of_recipients(connection, people, category)
@@ -129,10 +140,6 @@ def _look_up(
     if terms.at_most is not None:
         sent = _sent(connection, people, policy.alike, moment - terms.at_most.span)
     return _Known(stopped, chosen, sent, bounced)
-
-
-def _addresses(one: Notification) -> tuple[str | None, str | None]:
-    return one.recipient.email, one.recipient.phone
 
 
 def _sent(
@@ -166,29 +173,71 @@ def _marked(one: Notification, soft_bounced: Collection[str]) -> Notification:
     return replace(one, soft_bounced=True) if is_known else one
 
 
-def _decided(one: Notification, policy: SendingPolicy, known: _Known, moment: datetime) -> Verdict | None:
-    """None for a notification that reaches its recipient by no channel: it fails, and says so."""
-    person, type = one.recipient, policy.type
-    kinds = [kind for kind in type.kinds_of(one.channels) if person.address(kind)]
-    if not kinds:
-        return None
-    stopped = known.suppressions
-    circumstances = Circumstances(
-        category=type.category,
-        kinds=kinds,
-        accepted_at=one.accepted_at,
-        zone=_zone(person.timezone),
-        urgent=one.priority is Priority.URGENT,
-        suppressed={
-            kind: suppressions.that_stop(stopped, url_of(address), one.client)
-            for kind in kinds
-            if stopped and kind in ADDRESSED_BY and (address := person.address(kind))
-        },
-        recipient=known.preferences.get((one.client, person.key)),
-        audience=known.preferences.get((one.client, preferences.AUDIENCE)),
-        sent=known.sent[one.client, person.key],
-    )
-    return decide(circumstances, policy.terms, moment)
+class _Verdicts:
+    """Decides about notifications. Most of a batch are alike in all that counts, and share a verdict."""
+
+    def __init__(self, policy: SendingPolicy, known: _Known, moment: datetime) -> None:
+        self._policy = policy
+        self._known = known
+        self._moment = moment
+        self._shared: dict[tuple[Any, ...], Verdict] = {}
+
+    def of(self, one: Notification) -> Verdict | None:
+        """None for a notification that reaches its recipient by no channel: it fails, and says so."""
+        person, known = one.recipient, self._known
+        kinds = tuple(kind for kind in self._policy.type.kinds_of(one.channels) if person.address(kind))
+        if not kinds:
+            return None
+        who = one.client, person.key
+        alike = (
+            kinds,
+            one.accepted_at,
+            person.timezone,
+            one.priority,
+            known.preferences.get(who),
+            known.preferences.get((one.client, preferences.AUDIENCE)),
+            known.sent[who],
+        )
+        if known.suppressions and (suppressed := self._suppressed(one, kinds)):
+            return self._decided(*alike, suppressed=suppressed)
+        verdict = self._shared.get(alike)
+        if verdict is None:
+            verdict = self._shared[alike] = self._decided(*alike)
+        return verdict
+
+    def _suppressed(self, one: Notification, kinds: Sequence[str]) -> dict[str, list[Suppressed]]:
+        """By kind, the suppressions of the recipient's address there."""
+        addresses = {kind: one.recipient.address(kind) for kind in kinds if kind in ADDRESSED_BY}
+        found = {
+            kind: suppressions.that_stop(self._known.suppressions, url_of(address), one.client)
+            for kind, address in addresses.items()
+            if address
+        }
+        return {kind: some for kind, some in found.items() if some}
+
+    def _decided(
+        self,
+        kinds: tuple[str, ...],
+        accepted_at: datetime,
+        timezone: str,
+        priority: Priority,
+        recipient: Preference | None,
+        audience: Preference | None,
+        sent: int,
+        suppressed: Mapping[str, Collection[Suppressed]] = _NONE,
+    ) -> Verdict:
+        circumstances = Circumstances(
+            category=self._policy.type.category,
+            kinds=kinds,
+            accepted_at=accepted_at,
+            zone=_zone(timezone),
+            urgent=priority is Priority.URGENT,
+            suppressed=suppressed,
+            recipient=recipient,
+            audience=audience,
+            sent=sent,
+        )
+        return decide(circumstances, self._policy.terms, self._moment)
 
 
 @lru_cache(1024)
@@ -218,6 +267,8 @@ def _deadline(one: Notification, policy: SendingPolicy, due: datetime, until: da
 def _narrowed(one: Notification, verdict: Verdict, type: NotificationType) -> Notification:
     """With the rule that allowed it, and without the channels that it may not use."""
     kinds = type.kinds_of(one.channels)
+    if verdict.kinds == kinds and verdict.rule == one.rule:
+        return one
     left = [kind for kind in kinds if kind in verdict.kinds or not one.recipient.address(kind)]
     if len(left) == len(kinds):
         return one if one.rule == verdict.rule else replace(one, rule=str(verdict.rule))
