@@ -98,8 +98,10 @@ def in_ids(
     return _InMany(column, sa.bindparam(None, ids, type_=_IDS, unique=True), _IDS.element)
 
 
-def in_texts(column: sa.Column[str], texts: Collection[str]) -> sa.ColumnElement[bool]:
-    """Whether `column` is one of `texts`."""
+def in_texts(column: sa.Column[str], texts: Collection[str] | str) -> sa.ColumnElement[bool]:
+    """Whether `column` is one of `texts`, which are values or the name of the parameter that holds them."""
+    if isinstance(texts, str):
+        return _InMany(column, sa.bindparam(texts, type_=_TEXTS), _TEXTS.element)
     given = sa.bindparam(None, list(texts), type_=_TEXTS, unique=True)
     return _InMany(column, given, _TEXTS.element)
 

@@ -29,6 +29,7 @@ from waypost.ledger.database.tables import (
     IN_HAND,
     ITS_RECIPIENT,
     WAITING,
+    Id,
     UtcDateTime,
     batches,
     holds,
@@ -298,25 +299,16 @@ def _take_up(
 ) -> TakenBatch | None:
     """Mark the batch taken. Returns why that is refused; None when it is not."""
     moment = now()
-    values: dict[str, Any] = {
-        "taken_at": moment,
-        "taken_by": token,
-        "owner": owner(),
-        "leased_until": moment + ledger.lease,
+    given = {
+        "batch": batch,
+        "of": type,
+        "token": token,
+        "moment": moment,
+        "_owner": owner(),
+        "_leased_until": moment + ledger.lease,
+        "run": flow_run_id,
     }
-    if flow_run_id is not None:
-        values["flow_run_id"] = flow_run_id
-    taken = connection.execute(
-        sa.update(batches)
-        .where(
-            batches.c.id == batch,
-            batches.c.type == type,
-            batches.c.ended_at.is_(None),
-            sa.or_(batches.c.taken_at.is_(None), batches.c.taken_by == token),
-        )
-        .values(**values)
-    )
-    if taken.rowcount:
+    if connection.execute(_TAKEN, given).rowcount:
         return None
     known = connection.execute(sa.select(batches).where(batches.c.id == batch)).one_or_none()
     if known is None:
@@ -328,6 +320,24 @@ def _take_up(
         return TakenBatch([], f"batch {batch} {HAS_ENDED.format(known.ending)}", refused=True)
     why = f"batch {batch} belongs to another run; if its worker was lost, a later run sends the rest"
     return TakenBatch([], why, refused=True)
+
+
+_TAKEN = (
+    sa.update(batches)
+    .where(
+        batches.c.id == sa.bindparam("batch"),
+        batches.c.type == sa.bindparam("of"),
+        batches.c.ended_at.is_(None),
+        sa.or_(batches.c.taken_at.is_(None), batches.c.taken_by == sa.bindparam("token")),
+    )
+    .values(
+        taken_at=sa.bindparam("moment"),
+        taken_by=sa.bindparam("token"),
+        owner=sa.bindparam("_owner"),
+        leased_until=sa.bindparam("_leased_until"),
+        flow_run_id=sa.func.coalesce(sa.bindparam("run", type_=Id), batches.c.flow_run_id),
+    )
+)
 
 
 def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetime) -> None:
