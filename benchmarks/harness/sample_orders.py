@@ -22,12 +22,11 @@ from waypost.system.clock import now
 
 COUNT = 830
 NORTHWIND = ROOT.parent / "shared" / "data" / "northwind-orders.jsonl"
-DEMO = ROOT / "waypost" / "demo" / "orders.jsonl"
 
 
-def source() -> Path:
-    """The 830 orders of the Northwind sample database, or else the demo's few, repeated."""
-    return NORTHWIND if NORTHWIND.exists() else DEMO
+def source(checkout: Path = ROOT) -> Path:
+    """The 830 orders of the Northwind sample database, or else the few of a checkout's demo, repeated."""
+    return NORTHWIND if NORTHWIND.exists() else checkout / "waypost" / "demo" / "orders.jsonl"
 
 
 def requests(series: str) -> Iterator[dict[str, Any]]:

@@ -9,5 +9,5 @@ if __name__ == "__main__":
     main(
         "ledger",
         "The ledger's loop.",
-        ("accepting", "recording", "flood", "steady_load", "million_rows", "retention", "simulator"),
+        ("loop", "flood", "steady_load", "million_rows", "retention", "simulator"),
     )

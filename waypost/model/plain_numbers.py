@@ -51,6 +51,6 @@ def _is_checked(schema: dict[str, Any]) -> bool:
 
 
 def _plain(error: Any, value: object) -> object:
-    if value.__class__ is bool or (value.__class__ is str and "_" in cast(str, value)):
+    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
         raise PydanticKnownError(error)
     return value

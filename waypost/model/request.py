@@ -143,9 +143,10 @@ class Request(BaseModel, Generic[F]):
         Annotated[list[Kind], Field(min_length=1, max_length=10)] | None,
         Field(description="Only these channels of the type's route.", examples=[["email"]]),
     ] = None
+    # No list: pydantic copies a default that can change, for every request.
     tags: Annotated[
-        list[Tag], Field(max_length=10, description="Words to find it by.", examples=[["spring-sale"]])
-    ] = []
+        tuple[Tag, ...], Field(max_length=10, description="Words to find it by.", examples=[["spring-sale"]])
+    ] = ()
     brand: Annotated[
         BrandName | None,
         Field(description="Whose mail it is: the name of a brand.", examples=["acme"]),

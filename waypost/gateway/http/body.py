@@ -18,13 +18,14 @@ DROPPED = 1024 * 1024  # excess bytes that are still read, for clients that writ
 def announced(request: Request, most: int) -> int:
     """The size of the body in bytes, from Content-Length; `most` without it. Raises Problem for a body that
     is too long, encoded or not JSON."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    heads: dict[bytes, bytes] = dict(reversed(request.scope["headers"]))  # the first of each name counts
+    kind = heads.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if kind != b"application/json":
         raise Problem("unsupported-media-type", "send the body as JSON, with Content-Type: application/json")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if heads.get(b"content-encoding", b"identity").lower() != b"identity":
         raise Problem("unsupported-media-type", "send the body uncompressed, without Content-Encoding")
-    named = request.headers.get("content-length", "")
-    size = int(named) if named.isdecimal() else most
+    named = heads.get(b"content-length", b"")
+    size = int(named) if named.isdigit() else most
     if size > most:
         raise too_large(most, ends=size > most + DROPPED)
     return size

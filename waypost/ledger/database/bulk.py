@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate, groupby
+from operator import itemgetter
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -97,8 +98,10 @@ def in_ids(
     return _InMany(column, sa.bindparam(None, ids, type_=_IDS, unique=True), _IDS.element)
 
 
-def in_texts(column: sa.Column[str], texts: Collection[str]) -> sa.ColumnElement[bool]:
-    """Whether `column` is one of `texts`."""
+def in_texts(column: sa.Column[str], texts: Collection[str] | str) -> sa.ColumnElement[bool]:
+    """Whether `column` is one of `texts`, which are values or the name of the parameter that holds them."""
+    if isinstance(texts, str):
+        return _InMany(column, sa.bindparam(texts, type_=_TEXTS), _TEXTS.element)
     given = sa.bindparam(None, list(texts), type_=_TEXTS, unique=True)
     return _InMany(column, given, _TEXTS.element)
 
@@ -116,27 +119,19 @@ def insert_many(
     table: sa.Table,
     rows: Sequence[Mapping[str, Any]],
     on_conflict: Conflict | None = None,
-    returning: tuple[sa.Column[Any], ...] = (),
-) -> Sequence[sa.Row[Any]]:
-    """Insert `rows`, which all have the same keys. Returns the columns `returning` of each inserted row.
+) -> int:
+    """Insert `rows`, which all have the same keys. Returns how many rows were inserted, or changed by
+    `on_conflict`.
 
     on_conflict: adds a dialect's ON CONFLICT to the statement; pass the same function each time, as the
     statement is cached by it.
     """
     if not rows:
-        return []
-    names = tuple(rows[0])
-    if connection.dialect.name == "postgresql":
-        return [
-            row for some in _slices(rows) for row in _insert(connection, table, some, on_conflict, returning)
-        ]
-    if returning:  # for many rows, only the construct returns anything
-        statement = _construct(table, on_conflict).returning(*returning)
-        found = connection.execute(statement, list(rows))
-    else:
-        text, writers = _statement(connection.dialect, table, names, on_conflict)
-        found = connection.exec_driver_sql(text, _tuples(writers, rows))
-    return found.all() if returning else []
+        return 0
+    if _is_postgres(connection.dialect):
+        return sum(_insert(connection, table, some, on_conflict) for some in _slices(rows))
+    text, writers = _statement(connection.dialect, table, tuple(rows[0]), on_conflict)
+    return connection.exec_driver_sql(text, _tuples(writers, rows)).rowcount
 
 
 def _insert(
@@ -144,22 +139,21 @@ def _insert(
     table: sa.Table,
     rows: Sequence[Mapping[str, Any]],
     on_conflict: Conflict | None,
-    returning: tuple[sa.Column[Any], ...],
-) -> Sequence[sa.Row[Any]]:
+) -> int:
     columns = _columns(rows)
     alike = _alike(columns, len(rows))
-    statement = _insertion(table, tuple(columns), alike, on_conflict, returning)
-    found = connection.execute(statement, _parameters(table, columns, alike))
-    return found.all() if returning else []
+    statement = _insertion(table, tuple(columns), alike, on_conflict)
+    return connection.execute(statement, _parameters(table, columns, alike)).rowcount
 
 
 def _slices(rows: Sequence[Mapping[str, Any]]) -> list[Sequence[Mapping[str, Any]]]:
     """The rows of each statement. The driver blocks the event loop while it encodes a statement, but not
     between two. A long value has a statement of its own, with all adjacent rows that share the value."""
     names = [name for name, value in rows[0].items() if isinstance(value, bytes)]
-    ends = list(accumulate(sum(len(row[name]) for name in names) for row in rows))
-    if ends[-1] <= A_STATEMENT:
+    sizes = [list(map(len, map(itemgetter(name), rows))) for name in names]
+    if sum(map(sum, sizes)) <= A_STATEMENT:
         return [rows]
+    ends = list(accumulate(map(sum, zip(*sizes, strict=True))))
 
     def together(numbered: tuple[int, Mapping[str, Any]]) -> tuple[Any, ...]:
         end, row = numbered
@@ -190,7 +184,7 @@ def update_many(
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
+    return {name: list(map(itemgetter(name), rows)) for name in rows[0]}
 
 
 def _alike(columns: Mapping[str, list[Any]], rows: int) -> frozenset[str]:
@@ -204,7 +198,9 @@ def _alike(columns: Mapping[str, list[Any]], rows: int) -> frozenset[str]:
             if isinstance(first, bytes) and len(first) > LONG and all(other is first for other in others)
         )
     return frozenset(
-        name for name, values in columns.items() if name != "id" and values.count(values[0]) == rows
+        name
+        for name, values in columns.items()
+        if name != "id" and values[0] == values[-1] and values.count(values[0]) == rows
     )
 
 
@@ -246,19 +242,14 @@ def _insertion(
     names: tuple[str, ...],
     alike: frozenset[str],
     on_conflict: Conflict | None,
-    returning: tuple[sa.Column[Any], ...],
 ) -> Any:
     """The statement, cached, as building it takes many times longer than running it. PostgreSQL gets one
     array per column, which takes half the time of one statement per row."""
     given = sa.select(*_unnested(table, names, alike).c)
     if on_conflict is None:
-        return _returning(sa.insert(table).from_select(list(names), given), returning)
+        return sa.insert(table).from_select(list(names), given)
     insert = on_conflict(postgresql.insert(table).from_select(list(names), given))
-    return _written_out(_returning(insert, returning), table, names, alike)
-
-
-def _returning(statement: Any, returning: tuple[sa.Column[Any], ...]) -> Any:
-    return statement.returning(*returning) if returning else statement
+    return _written_out(insert, table, names, alike)
 
 
 def _written_out(

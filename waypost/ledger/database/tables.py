@@ -30,7 +30,10 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         return written
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
-        """On SQLite a text is read once for all rows that share it."""
+        """On SQLite a text is read once for all rows that share it. PostgreSQL's driver gives moments, of
+        which only the zone is looked at."""
+        if dialect.name == "postgresql":
+            return _in_utc
         read = super().result_processor(dialect, coltype)
         return read if read is None or dialect.name != "sqlite" else lru_cache(64)(read)
 
@@ -38,9 +41,12 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
-        if value is None or value.tzinfo is not None:
-            return value
-        return value.replace(tzinfo=UTC)
+        return _in_utc(value)
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    """Without a zone are SQLite's moments, and those that PostgreSQL's driver makes of `infinity`."""
+    return value if value is None or value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
 Id: sa.types.TypeEngine[UUID] = sa.Uuid()
@@ -184,7 +190,7 @@ notifications = sa.Table(
     # The client whose API key it came with; unset for requests without one.
     sa.Column("client", sa.Text),
     # The channel kinds that its request chose from its type's route, if it chose any.
-    sa.Column("channels", Json),
+    sa.Column("channels", JsonOrNull),
     # What its request said of the recipient: it goes there, whatever is on record for the recipient then.
     # Unset where the request named an id alone; empty once the recipient was forgotten.
     sa.Column("named", JsonOrNull),
@@ -436,14 +442,14 @@ webhook_events = sa.Table(
 )
 
 
-def in_hand_of(batch: UUID) -> sa.ColumnElement[bool]:
-    """Whether a notification, found by its id, is claimed by `batch`.
+def in_hand_of(batch: str) -> sa.ColumnElement[bool]:
+    """Whether a notification, found by its id, is claimed by the batch that the parameter `batch` holds.
 
     Written so that no index matches: both databases would scan the whole batch for a few of its ids, which
     over its run costs the square of the batch's size.
     """
     table = notifications.c
     return sa.and_(
-        sa.func.coalesce(table.batch_id, table.batch_id) == batch,
+        sa.func.coalesce(table.batch_id, table.batch_id) == sa.bindparam(batch, type_=Id),
         sa.literal_column("coalesce(state, '') IN ('claimed', 'sending')"),
     )

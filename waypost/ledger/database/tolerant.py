@@ -6,7 +6,7 @@ SQLite stores any value in any column; a row with a wrong value must not hide th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -61,18 +61,20 @@ def each(
     wanted: sa.Select[Any],
     key: Sequence[sa.Column[Any]],
     make: Callable[[sa.Row[Any]], T],
+    given: Mapping[str, Any] | None = None,
 ) -> Found[T]:
     """What `make` returns for each row of `wanted`. `make` raises one of `Unreadable` for values that it
     cannot use. If a row cannot be read, all are read one by one; a damaged row is left out, and logged once.
 
     key: the primary key of a table of `wanted`, which tells the rows apart; its first column is logged.
+    given: the parameters of `wanted`.
     """
     try:
-        return Found([make(row) for row in connection.execute(wanted).all()], [])
+        return Found([make(row) for row in connection.execute(wanted, given).all()], [])
     except (*Unreadable, OperationalError) as error:
         if not is_unreadable(error):
             raise
-    return _one_by_one(connection, wanted, key, make)
+    return _one_by_one(connection, wanted, key, make, given)
 
 
 def _one_by_one(
@@ -80,11 +82,12 @@ def _one_by_one(
     wanted: sa.Select[Any],
     key: Sequence[sa.Column[Any]],
     make: Callable[[sa.Row[Any]], T],
+    given: Mapping[str, Any] | None,
 ) -> Found[T]:
     found: Found[T] = Found([], [])
-    for one in _rows_of(connection, wanted, key):
+    for one in _rows_of(connection, wanted, key, given):
         try:
-            [row] = connection.execute(wanted.where(one.is_it)).all()
+            [row] = connection.execute(wanted.where(one.is_it), given).all()
             found.good.append(make(row))
         except (*Unreadable, OperationalError) as error:
             if not is_unreadable(error):
@@ -95,17 +98,20 @@ def _one_by_one(
 
 
 def _rows_of(
-    connection: sa.Connection, wanted: sa.Select[Any], key: Sequence[sa.Column[Any]]
+    connection: sa.Connection,
+    wanted: sa.Select[Any],
+    key: Sequence[sa.Column[Any]],
+    given: Mapping[str, Any] | None,
 ) -> list[Damaged]:
     """Each row of `wanted`, unread. On SQLite a row is found by its number: its key may be damaged too."""
     if connection.dialect.name != "sqlite":
-        keys = connection.execute(wanted.with_only_columns(*key)).all()
+        keys = connection.execute(wanted.with_only_columns(*key), given).all()
         return [
             Damaged(values[0], sa.and_(*(column == value for column, value in zip(key, values, strict=True))))
             for values in keys
         ]
     number: sa.ColumnElement[int] = sa.literal_column(f"{key[0].table}.rowid", sa.Integer())
-    rows = read(connection, wanted.with_only_columns(*raw(key[0]), number))
+    rows = read(connection, wanted.with_only_columns(*raw(key[0]), number), given)
     return [Damaged(value, number == at) for value, at in rows]
 
 
@@ -194,16 +200,19 @@ def forgiving(connection: sa.Connection) -> Generator[None]:
         driver.text_factory = before
 
 
-def read(connection: sa.Connection, wanted: Any) -> Sequence[sa.Row[Any]]:
-    """The rows that `wanted` selects or returns, in columns that are `raw`."""
+def read(
+    connection: sa.Connection, wanted: Any, given: Mapping[str, Any] | None = None
+) -> Sequence[sa.Row[Any]]:
+    """The rows that `wanted` selects or returns, in columns that are `raw`. given: its parameters."""
     with forgiving(connection):
-        return connection.execute(wanted).all()
+        return connection.execute(wanted, given).all()
 
 
-def ids(connection: sa.Connection, wanted: Any) -> list[UUID]:
-    """The ids that `wanted` selects or returns as one `raw` column; without those that are none."""
+def ids(connection: sa.Connection, wanted: Any, given: Mapping[str, Any] | None = None) -> list[UUID]:
+    """The ids that `wanted` selects or returns as one `raw` column; without those that are none. given: its
+    parameters."""
     with forgiving(connection):
-        return valid_ids(connection.scalars(wanted))
+        return valid_ids(connection.scalars(wanted, given))
 
 
 def valid_ids(values: Iterable[Any]) -> list[UUID]:

@@ -256,13 +256,12 @@ def _remember_recipients(connection: sa.Connection, fresh: list[Candidate], mome
     fields change by the recipients route, which is for keys that manage. Without a client there is no such
     route, so the latest request wins."""
     known: dict[Who, dict[str, Any]] = {}
+    new = {"updated_at": moment, "link_generation": first_generation(moment), **_NOTHING}
     for candidate in fresh:
         who = client, key = candidate.recipient
         row = known.get(who)
         if row is None:
-            links = {"link_generation": first_generation(moment)}
-            new = {"client": client, "key": key, "updated_at": moment, **links, **_NOTHING}
-            known[who] = {**new, **candidate.named}
+            known[who] = {"client": client, "key": key, **new, **candidate.named}
         elif client:
             row.update({field: value for field, value in candidate.named.items() if row[field] is None})
         else:

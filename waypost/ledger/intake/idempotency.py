@@ -11,7 +11,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from waypost.ledger.database.bulk import do_nothing, insert_many
+from waypost.ledger.database.bulk import do_nothing, in_ids, insert_many
 from waypost.ledger.database.tables import idempotency_keys, notifications
 from waypost.ledger.intake.candidate import Candidate
 from waypost.model.receipt import IntakeResult, Receipt
@@ -94,18 +94,20 @@ def _take(
     new: set[Key] = set()
     known: dict[Key, Known] = {}
     while rows:
-        inserted = insert_many(
-            connection,
-            idempotency_keys,
-            rows,
-            on_conflict=do_nothing,
-            returning=(idempotency_keys.c.client, idempotency_keys.c.key),
-        )
-        new |= {(row.client, row.key) for row in inserted}
+        inserted = insert_many(connection, idempotency_keys, rows, on_conflict=do_nothing)
+        new |= set(map(_key, rows)) if inserted == len(rows) else _taken(connection, rows)
         known |= _known(connection, [key for row in rows if (key := _key(row)) not in new], moment)
         rows = [row for row in rows if (key := _key(row)) not in new and key not in known]
         _forget(connection, [_key(row) for row in rows], moment)
     return new, known
+
+
+def _taken(connection: sa.Connection, rows: list[dict[str, Any]]) -> set[Key]:
+    """Those of the keys of `rows` that were inserted: no other notification has them."""
+    table = idempotency_keys.c
+    ours = in_ids(table.notification_id, [row["notification_id"] for row in rows])
+    found = connection.execute(sa.select(table.client, table.key).where(ours)).all()
+    return {(client, key) for client, key in found} & set(map(_key, rows))
 
 
 def _key(row: dict[str, Any]) -> Key:

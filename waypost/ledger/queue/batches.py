@@ -195,24 +195,29 @@ def mark_ended(
     Every transaction locks a batch before its notifications, so that none deadlocks.
     """
     announce_work(connection)  # there is a free slot
-    ended = (
-        sa.update(batches)
-        .where(batches.c.id == id, batches.c.ended_at.is_(None))
-        .values(ended_at=now(), ending=ending, summary=summary)
-        .returning(*tolerant.raw(batches.c.type, batches.c.size, batches.c.taken_at))
-    )
-    return next(iter(tolerant.read(connection, ended)), None)
+    given = {"batch": id, "moment": now(), "_ending": ending, "_summary": summary}
+    return next(iter(tolerant.read(connection, _ENDED, given)), None)
+
+
+_ENDED = (
+    sa.update(batches)
+    .where(batches.c.id == sa.bindparam("batch"), batches.c.ended_at.is_(None))
+    .values(ended_at=sa.bindparam("moment"), ending=sa.bindparam("_ending"), summary=sa.bindparam("_summary"))
+    .returning(*tolerant.raw(batches.c.type, batches.c.size, batches.c.taken_at))
+)
 
 
 def free_claimed(connection: sa.Connection, id: UUID) -> list[UUID]:
     """Free the notifications that are claimed in the batch and not being sent. Returns their ids."""
-    freed = (
-        sa.update(notifications)
-        .where(notifications.c.batch_id == id, IN_HAND, notifications.c.state == State.CLAIMED)
-        .values(state=State.ACCEPTED)
-        .returning(*tolerant.raw(notifications.c.id))
-    )
-    return tolerant.ids(connection, freed)
+    return tolerant.ids(connection, _FREED, {"batch": id})
+
+
+_FREED = (
+    sa.update(notifications)
+    .where(notifications.c.batch_id == sa.bindparam("batch"), IN_HAND, notifications.c.state == State.CLAIMED)
+    .values(state=State.ACCEPTED)
+    .returning(*tolerant.raw(notifications.c.id))
+)
 
 
 class Progress(NamedTuple):

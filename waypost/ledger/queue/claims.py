@@ -8,10 +8,14 @@ one of them sends.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from functools import lru_cache
+from itertools import accumulate
+from operator import attrgetter
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -20,11 +24,13 @@ from waypost.ledger.database import tolerant
 from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.steps import MOST_BYTES, portions, read_bytes
+from waypost.ledger.database.steps import MOST_BYTES, read_bytes
 from waypost.ledger.database.tables import (
     IN_HAND,
     ITS_RECIPIENT,
     WAITING,
+    Id,
+    UtcDateTime,
     batches,
     holds,
     notifications,
@@ -94,9 +100,8 @@ def _reserve(
     connection: sa.Connection, ledger: Ledger, type: str, priority: Priority, limit: int
 ) -> tuple[int, Claim | None]:
     moment = now()
-    not_held = sa.not_(sa.exists().where(holds.c.type == type))
-    due = _due(connection, type, priority, moment).where(not_held).limit(limit)
-    rows, damaged = _read_due(connection, due)
+    given = {"type": type, "priority": str(priority), "moment": moment, "limit": limit}
+    rows, damaged = _read_due(connection, _due(ledger.is_postgres, _NOT_HELD), given)
     end(connection, [row.id for row in rows if row.late], State.EXPIRED, TOO_LATE, moment)
     fresh = [row for row in rows if not row.late]
     if not fresh:
@@ -109,49 +114,82 @@ def _reserve(
     return len(rows), Claim(batch, type, priority, len(ids), tries + 1, suspicion)
 
 
-def _read_due(connection: sa.Connection, due: sa.Select[Any]) -> tolerant.Found[Any]:
-    """The rows that `due` selects. Those that cannot be read fail here."""
-    found = tolerant.each(connection, due, [notifications.c.id], _with_counts)
+class _Due(NamedTuple):
+    """A due notification. bytes: of its data."""
+
+    id: UUID
+    tries: int
+    suspicion: int
+    late: bool
+    bytes: int
+
+
+def _read_due(
+    connection: sa.Connection, due: sa.Select[Any], given: Mapping[str, Any]
+) -> tolerant.Found[_Due]:
+    """The rows that `due` selects with the parameters `given`. Those that cannot be read fail here."""
+    found = tolerant.each(connection, due, [notifications.c.id], _with_counts, given)
     damaged_rows.fail_unreadable(connection, found.damaged)
     return found
 
 
-def _with_counts(row: Any) -> Any:
-    damaged_rows.check_counts(row.tries, row.suspicion)
-    return row
+def _with_counts(row: Any) -> _Due:
+    due = _Due(*row)
+    damaged_rows.check_counts(due.tries, due.suspicion)
+    return due
 
 
-def _first_ids(rows: Sequence[sa.Row[Any]], room: int) -> list[UUID]:
+def _first_ids(rows: Sequence[_Due], room: int) -> list[UUID]:
     """The ids of the first rows, whose data fit into `room` bytes together; one in any case. A run's data are
     parsed at once, and SQLite writes a claimed row anew with its data."""
-    return [row.id for row in portions(rows, lambda row: row.bytes, most=len(rows), most_bytes=room)[0]]
+    fitting = bisect_right(list(accumulate(row.bytes for row in rows)), room)
+    return [row.id for row in rows[: max(fitting, 1)]]
 
 
-def _due(connection: sa.Connection, type: str, priority: str, moment: datetime) -> sa.Select[Any]:
+_NOT_HELD = (sa.not_(sa.exists().where(holds.c.type == sa.bindparam("type"))),)
+_LIKE_MEMBERS = (
+    notifications.c.tries == sa.bindparam("tries"),
+    notifications.c.suspicion == sa.bindparam("suspicion"),
+    notifications.c.expires_at > sa.bindparam("moment"),
+)
+
+
+# Statements are built once: building one takes longer than sending it.
+@lru_cache(4)
+def _due(is_postgres: bool, conditions: tuple[sa.ColumnElement[bool], ...]) -> sa.Select[Any]:
     """The due notifications of a lane that no other transaction is claiming, the oldest first."""
-    table = notifications
-    size = read_bytes(connection.dialect.name == "postgresql").label("bytes")
-    late = (table.c.expires_at <= moment).label("late")
+    table, moment = notifications, sa.bindparam("moment", type_=UtcDateTime())
     return (
-        sa.select(table.c.id, table.c.tries, table.c.suspicion, late, size)
+        sa.select(
+            table.c.id,
+            table.c.tries,
+            table.c.suspicion,
+            (table.c.expires_at <= moment).label("late"),
+            read_bytes(is_postgres).label("bytes"),
+        )
         .where(
-            table.c.type == type,
-            table.c.priority == str(priority),
+            table.c.type == sa.bindparam("type"),
+            table.c.priority == sa.bindparam("priority"),
             WAITING,
             table.c.due_at <= moment,
+            *conditions,
         )
         .order_by(table.c.due_at)
+        .limit(sa.bindparam("limit", type_=sa.Integer()))
         .with_for_update(skip_locked=True)
     )
 
 
+_CLAIM = (
+    sa.update(notifications)
+    .where(in_ids(notifications.c.id, "ids"))
+    .values(state=State.CLAIMED, batch_id=sa.bindparam("batch"))
+)
+
+
 def _claim(connection: sa.Connection, ids: Sequence[UUID], batch: UUID) -> None:
     """ids: of rows that `_due` has locked."""
-    connection.execute(
-        sa.update(notifications)
-        .where(in_ids(notifications.c.id, ids))
-        .values(state=State.CLAIMED, batch_id=batch)
-    )
+    connection.execute(_CLAIM, {"ids": ids, "batch": batch})
 
 
 async def take_up(
@@ -212,11 +250,14 @@ async def take_up(
         ]
         if policy is None:
             return TakenBatch(found, ended=ended)
-        due = {row.id: row.due_at for row in rows}
+        due = dict(map(_ID_AND_DUE, rows))
         allowed, stopped = permissions.ask(connection, policy, found, due, moment, batch)
         return TakenBatch(allowed, ended=[*ended, *stopped])
 
     return await ledger.write_until_durable(work)
+
+
+_ID_AND_DUE = attrgetter("id", "due_at")
 
 
 def _ids(rows: Sequence[Any]) -> list[UUID]:
@@ -246,25 +287,16 @@ def _take_up(
 ) -> TakenBatch | None:
     """Mark the batch taken. Returns why that is refused; None when it is not."""
     moment = now()
-    values: dict[str, Any] = {
-        "taken_at": moment,
-        "taken_by": token,
-        "owner": owner(),
-        "leased_until": moment + ledger.lease,
+    given = {
+        "batch": batch,
+        "of": type,
+        "token": token,
+        "moment": moment,
+        "_owner": owner(),
+        "_leased_until": moment + ledger.lease,
+        "run": flow_run_id,
     }
-    if flow_run_id is not None:
-        values["flow_run_id"] = flow_run_id
-    taken = connection.execute(
-        sa.update(batches)
-        .where(
-            batches.c.id == batch,
-            batches.c.type == type,
-            batches.c.ended_at.is_(None),
-            sa.or_(batches.c.taken_at.is_(None), batches.c.taken_by == token),
-        )
-        .values(**values)
-    )
-    if taken.rowcount:
+    if connection.execute(_TAKEN, given).rowcount:
         return None
     known = connection.execute(sa.select(batches).where(batches.c.id == batch)).one_or_none()
     if known is None:
@@ -278,29 +310,39 @@ def _take_up(
     return TakenBatch([], why, refused=True)
 
 
+_TAKEN = (
+    sa.update(batches)
+    .where(
+        batches.c.id == sa.bindparam("batch"),
+        batches.c.type == sa.bindparam("of"),
+        batches.c.ended_at.is_(None),
+        sa.or_(batches.c.taken_at.is_(None), batches.c.taken_by == sa.bindparam("token")),
+    )
+    .values(
+        taken_at=sa.bindparam("moment"),
+        taken_by=sa.bindparam("token"),
+        owner=sa.bindparam("_owner"),
+        leased_until=sa.bindparam("_leased_until"),
+        flow_run_id=sa.func.coalesce(sa.bindparam("run", type_=Id), batches.c.flow_run_id),
+    )
+)
+
+
 def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetime) -> None:
     """Claim into `batch` due notifications of its lane with the same attempt number and suspicion."""
-    member = (
-        sa.select(
-            notifications.c.type,
-            notifications.c.priority,
-            notifications.c.tries,
-            notifications.c.suspicion,
-            sa.select(batches.c.size).where(batches.c.id == batch).scalar_subquery().label("size"),
-        )
-        .where(notifications.c.batch_id == batch, IN_HAND)
-        .limit(1)
-    )
-    like = connection.execute(member).one_or_none()
+    like = connection.execute(_MEMBER, {"batch": batch}).one_or_none()
     if like is None:
         return
     room = max(0, min(limit, together(like.suspicion, limit)) - like.size)
-    due = _due(connection, like.type, like.priority, moment).where(
-        notifications.c.tries == like.tries,
-        notifications.c.suspicion == like.suspicion,
-        notifications.c.expires_at > moment,
-    )
-    found = _read_due(connection, due.limit(room)).good if room else []
+    given = {
+        "type": like.type,
+        "priority": like.priority,
+        "tries": like.tries,
+        "suspicion": like.suspicion,
+        "moment": moment,
+        "limit": room,
+    }
+    found = _read_due(connection, _due(_is_postgres(connection), _LIKE_MEMBERS), given).good if room else []
     left = MOST_BYTES - _bytes_in(connection, batch) if found else 0
     ids = _first_ids(found, left) if found and found[0].bytes <= left else []
     if ids:
@@ -312,8 +354,29 @@ def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetim
         announce_work(connection)  # more may be due, and the next run need not wait for this one
 
 
+# The lane and the counts of a batch's members.
+_MEMBER = (
+    sa.select(
+        notifications.c.type,
+        notifications.c.priority,
+        notifications.c.tries,
+        notifications.c.suspicion,
+        sa.select(batches.c.size)
+        .where(batches.c.id == sa.bindparam("batch"))
+        .scalar_subquery()
+        .label("size"),
+    )
+    .where(notifications.c.batch_id == sa.bindparam("batch"), IN_HAND)
+    .limit(1)
+)
+
+
+def _is_postgres(connection: sa.Connection) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
 def _bytes_in(connection: sa.Connection, batch: UUID) -> int:
-    size = sa.func.sum(read_bytes(connection.dialect.name == "postgresql"))
+    size = sa.func.sum(read_bytes(_is_postgres(connection)))
     ours = sa.select(size).where(notifications.c.batch_id == batch, IN_HAND)
     return int(connection.scalar(ours) or 0)
 
@@ -342,15 +405,19 @@ WITH_RECIPIENT = sa.select(
     recipients.c.locale,
     recipients.c.timezone,
 ).join(recipients, ITS_RECIPIENT, isouter=True)
-_OURS = WITH_RECIPIENT.where(IN_HAND, notifications.c.state == State.CLAIMED)
+_OURS = (
+    WITH_RECIPIENT.where(
+        IN_HAND, notifications.c.state == State.CLAIMED, notifications.c.batch_id == sa.bindparam("batch")
+    )
+    .order_by(notifications.c.due_at, notifications.c.id)
+    .with_for_update(of=notifications)
+)
 
 
 def _read(connection: sa.Connection, batch: UUID) -> tolerant.Found[Any]:
     """The batch's rows with their recipients, and those that cannot be read. The rows are locked: nobody
     cancels them between this look and the end that they may be given."""
-    ours = _OURS.where(notifications.c.batch_id == batch).order_by(notifications.c.due_at, notifications.c.id)
-    locked = ours.with_for_update(of=notifications)
-    return tolerant.each(connection, locked, [notifications.c.id], lambda row: row)
+    return tolerant.each(connection, _OURS, [notifications.c.id], lambda row: row, {"batch": batch})
 
 
 def notification_of(

@@ -100,7 +100,7 @@ def is_valid(
         and (named is None or _are_texts(named))
         and (brand is None or isinstance(brand, str))  # no mail goes out under another brand
         and priority in _LANES
-        and all(type(count) is int for count in counts)
+        and set(map(type, counts)) == _WHOLE
         and max(counts) < MOST
         and EARLIEST < accepted_at < LATEST
         and expires_at < LATEST
@@ -115,6 +115,7 @@ def _are_texts(named: Any) -> bool:
 
 
 _LANES = frozenset(map(str, Priority))
+_WHOLE = {int}
 
 
 def fail(connection: sa.Connection, ids: Sequence[UUID], reason: str = CANNOT_BE_READ) -> None:

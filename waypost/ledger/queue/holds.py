@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -126,9 +127,11 @@ async def held_types(ledger: Ledger) -> list[Hold]:
     return await ledger.read(lambda connection: _read(connection, wanted))
 
 
-def _read(connection: sa.Connection, wanted: sa.Select[Any]) -> list[Hold]:
-    """A hold whose row cannot be read still holds its type."""
-    good, damaged = tolerant.each(connection, wanted, [holds.c.type], _hold)
+def _read(
+    connection: sa.Connection, wanted: sa.Select[Any], given: Mapping[str, Any] | None = None
+) -> list[Hold]:
+    """A hold whose row cannot be read still holds its type. given: the parameters of `wanted`."""
+    good, damaged = tolerant.each(connection, wanted, [holds.c.type], _hold, given)
     return good + [
         Hold(tolerant.text(row.key), damaged_rows.HOLD_CANNOT_BE_READ, damaged_rows.EARLIEST)
         for row in damaged
@@ -181,7 +184,10 @@ def waits_in_words(connection: sa.Connection, hold: Hold) -> str:
 
 
 def _of(connection: sa.Connection, type: str) -> list[Hold]:
-    return _read(connection, sa.select(holds).where(holds.c.type == type))
+    return _read(connection, _OF_TYPE, {"of": type})
+
+
+_OF_TYPE = sa.select(holds).where(holds.c.type == sa.bindparam("of"))
 
 
 def release_claimed(connection: sa.Connection, hold: Hold, which: sa.ColumnElement[bool]) -> int:

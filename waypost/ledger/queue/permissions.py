@@ -29,7 +29,8 @@ from waypost.model.notification import ADDRESSED_BY, Notification
 from waypost.model.notification_type import NotificationType, Outlasted
 from waypost.model.priority import Priority
 from waypost.model.states import State
-from waypost.policy.precedence import Circumstances, Rule, Verdict, decide
+from waypost.model.suppression import Suppressed
+from waypost.policy.precedence import Circumstances, Preference, Rule, Verdict, decide
 from waypost.system.ids import first_id
 from waypost.system.isolation import ItemFailed, isolated
 
@@ -78,11 +79,11 @@ def ask(
 
     due: when each was due.
     """
-    addresses, broken = _addresses_of(found)
+    addresses, broken = _addresses_of(found, policy.type.kinds)
     sound = [one for one in found if one.id in addresses]
     urls = {url for some in addresses.values() for url in some}
     known = _look_up(connection, policy, sound, urls, moment, batch)
-    sorting = _Sorting(policy, known, due, moment, broken=broken)
+    sorting = _Sorting(policy, known, due, _Verdicts(policy, known, moment), broken=broken)
     for one in sound:
         sorting.add(one)
     _put_off(connection, sorting.waiting, batch)
@@ -94,6 +95,9 @@ def ask(
         *_end(connection, State.FAILED, sorting.broken, moment),
         *(_ended(wait.one, State.DEFERRED, wait.why, wait.until) for wait in sorting.waiting),
     ]
+
+
+_NONE: Mapping[str, Collection[Suppressed]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ class _Sorting:
     policy: SendingPolicy
     known: _Known
     due: Mapping[UUID, datetime]
-    moment: datetime
+    verdicts: _Verdicts
     broken: Members
     allowed: list[Notification] = field(default_factory=list[Notification])
     waiting: list[_Wait] = field(default_factory=list[_Wait])
@@ -136,12 +140,12 @@ class _Sorting:
     def add(self, one: Notification) -> None:
         try:
             with isolated(STEP, item=one.id):
-                self._add(_marked(one, self.known.soft_bounced))
+                self._add(_marked(one, self.known.soft_bounced) if self.known.soft_bounced else one)
         except ItemFailed as failed:
             self.broken[str(failed)].append(one)
 
     def _add(self, one: Notification) -> None:
-        verdict = _decided(one, self.policy, self.known, self.moment)
+        verdict = self.verdicts.of(one)
         if verdict is None:
             self.allowed.append(one)
         elif not verdict.sends:
@@ -162,13 +166,17 @@ class _Sorting:
         self.allowed.append(_narrowed(one, verdict, self.policy.type))
 
 
-def _addresses_of(found: Sequence[Notification]) -> tuple[dict[UUID, list[str]], Members]:
-    """The addresses of each notification, as URLs, and those whose addresses cannot be read."""
+def _addresses_of(
+    found: Sequence[Notification], kinds: Collection[str]
+) -> tuple[dict[UUID, list[str]], Members]:
+    """The addresses by which the `kinds` reach each notification's recipient, as URLs, and those whose
+    addresses cannot be read."""
     urls, broken = dict[UUID, list[str]](), Members(list)
+    reached = [kind for kind in kinds if kind in ADDRESSED_BY]
     for one in found:
         try:
             with isolated(STEP, item=one.id):
-                given = (one.recipient.email, one.recipient.phone)
+                given = (one.recipient.address(kind) for kind in reached)
                 urls[one.id] = [url_of(address) for address in given if address]
         except ItemFailed as failed:
             broken[str(failed)].append(one)
@@ -242,29 +250,71 @@ def _marked(one: Notification, soft_bounced: Collection[str]) -> Notification:
     return replace(one, soft_bounced=True) if is_known else one
 
 
-def _decided(one: Notification, policy: SendingPolicy, known: _Known, moment: datetime) -> Verdict | None:
-    """None for a notification that reaches its recipient by no channel: it fails, and says so."""
-    person, type = one.recipient, policy.type
-    kinds = [kind for kind in type.kinds_of(one.channels) if person.address(kind)]
-    if not kinds:
-        return None
-    stopped = known.suppressions
-    circumstances = Circumstances(
-        category=type.category,
-        kinds=kinds,
-        accepted_at=one.accepted_at,
-        zone=_zone(person.timezone),
-        urgent=one.priority is Priority.URGENT,
-        suppressed={
-            kind: suppressions.that_stop(stopped, url_of(address), one.client)
-            for kind in kinds
-            if stopped and kind in ADDRESSED_BY and (address := person.address(kind))
-        },
-        recipient=known.preferences.get((one.client, person.key)),
-        audience=known.preferences.get((one.client, preferences.AUDIENCE)),
-        sent=known.sent[one.client, person.key],
-    )
-    return decide(circumstances, policy.terms, moment)
+class _Verdicts:
+    """Decides about notifications. Most of a batch are alike in all that counts, and share a verdict."""
+
+    def __init__(self, policy: SendingPolicy, known: _Known, moment: datetime) -> None:
+        self._policy = policy
+        self._known = known
+        self._moment = moment
+        self._shared: dict[tuple[Any, ...], Verdict] = {}
+
+    def of(self, one: Notification) -> Verdict | None:
+        """None for a notification that reaches its recipient by no channel: it fails, and says so."""
+        person, known = one.recipient, self._known
+        kinds = tuple(kind for kind in self._policy.type.kinds_of(one.channels) if person.address(kind))
+        if not kinds:
+            return None
+        who = one.client, person.key
+        alike = (
+            kinds,
+            one.accepted_at,
+            person.timezone,
+            one.priority,
+            known.preferences.get(who),
+            known.preferences.get((one.client, preferences.AUDIENCE)),
+            known.sent[who],
+        )
+        if known.suppressions and (suppressed := self._suppressed(one, kinds)):
+            return self._decided(*alike, suppressed=suppressed)
+        verdict = self._shared.get(alike)
+        if verdict is None:
+            verdict = self._shared[alike] = self._decided(*alike)
+        return verdict
+
+    def _suppressed(self, one: Notification, kinds: Sequence[str]) -> dict[str, list[Suppressed]]:
+        """By kind, the suppressions of the recipient's address there."""
+        addresses = {kind: one.recipient.address(kind) for kind in kinds if kind in ADDRESSED_BY}
+        found = {
+            kind: suppressions.that_stop(self._known.suppressions, url_of(address), one.client)
+            for kind, address in addresses.items()
+            if address
+        }
+        return {kind: some for kind, some in found.items() if some}
+
+    def _decided(
+        self,
+        kinds: tuple[str, ...],
+        accepted_at: datetime,
+        timezone: str,
+        priority: Priority,
+        recipient: Preference | None,
+        audience: Preference | None,
+        sent: int,
+        suppressed: Mapping[str, Collection[Suppressed]] = _NONE,
+    ) -> Verdict:
+        circumstances = Circumstances(
+            category=self._policy.type.category,
+            kinds=kinds,
+            accepted_at=accepted_at,
+            zone=_zone(timezone),
+            urgent=priority is Priority.URGENT,
+            suppressed=suppressed,
+            recipient=recipient,
+            audience=audience,
+            sent=sent,
+        )
+        return decide(circumstances, self._policy.terms, self._moment)
 
 
 @lru_cache(1024)
@@ -294,6 +344,8 @@ def _deadline(one: Notification, policy: SendingPolicy, due: datetime, until: da
 def _narrowed(one: Notification, verdict: Verdict, type: NotificationType) -> Notification:
     """With the rule that allowed it, and without the channels that it may not use."""
     kinds = type.kinds_of(one.channels)
+    if verdict.kinds == kinds and verdict.rule == one.rule:
+        return one
     left = [kind for kind in kinds if kind in verdict.kinds or not one.recipient.address(kind)]
     if len(left) == len(kinds):
         return one if one.rule == verdict.rule else replace(one, rule=str(verdict.rule))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -146,16 +147,9 @@ def _write_begins(
             alike[begin.batch, begin.step].append(begin)
     numbers: dict[UUID, int] = {}
     for (batch, step), members in sorted(alike.items()):
-        update = (
-            sa.update(notifications)
-            .where(
-                in_ids(notifications.c.id, [begin.notification_id for begin in members]),
-                in_hand_of(batch),
-            )
-            .values(state=State.SENDING, step=step, tries=notifications.c.tries + 1, suspicion=0)
-            .returning(notifications.c.id, notifications.c.tries)
-        )
-        numbers |= {row.id: row.tries for row in connection.execute(update)}
+        ids = [begin.notification_id for begin in members]
+        begun = connection.execute(_SENDING, {"ids": ids, "batch": batch, "_step": step})
+        numbers |= {row.id: row.tries for row in begun}
     started = {
         b.id: numbers[b.notification_id] for b in begins if b.id not in known and b.notification_id in numbers
     }
@@ -163,6 +157,16 @@ def _write_begins(
         rows = [_attempt(begin, started[begin.id]) for begin in begins if begin.id in started]
         insert_many(connection, attempts, rows)
     return known | started
+
+
+# Statements are built once: that takes longer than running one over a few rows.
+_OURS = in_ids(notifications.c.id, "ids"), in_hand_of("batch")
+_SENDING = (
+    sa.update(notifications)
+    .where(*_OURS)
+    .values(state=State.SENDING, step=sa.bindparam("_step"), tries=notifications.c.tries + 1, suspicion=0)
+    .returning(notifications.c.id, notifications.c.tries)
+)
 
 
 def _begun_before(connection: sa.Connection, begins: Sequence[AttemptStarted]) -> dict[UUID, int]:
@@ -238,36 +242,34 @@ def _move(connection: sa.Connection, state: State, members: list[AttemptFinished
     written: set[UUID] = set()
     for (batch, reason, due, step, doubtful, put_off, digest), group in alike.items():
         ids = [finish.notification_id for finish in group]
-        values: dict[str, Any] = {
-            "state": state,
-            "reason": reason,
-            "step": step,
-            "suspicion": 0,
-            # The latest: no notification ends before the attempt that sent it began.
-            "finished_at": max(finish.finished_at for finish in group) if state in TERMINAL else None,
-        }
-        if due is not None:
-            values["due_at"] = due
-        if doubtful:
-            values["in_doubt"] = notifications.c.in_doubt + 1
-        update = (
-            sa.update(notifications)
-            .where(
-                in_ids(notifications.c.id, ids),
-                in_hand_of(batch),
-            )
-            .values(**values)
-        )
+        # The latest: no notification ends before the attempt that sent it began.
+        finished = max(finish.finished_at for finish in group) if state in TERMINAL else None
+        shared = {"state": state, "reason": reason, "finished_at": finished}
+        values = {**shared, "step": step, **({"due_at": due} if due else {})}
+        update = _update(tuple(values), doubtful, put_off)
+        changes = {"ids": ids, "batch": batch, **{f"_{name}": value for name, value in values.items()}}
         moved = ids
-        changed = (
-            _count_wait(connection, update, reason, batch) if put_off else connection.execute(update).rowcount
-        )
+        found = connection.execute(update, changes)
+        changed = _note_waits(connection, found.all(), reason, batch) if put_off else found.rowcount
         if changed != len(ids):
             moved = _now_in(connection, state, batch, ids)
         written.update(moved)
         if digest and state in TERMINAL:
-            copy_end_to_items(connection, moved, values)
+            copy_end_to_items(connection, moved, shared)
     return written
+
+
+@lru_cache(16)
+def _update(names: tuple[str, ...], doubtful: bool, put_off: bool) -> Any:
+    """Changes the columns `names` of notifications. put_off: each change counts as a try, so that the next
+    wait is longer; the ids and their tries are returned."""
+    values: dict[str, Any] = {name: sa.bindparam(f"_{name}") for name in names}
+    if doubtful:
+        values["in_doubt"] = notifications.c.in_doubt + 1
+    if put_off:
+        values["tries"] = notifications.c.tries + 1
+    update = sa.update(notifications).where(*_OURS).values(**values, suspicion=0)
+    return update.returning(notifications.c.id, notifications.c.tries) if put_off else update
 
 
 def _now_in(connection: sa.Connection, state: State, batch: UUID, ids: Sequence[UUID]) -> Sequence[UUID]:
@@ -287,16 +289,14 @@ def _put_off(finish: AttemptFinished) -> bool:
     return finish.attempt is None and finish.decision.state is State.DEFERRED
 
 
-def _count_wait(connection: sa.Connection, update: sa.Update, reason: str, batch: UUID) -> int:
-    """Defer without an attempt. The deferral counts as a try, so that the next wait is longer, and is noted
-    on the timeline. Returns how many notifications were deferred."""
-    counted = update.values(tries=notifications.c.tries + 1)
+def _note_waits(connection: sa.Connection, deferred: Sequence[Any], reason: str, batch: UUID) -> int:
+    """Note on their timelines that notifications were deferred without an attempt. Returns how many."""
     by_tries: defaultdict[int, list[UUID]] = defaultdict(list)
-    for row in connection.execute(counted.returning(notifications.c.id, notifications.c.tries)):
-        by_tries[row.tries].append(row.id)
+    for id, tries in deferred:
+        by_tries[tries].append(id)
     for tries, ids in by_tries.items():
         note_events(connection, ids, postponed(tries), reason, batch)
-    return sum(map(len, by_tries.values()))
+    return len(deferred)
 
 
 def postponed(number: int) -> str:

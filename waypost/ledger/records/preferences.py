@@ -109,15 +109,23 @@ def of_recipients(connection: sa.Connection, people: Collection[Who], category: 
     """What `people`, and the clients for all of theirs, chose for `category`."""
     if not people:
         return {}
-    table = preferences.c
     clients, keys = {client for client, _ in people}, {AUDIENCE, *(key for _, key in people)}
-    confirmed = tolerant.raw(table.confirmed_at)  # only whether it is set: no moment makes the query fail
-    wanted = sa.select(table.client, table.recipient_key, table.cadence, table.channels, *confirmed)
-    wanted = wanted.where(
-        in_texts(table.client, clients), in_texts(table.recipient_key, keys), table.category == str(category)
-    )
-    rows = tolerant.each(connection, wanted, _KEY, _damaged_is_never).good
+    given = {"clients": list(clients), "keys": list(keys), "category": str(category)}
+    rows = tolerant.each(connection, _CHOSEN, _KEY, _damaged_is_never, given).good
     return {(row.client, row.recipient_key): one for row, one in rows}
+
+
+_CHOSEN = sa.select(
+    preferences.c.client,
+    preferences.c.recipient_key,
+    preferences.c.cadence,
+    preferences.c.channels,
+    *tolerant.raw(preferences.c.confirmed_at),  # only whether it is set: no moment makes the query fail
+).where(
+    in_texts(preferences.c.client, "clients"),
+    in_texts(preferences.c.recipient_key, "keys"),
+    preferences.c.category == sa.bindparam("category"),
+)
 
 
 def _damaged_is_never(row: Any) -> tuple[Any, Preference]:

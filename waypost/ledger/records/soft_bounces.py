@@ -61,8 +61,10 @@ def known(connection: sa.Connection, addresses: Collection[str]) -> set[str]:
     """Those of `addresses`, which are URLs, that have soft bounces."""
     if not addresses:
         return set()
-    wanted = sa.select(soft_bounces.c.address).where(in_texts(soft_bounces.c.address, addresses)).distinct()
-    return set(connection.scalars(wanted))
+    return set(connection.scalars(_KNOWN, {"addresses": list(addresses)}))
+
+
+_KNOWN = sa.select(soft_bounces.c.address).where(in_texts(soft_bounces.c.address, "addresses")).distinct()
 
 
 def forget(connection: sa.Connection, addresses: Collection[str]) -> None:

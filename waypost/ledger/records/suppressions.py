@@ -163,14 +163,10 @@ def of_addresses(
     """The suppressions in force that stop `category` at `addresses`, which are URLs."""
     if not addresses:
         return {}
-    table = suppressions.c
-    wanted = sa.select(table.address, table.client, table.cause, table.scope).where(
-        in_texts(table.address, addresses), table.scope.in_((ALL, str(category))), _in_force(moment)
-    )
+    given = {"addresses": list(addresses), "category": str(category), "moment": moment}
+    rows = tolerant.each(connection, _THAT_STOP, list(suppressions.primary_key), _sound, given).good
     found: defaultdict[str, list[tuple[str, Suppressed]]] = defaultdict(list)
-    for address, client, one in tolerant.each(
-        connection, wanted, list(suppressions.primary_key), _sound
-    ).good:
+    for address, client, one in rows:
         found[address].append((client, one))
     return found
 
@@ -186,6 +182,15 @@ def that_stop(found: ByAddress, address: str, client: str) -> list[Suppressed]:
     return [one for whose, one in found.get(address, ()) if whose in (EVERY_CLIENT, client)]
 
 
-def _in_force(moment: datetime) -> sa.ColumnElement[bool]:
+def _in_force(moment: datetime | sa.BindParameter[datetime]) -> sa.ColumnElement[bool]:
     expires = suppressions.c.expires_at
     return sa.or_(expires.is_(None), expires > moment)
+
+
+_THAT_STOP = sa.select(
+    suppressions.c.address, suppressions.c.client, suppressions.c.cause, suppressions.c.scope
+).where(
+    in_texts(suppressions.c.address, "addresses"),
+    sa.or_(suppressions.c.scope == ALL, suppressions.c.scope == sa.bindparam("category")),
+    _in_force(sa.bindparam("moment")),
+)
