@@ -38,6 +38,7 @@ class Terminal:
         self.folder, self.bin = folder, bin
         self.more = {
             "PYTHONPATH": "",
+            "WAYPOST_SHIPPED_TYPES": "all",
             "PIP_NO_INDEX": "1",
             "PIP_NO_DEPS": "1",
             "PIP_FIND_LINKS": str(wheels),

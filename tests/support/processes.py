@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from support import empty_prefect, forks
+from support import forks
 from waypost.config import instance
 
 REPOSITORY = Path(__file__).parents[2]
@@ -121,11 +121,8 @@ def eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:
 
 
 def start(home: Path, python: str = sys.executable, **more: str) -> Up:
-    """Start `waypost up` on free ports, and wait until it is up. python: the interpreter that runs it; with
-    another than ours, its Prefect makes its tables itself, as at a user's first start."""
+    """Start `waypost up` on free ports, and wait until it is up. python: the interpreter that runs it."""
     home.mkdir(parents=True, exist_ok=True)
-    if python == sys.executable:
-        empty_prefect.copied_to(home)
     with (home / "up.log").open("ab") as log:
         process = forks.Forked(
             command(

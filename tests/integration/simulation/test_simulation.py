@@ -67,7 +67,7 @@ def waypost(*arguments, **environment):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("seeds", [20, pytest.param(SEEDS, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds", [60, pytest.param(SEEDS, marks=pytest.mark.long)])
 def test_storms_lose_nothing_and_explain_every_duplicate(seeds):
     done = waypost("--seeds", str(seeds), "--json")
     found = json.loads(done.stdout)
