@@ -27,6 +27,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "20"))
 WARM_UP = 2  # rounds that are not counted: connections are made, statements compiled
 STEPS = ("accept", "claim", "attempt", "outcome", "claim_for_run", "connections")
 RECORDING = ("claim", "attempt", "outcome")
+COMPARED = {"accept": ("accept",), "record": RECORDING, "run": ("claim_for_run", "connections")}
 ACCEPTED = {"PostgreSQL": 10_000, "SQLite": 6_000}  # a second
 RECORDED = 0.1  # milliseconds
 SLOWER = 1.05  # times as slow as before
@@ -121,7 +122,7 @@ def _bars(kind: str, rounds: dict[str, Rounds]) -> list[Bar]:
         Bar(f"record_{database}_ms", recorded, "<", RECORDED),
     ]
     if BEFORE in rounds:
-        for name, steps in (("accept", ["accept"]), ("record", RECORDING), ("connections", ["connections"])):
+        for name, steps in COMPARED.items():
             series = {side: [_processors(one, steps) for one in found] for side, found in rounds.items()}
             bars.append(Bar(f"{name}_{database}_beside_before", _ratio(series), "<", SLOWER))
     return bars

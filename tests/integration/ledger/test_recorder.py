@@ -230,3 +230,56 @@ async def test_what_is_recorded_is_found_by_its_key_however_large_its_batch(ledg
     for plan in await ledger.write(plans):
         assert "in_hand" not in plan
         assert "pk_notifications" in plan or "sqlite_autoindex_notifications" in plan
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_an_outcome_stays_on_the_page_of_its_attempt(ledger):
+    """Else PostgreSQL writes both indexes of attempts again for each outcome."""
+    batch, found = await claimed(ledger, 200)
+    recorder, started = Recorder(ledger), [begin(one, batch) for one in found]
+    await asyncio.gather(*map(recorder.begin, started))
+    before = await pages_of_attempts(ledger)
+    finishes = [
+        AttemptFinished(one.notification_id, batch, Decision(State.SENT), attempt=one.id, outcome=TAKEN)
+        for one in started
+    ]
+    await recorder.finish_all(finishes)
+    assert len(set(before.values())) > 1
+    assert await pages_of_attempts(ledger) == before
+
+
+async def pages_of_attempts(ledger):
+    """The number of the page that each attempt is on."""
+    pages = sa.text("SELECT id, (ctid::text::point)[0] FROM attempts")
+    return dict(tuple(row) for row in await ledger.read(lambda connection: connection.execute(pages).all()))
+
+
+async def test_statements_are_built_once(ledger):
+    """SQLAlchemy takes longer to build a statement than a database to run it over a few rows."""
+    batch, found = await claimed(ledger, 16)
+    recorder, told = Recorder(ledger), []
+
+    def listen(_connection, statement, *_):
+        told.append(statement)
+
+    sa.event.listen(getattr(ledger.engine, "sync_engine", ledger.engine), "before_execute", listen)
+    rounds = []
+    for some in (found[:8], found[8:]):
+        started = [begin(one, batch) for one in some]
+        await asyncio.gather(*map(recorder.begin, started))
+        await recorder.finish_all(
+            [
+                AttemptFinished(
+                    *(one.notification_id, batch, Decision(State.SENT)),
+                    attempt=one.id,
+                    outcome=TAKEN,
+                    digest=False,
+                )
+                for one in started
+            ]
+        )
+        rounds.append([*told])
+        told.clear()
+    first, second = rounds
+    assert [id(one) for one in second] == [id(one) for one in first]
+    assert second
