@@ -148,8 +148,8 @@ class Router:
 
     def _left(self, delivery: Delivery, provider: str | None) -> list[str]:
         """The kinds of the steps that are left: those of `provider` if given, else those of its route."""
-        way = self.of(delivery.rendered)
-        left = way[delivery.notification.step :] if provider is None else way
+        route = self.route(delivery.rendered)
+        left = route[delivery.notification.step :] if provider is None else route
         return list(dict.fromkeys(kind for kind, one in left if provider in (None, one.name)))
 
     def provider_state(self, provider: str) -> ProviderState:
