@@ -11,6 +11,7 @@ from support.shipped_types import sample
 
 from waypost import Category
 from waypost.config.settings import Settings
+from waypost.deployments.doctor.categories import category_findings
 from waypost.deployments.doctor.pages import answering, ending_early, lacking
 from waypost.flows.digest import compose
 from waypost.gateway.pages.wording import FOLDER, environment, language_accepted, languages
@@ -26,6 +27,7 @@ from waypost.rendering.samples import Sample
 
 OFF, PAGE = "https://mail.shop.example/u/TOKEN", "https://mail.shop.example/p/TOKEN"
 LINKS = MailLinks(OFF, PAGE)
+PUBLIC = "https://mail.shop.example"
 every_language = pytest.mark.parametrize("lang", LANGUAGES)
 
 
@@ -167,6 +169,35 @@ def test_without_an_address_a_note_names_the_types_that_cannot_be_turned_off():
     [note] = lacking(Settings(), [news, TYPES["alert"]])
     assert (note.level, "mails of news have no link" in note.found) == ("note", True)
     assert lacking(Settings(), [TYPES["alert"]]) == []
+
+
+CONFIRM = CategoryTerms(confirm=True)
+
+
+@pytest.mark.parametrize(
+    ("categories", "found"),
+    [
+        ({}, []),
+        ({"security": CategoryTerms(mandatory=True)}, []),
+        ({"security": CategoryTerms(quiet_hours="22:00-08:00")}, []),
+        ({"security": CategoryTerms(mandatory=False)}, ["security is not mandatory"]),
+        ({"marketing": CONFIRM, "product": CONFIRM}, ["recipients cannot confirm product, marketing"]),
+        ({"security": CONFIRM}, []),
+        (
+            {"security": CategoryTerms(mandatory=False, confirm=True)},
+            ["security is not mandatory", "recipients cannot confirm security"],
+        ),
+    ],
+)
+def test_doctor_notes_categories_that_stop_what_somebody_may_need(categories, found):
+    notes = category_findings(Settings(categories=categories))
+    assert [(one.level, one.found[: len(start)]) for one, start in zip(notes, found, strict=True)] == [
+        ("note", start) for start in found
+    ]
+
+
+def test_where_there_are_pages_a_category_can_be_confirmed():
+    assert category_findings(Settings(categories={"marketing": CONFIRM}, public_url=PUBLIC)) == []
 
 
 @pytest.mark.parametrize(("days", "levels"), [(None, []), (30, []), (29, ["note"])])
