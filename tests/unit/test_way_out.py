@@ -17,7 +17,7 @@ from waypost.flows.digest import compose
 from waypost.gateway.pages.wording import FOLDER, environment, language_accepted, languages
 from waypost.mail.dkim import Signer
 from waypost.model.category import CategoryTerms
-from waypost.model.mail_links import MailLinks
+from waypost.model.mail_links import NO_LINKS, MailLinks
 from waypost.model.notification import ResolvedRecipient
 from waypost.recipients.batch_links import links_of_each
 from waypost.rendering.catalogues import parsed
@@ -136,6 +136,45 @@ async def test_a_category_has_links_if_it_may_be_turned_off_and_there_is_an_addr
     assert bool(found) is has_links
     if found:
         assert found[one.id].unsubscribe.startswith("https://mail.shop.example/u/")
+
+
+ASKING = TYPES["opt-in-confirmation"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("asked", "settings", "has_link"),
+    [
+        ("marketing", {"public_url": PUBLIC}, True),
+        ("transactional", {"public_url": PUBLIC}, True),
+        ("marketing", {}, False),
+        ("security", {"public_url": PUBLIC}, False),
+        (
+            "marketing",
+            {"public_url": PUBLIC, "categories": {"marketing": CategoryTerms(mandatory=True)}},
+            False,
+        ),
+    ],
+)
+async def test_a_mail_that_asks_to_confirm_has_its_link_or_fails_with_the_reason(asked, settings, has_link):
+    facts = {**sample(ASKING.name), "category": asked}
+    one = notification_of(ASKING, Sample("sample.json", facts), "en")
+    found = (await links_of_each(Installation(**settings), ASKING, [one])).get(one.id, NO_LINKS)
+    assert found.confirm.startswith(f"{PUBLIC}/c/") is has_link
+    assert not found.unsubscribe
+    made = render_one(renderer(), ASKING, one, {}, (), found)
+    if has_link:
+        assert found.confirm in made.messages["email"].content.decode().replace("=\r\n", "")
+    else:
+        assert not made.messages
+        assert made.error == (
+            "it has no link to confirm: set WAYPOST_PUBLIC_URL, and name a category that is not mandatory"
+        )
+
+
+def test_what_a_type_confirms_is_one_of_its_facts():
+    with pytest.raises(ValueError, match="confirms names no fact: kind"):
+        replace(ASKING, confirms="kind")
 
 
 @pytest.mark.parametrize(
