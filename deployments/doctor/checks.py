@@ -7,6 +7,7 @@ import os
 from waypost.config.secret_key import UNSHARED, is_unshared
 from waypost.config.settings import Settings, unknown
 from waypost.deployments import deploy, registry
+from waypost.deployments.doctor.categories import category_findings
 from waypost.deployments.doctor.finding import Finding
 from waypost.deployments.doctor.gateway import examine_gateway
 from waypost.deployments.doctor.ledger import ledger_findings
@@ -23,6 +24,7 @@ async def examine(settings: Settings) -> list[Finding]:
     return [
         _settings(settings),
         *type_findings(settings),
+        *category_findings(settings),
         *await ledger_findings(settings),
         *await prefect_findings(settings),
         template_findings(settings),

@@ -34,12 +34,13 @@ async def run(
     allowed_as: NotificationType | None = None,
     type: NotificationType = NOTE,
 ) -> Sequence[Delivery]:
-    """Render, deliver and fall back, for every note of a lane that is due. allowed_as: the type by whose
-    category its recipients are asked what may be sent; None asks nobody. type: of the notes."""
-    policy = None if allowed_as is None else SendingPolicy.of(allowed_as, {}, [allowed_as])
-    claim = await claims.reserve(runtime.ledger, NOTE.name, lane)
+    """Render, deliver and fall back, for every notification of a lane that is due. allowed_as: the type by
+    whose category its recipients are asked what may be sent; None asks nobody. type: of the notifications."""
+    terms = runtime.settings.categories
+    policy = None if allowed_as is None else SendingPolicy.of(allowed_as, terms, [allowed_as])
+    claim = await claims.reserve(runtime.ledger, type.name, lane)
     assert claim is not None
-    taken = await claims.take_up(runtime.ledger, NOTE.name, claim.id, policy=policy)
+    taken = await claims.take_up(runtime.ledger, type.name, claim.id, policy=policy)
     return await within(runtime, _send(Batch(type, claim.id, taken.notifications)))
 
 

@@ -18,7 +18,7 @@ from waypost.flows.digest import compose
 from waypost.mail.allowed_senders import Senders
 from waypost.mail.build import Sender
 from waypost.model.brand import Brand
-from waypost.model.mail_links import NO_LINKS, MailLinks
+from waypost.model.mail_links import NO_LINKS, MailLinks, shown_links
 from waypost.model.notification import HeldItem, Notification, ResolvedRecipient
 from waypost.rendering.messages import Renderer, render_one
 from waypost.rendering.templates import Templates
@@ -163,6 +163,7 @@ def _rendered(type: str, locale: str, data: dict[str, Any], by: Renderer, links:
     minted = {name: MINTED[name] for name in declared.minted}
     if type == "invitation":
         minted["minutes"] = 7 * 24 * 60
+    links = replace(links, confirm=shown_links(declared).confirm)
     rendered = render_one(by, also_short, notification, minted, (), links)
     assert rendered.error is None, rendered.error
     read = message_from_bytes(rendered.messages["email"].content, policy=policy.default)

@@ -251,7 +251,9 @@ def test_a_key_that_cannot_be_used_is_named_by_its_setting_and_never_repeated(ke
     assert refused.value.__cause__ is None
 
 
-@pytest.mark.parametrize("names", ["From", "Date; Subject", "X-Order"])
+@pytest.mark.parametrize(
+    "names", ["From", "Date; Subject", "X-Order", "Date, list-unsubscribe", "List-Unsubscribe-Post"]
+)
 def test_only_what_a_signature_may_leave_out_is_left_out(names):
     with pytest.raises(KeyUnusable, match="WAYPOST_DKIM_UNSIGNED: use any of Reply-To"):
         signers(SEED, "s", "shop.example", names)

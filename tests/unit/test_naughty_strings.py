@@ -21,6 +21,7 @@ from support.naughty_strings import STRINGS
 from support.shipped_mails import FACTS, MINTED, MOMENT, TYPES, renderer
 from support.shipped_types import sample
 
+from waypost.model.mail_links import shown_links
 from waypost.model.notification import Notification, ResolvedRecipient
 from waypost.model.validation_messages import explain
 from waypost.rendering.messages import render_one
@@ -87,7 +88,8 @@ def rendered(type: Any, facts: Any, lang: str, name: str) -> Any:
         UUID(int=7), type.name, type.lane, person, facts, 2, MOMENT, MOMENT + timedelta(hours=1)
     )
     also_short = replace(type, route=("email", "sms"))
-    return render_one(renderer(), also_short, one, {word: MINTED[word] for word in type.minted})
+    minted = {word: MINTED[word] for word in type.minted}
+    return render_one(renderer(), also_short, one, minted, (), shown_links(type))
 
 
 TAG = re.compile(r"<([!/?]?[A-Za-z!?\[][\w:-]*)")

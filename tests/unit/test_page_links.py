@@ -13,6 +13,7 @@ from waypost.recipients.links import LONGEST, Link, Links, Page
 LINKS = Links(b"a key of sixteen or more")
 NEWS = Link("shop", "ada", Category.MARKETING, 3, "ada@a.example", "acme")
 PAGE = replace(NEWS, category=None)
+CONFIRM = replace(NEWS, confirms=True)
 URL = "https://mail.shop.example"
 
 
@@ -29,6 +30,7 @@ def to(key="ada", email="ada@a.example", **more):
     [
         NEWS,
         PAGE,
+        CONFIRM,
         Link("", "mailto:ada@a.example", Category.ALERT, 0, "ada@a.example"),
         Link("", "mailto:ada@a.example", None, 0, "ada@a.example"),
         Link("shop", "tel:+491701234512"),
@@ -64,8 +66,13 @@ def test_other_values_have_another_token_and_nonce(other):
 
 
 def test_a_token_opens_its_own_page_alone():
-    assert LINKS.read(Page.PREFERENCES, LINKS.token(NEWS)) is None
-    assert LINKS.read(Page.UNSUBSCRIBE, LINKS.token(PAGE)) is None
+    for link in (NEWS, PAGE, CONFIRM):
+        opens = [page for page in Page if LINKS.read(page, LINKS.token(link)) is not None]
+        assert opens == [link.page]
+
+
+def test_a_link_to_confirm_names_a_category():
+    assert LINKS.read(Page.CONFIRM, LINKS.token(replace(PAGE, confirms=True))) is None
 
 
 def test_another_installation_reads_no_token():
@@ -93,6 +100,8 @@ def test_the_links_of_a_notification_are_of_its_category_recipient_and_generatio
     assert made.unsubscribe == f"{URL}/u/{LINKS.token(NEWS)}"
     assert made.preferences == f"{URL}/p/{LINKS.token(PAGE)}"
     assert "https" not in repr(made)
+    asking = to(client="shop", brand="acme", link_generation=3)
+    assert LINKS.confirming(URL, asking, Category.MARKETING) == f"{URL}/c/{LINKS.token(CONFIRM)}"
 
 
 def test_a_long_link_goes_without_its_address_and_a_longer_link_is_left_out():

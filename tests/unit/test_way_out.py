@@ -11,12 +11,13 @@ from support.shipped_types import sample
 
 from waypost import Category
 from waypost.config.settings import Settings
+from waypost.deployments.doctor.categories import category_findings
 from waypost.deployments.doctor.pages import answering, ending_early, lacking
 from waypost.flows.digest import compose
 from waypost.gateway.pages.wording import FOLDER, environment, language_accepted, languages
 from waypost.mail.dkim import Signer
 from waypost.model.category import CategoryTerms
-from waypost.model.mail_links import MailLinks
+from waypost.model.mail_links import NO_LINKS, MailLinks
 from waypost.model.notification import ResolvedRecipient
 from waypost.recipients.batch_links import links_of_each
 from waypost.rendering.catalogues import parsed
@@ -27,6 +28,7 @@ from waypost.system.ids import new_id
 
 OFF, PAGE = "https://mail.shop.example/u/TOKEN", "https://mail.shop.example/p/TOKEN"
 LINKS = MailLinks(OFF, PAGE)
+PUBLIC = "https://mail.shop.example"
 every_language = pytest.mark.parametrize("lang", LANGUAGES)
 
 
@@ -146,6 +148,45 @@ async def test_links_that_cannot_be_made_fail_their_notification_alone():
     assert found[good.id].unsubscribe.startswith("https://mail.shop.example/u/")
 
 
+ASKING = TYPES["opt-in-confirmation"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("asked", "settings", "has_link"),
+    [
+        ("marketing", {"public_url": PUBLIC}, True),
+        ("transactional", {"public_url": PUBLIC}, True),
+        ("marketing", {}, False),
+        ("security", {"public_url": PUBLIC}, False),
+        (
+            "marketing",
+            {"public_url": PUBLIC, "categories": {"marketing": CategoryTerms(mandatory=True)}},
+            False,
+        ),
+    ],
+)
+async def test_a_mail_that_asks_to_confirm_has_its_link_or_fails_with_the_reason(asked, settings, has_link):
+    facts = {**sample(ASKING.name), "category": asked}
+    one = notification_of(ASKING, Sample("sample.json", facts), "en")
+    found = (await links_of_each(Installation(**settings), ASKING, [one])).get(one.id, NO_LINKS)
+    assert found.confirm.startswith(f"{PUBLIC}/c/") is has_link
+    assert not found.unsubscribe
+    made = render_one(renderer(), ASKING, one, {}, (), found)
+    if has_link:
+        assert found.confirm in made.messages["email"].content.decode().replace("=\r\n", "")
+    else:
+        assert not made.messages
+        assert made.error == (
+            "it has no link to confirm: set WAYPOST_PUBLIC_URL, and name a category that is not mandatory"
+        )
+
+
+def test_what_a_type_confirms_is_one_of_its_facts():
+    with pytest.raises(ValueError, match="confirms names no fact: kind"):
+        replace(ASKING, confirms="kind")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -177,6 +218,35 @@ def test_without_an_address_a_note_names_the_types_that_cannot_be_turned_off():
     [note] = lacking(Settings(), [news, TYPES["alert"]])
     assert (note.level, "mails of news have no link" in note.found) == ("note", True)
     assert lacking(Settings(), [TYPES["alert"]]) == []
+
+
+CONFIRM = CategoryTerms(confirm=True)
+
+
+@pytest.mark.parametrize(
+    ("categories", "found"),
+    [
+        ({}, []),
+        ({"security": CategoryTerms(mandatory=True)}, []),
+        ({"security": CategoryTerms(quiet_hours="22:00-08:00")}, []),
+        ({"security": CategoryTerms(mandatory=False)}, ["security is not mandatory"]),
+        ({"marketing": CONFIRM, "product": CONFIRM}, ["recipients cannot confirm product, marketing"]),
+        ({"security": CONFIRM}, []),
+        (
+            {"security": CategoryTerms(mandatory=False, confirm=True)},
+            ["security is not mandatory", "recipients cannot confirm security"],
+        ),
+    ],
+)
+def test_doctor_notes_categories_that_stop_what_somebody_may_need(categories, found):
+    notes = category_findings(Settings(categories=categories))
+    assert [(one.level, one.found[: len(start)]) for one, start in zip(notes, found, strict=True)] == [
+        ("note", start) for start in found
+    ]
+
+
+def test_where_there_are_pages_a_category_can_be_confirmed():
+    assert category_findings(Settings(categories={"marketing": CONFIRM}, public_url=PUBLIC)) == []
 
 
 @pytest.mark.parametrize(("days", "levels"), [(None, []), (30, []), (29, ["note"])])

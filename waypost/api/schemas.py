@@ -152,11 +152,12 @@ class KnownRecipient(_Shape):
 class Preference(_Shape):
     """What was chosen for a category. cadence: when its notifications are wanted, such as `daily at 09:00`.
     channels: the only kinds of channel that are wanted; null for all. confirmed_at: when the recipient
-    confirmed the subscription. chosen_by: api, or another way to choose."""
+    confirmed the subscription. evidence: how the recipient chose. chosen_by: api, or another way."""
 
     cadence: str
     channels: list[str] | None
     confirmed_at: datetime | None
+    evidence: str = ""
     chosen_by: str
     updated_at: datetime
 

@@ -26,8 +26,8 @@ _INDENT = 18
 def doctor(as_json: AsJson = False, domain: Domain = False) -> None:
     """Check every part, and say what to do about faults.
 
-    The parts are settings, types, ledger, Prefect, workers, templates, mail servers, gateway and
-    pages of recipients. Each line is
+    The parts are settings, types, categories, ledger, Prefect, workers, templates, mail servers,
+    gateway and pages of recipients. Each line is
     ok, note (it works, with something to know) or BAD. Exit status 0 only when no line is BAD.
     """
     findings = _examine(domain)

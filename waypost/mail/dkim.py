@@ -27,6 +27,10 @@ OVERSIGNED = (
 # Signed if present. A mail that is passed on may have them; a mailing list adds them.
 COVERED = ("List-Id", "List-Help", "List-Subscribe", "List-Post", "List-Owner", "List-Archive")
 
+# A mail program offers its button to unsubscribe only if both are signed (RFC 8058, section 4). A signature
+# without From is not valid (RFC 6376, section 5.4).
+ALWAYS = ("From", "List-Unsubscribe", "List-Unsubscribe-Post")
+
 _SIGNABLE = {name.lower().encode(): name for name in (*OVERSIGNED, *COVERED)}
 
 _FOLD = re.compile(rb"\r\n(?=[ \t])")

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
 from waypost.mail.address import one_address
-from waypost.mail.dkim import COVERED, OVERSIGNED, PrivateKey, Signer
+from waypost.mail.dkim import ALWAYS, COVERED, OVERSIGNED, PrivateKey, Signer
 
 LEAST_BITS = 1024  # RFC 8301, section 3.2; verifiers reject shorter keys
 _SEED = 32  # bytes of an Ed25519 private key (RFC 8032, section 5.1.5)
@@ -64,11 +64,14 @@ def _domains(domain: str, count: int) -> list[str]:
 
 
 def _unsigned(names: str) -> frozenset[bytes]:
-    """The fields to leave out, in lower case. From is always signed (RFC 6376, section 5.4)."""
-    known = {name.lower(): name for name in (*OVERSIGNED, *COVERED) if name != "From"}
+    """The fields to leave out, in lower case."""
+    known = {name.lower(): name for name in (*OVERSIGNED, *COVERED) if name not in ALWAYS}
     found = {name.lower() for name in _listed(names)}
     if found - known.keys():
-        raise KeyUnusable(f"WAYPOST_DKIM_UNSIGNED: use any of {', '.join(known.values())}")
+        raise KeyUnusable(
+            f"WAYPOST_DKIM_UNSIGNED: use any of {', '.join(known.values())}; "
+            f"{', '.join(ALWAYS)} are always signed"
+        )
     return frozenset(name.encode() for name in found)
 
 

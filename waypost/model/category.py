@@ -118,6 +118,20 @@ def terms_of(category: Category, settings: Mapping[Category, CategoryTerms]) -> 
     return shipped.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})
 
 
+def may_be_confirmed(settings: Mapping[Category, CategoryTerms]) -> list[Category]:
+    """The categories that a recipient may confirm: those about which recipients choose at all."""
+    return [category for category in Category if not terms_of(category, settings).mandatory]
+
+
+def no_longer_mandatory(settings: Mapping[Category, CategoryTerms]) -> list[Category]:
+    """The categories that ship mandatory and are not, as the installation has them."""
+    return [
+        category
+        for category, shipped in _SHIPPED.items()
+        if shipped.mandatory and not terms_of(category, settings).mandatory
+    ]
+
+
 def may_be_turned_off(settings: Mapping[Category, CategoryTerms]) -> list[Category]:
     """The categories that a recipient may turn off."""
     every = {category: terms_of(category, settings) for category in Category}

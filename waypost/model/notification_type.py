@@ -156,6 +156,8 @@ class NotificationType:
     attachments: makes a mail's files and inline images from its facts; an exception fails that notification.
     finished: returns the complete mail of its author (RFC 5322) from the facts. It is sent without a
         template, and only from senders that the settings allow.
+    confirms: the fact that names a category. Its mail's `links.confirm` then leads to a page on which the
+        recipient confirms that category (double opt-in).
     mint: makes secrets (a code, a link) for the templates just before rendering, so that they are
         never facts, parameters or ledger rows. The `channels` of its notifications are set.
     minted: the names of what `mint` makes, so that a template's names can be checked.
@@ -188,6 +190,7 @@ class NotificationType:
     when_in_doubt: Annotated[Doubt, Field(strict=False)] = Doubt.RESEND
     digest: bool = False
     when_outlasted: Annotated[Outlasted, Field(strict=False)] = Outlasted.HOLD
+    confirms: str = ""
 
     @field_validator("route", mode="before")
     @classmethod
@@ -205,9 +208,12 @@ class NotificationType:
         return cron
 
     def __post_init__(self) -> None:
-        """Raises ValueError for one_click without list_unsubscribe, and for marks that do not count."""
+        """Raises ValueError for one_click without list_unsubscribe, for confirms without a fact of that name,
+        and for marks that do not count."""
         if self.one_click and not self.list_unsubscribe:
             raise ValueError("one_click needs list_unsubscribe")
+        if self.confirms and self.confirms not in self.facts.model_fields:
+            raise ValueError(f"confirms names no fact: {self.confirms}")
         if marks := misplaced_marks(self.facts):
             raise ValueError(
                 f"Sensitive() has no effect at {', '.join(marks)}; mark a field of a class derived from Facts"

@@ -41,11 +41,13 @@ class Rule(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Preference:
     """What a recipient, or an audience, chose for a category. channels: the kinds they want; None for all.
-    confirmed: whether a double opt-in was confirmed."""
+    confirmed: whether a double opt-in was confirmed. evidence: how the choice came to be, for people; it
+    decides nothing."""
 
     cadence: Cadence = AT_ONCE
     channels: tuple[str, ...] | None = None
     confirmed: bool = False
+    evidence: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from waypost.mail.attachment import Attachment, AttachmentError
 from waypost.mailbox.kept import mail_of
 from waypost.model.brand import DEFAULT, Brand, no_such_brand
 from waypost.model.locale import known_locale
+from waypost.model.mail_links import shown_links
 from waypost.model.notification import Notification, Rendered, ResolvedRecipient
 from waypost.model.notification_type import NotificationType
 from waypost.model.validation_messages import explain
@@ -127,7 +128,8 @@ class Previews:
             with isolated("rendering", BrokenCatalogue, item=notification.id):
                 by = renderer(self._settings, templates, whose, type.kinds)
                 # Without the limit of its SMS, which would hide the mail.
-                rendered = render_one(by, replace(type, sms_segments=None), notification, private, files)
+                whole = replace(type, sms_segments=None)
+                rendered = render_one(by, whole, notification, private, files, shown_links(type))
                 return _preview(rendered, self._too_long(templates, type, rendered))
         except (BrokenCatalogue, AttachmentError, ItemFailed, PutOff) as error:
             raise CannotShow(str(error)) from None

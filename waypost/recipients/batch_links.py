@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 from uuid import UUID
 
 from waypost.config.settings import Settings
-from waypost.model.category import may_be_turned_off
-from waypost.model.mail_links import MailLinks
+from waypost.model.category import Category, may_be_confirmed, may_be_turned_off
+from waypost.model.mail_links import NO_LINKS, MailLinks
 from waypost.model.notification import Notification
 from waypost.model.notification_type import NotificationType
 from waypost.recipients.links import Links
@@ -31,18 +32,29 @@ class Installation(Protocol):
 async def links_of_each(
     installation: Installation, type: NotificationType, notifications: Sequence[Notification]
 ) -> Mapping[UUID, MailLinks | ItemFailed]:
-    """The links of each notification, by its id, or why it has none; nothing without WAYPOST_PUBLIC_URL, and
-    nothing of a category that recipients cannot turn off."""
+    """The links of each notification, by its id, or why it has none; nothing without WAYPOST_PUBLIC_URL. A
+    category that recipients cannot turn off has no links to choose, and one that they cannot confirm has no
+    link to confirm."""
     settings = installation.settings
-    if settings.public_url is None or type.category not in may_be_turned_off(settings.categories):
+    optional = type.category in may_be_turned_off(settings.categories)
+    if settings.public_url is None or not (optional or type.confirms):
         return {}
     links, slices = Links(installation.secret_key), Slices(_SLICE_SECONDS)
     made: dict[UUID, MailLinks | ItemFailed] = {}
     for one in notifications:
         try:
             with isolated("making links", item=one.id):
-                made[one.id] = links.of(settings.public_url, one, type.category)
+                found = links.of(settings.public_url, one, type.category) if optional else NO_LINKS
+                if asked := _to_confirm(type, one, settings):
+                    found = replace(found, confirm=links.confirming(settings.public_url, one, asked))
+                made[one.id] = found
         except ItemFailed as failed:
             made[one.id] = failed
         await slices.pause()
     return made
+
+
+def _to_confirm(type: NotificationType, notification: Notification, settings: Settings) -> Category | None:
+    """The category that a notification asks its recipient to confirm, if recipients may confirm it."""
+    named = notification.data.get(type.confirms)
+    return next((one for one in may_be_confirmed(settings.categories) if one == named), None)

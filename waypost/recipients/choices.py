@@ -22,7 +22,9 @@ from waypost.recipients.links import Link
 from waypost.system.clock import now
 
 NEVER = Preference(Cadence(Every.NEVER))
-ONE_CLICK, BUTTON, PAGE = "one click", "unsubscribe page", "preference page"  # who chose
+# Who chose.
+ONE_CLICK, BUTTON, PAGE = "one click", "unsubscribe page", "preference page"
+CONFIRMATION = "confirmation page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,11 @@ class Standing:
         """What applies to a category now."""
         if category in self.stopped:
             return NEVER
-        default = Preference(terms.cadence, tuple(terms.channels) if terms.channels else None)
-        return self.chosen.get(category) or self.audience.get(category) or default
+        return self.chosen.get(category) or self.audience.get(category) or _default(terms)
+
+
+def _default(terms: CategoryTerms) -> Preference:
+    return Preference(terms.cadence, tuple(terms.channels) if terms.channels else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,14 @@ def changed(
     return found
 
 
+def confirmed(category: Category, standing: Standing, terms: CategoryTerms) -> Preference:
+    """What a recipient wants who confirms a category: what applies, or the default where that is nothing, or
+    all at once where the default is nothing too."""
+    wanted = (standing.of(category, terms), _default(terms), Preference())
+    first = next(one for one in wanted if one.cadence.every is not Every.NEVER)
+    return replace(first, confirmed=True)
+
+
 def _is_same(one: Offer, other: Offer) -> bool:
     return (one.now.cadence, one.wanted) == (other.now.cadence, other.wanted)
 
@@ -166,6 +179,16 @@ async def save(ledger: Ledger, link: Link, chosen: Mapping[Category, Preference]
     """Store what the recipient chose on the page."""
     if chosen:
         await choose(ledger, _choosing(link, chosen, PAGE, f"{PAGE}, {_utc(now())}"), types)
+
+
+async def confirm(ledger: Ledger, link: Link, catalogue: Catalogue) -> None:
+    """Confirm the link's category. Safe to repeat. Raises ValueError for a link of the preference page."""
+    if link.category is None:
+        raise ValueError("a link of the preference page confirms no category")
+    terms = terms_of(link.category, catalogue.terms)
+    chosen = {link.category: confirmed(link.category, await standing(ledger, link), terms)}
+    evidence = f"{CONFIRMATION}, by the link of a mail to the address, {_utc(now())}"
+    await choose(ledger, _choosing(link, chosen, CONFIRMATION, evidence), catalogue.names)
 
 
 def _choosing(link: Link, chosen: Mapping[Category, Preference], by: str, evidence: str) -> Choosing:

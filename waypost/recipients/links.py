@@ -33,10 +33,11 @@ _TAG = 16  # octets
 
 
 class Page(StrEnum):
-    """What a link opens, as the first part of its path. A token of one page does not open the other."""
+    """What a link opens, as the first part of its path. A token of one page does not open another."""
 
     UNSUBSCRIBE = "u"
     PREFERENCES = "p"
+    CONFIRM = "c"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,10 @@ class Link:
     """What a token says.
 
     client, key: whose recipient; client is empty for requests without an API key. category: the only one that
-    the link may turn off; None for the page, which may change each. generation: the recipient's when the link
-    was made; the link is revoked when the recipient has another. address: the email address that the mail
-    went to, or empty. brand: the name of the brand whose mail it was.
+    the link may turn off, or confirm; None for the page, which may change each. generation: the recipient's
+    when the link was made; the link is revoked when the recipient has another. address: the email address
+    that the mail went to, or empty. brand: the name of the brand whose mail it was. confirms: whether the
+    link confirms its category, instead of turning it off.
     """
 
     client: str
@@ -55,9 +57,12 @@ class Link:
     generation: int = 0
     address: str = field(default="", repr=False)
     brand: str = DEFAULT
+    confirms: bool = False
 
     @property
     def page(self) -> Page:
+        if self.confirms:
+            return Page.CONFIRM
         return Page.PREFERENCES if self.category is None else Page.UNSUBSCRIBE
 
 
@@ -88,17 +93,13 @@ class Links:
 
     def of(self, public_url: str, notification: Notification, category: Category) -> MailLinks:
         """The links of a notification. public_url: without a slash at its end."""
-        person = notification.recipient
-        link = Link(
-            client=notification.client,
-            key=person.key,
-            category=category,
-            generation=notification.link_generation,
-            address=person.email or "",
-            brand=notification.brand,
-        )
+        link = _link(notification, category)
         urls = [self._url(public_url, one) for one in (link, replace(link, category=None))]
         return MailLinks(*urls) if all(urls) else NO_LINKS
+
+    def confirming(self, public_url: str, notification: Notification, category: Category) -> str:
+        """The URL by which the notification's recipient confirms `category`; empty if it is too long."""
+        return self._url(public_url, replace(_link(notification, category), confirms=True))
 
     def _url(self, public_url: str, link: Link) -> str:
         """The URL of a link; empty if a header line cannot hold it. A long link first goes without its
@@ -108,6 +109,18 @@ class Links:
             if len(url) <= LONGEST:
                 return url
         return ""
+
+
+def _link(notification: Notification, category: Category) -> Link:
+    person = notification.recipient
+    return Link(
+        client=notification.client,
+        key=person.key,
+        category=category,
+        generation=notification.link_generation,
+        address=person.email or "",
+        brand=notification.brand,
+    )
 
 
 def _written(link: Link) -> bytes:
@@ -128,6 +141,8 @@ def _read(page: Page, written: bytes) -> Link | None:
     if not address and key.startswith("mailto:"):
         address = key.removeprefix("mailto:")
     link = Link(client, key, category, generation, address, brand[0] if brand else DEFAULT)
+    if page is Page.CONFIRM and category is not None:
+        link = replace(link, confirms=True)
     return link if link.page is page else None
 
 

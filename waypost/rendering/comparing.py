@@ -13,6 +13,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from waypost.mail.masking import mask_in
+from waypost.model.mail_links import shown_links
 from waypost.model.notification import Notification
 from waypost.model.notification_type import NotificationType
 from waypost.model.validation_messages import explain
@@ -82,7 +83,7 @@ class Comparison:
         before = _made(old, type, notification, private)
         after = _made(new, type, notification, private)
         if before != after and isinstance(after, Words) and _can_be_built(type, notification):
-            after = render_one(new, type, notification, private).error or after
+            after = render_one(new, type, notification, private, (), shown_links(type)).error or after
         locale = notification.recipient.locale
         tally = self.tallies.setdefault((type.name, locale), Tally())
         changes = {change: told for change, *told in changes_between(before, after)}

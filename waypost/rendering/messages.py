@@ -18,7 +18,7 @@ from waypost.mail.raw_message import MailError, parse
 from waypost.mail.relay import passed_on
 from waypost.model.brand import Brand
 from waypost.model.facts import Facts
-from waypost.model.mail_links import NO_LINKS, MailLinks
+from waypost.model.mail_links import NO_LINKS, MailLinks, shown_links
 from waypost.model.notification import Message, Notification, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.model.sensitive_values import sensitive_values, without_sensitive
@@ -32,6 +32,10 @@ from waypost.rendering.template_set import TemplateSet, Words, render, render_li
 from waypost.rendering.templates import Templates
 from waypost.system.clock import now
 from waypost.system.isolation import isolated
+
+NOT_CONFIRMABLE = (
+    "it has no link to confirm: set WAYPOST_PUBLIC_URL, and name a category that is not mandatory"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ def render_one(
     reached = {kind: address for kind in kinds if (address := person.address(kind))}
     if not reached:
         return Rendered(notification, error=f"the recipient has no address for {_either(kinds)}")
+    if type.confirms and not links.confirm:
+        return Rendered(notification, error=NOT_CONFIRMABLE)
     wanted = {kind: address for kind, address in reached.items() if kind in renderer.served}
     try:
         with isolated("reading its facts", ValidationError, item=notification.id):
@@ -133,7 +139,7 @@ def words_of(
     with isolated("reading its facts", ValidationError, item=notification.id):
         facts = _facts(renderer, type, notification)
     found = renderer.templates.find(type.name, notification.recipient.locale)
-    return render(found, _context(renderer, notification, facts, private), mail=mail)
+    return render(found, _context(renderer, notification, facts, private, shown_links(type)), mail=mail)
 
 
 def _facts(renderer: Renderer, type: NotificationType, notification: Notification) -> Facts:

@@ -28,7 +28,7 @@ IN_EVERY_TEMPLATE: Known = {
     "lang": None,
     "recipient": ("name", "locale", "timezone"),
     "sender": ("name", "signature", "support"),
-    "links": ("unsubscribe", "preferences"),
+    "links": ("unsubscribe", "preferences", "confirm"),
     "brand": ("name", "logo", "accent", "accent_dark", "postal_address", "footer"),
 }
 

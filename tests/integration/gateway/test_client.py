@@ -80,8 +80,10 @@ async def test_the_awaited_client_does_the_same(client):
     assert "alert" in {type.type for type in await client.types()}
     await client.put_recipient("ada", phone="+4912345")
     assert (await client.get_recipient("ada")).phone == "+4912345"
-    await client.change_preferences("ada", {"marketing": {"cadence": "weekly"}})
-    assert (await client.preferences("ada"))["marketing"].cadence == "weekly on monday at 09:00"
+    asked = {"cadence": "weekly", "confirmed": True, "evidence": "box ticked"}
+    await client.change_preferences("ada", {"marketing": asked})
+    chosen = (await client.preferences("ada"))["marketing"]
+    assert (chosen.cadence, chosen.evidence) == ("weekly on monday at 09:00", "box ticked")
     await client.suppress("ada@a.example")
     assert [one.cause async for one in client.suppressions(address="ada@a.example")] == ["manual"]
     assert await client.lift_suppressions("ada@a.example")

@@ -15,12 +15,13 @@ import sqlalchemy as sa
 from support.flow_steps import SETTINGS, run
 from support.ledger import NOTE, ask, change, rows
 
-from waypost import Category
+from waypost import Category, Priority, Request
 from waypost.channels.memory import MemoryChannel
 from waypost.config.brands import brands
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
 from waypost.deployments.processes.gateway import pages_served
+from waypost.flows.opt_in_confirmation import TYPE as OPT_IN
 from waypost.gateway.listen import ListenAddress, PortTaken
 from waypost.gateway.pages.context import PagesContext
 from waypost.gateway.pages.form import MOST_BYTES
@@ -46,7 +47,9 @@ TYPES = [NEWS, TIPS, CODE, ORDER]
 LINKS = Links(b"a key of sixteen or more")
 ADA = Link("shop", "ada", None, 0, "ada@a.example")
 OFF = replace(ADA, category=Category.MARKETING)
+ASKED = replace(OFF, confirms=True)
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+CONFIRM = {"confirm": "yes"}
 SCANNERS = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) SafeLinks",
     "Barracuda Sentinel (EE)",
@@ -116,7 +119,7 @@ async def choice(ledger, category=Category.MARKETING):
 async def test_a_scanner_changes_nothing_by_get_head_and_options(pages, agent):
     before, headers = await pages.rows(), {"user-agent": agent}
     for _ in range(20):
-        for link in (OFF, ADA):
+        for link in (OFF, ADA, ASKED):
             for method in ("GET", "HEAD", "OPTIONS"):
                 answer = await pages.ask(method, path(link), headers=headers)
                 assert answer.status_code == (204 if method == "OPTIONS" else 200)
@@ -152,6 +155,55 @@ async def test_one_click_turns_its_category_off_and_stops_what_waits_while_codes
     assert (stopped.address, stopped.client, stopped.scope) == ("mailto:ada@a.example", "shop", "marketing")
     again = await pages.post(path(OFF), **body)
     assert again.status_code == 200
+
+
+async def test_the_button_of_the_confirmation_page_confirms_its_category_and_no_other(pages, ledger):
+    shown = (await pages.get(path(ASKED))).text
+    assert shown.count("<button") == 1
+    fields = dict(re.findall(r'name="([^"]+)" value="([^"]+)"', shown.partition("<form")[2]))
+    for _ in range(2):
+        answer = await pages.post(path(ASKED), data=fields)
+        assert answer.status_code == 200
+        assert "will send you “Offers and promotions” from now on" in answer.text
+    [(category, found)] = (await chosen.choices(ledger, "shop", "ada")).items()
+    assert (category, found.preference) == (Category.MARKETING, Preference(confirmed=True))
+    assert (found.by, found.confirmed_at is not None) == ("confirmation page", True)
+    said = r"confirmation page, by the link of a mail to the address, \d{4}-\d\d-\d\d \d\d:\d\d UTC"
+    assert re.fullmatch(said, found.evidence)
+
+
+@pytest.mark.parametrize(
+    ("before", "default", "after"),
+    [
+        (None, "weekly", "weekly on monday at 09:00"),
+        (None, "never", "at once"),
+        ("never", "daily", "daily at 09:00"),
+        ("monthly", "daily", "monthly on 1 at 09:00"),
+    ],
+)
+async def test_a_confirmation_turns_on_what_is_off_and_keeps_a_chosen_cadence(ledger, before, default, after):
+    await people.put(ledger, Recipient(id="ada", email="ada@a.example"), "shop")
+    if before:
+        wanted = {Category.MARKETING: Preference(Cadence.parse(before))}
+        await chosen.choose(ledger, "shop", "ada", wanted, "api")
+    async with pages_over(ledger, {Category.MARKETING: CategoryTerms(cadence=default)}) as pages:
+        assert (await pages.post(path(ASKED), data=CONFIRM)).status_code == 200
+    found = await choice(ledger)
+    assert (str(found.preference.cadence), found.confirmed_at is not None) == (after, True)
+
+
+async def test_a_confirmation_lifts_the_unsubscription_of_its_address(pages, ledger):
+    await pages.post(path(OFF), data=ONE_CLICK)
+    await pages.post(path(ASKED), data=CONFIRM)
+    assert await rows(ledger, suppressions) == []
+    assert (await choice(ledger)).preference == Preference(confirmed=True)
+
+
+@pytest.mark.parametrize("body", [{}, ONE_CLICK, {"confirm": "no"}, {**CONFIRM, "category": "product"}])
+async def test_no_other_form_confirms(pages, body):
+    before = await pages.rows()
+    assert (await pages.post(path(ASKED), data=body)).status_code == 400
+    assert await pages.rows() == before
 
 
 async def test_two_hundred_codes_that_wait_are_not_stopped(pages, ledger):
@@ -190,7 +242,7 @@ async def test_the_button_of_the_page_does_the_same_and_the_evidence_tells_them_
         ({"content": b"&".join([b"a=b"] * 500)}, 400),
     ],
 )
-@pytest.mark.parametrize("link", [OFF, ADA])
+@pytest.mark.parametrize("link", [OFF, ADA, ASKED])
 async def test_a_body_that_is_not_the_form_changes_nothing_and_is_refused_in_plain_words(
     pages, link, body, status
 ):
@@ -206,9 +258,10 @@ async def test_a_body_that_is_not_the_form_changes_nothing_and_is_refused_in_pla
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 async def test_other_methods_are_refused(pages, method):
-    answer = await pages.ask(method, path(OFF))
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, HEAD, POST, OPTIONS"
+    for link in (OFF, ASKED):
+        answer = await pages.ask(method, path(link))
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == "GET, HEAD, POST, OPTIONS"
 
 
 @pytest.mark.parametrize(
@@ -216,6 +269,13 @@ async def test_other_methods_are_refused(pages, method):
     [
         f"/u/{LINKS.token(ADA)}",
         f"/p/{LINKS.token(OFF)}",
+        f"/c/{LINKS.token(OFF)}",
+        f"/c/{LINKS.token(ADA)}",
+        f"/u/{LINKS.token(ASKED)}",
+        f"/p/{LINKS.token(ASKED)}",
+        f"/c/{LINKS.token(replace(ASKED, generation=1))}",
+        f"/c/{LINKS.token(replace(ASKED, key='nobody'))}",
+        f"/c/{LINKS.token(replace(ASKED, category=Category.SECURITY))}",
         f"/u/{LINKS.token(OFF)}{LINKS.token(replace(OFF, category=Category.PRODUCT))}",
         f"/u/{LINKS.token(OFF)}/{LINKS.token(replace(OFF, category=Category.PRODUCT))}",
         f"/u/{LINKS.token(OFF)[:-1]}",
@@ -363,6 +423,10 @@ async def test_a_page_is_in_the_recipients_language(ledger, locale, said):
     await people.put(ledger, Recipient(id="ada", email="ada@a.example", locale=locale), "shop")
     async with pages_over(ledger) as pages:
         assert f"<h1>{said}</h1>" in (await pages.get(path(ADA))).text
+        assert (
+            f'<html lang="{locale[:2] if locale and locale != "ja" else "en"}">'
+            in (await pages.get(path(ASKED))).text
+        )
 
 
 async def test_a_link_that_does_not_work_is_explained_in_the_browsers_language(pages):
@@ -371,7 +435,7 @@ async def test_a_link_that_does_not_work_is_explained_in_the_browsers_language(p
 
 
 async def test_no_page_can_be_framed_scripted_cached_or_found(pages):
-    for answer in (await pages.get(path(ADA)), await pages.get(path(OFF)), await pages.get("/u/x")):
+    for answer in [await pages.get(one) for one in (*map(path, (ADA, OFF, ASKED)), "/u/x")]:
         policy = answer.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; style-src 'self'; form-action 'self';")
         assert "frame-ancestors 'none'" in policy
@@ -490,4 +554,44 @@ async def test_the_link_in_a_mail_that_was_sent_turns_its_category_off(ledger, t
     async with served(context) as client:
         assert (await client.post(link, data=ONE_CLICK)).status_code == 200
     assert await states(ledger) == {("note", "ada", "sent"): 3, ("note", "ada", "suppressed"): 1}
+    await runtime.recorder.close()
+
+
+async def test_what_asks_for_consent_is_sent_after_the_link_of_a_mail_confirmed_it(ledger, tmp_path):
+    terms = {Category.MARKETING: CategoryTerms(confirm=True)}
+    settings = SETTINGS.model_copy(
+        update={"home": tmp_path, "public_url": "https://mail.shop.example", "categories": terms}
+    )
+    runtime = Runtime(settings, ledger, [channel := MemoryChannel()])
+    news = replace(NOTE, category=Category.MARKETING)
+
+    async def offer(text):
+        await accept_all(ledger, [Candidate(news, ask(text, to="ada"), client="shop")])
+        await run(runtime, Priority.BULK, news, news)
+
+    await offer("before")
+    assert await states(ledger) == {("note", "ada", "suppressed"): 1}
+    facts = OPT_IN.facts(category="marketing", subscription="Harbour news")
+    request = Request[OPT_IN.facts](recipient=Recipient(id="ada", email="ada@a.example"), data=facts)
+    await accept_all(ledger, [Candidate(OPT_IN, request, client="shop")])
+    await run(runtime, allowed_as=OPT_IN, type=OPT_IN)
+    [mail] = [message_from_bytes(one.content, policy=policy.default) for one in channel.sent]
+    assert mail["List-Unsubscribe"] is None
+    [link] = set(
+        re.findall(r"https://mail\.shop\.example(/c/[\w-]+)", mail.get_body(("html",)).get_content())
+    )
+    catalogue = Catalogue([news, OPT_IN], terms)
+    context = PagesContext(ledger, catalogue, Links(runtime.secret_key), brands(settings))
+    async with served(context) as client:
+        assert (await client.get(link)).status_code == 200
+        await offer("still before")
+        assert (await client.post(link, data=CONFIRM)).status_code == 200
+        await offer("after")
+        assert await people.revoke_links(ledger, "ada", "shop")
+        assert (await client.post(link, data=CONFIRM)).status_code == 404
+    assert await states(ledger) == {
+        ("note", "ada", "suppressed"): 2,
+        ("opt-in-confirmation", "ada", "sent"): 1,
+        ("note", "ada", "sent"): 1,
+    }
     await runtime.recorder.close()

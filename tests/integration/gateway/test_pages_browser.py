@@ -34,6 +34,8 @@ ROUTES = {
 TYPES = [replace(NOTE, name=category, category=category, route=route) for category, route in ROUTES.items()]
 LINKS = Links(b"a key of sixteen or more")
 PAGE = Link("", "ada", None, 0, "ada.lovelace@northwind.example")
+OFF = replace(PAGE, category=Category.MARKETING)
+ASKED = replace(OFF, confirms=True)
 LOADED = "document.readyState === 'complete' && "
 
 
@@ -74,9 +76,9 @@ async def in_browser(work, *arguments):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [375, 1280])
-@pytest.mark.parametrize("category", [None, Category.MARKETING])
-async def test_a_page_fits_and_has_its_styles(url, opened, width, scheme, category):
-    await in_browser(show, opened, url, replace(PAGE, category=category), width, scheme)
+@pytest.mark.parametrize("link", [PAGE, OFF, ASKED])
+async def test_a_page_fits_and_has_its_styles(url, opened, width, scheme, link):
+    await in_browser(show, opened, url, link, width, scheme)
     assert opened.run("document.documentElement.scrollWidth") <= width
     styled = "getComputedStyle(document.body).backgroundColor"
     assert opened.run(styled) == {"light": "rgb(242, 243, 241)", "dark": "rgb(18, 21, 22)"}[scheme]
@@ -109,3 +111,14 @@ async def test_a_person_unsubscribes_by_the_button(url, opened, ledger):
     await in_browser(opened.wait, LOADED + "!!document.querySelector('[role=status]')")
     assert "Sie haben abbestellt" in opened.text
     assert list(await preferences.choices(ledger, "", "ada")) == [Category.ALERT]
+
+
+async def test_a_person_confirms_by_the_button(url, opened, ledger):
+    await in_browser(show, opened, url, ASKED, 375, "light")
+    assert "Bitte bestätigen" in opened.text
+    assert await preferences.choices(ledger, "", "ada") == {}
+    await in_browser(opened.click, "document.querySelector('button')")
+    await in_browser(opened.wait, LOADED + "!!document.querySelector('[role=status]')")
+    assert "sendet Ihnen ab jetzt „Angebote und Aktionen“" in opened.text
+    [(category, choice)] = (await preferences.choices(ledger, "", "ada")).items()
+    assert (category, choice.confirmed_at is not None) == (Category.MARKETING, True)

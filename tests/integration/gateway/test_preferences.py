@@ -50,9 +50,27 @@ async def test_a_confirmation_has_its_moment_until_the_category_is_turned_off(sh
     assert off.json()["marketing"]["confirmed_at"] is None
 
 
+async def test_the_evidence_of_a_consent_stays_as_long_as_the_consent(shop):
+    async def told(**changes):
+        answer = await shop.patch(CHOSEN, json={"marketing": changes})
+        assert answer.status_code == 200, answer.text
+        [told] = (await shop.get(CHOSEN)).json().values()
+        return told["evidence"], told["confirmed_at"] is not None
+
+    form = "form of 2026-11-30, box ticked"
+    assert await told(confirmed=True, evidence=form) == (form, True)
+    assert await told(cadence="daily") == (form, True)
+    assert await told(cadence="weekly", evidence="asked by phone") == ("asked by phone", True)
+    assert await told(cadence="never") == ("", False)
+    assert await told(confirmed=True) == ("", True)
+
+
 @pytest.mark.parametrize(
     ("body", "path", "reason"),
     [
+        ({"marketing": {"evidence": "x" * 501}}, "marketing.evidence", "longer than 500 characters"),
+        ({"marketing": {"evidence": "a\0b"}}, "marketing.evidence", "it contains a NUL"),
+        ({"marketing": {"evidence": None}}, "marketing.evidence", "not text"),
         (
             {"transactional": {"cadence": "never"}},
             "transactional.cadence",

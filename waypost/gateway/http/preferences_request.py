@@ -19,6 +19,8 @@ from waypost.gateway.problems import Fault, Problem
 from waypost.model.cadence import AT_ONCE, Cadence, Every
 from waypost.model.category import Category, CategoryTerms, terms_of
 from waypost.model.request import Kind
+from waypost.model.suppression import EVIDENCE_KEPT
+from waypost.model.word_patterns import NO_NUL_PATTERN
 from waypost.policy.precedence import Preference
 
 Schema = dict[str, Any]
@@ -34,7 +36,7 @@ class Chosen(BaseModel):
     """cadence: at once, hourly, daily at 09:00, weekly on monday at 09:00, monthly on 1 at 09:00, or never.
     channels: the only kinds of channel that are wanted; null for all. confirmed: whether the recipient has
     confirmed the subscription (double opt-in); an earlier confirmation stays until the category is turned
-    off."""
+    off. evidence: how the recipient chose, for people: `form of 2026-11-30, box ticked`."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
@@ -48,10 +50,12 @@ class Chosen(BaseModel):
     ] = AT_ONCE
     channels: Annotated[list[Kind], Field(min_length=1, max_length=10)] | None = None
     confirmed: Annotated[bool, Field(strict=True)] = False
+    evidence: Annotated[str, Field(max_length=EVIDENCE_KEPT, pattern=NO_NUL_PATTERN)] = ""
 
     @property
     def preference(self) -> Preference:
-        return Preference(self.cadence, tuple(self.channels) if self.channels else None, self.confirmed)
+        channels = tuple(self.channels) if self.channels else None
+        return Preference(self.cadence, channels, self.confirmed, self.evidence)
 
 
 CHOICES: TypeAdapter[dict[Category, Chosen | None]] = TypeAdapter(

@@ -1,13 +1,13 @@
 """The application of the pages: its routes, and how it answers errors.
 
-`/u/TOKEN` turns one category off (RFC 8058). `/p/TOKEN` is the preference page. A GET changes nothing: the
-scanners of mail providers follow every link.
+`/u/TOKEN` turns one category off (RFC 8058), and `/c/TOKEN` confirms one (double opt-in). `/p/TOKEN` is the
+preference page. A GET changes nothing: the scanners of mail providers follow every link.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ from waypost.gateway.server.metrics_middleware import MetricsMiddleware
 from waypost.gateway.unavailable import ledger_away
 from waypost.ledger.database.outages import outages
 from waypost.model.cadence import Every
-from waypost.model.category import may_be_turned_off
+from waypost.model.category import may_be_confirmed, may_be_turned_off
 from waypost.recipients import choices
 from waypost.recipients.links import Page
 from waypost.recipients.opening import Opened, opened
@@ -37,6 +37,8 @@ from waypost.recipients.opening import Opened, opened
 ALIVE = {"status": "ok", "serves": "pages of recipients"}
 METHODS = ["GET", "POST", "OPTIONS"]  # HEAD is answered as GET
 ALLOW = "GET, HEAD, POST, OPTIONS"
+
+_OF_LINKS = {f"/{page}/" for page in Page}
 
 logger = logging.getLogger("waypost.gateway")
 
@@ -56,15 +58,9 @@ def pages(context: PagesContext, https: bool = False) -> Starlette:
     desk = _Pages(context)
     return Starlette(
         routes=[
-            Route(
-                f"/{Page.UNSUBSCRIBE}/{{token}}",
-                desk.answering(Page.UNSUBSCRIBE, desk.unsubscribe),
-                methods=METHODS,
-            ),
-            Route(
-                f"/{Page.PREFERENCES}/{{token}}",
-                desk.answering(Page.PREFERENCES, desk.preferences),
-                methods=METHODS,
+            *(
+                Route(f"/{page}/{{token}}", desk.answering(page, endpoint), methods=METHODS)
+                for page, endpoint in desk.endpoints.items()
             ),
             Route("/style.css", _style),
             Route("/healthz", _alive),
@@ -86,6 +82,11 @@ async def _style(request: Request) -> Response:
 class _Pages:
     def __init__(self, context: PagesContext) -> None:
         self._context = context
+        self.endpoints: Mapping[Page, ForLink] = {
+            Page.UNSUBSCRIBE: self.unsubscribe,
+            Page.PREFERENCES: self.preferences,
+            Page.CONFIRM: self.confirm,
+        }
 
     def answering(self, page: Page, endpoint: ForLink) -> Endpoint:
         """`endpoint` for links that work. Everything else is answered here, as a page in plain words."""
@@ -109,12 +110,13 @@ class _Pages:
         return answered
 
     async def _opened(self, request: Request, page: Page) -> Opened | None:
-        """None also for a category that recipients may not turn off any more."""
+        """None also for a category that recipients may not turn off, or confirm, any more."""
         context = self._context
         found = await opened(context.ledger, context.links, page, request.path_params["token"])
         if found is None or found.link.category is None:
             return found
-        return found if found.link.category in may_be_turned_off(context.catalogue.terms) else None
+        may = may_be_confirmed if found.link.confirms else may_be_turned_off
+        return found if found.link.category in may(context.catalogue.terms) else None
 
     async def _done(self, endpoint: ForLink, request: Request, found: Opened) -> Response:
         try:
@@ -137,6 +139,15 @@ class _Pages:
             context = self._context
             await choices.turn_off(context.ledger, found.link, by, context.catalogue.names)
         return self._page(request, "unsubscribe", found, category=found.link.category, done=done)
+
+    async def confirm(self, request: Request, found: Opened) -> Response:
+        """One button; a POST of it confirms the category."""
+        done = request.method == "POST"
+        if done:
+            if not form.is_confirmation(await form.fields_of(request)):
+                raise BadForm
+            await choices.confirm(self._context.ledger, found.link, self._context.catalogue)
+        return self._page(request, "confirm", found, category=found.link.category, done=done)
 
     async def preferences(self, request: Request, found: Opened) -> Response:
         """Every category, with what applies; a POST stores what was chosen."""
@@ -181,5 +192,5 @@ class _Pages:
         status = error.status_code if isinstance(error, HTTPException) else 404
         made = self._message(request, "gone" if status == 404 else "unread", status)
         if status == 405:
-            made.headers["Allow"] = ALLOW if request.url.path[:3] in ("/u/", "/p/") else "GET, HEAD"
+            made.headers["Allow"] = ALLOW if request.url.path[:3] in _OF_LINKS else "GET, HEAD"
         return made

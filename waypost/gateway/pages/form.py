@@ -21,6 +21,7 @@ MOST_BYTES = 8 * 1024  # the largest form of the pages is below 2 kB
 MOST_FIELDS = 100
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 ONE_CLICK = "List-Unsubscribe", "One-Click"  # RFC 8058, section 3.1
+CONFIRM = "confirm", "yes"  # the button of the confirmation page
 ON_PAGE = "on-page"  # a field of the page's own form
 CADENCE, CHANNELS = "cadence-", "channels-"  # with a category behind them
 
@@ -96,6 +97,12 @@ def is_one_click(fields: Fields) -> bool:
     """Whether a form asks to unsubscribe. Other fields are no reason to send on."""
     name, value = ONE_CLICK
     return list(fields.get(name, ())) == [value]
+
+
+def is_confirmation(fields: Fields) -> bool:
+    """Whether a form is that of the confirmation page, and nothing else: a consent is not guessed."""
+    name, value = CONFIRM
+    return fields == {name: [value]}
 
 
 def answers(fields: Fields, shown: Sequence[Offer]) -> dict[Category, Answer]:

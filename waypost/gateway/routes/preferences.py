@@ -112,6 +112,7 @@ def _described(one: Choice) -> dict[str, Any]:
         "cadence": str(one.preference.cadence),
         "channels": None if channels is None else list(channels),
         "confirmed_at": one.confirmed_at,
+        "evidence": one.evidence,
         "chosen_by": one.by,
         "updated_at": one.at,
     }

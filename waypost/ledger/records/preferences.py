@@ -21,6 +21,8 @@ from waypost.system.clock import now
 
 ByRecipient = Mapping[Who, Preference]
 _KEY = list(preferences.primary_key)
+# A literal: rows are bound by insert_many, and a statement has no values of its own.
+_NO_EVIDENCE: sa.ColumnElement[str] = sa.literal_column("''", sa.Text)
 AUDIENCE = ""  # in place of a recipient's key: what the client chose for all of its recipients
 
 
@@ -53,7 +55,7 @@ def choose_all(
             "cadence": str(one.cadence),
             "channels": None if one.channels is None else list(one.channels),
             "confirmed_at": moment if one.confirmed else None,
-            "evidence": evidence,
+            "evidence": one.evidence or evidence,
             "chosen_by": by,
             "updated_at": moment,
         }
@@ -63,15 +65,21 @@ def choose_all(
 
 
 def _replace(insert: Any) -> Any:
-    """A confirmation stays, until the category is turned off."""
+    """A confirmation stays until the category is turned off. Its evidence stays with it, until there is newer
+    evidence."""
     new, old = insert.excluded, preferences.c
-    kept = sa.case((new.cadence == sa.literal_column("'never'"), None), else_=old.confirmed_at)
-    changed = ("cadence", "channels", "evidence", "chosen_by", "updated_at")
+    is_off = new.cadence == sa.literal_column("'never'")
+    kept = sa.case((is_off, None), else_=old.confirmed_at)
+    stays = sa.and_(
+        ~is_off, old.confirmed_at.is_not(None), new.confirmed_at.is_(None), new.evidence == _NO_EVIDENCE
+    )
+    changed = ("cadence", "channels", "chosen_by", "updated_at")
     return insert.on_conflict_do_update(
         index_elements=list(preferences.primary_key),
         set_={
             **{name: new[name] for name in changed},
             "confirmed_at": sa.func.coalesce(new.confirmed_at, kept),
+            "evidence": sa.case((stays, old.evidence), else_=new.evidence),
         },
     )
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
+from waypost.model.mail_links import shown_links
 from waypost.model.notification import Notification, ResolvedRecipient
 from waypost.model.notification_type import NotificationType
 from waypost.model.validation_messages import explain
@@ -79,7 +80,7 @@ class Samples:
     def mail(self, type: NotificationType, lang: str) -> SampleMail:
         """The sample's mail. Raises NotRendered."""
         notification, private = self._notification(type, lang)
-        rendered = render_one(self._renderer, type, notification, private)
+        rendered = render_one(self._renderer, type, notification, private, (), shown_links(type))
         file = self._file(type, lang)
         if rendered.error is not None:
             said = f"the sample cannot be rendered ({rendered.error}); correct the template or the sample"
