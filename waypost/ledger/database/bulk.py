@@ -104,11 +104,17 @@ def in_texts(column: sa.Column[str], texts: Collection[str]) -> sa.ColumnElement
 
 
 Conflict = Callable[[Any], Any]
+Rows = Sequence[Mapping[str, Any]]
+Prepare = Callable[[Rows], Rows]
 
 
 def do_nothing(insert: Any) -> Any:
     """ON CONFLICT DO NOTHING"""
     return insert.on_conflict_do_nothing()
+
+
+def _as_they_are(rows: Rows) -> Rows:
+    return rows
 
 
 def insert_many(
@@ -117,8 +123,11 @@ def insert_many(
     rows: Sequence[Mapping[str, Any]],
     on_conflict: Conflict | None = None,
     returning: tuple[sa.Column[Any], ...] = (),
+    prepare: Prepare = _as_they_are,
 ) -> Sequence[sa.Row[Any]]:
     """Insert `rows`, which all have the same keys. Returns the columns `returning` of each inserted row.
+
+    prepare: called with the rows of each statement, just before it; returns them as they are to be written.
 
     on_conflict: adds a dialect's ON CONFLICT to the statement; pass the same function each time, as the
     statement is cached by it.
@@ -128,8 +137,11 @@ def insert_many(
     names = tuple(rows[0])
     if connection.dialect.name == "postgresql":
         return [
-            row for some in _slices(rows) for row in _insert(connection, table, some, on_conflict, returning)
+            row
+            for some in _slices(rows)
+            for row in _insert(connection, table, prepare(some), on_conflict, returning)
         ]
+    rows = prepare(rows)
     if returning:  # for many rows, only the construct returns anything
         statement = _construct(table, on_conflict).returning(*returning)
         found = connection.execute(statement, list(rows))

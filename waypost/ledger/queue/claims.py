@@ -11,15 +11,17 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from functools import partial
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from waypost.ledger.database import tolerant
+from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.steps import MOST_BYTES, portions, read_bytes
 from waypost.ledger.database.tables import (
     IN_HAND,
@@ -360,13 +362,55 @@ _OURS = WITH_RECIPIENT.where(IN_HAND, notifications.c.state == State.CLAIMED)
 def _read(connection: sa.Connection, batch: UUID) -> tolerant.Found[Any]:
     """The batch's rows with their recipients, and those that cannot be read."""
     ours = _OURS.where(notifications.c.batch_id == batch).order_by(notifications.c.due_at, notifications.c.id)
-    return tolerant.each(connection, ours, [notifications.c.id], lambda row: row)
+    box = sealing.of(connection)
+    box.check(connection)
+    return tolerant.each(connection, ours, [notifications.c.id], partial(opened, box))
+
+
+class Opened(NamedTuple):
+    """A row of `WITH_RECIPIENT`, with its personal data."""
+
+    id: UUID
+    type: Any
+    priority: Any
+    data: Any
+    occurrences: Any
+    accepted_at: datetime
+    expires_at: datetime
+    step: Any
+    tries: Any
+    in_doubt: Any
+    channels: Any
+    named: Any
+    client: Any
+    brand: Any
+    due_at: datetime
+    link_generation: Any
+    key: Any
+    email: Any
+    phone: Any
+    name: Any
+    locale: Any
+    timezone: Any
+
+
+def opened(box: Sealing, row: sa.Row[Any]) -> Opened:
+    """Raises NotOpened."""
+    found = Opened(*row)
+    own, whose = (found.id,), (found.client or "", found.key)
+    return found._replace(
+        data=box.opened(notifications, own, "data", found.data),
+        named=box.opened(notifications, own, "named", found.named),
+        email=box.opened(recipients, whose, "email", found.email),
+        phone=box.opened(recipients, whose, "phone", found.phone),
+        name=box.opened(recipients, whose, "name", found.name),
+    )
 
 
 def notification_of(
-    row: Any, default_locale: str, default_timezone: str, rule: str = ""
+    row: Opened, default_locale: str, default_timezone: str, rule: str = ""
 ) -> Notification | None:
-    """The notification of a row of `WITH_RECIPIENT`; None when the row holds values that no notification can
+    """The notification of a row; None when the row holds values that no notification can
     have."""
     (
         id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.database.bulk import do_nothing, in_texts, insert_many
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.sealing import stored_key
 from waypost.ledger.database.tables import soft_bounces, suppressions
 from waypost.ledger.records.suppressions import add_suppressions
 from waypost.mail.address import url_of
@@ -23,15 +24,15 @@ def note(connection: sa.Connection, ended: Sequence[tuple[str, UUID]]) -> None:
     have too many. Safe to repeat."""
     if not ended:
         return
-    moment = now()
-    rows = {(url_of(address), id): moment for address, id in ended}
+    moment, known = now(), {stored_key(connection, url_of(address)): address for address, _ in ended}
+    rows = {(stored_key(connection, url_of(address)), id) for address, id in ended}
     insert_many(
         connection,
         soft_bounces,
-        [{"address": address, "notification_id": id, "at": at} for (address, id), at in sorted(rows.items())],
+        [{"address": address, "notification_id": id, "at": moment} for address, id in sorted(rows)],
         on_conflict=do_nothing,
     )
-    table, addresses = soft_bounces.c, {address for address, _ in rows}
+    table, addresses = soft_bounces.c, set(known)
     counted = sa.func.count()
     wanted = (
         sa.select(table.address, counted)
@@ -41,12 +42,12 @@ def note(connection: sa.Connection, ended: Sequence[tuple[str, UUID]]) -> None:
         .order_by(table.address)
     )
     found = connection.execute(wanted).all()
-    add_suppressions(connection, [_suppression(address, count) for address, count in found])
+    add_suppressions(connection, [_suppression(known[key], count) for key, count in found])
 
 
 def _suppression(address: str, count: int) -> Suppression:
     return Suppression(
-        address=address.partition(":")[2],
+        address=address,
         cause=Cause.SOFT_BOUNCE,
         evidence=f"{count} notifications within {WITHIN.days} days were not taken",
         expires_at=now() + REST,
@@ -57,15 +58,16 @@ def known(connection: sa.Connection, addresses: Collection[str]) -> set[str]:
     """Those of `addresses`, which are URLs, that have soft bounces."""
     if not addresses:
         return set()
-    wanted = sa.select(soft_bounces.c.address).where(in_texts(soft_bounces.c.address, addresses)).distinct()
-    return set(connection.scalars(wanted))
+    urls = {stored_key(connection, url): url for url in addresses}
+    wanted = sa.select(soft_bounces.c.address).where(in_texts(soft_bounces.c.address, urls)).distinct()
+    return {urls[key] for key in connection.scalars(wanted)}
 
 
 def forget(connection: sa.Connection, addresses: Collection[str]) -> None:
     """Forget the soft bounces of addresses that took a mail, and lift what followed from them."""
     if not addresses:
         return
-    urls = sorted({url_of(address) for address in addresses})
+    urls = sorted({stored_key(connection, url_of(address)) for address in addresses})
     connection.execute(sa.delete(soft_bounces).where(in_texts(soft_bounces.c.address, urls)))
     theirs = in_texts(suppressions.c.address, urls), suppressions.c.cause == Cause.SOFT_BOUNCE
     connection.execute(sa.delete(suppressions).where(*theirs))
