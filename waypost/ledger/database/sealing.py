@@ -121,7 +121,7 @@ class Sealing:
 
     def row(self, table: sa.Table, row: sa.Row[Any]) -> Any:
         """`row`, which has the primary key of `table`, with its personal data. Raises NotOpened."""
-        found = SimpleNamespace(**row._mapping)
+        found = SimpleNamespace(**row._asdict())
         key = [getattr(found, name) for name in _PRIMARY[table]]
         for name in SEALED[table]:
             if hasattr(found, name):

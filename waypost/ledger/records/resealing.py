@@ -122,7 +122,7 @@ def _seal(connection: sa.Connection, *, table: sa.Table, rows: Sequence[sa.Row[A
         is_it = sa.and_(*(column == _value(column, value) for column, value in place))
         wanted = sa.select(*key, *(table.c[name] for name in names)).where(is_it).with_for_update()
         for opened in tolerant.each(connection, wanted, key, partial(box.row, table)).good:
-            values = box.sealed(table, vars(opened))
+            values: dict[str, Any] = box.sealed(table, vars(opened))
             update = sa.update(table).where(is_it).values({name: values[name] for name in names})
             changed += connection.execute(update).rowcount
     return changed

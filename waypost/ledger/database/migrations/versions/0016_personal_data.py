@@ -5,7 +5,7 @@ Personal data of before stays readable; it is sealed in the background (waypost/
 
 # ruff: noqa: S608 - the SQL is of this file's own words alone
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 
 import sqlalchemy as sa
@@ -94,7 +94,7 @@ def _rename(
 
 
 @contextmanager
-def _listed(connection: sa.Connection, keys: Mapping[str, str]) -> Iterator[None]:
+def _listed(connection: sa.Connection, keys: Mapping[str, str]) -> Generator[None]:
     table = op.create_table(
         "waypost_renamed", sa.Column("old", sa.Text(), primary_key=True), sa.Column("new", sa.Text())
     )
