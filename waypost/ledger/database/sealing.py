@@ -49,6 +49,7 @@ _IS_JSON = {
     table: frozenset(name for name in names if isinstance(table.c[name].type, sa.JSON))
     for table, names in SEALED.items()
 }
+_AT = {table: f"@{table.name}" for table in SEALED}
 
 
 class OtherDataKey(LedgerUnreachable):
@@ -100,8 +101,7 @@ class Sealing:
             count = Counter(map(id, long))
             several = {id(value): value for value in long if count[id(value)] > 1}
             found |= {
-                id: self._seal(table, name, value, f"@{table.name}", shared=True)
-                for id, value in several.items()
+                id: self._seal(table, name, value, _AT[table], shared=True) for id, value in several.items()
             }
         return found
 
@@ -116,7 +116,8 @@ class Sealing:
         """The `value` of the column `name` in the row with the primary key `key`. Raises NotOpened."""
         if not isinstance(value, str) or not value.startswith(_BEGINS):
             return value
-        octets = self.ring.open(value.strip('"'), f"{name}{_place(table, key)}".encode())
+        bare = value.strip('"') if value[0] == '"' else value
+        octets = self.ring.open(bare, f"{name}{_place(table, key)}".encode())
         return orjson.loads(octets) if name in _IS_JSON[table] else octets.decode()
 
     def row(self, table: sa.Table, row: sa.Row[Any]) -> Any:
@@ -205,8 +206,7 @@ _BEGINS = (BEGIN, f'"{BEGIN}')
 
 def _place(table: sa.Table, key: Sequence[Any]) -> str:
     """The name of a row, as part of the associated data."""
-    parts = (one.hex if isinstance(one, UUID) else str(one) for one in key)
-    return "\0".join((f"@{table.name}", *parts))
+    return "\0".join([_AT[table], *[one.hex if isinstance(one, UUID) else str(one) for one in key]])
 
 
 def of(connection: sa.Connection) -> Sealing:

@@ -395,16 +395,21 @@ class Opened(NamedTuple):
 
 
 def opened(box: Sealing, row: sa.Row[Any]) -> Opened:
-    """Raises NotOpened."""
-    found = Opened(*row)
-    own, whose = (found.id,), (found.client or "", found.key)
-    return found._replace(
-        data=box.opened(notifications, own, "data", found.data),
-        named=box.opened(notifications, own, "named", found.named),
-        email=box.opened(recipients, whose, "email", found.email),
-        phone=box.opened(recipients, whose, "phone", found.phone),
-        name=box.opened(recipients, whose, "name", found.name),
-    )
+    """What is on record of a recipient is opened where its request does not say it. Raises NotOpened."""
+    values: list[Any] = list(row)
+    own, whose = (values[_ID],), (values[_CLIENT] or "", values[_KEY])
+    for at in (_DATA, _NAMED):
+        values[at] = box.opened(notifications, own, _FIELDS[at], values[at])
+    named: Any = values[_NAMED] or ()
+    for at in _ON_RECORD:
+        if _FIELDS[at] not in named:
+            values[at] = box.opened(recipients, whose, _FIELDS[at], values[at])
+    return Opened._make(values)
+
+
+_FIELDS = Opened._fields
+_ID, _DATA, _NAMED, _CLIENT, _KEY = map(_FIELDS.index, ("id", "data", "named", "client", "key"))
+_ON_RECORD = tuple(map(_FIELDS.index, ("email", "phone", "name")))
 
 
 def notification_of(
