@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import pytest
 import sqlalchemy as sa
+from support.rings import ring
 
 from waypost.config.settings import with_async_driver
 from waypost.ledger import Ledger, open_ledger
@@ -149,7 +150,7 @@ def _empty(connection: sa.Connection) -> None:
 @pytest.fixture
 async def ledger(database: str) -> AsyncIterator[Ledger]:
     """An empty ledger on each database."""
-    opened = open_ledger(with_async_driver(database))
+    opened = open_ledger(with_async_driver(database), ring=ring)
     if opened.is_postgres:
         await opened.write(_empty)
     yield opened

@@ -11,6 +11,7 @@ from waypost.config.settings import Settings
 from waypost.delivery.added_brands import all_brands
 from waypost.deployments.doctor.brands import key_findings
 from waypost.deployments.doctor.finding import Finding
+from waypost.deployments.doctor.personal_data import personal_data_findings
 from waypost.deployments.registry import registered
 from waypost.ledger import Ledger, LedgerBehind, ledger_of
 from waypost.ledger.database import tolerant
@@ -54,6 +55,7 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
         keys = (await api_keys.active_keys(ledger)).keys
         known = await all_brands(settings, ledger)
         down = await process_reports.read(ledger, process_reports.About.CIRCUITS)
+        sealed = await personal_data_findings(ledger, settings)
     except LedgerUnreachable as error:
         return [Finding("ledger", ok=False, found=error.found, advice=error.advice)]
     except Exception as error:  # each driver has errors of its own
@@ -66,6 +68,7 @@ async def ledger_findings(settings: Settings) -> list[Finding]:
     return [
         Finding("ledger", ok=True, found=f"{kind}, {open_in_words(open, late)}"),
         *_key(same_key),
+        *sealed,
         *key_findings(keys, known),
         *_held(held),
         *_late(overdue),

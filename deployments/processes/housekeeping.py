@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from uuid import uuid4
 
 from waypost.deployments.dispatcher import reconciler
 from waypost.deployments.dispatcher.backoff import BatchBackoffs
@@ -16,7 +17,7 @@ from waypost.ledger.database.failures import log_failure
 from waypost.ledger.operations import retention
 from waypost.ledger.queue import digest_items, digests
 from waypost.ledger.queue.reaper import Reaper, Reclaimed
-from waypost.ledger.records import soft_bounces, suppressions
+from waypost.ledger.records import resealing, soft_bounces, suppressions
 from waypost.system.waiting import wait_for
 
 logger = logging.getLogger("waypost.worker")
@@ -31,6 +32,7 @@ class Intervals:
     reconcile: float = 5.0
     expire: float = 60.0
     prune: float = 3600.0
+    seal: float = 600.0
 
 
 def chores(
@@ -48,11 +50,12 @@ def chores(
             on_reclaimed(found)
 
     yield intervals.reap or min(3.0, ledger.lease.total_seconds() / 8), reap
-    backoffs = BatchBackoffs()
+    backoffs, process = BatchBackoffs(), str(uuid4())
     yield intervals.reconcile, lambda: reconciler.reconcile(ledger, runs, backoffs)
     yield intervals.expire, lambda: digests.expire(ledger)
     yield intervals.expire, lambda: digest_items.finish_items(ledger)
     yield intervals.prune, lambda: suppressions.delete_expired(ledger)
+    yield intervals.seal, lambda: resealing.reseal(ledger, process)
     yield intervals.prune, lambda: soft_bounces.delete_old(ledger)
     if retention_days is not None:
         yield intervals.prune, lambda: retention.prune(ledger, retention_days)

@@ -13,8 +13,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from support.rings import ring
 from waypost import Category, Facts, Grouping, NotificationType, Priority, Recipient, Request
 from waypost.ledger import Ledger, open_ledger
+from waypost.ledger.database.sealing import SEALED
 from waypost.ledger.database.tables import attempts, batches, notifications
 from waypost.ledger.intake import accept
 from waypost.ledger.queue import claims
@@ -109,10 +111,11 @@ async def bundled(ledger: Ledger, *texts: str) -> UUID:
     return batch
 
 
-async def rows(ledger: Ledger, table: sa.Table = notifications) -> list[Any]:
-    """Every row of `table`, oldest first."""
-    wanted = sa.select(table).order_by(*table.primary_key)
-    return await ledger.read(lambda connection: list(connection.execute(wanted).all()))
+async def rows(ledger: Ledger, table: sa.Table = notifications, *where: sa.ColumnElement[bool]) -> list[Any]:
+    """Every row of `table` (where `where`), oldest first, with its personal data."""
+    wanted = sa.select(table).where(*where).order_by(*table.primary_key)
+    found = await ledger.read(lambda connection: connection.execute(wanted).all())
+    return [ledger.sealing.row(table, row) for row in found] if table in SEALED else list(found)
 
 
 async def attempt_rows(ledger: Ledger) -> list[Any]:
@@ -157,7 +160,7 @@ def after_the_next_statement(ledger: Ledger, work: Callable[[Ledger], Awaitable[
     """Right after the next statement of `ledger`, on PostgreSQL, run `work` to its end in another thread."""
 
     async def elsewhere() -> None:
-        other = open_ledger(ledger.engine.url.render_as_string(hide_password=False))
+        other = open_ledger(ledger.engine.url.render_as_string(hide_password=False), ring=ring)
         await work(other)
         await other.close()
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 
+import typer
+
 from waypost.cli.app import App
 from waypost.cli.asking import Refused, Yes, ask
 from waypost.cli.output import out
+from waypost.config.data_keys import key_ring
 from waypost.config.instance import AlreadyRunning, only_one
 from waypost.config.secret_key import is_unshared, secret_key
 from waypost.config.settings import Settings, prepare_home
 from waypost.ledger import connect_checked, open_ledger
 from waypost.ledger.database import migrate
 from waypost.ledger.database.open_elsewhere import open_elsewhere
-from waypost.ledger.records import installation
+from waypost.ledger.records import installation, resealing
+from waypost.system.key_ring import written
 
-app = App(help="Upgrade the ledger's database, or change its key.")
+app = App(help="Upgrade the ledger's database, change its key, or show the keys of personal data.")
 
 
 @app.command()
@@ -33,11 +37,24 @@ def upgrade() -> None:
 
 async def _upgrade(settings: Settings) -> None:
     # Opened without its home: this command may make a new ledger where one was lost.
-    ledger = open_ledger(settings.ledger_url, settings.lease)
+    ledger = open_ledger(settings.ledger_url, settings.lease, ring=lambda: key_ring(settings))
     try:
         await ledger.upgrade()
     finally:
         await ledger.close()
+
+
+@app.command("data-keys")
+def data_keys() -> None:
+    """Print the keys of personal data, as WAYPOST_DATA_KEYS has them, the newest first.
+
+    Keep a copy apart from backups of the ledger: without these keys nobody can read the personal data in it.
+    """
+    ring = key_ring(Settings())
+    if ring.newest is None:
+        raise Refused("personal data is not encrypted: set WAYPOST_SECRET_KEY or WAYPOST_DATA_KEYS")
+    for key in ring.keys:
+        typer.echo(written(key))
 
 
 @app.command("change-key")
@@ -71,6 +88,12 @@ async def _change_key(settings: Settings, yes: bool) -> bool:
             raise Refused(
                 f"the key was not changed: the ledger is in use at {', '.join(places)}; stop every process "
                 "of Waypost first"
+            )
+        if lost := await resealing.missing(ledger):
+            raise Refused(
+                f"the key was not changed: personal data is encrypted with {', '.join(lost)}, which only the "
+                "former secret key gives. Run `waypost db data-keys` with the former key, add what it prints "
+                "to WAYPOST_DATA_KEYS, and try again"
             )
         if not yes:
             ask(

@@ -46,5 +46,10 @@ def known_key(settings: Settings) -> bytes | None:
     """The secret key; None if it has not been made yet."""
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value().encode()
+    return kept_key(settings)
+
+
+def kept_key(settings: Settings) -> bytes | None:
+    """The key in `secret.key` under home; None if there is none."""
     path = settings.home / _FILE
     return path.read_bytes() if path.exists() else None

@@ -180,6 +180,12 @@ class Settings(BaseSettings):
         description="Key for codes, links and the secrets of webhooks, at least 16 characters. "
         "Default: created once, in secret.key under home.",
     )
+    data_keys: SecretStr | None = Field(
+        default=None,
+        description="Keys of personal data in the ledger, the newest first: `2027:` and 32 octets in base64, "
+        "separated by commas; or `file:` and the path of a file with them. Default: derived from the secret "
+        "key. docs/personal-data.md describes them.",
+    )
     work_pool: str = Field(default="waypost", min_length=1, description="Prefect work pool.")
     prefect_reports: bool = Field(
         default=True,
@@ -354,6 +360,15 @@ class Settings(BaseSettings):
 
         if value is not None and not is_issuer(value):
             raise ValueError("not the https:// address of an issuer (http:// is only for this machine)")
+        return value
+
+    @field_validator("data_keys")
+    @classmethod
+    def _a_key_ring(cls, value: SecretStr | None) -> SecretStr | None:
+        from waypost.config.named_keys import named_keys
+
+        if value is not None:
+            named_keys(value.get_secret_value())
         return value
 
     @field_validator("oidc_audience")

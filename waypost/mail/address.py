@@ -195,6 +195,11 @@ def url_of(address: str) -> str:
     return f"{'mailto' if '@' in address else 'tel'}:{folded(address)}"
 
 
+def is_address_url(key: str) -> bool:
+    """Whether the key of a recipient is made from an address; no id looks like one."""
+    return key.startswith(("mailto:", "tel:"))
+
+
 def key_of_url(text: str) -> str | None:
     """The ledger's key for the address in a `mailto:` or `tel:` URL; None if `text` is not such a URL.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 from support.costly_texts import IN_A_HEAD, filled
 from support.measured_gateway import Cases
+from support.rings import ring
 from support.smtp_submission import SENDER, plain, posting
 from support.stopwatch import Loop, Spent, in_shares, judge
 
@@ -81,7 +82,7 @@ class Submitter:
 @asynccontextmanager
 async def over(database: str):
     """Submission over the SQLite file that `database` is the URL of, and the text of a key."""
-    ledger = open_ledger(with_async_driver(database))
+    ledger = open_ledger(with_async_driver(database), ring=ring)
     async with posting(ledger, most=MOST) as post:
         yield post.port, await post.key()
     await ledger.close()

@@ -16,6 +16,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from support.ledger import rows, run_sql
 from support.requests import order
+from support.rings import ring
 
 from waypost.config.settings import with_async_driver
 from waypost.deployments.processes import prefect_server
@@ -167,7 +168,7 @@ async def test_while_the_ledger_is_locked_it_is_not_ready_and_says_so_soon(site,
 
 
 async def test_what_waits_for_a_lock_is_told_so_soon_and_goes_in_afterwards(ledger, database, site_over):
-    patient = open_ledger(with_async_driver(database), patience=timedelta(seconds=0.5))
+    patient = open_ledger(with_async_driver(database), ring=ring, patience=timedelta(seconds=0.5))
     async with site_over(patient) as site:
         shop = await site.client()
         body = {"type": "order-confirmation", **order("A-1")}

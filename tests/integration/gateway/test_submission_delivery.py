@@ -7,6 +7,7 @@ from email import policy
 
 import pytest
 from support.ledger import rows
+from support.rings import DATA_KEYS
 from support.smtp_submission import letter, posting
 
 from waypost import Priority
@@ -32,7 +33,10 @@ async def test_a_mail_with_an_attachment_arrives_as_it_was(ledger, database, inb
         code, said = await post.submit(await post.key(), sent, "ada@a.example", "bob@a.example")
     assert code == 250, said
     settings = Settings(
-        home=tmp_path, database_url=database, smtp_url=f"smtp://127.0.0.1:{inbox.port}?tls=off"
+        home=tmp_path,
+        database_url=database,
+        data_keys=DATA_KEYS,
+        smtp_url=f"smtp://127.0.0.1:{inbox.port}?tls=off",
     )
     async with Runtime.open(settings):
         await without_prefect.deliver(await claims.reserve(ledger, "message", Priority.NORMAL))

@@ -66,14 +66,15 @@ async def test_pages_follow_each_other(shop):
         assert (
             await shop.put(f"{LIST}/{name if name[0] == '+' else name + '@a.example'}", json={})
         ).is_success
-    found, after = [], {}
+    sizes, found, after = [], set(), {}
     while True:
         page = (await shop.get(LIST, params={"limit": 3, **after})).json()
-        found.append([one["address"] for one in page["suppressions"]])
+        sizes.append(len(page["suppressions"]))
+        found |= {one["address"] for one in page["suppressions"]}
         if page["next"] is None:
             break
         after = {"after": page["next"]}
-    assert found == [["a@a.example", "b@a.example", "c@a.example"], ["+49301234567"]]
+    assert (sizes, found) == ([3, 1], {"a@a.example", "b@a.example", "c@a.example", "+49301234567"})
 
 
 @pytest.mark.parametrize(

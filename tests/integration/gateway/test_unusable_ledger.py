@@ -18,6 +18,7 @@ from sqlalchemy import event
 from support.ledger import run_sql
 from support.processes import waypost
 from support.requests import order
+from support.rings import DATA_KEYS
 
 from waypost.config.settings import Settings, with_async_driver
 from waypost.deployments.doctor.checks import examine
@@ -85,7 +86,11 @@ async def test_a_key_that_was_changed_meanwhile(site_over, empty_ledger, tmp_pat
 
 async def test_the_key_is_not_changed_under_an_idle_gateway_of_another_home(site, database, tmp_path):
     await installation.check_key(site.ledger, site.secret_key)
-    settings = {"WAYPOST_DATABASE_URL": database, "WAYPOST_SECRET_KEY": "another key of sixteen"}
+    settings = {
+        "WAYPOST_DATABASE_URL": database,
+        "WAYPOST_DATA_KEYS": DATA_KEYS,
+        "WAYPOST_SECRET_KEY": "another key of sixteen",
+    }
     arguments = tmp_path / "other", "db", "change-key", "--yes"
     refused = await asyncio.to_thread(waypost, *arguments, **settings)
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)

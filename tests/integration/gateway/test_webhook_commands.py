@@ -6,6 +6,7 @@ import json
 import pytest
 import sqlalchemy as sa
 from support.processes import waypost
+from support.rings import DATA_KEYS
 from typer.testing import CliRunner
 
 from waypost.cli.webhooks import app
@@ -25,7 +26,12 @@ def run(ledger, database, tmp_path):
     """`waypost webhooks ...` over the test's ledger."""
 
     async def run(*arguments, **more):
-        settings = {"WAYPOST_DATABASE_URL": database, "WAYPOST_SECRET_KEY": KEY, **more}
+        settings = {
+            "WAYPOST_DATABASE_URL": database,
+            "WAYPOST_DATA_KEYS": DATA_KEYS,
+            "WAYPOST_SECRET_KEY": KEY,
+            **more,
+        }
         return await asyncio.to_thread(waypost, tmp_path / "home", "webhooks", *arguments, **settings)
 
     return run

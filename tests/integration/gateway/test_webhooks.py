@@ -16,6 +16,7 @@ from support.ledger import LONG_AGO, accepted, change, rows
 from support.poison_item import BAD, SECRET, trips
 from support.processes import command, environment
 from support.requests import order
+from support.rings import DATA_KEYS
 from support.webhook_receiver import Endpoint, answer, closes, hangs
 
 from waypost.gateway.webhooks import post as webhook_post
@@ -355,7 +356,11 @@ class Gateway:
     """`waypost gateway`, a process of its own."""
 
     def __init__(self, home, database):
-        settings = {"WAYPOST_DATABASE_URL": database, "WAYPOST_SECRET_KEY": SECRET_KEY.decode()}
+        settings = {
+            "WAYPOST_DATABASE_URL": database,
+            "WAYPOST_DATA_KEYS": DATA_KEYS,
+            "WAYPOST_SECRET_KEY": SECRET_KEY.decode(),
+        }
         self.process = Forked(
             command("gateway", "--port=0"),
             env=environment(home, WAYPOST_WEBHOOKS_ALLOW_PRIVATE="true", **settings),

@@ -10,6 +10,7 @@ import pytest
 from support.delivery import send, taken_up
 from support.ledger import rows
 from support.requests import alert, order
+from support.rings import DATA_KEYS
 
 from waypost import Priority
 from waypost.config.settings import Settings
@@ -60,7 +61,10 @@ async def test_anothers_post_moves_no_mail(site, shop, database, inbox, tmp_path
     ):
         assert (await client.post(ROUTE, json=body)).status_code == 202
     settings = Settings(
-        home=tmp_path, database_url=database, smtp_url=f"smtp://127.0.0.1:{inbox.port}?tls=off"
+        home=tmp_path,
+        database_url=database,
+        data_keys=DATA_KEYS,
+        smtp_url=f"smtp://127.0.0.1:{inbox.port}?tls=off",
     )
     async with Runtime.open(settings):
         await deliver(await claims.reserve(site.ledger, "signup-verification", Priority.URGENT))

@@ -326,7 +326,7 @@ async def test_a_batch_is_not_filled_up_with_what_is_not_of_its_kind(ledger, dif
 
 
 async def test_a_batch_has_so_many_bytes_and_the_rest_goes_with_the_next(ledger, monkeypatch):
-    monkeypatch.setattr(claims, "MOST_BYTES", 2_500)
+    monkeypatch.setattr(claims, "MOST_BYTES", 3_200)
     for size in (1_000, 1_000, 1_000, 9_000, 10, 10):  # one by one: nothing orders what is due at once
         await accept(ledger, NOTE, [ask(text="a" * size)])
     sizes = []
@@ -336,7 +336,7 @@ async def test_a_batch_has_so_many_bytes_and_the_rest_goes_with_the_next(ledger,
 
 
 async def test_a_batch_is_filled_up_to_so_many_bytes(ledger, monkeypatch):
-    monkeypatch.setattr(claims, "MOST_BYTES", 2_500)
+    monkeypatch.setattr(claims, "MOST_BYTES", 3_200)
     await accept(ledger, NOTE, [ask(text="a" * 1_000)])
     claim = await reserved(ledger)
     await accept(ledger, NOTE, [ask(text="a" * 1_000) for _ in range(2)])

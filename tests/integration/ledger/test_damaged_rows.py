@@ -17,12 +17,13 @@ import pytest
 import sqlalchemy as sa
 from support.ledger import DIGEST, GROUPED, LONG_AGO, NOTE, ask, compose, run_sql
 from support.minted_codes import key_of
+from support.rings import ring
 
 from waypost import Recipient
 from waypost.gateway.auth.authenticator import Authenticator
 from waypost.gateway.auth.key_format import mint
 from waypost.ledger import open_ledger
-from waypost.ledger.database import tables
+from waypost.ledger.database import sealing, tables
 from waypost.ledger.database.ledger import LEASE
 from waypost.ledger.database.tables import UtcDateTime, metadata, notifications
 from waypost.ledger.intake import accept
@@ -79,7 +80,7 @@ def world_and_file(tmp_path_factory, empty_ledger):
 
 
 async def _make(world, url):
-    ledger = open_ledger(url)
+    ledger = open_ledger(url, ring=ring)
     seen = set()
     await recipients.put(ledger, Recipient(id=SOUND, email=f"{SOUND}@a.example"))
     await ledger.read(lambda connection: _note_owned(connection, world, SOUND, seen))
@@ -116,6 +117,9 @@ def _add(connection, world, person):
     def add(table, **values):
         connection.execute(sa.insert(table).values(**values))
 
+    def hashed(address):
+        return sealing.stored_key(connection, f"mailto:{address}")
+
     def add_note(state, to=person, **more):
         id, times = new_id(), dict.fromkeys(("accepted_at", "due_at"), LONG_AGO)
         values = {"type": "note", "recipient_key": to, "data": {"text": "x"}, "expires_at": LATER}
@@ -137,7 +141,7 @@ def _add(connection, world, person):
         add_attempt(id, finished_at=LONG_AGO, verdict="accepted")
         add(
             tables.verifications, notification_id=id, recipient_key=to, channel="email",
-            address=f"{to}@a.example", code_hash=_hash(person), minted_at=LONG_AGO, expires_at=LATER,
+            address=hashed(f"{to}@a.example"), code_hash=_hash(person), minted_at=LONG_AGO, expires_at=LATER,
         )  # fmt: skip
 
     add_note("claimed", batch_id=add_batch())
@@ -170,9 +174,10 @@ def _add(connection, world, person):
     add(tables.rates, provider=person, free_at=0.0)
     theirs = {"client": "", "recipient_key": person, "category": "transactional"}
     add(tables.preferences, cadence="at once", chosen_by="api", updated_at=LONG_AGO, **theirs)
-    stopped = {"address": f"mailto:{person}@other.example", "client": "", "scope": "", "cause": "manual"}
+    other = f"{person}@other.example"
+    stopped = {"address": hashed(other), "shown": other, "client": "", "scope": "", "cause": "manual"}
     add(tables.suppressions, created_at=LONG_AGO, expires_at=LATER, **stopped)
-    add(tables.soft_bounces, address=f"mailto:{person}@a.example", notification_id=new_id(), at=LATER)
+    add(tables.soft_bounces, address=hashed(f"{person}@a.example"), notification_id=new_id(), at=LATER)
 
 
 def _hash(person):
@@ -207,7 +212,7 @@ async def test_on_sqlite_no_value_of_a_column_harms_another_row(world_and_file, 
     world, made = world_and_file
     file = shutil.copy(made, tmp_path / "ledger.db")
     _damage_sqlite(file, world, table, column)
-    ledger = open_ledger(f"sqlite:///{file}")
+    ledger = open_ledger(f"sqlite:///{file}", ring=ring)
     try:
         await _all_goes_on(ledger, world, (table.name, column))
     finally:
@@ -251,7 +256,7 @@ async def test_an_ended_batch_that_cannot_be_read_counts_as_reported(world_and_f
     world, made = world_and_file
     file = shutil.copy(made, tmp_path / "ledger.db")
     _damage_sqlite(file, world, tables.batches, "ending")
-    ledger = open_ledger(f"sqlite:///{file}")
+    ledger = open_ledger(f"sqlite:///{file}", ring=ring)
     await batches.unreported(ledger, now(), limit=len(DAMAGED))  # they are the oldest, and fill the list
     assert [one.id for one in await batches.unreported(ledger, now())] == [world.reported]
     await ledger.close()

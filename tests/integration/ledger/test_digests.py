@@ -19,6 +19,7 @@ from support.ledger import (
     rows,
     run_sql,
 )
+from support.rings import ring
 
 from waypost.config.settings import with_async_driver
 from waypost.deployments.processes.housekeeping import Intervals, chores
@@ -47,8 +48,7 @@ async def hold(ledger, *texts, to="ada"):
 
 
 async def digests(ledger):
-    wanted = sa.select(notifications).where(notifications.c.type == "digest").order_by(notifications.c.id)
-    return await ledger.read(lambda connection: connection.execute(wanted).all())
+    return await rows(ledger, notifications, notifications.c.type == "digest")
 
 
 async def test_each_recipient_gets_one_digest_of_its_items_oldest_first(ledger):
@@ -254,7 +254,8 @@ async def test_an_item_of_somebody_forgotten_goes_nowhere_with_a_newer_address(l
     await held(ledger, "a", Recipient(id="ada", email="ada@a.example"))
     assert await recipients.forget(ledger, "ada")
     await held(ledger, "b", Recipient(id="ada", email="ada@b.example"))
-    assert await made_for(ledger) == [("", "", "a"), ("", "ada@b.example", "b")]
+    assert await made_for(ledger) == [("", "ada@b.example", "b")]
+    assert {row.reason for row in await rows(ledger) if row.named == {}} == {recipients.FORGOTTEN}
 
 
 def texts(made):
@@ -270,7 +271,7 @@ async def test_a_digest_carries_so_many_items_and_the_rest_goes_into_the_next(le
 
 
 async def test_a_digest_carries_so_many_bytes(ledger, monkeypatch):
-    monkeypatch.setattr(digest_plan, "MOST_BYTES", 250)
+    monkeypatch.setattr(digest_plan, "MOST_BYTES", 450)
     await hold(ledger, "a" * 100, "b" * 100, "c" * 300, "d")
     await bundle(ledger, DIGEST, "note", compose)
     assert [[item[0] for item in text.split(",")] for text in texts(await digests(ledger))] == [
@@ -332,7 +333,7 @@ async def test_who_is_forgotten_while_their_digest_is_made_is_in_no_digest(ledge
     await held(ledger, "a", Recipient(id="ada", email="ada@a.example"))
 
     async def forget():
-        other = open_ledger(with_async_driver(database))
+        other = open_ledger(with_async_driver(database), ring=ring)
         assert await recipients.forget(other, "ada")
         await other.close()
 
@@ -345,7 +346,7 @@ async def test_who_is_forgotten_while_their_digest_is_made_is_in_no_digest(ledge
 
     waiting = [forget]
     await bundle(ledger, DIGEST, "note", compose_late)
-    assert [row.named for row in await rows(ledger)] == [{}, {}]
+    assert [(row.named, row.reason) for row in await rows(ledger)] == [({}, recipients.FORGOTTEN)]
 
 
 async def test_the_items_of_many_digests_that_end_at_once_follow_in_steps(ledger, monkeypatch):

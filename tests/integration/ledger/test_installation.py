@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 from support.ledger import rows
+from support.rings import DATA_KEYS, ring
 
 from waypost import Recipient, Request
 from waypost.config.settings import Settings, with_async_driver
@@ -71,7 +72,7 @@ async def test_no_code_is_kept_whose_key_was_changed_while_it_was_made(ledger, d
         return await mint(runtime, notifications)
 
     await accept(ledger, SIGNUP, [signup()])
-    settings = Settings(database_url=database, secret_key=OURS.decode())
+    settings = Settings(database_url=database, secret_key=OURS.decode(), data_keys=DATA_KEYS)
     async with Runtime.open(settings, []) as runtime, asyncio.timeout(60):
         claim = await claims.reserve(ledger, SIGNUP.name, SIGNUP.lane)
         waiting = (await claims.take_up(ledger, SIGNUP.name, claim.id)).notifications
@@ -109,7 +110,7 @@ async def test_the_key_is_not_changed_before_a_transaction_ends_that_relies_on_i
 
 
 async def test_a_process_that_only_watches_the_ledger_has_it_open(ledger, database):
-    other = open_ledger(with_async_driver(database))
+    other = open_ledger(with_async_driver(database), ring=ring)
     await check_key(ledger, OURS)
     async with watching(other, lambda: None):
         await check_key(other, OURS)
@@ -133,6 +134,7 @@ async def test_what_is_kept_is_not_the_key(ledger):
 
 async def test_no_runtime_opens_with_another_key(ledger, database):
     await check_key(ledger, OURS)
+    theirs = Settings(database_url=database, secret_key=THEIRS.decode(), data_keys=DATA_KEYS)
     with pytest.raises(OtherKey):
-        async with Runtime.open(Settings(database_url=database, secret_key=THEIRS.decode()), []):
+        async with Runtime.open(theirs, []):
             pass

@@ -1,6 +1,7 @@
 """Migrations on data of the version before: whose it is, and nothing of it lost."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -10,10 +11,26 @@ from alembic.migration import MigrationContext
 from support.ledger import NOTE, ask, rows, run_sql, taken
 
 from waypost.ledger.database import migrate
-from waypost.ledger.database.tables import metadata, notifications, recipients, verifications
+from waypost.ledger.database.sealing import SEALED
+from waypost.ledger.database.tables import metadata, notifications, recipients, soft_bounces, verifications
+from waypost.ledger.database.tables import preferences as preferences_table
+from waypost.ledger.database.tables import suppressions as suppressions_table
 from waypost.ledger.intake.accept import accept
+from waypost.ledger.records import preferences, suppressions
+from waypost.ledger.records import recipients as people
+from waypost.ledger.records.resealing import reseal
+from waypost.model.category import Category
 
 pytestmark = pytest.mark.anyio
+WITH_KEYS = (
+    (recipients, "key"),
+    (notifications, "recipient_key"),
+    (preferences_table, "recipient_key"),
+    (suppressions_table, "address"),
+    (soft_bounces, "address"),
+    (verifications, "recipient_key"),
+    (verifications, "address"),
+)
 THEN = "2026-01-02 03:04:05.000000"
 LATER = "2026-01-03 03:04:05.000000"
 
@@ -85,13 +102,13 @@ async def test_the_spellings_of_a_phone_are_one_recipient_with_what_was_known_la
         ("id 1 (2)", None, None, "Ida", THEN),
     ]
     await at_0005(ledger, spelled, [("shop", key) for key, *_ in spelled])
-    known = await upgraded(ledger)
+    known, phone = await upgraded(ledger), await ledger.stored_key("tel:+15550100")
     assert known == {
-        ("shop", "tel:+15550100"): (None, "+1.555.0100", "Eve"),
+        ("shop", phone): (None, "+1.555.0100", "Eve"),
         ("shop", "id 1 (2)"): (None, None, "Ida"),
     }
     for table in (notifications, verifications):
-        assert {row.recipient_key for row in await rows(ledger, table)} == {"tel:+15550100", "id 1 (2)"}
+        assert {row.recipient_key for row in await rows(ledger, table)} == {phone, "id 1 (2)"}
 
 
 async def test_what_waits_goes_on_to_who_it_was_for(ledger):
@@ -126,3 +143,82 @@ async def test_a_row_refers_to_who_there_is_again_after_the_way_back(ledger):
         await run_sql(ledger, "UPDATE notifications SET recipient_key = 'nobody'")
     await ledger.upgrade()
     await run_sql(ledger, "UPDATE notifications SET recipient_key = 'nobody'")
+
+
+STATES = ("accepted", "claimed", "sending", "deferred", "held", "sent", "failed", "expired", "cancelled")
+
+
+async def at_0015(ledger):
+    """A ledger of the version before keys were hashed, with a notification to an address in every state."""
+    await ledger.write(lambda connection: command.downgrade(migrate.config(connection), "0015"))
+    key, later = "mailto:ada@a.example", "2099-01-01 00:00:00"
+    moments = {"accepted_at": THEN, "due_at": THEN, "expires_at": later}
+    await filled(ledger, "recipients", client="", key=key, email="Ada@a.example", name="Ada", updated_at=THEN)
+    for number, state in enumerate(STATES):
+        id = f"{number:032x}"
+        await filled(
+            ledger, "notifications", id=id, type="note", recipient_key=key, data='{"text": "hello"}',
+            named='{"email": "Ada@a.example"}', state=state, reason="digest" if state == "held" else "",
+            **moments,
+        )  # fmt: skip
+        await filled(
+            ledger, "attempts", id=id, notification_id=id, number=1, channel="email", provider="smtp",
+            started_at=THEN, words="queued for Ada",
+        )  # fmt: skip
+    await filled(
+        ledger, "preferences", client="", recipient_key=key, category="marketing", cadence="never",
+        chosen_by="one click", updated_at=THEN,
+    )  # fmt: skip
+    await filled(
+        ledger, "suppressions", address=key, client="", scope="", cause="manual", evidence="Ada asked",
+        created_at=THEN,
+    )  # fmt: skip
+    await filled(ledger, "soft_bounces", address=key, notification_id="0" * 32, at=later)
+    await filled(
+        ledger, "verifications", notification_id="0" * 32, recipient_key=key, channel="email",
+        address="ada@a.example", code_hash="x", minted_at=THEN, expires_at=THEN,
+    )  # fmt: skip
+
+
+async def test_what_was_known_by_an_address_is_known_by_its_hash(ledger):
+    await at_0015(ledger)
+    await ledger.upgrade()
+    key = await ledger.stored_key("mailto:ada@a.example")
+    for table, column in WITH_KEYS:
+        assert {getattr(row, column) for row in await rows(ledger, table)} == {key}
+    assert await people.get(ledger, "mailto:ada@a.example") == {
+        "id": "mailto:ada@a.example", "email": "Ada@a.example", "phone": None, "name": "Ada",
+        "locale": None, "timezone": None, "updated_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    }  # fmt: skip
+    assert [one.address async for one in suppressions.each(ledger)] == ["ada@a.example"]
+    assert Category.MARKETING in await preferences.choices(ledger, "", "mailto:ada@a.example")
+    _, found = await taken(ledger)
+    told = [(one.recipient.email, one.data) for one in found]
+    assert told == [("Ada@a.example", {"text": "hello"})] * 2
+    assert len(await rows(ledger)) == len(STATES)
+
+
+async def test_what_was_in_the_clear_is_sealed_in_the_background(ledger):
+    await at_0015(ledger)
+    await ledger.upgrade()
+    before = [await rows(ledger, table) for table in SEALED]
+    assert await reseal(ledger, "here") >= len(STATES)
+    assert [await rows(ledger, table) for table in SEALED] == before
+    for table in SEALED:
+        raw = await ledger.read(lambda connection, table=table: connection.execute(sa.select(table)).all())
+        assert "hello" not in repr(raw)
+        assert "Ada" not in repr(raw)
+
+
+async def test_the_way_back_brings_addresses_into_the_keys_again(ledger):
+    await at_0015(ledger)
+    await ledger.upgrade()
+    await reseal(ledger, "here")
+    await ledger.write(lambda connection: command.downgrade(migrate.config(connection), "0015"))
+    for table, column in WITH_KEYS:
+        query = sa.text(f"SELECT DISTINCT {column} FROM {table.name}")
+        found = await ledger.read(lambda connection, query=query: connection.scalars(query).all())
+        bare = (table, column) == (verifications, "address")
+        assert found == ["ada@a.example" if bare else "mailto:ada@a.example"]
+    query = sa.text("SELECT email, name FROM recipients")
+    assert await ledger.read(lambda connection: connection.execute(query).all()) == [("Ada@a.example", "Ada")]

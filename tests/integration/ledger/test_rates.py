@@ -5,6 +5,7 @@ import time
 
 import pytest
 from support.ledger import change, rows
+from support.rings import ring
 
 from waypost import Priority
 from waypost.config.settings import with_async_driver
@@ -51,7 +52,7 @@ async def test_many_at_once_reserve_no_time_twice(ledger):
 async def test_three_processes_together_keep_to_one_rate(ledger, database):
     """Each sends as fast as it may for five seconds."""
     per_second, seconds = 20, 5
-    ledgers = [open_ledger(with_async_driver(database)) for _ in range(3)]
+    ledgers = [open_ledger(with_async_driver(database), ring=ring) for _ in range(3)]
     limiters = [RateLimiter(per_second, counted(one, "ses", per_second)) for one in ledgers]
     sent = [0, 0, 0]
 

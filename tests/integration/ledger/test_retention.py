@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 import sqlalchemy.ext.asyncio
 from support.ledger import NOTE, accepted, ask, bundled, change, claimed, rows
+from support.rings import ring
 
 from waypost import Recipient
 from waypost.config.settings import with_async_driver
@@ -124,7 +125,7 @@ async def test_who_is_named_while_they_are_pruned_is_there_for_the_notification(
     await change(ledger, recipients, updated_at=LONG_AGO)
 
     async def named_meanwhile():
-        other = open_ledger(with_async_driver(database))
+        other = open_ledger(with_async_driver(database), ring=ring)
         await accept_all(other, [Candidate(NOTE, ask(to="ada"))])
         await other.close()
 
@@ -153,7 +154,7 @@ async def test_what_a_person_retries_after_it_was_found_stays(ledger, database):
     [kept, _] = await ended(ledger, 2)
 
     async def retry_one():
-        other = open_ledger(with_async_driver(database))
+        other = open_ledger(with_async_driver(database), ring=ring)
         await retry(other, Filter(ids=(kept.id,)), {"note": NOTE.deadline})
         await other.close()
 

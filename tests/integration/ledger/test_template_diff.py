@@ -9,6 +9,7 @@ import pytest
 from anyio.to_thread import run_sync
 from support.ledger import change, run_sql
 from support.requests import order
+from support.rings import DATA_KEYS
 from support.templates import mjml
 from typer.testing import CliRunner
 
@@ -36,6 +37,7 @@ def orders(count):
 def folders(tmp_path, monkeypatch, database):
     """OLD and NEW, both as shipped, in a project of their own."""
     monkeypatch.setenv("WAYPOST_DATABASE_URL", database)
+    monkeypatch.setenv("WAYPOST_DATA_KEYS", DATA_KEYS)
     for name in ("old", "new"):
         shutil.copytree(SHIPPED, tmp_path / name)
     return tmp_path / "old", tmp_path / "new"

@@ -23,10 +23,11 @@ from support.ledger import (
 )
 
 from waypost.deployments.doctor.gateway import webhooks_finding
-from waypost.ledger.database.tables import notifications, recipients
+from waypost.ledger.database.tables import notifications
 from waypost.ledger.database.tables import tags as tags_table
 from waypost.ledger.database.tables import webhook_events as events_table
 from waypost.ledger.intake import accept
+from waypost.ledger.intake.accept import accept_all
 from waypost.ledger.intake.candidate import Candidate
 from waypost.ledger.operations.retention import prune
 from waypost.ledger.operations.retry_cancel import cancel, retry
@@ -58,10 +59,9 @@ async def hook(ledger):
 
 async def of_the_shop(ledger, count=1):
     """Notes of the shop in the hands of a run."""
-    batch, found = await claimed(ledger, count)
-    for table in (notifications, recipients):
-        await change(ledger, table, client="shop")
-    return batch, found
+    requests = [ask(to=f"r{number}") for number in range(count)]
+    await accept_all(ledger, [Candidate(NOTE, request, client="shop") for request in requests])
+    return await taken(ledger)
 
 
 async def told(ledger):

@@ -18,6 +18,7 @@ from waypost.gateway.routes import recipients as routes_of_recipients
 from waypost.ledger.operations.choosing import Choosing, choose
 from waypost.ledger.records import preferences, recipients
 from waypost.ledger.records.preferences import AUDIENCE, Choice
+from waypost.mail.address import is_address_url
 from waypost.model.category import Category
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ async def _addresses(context: GatewayContext, client: str, key: str) -> list[str
     """The addresses at which one-click unsubscribing is undone if the recipient turns a category on."""
     if key == AUDIENCE:
         return []
-    if recipients.is_address(key):
+    if is_address_url(key):
         return [key.partition(":")[2]]
     found = await recipients.get(context.ledger, key, client) or {}
     return [address for name in ("email", "phone") if (address := found.get(name))]

@@ -107,6 +107,8 @@ def in_texts(column: sa.Column[str], texts: Collection[str] | str) -> sa.ColumnE
 
 
 Conflict = Callable[[Any], Any]
+Rows = Sequence[Mapping[str, Any]]
+Prepare = Callable[[Rows], Rows]
 
 
 def do_nothing(insert: Any) -> Any:
@@ -114,14 +116,21 @@ def do_nothing(insert: Any) -> Any:
     return insert.on_conflict_do_nothing()
 
 
+def _as_they_are(rows: Rows) -> Rows:
+    return rows
+
+
 def insert_many(
     connection: sa.Connection,
     table: sa.Table,
     rows: Sequence[Mapping[str, Any]],
     on_conflict: Conflict | None = None,
+    prepare: Prepare = _as_they_are,
 ) -> int:
     """Insert `rows`, which all have the same keys. Returns how many rows were inserted, or changed by
     `on_conflict`.
+
+    prepare: called with the rows of each statement, just before it; returns them as they are to be written.
 
     on_conflict: adds a dialect's ON CONFLICT to the statement; pass the same function each time, as the
     statement is cached by it.
@@ -129,9 +138,9 @@ def insert_many(
     if not rows:
         return 0
     if _is_postgres(connection.dialect):
-        return sum(_insert(connection, table, some, on_conflict) for some in _slices(rows))
+        return sum(_insert(connection, table, prepare(some), on_conflict) for some in _slices(rows))
     text, writers = _statement(connection.dialect, table, tuple(rows[0]), on_conflict)
-    return connection.exec_driver_sql(text, _tuples(writers, rows)).rowcount
+    return connection.exec_driver_sql(text, _tuples(writers, prepare(rows))).rowcount
 
 
 def _insert(

@@ -22,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from waypost.ledger.database import migrate
 from waypost.ledger.database.lock_numbers import UPGRADE
 from waypost.ledger.database.outages import outages
+from waypost.ledger.database.sealing import OtherDataKey, Sealing, is_address_in_clear
 from waypost.ledger.database.sqlite_file import FileReplaced
 from waypost.ledger.database.tolerant import is_undecodable
 from waypost.ledger.database.unreachable import OtherKey
@@ -57,11 +58,12 @@ class FileLostWithCommit(CommitLost, FileReplaced):
 class Ledger(ABC):
     """A database with the ledger's tables. Open it with `open_ledger`.
 
-    lease: how long a batch stays with its holder without a heartbeat.
+    lease: how long a batch stays with its holder without a heartbeat. sealing: of its personal data.
     """
 
-    def __init__(self, lease: timedelta, is_postgres: bool) -> None:
+    def __init__(self, lease: timedelta, sealing: Sealing, is_postgres: bool) -> None:
         self.lease = lease
+        self.sealing = sealing
         self.is_postgres = is_postgres
         self.given_up = False
         self.waiting_since: float | None = None
@@ -83,6 +85,13 @@ class Ledger(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Close every connection."""
+
+    async def stored_key(self, key: str) -> str:
+        """The key under which the ledger keeps the recipient `key`: an address is hashed."""
+        if not is_address_in_clear(key):
+            return key
+        found = await self.read(lambda connection: self.sealing.known_key(connection, key))
+        return found or await self.write(lambda connection: self.sealing.stored_key(connection, key))
 
     async def write_until_durable(self, work: Work[T]) -> T:
         """Like `write`, but retries until `work` is durable, while the database is down, read-only or full.
@@ -169,7 +178,7 @@ def leaving() -> Generator[None]:
 def is_transient(error: Exception) -> bool:
     """Whether the database may have caused a transaction's error (down, full, read-only, busy), so that it
     can pass, and not the data to be written. For code inside a transaction; see `is_outage`."""
-    if isinstance(error, (IntegrityError, DataError, OtherKey)) or is_undecodable(error):
+    if isinstance(error, (IntegrityError, DataError, OtherKey, OtherDataKey)) or is_undecodable(error):
         return False
     if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(("22", "23", "54")):
         # Data that the database will never store: classes 22 and 23 of the SQL standard, and PostgreSQL's 54.

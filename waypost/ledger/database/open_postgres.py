@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from waypost.ledger.database import postgres_url
 from waypost.ledger.database.postgres import PostgresLedger
+from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.watchdog import with_timeouts
 
 
 def open_postgres(
-    url: str, lease: timedelta, patience: timedelta | None, options: Mapping[str, Any]
+    url: str, lease: timedelta, patience: timedelta | None, sealing: Sealing, options: Mapping[str, Any]
 ) -> PostgresLedger:
     """The ledger at `url`; see `open_ledger`. options: for the engine."""
     place, named = postgres_url.read(url)
@@ -22,4 +23,4 @@ def open_postgres(
     if patience is not None:
         given["pool_timeout"] = patience.total_seconds()
     engine = create_async_engine(place, pool_size=4, max_overflow=4, **given)
-    return PostgresLedger(engine, lease, named)
+    return PostgresLedger(engine, lease, sealing, named)

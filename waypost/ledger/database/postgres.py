@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from waypost.ledger.database import migrate
 from waypost.ledger.database.ledger import CommitLost, Ledger, T, Work, leaving
 from waypost.ledger.database.postgres_connection import check_fit, reached
+from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.sqlite import BROWSERS
 from waypost.ledger.database.watchdog import PARTING_SECONDS, ConnectionWatchdog
 
@@ -29,9 +30,11 @@ RETRIES = 5
 class PostgresLedger(Ledger):
     """A ledger that many workers share."""
 
-    def __init__(self, engine: AsyncEngine, lease: timedelta, named: Mapping[str, Any]) -> None:
+    def __init__(
+        self, engine: AsyncEngine, lease: timedelta, sealing: Sealing, named: Mapping[str, Any]
+    ) -> None:
         """named: the arguments for asyncpg.connect from the URL."""
-        super().__init__(lease, is_postgres=True)
+        super().__init__(lease, sealing, is_postgres=True)
         self.engine = engine
         self._watch = ConnectionWatchdog(engine.url, named, is_over=lambda: self.given_up)
         self._browsing = asyncio.Semaphore(BROWSERS)

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from waypost.ledger.database.ledger import FileLostWithCommit, Ledger, T, Work, leaving
+from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.sqlite_file import FileReplaced, LedgerFile
 
 READERS = 4  # reader threads
@@ -24,8 +25,10 @@ class SqliteLedger(Ledger):
     """A ledger in a file. SQLite has one writer: waiting for it in a queue costs nothing, while waiting in
     SQLite means sleeping and retrying."""
 
-    def __init__(self, engine: sa.Engine, lease: timedelta, home: Path | None = None) -> None:
-        super().__init__(lease, is_postgres=False)
+    def __init__(
+        self, engine: sa.Engine, lease: timedelta, sealing: Sealing, home: Path | None = None
+    ) -> None:
+        super().__init__(lease, sealing, is_postgres=False)
         self.engine = engine
         self.file = LedgerFile(engine, home)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-write")

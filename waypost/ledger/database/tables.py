@@ -1,4 +1,7 @@
-"""The ledger's tables, which migrations make; a test compares the two."""
+"""The ledger's tables, which migrations make; a test compares the two.
+
+Columns with personal data hold sealed texts, and keys made from addresses are hashes: see sealing.py.
+"""
 
 from __future__ import annotations
 
@@ -114,13 +117,15 @@ preferences = sa.Table(
 suppressions = sa.Table(
     "suppressions",
     metadata,
-    # As mailto: or tel:, folded, so that all spellings are one.
+    # The keyed hash of the address: as mailto: or tel:, folded, so that all spellings are one.
     sa.Column("address", sa.Text, primary_key=True),
     # Whose notifications it stops: a client's, those without a client (empty), or all (*).
     sa.Column("client", sa.Text, primary_key=True),
     # The category; empty for all.
     sa.Column("scope", sa.Text, primary_key=True),
     sa.Column("cause", sa.Text, primary_key=True),
+    # The address itself, for lists and exports; unset once its recipient was forgotten.
+    sa.Column("shown", sa.Text),
     sa.Column("evidence", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime),
@@ -132,7 +137,7 @@ suppressions = sa.Table(
 soft_bounces = sa.Table(
     "soft_bounces",
     metadata,
-    # As mailto:, folded.
+    # The keyed hash of the address, as in suppressions.
     sa.Column("address", sa.Text, primary_key=True),
     # It may be deleted before the row, which only counts.
     sa.Column("notification_id", Id, primary_key=True),

@@ -20,6 +20,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from waypost.ledger.database.tables import UtcDateTime
 from waypost.mail.masking import mask_in
+from waypost.system.key_ring import NotOpened
 
 # A moment or id if the value can be read as one, else the text of the value.
 Moment = datetime | str
@@ -117,7 +118,8 @@ def _rows_of(
 
 def report(table: Any, key: Any, error: BaseException) -> None:
     """Log once that a row of `table` cannot be read."""
-    _report(str(table), mask_in(text(key)), type(error).__name__)
+    why = str(error) if isinstance(error, NotOpened) else type(error).__name__
+    _report(str(table), mask_in(text(key)), why)
 
 
 @lru_cache(1024)  # so that a row read often is logged once

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import sealing
 from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import insert_many
 from waypost.ledger.database.ledger import Ledger, is_transient
@@ -215,7 +218,8 @@ def _accept(
     intake: UUID | None,
     claim: _Claim | None = None,
 ) -> list[Receipt]:
-    moment = now()
+    moment, box = now(), sealing.of(connection)
+    box.prepare(connection)
     for candidate in candidates:  # an earlier try may have been rolled back after it had set these
         candidate.receipt, candidate.twin, candidate.extra = None, None, 0
     answer_repeats(connection, candidates, moment)
@@ -225,11 +229,12 @@ def _accept(
         count_repeats(ledger, connection, type, [one for one in candidates if one.type is type], moment)
     fresh = [candidate for candidate in candidates if candidate.open]
     _remember_recipients(connection, fresh, moment)
-    rows = [_row(candidate, intake, moment) for candidate in fresh]
+    keys = {key: box.stored_key(connection, key) for _, key in {one.recipient for one in fresh}}
+    rows = [_row(one, keys[one.recipient[1]], intake, moment) for one in fresh]
     if claim is not None:
         _take(rows, claim, moment)
     if rows:
-        insert_many(connection, notifications, rows)
+        insert_many(connection, notifications, rows, prepare=partial(box.sealed_all, notifications))
         insert_many(connection, tags, [row for candidate in fresh for row in _tags(candidate)])
         announce_work(connection)
     for candidate, row in zip(fresh, rows, strict=True):
@@ -266,8 +271,11 @@ def _remember_recipients(connection: sa.Connection, fresh: list[Candidate], mome
             row.update({field: value for field, value in candidate.named.items() if row[field] is None})
         else:
             row.update(candidate.named)
-    rows = [row for _, row in sorted(known.items())]
-    insert_many(connection, recipients, rows, on_conflict=_fill_in)
+    box = sealing.of(connection)
+    for row in known.values():
+        row["key"] = box.stored_key(connection, row["key"])
+    rows = sorted(known.values(), key=itemgetter("client", "key"))
+    insert_many(connection, recipients, [box.sealed(recipients, row) for row in rows], on_conflict=_fill_in)
 
 
 _NOTHING = dict.fromkeys(FIELDS)
@@ -288,7 +296,7 @@ def _fill_in(insert: Any) -> Any:
     )
 
 
-def _row(candidate: Candidate, intake: UUID | None, moment: datetime) -> dict[str, Any]:
+def _row(candidate: Candidate, key: str, intake: UUID | None, moment: datetime) -> dict[str, Any]:
     type, request = candidate.type, candidate.request
     life = HELD_FOR_DIGEST if request.digested else type.deadline
     due = max(request.deliver_at or moment, moment)
@@ -297,7 +305,7 @@ def _row(candidate: Candidate, intake: UUID | None, moment: datetime) -> dict[st
         "id": candidate.id,
         "type": type.name,
         "priority": request.priority or type.lane,
-        "recipient_key": request.recipient.key,
+        "recipient_key": key,
         "data": request.data_json,
         "state": candidate.begins,
         "reason": "digest" if request.digested else "",

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.intake import idempotency
 from waypost.ledger.intake.candidate import Candidate
-from waypost.ledger.records.recipients import rows_of
+from waypost.ledger.records.recipients import addresses_of
 from waypost.model.notification import ADDRESSED_BY
 from waypost.model.receipt import IntakeResult, Receipt
 
@@ -26,7 +26,7 @@ def refuse_unreachable(connection: sa.Connection, candidates: Sequence[Candidate
         return
     wanted = {one.recipient for one, _ in doubtful}
     known = {
-        who: {"email": row.email, "phone": row.phone} for who, row in rows_of(connection, wanted).items()
+        who: {"email": row.email, "phone": row.phone} for who, row in addresses_of(connection, wanted).items()
     }
     for one in fresh:
         if one.recipient in wanted:

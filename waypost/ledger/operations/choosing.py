@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -59,6 +59,7 @@ class Choosing:
 async def choose(ledger: Ledger, choosing: Choosing, types: TypesOf) -> int:
     """Store what a recipient chose. What waits for a run, and what a run has not put on the wire yet, is
     suppressed where its category was turned off. Returns how many notifications that were. Safe to repeat."""
+    choosing = replace(choosing, key=await ledger.stored_key(choosing.key))
     await ledger.write(partial(_store, choosing))
     names = sorted({name for category in choosing.turned_off for name in types.get(category, ())})
     return await _suppress_waiting(ledger, choosing, names) if names else 0

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from waypost.ledger.database import tolerant
+from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import notifications
-from waypost.ledger.queue.claims import WITH_RECIPIENT, notification_of
+from waypost.ledger.queue.claims import WITH_RECIPIENT, notification_of, opened
 from waypost.model.notification import Notification
 
 PAGE = 200
@@ -56,11 +55,8 @@ def _ids(connection: sa.Connection, types: Collection[str], before: UUID | None)
 
 def _read(connection: sa.Connection, ids: list[UUID], defaults: Defaults) -> list[Notification]:
     wanted = WITH_RECIPIENT.where(in_ids(notifications.c.id, ids)).order_by(notifications.c.id.desc())
-    rows = tolerant.each(connection, wanted, [notifications.c.id], _same).good
+    read = partial(opened, sealing.of(connection))
+    rows = tolerant.each(connection, wanted, [notifications.c.id], read).good
     kept = (row for row in rows if row.key is not None and row.named != {})
     found = (notification_of(row, defaults.locale, defaults.timezone) for row in kept)
     return [one for one in found if one is not None]
-
-
-def _same(row: Any) -> Any:
-    return row

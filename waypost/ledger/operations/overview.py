@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.tables import (
     IN_HAND,
     ITS_RECIPIENT,
@@ -158,7 +159,7 @@ async def last_failures(ledger: Ledger, each: int) -> dict[str, list[Failure]]:
     def work(connection: sa.Connection) -> dict[str, list[Failure]]:
         found: dict[str, list[Failure]] = {}
         for row in tolerant.read(connection, wanted):
-            failure = _failure(row)
+            failure = _failure(ledger.sealing, row)
             found.setdefault(failure.type, []).append(failure)
         return found
 
@@ -183,7 +184,7 @@ def _failures(each: int) -> sa.Select[Any]:
     )
     columns = (
         table.c.id, table.c.type, table.c.state, table.c.recipient_key, table.c.named, table.c.tries,
-        table.c.finished_at, table.c.reason, recipients.c.email, recipients.c.phone,
+        table.c.client, table.c.finished_at, table.c.reason, recipients.c.email, recipients.c.phone,
         attempts.c.provider, attempts.c.flow_run_id,
     )  # fmt: skip
     return (
@@ -207,13 +208,13 @@ def _newest(state: State) -> sa.Subquery:
     return (shown.where(some.c.reason != "digest") if state is State.HELD else shown).subquery()
 
 
-def _failure(row: Any) -> Failure:
+def _failure(box: Sealing, row: Any) -> Failure:
     at, run = tolerant.moment(row.finished_at), tolerant.identity(row.flow_run_id)
     return Failure(
         id=tolerant.identity(row.id),
         type=tolerant.text(row.type),
         state=tolerant.text(row.state),
-        recipient=shown_of(row),
+        recipient=shown_of(box, row),
         tries=row.tries if isinstance(row.tries, int) else tolerant.text(row.tries),
         provider=tolerant.text(row.provider),
         at=at if isinstance(at, datetime) else None,

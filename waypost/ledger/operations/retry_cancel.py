@@ -112,11 +112,12 @@ async def preview(ledger: Ledger, filter: Filter, why_left: Callable[[Situation]
 
     def work(connection: sa.Connection) -> list[sa.Row[Any]]:
         with tolerant.forgiving(connection):
+            given = parameters(connection, filter)
             return [
                 row
                 for conditions in looks(filter)
                 for row in connection.execute(
-                    sa.select(*by, sa.func.count()).where(*conditions).group_by(*by), parameters(filter)
+                    sa.select(*by, sa.func.count()).where(*conditions).group_by(*by), given
                 )
             ]
 
@@ -271,7 +272,7 @@ def _some(
     )
     if after is not None:
         wanted = wanted.where(table.c.id > after)
-    rows = connection.execute(wanted, parameters(filter)).all()
+    rows = connection.execute(wanted, parameters(connection, filter)).all()
     return with_few_items(connection, rows)
 
 

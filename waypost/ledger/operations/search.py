@@ -12,9 +12,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from waypost.ledger.database import tolerant
+from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.tables import (
     IN_HAND,
     ITS_RECIPIENT,
@@ -98,11 +99,18 @@ def looks(filter: Filter) -> list[list[sa.ColumnElement[bool]]]:
     """`filter` as SQL conditions: one list per state, so that each is one lookup in an index that has the ids
     of that state in order. With a client there is one list for all states. `parameters` gives the values of
     the conditions' parameters."""
-    return _looks(filter.states, frozenset(parameters(filter)))
+    return _looks(filter.states, frozenset(_given(filter)))
 
 
-def parameters(filter: Filter) -> dict[str, Any]:
-    """The values of the parameters of `looks`."""
+def parameters(connection: sa.Connection, filter: Filter) -> dict[str, Any]:
+    """The values of the parameters of `looks`. Addresses are hashed, as the ledger keeps them."""
+    given = _given(filter)
+    if filter.recipient:
+        given["recipient"] = [sealing.stored_key(connection, key) for key in filter.recipient]
+    return given
+
+
+def _given(filter: Filter) -> dict[str, Any]:
     found: dict[str, Any] = {
         name: value
         for name in ("type", "provider", "since", "until", "client", "tag", "brand")
@@ -175,14 +183,15 @@ async def find(
 ) -> Page:
     """At most `limit` notifications that `filter` selects, the newest first, with addresses masked unless
     `reveal` is set. after: the last id of the previous page."""
-    given = parameters(filter) | ({} if after is None else {"after": after})
-    wanted = _page(filter.states, frozenset(given))
+    more = {} if after is None else {"after": after}
+    wanted = _page(filter.states, frozenset(_given(filter) | more))
 
     def work(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
         with tolerant.forgiving(connection):
+            given = parameters(connection, filter) | more
             return connection.execute(wanted, {**given, "limit": limit + 1}).all()
 
-    found = [_entry(row, reveal) for row in await ledger.browse(work)]
+    found = [_entry(ledger.sealing, row, reveal) for row in await ledger.browse(work)]
     return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
 
@@ -237,13 +246,13 @@ def _entries(page: sa.Subquery) -> sa.Select[Any]:
     )
 
 
-def _entry(row: Any, reveal: bool) -> Entry:
+def _entry(box: Sealing, row: Any, reveal: bool) -> Entry:
     reason = tolerant.text(row.reason)
     return Entry(
         id=tolerant.identity(row.id),
         type=tolerant.text(row.type),
         state=tolerant.text(row.state),
-        recipient=shown_of(row, reveal),
+        recipient=shown_of(box, row, reveal),
         attempts=row.tries if isinstance(row.tries, int) else tolerant.text(row.tries),
         provider=tolerant.text(row.provider),
         accepted_at=tolerant.moment(row.accepted_at),

@@ -14,7 +14,16 @@ import sqlalchemy as sa
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
-from waypost.ledger.database.tables import FOR_DIGEST, IN_HAND, WAITING, attempts, batches, notifications
+from waypost.ledger.database.sealing import Sealing
+from waypost.ledger.database.tables import (
+    FOR_DIGEST,
+    IN_HAND,
+    WAITING,
+    attempts,
+    batches,
+    notifications,
+    recipients,
+)
 from waypost.ledger.queue import damaged_rows
 from waypost.mail.address import reaches_somebody
 from waypost.mail.masking import mask, mask_in
@@ -34,15 +43,20 @@ def shown(key: str, email: str | None, phone: str | None, reveal: bool = False) 
     return " ".join(part for part in (known, address) if part) or hidden(bare)
 
 
-def shown_of(row: Any, reveal: bool = False) -> str:
+def shown_of(box: Sealing, row: Any, reveal: bool = False) -> str:
     """The recipient of a notification as people may see them, with the address that it goes to; without one
-    when it was forgotten. row: has the raw columns recipient_key and named, and the recipient's email and
-    phone. reveal: show the address in full."""
+    when it was forgotten, or its address cannot be opened. row: has the raw columns id, client, recipient_key
+    and named, and the recipient's email and phone. reveal: show the address in full."""
+    key = tolerant.text(row.recipient_key)
     if was_forgotten(row):
-        return shown(tolerant.text(row.recipient_key), None, None, reveal)
-    named = tolerant.object(row.named)
-    email, phone = (tolerant.text(named.get(field) or getattr(row, field)) for field in ("email", "phone"))
-    return shown(tolerant.text(row.recipient_key), email, phone, reveal)
+        return shown(key, None, None, reveal)
+    named = tolerant.object(box.shown(notifications, [tolerant.identity(row.id)], "named", row.named))
+
+    def known(field: str) -> str:
+        found = named.get(field) or box.shown(recipients, [row.client or "", key], field, getattr(row, field))
+        return tolerant.text(found)
+
+    return shown(key, known("email"), known("phone"), reveal)
 
 
 def was_forgotten(row: Any) -> bool:

@@ -13,9 +13,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from waypost.ledger.database import tolerant
+from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.tables import (
     ITS_RECIPIENT,
     attempts,
@@ -43,6 +44,7 @@ from waypost.ledger.operations.stats import shown_of, was_forgotten
 from waypost.mail.masking import mask_in
 from waypost.model.brand import DEFAULT
 from waypost.model.states import State
+from waypost.system.key_ring import NotOpened
 
 Said = Callable[[str], str]  # how a text of the ledger is shown: with addresses masked, or as it stands
 
@@ -65,7 +67,7 @@ async def explain(ledger: Ledger, id: UUID, reveal: bool = False) -> Explanation
 def _notification(id: UUID) -> sa.Select[Any]:
     table, digest = notifications, notifications.alias("digest")
     columns = tolerant.raw(
-        table.c.type, table.c.priority, table.c.state, table.c.reason, table.c.recipient_key,
+        table.c.id, table.c.type, table.c.priority, table.c.state, table.c.reason, table.c.recipient_key,
         table.c.occurrences, table.c.accepted_at, table.c.due_at, table.c.expires_at, table.c.finished_at,
         table.c.batch_id, table.c.digest_id, table.c.client, table.c.brand, table.c.named, recipients.c.key,
         recipients.c.email, recipients.c.phone,
@@ -91,9 +93,10 @@ def _notification(id: UUID) -> sa.Select[Any]:
 
 def _explained(connection: sa.Connection, id: UUID, row: Any, lease: timedelta, reveal: bool) -> Explanation:
     said: Said = str if reveal else mask_in
-    found = _head(id, row, reveal)
+    box = sealing.of(connection)
+    found = _head(box, id, row, reveal)
     own = [id, found.digest_id] if isinstance(found.digest_id, UUID) else [id]
-    made = [_attempt(one, said) for one in _of(connection, attempts, own, attempts.c.started_at)]
+    made = [_attempt(box, one, said) for one in _of(connection, attempts, own, attempts.c.started_at)]
     taken_by = connection.execute(_batches(own)).all()
     run_of = {tolerant.identity(one.id): tolerant.identity(one.flow_run_id) for one in taken_by}
     noted = [_event(one, run_of, said) for one in _of(connection, events, own, events.c.at)]
@@ -113,13 +116,13 @@ def _explained(connection: sa.Connection, id: UUID, row: Any, lease: timedelta, 
     return replace(found, attempts=made, timeline=sorted(happened, key=in_order))
 
 
-def _head(id: UUID, row: Any, reveal: bool) -> Explanation:
+def _head(box: Sealing, id: UUID, row: Any, reveal: bool) -> Explanation:
     reason = tolerant.text(row.reason)
     return Explanation(
         id=id,
         type=tolerant.text(row.type),
         priority=tolerant.text(row.priority),
-        recipient=shown_of(row, reveal),
+        recipient=shown_of(box, row, reveal),
         state=tolerant.text(row.state),
         reason=reason if reveal else mask_in(reason),
         count=row.occurrences,
@@ -168,7 +171,7 @@ def _batches(own: Sequence[UUID]) -> sa.Select[Any]:
     return sa.select(*tolerant.raw(*batches.c)).where(batches.c.id.in_(named))
 
 
-def _attempt(row: Any, said: Said) -> Attempt:
+def _attempt(box: Sealing, row: Any, said: Said) -> Attempt:
     return Attempt(
         number=row.number,
         channel=tolerant.text(row.channel),
@@ -179,12 +182,21 @@ def _attempt(row: Any, said: Said) -> Attempt:
         phase=row.phase and tolerant.text(row.phase),
         code=row.code,
         enhanced=row.enhanced and tolerant.text(row.enhanced),
-        words=said(tolerant.text(row.words)),
+        words=said(_words(box, row)),
         batch=tolerant.identity(row.batch_id),
         flow_run_id=tolerant.identity(row.flow_run_id),
         template_version=tolerant.text(row.template_version) or None,
         rule=tolerant.text(row.rule) or None,
     )
+
+
+def _words(box: Sealing, row: Any) -> str:
+    """What the provider said, or why that cannot be shown."""
+    try:
+        id = tolerant.identity(row.id)
+        return tolerant.text(box.opened(attempts, [id], "words", row.words))
+    except NotOpened as error:
+        return f"(the reply cannot be read: {error})"
 
 
 def _event(row: Any, run_of: Mapping[Identity | None, Identity | None], said: Said) -> TimelineEntry:

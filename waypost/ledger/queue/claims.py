@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate
 from operator import attrgetter
 from typing import Any, NamedTuple, cast
@@ -20,10 +20,11 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from waypost.ledger.database import tolerant
+from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.steps import MOST_BYTES, read_bytes
 from waypost.ledger.database.tables import (
     IN_HAND,
@@ -417,13 +418,60 @@ _OURS = (
 def _read(connection: sa.Connection, batch: UUID) -> tolerant.Found[Any]:
     """The batch's rows with their recipients, and those that cannot be read. The rows are locked: nobody
     cancels them between this look and the end that they may be given."""
-    return tolerant.each(connection, _OURS, [notifications.c.id], lambda row: row, {"batch": batch})
+    box = sealing.of(connection)
+    box.check(connection)
+    return tolerant.each(connection, _OURS, [notifications.c.id], partial(opened, box), {"batch": batch})
+
+
+class Opened(NamedTuple):
+    """A row of `WITH_RECIPIENT`, with its personal data."""
+
+    id: UUID
+    type: Any
+    priority: Any
+    data: Any
+    occurrences: Any
+    accepted_at: datetime
+    expires_at: datetime
+    step: Any
+    tries: Any
+    in_doubt: Any
+    channels: Any
+    named: Any
+    client: Any
+    brand: Any
+    due_at: datetime
+    link_generation: Any
+    key: Any
+    email: Any
+    phone: Any
+    name: Any
+    locale: Any
+    timezone: Any
+
+
+def opened(box: Sealing, row: sa.Row[Any]) -> Opened:
+    """What is on record of a recipient is opened where its request does not say it. Raises NotOpened."""
+    values: list[Any] = list(row)
+    own, whose = (values[_ID],), (values[_CLIENT] or "", values[_KEY])
+    for at in (_DATA, _NAMED):
+        values[at] = box.opened(notifications, own, _FIELDS[at], values[at])
+    named: Any = values[_NAMED] or ()
+    for at in _ON_RECORD:
+        if _FIELDS[at] not in named:
+            values[at] = box.opened(recipients, whose, _FIELDS[at], values[at])
+    return Opened._make(values)
+
+
+_FIELDS = Opened._fields
+_ID, _DATA, _NAMED, _CLIENT, _KEY = map(_FIELDS.index, ("id", "data", "named", "client", "key"))
+_ON_RECORD = tuple(map(_FIELDS.index, ("email", "phone", "name")))
 
 
 def notification_of(
-    row: Any, default_locale: str, default_timezone: str, rule: str = ""
+    row: Opened, default_locale: str, default_timezone: str, rule: str = ""
 ) -> Notification | None:
-    """The notification of a row of `WITH_RECIPIENT`; None when the row holds values that no notification can
+    """The notification of a row; None when the row holds values that no notification can
     have."""
     (
         id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,

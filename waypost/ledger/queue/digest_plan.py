@@ -12,11 +12,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import sealing
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.steps import MOST, MOST_BYTES, portions, read_bytes
 from waypost.ledger.database.tables import FOR_DIGEST, notifications
 from waypost.ledger.queue import damaged_rows
-from waypost.ledger.records.recipients import Who, rows_of
+from waypost.ledger.records.recipients import Who, addresses_of
 from waypost.mail.address import folded
 from waypost.model.notification import HeldItem
 from waypost.model.notification_type import NotificationType
@@ -92,8 +93,11 @@ def _planned(
     )
     wanted = wanted.where(*window.waiting(), *whose).order_by(table.recipient_key).limit(PLANNED_AT_ONCE)
     fetched = connection.execute(wanted, execution_options={"yield_per": FETCHED_AT_ONCE})
-    rows = [damaged_rows.checked_address(row) for some in fetched.partitions() for row in some]
-    known = rows_of(connection, {recipient_of(row) for row in rows})
+    box = sealing.of(connection)
+    box.check(connection)
+    read = (box.row(notifications, row) for some in fetched.partitions() for row in some)
+    rows = list(map(damaged_rows.checked_address, read))
+    known = addresses_of(connection, {recipient_of(row) for row in rows})
     return [
         (row.recipient_key, Planned(row.id, bundled_with(row, known), row.accepted_at, row.bytes))
         for row in rows

@@ -17,7 +17,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
-from waypost.ledger.database import tolerant
+from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import as_json, in_ids
 from waypost.ledger.database.ledger import Ledger
@@ -37,7 +37,7 @@ from waypost.ledger.queue.digest_plan import (
     recipient_of,
     steps,
 )
-from waypost.ledger.records.recipients import Who, rows_of
+from waypost.ledger.records.recipients import FORGOTTEN, Who, addresses_of
 from waypost.model.notification import HeldItem
 from waypost.model.notification_type import NotificationType
 from waypost.model.states import State
@@ -106,8 +106,13 @@ async def _bundle_all(ledger: Ledger, window: Window, batch: UUID, made: int) ->
 
 def _fail_unreadable(window: Window, connection: sa.Connection) -> int:
     """Fail the items whose rows cannot be read. Returns how many."""
+    box = sealing.of(connection)
+
+    def read(row: sa.Row[Any]) -> Any:
+        return damaged_rows.checked_item(box.row(notifications, row))
+
     wanted = sa.select(*_READ).where(*window.waiting()).with_for_update()
-    damaged = tolerant.each(connection, wanted, [notifications.c.id], damaged_rows.checked_item).damaged
+    damaged = tolerant.each(connection, wanted, [notifications.c.id], read).damaged
     damaged_rows.fail_unreadable(connection, damaged)
     return len(damaged)
 
@@ -129,7 +134,10 @@ async def _make(
 
 
 def _compose(window: Window, bundle: _Bundle) -> dict[str, Any] | ItemFailed:
-    """The row of a digest. If composing fails, only the items of its bundle fail."""
+    """The row of a digest. If composing fails, only the items of its bundle fail, as do those of a recipient
+    who was forgotten."""
+    if bundle.named == {}:
+        return ItemFailed(FORGOTTEN)
     try:
         with isolated("composing a digest", item=bundle.ids[0]):
             row = _digest_row(window, bundle, now())
@@ -176,7 +184,11 @@ def _changed(connection: sa.Connection, bundles: Sequence[_Bundle]) -> bool:
 
 def _insert(connection: sa.Connection, digests: Sequence[dict[str, Any]], batch: UUID, room: int) -> None:
     """Insert the rows of the digests. `batch` claims the first, as many as it has room for."""
-    rows = [{**row, **_claimed(number < room, batch)} for number, row in enumerate(digests)]
+    box = sealing.of(connection)
+    rows = [
+        box.sealed(notifications, {**row, **_claimed(number < room, batch)})
+        for number, row in enumerate(digests)
+    ]
     connection.execute(sa.insert(notifications), rows)
     claimed = max(0, min(room, len(rows)))
     connection.execute(sa.update(batches).where(batches.c.id == batch).values(size=batches.c.size + claimed))
@@ -201,7 +213,7 @@ def _expire(connection: sa.Connection, *, ids: Sequence[UUID]) -> int:
 class _Bundle:
     """The items of one digest: those of the same brand that go to the same recipient at the same addresses,
     the oldest first. named: what their requests said of the recipient; the latest request wins. seen: of each
-    item, what must not change until it is stored."""
+    item, what must not change until it is stored, as it is kept."""
 
     who: Who
     brand: str | None = None
@@ -227,18 +239,20 @@ _READ = (
 
 
 def _read_bundles(items: Sequence[Planned], connection: sa.Connection) -> list[_Bundle]:
-    rows: list[sa.Row[Any]] = []
+    box, rows, seen = sealing.of(connection), list[Any](), dict[UUID, tuple[Any, ...]]()
     for some in portions(items, bytes_of, most=FETCHED_AT_ONCE, most_bytes=READ_BYTES_AT_ONCE):
         held = in_ids(notifications.c.id, [item.id for item in some]), _STILL_HELD
-        rows += map(damaged_rows.checked_item, connection.execute(sa.select(*_READ).where(*held)).all())
-    known = rows_of(connection, {recipient_of(row) for row in rows})
+        for row in connection.execute(sa.select(*_READ).where(*held)).all():
+            seen[row.id] = (row.recipient_key, row.named)
+            rows.append(damaged_rows.checked_item(box.row(notifications, row)))
+    known = addresses_of(connection, {recipient_of(row) for row in rows})
     bundles: dict[tuple[Any, ...], _Bundle] = {}
     for row in sorted(rows, key=lambda row: (row.accepted_at, row.id)):
         bundle = bundles.setdefault(bundled_with(row, known), _Bundle(recipient_of(row), row.brand))
         if row.named is not None:
             bundle.named = {**(bundle.named or {}), **row.named}
         bundle.items.append(HeldItem(row.id, row.data, row.occurrences, row.accepted_at))
-        bundle.seen[row.id] = (row.recipient_key, row.named)
+        bundle.seen[row.id] = seen[row.id]
     return list(bundles.values())
 
 

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import sealing
 from waypost.ledger.database.bulk import in_ids, insert_many, update_many
 from waypost.ledger.database.group_commit import GroupCommit
 from waypost.ledger.database.ledger import Ledger, NotRecorded
@@ -203,6 +204,8 @@ def _write_finishes(connection: sa.Connection, finishes: list[AttemptFinished]) 
         for finish in finishes
         if finish.attempt and finish.outcome
     }
+    box = sealing.of(connection)
+    answers = {attempt: box.sealed(attempts, answer) for attempt, answer in answers.items()}
     _note_bounces(connection, finishes)
     settled: set[UUID] = set()
     if update_many(connection, attempts, list(answers.values()), _UNANSWERED) < len(answers):

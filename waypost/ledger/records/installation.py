@@ -26,12 +26,14 @@ def fingerprint(secret_key: bytes) -> str:
 
 
 async def check_key(ledger: Ledger, secret_key: bytes) -> None:
-    """Raise OtherKey unless `secret_key` is the ledger's. The first key that is checked becomes it."""
+    """Raise OtherKey unless `secret_key` is the ledger's. The first key that is checked becomes it. Raise
+    OtherDataKey unless this process can read the ledger's personal data."""
     known = await ledger.read(_known)
     if known is None:
         await ledger.write(lambda connection: require_key(connection, secret_key))
     elif known != fingerprint(secret_key):
         raise OtherKey
+    await ledger.read(ledger.sealing.check)
 
 
 def require_key(connection: sa.Connection, secret_key: bytes) -> None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_texts, insert_many
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.sealing import stored_key
 from waypost.ledger.database.tables import preferences
 from waypost.ledger.records.recipients import Who
 from waypost.model.cadence import Cadence, Every
@@ -46,7 +47,7 @@ def choose_all(
     evidence: str = "",
 ) -> None:
     """Store what the recipient `key` of `client` chose. Categories that are not named stay as they are."""
-    moment = now()
+    moment, key = now(), stored_key(connection, key)
     rows = [
         {
             "client": client,
@@ -86,6 +87,7 @@ def _replace(insert: Any) -> Any:
 
 async def choices(ledger: Ledger, client: str, key: str) -> dict[Category, Choice]:
     """All that the recipient chose, by category."""
+    key = await ledger.stored_key(key)
     wanted = sa.select(preferences).where(_of(client, key)).order_by(preferences.c.category)
 
     def work(connection: sa.Connection) -> dict[Category, Choice]:
@@ -104,7 +106,7 @@ async def choose(
 async def forget(ledger: Ledger, client: str, key: str, categories: Sequence[Category]) -> int:
     """Go back to what applies without a choice. Returns for how many categories."""
     gone = sa.delete(preferences).where(
-        _of(client, key), preferences.c.category.in_(list(map(str, categories)))
+        _of(client, await ledger.stored_key(key)), preferences.c.category.in_(list(map(str, categories)))
     )
     return await ledger.write(lambda connection: connection.execute(gone).rowcount)
 

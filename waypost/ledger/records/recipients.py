@@ -7,26 +7,34 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from operator import itemgetter
 from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from waypost.ledger.database import tolerant
-from waypost.ledger.database.bulk import in_ids, insert_many
+from waypost.ledger.database import sealing, tolerant
+from waypost.ledger.database.bulk import in_ids, in_texts, insert_many
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.steps import Pace, portions, written_bytes
 from waypost.ledger.database.tables import (
     IN_HAND,
     NOT_IN_HAND,
     JsonOrNull,
+    attempts,
+    groups,
+    idempotency_keys,
     notifications,
     preferences,
     recipients,
+    suppressions,
     verifications,
 )
+from waypost.mail.address import is_address_url, url_of
 from waypost.model.request import FIELDS, Recipient
-from waypost.model.states import State
+from waypost.model.states import TERMINAL, State
+from waypost.model.suppression import EVERY_CLIENT
 from waypost.system.clock import now
 from waypost.system.ids import first_id
 
@@ -56,29 +64,34 @@ async def patch(
     Returns None if the recipient is unknown and no field has a value, so that nothing was stored."""
     fields = [field for field in FIELDS if field in named]
     has_value = any(getattr(recipient, field) for field in fields)
-    if not has_value and await ledger.read(partial(_row, client, recipient.key)) is None:
+    key = await ledger.stored_key(recipient.key)
+    if not has_value and await ledger.read(partial(_row, client, key)) is None:
         return None
     return await _store(ledger, recipient, fields, client)
 
 
 async def _store(ledger: Ledger, recipient: Recipient, fields: Collection[str], client: str) -> Stored:
     told = {field: getattr(recipient, field) for field in fields}
-    moment = now()
-    row = {
-        "client": client,
-        "key": recipient.key,
-        "updated_at": moment,
-        "link_generation": first_generation(moment),
-        **told,
-    }
+    moment, key = now(), await ledger.stored_key(recipient.key)
+    row = ledger.sealing.sealed(
+        recipients,
+        {
+            "client": client,
+            "key": key,
+            "updated_at": moment,
+            "link_generation": first_generation(moment),
+            **told,
+        },
+    )
 
     def work(connection: sa.Connection) -> Stored:
-        known = _row(client, recipient.key, connection)
+        ledger.sealing.prepare(connection)
+        known = _row(client, key, connection)
         insert = ledger.insert(recipients).values(row)
         changed = {name: insert.excluded[name] for name in ("updated_at", *told)}
         upsert = insert.on_conflict_do_update(index_elements=_KEY, set_=changed)
         stored = connection.execute(upsert.returning(*recipients.c)).one()
-        return Stored(_told(stored), known is None or not _known(known))
+        return Stored(_told(ledger.sealing, stored), known is None or not _known(known))
 
     return await ledger.write(work)
 
@@ -93,10 +106,17 @@ async def add_all(ledger: Ledger, new: Sequence[Recipient], client: str = "") ->
     first = first_generation(moment)
     rows: dict[str, dict[str, Any]] = {}
     for one in new:
-        row = rows.setdefault(one.key, {"client": client, "key": one.key, **dict.fromkeys(FIELDS)})
+        row = rows.setdefault(one.key, {"client": client, **dict.fromkeys(FIELDS)})
         row.update(one.named, updated_at=moment, link_generation=first)
-    some = [row for _, row in sorted(rows.items())]
-    await ledger.write(lambda connection: insert_many(connection, recipients, some, on_conflict=_fill))
+
+    def work(connection: sa.Connection) -> None:
+        box = ledger.sealing
+        box.prepare(connection)
+        stored = [{**row, "key": box.stored_key(connection, key)} for key, row in rows.items()]
+        some = [box.sealed(recipients, row) for row in sorted(stored, key=itemgetter("key"))]
+        insert_many(connection, recipients, some, on_conflict=_fill)
+
+    await ledger.write(work)
 
 
 def _fill(insert: Any) -> Any:
@@ -107,13 +127,22 @@ def _fill(insert: Any) -> Any:
 
 async def get(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | None:
     """The fields of a recipient; None when all of them are unknown, or the recipient was forgotten."""
+    key = await ledger.stored_key(key)
     wanted = sa.select(recipients).where(_is(client, key))
     row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
-    return None if row is None or not _known(row) else _told(row)
+    return None if row is None or not _known(row) else _told(ledger.sealing, row)
 
 
-def _told(row: Any) -> dict[str, Any]:
-    return {"id": row.key, **{field: getattr(row, field) for field in FIELDS}, "updated_at": row.updated_at}
+def _told(box: Sealing, row: Any) -> dict[str, Any]:
+    """What is known of a recipient. Without an id, its address as a URL stands in its place."""
+    fields = {field: _opened(box, row, field) for field in FIELDS}
+    address = fields["phone"] if row.key.startswith("tel:") else fields["email"]
+    id = url_of(address) if is_address_url(row.key) and address else row.key
+    return {"id": id, **fields, "updated_at": row.updated_at}
+
+
+def _opened(box: Sealing, row: Any, field: str) -> Any:
+    return box.opened(recipients, (row.client, row.key), field, getattr(row, field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +156,7 @@ class Linked:
 
 async def linked(ledger: Ledger, key: str, client: str = "") -> Linked | None:
     """What decides whether a link of the recipient works; None for a recipient that was forgotten."""
+    key = await ledger.stored_key(key)
     wanted = sa.select(recipients.c.link_generation, recipients.c.locale).where(_is(client, key))
     row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
     return None if row is None else Linked(row.link_generation, row.locale or "")
@@ -141,21 +171,23 @@ def first_generation(moment: datetime) -> int:
 async def revoke_links(ledger: Ledger, key: str, client: str = "") -> bool:
     """Revoke the links in all mails that the recipient was sent; later mails have new links. Returns whether
     the recipient is known."""
-    column = recipients.c.link_generation
+    column, key = recipients.c.link_generation, await ledger.stored_key(key)
     more = sa.update(recipients).where(_is(client, key)).values({column: column + 1})
     return await ledger.write(lambda connection: connection.execute(more).rowcount > 0)
 
 
 async def forget(ledger: Ledger, key: str, client: str = "") -> bool:
-    """Forget a recipient, what it chose, what its notifications say of it, and its codes. Returns whether any
-    field or choice was known. Suppressions of its addresses stay: without them, mail that it turned off, or
-    that bounced, would go out again. Notifications keep the recipient's id; a key that is an address is
-    replaced by a random one.
-    Waiting notifications to the recipient fail when their turn comes, and say why.
+    """Forget a recipient, what it chose, its codes, and what its notifications say: of it, their facts, and
+    the replies of providers. Returns whether any field or choice was known. Suppressions of its addresses
+    stay as hashes: without them, mail that it turned off, or that bounced, would go out again. Notifications
+    keep the recipient's id; a key that is made from an address is replaced by a random one.
+    Waiting notifications to the recipient fail when their turn comes, and say why. Those that go on if the id
+    gets an address before keep their facts.
 
     The notifications change in steps, and the last transaction deletes the recipient: after a crash, repeat
     the call.
     """
+    key = await ledger.stored_key(key)
     if await ledger.read(partial(_row, client, key)) is None:
         return await ledger.write(partial(_forget_choices, client, key))
     blank, begun = _blank(key), now()
@@ -174,7 +206,9 @@ async def forget(ledger: Ledger, key: str, client: str = "") -> bool:
         theirs = sa.select(notifications.c.id).where(whose)
         codes = verifications.c.recipient_key == key, verifications.c.notification_id.in_(theirs)
         connection.execute(sa.delete(verifications).where(*codes))
-        connection.execute(sa.update(notifications).where(whose, late, _names(key)).values(blank))
+        missed = sa.select(notifications.c.id).where(whose, late, _tells(key))
+        _blank_some(list(connection.scalars(missed)), blank, connection)
+        _blank_suppressions(ledger.sealing, row, connection)
         return had_chosen or _known(row)
 
     return await ledger.write(work)
@@ -188,10 +222,11 @@ def _forget_choices(client: str, key: str, connection: sa.Connection) -> bool:
 
 
 async def _blank_in_steps(ledger: Ledger, key: str, client: str, blank: dict[str, Any]) -> None:
-    """Walk through the recipient's notifications by their ids, and blank those that name it or have codes."""
+    """Walk through the recipient's notifications by their ids, and blank those that tell of it or have
+    codes."""
     table, last = notifications.c, UUID(int=0)
     has_codes = sa.exists().where(verifications.c.notification_id == table.id)
-    to_do = sa.or_(_names(key), has_codes).label("to_do")
+    to_do = sa.or_(_tells(key), has_codes).label("to_do")
     size = written_bytes(ledger.is_postgres).label("bytes")
     theirs = [whose_are(client, key), *([NOT_IN_HAND] if ledger.is_postgres else [])]
     wanted = sa.select(table.id, to_do, size).where(*theirs).order_by(table.id)
@@ -205,24 +240,57 @@ async def _blank_in_steps(ledger: Ledger, key: str, client: str, blank: dict[str
         ids = [row.id for row in rows if row.to_do]
         async with pace.transaction():
             if ids:
-                await ledger.write(partial(_blank_some, ids, key, blank))
+                await ledger.write(partial(_blank_some, ids, blank))
         last = rows[-1].id
 
 
-def _blank_some(ids: Sequence[UUID], key: str, blank: dict[str, Any], connection: sa.Connection) -> None:
-    connection.execute(sa.delete(verifications).where(in_ids(verifications.c.notification_id, ids)))
+def _blank_some(ids: Sequence[UUID], blank: dict[str, Any], connection: sa.Connection) -> None:
+    """Blank the notifications `ids`. A request that repeats one of them is a conflict from then on, and opens
+    a group of its own: what was the same request or group is forgotten."""
+    if not ids:
+        return
+    for table in (verifications, groups):
+        connection.execute(sa.delete(table).where(in_ids(table.c.notification_id, ids)))
+    for table, values in ((attempts, {"words": ""}), (idempotency_keys, {"body_hash": b""})):
+        connection.execute(sa.update(table).where(in_ids(table.c.notification_id, ids)).values(values))
     connection.execute(sa.update(notifications).where(in_ids(notifications.c.id, ids)).values(blank))
+
+
+def _blank_suppressions(box: Sealing, row: Any, connection: sa.Connection) -> None:
+    """Suppressions of the recipient's addresses, of its client and of all clients, go on without telling the
+    address."""
+    known = (_opened(box, row, field) for field in ("email", "phone"))
+    keys = [box.stored_key(connection, url_of(address)) for address in known if address]
+    table = suppressions.c
+    theirs = in_texts(table.address, keys), table.client.in_((row.client, EVERY_CLIENT))
+    connection.execute(sa.update(suppressions).where(*theirs).values(shown=None, evidence=""))
 
 
 def _blank(key: str) -> dict[str, Any]:
     """What the notifications of a recipient that is forgotten are given."""
-    named = sa.case((notifications.c.named.is_not(None), sa.literal({}, JsonOrNull)))
-    return {"named": named, **({"recipient_key": f"forgotten:{uuid4().hex}"} if is_address(key) else {})}
+    nothing = sa.literal({}, JsonOrNull)
+    named = sa.case((notifications.c.named.is_not(None), nothing))
+    data = sa.case((_ends(), nothing), else_=notifications.c.data)
+    return {
+        "named": named,
+        "data": data,
+        **({"recipient_key": f"forgotten:{uuid4().hex}"} if is_address_url(key) else {}),
+    }
 
 
-def _names(key: str) -> sa.ColumnElement[bool]:
-    """Whether a notification still says anything of its recipient, whose key is `key`."""
-    return sa.true() if is_address(key) else sa.cast(notifications.c.named, sa.Text) != "{}"
+def _ends() -> sa.ColumnElement[bool]:
+    """Whether a notification of a recipient that is forgotten has ended, or will fail."""
+    table = notifications.c
+    return sa.or_(table.state.in_(sorted(TERMINAL)), table.named.is_not(None))
+
+
+def _tells(key: str) -> sa.ColumnElement[bool]:
+    """Whether a notification still tells anything of its recipient, whose key is `key`."""
+    if is_address_url(key):
+        return sa.true()
+    table = notifications.c
+    names = sa.cast(table.named, sa.Text) != "{}"
+    return sa.or_(names, sa.and_(_ends(), sa.cast(table.data, sa.Text) != "{}"))
 
 
 def _row(client: str, key: str, connection: sa.Connection, lock: bool = False) -> Any:
@@ -233,14 +301,9 @@ def _row(client: str, key: str, connection: sa.Connection, lock: bool = False) -
 async def waiting(ledger: Ledger, key: str, client: str = "") -> int:
     """How many notifications to a recipient wait for a run, a retry, a digest or a person."""
     waits = (State.ACCEPTED, State.DEFERRED, State.HELD)
-    theirs = notifications_of(client, key), notifications.c.state.in_(waits)
+    theirs = notifications_of(client, await ledger.stored_key(key)), notifications.c.state.in_(waits)
     wanted = sa.select(sa.func.count()).select_from(notifications).where(*theirs)
     return await ledger.read(lambda connection: connection.scalar(wanted) or 0)
-
-
-def is_address(key: str) -> bool:
-    """Whether the key of a recipient is an address; no id looks like one."""
-    return key.startswith(("mailto:", "tel:"))
 
 
 def notifications_of(client: str, key: str) -> sa.ColumnElement[bool]:
@@ -255,22 +318,34 @@ def whose_are(client: str, key: str) -> sa.ColumnElement[bool]:
     return sa.and_(whose, table.recipient_key == key)
 
 
-def rows_of(connection: sa.Connection, wanted: Collection[Who]) -> dict[Who, Any]:
-    """The rows of the recipients in `wanted`, with one query per client. A row that cannot be read is left
-    out."""
-    by_client: defaultdict[str, list[str]] = defaultdict(list)
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a recipient is reached."""
+
+    email: str | None
+    phone: str | None
+
+
+def addresses_of(connection: sa.Connection, wanted: Collection[Who]) -> dict[Who, Addresses]:
+    """The addresses on record of the recipients in `wanted`, with one query per client. A row that cannot be
+    read is left out."""
+    box = sealing.of(connection)
+    by_client: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for client, key in wanted:
-        by_client[client].append(key)
-    found: dict[Who, Any] = {}
+        by_client[client][box.stored_key(connection, key)] = key
+    found: dict[Who, Addresses] = {}
     for client, keys in by_client.items():
-        mine = sa.select(recipients).where(recipients.c.client == client, recipients.c.key.in_(keys))
-        good, _ = tolerant.each(connection, mine, [recipients.c.key, recipients.c.client], _sound)
-        found |= {(row.client, row.key): row for row in good}
+        mine = sa.select(recipients).where(recipients.c.client == client, recipients.c.key.in_(list(keys)))
+        good, _ = tolerant.each(
+            connection, mine, [recipients.c.key, recipients.c.client], partial(_addresses, box)
+        )
+        found |= {(client, keys[key]): one for key, one in good}
     return found
 
 
-def _sound(row: Any) -> Any:
-    return tolerant.checked(row, recipients)
+def _addresses(box: Sealing, row: Any) -> tuple[str, Addresses]:
+    tolerant.checked(row, recipients)
+    return row.key, Addresses(_opened(box, row, "email"), _opened(box, row, "phone"))
 
 
 def _is(client: str, key: str) -> sa.ColumnElement[bool]:

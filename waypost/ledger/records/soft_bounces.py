@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.database.bulk import do_nothing, in_texts, insert_many
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.sealing import stored_key
 from waypost.ledger.database.steps import delete_in_steps
 from waypost.ledger.database.tables import soft_bounces, suppressions
 from waypost.ledger.records.suppressions import add_suppressions
@@ -27,15 +28,15 @@ def note(connection: sa.Connection, ended: Sequence[tuple[str, UUID]]) -> None:
     have too many. Safe to repeat."""
     if not ended:
         return
-    moment = now()
-    rows = {(url_of(address), id): moment for address, id in ended}
+    moment, known = now(), {stored_key(connection, url_of(address)): address for address, _ in ended}
+    rows = {(stored_key(connection, url_of(address)), id) for address, id in ended}
     insert_many(
         connection,
         soft_bounces,
-        [{"address": address, "notification_id": id, "at": at} for (address, id), at in sorted(rows.items())],
+        [{"address": address, "notification_id": id, "at": moment} for address, id in sorted(rows)],
         on_conflict=do_nothing,
     )
-    table, addresses = soft_bounces.c, {address for address, _ in rows}
+    table, addresses = soft_bounces.c, set(known)
     counted = sa.func.count()
     wanted = (
         sa.select(table.address, counted)
@@ -45,12 +46,12 @@ def note(connection: sa.Connection, ended: Sequence[tuple[str, UUID]]) -> None:
         .order_by(table.address)
     )
     found = connection.execute(wanted).all()
-    add_suppressions(connection, [_suppression(address, count) for address, count in found])
+    add_suppressions(connection, [_suppression(known[key], count) for key, count in found])
 
 
 def _suppression(address: str, count: int) -> Suppression:
     return Suppression(
-        address=address.partition(":")[2],
+        address=address,
         cause=Cause.SOFT_BOUNCE,
         evidence=f"{count} notifications within {WITHIN.days} days were not taken",
         expires_at=now() + REST,
@@ -61,7 +62,8 @@ def known(connection: sa.Connection, addresses: Collection[str]) -> set[str]:
     """Those of `addresses`, which are URLs, that have soft bounces."""
     if not addresses:
         return set()
-    return set(connection.scalars(_KNOWN, {"addresses": list(addresses)}))
+    urls = {stored_key(connection, url): url for url in addresses}
+    return {urls[key] for key in connection.scalars(_KNOWN, {"addresses": list(urls)})}
 
 
 _KNOWN = sa.select(soft_bounces.c.address).where(in_texts(soft_bounces.c.address, "addresses")).distinct()
@@ -71,7 +73,7 @@ def forget(connection: sa.Connection, addresses: Collection[str]) -> None:
     """Forget the soft bounces of addresses that took a mail, and lift what followed from them."""
     if not addresses:
         return
-    urls = sorted({url_of(address) for address in addresses})
+    urls = sorted({stored_key(connection, url_of(address)) for address in addresses})
     connection.execute(sa.delete(soft_bounces).where(in_texts(soft_bounces.c.address, urls)))
     theirs = in_texts(suppressions.c.address, urls), suppressions.c.cause == Cause.SOFT_BOUNCE
     connection.execute(sa.delete(suppressions).where(*theirs))

@@ -11,12 +11,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from waypost.ledger.database import tolerant
+from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.bulk import in_texts, insert_many
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.steps import delete_in_steps
 from waypost.ledger.database.tables import suppressions
-from waypost.mail.address import url_of
+from waypost.mail.address import folded, url_of
 from waypost.model.category import Category
 from waypost.model.suppression import ALL, EVERY_CLIENT, Cause, Suppressed, Suppression
 from waypost.system.clock import now
@@ -27,20 +28,25 @@ PAGE = 1000
 
 def add_suppressions(connection: sa.Connection, new: Sequence[Suppression]) -> None:
     """Store `new`. One that is there already gets the new evidence and expiry, and keeps its beginning."""
-    rows = {_key(row): row for row in map(_row, new)}
-    insert_many(connection, suppressions, [row for _, row in sorted(rows.items())], on_conflict=_renew)
+    box = sealing.of(connection)
+    rows = {
+        _key(row): row for row in (_row(one, box.stored_key(connection, url_of(one.address))) for one in new)
+    }
+    sealed = [box.sealed(suppressions, row) for _, row in sorted(rows.items())]
+    insert_many(connection, suppressions, sealed, on_conflict=_renew)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(row[column.name] for column in suppressions.primary_key)
 
 
-def _row(one: Suppression) -> dict[str, Any]:
+def _row(one: Suppression, key: str) -> dict[str, Any]:
     return {
-        "address": url_of(one.address),
+        "address": key,
         "client": one.client,
         "scope": one.scope or ALL,
         "cause": one.cause,
+        "shown": folded(one.address),
         "evidence": one.evidence,
         "created_at": one.created_at or now(),
         "expires_at": one.expires_at,
@@ -51,7 +57,7 @@ def _renew(insert: Any) -> Any:
     new = insert.excluded
     return insert.on_conflict_do_update(
         index_elements=list(suppressions.primary_key),
-        set_={"evidence": new.evidence, "expires_at": new.expires_at},
+        set_={"shown": new.shown, "evidence": new.evidence, "expires_at": new.expires_at},
     )
 
 
@@ -65,7 +71,8 @@ def lift(
 ) -> None:
     """Lift the suppressions of an address for those categories, for one cause and one client."""
     table = suppressions.c
-    theirs = table.address == url_of(address), table.client == client, table.cause == cause
+    key = sealing.stored_key(connection, url_of(address))
+    theirs = table.address == key, table.client == client, table.cause == cause
     if scopes:
         connection.execute(sa.delete(suppressions).where(*theirs, table.scope.in_(list(map(str, scopes)))))
 
@@ -83,10 +90,10 @@ class Which:
     scope: str | None = None
     cause: Cause | None = None
 
-    def conditions(self) -> list[sa.ColumnElement[bool]]:
+    def conditions(self, connection: sa.Connection) -> list[sa.ColumnElement[bool]]:
         table, found = suppressions.c, list[sa.ColumnElement[bool]]()
         if self.address is not None:
-            found.append(table.address == url_of(self.address))
+            found.append(table.address == sealing.stored_key(connection, url_of(self.address)))
         if self.clients is not None:
             found.append(table.client.in_(self.clients))
         if self.scope is not None:
@@ -98,8 +105,11 @@ class Which:
 
 async def remove(ledger: Ledger, which: Which) -> int:
     """Lift suppressions. Returns how many."""
-    lifted = sa.delete(suppressions).where(*which.conditions())
-    return await ledger.write(lambda connection: connection.execute(lifted).rowcount)
+
+    def work(connection: sa.Connection) -> int:
+        return connection.execute(sa.delete(suppressions).where(*which.conditions(connection))).rowcount
+
+    return await ledger.write(work)
 
 
 Key = tuple[str, ...]  # of a row: address, client, scope, cause
@@ -107,7 +117,7 @@ ANY = Which()
 
 
 async def each(ledger: Ledger, which: Which = ANY) -> AsyncGenerator[Suppression]:
-    """Every suppression in force, in the order of addresses, a page at a time."""
+    """Every suppression in force, those of an address together, a page at a time."""
     after: Key | None = None
     while True:
         found, last = await page(ledger, which, after)
@@ -124,29 +134,36 @@ async def page(
     """The suppressions in force that follow the row with the key `after`, at most `limit`, and the key to
     continue with; None on the last page."""
     key = tuple(suppressions.primary_key)
-    wanted = sa.select(suppressions).where(*which.conditions(), _in_force(now())).order_by(*key).limit(limit)
+    wanted = sa.select(suppressions).where(_in_force(now())).order_by(*key).limit(limit)
     if after is not None:
         wanted = wanted.where(sa.tuple_(*key) > sa.tuple_(*map(sa.literal, after)))
-    return await ledger.read(partial(_page, wanted, limit))
+    return await ledger.read(
+        lambda connection: _page(wanted.where(*which.conditions(connection)), limit, connection)
+    )
 
 
 def _page(
     page: sa.Select[Any], limit: int, connection: sa.Connection
 ) -> tuple[list[Suppression], Key | None]:
     """The suppressions of a page that can be read, and the key of its last row; None on the last page."""
-    found = tolerant.each(connection, page, list(suppressions.primary_key), _suppression)
+    read = partial(_suppression, sealing.of(connection))
+    found = tolerant.each(connection, page, list(suppressions.primary_key), read)
     keys = tolerant.read(connection, page.with_only_columns(*tolerant.raw(*suppressions.primary_key)))
     return found.good, tuple(map(tolerant.text, keys[-1])) if len(keys) == limit else None
 
 
-def _suppression(row: Any) -> Suppression:
+def _suppression(box: Sealing, row: Any) -> Suppression:
     tolerant.checked(row, suppressions)
+    key = _key(row._mapping)
+    shown, evidence = (
+        box.opened(suppressions, key, name, getattr(row, name)) for name in ("shown", "evidence")
+    )
     return Suppression(
-        address=row.address.partition(":")[2],
+        address=shown or row.address,
         scope=row.scope or None,
         cause=row.cause,
         client=row.client,
-        evidence=row.evidence,
+        evidence=evidence,
         created_at=row.created_at,
         expires_at=row.expires_at,
     )
@@ -163,11 +180,13 @@ def of_addresses(
     """The suppressions in force that stop `category` at `addresses`, which are URLs."""
     if not addresses:
         return {}
-    given = {"addresses": list(addresses), "category": str(category), "moment": moment}
+    box = sealing.of(connection)
+    urls = {box.stored_key(connection, url): url for url in addresses}
+    given = {"addresses": list(urls), "category": str(category), "moment": moment}
     rows = tolerant.each(connection, _THAT_STOP, list(suppressions.primary_key), _sound, given).good
     found: defaultdict[str, list[tuple[str, Suppressed]]] = defaultdict(list)
     for address, client, one in rows:
-        found[address].append((client, one))
+        found[urls[address]].append((client, one))
     return found
 
 

@@ -15,12 +15,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from waypost.ledger.database import tolerant
+from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.bulk import in_ids, insert_many
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.sealing import stored_key
 from waypost.ledger.database.tables import ITS_RECIPIENT, attempts, notifications, recipients, verifications
 from waypost.ledger.records.installation import require_key
-from waypost.mail.address import folded, named_address, phone_number
+from waypost.mail.address import folded, named_address, phone_number, url_of
 from waypost.model.outcome import Verdict
 from waypost.model.states import TERMINAL, State
 from waypost.system.clock import now
@@ -67,6 +68,11 @@ def proved(kind: str, address: str) -> str:
     return folded(address) if kind in ADDRESSES else address
 
 
+def _place(connection: sa.Connection, kind: str, address: str) -> str:
+    """What is proved, as it is kept: the hash of an address, or the id."""
+    return stored_key(connection, url_of(address)) if kind in ADDRESSES else address
+
+
 async def remember(ledger: Ledger, secret_key: bytes, rows: Sequence[dict[str, Any]]) -> None:
     """Store codes that are about to be sent: notification_id, recipient_key, channel, address, code_hash,
     minted_at, expires_at. A known code expires at the later of both times.
@@ -77,7 +83,8 @@ async def remember(ledger: Ledger, secret_key: bytes, rows: Sequence[dict[str, A
 
     def work(connection: sa.Connection) -> None:
         require_key(connection, secret_key)
-        insert_many(connection, verifications, ordered, on_conflict=_until_the_later_end)
+        kept = [{**row, "address": _place(connection, row["channel"], row["address"])} for row in ordered]
+        insert_many(connection, verifications, kept, on_conflict=_until_the_later_end)
 
     await ledger.write_until_durable(work)
 
@@ -132,7 +139,7 @@ async def check_link(
         require_key(connection, secret_key)
         key = recipient.limit(1).scalar_subquery()
         moment, found = now(), _newest(connection, scope, verifications.c.recipient_key == key)
-        rows = [row for row in found if _still_goes_there(row, row.named)]
+        rows = [row for row in found if _still_goes_there(connection, row, with_named=True)]
         if not any(map(is_right, rows)):
             return Checked.UNKNOWN
         answer = judge(rows, is_right, moment)
@@ -186,22 +193,26 @@ def _has_codes(connection: sa.Connection, key: str, scope: Scope) -> bool:
 
 
 def _sent_to_address(connection: sa.Connection, address: str, scope: Scope) -> Sequence[Any]:
-    there = verifications.c.channel.in_(ADDRESSES), verifications.c.address == address
+    kept = stored_key(connection, url_of(address))
+    there = verifications.c.channel.in_(ADDRESSES), verifications.c.address == kept
     return _newest(connection, scope, *there)
 
 
 def _sent_to_id(connection: sa.Connection, key: Any, scope: Scope) -> Sequence[Any]:
     rows = _newest(connection, scope, verifications.c.recipient_key == key)
-    return [row for row in rows if _still_goes_there(row)]
+    return [row for row in rows if _still_goes_there(connection, row)]
 
 
-def _still_goes_there(row: Any, named: Any = None) -> bool:
-    """Whether messages to its recipient still go where the code went. named: what a request itself said of
-    the recipient; its notification goes there whatever is on record."""
+def _still_goes_there(connection: sa.Connection, row: Any, with_named: bool = False) -> bool:
+    """Whether messages to its recipient still go where the code went. with_named: to where its request itself
+    said; its notification goes there whatever is on record."""
+    box, whose = sealing.of(connection), (row.client or "", row.recipient_key)
+    named = box.shown(notifications, [row.notification_id], "named", row.named) if with_named else None
     said = cast("dict[str, str]", named if isinstance(named, dict) else {}).get
-    known = {"email": said("email", row.email), "sms": said("phone", row.phone)}
+    email, phone = (box.shown(recipients, whose, name, getattr(row, name)) for name in ("email", "phone"))
+    known = {"email": said("email", email), "sms": said("phone", phone)}
     reached = known.get(row.channel, row.recipient_key)
-    return bool(reached) and proved(row.channel, reached) == row.address
+    return bool(reached) and _place(connection, row.channel, reached) == row.address
 
 
 _MAY_HAVE_ARRIVED = sa.exists().where(
@@ -220,6 +231,7 @@ def _newest(connection: sa.Connection, scope: Scope, *conditions: sa.ColumnEleme
             notifications.c.type,
             notifications.c.state,
             notifications.c.named,
+            notifications.c.client,
             recipients.c.email,
             recipients.c.phone,
             _MAY_HAVE_ARRIVED.label("may_have_arrived"),

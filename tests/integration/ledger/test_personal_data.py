@@ -1,0 +1,177 @@
+"""Personal data at rest: nothing of it is in the clear in any table, and what was before is sealed."""
+
+import pytest
+import sqlalchemy as sa
+from support.ledger import NOTE, ask, rows, taken
+from support.minted_codes import CODED, asked, attempted
+from support.rings import TESTS
+
+from waypost import Category, Recipient
+from waypost.ledger.database import tolerant
+from waypost.ledger.database.sealing import SEALED, OtherDataKey
+from waypost.ledger.database.tables import metadata, notifications
+from waypost.ledger.intake.accept import accept, accept_all
+from waypost.ledger.intake.candidate import Candidate
+from waypost.ledger.operations import search, timeline
+from waypost.ledger.operations.choosing import Choosing, choose
+from waypost.ledger.operations.search import Filter
+from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
+from waypost.ledger.queue.recorder import Recorder
+from waypost.ledger.records import recipients as people
+from waypost.ledger.records import resealing, soft_bounces
+from waypost.ledger.records import suppressions as stops
+from waypost.mail.address import url_of
+from waypost.model.cadence import Cadence, Every
+from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.model.states import State
+from waypost.model.suppression import Suppression
+from waypost.policy.precedence import Preference
+from waypost.policy.retry import Decision
+from waypost.system.clock import now
+from waypost.system.ids import new_id
+from waypost.system.key_ring import DataKey, KeyRing
+
+pytestmark = pytest.mark.anyio
+ADA = Recipient(email="Ada.Lovelace@poetical.example", name="Augusta King")
+BOB = Recipient(id="bob", email="bob@builder.example", phone="+49 170 5551234", name="Robert B")
+FACT = "the parcel is at the neighbour"
+REPLY = "queued for Augusta King in the spool"
+SECRETS = (
+    "lovelace",
+    "poetical",
+    "augusta",
+    "builder.example",
+    "5551234",
+    "robert b",
+    "neighbour",
+    "in the spool",
+)
+NEVER = {Category.TRANSACTIONAL: Preference(Cadence(Every.NEVER))}
+
+
+async def in_the_clear(ledger):
+    """Where in the ledger's tables one of SECRETS can be read: table and column."""
+
+    def work(connection):
+        return [
+            (table.name, column)
+            for table in metadata.sorted_tables
+            for row in tolerant.read(connection, _raw(table))
+            for column, value in row._mapping.items()
+            if any(secret in tolerant.text(value).lower() for secret in SECRETS)
+        ]
+
+    return set(await ledger.read(work))
+
+
+def _raw(table):
+    return sa.select(*(sa.cast(column, sa.Text).label(column.name) for column in table.c))
+
+
+async def lived(ledger):
+    """A ledger in which all happened that has to do with people."""
+    await accept(ledger, NOTE, [ask(FACT, recipient=person) for person in (ADA, BOB)])
+    await accept(ledger, NOTE, [ask(FACT, recipient=BOB, digest=True)])
+    await accept_all(ledger, [Candidate(NOTE, ask(FACT, recipient=BOB), client="shop")])
+    batch, found = await taken(ledger)
+    recorder = Recorder(ledger)
+    for one in found:
+        started = AttemptStarted(one.id, batch, "email", "smtp", None)
+        assert await recorder.begin(started)
+        outcome = Outcome(Verdict.ACCEPTED, Phase.DOT, words=REPLY)
+        stop = Suppression(address=one.recipient.email, evidence=f"550 no mailbox {one.recipient.email}")
+        sent = Decision(State.SENT)
+        end = AttemptFinished(one.id, batch, sent, attempt=started.id, outcome=outcome, suppress=stop)
+        await recorder.finish(end)
+    await recorder.close()
+    await ledger.write(lambda connection: soft_bounces.note(connection, [(BOB.email, new_id())] * 3))
+    await choose(ledger, Choosing("", ADA.key, NEVER, "one click", address=ADA.email), {})
+    await asked(ledger, BOB, CODED)
+    await attempted(ledger)
+
+
+async def test_nothing_of_people_is_in_the_clear(ledger):
+    await lived(ledger)
+    assert await in_the_clear(ledger) == set()
+
+
+async def test_what_is_sealed_is_read_as_it_was(ledger):
+    await lived(ledger)
+    shown = await people.get(ledger, ADA.key)
+    assert shown is not None
+    assert (shown["id"], shown["email"], shown["name"]) == (url_of(ADA.email), ADA.email, ADA.name)
+    assert {one.address async for one in stops.each(ledger)} == {ADA.email.lower(), BOB.email}
+    [entry] = (await search.find(ledger, Filter(recipient=(ADA.key,)), reveal=True)).notifications
+    assert entry.recipient == ADA.email
+    explained = await timeline.explain(ledger, entry.id, reveal=True)
+    assert REPLY in {attempt.words for attempt in explained.attempts}
+    assert {row.data["text"] for row in await rows(ledger)} >= {FACT}
+
+
+async def test_once_forgotten_nothing_tells_of_a_recipient(ledger):
+    await lived(ledger)
+    assert await people.forget(ledger, ADA.key)
+    assert await people.get(ledger, ADA.key) is None
+    assert ADA.email.lower() not in {one.address async for one in stops.each(ledger)}
+    found = await ledger.read(
+        lambda connection: stops.of_addresses(connection, {url_of(ADA.email)}, Category.TRANSACTIONAL, now())
+    )
+    assert found  # still nothing goes there
+
+
+def in_clear(ledger):
+    ledger.sealing.ring = KeyRing()
+
+
+async def test_what_is_in_the_clear_is_sealed_in_the_background(ledger):
+    in_clear(ledger)
+    await lived(ledger)
+    assert ("notifications", "data") in await in_the_clear(ledger)
+    ledger.sealing.ring = KeyRing([TESTS])
+    assert resealing.IN_CLEAR in await resealing.counts(ledger)
+    before = [await rows(ledger, table) for table in SEALED]
+    assert await resealing.reseal(ledger, "here")
+    assert await in_the_clear(ledger) == set()
+    assert [await rows(ledger, table) for table in SEALED] == before
+    assert not await resealing.counts(ledger)
+    assert await resealing.reseal(ledger, "here") == 0
+
+
+async def test_a_new_key_takes_over_all_that_older_keys_sealed(ledger):
+    await lived(ledger)
+    before = [await rows(ledger, table) for table in SEALED]
+    newer = DataKey("newer", b"n" * 32)
+    ledger.sealing.ring = KeyRing([newer, TESTS])
+    assert set(await resealing.counts(ledger)) == {"tests"}
+    await resealing.reseal(ledger, "here")
+    ledger.sealing.ring = KeyRing([newer])  # the older key is not needed any more
+    assert [await rows(ledger, table) for table in SEALED] == before
+    await ledger.read(ledger.sealing.check)
+    assert await people.get(ledger, ADA.key)
+
+
+async def test_a_row_whose_key_is_missing_fails_alone(ledger, caplog):
+    await accept(ledger, NOTE, [ask(to="ada"), ask(to="bob")])
+    lost = KeyRing([DataKey("lost", b"l" * 32)])
+    [bad, _] = await rows(ledger)
+    values = lost.seal(b'{"text": "x"}', b"data@notifications\0" + bad.id.hex.encode())
+    changed = sa.update(notifications).where(notifications.c.id == bad.id).values(data=values)
+    await ledger.write(lambda connection: connection.execute(changed))
+    _, found = await taken(ledger)
+    assert [one.recipient.key for one in found] == ["bob"]
+    assert "sealed with the key lost, which this process does not have" in caplog.text
+    assert await search.find(ledger, Filter())
+
+
+async def test_a_process_without_the_keys_touches_nothing(ledger):
+    await accept(ledger, NOTE, [ask(recipient=ADA)])
+    ledger.sealing.ring, ledger.sealing._hasher = KeyRing([DataKey("other", b"o" * 32)]), None
+    with pytest.raises(OtherDataKey, match="key tests"):
+        await ledger.read(ledger.sealing.check)
+    with pytest.raises(OtherDataKey):
+        await taken(ledger)
+    assert [row.state for row in await ledger.read(lambda c: c.execute(_states()).all())] == ["claimed"]
+
+
+def _states():
+    return sa.select(notifications.c.state)
