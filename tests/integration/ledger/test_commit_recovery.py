@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 from support.database_proxy import laid
 from support.ledger import GROUPED, NOTE, ask, rows
+from support.rings import ring
 
 from waypost.config.settings import with_async_driver
 from waypost.ledger import open_ledger
@@ -85,7 +86,7 @@ async def line(postgres_url):
 @pytest.fixture
 async def far(line, ledger):
     """The ledger, by that line."""
-    made = open_ledger(with_async_driver(line.url.render_as_string(hide_password=False)))
+    made = open_ledger(with_async_driver(line.url.render_as_string(hide_password=False)), ring=ring)
     yield made
     await made.close()
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -123,7 +123,8 @@ def _seal(connection: sa.Connection, *, table: sa.Table, rows: Sequence[sa.Row[A
         wanted = sa.select(*key, *(table.c[name] for name in names)).where(is_it).with_for_update()
         found: tolerant.Found[Any] = tolerant.each(connection, wanted, key, partial(box.row, table))
         for opened in found.good:
-            values: dict[str, Any] = box.sealed(table, vars(opened))
+            row = cast("dict[str, Any]", vars(opened))
+            values: dict[str, Any] = box.sealed(table, row)
             update = sa.update(table).where(is_it).values({name: values[name] for name in names})
             changed += connection.execute(update).rowcount
     return changed

@@ -13,7 +13,7 @@ branch_labels = None
 depends_on = None
 
 # Percent of a page that new rows fill. An attempt with its outcome is longer than without.
-FILLED = {"notifications": 50, "attempts": 40}
+FILLED = {"notifications": 50, "attempts": 30}
 
 
 def upgrade() -> None:
