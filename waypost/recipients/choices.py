@@ -68,10 +68,15 @@ class Standing:
     stopped: Collection[Category] = ()
 
     def of(self, category: Category, terms: CategoryTerms) -> Preference:
-        """What applies to a category now."""
-        if category in self.stopped:
-            return NEVER
-        return self.chosen.get(category) or self.audience.get(category) or _default(terms)
+        """What applies to a category now: nothing where it needs their confirmation and has none."""
+        own = self.chosen.get(category)
+        lacks_consent = terms.confirm and not (own and own.confirmed)
+        return NEVER if category in self.stopped or lacks_consent else self.said(category, terms)[0]
+
+    def said(self, category: Category, terms: CategoryTerms) -> list[Preference]:
+        """What the recipient, the client and the installation say of a category, in this order."""
+        found = (self.chosen.get(category), self.audience.get(category), _default(terms))
+        return [one for one in found if one is not None]
 
 
 def _default(terms: CategoryTerms) -> Preference:
@@ -129,11 +134,10 @@ def changed(
 
 
 def confirmed(category: Category, standing: Standing, terms: CategoryTerms) -> Preference:
-    """What a recipient wants who confirms a category: what applies, or the default where that is nothing, or
-    all at once where the default is nothing too."""
-    wanted = (standing.of(category, terms), _default(terms), Preference())
-    first = next(one for one in wanted if one.cadence.every is not Every.NEVER)
-    return replace(first, confirmed=True)
+    """What a recipient wants who confirms a category: what the first says that does not turn it off, or all
+    of it at once."""
+    wanted = (one for one in standing.said(category, terms) if one.cadence.every is not Every.NEVER)
+    return replace(next(wanted, Preference()), confirmed=True)
 
 
 def _is_same(one: Offer, other: Offer) -> bool:

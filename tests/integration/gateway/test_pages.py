@@ -192,6 +192,25 @@ async def test_a_confirmation_turns_on_what_is_off_and_keeps_a_chosen_cadence(le
     assert (str(found.preference.cadence), found.confirmed_at is not None) == (after, True)
 
 
+async def test_what_has_to_be_confirmed_is_shown_as_off_until_the_page_or_a_link_confirms_it(ledger):
+    await people.put(ledger, Recipient(id="ada", email="ada@a.example"), "shop")
+    weekly = {Category.MARKETING: Preference(Cadence.parse("weekly"))}
+    await chosen.choose(ledger, "shop", "ada", weekly, "api")
+    for_all = {Category.MARKETING: Preference(confirmed=True)}
+    await chosen.choose(ledger, "shop", chosen.AUDIENCE, for_all, "api")
+    async with pages_over(ledger, {Category.MARKETING: CategoryTerms(confirm=True)}) as pages:
+        assert 'value="never" selected' in (await pages.get(path(ADA))).text
+        await pages.post(path(ADA), data={"cadence-marketing": "never"})
+        assert (await choice(ledger)).by == "api", "what stays as it is shown is not stored"
+        await pages.post(path(ASKED), data=CONFIRM)
+        shown = (await pages.get(path(ADA))).text
+        assert ('value="weekly" selected' in shown, 'value="never" selected' in shown) == (True, False)
+        await pages.post(path(OFF), data=ONE_CLICK)
+        form = {"cadence-marketing": "daily", "channels-marketing": ["email", "sms"]}
+        assert 'value="daily" selected' in (await pages.post(path(ADA), data=form)).text
+    assert (await choice(ledger)).confirmed_at is not None
+
+
 async def test_a_confirmation_lifts_the_unsubscription_of_its_address(pages, ledger):
     await pages.post(path(OFF), data=ONE_CLICK)
     await pages.post(path(ASKED), data=CONFIRM)
