@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -42,22 +42,12 @@ async def reseal(ledger: Ledger, process: str) -> int:
     if note.get("key") == newest and isinstance(done_at, datetime) and done_at > now() - AGAIN:
         await turns.leave(ledger, WORK, process)
         return 0
-    changed = await ledger.write(_reseal_hash_key)
+    changed = await ledger.write(ledger.sealing.reseal_hash_key)
     for table in SEALED:
         changed += await _walk(ledger, table, process)
     await turns.note(ledger, WORK, process, TURN, {"key": newest, "at": now()})
     await turns.leave(ledger, WORK, process)
     return changed
-
-
-def _reseal_hash_key(connection: sa.Connection) -> int:
-    box = sealing.of(connection)
-    kept = connection.scalar(_HASH_KEY.with_for_update())
-    if kept is None or kept.startswith(box.ring.mark):
-        return 0
-    made = box.sealed_hash_key(box.opened_hash_key(kept))
-    change = sa.update(installation).where(installation.c.name == HASH_KEY)
-    return connection.execute(change.values(value=made)).rowcount
 
 
 async def _walk(ledger: Ledger, table: sa.Table, process: str) -> int:
@@ -122,7 +112,7 @@ def _seal(connection: sa.Connection, *, table: sa.Table, rows: Sequence[sa.Row[A
         is_it = sa.and_(*(column == _value(column, value) for column, value in place))
         wanted = sa.select(*key, *(table.c[name] for name in names)).where(is_it).with_for_update()
         for opened in tolerant.each(connection, wanted, key, partial(box.row, table)).good:
-            values: dict[str, Any] = box.sealed(table, vars(opened))
+            values = box.sealed(table, cast("dict[str, Any]", vars(opened)))
             update = sa.update(table).where(is_it).values({name: values[name] for name in names})
             changed += connection.execute(update).rowcount
     return changed
