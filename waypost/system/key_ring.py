@@ -78,8 +78,8 @@ class KeyRing:
         id, _, text = sealed[len(BEGIN) :].partition(":")
         if (cipher := self._ciphers.get(id)) is None:
             raise NotOpened(
-                f"it is sealed with the key {id}, which this process does not have: add that key to "
-                "WAYPOST_DATA_KEYS, or set the WAYPOST_SECRET_KEY that it derives from"
+                f"personal data is sealed with the key {id}, which this process does not have: add that key "
+                "to WAYPOST_DATA_KEYS, or set the WAYPOST_SECRET_KEY that it derives from"
             )
         if text.startswith(_SHARED):
             text, row = text[len(_SHARED) :], _column(row)
@@ -88,8 +88,8 @@ class KeyRing:
             return cipher.decrypt(octets[:_NONCE], octets[_NONCE:], row)
         except (Error, ValueError, self._invalid):
             raise NotOpened(
-                f"it cannot be opened with the key {id}: the value was changed, or another key has that id. "
-                "Correct WAYPOST_DATA_KEYS, or restore the row from a backup"
+                f"personal data cannot be opened with the key {id}: the value was changed, or another key has "
+                "that id. Correct WAYPOST_DATA_KEYS, or restore the row from a backup"
             ) from None
 
     @cached_property

@@ -7,6 +7,8 @@ from support.minted_codes import CODED, asked, attempted
 from support.rings import TESTS
 
 from waypost import Category, Recipient
+from waypost.config.settings import with_async_driver
+from waypost.ledger import open_ledger
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.sealing import SEALED, OtherDataKey
 from waypost.ledger.database.tables import metadata, notifications
@@ -161,6 +163,17 @@ async def test_a_row_whose_key_is_missing_fails_alone(ledger, caplog):
     assert [one.recipient.key for one in found] == ["bob"]
     assert "sealed with the key lost, which this process does not have" in caplog.text
     assert await search.find(ledger, Filter())
+
+
+async def test_a_process_that_lacks_a_newer_key_fails_no_row(ledger, database):
+    await accept(ledger, NOTE, [ask(recipient=ADA)])
+    newer = KeyRing([DataKey("newer", b"n" * 32), TESTS])
+    other = open_ledger(with_async_driver(database), ring=lambda: newer)
+    await accept(other, NOTE, [ask(recipient=BOB)])
+    with pytest.raises(OtherDataKey, match="key newer"):
+        await taken(ledger)
+    assert {row.state for row in await other.read(lambda c: c.execute(_states()).all())} == {"claimed"}
+    await other.close()
 
 
 async def test_a_process_without_the_keys_touches_nothing(ledger):

@@ -69,6 +69,7 @@ class Sealing:
         self._find_ring = ring
         self._hasher: hmac.HMAC | None = None
         self._made_in: ReferenceType[Any] | None = None
+        self._is_current = False  # whether the key of the hashes is known to be sealed with the newest key
 
     @cached_property
     def ring(self) -> KeyRing:
@@ -120,7 +121,7 @@ class Sealing:
         octets = self.ring.open(bare, f"{name}{_place(table, key)}".encode())
         return orjson.loads(octets) if name in _IS_JSON[table] else octets.decode()
 
-    def row(self, table: sa.Table, row: sa.Row[Any]) -> Any:
+    def row(self, table: sa.Table, row: Any) -> Any:
         """`row`, which has the primary key of `table`, with its personal data. Raises NotOpened."""
         # Public: the underscore keeps it apart from columns.
         found = SimpleNamespace(**row._asdict())  # pyright: ignore[reportPrivateUsage]
@@ -150,12 +151,28 @@ class Sealing:
 
     def prepare(self, connection: sa.Connection) -> None:
         """Before anything is sealed in a transaction: make the key of the hashes, if the ledger has none, so
-        that another process finds out that it cannot open what this one seals. Raises OtherDataKey."""
+        that another process finds out that it cannot open what this one seals: it is sealed with the newest
+        key. Raises OtherDataKey."""
         self._keyed(connection)
+        if not self._is_current and self.ring.newest is not None:
+            kept = self._kept(connection) or ""
+            self._is_current = kept.startswith(self.ring.mark)
+            if not self._is_current:
+                self.reseal_hash_key(connection)
 
-    def check(self, connection: sa.Connection) -> None:
-        """Raise OtherDataKey unless this process can open what the ledger keeps."""
-        if self._hasher is None and (found := self._kept(connection)) is not None:
+    def reseal_hash_key(self, connection: sa.Connection) -> int:
+        """Seal the key of the hashes with the newest key. Returns how many rows changed."""
+        kept = connection.scalar(_KEPT.with_for_update())
+        if kept is None or kept.startswith(self.ring.mark):
+            return 0
+        made = self.sealed_hash_key(self.opened_hash_key(kept))
+        change = sa.update(installation).where(installation.c.name == HASH_KEY)
+        return connection.execute(change.values(value=made)).rowcount
+
+    def check(self, connection: sa.Connection, again: bool = False) -> None:
+        """Raise OtherDataKey unless this process can open what the ledger keeps. again: also if it could
+        before: another process may seal with a newer key."""
+        if (again or self._hasher is None) and (found := self._kept(connection)) is not None:
             self._read(found)
 
     def _hashed(self, connection: sa.Connection, url: str) -> str:

@@ -420,7 +420,10 @@ def _read(connection: sa.Connection, batch: UUID) -> tolerant.Found[Any]:
     cancels them between this look and the end that they may be given."""
     box = sealing.of(connection)
     box.check(connection)
-    return tolerant.each(connection, _OURS, [notifications.c.id], partial(opened, box), {"batch": batch})
+    found = tolerant.each(connection, _OURS, [notifications.c.id], partial(opened, box), {"batch": batch})
+    if found.damaged:  # perhaps it is this process that lacks a key
+        box.check(connection, again=True)
+    return found
 
 
 class Opened(NamedTuple):

@@ -111,6 +111,7 @@ def _fail_unreadable(window: Window, connection: sa.Connection) -> int:
     def read(row: sa.Row[Any]) -> Any:
         return damaged_rows.checked_item(box.row(notifications, row))
 
+    box.check(connection, again=True)  # perhaps it is this process that lacks a key
     wanted = sa.select(*_READ).where(*window.waiting()).with_for_update()
     damaged = tolerant.each(connection, wanted, [notifications.c.id], read).damaged
     damaged_rows.fail_unreadable(connection, damaged)

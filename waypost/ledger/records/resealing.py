@@ -42,22 +42,12 @@ async def reseal(ledger: Ledger, process: str) -> int:
     if note.get("key") == newest and isinstance(done_at, datetime) and done_at > now() - AGAIN:
         await turns.leave(ledger, WORK, process)
         return 0
-    changed = await ledger.write(_reseal_hash_key)
+    changed = await ledger.write(ledger.sealing.reseal_hash_key)
     for table in SEALED:
         changed += await _walk(ledger, table, process)
     await turns.note(ledger, WORK, process, TURN, {"key": newest, "at": now()})
     await turns.leave(ledger, WORK, process)
     return changed
-
-
-def _reseal_hash_key(connection: sa.Connection) -> int:
-    box = sealing.of(connection)
-    kept = connection.scalar(_HASH_KEY.with_for_update())
-    if kept is None or kept.startswith(box.ring.mark):
-        return 0
-    made = box.sealed_hash_key(box.opened_hash_key(kept))
-    change = sa.update(installation).where(installation.c.name == HASH_KEY)
-    return connection.execute(change.values(value=made)).rowcount
 
 
 async def _walk(ledger: Ledger, table: sa.Table, process: str) -> int:
@@ -121,10 +111,8 @@ def _seal(connection: sa.Connection, *, table: sa.Table, rows: Sequence[sa.Row[A
         place = zip(key, one[: len(key)], strict=True)
         is_it = sa.and_(*(column == _value(column, value) for column, value in place))
         wanted = sa.select(*key, *(table.c[name] for name in names)).where(is_it).with_for_update()
-        found: tolerant.Found[Any] = tolerant.each(connection, wanted, key, partial(box.row, table))
-        for opened in found.good:
-            row = cast("dict[str, Any]", vars(opened))
-            values: dict[str, Any] = box.sealed(table, row)
+        for opened in tolerant.each(connection, wanted, key, partial(box.row, table)).good:
+            values = box.sealed(table, cast("dict[str, Any]", vars(opened)))
             update = sa.update(table).where(is_it).values({name: values[name] for name in names})
             changed += connection.execute(update).rowcount
     return changed
