@@ -88,7 +88,7 @@ class KeyRing:
             return cipher.decrypt(octets[:_NONCE], octets[_NONCE:], row)
         except (Error, ValueError, self._invalid):
             raise NotOpened(
-                f"personal data cannot be opened with the key {id}: the value was changed, or another key has "
+                f"personal data cannot be opened with the key {id}: it was changed, or another key has "
                 "that id. Correct WAYPOST_DATA_KEYS, or restore the row from a backup"
             ) from None
 
