@@ -68,7 +68,7 @@ class Pages:
 
     async def rows(self):
         """Every row that a page could change."""
-        return [sorted(map(tuple, await rows(self.ledger, table)), key=repr) for table in TABLES]
+        return [sorted(map(repr, await rows(self.ledger, table))) for table in TABLES]
 
 
 def path(link):
