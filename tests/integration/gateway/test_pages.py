@@ -152,7 +152,7 @@ async def test_one_click_turns_its_category_off_and_stops_what_waits_while_codes
     assert found.by == "one click"
     assert re.fullmatch(r"one click in a mail of marketing, \d{4}-\d\d-\d\d \d\d:\d\d UTC", found.evidence)
     [stopped] = await rows(ledger, suppressions)
-    assert (stopped.address, stopped.client, stopped.scope) == ("mailto:ada@a.example", "shop", "marketing")
+    assert (stopped.shown, stopped.client, stopped.scope) == ("ada@a.example", "shop", "marketing")
     again = await pages.post(path(OFF), **body)
     assert again.status_code == 200
 
