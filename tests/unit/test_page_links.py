@@ -31,6 +31,7 @@ def to(key="ada", email="ada@a.example", **more):
         NEWS,
         PAGE,
         CONFIRM,
+        Link("", f"mailto:#{32 * 'a'}", Category.ALERT),
         Link("", "mailto:ada@a.example", Category.ALERT, 0, "ada@a.example"),
         Link("", "mailto:ada@a.example", None, 0, "ada@a.example"),
         Link("shop", "tel:+491701234512"),

@@ -22,6 +22,7 @@ from typing import Any, cast
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from waypost.ledger.database.sealing import is_address_in_clear
 from waypost.model.brand import DEFAULT
 from waypost.model.category import Category
 from waypost.model.mail_links import NO_LINKS, MailLinks
@@ -124,10 +125,9 @@ def _link(notification: Notification, category: Category) -> Link:
 
 
 def _written(link: Link) -> bytes:
-    """The values as JSON. The address is left out where the recipient's key contains it."""
-    address = "" if link.key == f"mailto:{link.address}" else link.address
+    """The values as JSON."""
     brand = [] if link.brand == DEFAULT else [link.brand]
-    values = [link.client, link.key, link.category or "", link.generation, address, *brand]
+    values = [link.client, link.key, link.category or "", link.generation, link.address, *brand]
     return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -138,7 +138,7 @@ def _read(page: Page, written: bytes) -> Link | None:
         category = Category(scope) if scope else None
     except (ValueError, TypeError):
         return None
-    if not address and key.startswith("mailto:"):
+    if not address and key.startswith("mailto:") and is_address_in_clear(key):  # of a mail sent before 0016
         address = key.removeprefix("mailto:")
     link = Link(client, key, category, generation, address, brand[0] if brand else DEFAULT)
     if page is Page.CONFIRM and category is not None:
