@@ -16,9 +16,13 @@ from waypost.deployments.simulation.faults import Faults
 from waypost.deployments.simulation.process import Process
 from waypost.ledger.database.ledger import LEASE, Ledger, Work, leaving
 from waypost.ledger.database.open import OPTIONS
-from waypost.ledger.database.tables import metadata
+from waypost.ledger.database.sealing import HASH_KEY, OPTION, Sealing
+from waypost.ledger.database.tables import installation, metadata
 
 T = TypeVar("T")
+
+# Nothing is encrypted, and each database has the same key of hashes: a seed replays exactly.
+SEALING = Sealing()
 
 
 class Database:
@@ -59,7 +63,8 @@ class Database:
 def _engine() -> sa.Engine:
     """One engine for all simulations, so that they share the statements that SQLAlchemy compiled; each
     connection is a database of its own."""
-    return sa.create_engine("sqlite://", creator=_fresh, poolclass=NullPool, **OPTIONS)
+    options = {**OPTIONS, "execution_options": {OPTION: SEALING}}
+    return sa.create_engine("sqlite://", creator=_fresh, poolclass=NullPool, **options)
 
 
 def _fresh() -> sqlite3.Connection:
@@ -75,6 +80,7 @@ def _empty() -> bytes:
     raw = sqlite3.connect(":memory:")
     with sa.create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool).begin() as connection:
         metadata.create_all(connection)
+        connection.execute(sa.insert(installation).values(name=HASH_KEY, value="00" * 32))
         change_log.prepare(connection)
     return raw.serialize()
 
@@ -83,7 +89,7 @@ class GatedLedger(Ledger):
     """The database as one process sees it."""
 
     def __init__(self, database: Database, process: Process, faults: Faults, lease: Any = LEASE) -> None:
-        super().__init__(lease, is_postgres=False)
+        super().__init__(lease, SEALING, is_postgres=False)
         self._database = database
         self._process = process
         self._faults = faults

@@ -12,6 +12,7 @@ from pydantic import computed_field, field_validator
 from sqlalchemy.exc import OperationalError
 
 from support.ledger import Note, run_sql
+from support.rings import in_clear
 from waypost import Attachment, Grouping
 from waypost.delivery.runtime import Runtime
 from waypost.ledger import Ledger
@@ -145,7 +146,9 @@ GROUPING = Grouping(key=tripping_group, window=timedelta(minutes=5))
 
 
 async def refuse_rows(ledger: Ledger, when: str, table: str, condition: str = "1 = 1") -> None:
-    """Make the ledger (on SQLite) refuse rows of the bad item. when: INSERT or UPDATE."""
+    """Make the ledger (on SQLite) refuse rows of the bad item, and keep facts in the clear. when: INSERT or
+    UPDATE."""
+    ledger.sealing.ring = in_clear()
     owner = "NEW.id" if table == "notifications" else "NEW.notification_id"
     data = "NEW.data" if table == "notifications" else f"(SELECT data FROM notifications WHERE id = {owner})"
     await run_sql(

@@ -52,7 +52,7 @@ COMMANDS = {
     },
     "Maintain": {
         "templates": OnDemand("templates:app", "Check the templates, and bring their catalogues up to date."),
-        "db": OnDemand("db:app", "Upgrade the ledger's database, or change its key."),
+        "db": OnDemand("db:app", "Upgrade the ledger's database, or manage its keys."),
         "simulate": OnDemand("simulate:simulate", "Test the ledger under faults, in virtual time."),
     },
 }

@@ -19,7 +19,7 @@ from waypost.ledger.database.open_elsewhere import open_elsewhere
 from waypost.ledger.records import installation, resealing
 from waypost.system.key_ring import written
 
-app = App(help="Upgrade the ledger's database, change its key, or show the keys of personal data.")
+app = App(help="Upgrade the ledger's database, or manage its keys.")
 
 
 @app.command()

@@ -172,7 +172,7 @@ async def test_without_prefect_only_what_is_urgent_goes_and_prefect_hears_of_it(
     [attempt] = await rows(bench.runtime.ledger, attempts)
     assert attempt.flow_run_id is None
     async with dispatching() as dispatcher:
-        await reconciler.tell(bench.runtime.ledger, dispatcher.runs)
+        await reconciler.reconcile(bench.runtime.ledger, dispatcher.runs)
     wanted = FlowRunFilter(
         tags=FlowRunFilterTags(all_=["without-prefect"]),
         name=FlowRunFilterName(like_="alert"),

@@ -12,6 +12,7 @@ from support import poison_item
 from support.ledger import NOTE, rows, run_sql
 from support.poison_item import BAD, SECRET, Tripping
 from support.requests import order
+from support.rings import in_clear
 from support.smtp_submission import SENDER, posting
 
 from waypost import Request
@@ -76,6 +77,7 @@ async def refuse(ledger):
     if not ledger.is_postgres:
         await poison_item.refuse_rows(ledger, "INSERT", "notifications")
         return
+    ledger.sealing.ring = in_clear()
     held = f"CHECK (CAST(data AS TEXT) NOT LIKE '%{BAD}%')"
     await run_sql(ledger, f"ALTER TABLE notifications ADD CONSTRAINT poison {held}")
 

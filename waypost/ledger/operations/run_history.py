@@ -9,6 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import sealing
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import attempts, batches, events
@@ -37,9 +38,11 @@ async def tries_before(ledger: Ledger, numbers: Mapping[UUID, int]) -> dict[UUID
             for row in connection.execute(_postponed(ids, wanted))
             if row.what == postponed(numbers[row.notification_id])
         }
+        box = sealing.of(connection)
         for row in connection.execute(_attempts(ids, wanted)):
             if row.number == numbers[row.notification_id]:
-                found[row.notification_id] = TryBefore(row.flow_run_id, _answer(row))
+                words = box.shown(attempts, (row.id,), "words", row.words)
+                found[row.notification_id] = TryBefore(row.flow_run_id, _answer(row, words))
         return found
 
     return await ledger.read(work)
@@ -58,7 +61,7 @@ def _postponed(ids: list[UUID], numbers: list[int]) -> sa.Select[Any]:
     )
 
 
-def _answer(row: Any) -> str:
+def _answer(row: Any, words: str | None) -> str:
     verdict = Verdict(row.verdict) if row.verdict in set(Verdict) else Verdict.UNKNOWN
-    said = Outcome(verdict, Phase.DOT, row.code, row.enhanced, row.words or "").said
+    said = Outcome(verdict, Phase.DOT, row.code, row.enhanced, words or "").said
     return f"{row.provider}: {said}"
