@@ -20,6 +20,8 @@ from waypost.tasks.run_context import give_back_all
 
 R = TypeVar("R", bound=HasId, contravariant=True)
 
+LEDGER_AWAY_SECONDS = 2.0  # how long a run with its own requests keeps its slot before it is tried again
+
 
 class LedgerAway(RuntimeError):
     """The ledger does not answer. Names the error."""

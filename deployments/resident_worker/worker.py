@@ -50,7 +50,7 @@ from waypost.deployments import registry
 from waypost.deployments.paused_lanes import Notices, stopped
 from waypost.deployments.resident_worker.quiet_prefect import quiet_prefect
 from waypost.deployments.resident_worker.run_slots import RunSlots
-from waypost.deployments.resident_worker.run_steps import LedgerAway, take_and_run
+from waypost.deployments.resident_worker.run_steps import LEDGER_AWAY_SECONDS, LedgerAway, take_and_run
 from waypost.deployments.stopping import COURTESY_SECONDS, HURRY_SECONDS, STOPPED, see_off
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
@@ -65,7 +65,6 @@ SLOTS = 10  # runs at once, by default
 PATIENCE = 2  # retries of a run's own API call: after 2 s, then 4 s
 CANCELLED_WITHIN = 5.0  # seconds for a cancelled run's code to end by itself
 CANCELLATION_SECONDS = 1.0  # how often Prefect is asked for cancellations, of runs that last longer than this
-LEDGER_AWAY_SECONDS = 2.0  # how long a run with its own requests keeps its slot before it is tried again
 
 
 class ResidentResult(BaseWorkerResult):

@@ -19,7 +19,7 @@ from waypost.deployments.processes import without_prefect
 from waypost.deployments.processes.housekeeping import Intervals, Work, chores, every
 from waypost.deployments.processes.polling import poll
 from waypost.deployments.resident_worker.run_slots import RunSlots
-from waypost.deployments.resident_worker.run_steps import LedgerAway, take_and_run
+from waypost.deployments.resident_worker.run_steps import LEDGER_AWAY_SECONDS, LedgerAway, take_and_run
 from waypost.deployments.simulation.database import GatedLedger
 from waypost.deployments.simulation.fake_prefect import FakePrefectApi, GatedRuns, Run
 from waypost.deployments.simulation.fake_provider import ScriptedProvider
@@ -103,8 +103,10 @@ class Worker:
 
     async def _begin(self, run: Run, ours: bool) -> None:
         try:
-            with suppress(PrefectAway, LedgerAway):
+            with suppress(PrefectAway):
                 await take_and_run(self, run, ours=ours, stopping=lambda: False)
+        except LedgerAway:
+            await asyncio.sleep(LEDGER_AWAY_SECONDS)
         except Exception as error:
             self.process.examine(error)
 
