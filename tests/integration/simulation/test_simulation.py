@@ -199,7 +199,7 @@ def test_it_notices_a_doubt_that_goes_where_its_step_leads_now(noticed, monkeypa
 def test_it_notices_a_refusal_after_a_doubt_that_goes_over_another_provider(noticed, monkeypatch):
     right = retry.after
     monkeypatch.setattr(retry, "after", lambda outcome, **known: right(outcome, **{**known, "in_doubt": 0}))
-    assert noticed("left it UNKNOWN", 134)
+    assert noticed("left it UNKNOWN", 455)
 
 
 @pytest.mark.long
