@@ -1,4 +1,4 @@
-"""The check of the categories: what WAYPOST_CATEGORIES says that somebody may not have meant."""
+"""The check of WAYPOST_CATEGORIES: settings that stop mail which recipients need."""
 
 from __future__ import annotations
 

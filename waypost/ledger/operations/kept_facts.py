@@ -13,7 +13,7 @@ from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import notifications
-from waypost.ledger.queue.claims import WITH_RECIPIENT, notification_of, opened
+from waypost.ledger.queue.recipient_rows import WITH_RECIPIENT, notification_of, opened
 from waypost.model.notification import Notification
 
 PAGE = 200

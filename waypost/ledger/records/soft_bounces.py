@@ -28,19 +28,19 @@ def note(connection: sa.Connection, ended: Sequence[tuple[str, UUID]]) -> None:
     have too many. Safe to repeat."""
     if not ended:
         return
-    moment, known = now(), {stored_key(connection, url_of(address)): address for address, _ in ended}
-    rows = {(stored_key(connection, url_of(address)), id) for address, id in ended}
+    moment, keyed = now(), [(stored_key(connection, url_of(address)), address, id) for address, id in ended]
+    known = {key: address for key, address, _ in keyed}
+    rows = {(key, id) for key, _, id in keyed}
     insert_many(
         connection,
         soft_bounces,
-        [{"address": address, "notification_id": id, "at": moment} for address, id in sorted(rows)],
+        [{"address": key, "notification_id": id, "at": moment} for key, id in sorted(rows)],
         on_conflict=do_nothing,
     )
-    table, addresses = soft_bounces.c, set(known)
-    counted = sa.func.count()
+    table, counted = soft_bounces.c, sa.func.count()
     wanted = (
         sa.select(table.address, counted)
-        .where(in_texts(table.address, addresses), table.at > moment - WITHIN)
+        .where(in_texts(table.address, known), table.at > moment - WITHIN)
         .group_by(table.address)
         .having(counted >= FEWEST)
         .order_by(table.address)
