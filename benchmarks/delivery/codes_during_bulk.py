@@ -18,11 +18,10 @@ from benchmarks.harness.figures import Bar, Measured, NotMeasured
 from benchmarks.harness.progress import say
 from benchmarks.harness.servers import Running
 from benchmarks.harness.sinks import Arrivals, arrivals
-from waypost.config.settings import with_async_driver
 from waypost.deployments.registry import find
 from waypost.flows.order_confirmation import TYPE as ORDER
 from waypost.flows.signup_verification import TYPE as CODE
-from waypost.ledger import Ledger, open_ledger
+from waypost.ledger import Ledger
 from waypost.ledger.intake import accept
 from waypost.model.priority import Priority
 
@@ -53,7 +52,7 @@ async def measure() -> Measured:
 
 
 async def _both(running: Running, sink: Arrivals) -> tuple[list[float], list[float], float]:
-    ledger = open_ledger(with_async_driver(running.ledger_url))
+    ledger = running.ledger()
     numbers = count()
     try:
         idle = await _codes(ledger, sink, numbers, lambda sent: sent < IDLE_CODES + WARM_UP)

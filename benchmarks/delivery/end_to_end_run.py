@@ -16,7 +16,7 @@ from benchmarks.harness import sample_ledgers, sample_orders
 from waypost.config.settings import Settings
 from waypost.delivery.runtime import Runtime
 from waypost.flows.order_confirmation import TYPE, order_confirmation
-from waypost.ledger import open_ledger
+from waypost.ledger import ledger_of
 from waypost.ledger.queue import claims
 from waypost.system.process import freeze_gc
 
@@ -24,7 +24,7 @@ from waypost.system.process import freeze_gc
 async def main() -> None:
     """Run a batch that warms up the templates and connections, then the large one."""
     settings, orders = Settings(), int(sys.argv[2])
-    ledger = open_ledger(settings.ledger_url)
+    ledger = ledger_of(settings)
     await ledger.upgrade()
     await ledger.close()
     async with Runtime.open(settings) as runtime:

@@ -24,8 +24,7 @@ from benchmarks.harness.figures import Bar, Measured, NotMeasured
 from benchmarks.harness.progress import say
 from benchmarks.harness.servers import Running
 from benchmarks.harness.sinks import fast
-from waypost.config.settings import with_async_driver
-from waypost.ledger import Ledger, open_ledger
+from waypost.ledger import Ledger
 from waypost.ledger.database.tables import notifications
 from waypost.model.states import State
 
@@ -83,7 +82,7 @@ async def _sink() -> AsyncGenerator[str]:
 
 async def _watched(running: Running) -> list[Sample]:
     """A sample every second until all have been sent. Raises NotMeasured when sending stalls."""
-    ledger = open_ledger(with_async_driver(running.ledger_url))
+    ledger = running.ledger()
     source, accepted = sample_ledgers.lines("memory"), 0
     began = moved_at = time.monotonic()
     samples = [Sample(0.0, 0, _resident(running))]

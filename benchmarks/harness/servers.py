@@ -22,7 +22,7 @@ from benchmarks.harness.processes import answering, environment, free_port, pyth
 from waypost.config import instance
 from waypost.config.settings import Settings
 from waypost.deployments.processes import prefect_server as embedded_server
-from waypost.ledger import open_ledger
+from waypost.ledger import Ledger, ledger_of
 
 RESIDENT = "order-confirmation/order-confirmation"
 STOCK = "order-confirmation/stock"
@@ -40,6 +40,11 @@ class Running:
     process: subprocess.Popen[bytes]
     again: Callable[[], AbstractContextManager[subprocess.Popen[bytes]]]
     ledger_url: str = ""
+
+    def ledger(self) -> Ledger:
+        """Its ledger, with the keys of its processes."""
+        named = self.ledger_url if self.ledger_url.startswith("postgres") else None
+        return ledger_of(Settings.model_validate({"home": self.home, "database_url": named}))
 
     @property
     def pid(self) -> int:
@@ -128,7 +133,7 @@ async def server_alone(home: Path) -> AsyncGenerator[str]:
 
 
 async def _upgrade(home: Path) -> None:
-    ledger = open_ledger(Settings(home=home).ledger_url)
+    ledger = ledger_of(Settings(home=home))
     await ledger.upgrade()
     await ledger.close()
 

@@ -20,10 +20,9 @@ from benchmarks.harness.prefect_api import PrefectApi
 from benchmarks.harness.progress import say
 from benchmarks.harness.servers import Running
 from benchmarks.harness.sinks import Arrivals, arrivals
-from waypost.config.settings import with_async_driver
 from waypost.deployments.registry import find
 from waypost.flows.order_confirmation import TYPE
-from waypost.ledger import Ledger, open_ledger
+from waypost.ledger import Ledger
 from waypost.ledger.database.tables import batches, notifications
 from waypost.ledger.intake import accept
 from waypost.model.states import State
@@ -78,7 +77,7 @@ def _times_slower(stock: float, floods: dict[str, Flood]) -> float:
 
 
 async def _flood(running: Running, sink: Arrivals) -> Flood:
-    ledger = open_ledger(with_async_driver(running.ledger_url))
+    ledger = running.ledger()
     try:
         lines = iter(list(islice(sample_ledgers.lines(), REQUESTS)))
         began = time.monotonic()

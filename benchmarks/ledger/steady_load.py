@@ -18,10 +18,9 @@ from benchmarks.harness.figures import Bar, Measured
 from benchmarks.harness.progress import say
 from benchmarks.harness.servers import Running
 from benchmarks.harness.sinks import Arrivals, arrivals
-from waypost.config.settings import with_async_driver
 from waypost.deployments.registry import find
 from waypost.flows.order_confirmation import TYPE
-from waypost.ledger import Ledger, open_ledger
+from waypost.ledger import Ledger
 from waypost.ledger.intake import accept
 
 RATE = 20.0
@@ -55,7 +54,7 @@ def told(name: str, what: str, kind: str, seconds: list[float]) -> list[Bar]:
 
 
 async def _run(running: Running, sink: Arrivals) -> list[float]:
-    ledger = open_ledger(with_async_driver(running.ledger_url))
+    ledger = running.ledger()
     try:
         return await trips(lambda address: _accept(ledger, address), sink)
     finally:

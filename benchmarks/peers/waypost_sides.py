@@ -13,8 +13,6 @@ from benchmarks.harness.gateways import Door
 from benchmarks.harness.processes import environment, python, run_to_end
 from benchmarks.harness.servers import Running
 from benchmarks.peers.sides import CONNECTIONS, Side, kill
-from waypost.config.settings import with_async_driver
-from waypost.ledger import open_ledger
 from waypost.ledger.database.tables import notifications
 from waypost.model.states import State
 
@@ -56,7 +54,7 @@ class Installation:
         self._process = self._stack.enter_context(self._server.again())
 
     async def _count(self, which: sa.ColumnElement[bool]) -> int:
-        ledger = open_ledger(with_async_driver(self._server.ledger_url))
+        ledger = self._server.ledger()
         counted = sa.select(sa.func.count()).where(which)
         try:
             return await ledger.read(lambda connection: connection.scalar(counted) or 0)

@@ -20,11 +20,9 @@ from benchmarks.harness.processor_time import processes
 from benchmarks.harness.progress import say
 from benchmarks.harness.servers import Running
 from benchmarks.harness.sinks import fast
-from waypost.config.settings import Settings
 from waypost.deployments import file_send
 from waypost.deployments.registry import find
 from waypost.flows.order_confirmation import TYPE
-from waypost.ledger import open_ledger
 from waypost.model.states import State
 
 CONNECTIONS = 16
@@ -84,7 +82,7 @@ async def _rate(server: Running, name: str, series: int = SERIES) -> Cost:
     """What so many series of orders cost. The processor time includes what follows within a moment: Prefect
     records events later than the mail."""
     requests = [one for part in range(series) for one in sample_orders.requests(f"{name}-{part}")]
-    ledger = open_ledger(Settings(home=server.home).ledger_url)
+    ledger = server.ledger()
     lines = [orjson.dumps(request) for request in requests]
     began, busy = time.monotonic(), _processor_seconds(server.pid)
     try:

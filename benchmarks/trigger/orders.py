@@ -24,12 +24,11 @@ from benchmarks.harness.servers import Running
 from benchmarks.harness.sinks import fast
 from waypost.channels.smtp.channel import SmtpChannel
 from waypost.channels.smtp.url import parse
-from waypost.config.settings import Settings
 from waypost.deployments import file_send
 from waypost.deployments.file_send import FileSend
 from waypost.deployments.registry import find
 from waypost.flows.order_confirmation import TYPE
-from waypost.ledger import Ledger, open_ledger
+from waypost.ledger import Ledger
 from waypost.model.notification import Message
 from waypost.model.outcome import Verdict
 from waypost.model.states import State
@@ -85,7 +84,7 @@ def _said(one: Round) -> Round:
 
 
 async def _round(server: Running, url: str, messages: Sequence[Message], name: str) -> Round:
-    ledger = open_ledger(Settings(home=server.home).ledger_url)
+    ledger = server.ledger()
     try:
         await _send(server, ledger, sample_orders.one_per_language(f"{name}-first"))
         began = time.monotonic()

@@ -16,7 +16,6 @@ from chaos.servers import mail_sink
 from support.requests import order
 
 from waypost import Category
-from waypost.ledger import open_ledger
 from waypost.ledger.operations.choosing import Choosing, choose
 from waypost.model.cadence import Cadence
 from waypost.policy.precedence import Preference
@@ -40,7 +39,7 @@ def orders():
 
 
 async def all_choose(site, kind: str, cadence: Cadence) -> None:
-    ledger = open_ledger(site._ledger_url)
+    ledger = site.ledger()
     chosen = {Category.TRANSACTIONAL: Preference(cadence)}
     types = {Category.TRANSACTIONAL: ["order-confirmation"]}
     for number in range(RECIPIENTS):

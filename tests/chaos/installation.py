@@ -26,7 +26,7 @@ from waypost.config.settings import Settings
 from waypost.deployments.deploy import deploy
 from waypost.deployments.file_send import submit
 from waypost.deployments.registry import find
-from waypost.ledger import open_ledger
+from waypost.ledger import Ledger, ledger_of
 
 ENDED = {"sent", "failed", "expired", "held", "cancelled", "suppressed"}
 
@@ -50,7 +50,7 @@ class Installation:
         return self
 
     async def _install(self) -> None:
-        ledger = open_ledger(self._ledger_url)
+        ledger = self.ledger()
         await ledger.upgrade()
         await ledger.close()
         async with PrefectClient(self.prefect.api) as client:
@@ -82,7 +82,7 @@ class Installation:
         return asyncio.run(self._accept(type, list(_lines(requests))))
 
     async def _accept(self, type: str, lines: list[bytes]) -> int:
-        ledger = open_ledger(self._ledger_url)
+        ledger = self.ledger()
         try:
             sent = await submit(ledger, find(type), lines)
         finally:
@@ -120,15 +120,15 @@ class Installation:
         return asyncio.run(self._query(text))
 
     async def _query(self, text: str) -> Sequence[Any]:
-        ledger = open_ledger(self._ledger_url)
+        ledger = self.ledger()
         try:
             return await ledger.read(lambda connection: connection.execute(sa.text(text)).all())
         finally:
             await ledger.close()
 
-    @property
-    def _ledger_url(self) -> str:
-        return Settings.model_validate({"home": self.home, "database_url": self.database}).ledger_url
+    def ledger(self) -> Ledger:
+        """Its ledger, with the keys of its processes."""
+        return ledger_of(Settings.model_validate({"home": self.home, "database_url": self.database}))
 
     def states(self) -> dict[str, int]:
         """How many notifications are in each state."""

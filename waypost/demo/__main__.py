@@ -20,7 +20,7 @@ from uuid import UUID
 from waypost.cli.output import out, show, table, titled
 from waypost.config import instance
 from waypost.config.settings import Settings
-from waypost.ledger import open_ledger
+from waypost.ledger import ledger_of
 from waypost.ledger.operations import search, stats
 from waypost.model.states import State
 
@@ -139,7 +139,7 @@ def _verify_from_mail(here: instance.Instance) -> None:
 
 async def _watch() -> tuple[dict[str, Counter[State]], UUID | None]:
     """Wait until all has ended. Returns the ends by type, and a notification that took its fallback."""
-    ledger = open_ledger(Settings().ledger_url)
+    ledger = ledger_of(Settings())
     until = time.monotonic() + PATIENCE
     try:
         while await stats.open_count(ledger) and time.monotonic() < until:
