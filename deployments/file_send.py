@@ -83,11 +83,12 @@ class FileSend:
     @property
     def interrupted(self) -> str:
         """What to do about a file that was not read to its end."""
-        told = (
-            f"lines 1 to {self.through:,} are done, lines after {max(self.through, self.offered):,} are not"
-        )
+        known = max(self.through, self.offered)
+        told = f"lines after {known:,} are not done"
+        if self.through:
+            told = f"{_lines(1, self.through)} done, {told}"
         if self.offered > self.through:
-            told += f". Lines {self.through + 1:,} to {self.offered:,} may be accepted: see `waypost list`"
+            told += f"; {_lines(self.through + 1, self.offered)} perhaps accepted: see `waypost list`"
         if not self.unkeyed:
             return f"{told}. Send the file again: accepted lines are not sent again"
         return (
@@ -178,6 +179,10 @@ async def submit(
         await _accept(ledger, one, chunk, sent)
     sent.rejections.sort(key=lambda rejected: rejected.line)
     return sent
+
+
+def _lines(first: int, last: int) -> str:
+    return f"line {first:,} is" if first == last else f"lines {first:,} to {last:,} are"
 
 
 def read(one: Registered, line: bytes, brands: Collection[str] = (DEFAULT,)) -> AnyRequest | str:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -38,9 +39,10 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def home(made: Path, tmp_path: Path) -> Path:
-    """A home with a copy of the ledger `made`, for one test."""
+    """A home with a copy of the ledger `made` and of the key it is sealed with, for one test."""
     copy = tmp_path / "home"
     copy.mkdir()
+    shutil.copy(made.with_name("secret.key"), copy)
     with sqlite3.connect(made) as source, sqlite3.connect(copy / "ledger.db") as target:
         source.backup(target)
     return copy

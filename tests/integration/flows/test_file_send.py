@@ -237,7 +237,8 @@ async def test_an_interruption_tells_which_lines_are_done_and_which_may_be(bench
     with pytest.raises(CommitLost):
         await submit(bench.runtime.ledger, find("order-confirmation"), lines, sent=made)
     assert made.interrupted == (
-        "lines 1 to 2 are done, lines after 4 are not. Lines 3 to 4 may be accepted: see `waypost list`. "
+        "lines 1 to 2 are done, lines after 4 are not done; lines 3 to 4 are perhaps accepted: see "
+        "`waypost list`. "
         "2 accepted lines have no idempotency_key and would be sent again; send the other lines in a "
         "separate file"
     )

@@ -56,8 +56,8 @@ async def test_the_blocking_client_does_all_there_is(site):
             )  # fmt: skip
             assert client.suppress("ada@a.example", category="marketing").category == "marketing"
             assert client.suppress("b+c/d@a.example", reason="asked").reason == "asked"
-            listed = [one.address for one in client.suppressions(limit=1)]
-            assert listed == ["ada@a.example", "b+c/d@a.example"]
+            listed = {one.address for one in client.suppressions(limit=1)}
+            assert listed == {"ada@a.example", "b+c/d@a.example"}
             lifted = [client.lift_suppressions("b+c/d@a.example", cause="manual") for _ in range(2)]
             assert lifted == [True, False]
             assert client.check_code("nobody", "123456").result == "unknown"
