@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from waypost.config.settings import Settings
 from waypost.deployments.form_schema import REQUESTS
 from waypost.deployments.registry import Registered
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 
 POOL = "Waypost's runs. Pausing it stops every notification, urgent ones too; accepted notifications wait."
 DEFAULT_QUEUE = "Prefect's own queue. Waypost puts no run here."

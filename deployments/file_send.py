@@ -14,8 +14,8 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from waypost.deployments.doctor.obstacles import Hindrance
-from waypost.deployments.file_head import check_first
 from waypost.deployments.registry import Registered
+from waypost.deployments.request_file_kind import check_first
 from waypost.gateway.http.body import ONE
 from waypost.gateway.json_limits import over_limit
 from waypost.ledger import Ledger
@@ -29,9 +29,9 @@ from waypost.model.request import AnyRequest
 from waypost.model.states import TERMINAL, State
 from waypost.model.validation_messages import explain
 from waypost.policy import acceptance
-from waypost.system.counted import counted
 from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed, isolated
+from waypost.system.plurals import counted
 
 # A notification in one of these states has ended, or waits for something that is not a run.
 SETTLED = frozenset({*TERMINAL, State.DEFERRED, State.HELD})

@@ -17,7 +17,7 @@ from waypost.model.batch import TakenUp
 from waypost.model.notification import Notification
 from waypost.sources.due import Asked, accept_all_but_the_last, count, no_source
 from waypost.sources.today import today
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 from waypost.tasks.lookup import lookup
 from waypost.tasks.run_context import current_flow_run, run_logger, step
 

@@ -24,9 +24,9 @@ from waypost.model.batch import TakenUp
 from waypost.model.notification import Notification
 from waypost.model.receipt import IntakeResult, Receipt
 from waypost.model.states import State
-from waypost.system.counted import counted
 from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed
+from waypost.system.plurals import counted
 from waypost.tasks.cancellation import Cancellation
 from waypost.tasks.run_context import current_flow_run, is_retried, run_logger, step
 from waypost.tasks.run_name import name_run

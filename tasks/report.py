@@ -19,11 +19,11 @@ from waypost.model.notification import Delivery
 from waypost.model.states import State as Where
 from waypost.policy.repeated_answers import essence
 from waypost.tasks import events
-from waypost.tasks.run_cells import run_url
 from waypost.tasks.run_context import current_flow_run, run_logger, step, without_prefect_active
 from waypost.tasks.run_name import named
 from waypost.tasks.run_state import LOST, message_of, run_state
 from waypost.tasks.run_table import ORDER, rows_of, show, without_verdict
+from waypost.tasks.run_table_cells import run_url
 
 REASONS_SHOWN, LONGEST_REASON = 3, 200
 TROUBLE = frozenset({*LOST, Where.HELD, Where.DEFERRED})

@@ -15,7 +15,7 @@ from prefect.states import Completed, Failed
 from waypost import Report
 from waypost.model.report import IS_HELD, SOURCE_FAILED
 from waypost.model.states import State as Where
-from waypost.tasks.run_cells import run_url
+from waypost.tasks.run_table_cells import run_url
 from waypost.tasks.safe_error import SafeError
 
 LOST = (Where.FAILED, Where.EXPIRED)

@@ -19,11 +19,11 @@ from waypost.model.batch import Ended
 from waypost.model.notification import Delivery
 from waypost.model.outcome import Verdict
 from waypost.model.states import State
-from waypost.system.counted import counted
 from waypost.system.isolation import ItemFailed, isolated
+from waypost.system.plurals import counted
 from waypost.tasks.markdown import as_code
-from waypost.tasks.run_cells import moment, run_links
 from waypost.tasks.run_context import run_logger
+from waypost.tasks.run_table_cells import moment, run_links
 
 ROWS_SHOWN = 100  # the worst first; the ledger has all
 RUNS_LINKED = 10

@@ -13,11 +13,11 @@ from benchmarks.recipients.million import CODES, NEWS, recipients, request
 from waypost.ledger import Ledger
 from waypost.ledger.database.tables import notifications
 from waypost.ledger.intake.accept import accept
-from waypost.ledger.operations.choosing import Choosing, choose
+from waypost.ledger.operations.preference_change import Choosing, choose
 from waypost.model.cadence import Cadence, Every
 from waypost.model.category import Category
 from waypost.model.notification_type import NotificationType
-from waypost.policy.precedence import Preference
+from waypost.model.permission import Preference
 
 WAITING, OF_CODES = 10_000, 200
 PERSON = 7

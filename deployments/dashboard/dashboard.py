@@ -33,7 +33,7 @@ from waypost.ledger.operations.traffic import MINUTE
 from waypost.ledger.queue import suspects
 from waypost.ledger.queue.batches import owner
 from waypost.ledger.queue.holds import held_types
-from waypost.ledger.records import process_reports, turns
+from waypost.ledger.records import periodic_turns, process_reports
 from waypost.ledger.records.process_reports import About
 from waypost.model.notification_type import NotificationType
 from waypost.policy.route_steps import steps
@@ -93,7 +93,7 @@ class Dashboard:
         await self._report(About.CIRCUITS, [_as_json(circuit) for circuit in self._own_circuits()])
         faults = [{"type": type, "why": why} for type, why in self._template_faults.items()]
         await self._report(About.TEMPLATES, faults)
-        note = await turns.take(self._ledger, WORK, owner(), TURN)
+        note = await periodic_turns.take(self._ledger, WORK, owner(), TURN)
         if note is None:
             self._leads = False
             return
@@ -108,9 +108,9 @@ class Dashboard:
         if self._leads:
             with suppress(Exception):
                 async with asyncio.timeout(1):
-                    await turns.leave(self._ledger, WORK, owner())
+                    await periodic_turns.leave(self._ledger, WORK, owner())
 
-    def _begin(self, note: turns.Note) -> None:
+    def _begin(self, note: periodic_turns.Note) -> None:
         self._leads, self._written_at, self._failures_at = True, None, None
         for artifact in (self._page, *self._failures.values()):
             artifact.forget()
@@ -166,7 +166,7 @@ class Dashboard:
 
     async def _announce(self, seen: Situation) -> None:
         if (told := await self._announcements.announce(seen)) is not None:
-            await turns.note(self._ledger, WORK, owner(), TURN, told)
+            await periodic_turns.note(self._ledger, WORK, owner(), TURN, told)
 
     async def _show(self, seen: Situation) -> None:
         """Show the failures first: the page links to them. The page is shown also where that fails."""

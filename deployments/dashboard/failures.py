@@ -11,8 +11,8 @@ from waypost.ledger.operations.short_ids import short
 from waypost.model.states import State
 from waypost.system.moments import in_utc
 from waypost.tasks.markdown import as_code
-from waypost.tasks.run_cells import run_link
 from waypost.tasks.run_table import without_verdict
+from waypost.tasks.run_table_cells import run_link
 
 SHOWN_FOR = timedelta(days=7)  # then a failure leaves the artifact; the ledger keeps it
 

@@ -14,7 +14,7 @@ from waypost.deployments.dashboard.troubles import Trouble, failures_link, numbe
 from waypost.ledger.operations.overview import Waiting
 from waypost.system.moments import in_utc
 from waypost.tasks.markdown import as_code
-from waypost.tasks.run_cells import run_link
+from waypost.tasks.run_table_cells import run_link
 
 SLOWED_SHOWN = 3
 WELL = "All is well"

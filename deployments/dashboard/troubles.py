@@ -15,7 +15,7 @@ from waypost.mail.masking import mask_in
 from waypost.model.states import State
 from waypost.system.moments import in_utc
 from waypost.tasks.markdown import as_code
-from waypost.tasks.run_cells import in_ui
+from waypost.tasks.run_table_cells import in_ui
 
 OVERDUE = timedelta(seconds=60)  # nothing due waits this long while workers keep up
 LATE = timedelta(minutes=5)  # with runs at work: more is accepted than is sent

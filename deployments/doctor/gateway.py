@@ -18,7 +18,7 @@ from waypost.ledger.database.unreachable import LedgerUnreachable
 from waypost.ledger.records import api_keys, webhooks
 from waypost.ledger.records.webhooks import Webhook
 from waypost.net.no_answer import no_answer
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 
 SEE_UP = "check the output of `waypost up`, or restart it"
 

@@ -28,7 +28,7 @@ from waypost.ledger.records import api_keys, installation, process_reports
 from waypost.mail.masking import mask_in
 from waypost.model.states import State
 from waypost.system.clock import now
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 
 TAKEN_BACK = timedelta(seconds=30)  # how long a lease may stay lapsed while a worker runs
 SILENT = timedelta(minutes=5)  # how long a run may hold a batch without beginning or ending an attempt

@@ -10,8 +10,8 @@ from waypost.deployments.doctor.finding import Finding
 from waypost.ledger import Ledger
 from waypost.ledger.records import resealing
 from waypost.ledger.records.resealing import IN_CLEAR
-from waypost.system.counted import counted
 from waypost.system.key_ring import KeyRing
+from waypost.system.plurals import counted
 
 _NAME = "personal data"
 _OFF = "set WAYPOST_SECRET_KEY or WAYPOST_DATA_KEYS to the same text wherever Waypost runs"

@@ -25,7 +25,7 @@ from waypost.deployments.prefect_api import ANSWERS_WITHIN, WrongApi, api_url, c
 from waypost.deployments.registry import Registered, present, registered
 from waypost.deployments.resident_worker.worker import ResidentWorker
 from waypost.net.no_answer import no_answer
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 
 
 async def prefect_findings(settings: Settings) -> list[Finding]:

@@ -14,7 +14,7 @@ from waypost.sources.reading import rows_of
 from waypost.sources.requests import NotDue, Rejected, Requests
 from waypost.sources.rows import Row, SourceFailed
 from waypost.sources.today import today
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 
 WITHIN = 10.0  # seconds for all sources together, which are read at once
 WHAT = "sources"

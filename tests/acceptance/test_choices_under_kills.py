@@ -16,9 +16,9 @@ from chaos.servers import mail_sink
 from support.requests import order
 
 from waypost import Category
-from waypost.ledger.operations.choosing import Choosing, choose
+from waypost.ledger.operations.preference_change import Choosing, choose
 from waypost.model.cadence import Cadence
-from waypost.policy.precedence import Preference
+from waypost.model.permission import Preference
 
 pytestmark = pytest.mark.long
 RECIPIENTS, EACH, CAP, KILLS = 90, 6, 3, 6

@@ -18,7 +18,7 @@ from waypost.model.notification import Message, Notification, ResolvedRecipient
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.priority import Priority
 from waypost.policy import classify
-from waypost.policy.minted_texts import MOST_VALUES
+from waypost.policy.redaction.minted_texts import MOST_VALUES
 
 MOST_WORDS = connection.MOST_LINES * connection.LONGEST_LINE
 LONGEST_LINK = 256 * 1024  # bytes of a request

@@ -18,8 +18,8 @@ import pytest
 from jinja2 import Template
 from pydantic import AnyUrl, BaseModel, HttpUrl, SecretBytes, SecretStr, TypeAdapter
 
-from waypost.policy.minted_texts import MOST_VALUES, NoText, texts_of
-from waypost.policy.redaction import Redaction
+from waypost.policy.redaction.minted_texts import MOST_VALUES, NoText, texts_of
+from waypost.policy.redaction.redact import Redaction
 
 
 class Model(BaseModel):

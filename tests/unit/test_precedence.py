@@ -9,8 +9,9 @@ import pytest
 
 from waypost.model.cadence import Cadence, Every
 from waypost.model.category import Category, CategoryTerms, FrequencyCap, QuietHours, terms_of
+from waypost.model.permission import Circumstances, Preference, Rule
 from waypost.model.suppression import Cause, Suppressed
-from waypost.policy.precedence import Circumstances, Preference, Rule, decide
+from waypost.policy.precedence import decide
 
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

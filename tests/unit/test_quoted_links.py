@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from waypost.policy.quoted_links import QuotedLinks
-from waypost.policy.redaction import Redaction, may_be_cut
+from waypost.policy.redaction.quoted_links import QuotedLinks
+from waypost.policy.redaction.redact import Redaction, may_be_cut
 
 LINK = "https://shop.example/r\u00e9set?user=1&token=k4n4ry"
 OTHER = "https://shop.example/terms"

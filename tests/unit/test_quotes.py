@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waypost.mail.quotes import SLICE, readings, suspects, without_queue_id
-from waypost.policy.redaction import without
+from waypost.policy.redaction.redact import without
 
 LINK = "https://shop.example/reset/Zk3abcdefg?token=IjAxOTk5&to=ada"
 BARE = LINK.removeprefix("https://")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost.policy.redaction import Redaction, links_in, parts_of
+from waypost.policy.redaction.redact import Redaction, links_in, parts_of
 
 CODE, PASSWORD, USER = "481529", "p@ss/w0rd+Canary", "shop"
 TOKEN = "IjAxOTk5YzJmIg.aSnZqA.x1_yZ-2q"

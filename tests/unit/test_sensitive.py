@@ -21,7 +21,7 @@ from waypost import Category, Facts, Link, Moment, NotificationType, Request, Se
 from waypost.model.money import Amount
 from waypost.model.sensitive_values import sensitive_values, without_sensitive
 from waypost.model.validation_messages import explain
-from waypost.policy.minted_texts import texts_of
+from waypost.policy.redaction.minted_texts import texts_of
 
 
 class Card(Facts):

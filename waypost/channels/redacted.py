@@ -14,10 +14,10 @@ from waypost.mail import quotes
 from waypost.model.notification import Message
 from waypost.model.outcome import Outcome, Verdict
 from waypost.policy import classify
-from waypost.policy.plain_letters import in_plain_letters
-from waypost.policy.quoted_links import QuotedLinks
-from waypost.policy.redaction import SHOWN_INSTEAD, Redaction, links_in, may_be_cut, without
-from waypost.policy.spellings import masked
+from waypost.policy.redaction.encodings import in_plain_letters
+from waypost.policy.redaction.known_address import masked
+from waypost.policy.redaction.quoted_links import QuotedLinks
+from waypost.policy.redaction.redact import SHOWN_INSTEAD, Redaction, links_in, may_be_cut, without
 from waypost.system.time_slices import Slices
 
 _PHONE_TAIL = 4
@@ -32,7 +32,7 @@ class RedactedChannel(ABC):
     The secrets are the provider's credentials, the values minted for the message (codes, links, tokens), its
     sensitive facts, the links in its facts, and the recipient's phone number. For a mail that its author
     composed, every link and code that the provider quotes from it is a secret too (waypost/mail/quotes.py).
-    The recipient's email address is masked in every spelling (waypost/policy/spellings.py); other email
+    The recipient's email address is masked in every spelling (policy/redaction/known_address.py); other email
     addresses are masked where they are shown. Everything that keeps a provider's words gets them from here:
     the ledger, logs, Prefect, webhooks, the circuit breaker.
     """

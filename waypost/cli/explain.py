@@ -22,10 +22,10 @@ from waypost.config.settings import Settings
 from waypost.ledger import Ledger
 from waypost.ledger.database.tolerant import Moment
 from waypost.ledger.operations.explanation import Explanation, TimelineEntry
-from waypost.ledger.operations.folding import folded
 from waypost.ledger.operations.short_ids import ShortId, notification_id, short
 from waypost.ledger.operations.stats import with_state
 from waypost.ledger.operations.timeline import explain as read
+from waypost.ledger.operations.timeline_folding import folded
 from waypost.model.brand import DEFAULT
 from waypost.model.states import State
 

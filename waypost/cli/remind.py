@@ -16,7 +16,7 @@ from waypost.cli.output import AsJson, Reveal, complain, err, out, print_json, t
 from waypost.config.settings import Settings
 from waypost.mail.address import reaches_somebody
 from waypost.mail.masking import mask
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 
 if TYPE_CHECKING:
     from waypost.model.notification_type import NotificationType

@@ -23,8 +23,8 @@ from waypost.config.instance import connect, find
 from waypost.config.settings import Settings
 from waypost.model.states import State
 from waypost.system.clock import now
-from waypost.system.counted import counted
 from waypost.system.moments import in_utc
+from waypost.system.plurals import counted
 
 if TYPE_CHECKING:
     from waypost.deployments.file_send import FileSend

@@ -36,7 +36,7 @@ from waypost.sources.suppression_table import (
     suppression_of,
 )
 from waypost.system.clock import now
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 
 app = App(help="Manage the addresses that must not be written to.")
 

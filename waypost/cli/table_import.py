@@ -21,9 +21,9 @@ from waypost.cli.progress import bars
 from waypost.config.settings import Settings
 from waypost.ledger import Ledger, connect_checked
 from waypost.sources.rows import Row
-from waypost.system.counted import counted
 from waypost.system.isolation import ItemFailed, isolated
 from waypost.system.outage import is_outage
+from waypost.system.plurals import counted
 
 A_TRANSACTION = 1000  # rows
 REFUSALS_SHOWN = 20

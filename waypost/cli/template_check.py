@@ -22,7 +22,7 @@ from waypost.rendering.language_folders import misnamed_catalogues, misnamed_par
 from waypost.rendering.template_check import examine, left_out, scarce, untranslated
 from waypost.rendering.templates import Templates
 from waypost.rendering.translation_check import losses
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 
 if TYPE_CHECKING:
     from waypost.channels.channel import Channel

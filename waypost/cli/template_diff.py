@@ -15,7 +15,7 @@ from waypost.ledger import Ledger
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.comparing import FAILURES, Change, Comparison, Difference, Tally
 from waypost.rendering.templates import Templates
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 
 
 def diff(

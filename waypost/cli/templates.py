@@ -12,7 +12,7 @@ from waypost.cli.output import AsJson, complain, out, print_json
 from waypost.cli.template_check import check
 from waypost.cli.template_diff import diff
 from waypost.config.settings import Settings
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 
 app = App(help="Check the templates, and bring their catalogues up to date.")
 app.command()(check)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from waypost.channels.channel import Channel
-from waypost.channels.removed import RemovedChannel
+from waypost.channels.removed_provider import RemovedChannel
 from waypost.config.settings import Settings
 from waypost.delivery.channel_factory import OF_THE_SETTINGS, made
 from waypost.model.provider import Provider, ProviderName

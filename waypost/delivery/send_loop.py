@@ -9,10 +9,10 @@ from datetime import timedelta
 from waypost.channels.channel import Channel, ChannelUnavailable, ReceivesLateAnswers
 from waypost.delivery.late_answers import LateAnswers
 from waypost.delivery.outcomes import OutcomeHandler, deferred
+from waypost.delivery.provider_permit import ProviderPermit
 from waypost.delivery.provider_state import ProviderState
 from waypost.delivery.rate_limiter import RateLimiter
 from waypost.delivery.send_queue import SendQueue
-from waypost.delivery.slot import Slot
 from waypost.ledger import NotRecorded
 from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
 from waypost.model.notification import Delivery, Message
@@ -68,39 +68,39 @@ class SendLoop:
     async def run(self, count: int) -> str | None:
         """Send with as many permits as the lane may have. Returns the reason if it takes no more."""
         permits = min(self.channel.permits.most_for(self.priority), count)
-        slots = [asyncio.create_task(self._send_with_a_permit()) for _ in range(permits)]
+        senders = [asyncio.create_task(self._send_with_a_permit()) for _ in range(permits)]
         try:
-            await asyncio.wait(slots)
+            await asyncio.wait(senders)
         except asyncio.CancelledError:
             # Responses to messages that are fully on the wire are still recorded; no other message is sent.
             self.stop.set()
-            self.channel.cancel_sends(slots)
-            await asyncio.wait(slots)
+            self.channel.cancel_sends(senders)
+            await asyncio.wait(senders)
             raise
-        if failed := [error for slot in slots if (error := slot.exception())]:
+        if failed := [error for sender in senders if (error := sender.exception())]:
             raise failed[0]
         self.moved += await self._slowed_down()
-        return next((reason for slot in slots if (reason := slot.result())), self.stopped)
+        return next((reason for sender in senders if (reason := sender.result())), self.stopped)
 
     async def _send_with_a_permit(self) -> str | None:
         """Send one message after the other with one permit. Between messages, once the outcome is written,
         others may take the permit. The end of one attempt and the start of the next are one write."""
         permits, recorder = self.channel.permits, self.outcomes.recorder
-        slot = Slot(permits, self.priority, recorder, self.stop, security=self.security)
+        permit = ProviderPermit(permits, self.priority, recorder, self.stop, security=self.security)
         try:
-            await slot.take()
-            while delivery := await self._next(slot):
-                if reason := await self._send_or_expire(slot, delivery):
+            await permit.take()
+            while delivery := await self._next(permit):
+                if reason := await self._send_or_expire(permit, delivery):
                     return reason
         except NotRecorded:
             self.stop.set()  # no message is sent that cannot be recorded
-            slot.ended = None
+            permit.ended = None
             raise
         finally:
-            await slot.leave()
+            await permit.leave()
         return None
 
-    async def _send_or_expire(self, slot: Slot, delivery: Delivery) -> str | None:
+    async def _send_or_expire(self, permit: ProviderPermit, delivery: Delivery) -> str | None:
         """Returns the reason if the provider takes no more."""
         if delivery.notification.expired:
             self.moved += await self.outcomes.settle([(delivery, _TOO_LATE)])
@@ -112,27 +112,27 @@ class SendLoop:
                 return self.state.describe()
             self.stopped = self.state.describe(client)  # the mail of other clients may still go
             return None
-        reason = await self._attempt(slot, delivery)
+        reason = await self._attempt(permit, delivery)
         if reason is None:
-            await slot.share()
+            await permit.share()
         return reason
 
-    async def _attempt(self, slot: Slot, delivery: Delivery) -> str | None:
+    async def _attempt(self, permit: ProviderPermit, delivery: Delivery) -> str | None:
         """Offer one message, if it is still this run's. Returns the reason if the provider takes no more."""
         started = self.outcomes.start_attempt(delivery)
         with self.state.offering(delivery.notification.client):
-            number = await self._write_start(slot, delivery, started)
+            number = await self._write_start(permit, delivery, started)
             if not number:
                 return None
             try:
                 outcome = await self._offer(delivery.rendered.messages[started.channel])
             except ChannelUnavailable as error:
-                self._leave_unsent(slot, delivery, started, error.reason)
+                self._leave_unsent(permit, delivery, started, error.reason)
                 return str(error)
             # An outcome that is decided here says nothing about the provider.
             if not (self.stop.is_set() or classify.decided_here(outcome)):
                 self._record(delivery, outcome)
-        result, slot.ended = self.outcomes.finish_attempt(delivery, started, number, outcome)
+        result, permit.ended = self.outcomes.finish_attempt(delivery, started, number, outcome)
         self.moved.append(result)
         if outcome.verdict is Verdict.UNKNOWN:
             self._listen_on(delivery, started, number)
@@ -142,10 +142,10 @@ class SendLoop:
         domain, client = self.queue.domain(delivery), delivery.notification.client
         self.state.record_outcome(domain, outcome, self.priority, client)
 
-    async def _write_start(self, slot: Slot, delivery: Delivery, started: AttemptStarted) -> int:
+    async def _write_start(self, permit: ProviderPermit, delivery: Delivery, started: AttemptStarted) -> int:
         """Record the attempt before anything is sent. Returns its number, or 0 if it must not be made."""
         try:
-            number = await slot.begin(started)
+            number = await permit.begin(started)
         except ItemFailed as failed:
             self.moved += await self.outcomes.settle([(delivery, Decision(State.FAILED, str(failed)))])
             return 0
@@ -153,11 +153,13 @@ class SendLoop:
             self.lost.append(delivery)
         return number
 
-    def _leave_unsent(self, slot: Slot, delivery: Delivery, started: AttemptStarted, reason: str) -> None:
+    def _leave_unsent(
+        self, permit: ProviderPermit, delivery: Delivery, started: AttemptStarted, reason: str
+    ) -> None:
         """Nothing was sent: the delivery stays this run's, for the task's own retries."""
         self.state.record_failure(reason)
         outcome = Outcome(Verdict.DEFERRED, Phase.CONNECT, words=reason)
-        slot.ended = self.outcomes.finish(delivery, Decision(State.CLAIMED), started, outcome)
+        permit.ended = self.outcomes.finish(delivery, Decision(State.CLAIMED), started, outcome)
 
     def _listen_on(self, delivery: Delivery, begin: AttemptStarted, number: int) -> None:
         """Let a response that arrives after the attempt was recorded settle the attempt."""
@@ -173,7 +175,7 @@ class SendLoop:
 
         self.late.expect(answer, conclude, self.channel.name)
 
-    async def _next(self, slot: Slot) -> Delivery | None:
+    async def _next(self, permit: ProviderPermit) -> Delivery | None:
         """The next delivery that may go now. Waits out short pauses of a domain's throttle or the provider's
         rate limit, with the permit released."""
         clock, rate = asyncio.get_running_loop().time, self.state.rate_limiter
@@ -182,17 +184,17 @@ class SendLoop:
             if delivery is not None:
                 left = (delivery.notification.expires_at - now()).total_seconds()
                 if rate is not None and left > 0:
-                    await self._wait_for_rate(rate, slot, left)
+                    await self._wait_for_rate(rate, permit, left)
                 return None if self.stop.is_set() else delivery
             if at is None or at - clock() > PATIENCE:
                 return None
-            await slot.release_until(until=asyncio.sleep(at - clock()))
+            await permit.release_until(until=asyncio.sleep(at - clock()))
         return None
 
-    async def _wait_for_rate(self, rate: RateLimiter, slot: Slot, within: float) -> None:
+    async def _wait_for_rate(self, rate: RateLimiter, permit: ProviderPermit, within: float) -> None:
         """Wait with the permit released, `within` seconds at most, until one more message may go."""
         if not rate.try_acquire(self.priority, security=self.security):
-            await slot.release_until(rate.acquire(self.priority, security=self.security), within)
+            await permit.release_until(rate.acquire(self.priority, security=self.security), within)
 
     async def _offer(self, message: Message) -> Outcome:
         """Send `message`, unless the run was stopped while the attempt was being recorded."""

@@ -15,7 +15,7 @@ import re
 from typing import NamedTuple
 
 from waypost.model.outcome import Phase
-from waypost.policy.unquoted import without_addresses
+from waypost.policy.redaction.quoted_message import without_addresses
 
 NAME = "the name in EHLO"
 LOGIN = "the login"
@@ -148,7 +148,7 @@ def about_us(code: int, enhanced: str | None, words: str, phase: Phase) -> str:
     its recipient.
 
     enhanced: the reply's enhanced code (RFC 3463), if any. words: the reply without what it repeats of the
-    message (waypost/policy/unquoted.py): a client must not choose the words by which it is judged.
+    message (redaction/quoted_message.py): a client must not choose the words by which it is judged.
     """
     if code in _CODES:
         return _CODES[code]

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from waypost.model.outcome import Outcome, Phase, Verdict
-from waypost.policy import blame, classify, unquoted
+from waypost.policy import blame, classify
+from waypost.policy.redaction import quoted_message
 
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _WAIT = re.compile(r"\b(\d{1,5})\s*(s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?)\b", re.I)
@@ -47,16 +48,16 @@ def smtp(code: int, text: str, phase: Phase, chosen: Iterable[str] = ()) -> Outc
     )
     if verdict is Verdict.ACCEPTED:
         return found
-    sure = unquoted.without_addresses(whole)[:WORDS_KEPT]
-    bare = unquoted.without_words_of(sure, chosen)
+    sure = quoted_message.without_addresses(whole)[:WORDS_KEPT]
+    bare = quoted_message.without_words_of(sure, chosen)
     wait = wait_named(bare) if verdict is Verdict.DEFERRED else None
     return _unless_about_us(replace(found, wait=wait), (sure, bare))
 
 
 def pipelining_doubted(text: str, chosen: Iterable[str] = ()) -> bool:
     """Whether an SMTP reply complains about pipelining. chosen: see `smtp`."""
-    sure = unquoted.without_addresses(_readable(text))
-    return _PIPELINING.search(unquoted.without_words_of(sure, chosen)) is not None
+    sure = quoted_message.without_addresses(_readable(text))
+    return _PIPELINING.search(quoted_message.without_words_of(sure, chosen)) is not None
 
 
 def _unless_about_us(found: Outcome, readings: tuple[str, str]) -> Outcome:

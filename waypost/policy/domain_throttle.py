@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.priority import Priority
-from waypost.policy.unquoted import without_addresses
+from waypost.policy.redaction.quoted_message import without_addresses
 
 SHORTEST = 0.05  # seconds between two messages to a domain, once it has deferred
 LONGEST = 60.0

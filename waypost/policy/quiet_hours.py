@@ -1,7 +1,4 @@
-"""Quiet hours: until when a recipient is left in peace.
-
-precedence.py decides which notifications they hold back.
-"""
+"""Quiet hours: which notifications they hold back, and until when. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +6,21 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from waypost.model.category import QuietHours
+from waypost.model.category import CategoryTerms, QuietHours
 from waypost.model.local_time import moment_of
+from waypost.model.permission import Circumstances, Rule, Verdict
+
+
+def held_by_quiet_hours(
+    found: Circumstances, terms: CategoryTerms, moment: datetime, allowed: Verdict
+) -> Verdict | None:
+    """`allowed`, held until the quiet hours of its recipient end; None outside of quiet hours. Not asked for
+    what is urgent."""
+    ends = quiet_until(terms.quiet_hours, moment, found.zone) if terms.quiet_hours else None
+    if ends is None:
+        return None
+    why = f"quiet hours are {terms.quiet_hours} in {found.zone.key}"
+    return Verdict(Rule.QUIET_HOURS, allowed.kinds, ends, why)
 
 
 @lru_cache(1024)  # a batch asks at one moment, for a few zones

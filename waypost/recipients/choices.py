@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from waypost.ledger import Ledger
-from waypost.ledger.operations.choosing import Choosing, TypesOf, choose
+from waypost.ledger.operations.preference_change import Choosing, TypesOf, choose
 from waypost.ledger.records import preferences, suppressions
 from waypost.ledger.records.suppressions import Which
 from waypost.model.cadence import Cadence, Every
 from waypost.model.category import Category, CategoryTerms, may_be_turned_off, terms_of
 from waypost.model.notification_type import NotificationType
+from waypost.model.permission import Preference
 from waypost.model.suppression import Cause
-from waypost.policy.precedence import Preference
 from waypost.recipients.links import Link
 from waypost.system.clock import now
 

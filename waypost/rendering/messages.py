@@ -23,8 +23,8 @@ from waypost.model.notification import Message, Notification, Rendered
 from waypost.model.notification_type import NotificationType
 from waypost.model.sensitive_values import sensitive_values, without_sensitive
 from waypost.model.validation_messages import explain, has_only_unknown_fields
-from waypost.policy.minted_texts import NoText, texts_of
-from waypost.policy.redaction import Redaction
+from waypost.policy.redaction.minted_texts import NoText, texts_of
+from waypost.policy.redaction.redact import Redaction
 from waypost.rendering.sms_segments import excess
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_names import IN_EVERY_TEMPLATE

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 
 USUAL = 3  # segments; `waypost templates check` names a sample that takes more, if its type has no limit
 NAMED = 5  # characters that a sentence names

@@ -20,9 +20,9 @@ from waypost.model.source import Source
 from waypost.sources.reading import rows_of
 from waypost.sources.requests import NotDue, Rejected, Requests
 from waypost.sources.rows import AT_ONCE, SourceFailed
-from waypost.system.counted import counted
 from waypost.system.ids import new_id
 from waypost.system.isolation import ItemFailed
+from waypost.system.plurals import counted
 
 REJECTIONS_KEPT = 100
 

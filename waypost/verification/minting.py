@@ -11,7 +11,7 @@ from waypost.ledger.database.outages import outages
 from waypost.ledger.database.unreachable import OtherKey
 from waypost.model.notification import Notification
 from waypost.model.notification_type import MintContext, Minter, NotificationType
-from waypost.policy.minted_texts import NoText, texts_of
+from waypost.policy.redaction.minted_texts import NoText, texts_of
 from waypost.rendering.preparing import Preparing, PutOff, TookTooLong
 from waypost.system.isolation import ItemFailed, is_fault, isolated, present_task
 from waypost.system.outage import is_outage

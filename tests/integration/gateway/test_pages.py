@@ -32,8 +32,8 @@ from waypost.ledger.records import preferences as chosen
 from waypost.ledger.records import recipients as people
 from waypost.model.cadence import Cadence
 from waypost.model.category import CategoryTerms
+from waypost.model.permission import Preference
 from waypost.model.request import Recipient
-from waypost.policy.precedence import Preference
 from waypost.recipients.choices import Catalogue
 from waypost.recipients.links import Link, Links
 

@@ -11,7 +11,7 @@ from waypost.ledger.database.tables import notifications
 from waypost.ledger.operations import overview, traffic
 from waypost.ledger.queue import batches
 from waypost.ledger.queue.batches import BatchResult
-from waypost.ledger.records import process_reports, turns
+from waypost.ledger.records import periodic_turns, process_reports
 from waypost.ledger.records.process_reports import About
 from waypost.model.states import State
 from waypost.system.clock import now
@@ -148,18 +148,18 @@ async def test_each_look_of_the_dashboard_goes_by_an_index(ledger):
 
 
 async def test_one_process_at_a_time_has_the_turn_and_the_next_gets_its_note(ledger):
-    assert await turns.take(ledger, "dashboard", "a:1", LEASE) == {}
-    await turns.note(ledger, "dashboard", "a:1", LEASE, {"told": ["x"]})
-    assert await turns.take(ledger, "dashboard", "b:2", LEASE) is None
-    assert await turns.take(ledger, "dashboard", "a:1", LEASE) == {"told": ["x"]}
-    await turns.leave(ledger, "dashboard", "a:1")
-    assert await turns.take(ledger, "dashboard", "b:2", LEASE) == {"told": ["x"]}
-    assert await turns.take(ledger, "dashboard", "a:1", LEASE) is None
+    assert await periodic_turns.take(ledger, "dashboard", "a:1", LEASE) == {}
+    await periodic_turns.note(ledger, "dashboard", "a:1", LEASE, {"told": ["x"]})
+    assert await periodic_turns.take(ledger, "dashboard", "b:2", LEASE) is None
+    assert await periodic_turns.take(ledger, "dashboard", "a:1", LEASE) == {"told": ["x"]}
+    await periodic_turns.leave(ledger, "dashboard", "a:1")
+    assert await periodic_turns.take(ledger, "dashboard", "b:2", LEASE) == {"told": ["x"]}
+    assert await periodic_turns.take(ledger, "dashboard", "a:1", LEASE) is None
 
 
 async def test_a_turn_ends_when_its_process_asks_no_more(ledger):
-    await turns.take(ledger, "dashboard", "a:1", timedelta())
-    assert await turns.take(ledger, "dashboard", "b:2", LEASE) is not None
+    await periodic_turns.take(ledger, "dashboard", "a:1", timedelta())
+    assert await periodic_turns.take(ledger, "dashboard", "b:2", LEASE) is not None
 
 
 async def test_the_reports_of_dead_processes_are_not_told(ledger, monkeypatch):

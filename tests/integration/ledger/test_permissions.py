@@ -25,7 +25,7 @@ from waypost.ledger.database.steps import MOST
 from waypost.ledger.database.tables import events, notifications, preferences, suppressions
 from waypost.ledger.intake.accept import accept, accept_all
 from waypost.ledger.intake.candidate import Candidate
-from waypost.ledger.operations.choosing import Choosing, choose
+from waypost.ledger.operations.preference_change import Choosing, choose
 from waypost.ledger.queue import claims
 from waypost.ledger.queue.permissions import SendingPolicy
 from waypost.ledger.records import preferences as chosen
@@ -33,8 +33,8 @@ from waypost.ledger.records import suppressions as stopped
 from waypost.model.cadence import Cadence
 from waypost.model.category import Category, CategoryTerms
 from waypost.model.notification_type import Outlasted
+from waypost.model.permission import Preference
 from waypost.model.suppression import Cause, Suppression
-from waypost.policy.precedence import Preference
 from waypost.system.clock import now
 from waypost.system.ids import first_id
 

@@ -15,7 +15,7 @@ from waypost.ledger.database.tables import metadata, notifications
 from waypost.ledger.intake.accept import accept, accept_all
 from waypost.ledger.intake.candidate import Candidate
 from waypost.ledger.operations import search, timeline
-from waypost.ledger.operations.choosing import Choosing, choose
+from waypost.ledger.operations.preference_change import Choosing, choose
 from waypost.ledger.operations.search import Filter
 from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
 from waypost.ledger.queue.recorder import Recorder
@@ -25,9 +25,9 @@ from waypost.ledger.records import suppressions as stops
 from waypost.mail.address import url_of
 from waypost.model.cadence import Cadence, Every
 from waypost.model.outcome import Outcome, Phase, Verdict
+from waypost.model.permission import Preference
 from waypost.model.states import State
 from waypost.model.suppression import Suppression
-from waypost.policy.precedence import Preference
 from waypost.policy.retry import Decision
 from waypost.system.clock import now
 from waypost.system.ids import new_id

@@ -25,7 +25,7 @@ from waypost.channels.send_gate import LAST_WORD_SECONDS
 from waypost.model.notification import Message, ResolvedRecipient
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.policy import classify
-from waypost.policy.redaction import parts_of
+from waypost.policy.redaction.redact import parts_of
 
 _STATUS = re.compile(r"\berror=(\d{3})\.?$")
 _NOT_OPENED = re.compile(

@@ -18,7 +18,7 @@ from waypost.channels.smtp.attempt import Attempt
 from waypost.channels.smtp.connect import connect, tls_context
 from waypost.channels.smtp.connection import ConnectionLost, SmtpConnection
 from waypost.channels.smtp.dialogue import Dialogue, NotPipelining
-from waypost.channels.smtp.owed_replies import ANSWERS_WITHIN, Owed
+from waypost.channels.smtp.late_replies import ANSWERS_WITHIN, Owed
 from waypost.channels.smtp.pool import Pool
 from waypost.channels.smtp.url import SmtpServer
 from waypost.model.notification import Message

@@ -7,7 +7,8 @@ import re
 
 from waypost.channels.smtp.connection import ConnectionLost, Reply, SmtpConnection
 from waypost.model.outcome import Outcome, Phase
-from waypost.policy import classify, unquoted
+from waypost.policy import classify
+from waypost.policy.redaction import quoted_message
 
 SETTLE_SECONDS = 2.0
 _DISORDER = (500, 502, 503)  # command unrecognized, not implemented, out of sequence
@@ -67,7 +68,7 @@ class Dialogue:
             b"RCPT TO:<%b>\r\n" % recipient.encode(),
             b"DATA\r\n",
         )
-        self._chosen = [*unquoted.names_in(recipient), subject]
+        self._chosen = [*quoted_message.names_in(recipient), subject]
         refusal = await self._envelope(commands)
         return refusal or await self._body(message)
 
@@ -127,7 +128,7 @@ class Dialogue:
 
     def _meaning(self, reply: Reply) -> Outcome:
         refused = reply.code // 100 != 2
-        names = unquoted.file_names(self._message) if refused else []
+        names = quoted_message.file_names(self._message) if refused else []
         return classify.smtp(reply.code, reply.text, self.phase, [*self._chosen, *names])
 
     async def settle(self, outcome: Outcome) -> bool:

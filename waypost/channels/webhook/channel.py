@@ -28,7 +28,7 @@ from waypost.net.signed_http import FAILURES, SignedPosts, first_bytes
 from waypost.net.webhook_signature import written
 from waypost.net.webhook_url import Hook
 from waypost.policy import classify
-from waypost.policy.redaction import parts_of
+from waypost.policy.redaction.redact import parts_of
 from waypost.system.clock import now
 from waypost.system.isolation import ItemFailed, isolated
 

@@ -18,10 +18,10 @@ from pydantic import (
 from waypost.gateway.problems import Fault, Problem
 from waypost.model.cadence import AT_ONCE, Cadence, Every
 from waypost.model.category import Category, CategoryTerms, terms_of
+from waypost.model.permission import Preference
 from waypost.model.request import Kind
 from waypost.model.suppression import EVIDENCE_KEPT
 from waypost.model.word_patterns import NO_NUL_PATTERN
-from waypost.policy.precedence import Preference
 
 Schema = dict[str, Any]
 

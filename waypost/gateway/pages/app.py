@@ -32,7 +32,7 @@ from waypost.model.cadence import Every
 from waypost.model.category import may_be_confirmed, may_be_turned_off
 from waypost.recipients import choices
 from waypost.recipients.links import Page
-from waypost.recipients.opening import Opened, opened
+from waypost.recipients.open_link import Opened, opened
 
 ALIVE = {"status": "ok", "serves": "pages of recipients"}
 METHODS = ["GET", "POST", "OPTIONS"]  # HEAD is answered as GET

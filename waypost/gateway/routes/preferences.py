@@ -15,7 +15,7 @@ from waypost.gateway.http import body, responses
 from waypost.gateway.http.preferences_request import CHOICES, Chosen, checked
 from waypost.gateway.http.recipient_request import PATH_WHO, names_preferences
 from waypost.gateway.routes import recipients as routes_of_recipients
-from waypost.ledger.operations.choosing import Choosing, choose
+from waypost.ledger.operations.preference_change import Choosing, choose
 from waypost.ledger.records import preferences, recipients
 from waypost.ledger.records.preferences import AUDIENCE, Choice
 from waypost.mail.address import is_address_url

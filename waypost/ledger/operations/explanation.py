@@ -14,8 +14,8 @@ from waypost.ledger.operations.lease_status import LeaseStatus
 from waypost.ledger.queue.batches import BatchResult
 from waypost.model.brand import DEFAULT
 from waypost.model.outcome import Phase, Verdict
+from waypost.model.permission import Rule
 from waypost.model.states import TERMINAL, State
-from waypost.policy.precedence import Rule
 from waypost.system.clock import now
 
 

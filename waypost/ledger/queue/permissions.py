@@ -28,10 +28,11 @@ from waypost.model.batch import Ended
 from waypost.model.category import Category, CategoryTerms, terms_of
 from waypost.model.notification import ADDRESSED_BY, Notification
 from waypost.model.notification_type import NotificationType, Outlasted
+from waypost.model.permission import Circumstances, Preference, Rule, Verdict
 from waypost.model.priority import Priority
 from waypost.model.states import State
 from waypost.model.suppression import Suppressed
-from waypost.policy.precedence import Circumstances, Preference, Rule, Verdict, decide
+from waypost.policy.precedence import decide
 from waypost.system.ids import first_id
 from waypost.system.isolation import ItemFailed, isolated
 

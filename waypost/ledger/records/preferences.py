@@ -17,7 +17,7 @@ from waypost.ledger.database.tables import preferences
 from waypost.ledger.records.recipients import Who
 from waypost.model.cadence import Cadence, Every
 from waypost.model.category import Category
-from waypost.policy.precedence import Preference
+from waypost.model.permission import Preference
 from waypost.system.clock import now
 
 ByRecipient = Mapping[Who, Preference]

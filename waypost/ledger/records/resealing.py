@@ -19,7 +19,7 @@ from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.sealing import HASH_KEY, SEALED
 from waypost.ledger.database.steps import MOST_BYTES, Pace, portions
 from waypost.ledger.database.tables import installation
-from waypost.ledger.records import turns
+from waypost.ledger.records import periodic_turns
 from waypost.system.clock import now
 from waypost.system.key_ring import BEGIN, is_sealed, key_of
 
@@ -36,17 +36,17 @@ async def reseal(ledger: Ledger, process: str) -> int:
     """Seal all personal data with the newest key, unless this was done within a day. Returns how many rows
     changed; one process at a time does it. process: the name of this process."""
     newest = ledger.sealing.ring.newest
-    if newest is None or (note := await turns.take(ledger, WORK, process, TURN)) is None:
+    if newest is None or (note := await periodic_turns.take(ledger, WORK, process, TURN)) is None:
         return 0
     done_at = tolerant.moment(note.get("at"))
     if note.get("key") == newest and isinstance(done_at, datetime) and done_at > now() - AGAIN:
-        await turns.leave(ledger, WORK, process)
+        await periodic_turns.leave(ledger, WORK, process)
         return 0
     changed = await ledger.write(ledger.sealing.reseal_hash_key)
     for table in SEALED:
         changed += await _walk(ledger, table, process)
-    await turns.note(ledger, WORK, process, TURN, {"key": newest, "at": now()})
-    await turns.leave(ledger, WORK, process)
+    await periodic_turns.note(ledger, WORK, process, TURN, {"key": newest, "at": now()})
+    await periodic_turns.leave(ledger, WORK, process)
     return changed
 
 
@@ -54,7 +54,7 @@ async def _walk(ledger: Ledger, table: sa.Table, process: str) -> int:
     """Page through a table; rows that need it are sealed in steps."""
     changed, last, pace = 0, (), Pace()
     while page := await ledger.read(partial(_page, table=table, after=last)):
-        await turns.note(ledger, WORK, process, TURN, {})
+        await periodic_turns.note(ledger, WORK, process, TURN, {})
         todo = [row for row in page if row.needs]
         while todo:
             some = portions(todo, lambda row: row.bytes, most=pace.rows, most_bytes=MOST_BYTES)[0]

@@ -20,9 +20,9 @@ from waypost.ledger.records.preferences import choose_all
 from waypost.ledger.records.recipients import whose_are
 from waypost.model.cadence import Every
 from waypost.model.category import Category
+from waypost.model.permission import Preference
 from waypost.model.states import State
 from waypost.model.suppression import Cause, Suppression
-from waypost.policy.precedence import Preference
 from waypost.system.clock import now
 
 TypesOf = Mapping[Category, Collection[str]]  # the names of the types of each category

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from waypost.policy.plain_letters import in_plain_letters
+from waypost.policy.redaction.encodings import in_plain_letters
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from support.requests import order
 from support.shipped_types import COMPOSED, SHIPPED
 
 from waypost.deployments import registry
-from waypost.deployments.file_head import WANTED, NotJsonl, check_first
 from waypost.deployments.file_send import submit
 from waypost.deployments.registry import NotAskedFor
+from waypost.deployments.request_file_kind import WANTED, NotJsonl, check_first
 from waypost.gateway.http.body import ONE
 from waypost.system.file_lines import lines_of
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from waypost.ledger.operations.explanation import TimelineEntry
-from waypost.ledger.operations.folding import folded
+from waypost.ledger.operations.timeline_folding import folded
 from waypost.system.ids import new_id
 
 BEGAN = datetime(2026, 3, 25, 14, tzinfo=UTC)

@@ -8,8 +8,8 @@ from prefect.settings import PREFECT_UI_URL, temporary_settings
 from waypost.ledger.operations.search import Entry
 from waypost.model.states import State
 from waypost.system.ids import new_id
-from waypost.tasks.run_cells import in_ui, moment, run_link
 from waypost.tasks.run_table import rows_of_entries
+from waypost.tasks.run_table_cells import in_ui, moment, run_link
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import pytest
 from support.stopwatch import judge, spent
 
 from waypost.model.outcome import Phase, Verdict
-from waypost.policy import blame, classify, unquoted
+from waypost.policy import blame, classify
 from waypost.policy.domain_throttle import is_throttling_us
+from waypost.policy.redaction import quoted_message
 
 RCPT = Phase.RCPT
 NEUTRAL = "ada"
@@ -65,14 +66,14 @@ BARE = ["554 5.7.1 user {} is not welcome", "550 {}: access denied", "554 5.7.1 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_recipients_name_without_its_domain_blames_nobody(word):
     for reply in BARE:
-        said, chosen = reply.format(word.partition("+")[0]), unquoted.names_in(f"{word}@x.example")
+        said, chosen = reply.format(word.partition("+")[0]), quoted_message.names_in(f"{word}@x.example")
         outcome = classify.smtp(int(said[:3]), said[4:], RCPT, chosen)
         assert (outcome.about_us, outcome.wait) == ("", None), reply
 
 
 @pytest.mark.parametrize("word", WORDS)
 def test_no_recipient_turns_a_refusal_of_us_into_its_own_end(word):
-    chosen = unquoted.names_in(f"{word}@x.example")
+    chosen = quoted_message.names_in(f"{word}@x.example")
     for text in ("5.7.1 Relay access denied", f"5.7.1 <{word}@x.example>: Relay access denied"):
         outcome = classify.smtp(554, text, RCPT, chosen)
         assert outcome.verdict is Verdict.DEFERRED
@@ -113,7 +114,7 @@ def test_the_file_names_of_a_mail_are_found_however_they_are_written():
         b'Content-Type: application/pdf; name="spf.pdf"\r\nContent-Disposition: attachment;\r\n'
         b" filename*=utf-8''ehlo%20me.pdf\r\nContent-Disposition: attachment; filename=plain.txt\r\n\r\nbody"
     )
-    assert unquoted.file_names(mail) == ["spf.pdf", "ehlo me.pdf", "plain.txt"]
+    assert quoted_message.file_names(mail) == ["spf.pdf", "ehlo me.pdf", "plain.txt"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,9 @@ def test_the_file_names_of_a_mail_are_found_however_they_are_written():
 def test_reading_a_reply_costs_as_much_as_it_is_long(shape):
     def act(size):
         said = shape * (size // len(shape))
-        return spent(lambda: unquoted.without_words_of(unquoted.without_addresses(said), [said, "a b c"]))
+        return spent(
+            lambda: quoted_message.without_words_of(quoted_message.without_addresses(said), [said, "a b c"])
+        )
 
     judge([(f"a reply of {shape!r}", act, 20_000)])
 
@@ -131,7 +134,7 @@ def test_the_file_names_of_a_large_mail_are_found_in_time():
     judge(
         (
             f"a mail of {line!r}",
-            lambda n, a=line: spent(lambda: unquoted.file_names(a * (n // len(a)))),
+            lambda n, a=line: spent(lambda: quoted_message.file_names(a * (n // len(a)))),
             1 << 20,
         )
         for line in (b"name=", b"name*0", b"nam", b'name="' + b"a" * 70 + b"\r\n", b"QUJD" * 19 + b"\r\n")

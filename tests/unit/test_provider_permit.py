@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from waypost.channels.priority_semaphore import PrioritySemaphore
-from waypost.delivery.slot import IN_A_ROW, Slot
+from waypost.delivery.provider_permit import IN_A_ROW, ProviderPermit
 from waypost.model.priority import Priority
 
 pytestmark = pytest.mark.anyio
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize(("priority", "every"), [(Priority.NORMAL, IN_A_ROW), (Priority.URGENT, 1)])
 async def test_a_place_goes_to_another_run_of_the_lane_after_so_many_messages(priority, every):
     permits = PrioritySemaphore(1)
-    slot = Slot(permits, priority, None, asyncio.Event())
+    permit = ProviderPermit(permits, priority, None, asyncio.Event())
     got = 0
 
     async def rival():
@@ -26,10 +26,10 @@ async def test_a_place_goes_to_another_run_of_the_lane_after_so_many_messages(pr
             permits.release()
             await asyncio.sleep(0)
 
-    await slot.take()
+    await permit.take()
     waiting = asyncio.create_task(rival())
     await asyncio.sleep(0)
     for _ in range(3 * IN_A_ROW):
-        await slot.share()
+        await permit.share()
     waiting.cancel()
     assert got == 3 * IN_A_ROW // every

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from waypost.system.counted import counted
+from waypost.system.plurals import counted
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from waypost.mail.masking import mask, mask_in
-from waypost.policy.spellings import masked
+from waypost.policy.redaction.known_address import masked
 
 ADDRESS, IDN, UMLAUT = "pctcanary88@x.example", "canary.1@xn--bcher-kva.example", "j\u00f6rg-canary@x.example"
 LONG = "the message was taken for spam by a filter " * 8

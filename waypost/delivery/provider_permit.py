@@ -13,7 +13,7 @@ from waypost.model.priority import Priority
 IN_A_ROW = 10  # messages a run sends with a permit while others of its lane wait for it
 
 
-class Slot:
+class ProviderPermit:
     """One of a provider's permits, which a run uses for one message after the other. `ended`: how the last
     message ended, written together with the start of the next, or before the permit is released."""
 

@@ -13,7 +13,7 @@ from html import unescape
 from itertools import chain
 from urllib.parse import unquote
 
-from waypost.policy.redaction import inside_base64, letters_of
+from waypost.policy.redaction.redact import inside_base64, letters_of
 
 _SCHEME = "http"
 _MOST = 100  # links

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from urllib.parse import unquote
 
-from waypost.policy.redaction import SHOWN_INSTEAD, without
+from waypost.policy.redaction.redact import SHOWN_INSTEAD, without
 
 _OF_AN_ADDRESS = r"[^\s<>()\[\],;:\"'@]"
 _QUOTED = re.compile(

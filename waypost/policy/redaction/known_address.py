@@ -9,7 +9,7 @@ from unicodedata import normalize
 from urllib.parse import quote
 
 from waypost.mail.masking import mask
-from waypost.policy.redaction import Redaction, in_base64, letters_of
+from waypost.policy.redaction.redact import Redaction, in_base64, letters_of
 
 # What may stand for the @. Punctuation is ignored: `ada=a.example` has the letters of `ada@a.example`.
 _AT = (" at ", "&#64;", "&#x40;", "&commat;", r"\u0040", "%3D")

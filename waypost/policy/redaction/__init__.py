@@ -1,0 +1,1 @@
+"""Removes secrets and addresses from what a provider says, which may repeat a message. Pure."""
