@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -139,7 +139,8 @@ def words_of(
     with isolated("reading its facts", ValidationError, item=notification.id):
         facts = _facts(renderer, type, notification)
     found = renderer.templates.find(type.name, notification.recipient.locale)
-    return render(found, _context(renderer, notification, facts, private, shown_links(type)), mail=mail)
+    context = _context(renderer, notification, facts, private, shown_links(type))
+    return render(found, _unsubscribing(renderer, type, context)[0], mail=mail)
 
 
 def _facts(renderer: Renderer, type: NotificationType, notification: Notification) -> Facts:
@@ -182,21 +183,36 @@ def _extras(
     files: Sequence[Attachment],
     links: MailLinks,
 ) -> tuple[Extras, dict[str, Any]]:
-    """The mail's headers and files, and the context of its templates: where the type has a page of its own to
-    unsubscribe, `links.unsubscribe` is empty."""
+    """The mail's headers and files, and the context of its templates."""
     if not (type.reply_to or renderer.reply_to or type.list_unsubscribe or files or links.unsubscribe):
         return NOTHING_MORE, context
-    reply_to, unsubscribe = (
-        render_line(part, renderer.templates.line(source), context) if source else ""
-        for part, source in (("reply_to", type.reply_to), ("list_unsubscribe", type.list_unsubscribe))
+    reply_to = (
+        render_line("reply_to", renderer.templates.line(type.reply_to), context) if type.reply_to else ""
     )
+    context, unsubscribe = _unsubscribing(renderer, type, context)
     one_click = type.one_click and bool(unsubscribe)
-    if links.unsubscribe and "https://" in unsubscribe:
-        context = {**context, "links": asdict(replace(links, unsubscribe=""))}
-    elif links.unsubscribe:
+    if links.unsubscribe and not _page(unsubscribe):
         unsubscribe = f"{links.unsubscribe} {unsubscribe}".strip()
         one_click = links.unsubscribe.startswith("https://")  # RFC 8058, section 3.1: nothing else
     return Extras(reply_to or renderer.reply_to, unsubscribe, one_click, files), context
+
+
+def _unsubscribing(
+    renderer: Renderer, type: NotificationType, context: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """The context of the templates, and the addresses of the type's own List-Unsubscribe. If a page is among
+    them, it is `links.unsubscribe`: a mail has a single such link."""
+    if not type.list_unsubscribe:
+        return context, ""
+    found = render_line("list_unsubscribe", renderer.templates.line(type.list_unsubscribe), context)
+    if page := _page(found):
+        context = {**context, "links": {**context["links"], "unsubscribe": page}}
+    return context, found
+
+
+def _page(addresses: str) -> str:
+    """The first https address among `addresses`; empty without."""
+    return next((one for one in addresses.split() if one.startswith("https://")), "")
 
 
 def _message(
