@@ -366,3 +366,21 @@ def test_a_check_finds_a_fault_of_each_language(folder):
     templates = Templates(folder)
     words(templates)
     assert [said for said in examine(templates, NOTE) if said.startswith("templates/note/de/body.txt")]
+
+
+def code(templates, locale, part):
+    return getattr(templates.find("note", locale), part).template.root_render_func.__code__
+
+
+def test_what_is_the_same_in_another_folder_is_not_compiled_again(folder, tmp_path_factory):
+    """As in `waypost templates diff`: a translation counts, wherever its catalogue is."""
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(folder / "note", other / "note")
+    for where, hello in ((folder, "Hallo"), (other, "Guten Tag")):
+        catalogue(where, "de", {"Hello": hello})
+    (other / "note" / "body.txt").write_text("new")
+    old, new = Templates(folder), Templates(other)
+    assert [words(one, "de").subject for one in (old, new)] == ["Hallo", "Guten Tag"]
+    assert [words(one, "de").plain for one in (old, new)] == ["old\n", "new\n"]
+    shared = {part: code(old, "de", part) is code(new, "de", part) for part in ("subject", "plain", "short")}
+    assert shared == {"subject": False, "plain": False, "short": True}

@@ -63,12 +63,13 @@ def render_one(
     private: Mapping[str, Any] = {},
     files: Sequence[Attachment] = (),
     links: MailLinks = NO_LINKS,
+    words: Words | None = None,
 ) -> Rendered:
     """The messages of one notification, or why there are none. Raises ItemFailed.
 
     private: template values that are not facts (a code, a link); their texts are removed from the replies of
     providers, as are those of sensitive facts and of `links`. files: the mail's attachments. links: by which
-    the recipient chooses what they receive.
+    the recipient chooses what they receive. words: its texts, if they are rendered already.
     """
     person = notification.recipient
     secrets: tuple[str, ...] = ()
@@ -91,7 +92,7 @@ def render_one(
         extras = NOTHING_MORE
         if "email" in wanted:
             extras, context = _extras(renderer, type, context, files, links)
-        words = render(found, context, mail="email" in wanted, short=bool(wanted.keys() - {"email"}))
+        words = words or render(found, context, mail="email" in wanted, short=bool(wanted.keys() - {"email"}))
         if "sms" in wanted and (said := too_long(type, found, words.short)):
             raise TemplateError(said)
         messages = {

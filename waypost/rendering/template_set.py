@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from types import CodeType
 from typing import Any
 
 import jinja2
@@ -25,8 +27,9 @@ from waypost.rendering.render_fault import RenderFault, fault_of, in_words
 from waypost.rendering.sandbox import HTML, TEXT, environment_of
 from waypost.rendering.syntax_fault import open_tag, said_of
 from waypost.rendering.template_files import TOO_DEEP, TemplateError, TemplateFiles
-from waypost.rendering.translating import Translation, UntranslatableText, translate
+from waypost.rendering.translating import Answer, Question, Translation, UntranslatableText, translate
 
+KEPT = 64  # parts whose compiled code is kept
 RARE = 1.2  # how much longer HTML may become by character references
 
 # A no-break space alone would push a text message out of the compact GSM alphabet.
@@ -123,15 +126,43 @@ def _compiled(
     files: TemplateFiles, name: str, flat: Flat, translation: Translation, known: Mapping[str, str]
 ) -> jinja2.Template:
     environment = environment_of(name)
+    # A dict, not Jinja's chain of dicts: Jinja copies all of it for every part of a mail.
+    values = {**environment.globals, **translation.globals()}
+    key = (name, flat.text, *known.values())
+    if (kept := _kept.get(key)) is None or not kept.holds(translation):
+        kept = _kept[key] = _code(files, name, flat, translation, known)
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    return jinja2.Template.from_code(environment, kept.code, values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """The code of a part in a language, and the translations that it was made with."""
+
+    code: CodeType
+    asked: Sequence[tuple[Question, Answer]]
+
+    def holds(self, translation: Translation) -> bool:
+        """Whether other catalogues have the same translations."""
+        return all(translation.find(*question) == answer for question, answer in self.asked)
+
+
+# By part, text and language: a folder that has changed has most parts in common with what was compiled.
+_kept: OrderedDict[tuple[str, ...], _Code] = OrderedDict()
+
+
+def _code(
+    files: TemplateFiles, name: str, flat: Flat, translation: Translation, known: Mapping[str, str]
+) -> _Code:
+    environment, before = environment_of(name), len(translation.asked)
     tree = syntax(files, name, flat, translation)  # of a page too: an error names a line of its file
     page = html_of(files, flat) if environment is HTML else ""
     try:
         if page:
             tree = translate(environment.parse(page), translation)
         put_in_place(tree, known)
-        # A dict, not Jinja's chain of dicts: Jinja copies all of it for every part of a mail.
-        values = {**environment.globals, **translation.globals()}
-        return jinja2.Template.from_code(environment, environment.compile(counted(tree)), values)
+        return _Code(environment.compile(counted(tree)), tuple(translation.asked[before:]))
     except jinja2.TemplateSyntaxError as error:
         where = place(files, flat, _line_of(environment, flat))
         raise TemplateError(f"{where}: {said_of(error, environment)}") from None

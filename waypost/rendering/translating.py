@@ -36,17 +36,27 @@ class UntranslatableText(ValueError):
         self.line = line
 
 
+Question = tuple[Key, Sequence[str], int]  # a text's key, its forms in the template, its line
+Answer = tuple[Sequence[str], str]  # the forms to show, the name of the rule that chooses among them
+
+
 @dataclass(slots=True)
 class Translation:
     """The catalogues of a language, the nearest first, and what they told. used: by key, the forms taken.
-    missing: the texts that the first catalogues do not have."""
+    missing: the texts that the first catalogues do not have. asked: every question, with its answer."""
 
     catalogues: Sequence[Catalogue] = ()
     used: dict[Key, Sequence[str]] = field(default_factory=dict[Key, Sequence[str]])
     missing: dict[Key, int] = field(default_factory=dict[Key, int])  # with the line
+    asked: list[tuple[Question, Answer]] = field(default_factory=list[tuple["Question", "Answer"]])
 
-    def find(self, key: Key, source: Sequence[str], line: int) -> tuple[Sequence[str], str]:
+    def find(self, key: Key, source: Sequence[str], line: int) -> Answer:
         """The forms of a text, and the name of the rule by which one is chosen."""
+        answer = self._find(key, source, line)
+        self.asked.append(((key, source, line), answer))
+        return answer
+
+    def _find(self, key: Key, source: Sequence[str], line: int) -> Answer:
         for number, catalogue in enumerate(self.catalogues):
             if forms := catalogue.texts.get(key):
                 self.used[key] = forms
