@@ -32,9 +32,9 @@ from waypost.ledger.queue import batches, claims
 from waypost.ledger.queue.batches import BatchResult
 from waypost.ledger.queue.cancelled_runs import hold_unsent
 from waypost.ledger.queue.claims import Claim
-from waypost.ledger.queue.lanes import Lane, waiting_lanes
 from waypost.ledger.queue.leases import Leases
 from waypost.ledger.queue.return_claims import return_batches
+from waypost.ledger.queue.waiting_lanes import Lane, waiting_lanes
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
 from waypost.policy.suspicion import together
