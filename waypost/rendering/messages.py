@@ -83,7 +83,8 @@ def render_one(
     try:
         with isolated("reading its facts", ValidationError, item=notification.id):
             facts = _facts(renderer, type, notification)
-        secrets = texts_of({**sensitive_values(facts), **private, **_tokens(links)})
+        # With a token, an operator who reads a provider's reply could unsubscribe.
+        secrets = texts_of({**sensitive_values(facts), **private, **links.tokens})
         if type.finished is not None:
             mail = _passed_on(renderer, notification, reached["email"], type.finished(facts))
             return Rendered(notification, {"email": mail} if "email" in wanted else {})
@@ -172,11 +173,6 @@ def _context(
     }
 
 
-def _tokens(links: MailLinks) -> dict[str, str]:
-    """The links' last parts: with a token, an operator who reads a provider's reply could unsubscribe."""
-    return {name: url.rpartition("/")[2] for name, url in asdict(links).items() if url}
-
-
 def _extras(
     renderer: Renderer,
     type: NotificationType,
@@ -193,7 +189,8 @@ def _extras(
     context, unsubscribe = _unsubscribing(renderer, type, context)
     one_click = type.one_click and bool(unsubscribe)
     if links.unsubscribe and not _page(unsubscribe):
-        unsubscribe = f"{links.unsubscribe} {unsubscribe}".strip()
+        ours = dict.fromkeys(filter(None, (links.unsubscribe, links.unsubscribe_by_mail)))
+        unsubscribe = " ".join((*ours, unsubscribe)).strip()
         one_click = links.unsubscribe.startswith("https://")  # RFC 8058, section 3.1: nothing else
     return Extras(reply_to or renderer.reply_to, unsubscribe, one_click, files), context
 

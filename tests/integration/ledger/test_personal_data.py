@@ -10,8 +10,9 @@ from waypost import Category, Recipient
 from waypost.config.settings import with_async_driver
 from waypost.ledger import open_ledger
 from waypost.ledger.database import tolerant
-from waypost.ledger.database.sealing import SEALED, OtherDataKey
+from waypost.ledger.database.sealing import SEALED
 from waypost.ledger.database.tables import metadata, notifications
+from waypost.ledger.database.unreachable import OtherDataKey
 from waypost.ledger.intake.accept import accept, accept_all
 from waypost.ledger.intake.candidate import Candidate
 from waypost.ledger.operations import search, timeline

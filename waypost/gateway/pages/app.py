@@ -29,7 +29,6 @@ from waypost.gateway.server.metrics_middleware import MetricsMiddleware
 from waypost.gateway.unavailable import ledger_away
 from waypost.ledger.database.outages import outages
 from waypost.model.cadence import Every
-from waypost.model.category import may_be_confirmed, may_be_turned_off
 from waypost.recipients import choices
 from waypost.recipients.links import Page
 from waypost.recipients.open_link import Opened, opened
@@ -110,13 +109,8 @@ class _Pages:
         return answered
 
     async def _opened(self, request: Request, page: Page) -> Opened | None:
-        """None also for a category that recipients may not turn off, or confirm, any more."""
-        context = self._context
-        found = await opened(context.ledger, context.links, page, request.path_params["token"])
-        if found is None or found.link.category is None:
-            return found
-        may = may_be_confirmed if found.link.confirms else may_be_turned_off
-        return found if found.link.category in may(context.catalogue.terms) else None
+        context, token = self._context, request.path_params["token"]
+        return await opened(context.ledger, context.links, page, token, context.catalogue.terms)
 
     async def _done(self, endpoint: ForLink, request: Request, found: Opened) -> Response:
         try:
