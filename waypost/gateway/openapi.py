@@ -95,6 +95,7 @@ PUT_RECIPIENT = _route("KnownRecipient", *_BODY, 403, 404, body="RecipientFields
 GET_RECIPIENT = _route("KnownRecipient", 403, 404, 422)
 PATCH_RECIPIENT = _route("KnownRecipient", *_BODY, 403, 404, body="RecipientChanges", also=201)
 DELETE_RECIPIENT = _route(None, 403, 404, 422, status=204)
+EXPORT_RECIPIENT = _route("RecipientExport", 403, 404, 422)
 GET_PREFERENCES = _route("Preferences", 403, 404, 422)
 PATCH_PREFERENCES = _route("Preferences", *_BODY, 403, 404, body="Choices")
 GET_PREFERENCES_OF_ALL = _route("Preferences", 403)
