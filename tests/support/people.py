@@ -11,10 +11,11 @@ from waypost.ledger.intake.candidate import Candidate
 from waypost.ledger.operations.preference_change import Choosing, choose
 from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
 from waypost.ledger.queue.recorder import Recorder
-from waypost.ledger.records import soft_bounces
+from waypost.ledger.records import recipients, soft_bounces
 from waypost.model.cadence import Cadence, Every
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.permission import Preference
+from waypost.model.profile import Profile
 from waypost.model.states import State
 from waypost.model.suppression import Suppression
 from waypost.policy.retry import Decision
@@ -22,6 +23,7 @@ from waypost.system.ids import new_id
 
 ADA = Recipient(email="Ada.Lovelace@poetical.example", name="Augusta King")
 BOB = Recipient(id="bob", email="bob@builder.example", phone="+49 170 5551234", name="Robert B")
+PLAN = Profile(id="bob", attributes={"plan": "the golden plan"})
 FACT = "the parcel is at the neighbour"
 REPLY = "queued for Augusta King in the spool"
 NEVER = {Category.TRANSACTIONAL: Preference(Cadence(Every.NEVER))}
@@ -32,6 +34,7 @@ async def lived(ledger: Ledger) -> None:
     await accept(ledger, NOTE, [ask(FACT, recipient=person) for person in (ADA, BOB)])
     await accept(ledger, NOTE, [ask(FACT, recipient=BOB, digest=True)])
     await accept_all(ledger, [Candidate(NOTE, ask(FACT, recipient=BOB), client="shop")])
+    await recipients.patch(ledger, PLAN, ["attributes"])
     batch, found = await taken(ledger)
     recorder = Recorder(ledger)
     for one in found:

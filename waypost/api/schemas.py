@@ -146,6 +146,7 @@ class KnownRecipient(_Shape):
     name: str | None
     locale: str | None
     timezone: str | None
+    attributes: dict[str, JsonValue] = {}
     updated_at: datetime
 
 

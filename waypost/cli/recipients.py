@@ -19,7 +19,8 @@ from waypost.ledger import Ledger
 from waypost.ledger.operations import recipient_export
 from waypost.ledger.records import recipients
 from waypost.mail.address import key_of_url, keys_of
-from waypost.sources.recipient_table import HEADER, recipient_of, rows_in
+from waypost.model.attributes import TooMany
+from waypost.sources.recipient_table import HEADER, is_field, recipient_of, rows_in
 
 T = TypeVar("T")
 
@@ -65,7 +66,8 @@ def show(recipient: Key, client: Client = "", as_json: AsJson = False) -> None:
 
 def _print_fields(found: Mapping[str, Any]) -> None:
     for name, value in found.items():
-        _print(f"{name:<10}  {'' if value is None else plain(value)}".rstrip())
+        shown = json_bytes(value).decode() if isinstance(value, dict) else plain(value)
+        _print(f"{name:<10}  {'' if value is None else shown}".rstrip())
 
 
 def _print(line: str) -> None:
@@ -161,9 +163,10 @@ def _mapped(given: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in given:
         name, _, field = text.rpartition("=")
-        if not name or field not in HEADER:
+        if not name or not is_field(field):
             raise typer.BadParameter(
-                f"write COLUMN=FIELD, where FIELD is one of {', '.join(HEADER)}", param_hint="--column"
+                f"write COLUMN=FIELD, where FIELD is one of {', '.join(HEADER)} or attributes.NAME",
+                param_hint="--column",
             )
         found[name] = field
     return found
@@ -185,9 +188,10 @@ def import_recipients(
 ) -> None:
     """Store the recipients of a CSV or JSONL file.
 
-    The fields are id, email, phone, name, locale and timezone; id, email or phone is needed. What a row does
-    not say stays as it was. Text may be UTF-8 or Latin-1; commas, semicolons or tabs separate the columns.
-    Rows that are wrong are refused, the others imported. Exit status 0 when no row was refused.
+    The fields are id, email, phone, name, locale, timezone and attributes, or attributes.NAME for one of
+    these; id, email or phone is needed. What a row does not say stays as it was. Text may be UTF-8 or
+    Latin-1; commas, semicolons or tabs separate the columns. Rows that are wrong are refused, the others
+    imported. Exit status 0 when no row was refused.
     """
     TableImport(
         "recipient",
@@ -195,6 +199,7 @@ def import_recipients(
         recipient_of,
         lambda ledger, some: recipients.add_all(ledger, some, client),
         lambda ledger: check_client(ledger, client),
+        refusal=TooMany,
     ).run(rows_in(file, _mapped(column or [])), rejected, as_json)  # fmt: skip
 
 

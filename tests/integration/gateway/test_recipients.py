@@ -152,3 +152,45 @@ async def test_an_id_that_ends_in_export_is_one_with_its_slash_escaped(shop):
     for method in ("PUT", "PATCH", "DELETE", "POST"):
         answer = await shop.request(method, f"{at('ada')}/export", json=ADA)
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_attributes_are_merged_by_name_and_replaced_by_put(shop):
+    made = await shop.put(at("ada"), json=ADA | {"attributes": {"plan": "gold", "city": "Bern"}})
+    assert made.json()["attributes"] == {"plan": "gold", "city": "Bern"}
+    changed = await shop.patch(at("ada"), json={"attributes": {"plan": {"name": "free"}, "city": None}})
+    assert (changed.status_code, changed.json()["attributes"]) == (200, {"plan": {"name": "free"}})
+    assert (await shop.patch(at("ada"), json={"name": "A"})).json()["attributes"] == {
+        "plan": {"name": "free"}
+    }
+    assert (await shop.get(at("ada"))).json()["attributes"] == {"plan": {"name": "free"}}
+    assert (await shop.patch(at("ada"), json={"attributes": None})).json()["attributes"] == {}
+    assert (await shop.put(at("ada"), json={"attributes": {"a": 1}})).json()["email"] is None
+    assert (await shop.put(at("ada"), json=ADA)).json()["attributes"] == {}
+
+
+async def test_only_attributes_may_be_known_of_a_recipient(shop):
+    made = await shop.patch(at("ada"), json={"attributes": {"plan": "gold"}})
+    assert (made.status_code, made.json()["attributes"]) == (201, {"plan": "gold"})
+    assert (await shop.get(at("ada"))).status_code == 200
+    for body in ({"attributes": {}}, {"attributes": {"plan": None}}):
+        assert (await shop.patch(at("eve"), json=body)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "attributes"),
+    [
+        ("PUT", {"first name": 1}),
+        ("PUT", {"plan": [[[1]]]}),
+        ("PUT", {"plan": None}),
+        ("PATCH", [1]),
+        ("PATCH", "gold"),
+        ("PATCH", {"plan": "x" * 1001}),
+        ("PATCH", {f"m{number}": 1 for number in range(49)}),
+    ],
+)
+async def test_attributes_that_cannot_be_kept_change_nothing(shop, method, attributes):
+    await shop.put(at("ada"), json=ADA | {"attributes": {"plan": "gold", "city": "Bern"}})
+    answer = await shop.request(method, at("ada"), json={"attributes": attributes})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), answer.text
+    assert [one["path"] for one in answer.json()["errors"]] == ["attributes"]
+    assert (await shop.get(at("ada"))).json()["attributes"] == {"plan": "gold", "city": "Bern"}

@@ -11,7 +11,7 @@ from waypost.config.settings import with_async_driver
 from waypost.ledger import open_ledger
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.sealing import SEALED, OtherDataKey
-from waypost.ledger.database.tables import metadata, notifications
+from waypost.ledger.database.tables import metadata, notifications, recipients
 from waypost.ledger.intake.accept import accept
 from waypost.ledger.operations import search, timeline
 from waypost.ledger.operations.search import Filter
@@ -32,6 +32,7 @@ SECRETS = (
     "robert b",
     "neighbour",
     "in the spool",
+    "golden plan",
 )
 
 
@@ -70,6 +71,15 @@ async def test_what_is_sealed_is_read_as_it_was(ledger):
     explained = await timeline.explain(ledger, entry.id, reveal=True)
     assert REPLY in {attempt.words for attempt in explained.attempts}
     assert {row.data["text"] for row in await rows(ledger)} >= {FACT}
+
+
+async def test_attributes_are_read_as_they_were_and_forgotten(ledger):
+    await lived(ledger)
+    shown = await people.get(ledger, "bob")
+    assert shown is not None
+    assert shown["attributes"] == {"plan": "the golden plan"}
+    assert await people.forget(ledger, "bob")
+    assert {row.attributes is None for row in await rows(ledger, recipients)} == {True}
 
 
 async def test_once_forgotten_nothing_tells_of_a_recipient(ledger):

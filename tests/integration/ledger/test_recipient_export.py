@@ -17,6 +17,7 @@ from waypost.ledger.operations import recipient_export
 from waypost.ledger.records import preferences, recipients, suppressions
 from waypost.model.cadence import Cadence, Every
 from waypost.model.permission import Preference
+from waypost.model.profile import Profile
 from waypost.model.suppression import EVERY_CLIENT, Cause, Suppression
 
 pytestmark = pytest.mark.anyio
@@ -36,6 +37,7 @@ async def test_all_that_happened_to_a_recipient_is_in_it(ledger):
     assert {name: about["recipient"][name] for name in ("id", "email", "name")} == {
         "id": "bob", "email": BOB.email, "name": BOB.name,
     }  # fmt: skip
+    assert about["recipient"]["attributes"] == {"plan": "the golden plan"}
     [stop] = about["suppressions"]
     assert (stop["address"], stop["cause"]) == (BOB.email, "manual")
     notes = [one for one in found if one["type"] == "note"]
@@ -58,7 +60,7 @@ async def test_a_consent_is_exported_with_its_time_and_evidence(ledger):
 
 
 async def test_a_client_sees_its_own_and_what_is_for_all(ledger):
-    await recipients.put(ledger, Recipient(id="ada", email="Ada@a.example"), "shop")
+    await recipients.put(ledger, Profile(id="ada", email="Ada@a.example"), "shop")
     stops = [
         Suppression(address="ada@a.example", client=client, cause=Cause.MANUAL, evidence=f"asked {client}")
         for client in ("shop", "blog", EVERY_CLIENT, "")

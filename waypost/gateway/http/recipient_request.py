@@ -68,6 +68,10 @@ def changes(recipient: Schema) -> Schema:
 def without_id(recipient: Schema) -> Schema:
     """The schema of a recipient whose id is in the path: it needs at least one other field."""
     fields = {name: one for name, one in _fields(recipient).items() if name != "id"}
+    attributes: Schema = {**fields["attributes"]["anyOf"][0], "minProperties": 1}
+    value: list[Schema] = attributes["additionalProperties"]["anyOf"]
+    not_null = {"anyOf": [one for one in value if one["type"] != "null"]}
+    fields["attributes"] = {"anyOf": [{**attributes, "additionalProperties": not_null}, {"type": "null"}]}
     return _with_one_of(fields, *fields)
 
 

@@ -22,6 +22,8 @@ from waypost.gateway.problems import Fault, Problem
 from waypost.ledger.operations import recipient_export
 from waypost.ledger.records import recipients
 from waypost.mail.address import key_of_url
+from waypost.model.attributes import TooMany
+from waypost.model.profile import Profile
 from waypost.model.request import Recipient
 from waypost.system.keyed_semaphore import KeyedSemaphore
 
@@ -115,7 +117,11 @@ async def change(context: GatewayContext, request: Request, id: str) -> Response
     if not fields:
         raise Problem("invalid", "the body names no field; send at least one, such as email or phone")
     changed = _checked(id, fields)
-    stored = await recipients.patch(context.ledger, changed, fields.keys(), caller.client)
+    try:
+        stored = await recipients.patch(context.ledger, changed, fields.keys(), caller.client)
+    except TooMany as error:
+        wrong = str(error).partition(": ")[2]
+        raise Problem("invalid", str(error), [Fault("attributes", wrong)]) from None
     if stored is None:
         raise _unknown()
     return responses.json(stored.fields, 201 if stored.new else 200)
@@ -137,16 +143,20 @@ def _fields(sent: object) -> dict[str, object]:
     return cast("dict[str, object]", sent)
 
 
-def _recipient(id: str, sent: object) -> Recipient:
+def _recipient(id: str, sent: object) -> Profile:
     fields = _fields(sent)
-    if all(value is None for value in fields.values()):
+    if all(value in (None, {}) for value in fields.values()):
         raise Problem("invalid", "the recipient has no fields; send at least one, such as email or phone")
-    return _checked(id, fields)
+    found = _checked(id, fields)
+    if any(value is None for value in (found.attributes or {}).values()):
+        wrong = "null removes an attribute with PATCH; leave it out of a PUT"
+        raise Problem("invalid", f"attributes: {wrong}", [Fault("attributes", wrong)])
+    return found
 
 
-def _checked(id: str, fields: dict[str, object]) -> Recipient:
+def _checked(id: str, fields: dict[str, object]) -> Profile:
     try:
-        return Recipient.model_validate({**fields, "id": _id(id)})
+        return Profile.model_validate({**fields, "id": _id(id)})
     except ValidationError as error:
         raise problems.unfit(error) from None
 
