@@ -50,6 +50,13 @@ def test_no_value_of_a_notification_is_shown():
     assert not {"LOVELACE", "Rye", "wheat", "190", "ada"} & set(shown.replace("@", " ").split())
 
 
+def test_no_attribute_of_a_recipient_is_shown():
+    known = {"plan": "Golden Eagle", "tags": ["Rye"]}
+    person = ResolvedRecipient("k-1", None, None, "", "en", "UTC", known)
+    one = Notification(UUID(int=7), "x", Priority.NORMAL, person, {}, 1, BEGAN, BEGAN + timedelta(hours=1))
+    assert Mask(one)("the Golden Eagle, an eagle, rye") == "the \u2026, an \u2026, \u2026"
+
+
 def test_minted_values_have_placeholders_of_their_declared_names():
     found = placeholders(SIGNUP)
     assert found == {

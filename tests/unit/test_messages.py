@@ -72,6 +72,18 @@ async def test_a_fact_under_a_name_of_every_template_is_not_seen(runtime, tmp_pa
     assert b"mine" not in message.content
 
 
+async def test_attributes_of_the_recipient_are_read_and_a_missing_one_is_named(runtime, tmp_path):
+    text = "{{ recipient.attributes.plan | default('none') }}{{ recipient.attributes.address.city }}"
+    (tmp_path / "templates" / "note" / "en" / "short.txt").write_text(text)
+    having = [{"address": {"city": "Bern"}}, {"plan": "gold", "address": {"city": "Bern"}}, {"plan": "gold"}]
+    several = [replace(to(), recipient=replace(to().recipient, attributes=one)) for one in having]
+    first, second, third = (one_rendered(runtime, note("sms"), one) for one in several)
+    assert first.messages["sms"].content == b"noneBern"
+    assert second.messages["sms"].content == b"goldBern"
+    assert third.error == "templates/note/en/short.txt, line 1: 'dict object' has no attribute 'address'"
+    assert "gold" not in repr(several)
+
+
 async def test_what_was_rendered_has_the_version_of_its_templates(runtime):
     made = one_rendered(runtime, note("email"), to())
     assert made.template_version == runtime.templates.find("note", "en").version

@@ -78,7 +78,35 @@ def test_forgetting_leaves_nothing_of_that_recipient_and_the_others_alone(home):
     assert "a.example" not in listed
 
 
-@pytest.mark.parametrize("command", ["show", "forget"])
+def test_an_export_has_all_of_the_client_that_is_named(home):
+    done = run("export", "ada", "--client", "shop", "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["recipient"]["email"], told["preferences"], told["suppressions"]) == (
+        "ada@shop.example",
+        {},
+        [],
+    )
+    [one] = told["notifications"]
+    assert (one["state"], one["recipient"], one["data"]) == ("accepted", {"email": "ada@shop.example"}, None)
+    assert (
+        json.loads(run("export", "Bob@A.example", "--json").stdout)["recipient"]["email"] == "Bob@a.example"
+    )
+
+
+def test_an_export_for_people_lists_notifications_in_short(home):
+    lines = run("export", "ada").stdout.splitlines()
+    assert lines[1].split() == ["email", "ada@a.example"]
+    assert lines[-1].endswith("note  accepted")
+
+
+def test_an_export_of_somebody_forgotten_has_what_is_left(home):
+    run("forget", "ada", "--yes")
+    told = json.loads(run("export", "ada", "--json").stdout)
+    assert (told["recipient"], len(told["notifications"])) == (None, 1)
+
+
+@pytest.mark.parametrize("command", ["show", "forget", "export"])
 def test_who_is_unknown_is_said_with_what_to_try(home, command):
     done = run(command, "eve")
     assert (done.exit_code, done.stdout) == (1, "")

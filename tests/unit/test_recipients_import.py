@@ -130,3 +130,40 @@ def test_a_row_that_the_ledger_never_takes_is_refused_alone(tmp_path):
     assert row["refused_because"] == "storing failed unexpectedly: IntegrityError (see the log)"
     assert "hunter2" not in done.output
     assert known("3")["name"] == "c"
+
+
+def test_attributes_are_columns_and_stay_where_a_row_does_not_say_them(tmp_path):
+    table = "id,email,Tarif,attributes.city\n1,ada@shop.example,gold,Bern\n2,bob@shop.example,,\n"
+    assert imported(tmp_path / "people.csv", table, "--column", "Tarif=attributes.plan").exit_code == 0
+    assert (known("1")["attributes"], known("2")["attributes"]) == ({"plan": "gold", "city": "Bern"}, {})
+    one = {"id": 1, "attributes": {"plan": "free", "visits": 3}, "attributes.vip": True}
+    lines = "\n".join(map(json.dumps, [one, {"id": 1, "name": "A"}]))
+    assert imported(tmp_path / "people.jsonl", lines).exit_code == 0
+    assert known("1")["attributes"] == {"plan": "free", "city": "Bern", "visits": 3, "vip": True}
+
+
+def test_rows_with_attributes_that_cannot_be_kept_are_refused_and_corrected_in_their_file(tmp_path):
+    file, refused = tmp_path / "people.csv", tmp_path / "refused.csv"
+    content = f"id,attributes.plan,attributes\n1,gold,\n2,{'x' * 1001},\n3,,[1]\n4,,nothing\n"
+    done = imported(file, content, "--rejected", str(refused))
+    assert (done.exit_code, done.stdout) == (1, "1 recipient imported, 3 rows refused\n")
+    rows = list(csv.DictReader(refused.open(encoding="utf-8")))
+    assert json.loads(rows[0]["attributes"]) == {"plan": "x" * 1001}
+    assert rows[0]["refused_because"] == "attributes: plan: a text has more than 1,000 characters"
+    rows[0]["attributes"] = '{"plan": "free"}'
+    with refused.open("w", encoding="utf-8", newline="") as opened:
+        table = csv.DictWriter(opened, rows[0])
+        table.writeheader()
+        table.writerow(rows[0])
+    assert run("import", str(refused)).exit_code == 0
+    assert known("2")["attributes"] == {"plan": "free"}
+
+
+def test_a_row_that_brings_too_many_attributes_is_refused_alone(tmp_path):
+    first = {"id": 1, "attributes": {f"a{n}": n for n in range(50)}}
+    assert imported(tmp_path / "a.jsonl", json.dumps(first)).exit_code == 0
+    lines = [{"id": 1, "attributes": {"b": 1}}, {"id": 2, "attributes": {"b": 1}}]
+    done = imported(tmp_path / "b.jsonl", "\n".join(map(json.dumps, lines)))
+    assert (done.exit_code, done.stdout) == (1, "1 recipient imported, 1 row refused\n")
+    assert "more than 50 names" in done.stderr
+    assert known("2")["attributes"] == {"b": 1}

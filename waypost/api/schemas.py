@@ -146,6 +146,7 @@ class KnownRecipient(_Shape):
     name: str | None
     locale: str | None
     timezone: str | None
+    attributes: dict[str, JsonValue] = {}
     updated_at: datetime
 
 
@@ -186,6 +187,52 @@ class Suppressions(_Shape):
 
     suppressions: list[Suppression]
     next: str | None
+
+
+class ExportedAttempt(_Shape):
+    """One attempt to send. verdict: null while it is in progress. said: the provider's reply."""
+
+    number: int
+    channel: str
+    provider: str
+    started_at: datetime
+    finished_at: datetime | None
+    verdict: str | None
+    code: int | None
+    said: str
+
+
+class ExportedNotification(_Shape):
+    """A notification to a recipient. recipient: what its request said of the recipient. data: its facts, with
+    placeholders for sensitive ones; null if the gateway does not know which these are. category: null for a
+    type that is gone."""
+
+    id: UUID
+    type: str
+    category: str | None
+    brand: str
+    state: str
+    reason: str
+    count: int
+    accepted_at: datetime
+    due_at: datetime
+    expires_at: datetime
+    finished_at: datetime | None
+    recipient: dict[str, JsonValue]
+    tags: list[str]
+    data: dict[str, JsonValue] | None
+    attempts: list[ExportedAttempt]
+
+
+class RecipientExport(_Shape):
+    """Everything that is kept of a recipient, and a page of its notifications, the newest first. recipient:
+    null if it was forgotten. next: the cursor of the next page, or null."""
+
+    recipient: KnownRecipient | None
+    preferences: dict[str, Preference]
+    suppressions: list[Suppression]
+    notifications: list[ExportedNotification]
+    next: UUID | None
 
 
 class CheckResult(_Shape):
@@ -248,6 +295,6 @@ class ProblemKind(_Shape):
 
 ALL: tuple[type[BaseModel], ...] = (
     Accepted, Problem, Results, Notification, Page, Cancelled, Types, KnownRecipient, Preferences,
-    Suppression, Suppressions, CheckResult, Webhook,
-    WebhookSecret, Webhooks, Alive, Ready, ProblemKind,
+    RecipientExport, Suppression, Suppressions, CheckResult, Webhook, WebhookSecret, Webhooks,
+    Alive, Ready, ProblemKind,
 )  # fmt: skip

@@ -42,12 +42,15 @@ def warn(line: str) -> None:
 
 def print_json(value: Any) -> None:
     """`value` as indented JSON on standard output; dataclasses, UUIDs and times included."""
+    typer.echo(json_bytes(value, indented=True))  # in UTF-8, whatever the terminal's encoding is
+
+
+def json_bytes(value: Any, indented: bool = False) -> bytes:
+    """`value` as JSON; dataclasses, UUIDs and times included."""
     import orjson
 
-    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
-    typer.echo(
-        orjson.dumps(value, option=options, default=str)
-    )  # in UTF-8, whatever the terminal's encoding is
+    options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indented else 0)
+    return orjson.dumps(value, option=options, default=str)
 
 
 WIDEST = 10_000  # columns of a table that does not go to a terminal: every cell is complete

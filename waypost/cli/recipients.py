@@ -1,8 +1,9 @@
-"""`waypost recipients ...`: what is known of a recipient, forgetting it, and revoking its links."""
+"""`waypost recipients ...`: recipients are shown, imported, exported and forgotten, their links revoked."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,13 +12,15 @@ import typer
 from waypost.cli.app import App
 from waypost.cli.asking import Refused, Yes, ask
 from waypost.cli.clients import check_client
-from waypost.cli.output import AsJson, out, plain, print_json
+from waypost.cli.output import AsJson, json_bytes, out, plain, print_json
 from waypost.cli.table_import import Rejected, TableImport, table_file
 from waypost.cli.with_ledger import with_ledger
 from waypost.ledger import Ledger
+from waypost.ledger.operations import recipient_export
 from waypost.ledger.records import recipients
 from waypost.mail.address import key_of_url, keys_of
-from waypost.sources.recipient_table import HEADER, recipient_of, rows_in
+from waypost.model.attributes import TooMany
+from waypost.sources.recipient_table import HEADER, is_field, recipient_of, rows_in
 
 T = TypeVar("T")
 
@@ -58,10 +61,66 @@ def show(recipient: Key, client: Client = "", as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
     else:
-        for name, value in found.items():
-            out.print(
-                f"{name:<10}  {'' if value is None else plain(value)}".rstrip(), markup=False, soft_wrap=True
-            )
+        _print_fields(found)
+
+
+def _print_fields(found: Mapping[str, Any]) -> None:
+    for name, value in found.items():
+        shown = json_bytes(value).decode() if isinstance(value, dict) else plain(value)
+        _print(f"{name:<10}  {'' if value is None else shown}".rstrip())
+
+
+def _print(line: str) -> None:
+    out.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def export(recipient: Key, client: Client = "", as_json: AsJson = False) -> None:
+    """Print everything that is kept of a recipient.
+
+    With --json: its profile, what it chose and when it agreed, the suppressions of its addresses, and all of
+    its notifications with their facts and the replies of providers. Without --json, notifications are listed
+    in short. Addresses are in full; placeholders stand for sensitive facts.
+    """
+    from waypost.deployments.registry import registered  # it loads Prefect, which takes seconds
+
+    types = {name: one.type for name, one in registered().items()}
+    write = _write_json if as_json else _write_lines
+
+    async def work(ledger: Ledger) -> bool:
+        for key in keys_of(recipient):
+            if (about := await recipient_export.about(ledger, key, client)) is not None:
+                async with aclosing(recipient_export.each_notification(ledger, key, types, client)) as found:
+                    await write(about, found)
+                return True
+        return False
+
+    if not _run(client, work):
+        raise _unknown(recipient, client)
+
+
+async def _write_json(about: Mapping[str, Any], notifications: AsyncIterator[dict[str, Any]]) -> None:
+    """One object, written as it is read: a recipient may have a million notifications."""
+    head = (b'"%s":%s' % (name.encode(), json_bytes(value)) for name, value in about.items())
+    typer.echo(b"{" + b",\n".join(head) + b',\n"notifications":[', nl=False)
+    separator = b"\n"
+    async for one in notifications:
+        typer.echo(separator + json_bytes(one), nl=False)
+        separator = b",\n"
+    typer.echo(b"]}")
+
+
+async def _write_lines(about: Mapping[str, Any], notifications: AsyncIterator[dict[str, Any]]) -> None:
+    _print_fields(about["recipient"] or {})
+    for category, one in about["preferences"].items():
+        agreed = f", confirmed {plain(one['confirmed_at'])}" if one["confirmed_at"] else ""
+        how = f" ({plain(one['evidence'])})" if one["evidence"] else ""
+        _print(f"preference  {category}: {one['cadence']}, by {one['chosen_by']}{agreed}{how}")
+    for one in about["suppressions"]:
+        _print(f"suppressed  {one['address']}: {one['category'] or 'all categories'}, {one['cause']}")
+    async for one in notifications:
+        reason = f": {plain(one['reason'])}" if one["reason"] else ""
+        _print(f"{plain(one['accepted_at'])}  {one['id']}  {one['type']}  {one['state']}{reason}")
 
 
 @app.command()
@@ -104,9 +163,10 @@ def _mapped(given: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in given:
         name, _, field = text.rpartition("=")
-        if not name or field not in HEADER:
+        if not name or not is_field(field):
             raise typer.BadParameter(
-                f"write COLUMN=FIELD, where FIELD is one of {', '.join(HEADER)}", param_hint="--column"
+                f"write COLUMN=FIELD, where FIELD is one of {', '.join(HEADER)} or attributes.NAME",
+                param_hint="--column",
             )
         found[name] = field
     return found
@@ -128,9 +188,10 @@ def import_recipients(
 ) -> None:
     """Store the recipients of a CSV or JSONL file.
 
-    The fields are id, email, phone, name, locale and timezone; id, email or phone is needed. What a row does
-    not say stays as it was. Text may be UTF-8 or Latin-1; commas, semicolons or tabs separate the columns.
-    Rows that are wrong are refused, the others imported. Exit status 0 when no row was refused.
+    The fields are id, email, phone, name, locale, timezone and attributes, or attributes.NAME for one of
+    these; id, email or phone is needed. What a row does not say stays as it was. Text may be UTF-8 or
+    Latin-1; commas, semicolons or tabs separate the columns. Rows that are wrong are refused, the others
+    imported. Exit status 0 when no row was refused.
     """
     TableImport(
         "recipient",
@@ -138,6 +199,7 @@ def import_recipients(
         recipient_of,
         lambda ledger, some: recipients.add_all(ledger, some, client),
         lambda ledger: check_client(ledger, client),
+        refusal=TooMany,
     ).run(rows_in(file, _mapped(column or [])), rejected, as_json)  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import typer
 from rich.markup import escape
 
 from waypost.cli.interrupted import told_if_interrupted
-from waypost.cli.output import complain, err, print_json
+from waypost.cli.output import complain, err, json_bytes, print_json
 from waypost.cli.progress import bars
 from waypost.config.settings import Settings
 from waypost.ledger import Ledger, connect_checked
@@ -48,6 +48,7 @@ class TableImport(Generic[T]):
 
     what: what a row is, as a noun. make: a row's value; it raises ValueError, with the column, for a row that
     is refused. store: keeps values, in a transaction. header: the columns of the file of refused rows.
+    refusal: what `store` raises for a row that it refuses, with the reason.
     """
 
     what: str
@@ -55,6 +56,7 @@ class TableImport(Generic[T]):
     make: Callable[[Row], T]
     store: Callable[[Ledger, Sequence[T]], Awaitable[object]]
     check: Callable[[Ledger], Awaitable[object]]
+    refusal: type[Exception] = ItemFailed
     imported: int = 0
     refused: int = 0
     reasons: list[str] = field(default_factory=list[str])  # the first ones
@@ -112,9 +114,9 @@ class TableImport(Generic[T]):
         """After the ledger refused rows together: one of them is the reason, and the others are stored."""
         for row, value in rows:
             try:
-                with isolated("storing", item=row.place, outage=is_outage):
+                with isolated("storing", self.refusal, item=row.place, outage=is_outage):
                     await self.store(ledger, [value])
-            except ItemFailed as error:
+            except (ItemFailed, self.refusal) as error:
                 self._refuse(row, str(error), refuse)
             else:
                 self.imported += 1
@@ -145,6 +147,11 @@ class TableImport(Generic[T]):
 Refuse = Callable[[Row, str], None]
 
 
+def _cell(value: object) -> object:
+    """A value as a cell of CSV: JSON for an object or a list."""
+    return json_bytes(value).decode() if isinstance(value, (dict, list)) else value
+
+
 @contextmanager
 def _refusals(file: Path | None, header: Sequence[str]) -> Generator[Refuse]:
     """Writes refused rows to `file` as they come, with their place and reason; nowhere for None."""
@@ -156,6 +163,7 @@ def _refusals(file: Path | None, header: Sequence[str]) -> Generator[Refuse]:
         table.writerow((*header, "place", "refused_because"))
 
         def refuse(row: Row, reason: str) -> None:
-            table.writerow((*(row.values.get(name, "") for name in header), row.place, reason))
+            cells = (_cell(row.values.get(name, "")) for name in header)
+            table.writerow((*cells, row.place, reason))
 
         yield refuse

@@ -19,6 +19,7 @@ from waypost.api.schemas import (
     KnownRecipient,
     Notification,
     Preference,
+    RecipientExport,
     Result,
     Suppression,
     TypeInfo,
@@ -124,6 +125,17 @@ class AsyncClient:
     async def delete_recipient(self, id: str) -> bool:
         """Forget a recipient. Return whether anything was known."""
         return await self._run(exchanges.delete(requests.delete_recipient(id), self._patience))
+
+    async def export_recipient(self, id: str) -> AsyncIterator[RecipientExport]:
+        """Everything that is kept of a recipient, in pages, which are requested as they are needed: each has
+        its profile, what it chose, its suppressions, and some of its notifications, the newest first."""
+        after: UUID | None = None
+        while True:
+            page = await self._run(exchange(requests.export_recipient(id, after), self._patience))
+            yield page
+            if page.next is None:
+                return
+            after = page.next
 
     async def preferences(self, id: str | None = None) -> dict[str, Preference]:
         """What a recipient chose, by category. id: None for what applies to recipients that chose nothing."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 
 
 class Options(TypedDict, total=False):
@@ -61,10 +61,12 @@ class WhichSuppressions(TypedDict, total=False):
 
 
 class Fields(TypedDict, total=False):
-    """Fields of a recipient."""
+    """Fields of a recipient. attributes: values of your own. A change of a recipient leaves those that it
+    does not name, and None deletes one."""
 
     email: str | None
     phone: str | None
     name: str | None
     locale: str | None
     timezone: str | None
+    attributes: Mapping[str, Any] | None

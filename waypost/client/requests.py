@@ -77,6 +77,12 @@ def delete_recipient(id: str) -> Call[bool]:
     return Call("DELETE", f"/v1/recipients/{_part(id)}", _done)
 
 
+def export_recipient(id: str, after: UUID | None) -> Call[schemas.RecipientExport]:
+    path = f"/v1/recipients/{_part(id)}/export"
+    query = {} if after is None else {"after": str(after)}
+    return Call("GET", path, _as(schemas.RecipientExport), query=query)
+
+
 def preferences(id: str | None) -> Call[dict[str, schemas.Preference]]:
     """id: None for what applies to all recipients."""
     return Call("GET", _preferences(id), _chosen)

@@ -19,6 +19,7 @@ from waypost.api.schemas import (
     KnownRecipient,
     Notification,
     Preference,
+    RecipientExport,
     Result,
     Suppression,
     TypeInfo,
@@ -123,6 +124,17 @@ class Client:
     def delete_recipient(self, id: str) -> bool:
         """Forget a recipient. Return whether anything was known."""
         return self._run(exchanges.delete(requests.delete_recipient(id), self._patience))
+
+    def export_recipient(self, id: str) -> Iterator[RecipientExport]:
+        """Everything that is kept of a recipient, in pages, which are requested as they are needed: each has
+        its profile, what it chose, its suppressions, and some of its notifications, the newest first."""
+        after: UUID | None = None
+        while True:
+            page = self._run(exchange(requests.export_recipient(id, after), self._patience))
+            yield page
+            if page.next is None:
+                return
+            after = page.next
 
     def preferences(self, id: str | None = None) -> dict[str, Preference]:
         """What a recipient chose, by category. id: None for what applies to recipients that chose nothing."""

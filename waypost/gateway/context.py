@@ -17,6 +17,7 @@ from waypost.gateway.problems import Problem
 from waypost.ledger import Ledger
 from waypost.mail.allowed_senders import Senders
 from waypost.model.category import Category, CategoryTerms
+from waypost.model.notification_type import NotificationType
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class GatewayContext:
     memory: MemoryBudget = field(default_factory=MemoryBudget)
     categories: Mapping[Category, CategoryTerms] = field(default_factory=dict[Category, CategoryTerms])
     types_of: Mapping[Category, Sequence[str]] = field(default_factory=dict[Category, Sequence[str]])
+    declared: Mapping[str, NotificationType] = field(default_factory=dict[str, NotificationType])
 
     @classmethod
     def over(
@@ -61,6 +63,7 @@ class GatewayContext:
         return cls(
             ledger, offered, secret_key, callers, intake, prefect, private_webhooks,
             categories=categories or {}, types_of=types_of,
+            declared={name: one.type for name, one in declared.items()},
         )  # fmt: skip
 
     async def caller(self, request: Request) -> Caller:

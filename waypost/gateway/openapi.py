@@ -20,6 +20,7 @@ from waypost.gateway.http.verification_request import CodeCheck, LinkCheck
 from waypost.gateway.http.webhook_request import NewWebhook
 from waypost.gateway.intake import Intake
 from waypost.model.category import Category, CategoryTerms
+from waypost.model.profile import Profile
 from waypost.model.request import Recipient
 
 _REF = "#/components/schemas/{model}"
@@ -95,6 +96,7 @@ PUT_RECIPIENT = _route("KnownRecipient", *_BODY, 403, 404, body="RecipientFields
 GET_RECIPIENT = _route("KnownRecipient", 403, 404, 422)
 PATCH_RECIPIENT = _route("KnownRecipient", *_BODY, 403, 404, body="RecipientChanges", also=201)
 DELETE_RECIPIENT = _route(None, 403, 404, 422, status=204)
+EXPORT_RECIPIENT = _route("RecipientExport", 403, 404, 422)
 GET_PREFERENCES = _route("Preferences", 403, 404, 422)
 PATCH_PREFERENCES = _route("Preferences", *_BODY, 403, 404, body="Choices")
 GET_PREFERENCES_OF_ALL = _route("Preferences", 403)
@@ -130,7 +132,7 @@ def document(app: FastAPI, intake: Intake, categories: Mapping[Category, Categor
     return app.openapi_schema
 
 
-_BODIES = (CodeCheck, LinkCheck, NewWebhook, Recipient, Chosen, NewSuppression)
+_BODIES = (CodeCheck, LinkCheck, NewWebhook, Recipient, Profile, Chosen, NewSuppression)
 
 
 def _schemas(intake: Intake, categories: Mapping[Category, CategoryTerms]) -> dict[str, Any]:
@@ -160,8 +162,9 @@ def _schemas(intake: Intake, categories: Mapping[Category, CategoryTerms]) -> di
     }
     schemas["Check"] = {"oneOf": [refs[one, "validation"] for one in (CodeCheck, LinkCheck)]}
     recipient = refs[Recipient, "validation"]["$ref"].rpartition("/")[2]
-    schemas["RecipientFields"] = without_id(schemas[recipient])
-    schemas["RecipientChanges"] = changes(schemas[recipient])
+    profile = schemas.pop(refs[Profile, "validation"]["$ref"].rpartition("/")[2])
+    schemas["RecipientFields"] = without_id(profile)
+    schemas["RecipientChanges"] = changes(profile)
     schemas[recipient] = whole(schemas[recipient])
     kinds = {kind for one in intake.types.values() for kind in one.type.kinds}
     schemas["Choices"] = schema_of_choices(schemas["Chosen"], categories, kinds)

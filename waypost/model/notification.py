@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,7 +21,7 @@ ADDRESSED_BY = {"email": "email", "sms": "phone"}
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRecipient:
-    """A recipient as the ledger knows them."""
+    """A recipient as the ledger knows them. attributes: values of the application's own."""
 
     key: str
     email: str | None
@@ -28,6 +29,7 @@ class ResolvedRecipient:
     name: str
     locale: str
     timezone: str
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     def address(self, channel: str) -> str | None:
         """Where `channel` reaches the recipient: the email address, the phone number, or else the key."""

@@ -199,7 +199,8 @@ class Mask:
 
     def __init__(self, notification: Notification) -> None:
         person = notification.recipient
-        texts = [*_leaves(notification.data), person.name, person.key, person.email or "", person.phone or ""]
+        known = person.name, person.key, person.email or "", person.phone or ""
+        texts = [*_leaves(notification.data), *_leaves(dict(person.attributes)), *known]
         lines = {line.strip() for text in texts for line in text.splitlines()}
         self._texts = sorted((line for line in lines if len(line) > 1), key=len, reverse=True)
         self._words = {word.casefold() for text in texts for word in _WORD.findall(text)}

@@ -162,7 +162,12 @@ def _context(
         **facts.model_dump(),
         **private,
         "count": notification.count,
-        "recipient": {"name": person.name, "locale": person.locale, "timezone": person.timezone},
+        "recipient": {
+            "name": person.name,
+            "locale": person.locale,
+            "timezone": person.timezone,
+            "attributes": person.attributes,
+        },
         "sender": {
             "name": renderer.sender.display or renderer.sender.address,
             "signature": renderer.signature,

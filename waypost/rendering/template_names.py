@@ -26,7 +26,7 @@ IN_EVERY_TEMPLATE: Known = {
     "count": None,
     "direction": None,  # `render` adds it, and `lang`
     "lang": None,
-    "recipient": ("name", "locale", "timezone"),
+    "recipient": ("name", "locale", "timezone", "attributes"),
     "sender": ("name", "signature", "support"),
     "links": ("unsubscribe", "preferences", "confirm", "unsubscribe_by_mail"),
     "brand": ("name", "logo", "accent", "accent_dark", "postal_address", "footer"),

@@ -45,6 +45,8 @@ async def test_the_blocking_client_does_all_there_is(site):
             assert "alert" in {type.type for type in client.types()}
             assert client.put_recipient("a/b..c", email="ada@a.example").email == "ada@a.example"
             assert client.get_recipient("a/b..c").id == "a/b..c"
+            [exported] = client.export_recipient("a/b..c")
+            assert (exported.recipient, exported.notifications) == (client.get_recipient("a/b..c"), [])
             assert (client.delete_recipient("a/b..c"), client.delete_recipient("a/b..c")) == (True, False)
             assert client.patch_recipient("ada", email="ada@a.example").email == "ada@a.example"
             assert client.patch_recipient("ada", phone="+4912345", email=None).email is None
@@ -84,6 +86,8 @@ async def test_the_awaited_client_does_the_same(client):
     await client.change_preferences("ada", {"marketing": asked})
     chosen = (await client.preferences("ada"))["marketing"]
     assert (chosen.cadence, chosen.evidence) == ("weekly on monday at 09:00", "box ticked")
+    pages = [page async for page in client.export_recipient("ada")]
+    assert [page.preferences["marketing"].evidence for page in pages] == ["box ticked"]
     await client.suppress("ada@a.example")
     assert [one.cause async for one in client.suppressions(address="ada@a.example")] == ["manual"]
     assert await client.lift_suppressions("ada@a.example")

@@ -12,7 +12,7 @@ from support.costly_texts import IN_A_HEAD, IN_A_PATH, filled
 from support.measured_gateway import Client
 from support.stopwatch import Loop, in_shares, judge
 
-from waypost import Category, Recipient
+from waypost import Category
 from waypost.config.brands import brands
 from waypost.config.settings import Settings, with_async_driver
 from waypost.deployments.processes.gateway import pages_served
@@ -23,6 +23,7 @@ from waypost.gateway.pages.context import PagesContext
 from waypost.gateway.pages.form import MOST_BYTES
 from waypost.ledger import open_ledger
 from waypost.ledger.records import recipients
+from waypost.model.profile import Profile
 from waypost.recipients.choices import Catalogue
 from waypost.recipients.links import Link, Links
 
@@ -59,7 +60,7 @@ class Pages:
 def pages(database) -> Iterator[Pages]:
     with Loop() as loop:
         ledger = loop.run(opened(database))
-        loop.run(recipients.put(ledger, Recipient(id="ada", email="ada@a.example")))
+        loop.run(recipients.put(ledger, Profile(id="ada", email="ada@a.example")))
         known = loop.run(recipients.linked(ledger, "ada"))
         types = [one.type for one in registered().values()]
         context = PagesContext(ledger, Catalogue(types, {}), LINKS, brands(Settings()))

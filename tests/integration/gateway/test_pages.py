@@ -33,6 +33,7 @@ from waypost.ledger.records import recipients as people
 from waypost.model.cadence import Cadence
 from waypost.model.category import CategoryTerms
 from waypost.model.permission import Preference
+from waypost.model.profile import Profile
 from waypost.model.request import Recipient
 from waypost.recipients.choices import Catalogue
 from waypost.recipients.links import Link, Links
@@ -182,7 +183,7 @@ async def test_the_button_of_the_confirmation_page_confirms_its_category_and_no_
     ],
 )
 async def test_a_confirmation_turns_on_what_is_off_and_keeps_a_chosen_cadence(ledger, before, default, after):
-    await people.put(ledger, Recipient(id="ada", email="ada@a.example"), "shop")
+    await people.put(ledger, Profile(id="ada", email="ada@a.example"), "shop")
     if before:
         wanted = {Category.MARKETING: Preference(Cadence.parse(before))}
         await chosen.choose(ledger, "shop", "ada", wanted, "api")
@@ -193,7 +194,7 @@ async def test_a_confirmation_turns_on_what_is_off_and_keeps_a_chosen_cadence(le
 
 
 async def test_what_has_to_be_confirmed_is_shown_as_off_until_the_page_or_a_link_confirms_it(ledger):
-    await people.put(ledger, Recipient(id="ada", email="ada@a.example"), "shop")
+    await people.put(ledger, Profile(id="ada", email="ada@a.example"), "shop")
     weekly = {Category.MARKETING: Preference(Cadence.parse("weekly"))}
     await chosen.choose(ledger, "shop", "ada", weekly, "api")
     for_all = {Category.MARKETING: Preference(confirmed=True)}
@@ -399,7 +400,7 @@ async def test_what_was_turned_off_by_one_click_can_be_turned_on_on_the_page(pag
 
 
 async def test_an_address_that_was_unsubscribed_under_another_id_is_shown_as_off(pages, ledger):
-    await people.put(ledger, Recipient(id="other", email="ada@a.example"), "shop")
+    await people.put(ledger, Profile(id="other", email="ada@a.example"), "shop")
     await first_links(ledger)
     await pages.post(path(OFF), data=ONE_CLICK)
     shown = (await pages.get(path(replace(ADA, key="other")))).text
@@ -412,7 +413,7 @@ async def test_a_recipient_who_wants_no_channel_gets_nothing(pages, ledger):
 
 
 async def test_the_installations_terms_and_the_clients_choice_are_shown(ledger):
-    await people.put(ledger, Recipient(id="ada", email="ada@a.example"), "shop")
+    await people.put(ledger, Profile(id="ada", email="ada@a.example"), "shop")
     terms = {
         Category.MARKETING: CategoryTerms(cadence="monthly"),
         Category.PRODUCT: CategoryTerms(optional=False),
@@ -439,7 +440,7 @@ async def test_the_installations_terms_and_the_clients_choice_are_shown(ledger):
     ],
 )
 async def test_a_page_is_in_the_recipients_language(ledger, locale, said):
-    await people.put(ledger, Recipient(id="ada", email="ada@a.example", locale=locale), "shop")
+    await people.put(ledger, Profile(id="ada", email="ada@a.example", locale=locale), "shop")
     async with pages_over(ledger) as pages:
         assert f"<h1>{said}</h1>" in (await pages.get(path(ADA))).text
         assert (
@@ -472,7 +473,7 @@ async def test_the_page_of_a_category_leads_nowhere_else(pages):
 
 
 async def test_a_page_is_in_its_brands_name_colours_and_logo(ledger):
-    await people.put(ledger, Recipient(id="ada", email="ada@a.example"), "shop")
+    await people.put(ledger, Profile(id="ada", email="ada@a.example"), "shop")
     acme = {"sender": "Acme <m@acme.example>", "name": "Acme & Co", "accent": "#0b7285",
             "logo": "https://cdn.acme.example/logo.png", "accent_dark": "#66d9e8"}  # fmt: skip
     async with pages_over(ledger, brands={"acme": acme}) as pages:

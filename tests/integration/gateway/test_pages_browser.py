@@ -20,7 +20,7 @@ from waypost.ledger import open_ledger
 from waypost.ledger.database.tables import recipients
 from waypost.ledger.records import preferences
 from waypost.ledger.records import recipients as people
-from waypost.model.request import Recipient
+from waypost.model.profile import Profile
 from waypost.recipients.choices import Catalogue
 from waypost.recipients.links import Link, Links
 
@@ -57,7 +57,7 @@ async def ledger(empty_ledger, tmp_path):
 
 @pytest.fixture
 async def url(ledger):
-    await people.put(ledger, Recipient(id="ada", email="ada.lovelace@northwind.example", locale="de"))
+    await people.put(ledger, Profile(id="ada", email="ada.lovelace@northwind.example", locale="de"))
     await change(ledger, recipients, sa.true(), link_generation=0)
     context = PagesContext(ledger, Catalogue(TYPES, {}), LINKS, brands(Settings()))
     async with pages_served(context, ListenAddress(port=0), asyncio.Event()) as found:

@@ -103,3 +103,94 @@ async def test_they_are_for_keys_that_may_manage(site):
 async def test_another_method_is_told_which_there_are(shop, method):
     answer = await shop.request(method, at("ada"))
     assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH, PUT")
+
+
+async def exported(client, id, **query):
+    answer = await client.get(f"{at(id)}/export", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_everything_kept_of_a_recipient_is_exported_in_pages(shop):
+    await shop.put(at("ada"), json=ADA)
+    chosen = {"marketing": {"confirmed": True, "evidence": "box ticked"}}
+    await shop.patch(f"{at('ada')}/preferences", json=chosen)
+    await shop.put("/v1/suppressions/Ada@a.example", json={"category": "product", "reason": "asked"})
+    for number in ("A-1", "A-2", "A-3"):
+        body = {"type": "order-confirmation", "recipient": {"id": "ada"}, "data": order(number)["data"]}
+        assert (await shop.post("/v1/notifications", json=body)).status_code == 202
+    first = await exported(shop, "ada", limit=2)
+    rest = await exported(shop, "ada", limit=2, after=first["next"])
+    assert first["recipient"] == rest["recipient"] == (await shop.get(at("ada"))).json()
+    assert first["preferences"]["marketing"]["evidence"] == "box ticked"
+    assert first["suppressions"] == (await shop.get("/v1/suppressions")).json()["suppressions"]
+    found = [one["data"]["order_id"] for one in first["notifications"] + rest["notifications"]]
+    assert (found, rest["next"]) == (["A-3", "A-2", "A-1"], None)
+    assert {one["category"] for one in rest["notifications"]} == {"transactional"}
+
+
+async def test_another_client_exports_nothing_of_it(site, shop):
+    await shop.put(at("ada"), json=ADA)
+    blog = await site.client("blog")
+    assert (await blog.get(f"{at('ada')}/export")).status_code == 404
+    reader = await site.client("shop", "send", "read", "manage:alert")
+    assert (await reader.get(f"{at('ada')}/export")).status_code == 403
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=201", "after=x", "page=2", "limit=1&limit=2"])
+async def test_a_page_that_cannot_be_is_told_so(shop, query):
+    await shop.put(at("ada"), json=ADA)
+    answer = await shop.get(f"{at('ada')}/export?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+
+
+async def test_an_id_that_ends_in_export_is_one_with_its_slash_escaped(shop):
+    made = await shop.put(at("a%2Fexport"), json=ADA)
+    assert (made.status_code, made.json()["id"]) == (201, "a/export")
+    assert (await shop.get(at("a%2Fexport"))).json() == made.json()
+    assert (await exported(shop, "a%2Fexport"))["recipient"] == made.json()
+    for method in ("PUT", "PATCH", "DELETE", "POST"):
+        answer = await shop.request(method, f"{at('ada')}/export", json=ADA)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_attributes_are_merged_by_name_and_replaced_by_put(shop):
+    made = await shop.put(at("ada"), json=ADA | {"attributes": {"plan": "gold", "city": "Bern"}})
+    assert made.json()["attributes"] == {"plan": "gold", "city": "Bern"}
+    changed = await shop.patch(at("ada"), json={"attributes": {"plan": {"name": "free"}, "city": None}})
+    assert (changed.status_code, changed.json()["attributes"]) == (200, {"plan": {"name": "free"}})
+    assert (await shop.patch(at("ada"), json={"name": "A"})).json()["attributes"] == {
+        "plan": {"name": "free"}
+    }
+    assert (await shop.get(at("ada"))).json()["attributes"] == {"plan": {"name": "free"}}
+    assert (await shop.patch(at("ada"), json={"attributes": None})).json()["attributes"] == {}
+    assert (await shop.put(at("ada"), json={"attributes": {"a": 1}})).json()["email"] is None
+    assert (await shop.put(at("ada"), json=ADA)).json()["attributes"] == {}
+
+
+async def test_only_attributes_may_be_known_of_a_recipient(shop):
+    made = await shop.patch(at("ada"), json={"attributes": {"plan": "gold"}})
+    assert (made.status_code, made.json()["attributes"]) == (201, {"plan": "gold"})
+    assert (await shop.get(at("ada"))).status_code == 200
+    for body in ({"attributes": {}}, {"attributes": {"plan": None}}):
+        assert (await shop.patch(at("eve"), json=body)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "attributes"),
+    [
+        ("PUT", {"first name": 1}),
+        ("PUT", {"plan": [[[1]]]}),
+        ("PUT", {"plan": None}),
+        ("PATCH", [1]),
+        ("PATCH", "gold"),
+        ("PATCH", {"plan": "x" * 1001}),
+        ("PATCH", {f"m{number}": 1 for number in range(49)}),
+    ],
+)
+async def test_attributes_that_cannot_be_kept_change_nothing(shop, method, attributes):
+    await shop.put(at("ada"), json=ADA | {"attributes": {"plan": "gold", "city": "Bern"}})
+    answer = await shop.request(method, at("ada"), json={"attributes": attributes})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), answer.text
+    assert [one["path"] for one in answer.json()["errors"]] == ["attributes"]
+    assert (await shop.get(at("ada"))).json()["attributes"] == {"plan": "gold", "city": "Bern"}

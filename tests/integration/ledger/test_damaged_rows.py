@@ -43,6 +43,7 @@ from waypost.ledger.records import (
     webhooks,
 )
 from waypost.ledger.records.verification_codes import Checked, check_code
+from waypost.model.profile import Profile
 from waypost.system.clock import now
 from waypost.system.ids import new_id
 
@@ -82,7 +83,7 @@ def world_and_file(tmp_path_factory, empty_ledger):
 async def _make(world, url):
     ledger = open_ledger(url, ring=ring)
     seen = set()
-    await recipients.put(ledger, Recipient(id=SOUND, email=f"{SOUND}@a.example"))
+    await recipients.put(ledger, Profile(id=SOUND, email=f"{SOUND}@a.example"))
     await ledger.read(lambda connection: _note_owned(connection, world, SOUND, seen))
     for person in [*DAMAGED, SOUND]:
         [first] = await accept.accept(ledger, GROUPED, [_keyed(person)])

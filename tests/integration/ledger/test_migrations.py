@@ -20,6 +20,7 @@ from waypost.ledger.records import preferences, suppressions
 from waypost.ledger.records import recipients as people
 from waypost.ledger.records.resealing import reseal
 from waypost.model.category import Category
+from waypost.model.profile import Profile
 
 pytestmark = pytest.mark.anyio
 WITH_KEYS = (
@@ -188,7 +189,8 @@ async def test_what_was_known_by_an_address_is_known_by_its_hash(ledger):
         assert {getattr(row, column) for row in await rows(ledger, table)} == {key}
     assert await people.get(ledger, "mailto:ada@a.example") == {
         "id": "mailto:ada@a.example", "email": "Ada@a.example", "phone": None, "name": "Ada",
-        "locale": None, "timezone": None, "updated_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        "locale": None, "timezone": None, "attributes": {},
+        "updated_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     }  # fmt: skip
     assert [one.address async for one in suppressions.each(ledger)] == ["ada@a.example"]
     assert Category.MARKETING in await preferences.choices(ledger, "", "mailto:ada@a.example")
@@ -222,3 +224,16 @@ async def test_the_way_back_brings_addresses_into_the_keys_again(ledger):
         assert found == ["ada@a.example" if bare else "mailto:ada@a.example"]
     query = sa.text("SELECT email, name FROM recipients")
     assert await ledger.read(lambda connection: connection.execute(query).all()) == [("Ada@a.example", "Ada")]
+
+
+async def test_recipients_of_before_have_no_attributes_and_lose_them_on_the_way_back(ledger):
+    await ledger.write(lambda connection: command.downgrade(migrate.config(connection), "0017"))
+    await filled(ledger, "recipients", client="", key="ada", email="ada@a.example", updated_at=THEN)
+    await ledger.upgrade()
+    found = await people.get(ledger, "ada")
+    assert (found["email"], found["attributes"]) == ("ada@a.example", {})
+    stored = await people.patch(ledger, Profile(id="ada", attributes={"plan": "gold"}), ["attributes"])
+    assert stored.fields["attributes"] == {"plan": "gold"}
+    await ledger.write(lambda connection: command.downgrade(migrate.config(connection), "0017"))
+    await ledger.upgrade()
+    assert (await people.get(ledger, "ada"))["attributes"] == {}

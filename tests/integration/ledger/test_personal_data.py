@@ -3,42 +3,27 @@
 import pytest
 import sqlalchemy as sa
 from support.ledger import NOTE, ask, rows, taken
-from support.minted_codes import CODED, asked, attempted
+from support.people import ADA, BOB, FACT, REPLY, lived
 from support.rings import TESTS
 
-from waypost import Category, Recipient
+from waypost import Category
 from waypost.config.settings import with_async_driver
 from waypost.ledger import open_ledger
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.sealing import SEALED
-from waypost.ledger.database.tables import metadata, notifications
+from waypost.ledger.database.tables import metadata, notifications, recipients
 from waypost.ledger.database.unreachable import OtherDataKey
-from waypost.ledger.intake.accept import accept, accept_all
-from waypost.ledger.intake.candidate import Candidate
+from waypost.ledger.intake.accept import accept
 from waypost.ledger.operations import search, timeline
-from waypost.ledger.operations.preference_change import Choosing, choose
 from waypost.ledger.operations.search import Filter
-from waypost.ledger.queue.attempts import AttemptFinished, AttemptStarted
-from waypost.ledger.queue.recorder import Recorder
 from waypost.ledger.records import recipients as people
-from waypost.ledger.records import resealing, soft_bounces
+from waypost.ledger.records import resealing
 from waypost.ledger.records import suppressions as stops
 from waypost.mail.address import url_of
-from waypost.model.cadence import Cadence, Every
-from waypost.model.outcome import Outcome, Phase, Verdict
-from waypost.model.permission import Preference
-from waypost.model.states import State
-from waypost.model.suppression import Suppression
-from waypost.policy.retry import Decision
 from waypost.system.clock import now
-from waypost.system.ids import new_id
 from waypost.system.key_ring import DataKey, KeyRing
 
 pytestmark = pytest.mark.anyio
-ADA = Recipient(email="Ada.Lovelace@poetical.example", name="Augusta King")
-BOB = Recipient(id="bob", email="bob@builder.example", phone="+49 170 5551234", name="Robert B")
-FACT = "the parcel is at the neighbour"
-REPLY = "queued for Augusta King in the spool"
 SECRETS = (
     "lovelace",
     "poetical",
@@ -48,8 +33,8 @@ SECRETS = (
     "robert b",
     "neighbour",
     "in the spool",
+    "golden plan",
 )
-NEVER = {Category.TRANSACTIONAL: Preference(Cadence(Every.NEVER))}
 
 
 async def in_the_clear(ledger):
@@ -71,28 +56,6 @@ def _raw(table):
     return sa.select(*(sa.cast(column, sa.Text).label(column.name) for column in table.c))
 
 
-async def lived(ledger):
-    """A ledger in which all happened that has to do with people."""
-    await accept(ledger, NOTE, [ask(FACT, recipient=person) for person in (ADA, BOB)])
-    await accept(ledger, NOTE, [ask(FACT, recipient=BOB, digest=True)])
-    await accept_all(ledger, [Candidate(NOTE, ask(FACT, recipient=BOB), client="shop")])
-    batch, found = await taken(ledger)
-    recorder = Recorder(ledger)
-    for one in found:
-        started = AttemptStarted(one.id, batch, "email", "smtp", None)
-        assert await recorder.begin(started)
-        outcome = Outcome(Verdict.ACCEPTED, Phase.DOT, words=REPLY)
-        stop = Suppression(address=one.recipient.email, evidence=f"550 no mailbox {one.recipient.email}")
-        sent = Decision(State.SENT)
-        end = AttemptFinished(one.id, batch, sent, attempt=started.id, outcome=outcome, suppress=stop)
-        await recorder.finish(end)
-    await recorder.close()
-    await ledger.write(lambda connection: soft_bounces.note(connection, [(BOB.email, new_id())] * 3))
-    await choose(ledger, Choosing("", ADA.key, NEVER, "one click", address=ADA.email), {})
-    await asked(ledger, BOB, CODED)
-    await attempted(ledger)
-
-
 async def test_nothing_of_people_is_in_the_clear(ledger):
     await lived(ledger)
     assert await in_the_clear(ledger) == set()
@@ -109,6 +72,15 @@ async def test_what_is_sealed_is_read_as_it_was(ledger):
     explained = await timeline.explain(ledger, entry.id, reveal=True)
     assert REPLY in {attempt.words for attempt in explained.attempts}
     assert {row.data["text"] for row in await rows(ledger)} >= {FACT}
+
+
+async def test_attributes_are_read_as_they_were_and_forgotten(ledger):
+    await lived(ledger)
+    shown = await people.get(ledger, "bob")
+    assert shown is not None
+    assert shown["attributes"] == {"plan": "the golden plan"}
+    assert await people.forget(ledger, "bob")
+    assert {row.attributes is None for row in await rows(ledger, recipients)} == {True}
 
 
 async def test_once_forgotten_nothing_tells_of_a_recipient(ledger):

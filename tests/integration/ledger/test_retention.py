@@ -12,7 +12,6 @@ import sqlalchemy.ext.asyncio
 from support.ledger import NOTE, accepted, ask, bundled, change, claimed, rows
 from support.rings import ring
 
-from waypost import Recipient
 from waypost.config.settings import with_async_driver
 from waypost.ledger import open_ledger
 from waypost.ledger.database.steps import FIRST, LEAST, MOST, TARGET_SECONDS, step
@@ -26,6 +25,7 @@ from waypost.ledger.queue.attempts import AttemptFinished
 from waypost.ledger.queue.batches import BatchResult, end, mark_reported
 from waypost.ledger.queue.recorder import Recorder
 from waypost.ledger.records import recipients as people
+from waypost.model.profile import Profile
 from waypost.model.states import State
 from waypost.policy.retry import Decision
 from waypost.system.clock import now
@@ -95,7 +95,7 @@ async def test_who_has_no_notification_left_goes_too(ledger):
 
 
 async def test_who_was_named_or_changed_a_moment_ago_stays(ledger):
-    await people.put(ledger, Recipient(id="ada", email="ada@a.example"), "shop")
+    await people.put(ledger, Profile(id="ada", email="ada@a.example"), "shop")
     await ended(ledger)
     assert await pruned_recipients(ledger) == [("", "r0"), ("shop", "ada")]
 
@@ -103,7 +103,7 @@ async def test_who_was_named_or_changed_a_moment_ago_stays(ledger):
 async def test_a_notification_of_another_client_keeps_nobody(ledger):
     await accepted(ledger, 1)
     for client in ("blog", "shop"):
-        await people.put(ledger, Recipient(id="r0", email="r0@a.example"), client)
+        await people.put(ledger, Profile(id="r0", email="r0@a.example"), client)
     await accept_all(ledger, [Candidate(NOTE, ask(to="r0"), client="shop")])
     await change(ledger, recipients, updated_at=LONG_AGO)
     assert await pruned_recipients(ledger) == [("", "r0"), ("shop", "r0")]
@@ -121,7 +121,7 @@ async def test_every_recipient_is_come_to_however_many_there_are(ledger):
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_who_is_named_while_they_are_pruned_is_there_for_the_notification(ledger, database):
-    await people.put(ledger, Recipient(id="ada", email="ada@a.example"))
+    await people.put(ledger, Profile(id="ada", email="ada@a.example"))
     await change(ledger, recipients, updated_at=LONG_AGO)
 
     async def named_meanwhile():

@@ -16,6 +16,7 @@ from waypost.ledger.records import recipients
 from waypost.ledger.records.installation import check_key
 from waypost.ledger.records.verification_codes import Checked
 from waypost.model.outcome import Verdict
+from waypost.model.profile import Profile
 from waypost.system.clock import now
 from waypost.verification.codes import verify, verify_link
 
@@ -84,10 +85,10 @@ async def test_the_later_end_stays_when_a_rendering_is_written_late(ledger):
 
 
 async def test_a_code_that_went_to_the_old_address_proves_nothing_about_the_new(ledger):
-    await recipients.put(ledger, Recipient(id="ada", email="old@a.example"))
+    await recipients.put(ledger, Profile(id="ada", email="old@a.example"))
     await asked(ledger, Recipient(id="ada"))
     old = await attempted(ledger, UNKNOWN)
-    await recipients.put(ledger, Recipient(id="ada", email="new@a.example"))
+    await recipients.put(ledger, Profile(id="ada", email="new@a.example"))
     new = await attempted(ledger)
     assert old["code"] != new["code"]
     assert await checked(ledger, "new@a.example", old["code"]) is Checked.WRONG
@@ -98,10 +99,10 @@ async def test_a_code_that_went_to_the_old_address_proves_nothing_about_the_new(
 
 @pytest.mark.parametrize("by", ["new@a.example", "ada", None])
 async def test_the_code_at_the_new_address_proves_it(ledger, by):
-    await recipients.put(ledger, Recipient(id="ada", email="old@a.example"))
+    await recipients.put(ledger, Profile(id="ada", email="old@a.example"))
     await asked(ledger, Recipient(id="ada"))
     await attempted(ledger, UNKNOWN)
-    await recipients.put(ledger, Recipient(id="ada", email="new@a.example"))
+    await recipients.put(ledger, Profile(id="ada", email="new@a.example"))
     new = await attempted(ledger)
     found = await (checked(ledger, by, new["code"]) if by else clicked(ledger, new["link"]))
     assert found is Checked.VERIFIED
@@ -109,7 +110,7 @@ async def test_the_code_at_the_new_address_proves_it(ledger, by):
 
 async def test_a_link_is_right_where_its_request_named_another_address_than_the_known_one(ledger):
     made = await sent(ledger, Recipient(id="ada", email="new@a.example"))
-    await recipients.put(ledger, Recipient(id="ada", email="known@a.example"))
+    await recipients.put(ledger, Profile(id="ada", email="known@a.example"))
     assert await checked(ledger, "ada", made["code"]) is Checked.UNKNOWN
     assert await clicked(ledger, made["link"]) is Checked.VERIFIED
 
@@ -328,7 +329,7 @@ async def test_what_cannot_be_a_code_is_wrong_and_costs_no_try(ledger, text):
 @pytest.mark.parametrize("by_id", [False, True])
 async def test_an_address_is_found_however_it_is_written(ledger, kept, asked_by, by_id):
     code = (await sent(ledger, Recipient(id="ada", email=kept)))["code"]
-    await recipients.put(ledger, Recipient(id="ada", email=asked_by.removeprefix("mailto:")))
+    await recipients.put(ledger, Profile(id="ada", email=asked_by.removeprefix("mailto:")))
     assert await checked(ledger, "ada" if by_id else asked_by, code) is Checked.VERIFIED
 
 

@@ -1,13 +1,17 @@
-"""JSON Schemas of a recipient, more exact than the schema that its model generates."""
+"""The paths and queries of recipients, and JSON Schemas that are more exact than those of their models."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote_to_bytes
+from uuid import UUID
 
 from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field
 
+from waypost.gateway.http.listing import MOST_LISTED, LeftOut
 from waypost.model.facts import TEXT_PATTERN
+from waypost.model.plain_numbers import PlainNumbers
 
 Schema = dict[str, Any]
 
@@ -27,11 +31,25 @@ PATH_WHO: Schema = {
 _FORMATS = {"locale": "locale", "timezone": "iana-time-zone"}  # de or pt-BR; Europe/Paris
 
 
-def names_preferences(request: Request) -> bool:
-    """Whether the path of a recipient ends in `/preferences`. In an id such as `a/preferences`, the slash has
-    to be written as %2F."""
+# What follows an id in a path, and the methods of that path.
+PARTS = {"preferences": "GET, HEAD, PATCH", "export": "GET, HEAD"}
+
+
+class ExportPage(BaseModel):
+    """limit: notifications of a page. after: the `next` of the previous page."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    limit: Annotated[int, Field(ge=1, le=MOST_LISTED), PlainNumbers] = MOST_LISTED
+    after: Annotated[UUID | None, LeftOut()] = None
+
+
+def part_of(request: Request) -> str | None:
+    """The one of PARTS that the path of a recipient ends in, if it does. In an id such as `a/preferences`,
+    the slash has to be written as %2F."""
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    return unquote_to_bytes(raw.rpartition(b"/")[2]) == b"preferences"
+    last = unquote_to_bytes(raw.rpartition(b"/")[2]).decode(errors="replace")
+    return last if last in PARTS else None
 
 
 def whole(recipient: Schema) -> Schema:
@@ -50,6 +68,10 @@ def changes(recipient: Schema) -> Schema:
 def without_id(recipient: Schema) -> Schema:
     """The schema of a recipient whose id is in the path: it needs at least one other field."""
     fields = {name: one for name, one in _fields(recipient).items() if name != "id"}
+    attributes: Schema = {**fields["attributes"]["anyOf"][0], "minProperties": 1}
+    value: list[Schema] = attributes["additionalProperties"]["anyOf"]
+    not_null = {"anyOf": [one for one in value if one["type"] != "null"]}
+    fields["attributes"] = {"anyOf": [{**attributes, "additionalProperties": not_null}, {"type": "null"}]}
     return _with_one_of(fields, *fields)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import ValidationError, WithJsonSchema
@@ -13,11 +13,11 @@ from waypost.gateway import openapi, problems
 from waypost.gateway.auth.authenticator import Caller
 from waypost.gateway.http import body, responses
 from waypost.gateway.http.preferences_request import CHOICES, Chosen, checked
-from waypost.gateway.http.recipient_request import PATH_WHO, names_preferences
+from waypost.gateway.http.recipient_request import PATH_WHO, part_of
 from waypost.gateway.routes import recipients as routes_of_recipients
 from waypost.ledger.operations.preference_change import Choosing, choose
 from waypost.ledger.records import preferences, recipients
-from waypost.ledger.records.preferences import AUDIENCE, Choice
+from waypost.ledger.records.preferences import AUDIENCE
 from waypost.mail.address import is_address_url
 from waypost.model.category import Category
 
@@ -35,7 +35,7 @@ def router(context: GatewayContext) -> APIRouter:
     @routes.get(_PATH, **openapi.GET_PREFERENCES)
     async def _get(request: Request, id: _Who) -> Response:
         """Return what a recipient chose, by category. Categories without a choice are left out."""
-        if not names_preferences(request):
+        if part_of(request) is None:
             return await routes_of_recipients.show(context, request, f"{id}/preferences")
         caller = await _caller(context, request)
         return await _told(context, caller, routes_of_recipients.key_of(id))
@@ -44,7 +44,7 @@ def router(context: GatewayContext) -> APIRouter:
     async def _patch(request: Request, id: _Who) -> Response:
         """Change what a recipient chose. Categories that are left out stay; null goes back to the default.
         Notifications that wait are suppressed if their category is turned off."""
-        if not names_preferences(request):
+        if part_of(request) is None:
             return await routes_of_recipients.change(context, request, f"{id}/preferences")
         caller = await _caller(context, request)
         return await _change(context, request, caller, routes_of_recipients.key_of(id))
@@ -104,16 +104,4 @@ def _asked(sent: object) -> Mapping[Category, Chosen | None]:
 
 async def _told(context: GatewayContext, caller: Caller, key: str) -> Response:
     found = await preferences.choices(context.ledger, caller.client, key)
-    return responses.json({str(category): _described(one) for category, one in found.items()})
-
-
-def _described(one: Choice) -> dict[str, Any]:
-    channels = one.preference.channels
-    return {
-        "cadence": str(one.preference.cadence),
-        "channels": None if channels is None else list(channels),
-        "confirmed_at": one.confirmed_at,
-        "evidence": one.evidence,
-        "chosen_by": one.by,
-        "updated_at": one.at,
-    }
+    return responses.json({str(category): preferences.described(one) for category, one in found.items()})

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, cast
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError, WithJsonSchema
 from starlette.responses import Response
 
 from waypost.gateway import openapi, problems
 from waypost.gateway.http import body, responses
-from waypost.gateway.http.recipient_request import PATH_ID, PATH_WHO, names_preferences
+from waypost.gateway.http.listing import each_once
+from waypost.gateway.http.recipient_request import (
+    PARTS,
+    PATH_ID,
+    PATH_WHO,
+    ExportPage,
+    part_of,
+)
 from waypost.gateway.problems import Fault, Problem
+from waypost.ledger.operations import recipient_export
 from waypost.ledger.records import recipients
 from waypost.mail.address import key_of_url
+from waypost.model.attributes import TooMany
+from waypost.model.profile import Profile
 from waypost.model.request import Recipient
+from waypost.system.keyed_semaphore import KeyedSemaphore
 
 if TYPE_CHECKING:
     from waypost.gateway.context import GatewayContext
 
-
+EXPORTS_AT_ONCE = 2  # per client: an export reads all facts; others must not wait for it
 # Any path: an id may contain a slash, as it is or as %2F.
 _PATH = "/{id:path}"
 _Id = Annotated[str, WithJsonSchema(PATH_ID)]
@@ -29,11 +40,32 @@ _Who = Annotated[str, WithJsonSchema(PATH_WHO)]
 def router(context: GatewayContext) -> APIRouter:
     """The routes under /v1/recipients."""
     routes = APIRouter(prefix="/v1/recipients", tags=["recipients"])
+    exports = KeyedSemaphore(EXPORTS_AT_ONCE)
+
+    @routes.get(_PATH + "/export", **openapi.EXPORT_RECIPIENT)
+    async def _export(request: Request, id: _Who, query: Annotated[ExportPage, Query()]) -> Response:
+        """Return everything that is kept of a recipient, with addresses in full: its profile, what it chose,
+        the suppressions of its addresses, and its notifications, the newest first. `after`: the `next` of the
+        previous page."""
+        if part_of(request) is None:
+            return await show(context, request, f"{id}/export")
+        each_once(request)
+        caller = await context.caller(request)
+        caller.require("manage")
+        key = key_of(id)
+        async with exports.of(caller.client):
+            about = await recipient_export.about(context.ledger, key, caller.client)
+            if about is None:
+                raise _unknown()
+            found, last = await recipient_export.page(
+                context.ledger, key, context.declared, caller.client, query.after, query.limit
+            )
+        return responses.json({**about, "notifications": found, "next": last})
 
     @routes.put(_PATH, **openapi.PUT_RECIPIENT)
     async def _put(request: Request, id: _Id) -> Response:
         """Replace a stored recipient: fields that are left out are forgotten."""
-        _not_of_preferences(request)
+        _not_of_a_part(request)
         caller = await context.caller(request)
         caller.require("manage")
         async with context.body(request, caller) as sent:
@@ -49,13 +81,14 @@ def router(context: GatewayContext) -> APIRouter:
     async def _patch(request: Request, id: _Id) -> Response:
         """Change fields of a recipient. Fields that are left out stay; null deletes a field. An unknown
         recipient is stored."""
+        _not_of_a_part(request)
         return await change(context, request, id)
 
     @routes.delete(_PATH, status_code=204, **openapi.DELETE_RECIPIENT)
     async def _delete(request: Request, id: _Who) -> Response:
         """Forget a recipient and what it chose. Its notifications stay, without an address. Suppressions of
         its addresses stay too."""
-        _not_of_preferences(request)
+        _not_of_a_part(request)
         caller = await context.caller(request)
         caller.require("manage")
         if not await recipients.forget(context.ledger, key_of(id), caller.client):
@@ -84,19 +117,23 @@ async def change(context: GatewayContext, request: Request, id: str) -> Response
     if not fields:
         raise Problem("invalid", "the body names no field; send at least one, such as email or phone")
     changed = _checked(id, fields)
-    stored = await recipients.patch(context.ledger, changed, fields.keys(), caller.client)
+    try:
+        stored = await recipients.patch(context.ledger, changed, fields.keys(), caller.client)
+    except TooMany as error:
+        wrong = str(error).partition(": ")[2]
+        raise Problem("invalid", str(error), [Fault("attributes", wrong)]) from None
     if stored is None:
         raise _unknown()
     return responses.json(stored.fields, 201 if stored.new else 200)
 
 
-def _not_of_preferences(request: Request) -> None:
-    """Raise Problem for a path that ends in `/preferences`, where somebody meant to change preferences."""
-    if names_preferences(request):
+def _not_of_a_part(request: Request) -> None:
+    """Raise Problem for a path such as `/v1/recipients/ada/preferences`, whose id would be another's."""
+    if part := part_of(request):
         raise Problem(
             "method-not-allowed",
-            "this path supports GET, HEAD, PATCH; a slash that is part of an id is written as %2F",
-            headers={"allow": "GET, HEAD, PATCH"},
+            f"this path supports {PARTS[part]}; a slash that is part of an id is written as %2F",
+            headers={"allow": PARTS[part]},
         )
 
 
@@ -106,16 +143,20 @@ def _fields(sent: object) -> dict[str, object]:
     return cast("dict[str, object]", sent)
 
 
-def _recipient(id: str, sent: object) -> Recipient:
+def _recipient(id: str, sent: object) -> Profile:
     fields = _fields(sent)
-    if all(value is None for value in fields.values()):
+    if all(value in (None, {}) for value in fields.values()):
         raise Problem("invalid", "the recipient has no fields; send at least one, such as email or phone")
-    return _checked(id, fields)
+    found = _checked(id, fields)
+    if any(value is None for value in (found.attributes or {}).values()):
+        wrong = "null removes an attribute with PATCH; leave it out of a PUT"
+        raise Problem("invalid", f"attributes: {wrong}", [Fault("attributes", wrong)])
+    return found
 
 
-def _checked(id: str, fields: dict[str, object]) -> Recipient:
+def _checked(id: str, fields: dict[str, object]) -> Profile:
     try:
-        return Recipient.model_validate({**fields, "id": _id(id)})
+        return Profile.model_validate({**fields, "id": _id(id)})
     except ValidationError as error:
         raise problems.unfit(error) from None
 

@@ -8,7 +8,7 @@ these.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError, WithJsonSchema
@@ -51,7 +51,7 @@ def router(context: GatewayContext) -> APIRouter:
         caller = await _caller(context, request)
         which, after = _listed(query, caller.client), query.after and key_of_cursor(query.after)
         found, last = await suppressions.page(context.ledger, which, after or None, query.limit)
-        listed = [_described(one) for one in found]
+        listed = [suppressions.described(one) for one in found]
         return responses.json({"suppressions": listed, "next": cursor(last)})
 
     @routes.put(_PATH, **openapi.PUT_SUPPRESSION)
@@ -62,7 +62,7 @@ def router(context: GatewayContext) -> APIRouter:
         async with context.body(request, caller) as sent:
             made = _asked(checked_address(address), body.parsed(sent), caller.client)
         await suppressions.add(context.ledger, [made])
-        return responses.json(_described(made))
+        return responses.json(suppressions.described(made))
 
     @routes.delete(_PATH, status_code=204, **openapi.DELETE_SUPPRESSION)
     async def _delete(
@@ -112,17 +112,3 @@ def _asked(address: str, sent: object, client: str) -> Suppression:
         created_at=moment,
         expires_at=asked.expires_at,
     )
-
-
-def _described(one: Suppression) -> dict[str, Any]:
-    """What led to a suppression for all clients may be about another client, and is not told."""
-    for_all = one.client == EVERY_CLIENT
-    return {
-        "address": one.address,
-        "category": one.scope,
-        "cause": one.cause,
-        "for_all_clients": for_all,
-        "reason": "" if for_all else one.evidence,
-        "created_at": one.created_at,
-        "expires_at": one.expires_at,
-    }

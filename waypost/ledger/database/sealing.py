@@ -39,7 +39,7 @@ _DIGITS = 32  # hexadecimal, of a hash
 
 # The columns that hold personal data. Each value is sealed for its table, its column and its primary key.
 SEALED: Mapping[sa.Table, tuple[str, ...]] = {
-    recipients: ("email", "phone", "name"),
+    recipients: ("email", "phone", "name", "attributes"),
     notifications: ("data", "named"),
     attempts: ("words",),
     suppressions: ("shown", "evidence"),

@@ -91,6 +91,8 @@ recipients = sa.Table(
     # Of the links in its mails; it grows when they are revoked. A recipient that becomes known again does not
     # get the one that it had before it was forgotten.
     sa.Column("link_generation", sa.Integer, nullable=False, server_default="0"),
+    # Values of its client's own (model/attributes.py); unset without any.
+    sa.Column("attributes", JsonOrNull),
 )
 
 # What recipients chose, by category.

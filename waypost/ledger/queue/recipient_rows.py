@@ -38,6 +38,7 @@ WITH_RECIPIENT = sa.select(
     recipients.c.name,
     recipients.c.locale,
     recipients.c.timezone,
+    recipients.c.attributes,
 ).join(recipients, ITS_RECIPIENT, isouter=True)
 
 
@@ -66,6 +67,7 @@ class Opened(NamedTuple):
     name: Any
     locale: Any
     timezone: Any
+    attributes: Any
 
 
 def opened(box: Sealing, row: sa.Row[Any]) -> Opened:
@@ -83,7 +85,7 @@ def opened(box: Sealing, row: sa.Row[Any]) -> Opened:
 
 _FIELDS = Opened._fields
 _ID, _DATA, _NAMED, _CLIENT, _KEY = map(_FIELDS.index, ("id", "data", "named", "client", "key"))
-_ON_RECORD = tuple(map(_FIELDS.index, ("email", "phone", "name")))
+_ON_RECORD = tuple(map(_FIELDS.index, ("email", "phone", "name", "attributes")))
 
 
 def notification_of(
@@ -93,6 +95,7 @@ def notification_of(
     (
         id, type, priority, data, count, accepted_at, expires_at, step, tries, in_doubt,
         channels, named, client, brand, _, links, key, email, phone, name, locale, timezone,
+        attributes,
     ) = row  # fmt: skip
     if not damaged_rows.is_valid(
         data, priority, (count, step, tries, in_doubt), accepted_at, expires_at, named, brand
@@ -110,6 +113,7 @@ def notification_of(
             name=own("name", name) or "",
             locale=own("locale", locale) or default_locale,
             timezone=own("timezone", timezone) or default_timezone,
+            attributes=cast("dict[str, Any]", attributes) if isinstance(attributes, dict) else {},
         ),
         data=data,
         count=count,

@@ -85,6 +85,19 @@ def _replace(insert: Any) -> Any:
     )
 
 
+def described(one: Choice) -> dict[str, Any]:
+    """A choice as the API tells it."""
+    channels = one.preference.channels
+    return {
+        "cadence": str(one.preference.cadence),
+        "channels": None if channels is None else list(channels),
+        "confirmed_at": one.confirmed_at,
+        "evidence": one.evidence,
+        "chosen_by": one.by,
+        "updated_at": one.at,
+    }
+
+
 async def choices(ledger: Ledger, client: str, key: str) -> dict[Category, Choice]:
     """All that the recipient chose, by category."""
     key = await ledger.stored_key(key)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
 from waypost.ledger.database import sealing, tolerant
-from waypost.ledger.database.bulk import in_ids, in_texts, insert_many
+from waypost.ledger.database.bulk import do_nothing, in_ids, in_texts, insert_many
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.steps import Pace, portions, written_bytes
@@ -32,7 +32,8 @@ from waypost.ledger.database.tables import (
     verifications,
 )
 from waypost.mail.address import is_address_url, url_of
-from waypost.model.request import FIELDS, Recipient
+from waypost.model.attributes import Attributes, merged, without_removed
+from waypost.model.profile import PROFILE, Profile
 from waypost.model.states import TERMINAL, State
 from waypost.model.suppression import EVERY_CLIENT
 from waypost.system.clock import now
@@ -52,41 +53,47 @@ class Stored:
     new: bool
 
 
-async def put(ledger: Ledger, recipient: Recipient, client: str = "") -> Stored:
+async def put(ledger: Ledger, recipient: Profile, client: str = "") -> Stored:
     """Store exactly what `recipient` says: omitted fields become unknown."""
-    return await _store(ledger, recipient, FIELDS, client)
+    return await _store(ledger, recipient, PROFILE, client, replaces=True)
 
 
 async def patch(
-    ledger: Ledger, recipient: Recipient, named: Collection[str], client: str = ""
+    ledger: Ledger, recipient: Profile, named: Collection[str], client: str = ""
 ) -> Stored | None:
-    """Store those fields of `recipient` that `named` has; None makes a field unknown. The others stay.
-    Returns None if the recipient is unknown and no field has a value, so that nothing was stored."""
-    fields = [field for field in FIELDS if field in named]
-    has_value = any(getattr(recipient, field) for field in fields)
+    """Store those fields of `recipient` that `named` has; None makes a field unknown. The others stay, and so
+    do attributes that are not named. Returns None if the recipient is unknown and no field has a value, so
+    that nothing was stored. Raises TooMany."""
+    fields = [field for field in PROFILE if field in named]
+    has_value = any(getattr(recipient, field) for field in fields if field != "attributes")
+    has_value = has_value or ("attributes" in fields and bool(without_removed(recipient.attributes)))
     key = await ledger.stored_key(recipient.key)
     if not has_value and await ledger.read(partial(_row, client, key)) is None:
         return None
     return await _store(ledger, recipient, fields, client)
 
 
-async def _store(ledger: Ledger, recipient: Recipient, fields: Collection[str], client: str) -> Stored:
+async def _store(
+    ledger: Ledger, recipient: Profile, fields: Collection[str], client: str, replaces: bool = False
+) -> Stored:
+    """replaces: whether attributes that `recipient` does not name are removed."""
     told = {field: getattr(recipient, field) for field in fields}
     moment, key = now(), await ledger.stored_key(recipient.key)
-    row = ledger.sealing.sealed(
-        recipients,
-        {
-            "client": client,
-            "key": key,
-            "updated_at": moment,
-            "link_generation": first_generation(moment),
-            **told,
-        },
-    )
+    head = {
+        "client": client,
+        "key": key,
+        "updated_at": moment,
+        "link_generation": first_generation(moment),
+    }
 
     def work(connection: sa.Connection) -> Stored:
-        ledger.sealing.prepare(connection)
+        box = ledger.sealing
+        box.prepare(connection)
         known = _row(client, key, connection)
+        if "attributes" in told:
+            old = None if replaces else _kept_attributes(connection, client, [head]).get(key)
+            told["attributes"] = merged(old, recipient.attributes) or None
+        row = box.sealed(recipients, {**head, **told})
         insert = ledger.insert(recipients).values(row)
         changed = {name: insert.excluded[name] for name in ("updated_at", *told)}
         upsert = insert.on_conflict_do_update(index_elements=_KEY, set_=changed)
@@ -99,29 +106,66 @@ async def _store(ledger: Ledger, recipient: Recipient, fields: Collection[str], 
 _KEY = [recipients.c.client, recipients.c.key]
 
 
-async def add_all(ledger: Ledger, new: Sequence[Recipient], client: str = "") -> None:
-    """Store many recipients in a transaction. Fields that a recipient does not have stay as they were; of two
-    with the same key, the later counts."""
+def _kept_attributes(
+    connection: sa.Connection, client: str, heads: Sequence[dict[str, Any]]
+) -> dict[str, Attributes]:
+    """The attributes of recipients, by key. Their rows are made first, if need be, and locked: what two
+    processes name at once is merged. heads: the columns that a row must have."""
+    insert_many(connection, recipients, heads, on_conflict=do_nothing)
+    table, keys = recipients.c, [head["key"] for head in heads]
+    wanted = sa.select(table.client, table.key, table.attributes).where(
+        table.client == client, in_texts(table.key, keys)
+    )
+    read = partial(sealing.of(connection).row, recipients)
+    rows = tolerant.each(connection, wanted.order_by(table.key).with_for_update(), _KEY, read).good
+    kept: dict[str, Any] = {row.key: row.attributes for row in rows}
+    return {key: cast("Attributes", one) for key, one in kept.items() if isinstance(one, dict)}
+
+
+async def add_all(ledger: Ledger, new: Sequence[Profile], client: str = "") -> None:
+    """Store many recipients in a transaction. Fields and attributes that a recipient does not have stay as
+    they were; of two with the same key, the later counts. Raises TooMany."""
     moment = now()
     first = first_generation(moment)
     rows: dict[str, dict[str, Any]] = {}
+    named: dict[str, Attributes] = {}
     for one in new:
-        row = rows.setdefault(one.key, {"client": client, **dict.fromkeys(FIELDS)})
+        row = rows.setdefault(one.key, {"client": client, **dict.fromkeys(PROFILE)})
         row.update(one.named, updated_at=moment, link_generation=first)
+        if one.attributes:
+            named[one.key] = {**named.get(one.key, {}), **one.attributes}
 
     def work(connection: sa.Connection) -> None:
         box = ledger.sealing
         box.prepare(connection)
-        stored = [{**row, "key": box.stored_key(connection, key)} for key, row in rows.items()]
-        some = [box.sealed(recipients, row) for row in sorted(stored, key=itemgetter("key"))]
-        insert_many(connection, recipients, some, on_conflict=_fill)
+        keys = {key: box.stored_key(connection, key) for key in rows}
+        stored = sorted(({**row, "key": keys[key]} for key, row in rows.items()), key=itemgetter("key"))
+        if named:
+            _merge_attributes(connection, client, stored, {keys[key]: one for key, one in named.items()})
+        insert_many(
+            connection, recipients, [box.sealed(recipients, row) for row in stored], on_conflict=_fill
+        )
 
     await ledger.write(work)
 
 
+def _merge_attributes(
+    connection: sa.Connection, client: str, rows: Sequence[dict[str, Any]], named: Mapping[str, Attributes]
+) -> None:
+    """Give `rows` the attributes that they will have. named: the new ones, by key."""
+    heads = [{name: row[name] for name in _HEAD} for row in rows if row["key"] in named]
+    kept = _kept_attributes(connection, client, heads)
+    for row in rows:
+        if (new := named.get(row["key"])) is not None:
+            row["attributes"] = merged(kept.get(row["key"]), new) or None
+
+
+_HEAD = ("client", "key", "updated_at", "link_generation")
+
+
 def _fill(insert: Any) -> Any:
     new, old = insert.excluded, recipients.c
-    filled = {field: sa.func.coalesce(new[field], old[field]) for field in FIELDS}
+    filled = {field: sa.func.coalesce(new[field], old[field]) for field in PROFILE}
     return insert.on_conflict_do_update(index_elements=_KEY, set_={"updated_at": new.updated_at, **filled})
 
 
@@ -135,7 +179,8 @@ async def get(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | No
 
 def _told(box: Sealing, row: Any) -> dict[str, Any]:
     """What is known of a recipient. Without an id, its address as a URL stands in its place."""
-    fields = {field: _opened(box, row, field) for field in FIELDS}
+    fields = {field: _opened(box, row, field) for field in PROFILE}
+    fields["attributes"] = fields["attributes"] or {}
     address = fields["phone"] if row.key.startswith("tel:") else fields["email"]
     id = url_of(address) if is_address_url(row.key) and address else row.key
     return {"id": id, **fields, "updated_at": row.updated_at}
@@ -353,4 +398,4 @@ def _is(client: str, key: str) -> sa.ColumnElement[bool]:
 
 
 def _known(row: Any) -> bool:
-    return any(getattr(row, field) is not None for field in FIELDS)
+    return any(getattr(row, field) is not None for field in PROFILE)

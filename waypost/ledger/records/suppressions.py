@@ -175,6 +175,21 @@ def _suppression(box: Sealing, row: Any) -> Suppression:
     )
 
 
+def described(one: Suppression) -> dict[str, Any]:
+    """A suppression as a client may see it. What led to one for all clients may be about another client, and
+    is not told."""
+    for_all = one.client == EVERY_CLIENT
+    return {
+        "address": one.address,
+        "category": one.scope,
+        "cause": one.cause,
+        "for_all_clients": for_all,
+        "reason": "" if for_all else one.evidence,
+        "created_at": one.created_at,
+        "expires_at": one.expires_at,
+    }
+
+
 async def delete_expired(ledger: Ledger) -> int:
     """Delete the suppressions that are no longer in force. Returns how many."""
     return await delete_in_steps(ledger, suppressions, suppressions.c.expires_at <= now())
