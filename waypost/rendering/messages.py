@@ -25,11 +25,11 @@ from waypost.model.sensitive_values import sensitive_values, without_sensitive
 from waypost.model.validation_messages import explain, has_only_unknown_fields
 from waypost.policy.redaction.minted_texts import NoText, texts_of
 from waypost.policy.redaction.redact import Redaction
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.sms_segments import excess
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_names import IN_EVERY_TEMPLATE
 from waypost.rendering.template_set import TemplateSet, Words, render, render_line
-from waypost.rendering.templates import Templates
 from waypost.system.clock import now
 from waypost.system.isolation import isolated
 

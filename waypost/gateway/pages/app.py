@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from waypost.gateway.http import responses
 from waypost.gateway.http.request_head import Head
-from waypost.gateway.pages import answer, form
+from waypost.gateway.pages import form, page_response
 from waypost.gateway.pages.context import PagesContext
 from waypost.gateway.pages.form import BadForm
 from waypost.gateway.pages.wording import language_accepted, language_for
@@ -75,7 +75,7 @@ async def _alive(_request: Request) -> Response:
 
 async def _style(request: Request) -> Response:
     asked = request.query_params
-    return answer.style(asked.get("accent", ""), asked.get("dark", ""))
+    return page_response.style(asked.get("accent", ""), asked.get("dark", ""))
 
 
 class _Pages:
@@ -95,7 +95,7 @@ class _Pages:
         async def answered(request: Request) -> Response:
             request.scope["route"] = counted
             if request.method == "OPTIONS":
-                return Response(status_code=204, headers={**answer.headers(), "Allow": ALLOW})
+                return Response(status_code=204, headers={**page_response.headers(), "Allow": ALLOW})
             try:
                 found = await self._opened(request, page)
                 if found is None:
@@ -159,7 +159,7 @@ class _Pages:
 
     def _page(self, request: Request, name: str, found: Opened, **values: Any) -> Response:
         lang, brand = self._language(found), self._context.brand(found.link.brand)
-        return answer.page(request, name, lang, brand, address=found.link.address, **values)
+        return page_response.page(request, name, lang, brand, address=found.link.address, **values)
 
     def _language(self, found: Opened) -> str:
         return language_for(found.locale or self._context.default_locale)
@@ -169,7 +169,7 @@ class _Pages:
         header = request.headers.get("accept-language", "")
         lang = self._language(found) if found else language_accepted(header, self._context.default_locale)
         brand = self._context.brand(found.link.brand) if found else self._context.brand()
-        return answer.page(request, "message", lang, brand, status, what=what)
+        return page_response.page(request, "message", lang, brand, status, what=what)
 
     def _failed(self, request: Request, error: Exception) -> Response:
         """Only the class of an unexpected error is logged: its text may contain addresses."""

@@ -13,9 +13,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from waypost.ledger.database import sealing
-from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import insert_many
 from waypost.ledger.database.ledger import Ledger, is_transient
+from waypost.ledger.database.signal_work import announce_work
 from waypost.ledger.database.tables import batches, notifications, recipients, tags
 from waypost.ledger.intake.candidate import Candidate
 from waypost.ledger.intake.commit_recovery import accepted_for_sure, repeatable
