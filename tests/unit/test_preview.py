@@ -56,6 +56,26 @@ def test_every_shipped_type_and_every_language_is_shown(project, type, locale):
     assert (mail.short is not None) == (TYPES[type].kinds != ("email",))
 
 
+@pytest.mark.parametrize(
+    ("type", "categories", "has_footer"),
+    [
+        ("alert", {}, True),
+        ("order-confirmation", {}, False),
+        ("order-confirmation", {"transactional": {"optional": True}}, True),
+        ("alert", {"alert": {"optional": False}}, False),
+    ],
+)
+def test_a_category_that_may_be_turned_off_has_placeholders_for_its_links(
+    project, monkeypatch, type, categories, has_footer
+):
+    monkeypatch.setenv("WAYPOST_CATEGORIES", json.dumps(categories))
+    mail = shown(type)
+    assert ("List-Unsubscribe" in dict(mail.headers)) is has_footer
+    for link in ("https://waypost.invalid/u/unsubscribe", "https://waypost.invalid/p/preferences"):
+        assert (f'href="{link}"' in mail.html, link in mail.text) == (has_footer, has_footer)
+    assert not Previews(Settings()).findings(find(type).type, "en")
+
+
 def test_a_mail_of_an_author_is_shown_as_from_the_sender(project, monkeypatch):
     monkeypatch.setenv("WAYPOST_SENDER", "Shop <post@shop.example>")
     mail = shown("message")

@@ -17,6 +17,7 @@ from waypost.cli.clients import check_client
 from waypost.cli.columns import Column, print_columns
 from waypost.cli.output import AsJson, Reveal, print_json, warn
 from waypost.cli.progress import bars
+from waypost.cli.replaced_file import replaced
 from waypost.cli.table_import import A_TRANSACTION, Rejected, TableImport, table_file
 from waypost.cli.with_ledger import with_ledger
 from waypost.ledger import Ledger
@@ -209,7 +210,7 @@ def export_suppressions(
     with ExitStack() as stack:
         opened: IO[str] = sys.stdout
         if file is not None:
-            opened = stack.enter_context(file.open("w", encoding="utf-8", newline=""))
+            opened = stack.enter_context(replaced(file))
         written = with_ledger(lambda ledger: _export(ledger, which, opened, shown=file is not None))
     if file is not None:
         typer.echo(f"{file}: {counted(written, 'suppression')} written", err=True)

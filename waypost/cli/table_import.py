@@ -18,6 +18,7 @@ from rich.markup import escape
 from waypost.cli.interrupted import told_if_interrupted
 from waypost.cli.output import complain, err, json_bytes, print_json
 from waypost.cli.progress import bars
+from waypost.cli.replaced_file import replaced
 from waypost.config.settings import Settings
 from waypost.ledger import Ledger, connect_checked
 from waypost.sources.rows import Row
@@ -79,13 +80,14 @@ class TableImport(Generic[T]):
             raise typer.Exit(1)
 
     async def _run(self, rows: Iterator[Row], rejected: Path | None) -> None:
-        with bars() as progress, _refusals(rejected, self.header) as refuse:
+        with bars() as progress:
             task = progress.add_task("read", total=None)
             async with connect_checked(Settings()) as ledger:
                 await self.check(ledger)
-                while some := list(islice(rows, A_TRANSACTION)):
-                    await self._import(ledger, some, refuse)
-                    progress.update(task, completed=self.read)
+                with _refusals(rejected, self.header) as refuse:
+                    while some := list(islice(rows, A_TRANSACTION)):
+                        await self._import(ledger, some, refuse)
+                        progress.update(task, completed=self.read)
             progress.update(task, total=self.read, completed=self.read)
 
     @property
@@ -154,11 +156,12 @@ def _cell(value: object) -> object:
 
 @contextmanager
 def _refusals(file: Path | None, header: Sequence[str]) -> Generator[Refuse]:
-    """Writes refused rows to `file` as they come, with their place and reason; nowhere for None."""
+    """Writes refused rows to `file`, with their place and reason; nowhere for None. The file may be the one
+    that is imported."""
     if file is None:
         yield lambda row, reason: None
         return
-    with file.open("w", encoding="utf-8", newline="") as opened:
+    with replaced(file, even_unfinished=True) as opened:
         table = csv.writer(opened, lineterminator="\n")
         table.writerow((*header, "place", "refused_because"))
 

@@ -9,7 +9,7 @@ from waypost.config.settings import Settings
 from waypost.mail.build import Sender
 from waypost.mail.dkim import Signer
 from waypost.model.brand import Brand
-from waypost.rendering.live_templates import Templates
+from waypost.model.category import may_be_turned_off
 from waypost.rendering.messages import Renderer
 
 
@@ -31,4 +31,5 @@ def renderer(
         senders=allowed_senders(settings, whose),
         served=served,
         brand=whose,
+        optional=may_be_turned_off(settings.categories),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
+from waypost.model.category import Category
 from waypost.model.notification_type import NotificationType
 
 
@@ -30,10 +32,13 @@ class MailLinks:
 
 
 NO_LINKS = MailLinks()
-_CONFIRMING = MailLinks(confirm="https://waypost.invalid/c/confirm")
+_SHOWN = MailLinks("https://waypost.invalid/u/unsubscribe", "https://waypost.invalid/p/preferences")
+_CONFIRM = "https://waypost.invalid/c/confirm"
 
 
-def shown_links(type: NotificationType) -> MailLinks:
-    """What stands for the links where a mail is shown and not sent: a mail that asks for a confirmation is
-    not complete without its link."""
-    return _CONFIRMING if type.confirms else NO_LINKS
+def shown_links(type: NotificationType, optional: Collection[Category] = ()) -> MailLinks:
+    """What stands for the links where a mail is shown and not sent. optional: the categories that recipients
+    may turn off, whose mails have a footer that says how. A mail that asks for a confirmation is not complete
+    without its link."""
+    shown = _SHOWN if type.category in optional else NO_LINKS
+    return replace(shown, confirm=_CONFIRM) if type.confirms else shown

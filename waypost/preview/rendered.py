@@ -129,7 +129,7 @@ class Previews:
                 by = renderer(self._settings, templates, whose, type.kinds)
                 # Without the limit of its SMS, which would hide the mail.
                 whole = replace(type, sms_segments=None)
-                rendered = render_one(by, whole, notification, private, files, shown_links(type))
+                rendered = render_one(by, whole, notification, private, files, shown_links(type, by.optional))
                 return _preview(rendered, self._too_long(templates, type, rendered))
         except (BrokenCatalogue, AttachmentError, ItemFailed, PutOff) as error:
             raise CannotShow(str(error)) from None

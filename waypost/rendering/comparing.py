@@ -83,7 +83,9 @@ class Comparison:
         before = _made(old, type, notification, private)
         after = _made(new, type, notification, private)
         if before != after and isinstance(after, Words) and _can_be_built(type, notification):
-            built = render_one(new, type, notification, private, (), shown_links(type), words=after)
+            built = render_one(
+                new, type, notification, private, (), shown_links(type, new.optional), words=after
+            )
             after = built.error or after
         locale = notification.recipient.locale
         tally = self.tallies.setdefault((type.name, locale), Tally())

@@ -17,6 +17,7 @@ from waypost.mail.headers import HeaderError, parse_mailbox
 from waypost.mail.raw_message import MailError, parse
 from waypost.mail.relay import passed_on
 from waypost.model.brand import Brand
+from waypost.model.category import Category
 from waypost.model.facts import Facts
 from waypost.model.mail_links import NO_LINKS, MailLinks, shown_links
 from waypost.model.notification import Message, Notification, Rendered
@@ -43,7 +44,8 @@ class Renderer:
     """What the messages of one type and brand are rendered with. reply_to: for types without their own, or
     empty. senders: those allowed in mails that their author composed. served: the kinds of the type's route
     that have a provider. covered: whether placeholders stand for sensitive facts, in texts that are compared
-    and not sent."""
+    and not sent. optional: the categories that recipients may turn off, for mails that are shown and not
+    sent."""
 
     templates: Templates
     sender: Sender
@@ -54,6 +56,7 @@ class Renderer:
     served: Collection[str]
     brand: Brand
     covered: bool = False
+    optional: Collection[Category] = ()
 
 
 def render_one(
@@ -141,7 +144,7 @@ def words_of(
     with isolated("reading its facts", ValidationError, item=notification.id):
         facts = _facts(renderer, type, notification)
     found = renderer.templates.find(type.name, notification.recipient.locale)
-    context = _context(renderer, notification, facts, private, shown_links(type))
+    context = _context(renderer, notification, facts, private, shown_links(type, renderer.optional))
     return render(found, _unsubscribing(renderer, type, context)[0], mail=mail)
 
 

@@ -7,14 +7,16 @@ from datetime import timedelta
 
 import pytest
 from support.flow_steps import run
-from support.ledger import LONG_AGO, NOTE, ask, change, changed_per_transaction, rows
+from support.ledger import LONG_AGO, NOTE, ask, change, changed_per_transaction, reserved, rows
 
 from waypost import Category, Priority
 from waypost.ledger.database.bulk import insert_many
 from waypost.ledger.database.steps import MOST
-from waypost.ledger.database.tables import soft_bounces, suppressions
+from waypost.ledger.database.tables import notifications, soft_bounces, suppressions
 from waypost.ledger.intake.accept import accept
 from waypost.ledger.operations.timeline import explain
+from waypost.ledger.queue import claims
+from waypost.ledger.records import recipients as people
 from waypost.ledger.records import soft_bounces as records
 from waypost.ledger.records import suppressions as stopped
 from waypost.model.suppression import Suppression
@@ -137,6 +139,58 @@ async def test_what_is_not_about_the_mailbox_does_not_count(ledger, mail, reply)
 async def test_a_deferral_that_is_tried_again_does_not_count(ledger, mail):
     [(state, _, _)] = await mail("ada", reply=SOFT)
     assert state == "deferred"
+    assert await rows(ledger, soft_bounces) == []
+
+
+async def expired(ledger, *, taken_up):
+    """The deferred ones come to their deadline: while they wait, or claimed by a run that begins late."""
+    due = {"state": "deferred", "due_at": LONG_AGO}
+    await change(ledger, notifications, notifications.c.state == "deferred", **due)
+    passed = notifications.c.state.in_(("deferred", "claimed"))
+    if not taken_up:
+        await change(ledger, notifications, passed, expires_at=LONG_AGO)
+    claim = await reserved(ledger)
+    if taken_up:
+        await change(ledger, notifications, passed, expires_at=LONG_AGO)
+        await claims.take_up(ledger, "note", claim.id)
+    return [(row.state, row.reason) for row in await rows(ledger)]
+
+
+@pytest.mark.parametrize("taken_up", [False, True])
+async def test_what_expires_while_it_waits_after_soft_refusals_counts(ledger, mail, taken_up):
+    for count in (1, 2, 3):
+        await mail("ada", reply=SOFT)
+        assert len(await rows(ledger, soft_bounces)) == count - 1
+        assert {state for state, _ in await expired(ledger, taken_up=taken_up)} == {"expired"}
+        assert {row.address for row in await rows(ledger, soft_bounces)} == {
+            await ledger.stored_key("mailto:ada@a.example")
+        }
+    assert await stopped_addresses(ledger) == [("ada@a.example", "repeated soft bounce")]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "452 4.2.2 mailbox full",
+        "450 4.7.1 greylisted",
+        "451 4.4.2 timeout",
+        "421 4.2.1 too busy",
+        "450 sending quota exceeded for your account",
+    ],
+)
+async def test_what_expires_after_another_refusal_does_not_count(ledger, mail, reply):
+    await mail("ada", reply=reply)
+    assert [state for state, _ in await expired(ledger, taken_up=False)] == ["expired"]
+    assert await rows(ledger, soft_bounces) == []
+
+
+async def test_what_expires_without_an_attempt_or_for_a_forgotten_recipient_counts_for_nobody(ledger, mail):
+    await mail("ada", reply=SOFT)
+    await accept(ledger, NEWS, [ask(to="bob")])
+    assert await people.forget(ledger, "ada")
+    await change(ledger, notifications, expires_at=LONG_AGO, due_at=LONG_AGO)
+    assert await reserved(ledger) is None
+    assert {row.state for row in await rows(ledger)} == {"expired"}
     assert await rows(ledger, soft_bounces) == []
 
 

@@ -1,5 +1,9 @@
 """Personal data at rest: nothing of it is in the clear in any table, and what was before is sealed."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 from support.ledger import NOTE, ask, rows, taken
@@ -92,6 +96,49 @@ async def test_once_forgotten_nothing_tells_of_a_recipient(ledger):
         lambda connection: stops.of_addresses(connection, {url_of(ADA.email)}, Category.TRANSACTIONAL, now())
     )
     assert found  # still nothing goes there
+
+
+async def test_once_forgotten_no_column_tells_of_a_recipient_though_nothing_is_sealed(ledger):
+    """What would be sealed is found here, so that the search cannot miss it."""
+    in_clear(ledger)
+    await lived(ledger)
+    assert {table for table, _ in await in_the_clear(ledger)} >= {table.name for table in SEALED}
+    for key, client in ((ADA.key, ""), ("bob", ""), ("bob", "shop")):
+        assert await people.forget(ledger, key, client)
+    assert await in_the_clear(ledger) == set()
+
+
+def raw_bytes(database):
+    """The octets of a ledger on SQLite: of its file, and of its log."""
+    file = Path(database.removeprefix("sqlite:///"))
+    found = [one.read_bytes() for one in (file, file.with_name(f"{file.name}-wal")) if one.exists()]
+    return b"".join(found).lower()
+
+
+def in_file(database):
+    return {secret for secret in SECRETS if secret.encode() in raw_bytes(database)}
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_the_file_and_its_log_have_nothing_of_people(ledger, database):
+    await lived(ledger)
+    assert in_file(database) == set()
+    assert b"sealed:1:tests:" in raw_bytes(database)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_after_an_erase_and_vacuum_the_file_and_its_log_have_nothing_though_nothing_is_sealed(
+    ledger, database
+):
+    """As docs/personal-data.md says."""
+    in_clear(ledger)
+    await lived(ledger)
+    assert in_file(database) == set(SECRETS)
+    for key, client in ((ADA.key, ""), ("bob", ""), ("bob", "shop")):
+        assert await people.forget(ledger, key, client)
+    with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as shell:
+        shell.executescript("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")
+    assert in_file(database) == set()
 
 
 def in_clear(ledger):

@@ -36,7 +36,7 @@ from waypost.ledger.database.tables import (
 )
 from waypost.ledger.queue import damaged_rows, permissions
 from waypost.ledger.queue.batches import open_batch, owner
-from waypost.ledger.queue.ending import end
+from waypost.ledger.queue.expiry import expire
 from waypost.ledger.queue.holds import active_hold, lock_out_holds, release_claimed, waits_in_words
 from waypost.ledger.queue.permissions import SendingPolicy
 from waypost.ledger.queue.recipient_rows import WITH_RECIPIENT, notification_of, opened
@@ -100,7 +100,7 @@ def _reserve(
     moment = now()
     given = {"type": type, "priority": str(priority), "moment": moment, "limit": limit}
     rows, damaged = _read_due(connection, _due(ledger.is_postgres, _NOT_HELD), given)
-    end(connection, [row.id for row in rows if row.late], State.EXPIRED, TOO_LATE, moment)
+    expire(connection, [row.id for row in rows if row.late], TOO_LATE, moment)
     fresh = [row for row in rows if not row.late]
     if not fresh:
         return len(rows) + len(damaged), None
@@ -237,7 +237,7 @@ async def take_up(
                 broken.append(row)
             else:
                 found.append(one)
-        end(connection, _ids(late), State.EXPIRED, TOO_LATE, moment)
+        expire(connection, _ids(late), TOO_LATE, moment)
         damaged_rows.fail(connection, _ids(broken))
         damaged_rows.fail(connection, _ids(forgotten), FORGOTTEN)
         ended = [

@@ -20,6 +20,7 @@ from waypost.ledger.database.bulk import in_texts, update_many
 from waypost.ledger.database.lock_numbers import CAP
 from waypost.ledger.database.tables import IN_HAND, NOT_IN_HAND, batches, notifications
 from waypost.ledger.queue.ending import end
+from waypost.ledger.queue.expiry import expire
 from waypost.ledger.queue.timeline_events import note_each, note_events
 from waypost.ledger.records import preferences, soft_bounces, suppressions
 from waypost.ledger.records.recipients import Who
@@ -357,7 +358,11 @@ def _end(
     connection: sa.Connection, state: State, found: Mapping[str, Sequence[Notification]], moment: datetime
 ) -> list[Ended]:
     for why, members in found.items():
-        end(connection, [one.id for one in members], state, why, moment)
+        ids = [one.id for one in members]
+        if state is State.EXPIRED:
+            expire(connection, ids, why, moment)
+        else:
+            end(connection, ids, state, why, moment)
     return [_ended(one, state, why) for why, members in found.items() for one in members]
 
 

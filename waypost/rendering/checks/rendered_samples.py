@@ -80,7 +80,9 @@ class Samples:
     def mail(self, type: NotificationType, lang: str) -> SampleMail:
         """The sample's mail. Raises NotRendered."""
         notification, private = self._notification(type, lang)
-        rendered = render_one(self._renderer, type, notification, private, (), shown_links(type))
+        rendered = render_one(
+            self._renderer, type, notification, private, (), shown_links(type, self._renderer.optional)
+        )
         file = self._file(type, lang)
         if rendered.error is not None:
             said = f"the sample cannot be rendered ({rendered.error}); correct the template or the sample"
