@@ -6,7 +6,7 @@ import secrets
 from importlib.metadata import version
 from pathlib import Path
 
-from waypost.deployments.new_files import files_of_a_project, files_of_a_type, write
+from waypost.deployments.skeleton_files import files_of_a_project, files_of_a_type, write
 
 TYPE = "parcel-shipped"  # of skeleton/README.md, prefect.yaml and parcels.jsonl
 MAY_BE_THERE = {".git", ".venv"}

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from waypost.config.settings import Settings
-from waypost.deployments.new_files import NewFile, files_of_a_type, module_of, write
 from waypost.deployments.registry import FAILURES, KEBAB, RESERVED, registered
+from waypost.deployments.skeleton_files import NewFile, files_of_a_type, module_of, write
 from waypost.deployments.type_files import PACKAGE, is_checkout
 
 LONGEST = 40  # letters of a name: it is a part of many lines

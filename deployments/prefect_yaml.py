@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml  # pyright: ignore[reportMissingModuleSource]
 
-from waypost.deployments.new_files import module_of
+from waypost.deployments.skeleton_files import module_of
 
 NAME = "prefect.yaml"
 ENTRY = """\

@@ -11,8 +11,8 @@ from benchmarks.harness import sample_mails, sample_orders
 from waypost.config.settings import Settings
 from waypost.flows.order_confirmation import TYPE
 from waypost.rendering.catalogues import FOLDER
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.template_set import html_of
-from waypost.rendering.templates import Templates
 
 
 @dataclass(frozen=True, slots=True)

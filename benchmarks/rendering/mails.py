@@ -22,7 +22,7 @@ from waypost.deployments.registry import registered
 from waypost.model.brand import DEFAULT
 from waypost.rendering.checks.rendered_samples import SampleMail, Samples
 from waypost.rendering.checks.spam import NoSpamAssassin, spam_scores
-from waypost.rendering.templates import Templates
+from waypost.rendering.live_templates import Templates
 
 # Those that there were before gettext, with a folder for each language.
 TYPES = ("alert", "digest", "order-confirmation", "signup-verification")

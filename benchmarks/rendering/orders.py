@@ -42,7 +42,7 @@ from waypost.config.settings import Settings
 from waypost.flows.order_confirmation import TYPE
 from waypost.rendering import filters
 from waypost.rendering.template_set import html_of
-from waypost.rendering.templates import Templates
+from waypost.rendering.live_templates import Templates
 from benchmarks.harness import sample_orders
 templates = Templates(Settings().template_folders)
 parts = templates.parts(TYPE.name, "en")

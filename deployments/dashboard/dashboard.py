@@ -21,8 +21,8 @@ from waypost.delivery.provider_set import ProviderSet
 from waypost.delivery.provider_state import OpenCircuit
 from waypost.deployments import paused_lanes
 from waypost.deployments.dashboard import failures, page
-from waypost.deployments.dashboard.announcements import Announcements
 from waypost.deployments.dashboard.artifacts import InPlace
+from waypost.deployments.dashboard.backlog_events import Announcements
 from waypost.deployments.dashboard.situation import ProviderLine, Situation
 from waypost.deployments.dashboard.traffic import DAY, HOUR, Traffic, floor
 from waypost.deployments.dashboard.troubles import failures_key

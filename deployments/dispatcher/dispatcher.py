@@ -27,17 +27,17 @@ from waypost.deployments.dispatcher.runs import PrefectAway, Progress, Refused, 
 from waypost.deployments.stopping import see_off
 from waypost.ledger import Ledger, NotRecorded
 from waypost.ledger.database.failures import log_failure
-from waypost.ledger.database.notify import watching
+from waypost.ledger.database.watch_for_work import watching
 from waypost.ledger.queue import batches, claims
 from waypost.ledger.queue.batches import BatchResult
 from waypost.ledger.queue.cancelled_runs import hold_unsent
 from waypost.ledger.queue.claims import Claim
-from waypost.ledger.queue.lanes import Lane, waiting_lanes
 from waypost.ledger.queue.leases import Leases
 from waypost.ledger.queue.return_claims import return_batches
+from waypost.ledger.queue.waiting_lanes import Lane, waiting_lanes
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
-from waypost.policy.suspicion import together
+from waypost.policy.poison_item import together
 from waypost.system.clock import now
 from waypost.system.waiting import wait_for_first
 

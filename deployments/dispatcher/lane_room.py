@@ -13,7 +13,7 @@ from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.runs import Worker
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority
-from waypost.policy.lanes import free_slots
+from waypost.policy.runs_per_lane import free_slots
 
 
 @dataclass(slots=True)

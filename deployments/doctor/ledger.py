@@ -22,8 +22,8 @@ from waypost.ledger.operations.stats import Silent
 from waypost.ledger.operations.write_check import write_as_a_post_does
 from waypost.ledger.queue import suspects
 from waypost.ledger.queue.holds import Hold, held_types
-from waypost.ledger.queue.lanes import Lane, waiting_lanes
 from waypost.ledger.queue.suspects import Suspect
+from waypost.ledger.queue.waiting_lanes import Lane, waiting_lanes
 from waypost.ledger.records import api_keys, installation, process_reports
 from waypost.mail.masking import mask_in
 from waypost.model.states import State

@@ -18,15 +18,32 @@ from waypost.net.no_answer import no_answer
 
 ANSWERS_WITHIN = 5.0  # seconds
 LINKS_LAST_DAYS = 30  # a way to unsubscribe works so long after a mail (16 CFR 316.4, for the USA)
-WHAT = "pages"
+WHAT, BY_MAIL = "pages", "unsubscribe"
+SET = "set it as `waypost docs preference-page` describes"
 LEAD = "start `waypost gateway --public PORT`, and lead the address there; see `waypost docs preference-page`"
 
 
 async def page_findings(settings: Settings) -> list[Finding]:
-    """Whether WAYPOST_PUBLIC_URL leads to the pages; without it, a note if there are types that recipients
-    should be able to turn off."""
-    if settings.public_url is None:
+    """Whether WAYPOST_PUBLIC_URL leads to the pages, and whether recipients may unsubscribe by mail; without
+    either, a note if there are types that recipients should be able to turn off."""
+    if settings.public_url is None and not settings.unsubscribe_address:
         return lacking(settings, (one.type for one in registered().values()))
+    return [*await _of_the_address(settings), by_mail(settings)]
+
+
+def by_mail(settings: Settings) -> Finding:
+    """Whether mails name an address for mails that unsubscribe."""
+    if not (address := settings.unsubscribe_address):
+        return Finding(BY_MAIL, ok=True, found="off: WAYPOST_UNSUBSCRIBE_ADDRESS is not set")
+    return Finding(BY_MAIL, ok=True, found=f"on: mails to {address} go to `waypost unsubscribe`")
+
+
+async def _of_the_address(settings: Settings) -> list[Finding]:
+    if settings.public_url is None:
+        found = (
+            "there are no pages: WAYPOST_PUBLIC_URL is not set, so mails name only the address to unsubscribe"
+        )
+        return [Finding(WHAT, ok=True, found=found, advice=SET), *ending_early(settings)]
     try:
         async with httpx.AsyncClient(timeout=ANSWERS_WITHIN) as client:
             answer = await client.get(f"{settings.public_url}/healthz")
@@ -64,7 +81,7 @@ def lacking(settings: Settings, types: Iterable[NotificationType]) -> list[Findi
     if not names:
         return []
     found = f"mails of {', '.join(names)} have no link to unsubscribe: WAYPOST_PUBLIC_URL is not set"
-    return [Finding(WHAT, ok=True, found=found, advice="set it as `waypost docs preference-page` describes")]
+    return [Finding(WHAT, ok=True, found=found, advice=SET)]
 
 
 def _json(answer: httpx.Response) -> Any:

@@ -12,9 +12,9 @@ from waypost.config.settings import SHIPPED, Settings
 from waypost.deployments.registry import Registered, registered
 from waypost.deployments.type_files import is_checkout
 from waypost.policy.route_steps import unknown_words
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.template_check import TemplateFault, faults_in, hidden
 from waypost.rendering.template_files import TemplateError
-from waypost.rendering.templates import Templates
 
 MOST_FAULTS = 6  # sentences about the templates of a type
 MOST_NAMES = 3

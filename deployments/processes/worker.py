@@ -23,7 +23,7 @@ from waypost.deployments.dispatcher.dispatcher import Dispatcher
 from waypost.deployments.dispatcher.outage import PrefectOutage
 from waypost.deployments.dispatcher.pauses import Pauses
 from waypost.deployments.dispatcher.prefect_runs import PrefectRuns
-from waypost.deployments.newer_files import NewerFiles
+from waypost.deployments.outdated_worker import NewerFiles
 from waypost.deployments.paused_lanes import Notices
 from waypost.deployments.prefect_api import api_url, check, prefect_client, within_the_limit
 from waypost.deployments.processes import without_prefect

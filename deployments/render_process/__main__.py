@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from waypost.config.mail import dkim_signers, signers_of
 from waypost.delivery.batch_rendering import render_job
 from waypost.delivery.renderer import renderer
-from waypost.deployments.newer_files import NewerFiles
+from waypost.deployments.outdated_worker import NewerFiles
 from waypost.deployments.registry import registered
 from waypost.deployments.render_process.frames import (
     LENGTH,
@@ -29,9 +29,9 @@ from waypost.deployments.render_process.frames import (
     unpacked,
 )
 from waypost.rendering.catalogues import BrokenCatalogue
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.messages import Renderer
 from waypost.rendering.template_files import TemplateError
-from waypost.rendering.templates import Templates
 from waypost.system.child_process import stop_with_parent
 from waypost.system.process import freeze_gc
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from waypost.model.priority import Priority
-from waypost.policy.lanes import free_slots
+from waypost.policy.runs_per_lane import free_slots
 
 
 class HasId(Protocol):

@@ -16,7 +16,7 @@ from waypost.config.settings import Settings
 from waypost.deployments.simulation.result import SimulationResult
 from waypost.deployments.simulation.scenario import simulate
 from waypost.deployments.simulation.world import prepare
-from waypost.rendering.templates import Templates
+from waypost.rendering.live_templates import Templates
 from waypost.system.process import freeze_gc
 
 AT_ONCE = 25  # seeds handed to a processor together

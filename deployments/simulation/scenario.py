@@ -24,7 +24,7 @@ from waypost.deployments.simulation.worker import work
 from waypost.deployments.simulation.world import World
 from waypost.ledger.database.tables import batches, notifications
 from waypost.model.states import TERMINAL, State
-from waypost.rendering.templates import Templates
+from waypost.rendering.live_templates import Templates
 from waypost.system import clock, ids
 
 ENDS_WITHIN = 1200.0  # seconds after which a notification that has not ended is stuck

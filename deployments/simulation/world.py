@@ -21,7 +21,7 @@ from waypost.deployments.simulation.process import Process
 from waypost.deployments.simulation.types import TYPES
 from waypost.ledger.database.tables import batches
 from waypost.model.notification import Message
-from waypost.rendering.templates import Templates
+from waypost.rendering.live_templates import Templates
 
 BEGAN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=6)

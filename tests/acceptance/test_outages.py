@@ -15,6 +15,8 @@ from chaos.servers import Sink, mail_sink, prefect_server
 from support.processes import eventually
 from support.requests import alert, order
 
+from waypost.ledger.database.tables import attempts
+
 pytestmark = pytest.mark.long
 FULL = 4096  # the most bytes in a file: less than SQLite needs to write one page
 
@@ -167,11 +169,11 @@ def test_a_mail_server_that_hangs_keeps_no_worker_from_leaving_and_what_it_has_i
         worker.process.wait(30)
         assert worker.process.returncode == 0, worker.log.read_text()[-2000:]
         assert time.monotonic() - began_at < 10, "Docker kills what takes longer"
-        attempts = site.query("SELECT verdict, phase, words FROM attempts")
-        assert {(row[0], row[1]) for row in attempts} == {("unknown", "dot")}
-        assert all("stopped" in row[2] for row in attempts)
+        made = site.rows(attempts)
+        assert {(row.verdict, row.phase) for row in made} == {("unknown", "dot")}
+        assert all("stopped" in row.words for row in made)
         assert site.states().get("sent", 0) == 0
-        assert site.query("SELECT count(*) FROM notifications WHERE in_doubt = 1")[0][0] == len(attempts)
+        assert site.query("SELECT count(*) FROM notifications WHERE in_doubt = 1")[0][0] == len(made)
 
 
 @pytest.mark.parametrize("command", ["worker", "dispatch"])

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from prefect.client.orchestration import PrefectClient
 from support import forks, processes
+from support.ledger import rows
 from support.processes import eventually
 
 from chaos.servers import PrefectServer, Sink, end, launch
@@ -116,15 +117,24 @@ class Installation:
         self._started.clear()
 
     def query(self, text: str) -> Sequence[Any]:
-        """Rows of the ledger."""
-        return asyncio.run(self._query(text))
+        """Rows of the ledger, as it keeps them."""
+        return self._reading(
+            lambda ledger: ledger.read(lambda connection: connection.execute(sa.text(text)).all())
+        )
 
-    async def _query(self, text: str) -> Sequence[Any]:
-        ledger = self.ledger()
-        try:
-            return await ledger.read(lambda connection: connection.execute(sa.text(text)).all())
-        finally:
-            await ledger.close()
+    def rows(self, table: sa.Table) -> Sequence[Any]:
+        """Every row of a table, with its personal data."""
+        return self._reading(lambda ledger: rows(ledger, table))
+
+    def _reading(self, look: Callable[[Ledger], Awaitable[Sequence[Any]]]) -> Sequence[Any]:
+        async def read() -> Sequence[Any]:
+            ledger = self.ledger()
+            try:
+                return await look(ledger)
+            finally:
+                await ledger.close()
+
+        return asyncio.run(read())
 
     def ledger(self) -> Ledger:
         """Its ledger, with the keys of its processes."""

@@ -34,7 +34,7 @@ from waypost.mail.attachment import Attachment
 from waypost.model.brand import BrandTerms
 from waypost.model.mail_links import MailLinks
 from waypost.model.notification import Notification, ResolvedRecipient
-from waypost.rendering import templates
+from waypost.rendering import live_templates
 from waypost.rendering.samples import sample_of
 from waypost.system.clock import now
 from waypost.system.ids import new_id
@@ -213,7 +213,7 @@ async def test_a_process_that_starts_after_a_faulty_edit_leaves_the_type_to_the_
     tmp_path, project, monkeypatch
 ):
     monkeypatch.setattr(render_process, "REST_SECONDS", 1.0)
-    monkeypatch.setattr(templates, "LOOKS_EVERY", 0.0)
+    monkeypatch.setattr(live_templates, "LOOKS_EVERY", 0.0)
     subject = project / "templates" / "bomb" / "subject.txt"
     async with opened(tmp_path) as (process, runtime):
         await process.render(TYPE, bombs(count=3))

@@ -6,7 +6,7 @@ from support.shipped_mails import TEMPLATES, TYPES, shown
 from support.templates import catalogue
 
 from waypost.rendering.catalogue_update import texts_in
-from waypost.rendering.templates import Templates
+from waypost.rendering.live_templates import Templates
 
 pytestmark = pytest.mark.long
 

@@ -14,7 +14,7 @@ from waypost.cli.renderers import renderers
 from waypost.config.settings import Settings
 from waypost.model.brand import DEFAULT
 from waypost.rendering.checks.rendered_samples import Samples, findings_in
-from waypost.rendering.templates import Templates
+from waypost.rendering.live_templates import Templates
 
 HOUR = timedelta(hours=1)
 LINE, STYLE_LINE = 8, 4  # of the content and the style in PAGE

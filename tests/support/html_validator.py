@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-HOME = Path(__file__).parents[1] / "html_validate"
+HOME = Path(__file__).parents[1] / "page_checkers"
 PROGRAM = HOME / "node_modules/html-validate/bin/html-validate.mjs"
 
 
@@ -20,7 +20,7 @@ def program() -> Path:
     if not PROGRAM.exists():
         if os.environ.get("CI"):
             pytest.fail("html-validate is missing: .ci/run installs it")
-        pytest.skip("no html-validate: install it with npm ci --prefix tests/html_validate")
+        pytest.skip("no html-validate: install it with npm ci --prefix tests/page_checkers")
     return PROGRAM
 
 

@@ -14,7 +14,7 @@ from support.oidc_issuer import AUDIENCE, LittleIssuer, issuing
 from support.stopwatch import Act, Loop, Spent
 from waypost.config.settings import with_async_driver
 from waypost.gateway.auth.access_tokens import Tokens
-from waypost.gateway.auth.oidc_issuer import Issuer
+from waypost.gateway.auth.issuer_keys import Issuer
 from waypost.ledger import open_ledger
 
 Cases = Iterator[tuple[str, Act, int]]

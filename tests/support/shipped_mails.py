@@ -20,8 +20,8 @@ from waypost.mail.build import Sender
 from waypost.model.brand import Brand
 from waypost.model.mail_links import NO_LINKS, MailLinks, shown_links
 from waypost.model.notification import HeldItem, Notification, ResolvedRecipient
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.messages import Renderer, render_one
-from waypost.rendering.templates import Templates
 
 LANGUAGES = ("de", "en", "es", "fr", "pt", "zh")
 TYPES = {

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from waypost.cli import app
 from waypost.rendering.catalogue_update import texts_in, update
 from waypost.rendering.catalogues import BrokenCatalogue, parsed, read_catalogue
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.template_files import TemplateError
-from waypost.rendering.templates import Templates
 
 COUNTED = "{% trans count=n %}{{ count }} item{% pluralize %}{{ count }} items{% endtrans %}"
 

@@ -12,11 +12,11 @@ import pytest
 from support.templates import catalogue, mjml
 
 from waypost import Category, Facts, NotificationType
-from waypost.rendering import templates as module
+from waypost.rendering import live_templates as module
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.template_check import examine
 from waypost.rendering.template_files import TemplateError, stamp
 from waypost.rendering.template_set import render
-from waypost.rendering.templates import Templates
 
 PARTS = {"subject.txt": "{{ _('Hello') }}", "body.txt": "old", "short.txt": "old", "body.mjml": mjml("old")}
 

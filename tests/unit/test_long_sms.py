@@ -13,7 +13,7 @@ from waypost.config.settings import Settings
 from waypost.flows.sign_in_code import TYPE
 from waypost.rendering.checks.finding import Finding, Level
 from waypost.rendering.checks.long_sms import long_sms
-from waypost.rendering.templates import Templates
+from waypost.rendering.live_templates import Templates
 
 OURS = Settings().template_folders[-1]
 

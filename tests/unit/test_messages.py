@@ -19,9 +19,9 @@ from waypost.delivery.runtime import Runtime
 from waypost.ledger import open_ledger
 from waypost.mail.dkim import Signer
 from waypost.model.notification import Notification, ResolvedRecipient
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.messages import render_one
 from waypost.rendering.template_names import IN_EVERY_TEMPLATE
-from waypost.rendering.templates import Templates
 
 pytestmark = pytest.mark.anyio
 

@@ -12,9 +12,9 @@ from support.project import FLOW, LIKE_ALERT, project_in
 from waypost.config.settings import Settings
 from waypost.deployments import new_type, prefect_yaml
 from waypost.deployments.doctor.type_faults import template_faults
-from waypost.deployments.new_files import NewFile, write
 from waypost.deployments.new_type import NoNewType
 from waypost.deployments.registry import broken, find
+from waypost.deployments.skeleton_files import NewFile, write
 from waypost.preview.rendered import Previews
 from waypost.rendering.samples import sample_of
 

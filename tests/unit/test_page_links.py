@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from waypost import Category, Priority
+from waypost.model.mail_links import NO_LINKS
 from waypost.model.notification import Notification, ResolvedRecipient
 from waypost.recipients.links import LONGEST, Link, Links, Page
 
@@ -97,7 +98,7 @@ def test_a_token_has_one_spelling(change):
 
 
 def test_the_links_of_a_notification_are_of_its_category_recipient_and_generation():
-    made = LINKS.of(URL, to(client="shop", brand="acme", link_generation=3), Category.MARKETING)
+    made = LINKS.of(to(client="shop", brand="acme", link_generation=3), Category.MARKETING, URL)
     assert made.unsubscribe == f"{URL}/u/{LINKS.token(NEWS)}"
     assert made.preferences == f"{URL}/p/{LINKS.token(PAGE)}"
     assert "https" not in repr(made)
@@ -107,8 +108,20 @@ def test_the_links_of_a_notification_are_of_its_category_recipient_and_generatio
 
 def test_a_long_link_goes_without_its_address_and_a_longer_link_is_left_out():
     address = f"{'a' * 64}@{'b' * 180}.example"
-    made = LINKS.of(URL, to("k" * 400, address), Category.MARKETING)
+    made = LINKS.of(to("k" * 400, address), Category.MARKETING, URL)
     assert len(made.unsubscribe) <= LONGEST
     read = LINKS.read(Page.UNSUBSCRIBE, made.unsubscribe.rpartition("/")[2])
     assert (read.key, read.address) == ("k" * 400, "")
-    assert not LINKS.of(URL, to("k" * 800), Category.MARKETING).unsubscribe
+    assert not LINKS.of(to("k" * 800), Category.MARKETING, URL).unsubscribe
+
+
+def test_the_address_to_unsubscribe_by_mail_has_the_token_of_the_link():
+    address = "stop+news@mail.shop.example"
+    made = LINKS.of(to(client="shop"), Category.MARKETING, URL, address)
+    token = made.unsubscribe.rpartition("/")[2]
+    assert made.unsubscribe_by_mail == f"mailto:{address}?subject={token}"
+    alone = LINKS.of(to(client="shop"), Category.MARKETING, None, address)
+    assert (alone.unsubscribe, alone.preferences) == (made.unsubscribe_by_mail, "")
+    longest = LINKS.of(to("k" * 430), Category.MARKETING, URL, f"{'a' * 64}@{'b' * 63}.example")
+    assert len(longest.unsubscribe_by_mail) <= LONGEST
+    assert LINKS.of(to("k" * 800), Category.MARKETING, URL, address) == NO_LINKS

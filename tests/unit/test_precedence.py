@@ -1,5 +1,6 @@
 """Whether a notification may be sent: the table of docs/recipients.md, against thousands of combinations."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import islice
 from random import Random
@@ -9,7 +10,8 @@ import pytest
 
 from waypost.model.cadence import Cadence, Every
 from waypost.model.category import Category, CategoryTerms, FrequencyCap, QuietHours, terms_of
-from waypost.model.permission import Circumstances, Preference, Rule
+from waypost.model.permission import Circumstances, Preference, Rule, rule_in
+from waypost.model.states import State
 from waypost.model.suppression import Cause, Suppressed
 from waypost.policy.precedence import decide
 
@@ -122,6 +124,43 @@ def test_what_is_not_sent_says_why(found, terms, why):
     verdict = decide(found, terms, NOON)
     assert not verdict.sends
     assert verdict.why == why
+    assert rule_in(State.SUPPRESSED, verdict.reason) is verdict.rule
+
+
+def test_the_rule_of_each_decision_is_read_from_its_reason():
+    seen = set()
+    for terms, found in islice(combinations(Random(7)), 5_000):
+        daily = Preference(Cadence.parse("daily at 09:00"))
+        quiet = QuietHours(time(11), time(15))
+        more = {"quiet_hours": quiet, "at_most": None} if found.sent in (1, 4) else {}
+        waiting = terms.model_copy(update=more)
+        verdict = decide(replace(found, audience=daily) if found.sent == 2 else found, waiting, NOON)
+        if verdict.sends and verdict.until is None:
+            continue
+        state = State.DEFERRED if verdict.sends else State.SUPPRESSED
+        assert rule_in(state, verdict.reason) is verdict.rule, verdict.reason
+        seen.add((state, verdict.rule))
+    stop = (Rule.SUPPRESSION, Rule.RECIPIENT, Rule.AUDIENCE, Rule.DEFAULT, Rule.CONSENT, Rule.CAP)
+    assert seen >= {(State.SUPPRESSED, rule) for rule in stop}
+    assert seen >= {(State.DEFERRED, rule) for rule in (Rule.AUDIENCE, Rule.QUIET_HOURS)}
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "rule"),
+    [
+        ("suppressed", "its category was turned off (one click)", Rule.RECIPIENT),
+        ("suppressed", "", None),
+        ("suppressed", "in an earlier way", None),
+        ("suppressed", "(recipient)", None),
+        ("deferred", "4.2.1 mailbox is busy (recipient)", None),
+        ("deferred", "the mail server said: product is sent daily (recipient)", None),
+        ("deferred", "product is sent 4.2.1 (busy) (recipient)", None),
+        ("sent", "product is sent daily at 09:00 (recipient)", None),
+        ("no state", "product is turned off (recipient)", None),
+    ],
+)
+def test_a_reason_without_a_rule_names_none(state, reason, rule):
+    assert rule_in(state, reason) is rule
 
 
 def test_quiet_hours_are_those_of_the_recipients_clock_and_nothing_urgent_waits():

@@ -6,7 +6,7 @@ import pytest
 
 from waypost import Priority
 from waypost.channels.priority_semaphore import PrioritySemaphore
-from waypost.policy.lanes import free_slots
+from waypost.policy.runs_per_lane import free_slots
 
 pytestmark = pytest.mark.anyio
 URGENT, NORMAL, BULK = Priority

@@ -25,8 +25,8 @@ from waypost.deployments.doctor.checks import type_findings
 from waypost.deployments.doctor.providers import template_findings
 from waypost.deployments.doctor.type_faults import faults_at_start, template_faults, template_origins
 from waypost.deployments.registry import UnknownType, broken, find, present, registered, switched_off
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.template_set import html_of
-from waypost.rendering.templates import Templates
 
 MINE = LIKE_ALERT + "TYPE = replace(ALERT, name='mine')\n" + FLOW
 NEW_ALERT = LIKE_ALERT + "TYPE = replace(ALERT, batch_size=7)\n" + FLOW

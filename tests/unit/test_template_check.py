@@ -21,10 +21,10 @@ from waypost.flows.order_confirmation import TYPE as ORDER
 from waypost.flows.signup_verification import TYPE as SIGNUP
 from waypost.policy.route_steps import unknown_words
 from waypost.rendering.catalogue_update import update
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.template_check import examine, hidden, left_out, scarce, untranslated
 from waypost.rendering.template_files import PARTS
 from waypost.rendering.template_names import IN_EVERY_TEMPLATE
-from waypost.rendering.templates import Templates
 
 OURS = Settings().template_folders[-1]
 

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from waypost.rendering.catalogue_update import texts_in
+from waypost.rendering.live_templates import Templates, chain
 from waypost.rendering.render_fault import in_words
 from waypost.rendering.samples import NoSample, sample_of
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_set import render
-from waypost.rendering.templates import Templates, chain
 
 PARTS = {
     "subject.txt": "Hello {{ name }}",

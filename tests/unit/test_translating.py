@@ -12,9 +12,9 @@ from support.templates import catalogue, mjml
 from waypost.model.locale import locales
 from waypost.rendering.catalogue_update import update
 from waypost.rendering.catalogues import BrokenCatalogue, catalogue_languages, read_catalogue
+from waypost.rendering.live_templates import Scarce, Templates
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_set import render
-from waypost.rendering.templates import Scarce, Templates
 
 SUBJECT = "{% trans name=name %}Order of {{ name }}{% endtrans %}"
 COUNTED = "{% trans count=n %}{{ count }} item{% pluralize %}{{ count }} items{% endtrans %}"

@@ -13,8 +13,8 @@ from waypost.cli import app
 from waypost.config.settings import Settings
 from waypost.deployments.registry import registered
 from waypost.flows.order_confirmation import TYPE as ORDER
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.template_files import PARTS
-from waypost.rendering.templates import Templates
 from waypost.rendering.translation_check import losses
 
 NOTE = replace(ORDER, name="note")

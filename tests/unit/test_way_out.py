@@ -85,6 +85,28 @@ def test_over_http_on_this_machine_there_is_no_one_click():
     assert unsubscribing(mail) == (f"<{local.unsubscribe}>", None)
 
 
+BY_MAIL = "mailto:unsubscribe@mail.shop.example?subject=OTHER"
+
+
+def test_the_address_to_unsubscribe_by_mail_stands_behind_the_link_and_before_a_types_own():
+    both = replace(LINKS, unsubscribe_by_mail=BY_MAIL)
+    mail = shown("digest", "en", digest(None), reply_to="help@shop.example", links=both)
+    header, post = unsubscribing(mail)
+    own = "mailto:help@shop.example?subject=unsubscribe"
+    assert re.sub(r"\s+", " ", header) == f"<{OFF}>, <{BY_MAIL}>, <{own}>"
+    assert post == "List-Unsubscribe=One-Click"
+    assert BY_MAIL not in mail.html + mail.text
+    assert set(both.tokens.values()) == {"TOKEN", "OTHER"}
+
+
+@every_language
+def test_without_pages_the_footer_has_the_address_to_unsubscribe_by_mail(lang):
+    mail = shown("alert", lang, links=MailLinks(unsubscribe=BY_MAIL, unsubscribe_by_mail=BY_MAIL))
+    assert unsubscribing(mail) == (f"<{BY_MAIL}>", None)
+    assert mail.html.count(f'href="{BY_MAIL}"') == 1
+    assert mail.text.partition("\n-- \n")[2].splitlines().count(f"  {BY_MAIL}") == 1
+
+
 def rendered(**changes):
     type, person = TYPES["alert"], ResolvedRecipient("ada", "ada@a.example", None, "Ada", "en", "UTC")
     notification = replace(alert(), recipient=person)

@@ -49,6 +49,9 @@ COMMANDS = {
         "gateway": OnDemand("gateway:gateway", "Accept notifications over HTTP and SMTP."),
         "keys": OnDemand("keys:app", "Manage the gateway's API keys."),
         "webhooks": OnDemand("webhooks:app", "Manage the webhooks of the gateway's clients."),
+        "unsubscribe": OnDemand(
+            "unsubscribe:unsubscribe", "Unsubscribe whoever wrote the mail on standard input."
+        ),
     },
     "Maintain": {
         "templates": OnDemand("templates:app", "Check the templates, and bring their catalogues up to date."),
@@ -82,6 +85,10 @@ def _waypost(
     warn_of_settings()
 
 
+# A mail server runs it, keeps the mail on this status, and returns it to its sender on others (sysexits.h).
+FAILS_FOR_NOW = {"unsubscribe": os.EX_TEMPFAIL}
+
+
 def main() -> None:
     """The `waypost` command. A known error is one line on standard error, with exit status 1."""
     from waypost.config import environment
@@ -103,8 +110,8 @@ def main() -> None:
     except Exception as error:
         from waypost.cli.errors import explained
 
-        line = explained(error)
-        if line is None:
+        line, code = explained(error), FAILS_FOR_NOW.get("".join(sys.argv[1:2]), 1)
+        if line is None and code == 1:
             raise
-        complain(line)
-        sys.exit(1)
+        complain(line or f"internal error: {type(error).__name__}")
+        sys.exit(code)

@@ -82,7 +82,7 @@ def preview(
 def _serve(
     settings: Settings, types: Mapping[str, NotificationType], previews: Previews, port: int, asked: str
 ) -> None:
-    from waypost.deployments.newer_files import NewerFiles
+    from waypost.deployments.outdated_worker import NewerFiles
     from waypost.preview.app import make_app
     from waypost.preview.server import HOST, serve
     from waypost.system.process import leave_threads_behind, run_until_signalled

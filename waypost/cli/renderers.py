@@ -10,8 +10,8 @@ from waypost.config.brands import brands
 from waypost.config.settings import Settings
 from waypost.delivery.renderer import renderer
 from waypost.model.brand import DEFAULT, Brand
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.messages import Renderer
-from waypost.rendering.templates import Templates
 
 
 def renderers(

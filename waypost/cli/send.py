@@ -128,8 +128,8 @@ def _sample(
 def _warn_of_templates(settings: Settings, one: Registered, locale: str) -> None:
     """Say what is wrong in the templates: a worker goes on with those before a fault, and with another
     language where one is missing."""
+    from waypost.rendering.live_templates import Templates
     from waypost.rendering.template_check import examine
-    from waypost.rendering.templates import Templates
 
     if one.type.finished is not None:
         return

@@ -19,8 +19,8 @@ from waypost.rendering.checks.long_sms import long_sms
 from waypost.rendering.checks.rendered_samples import NotRendered, SampleMail, Samples, findings_in
 from waypost.rendering.checks.spam import NoSpamAssassin, spam_scores
 from waypost.rendering.language_folders import misnamed_catalogues, misnamed_parts
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.template_check import examine, left_out, scarce, untranslated
-from waypost.rendering.templates import Templates
 from waypost.rendering.translation_check import losses
 from waypost.system.plurals import counted
 

@@ -14,7 +14,7 @@ from waypost.config.settings import Settings
 from waypost.ledger import Ledger
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.comparing import FAILURES, Change, Comparison, Difference, Tally
-from waypost.rendering.templates import Templates
+from waypost.rendering.live_templates import Templates
 from waypost.system.plurals import counted
 
 

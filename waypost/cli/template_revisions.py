@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from waypost.cli.asking import Refused
 from waypost.config.settings import Settings
-from waypost.rendering.templates import Templates
+from waypost.rendering.live_templates import Templates
 
 
 @contextmanager

@@ -122,6 +122,12 @@ class Settings(BaseSettings):
         "https://mail.shop.example. Mails then say how to unsubscribe. "
         "`waypost docs preference-page` describes it.",
     )
+    unsubscribe_address: str = Field(
+        default="",
+        description="Address whose mails your mail server pipes to `waypost unsubscribe`: "
+        "unsubscribe@mail.shop.example. Mails then name it in List-Unsubscribe. "
+        "`waypost docs preference-page` describes it.",
+    )
     submission_senders: str = Field(
         default="",
         description="Addresses and domains, separated by commas, that submitted mails may be from, "
@@ -311,6 +317,13 @@ class Settings(BaseSettings):
         if value:
             reply_to(value)
         return value
+
+    @field_validator("unsubscribe_address")
+    @classmethod
+    def _one_plain_address(cls, value: str) -> str:
+        from waypost.mail.address import plain_address
+
+        return plain_address(value) if value else ""
 
     @field_validator("public_url")
     @classmethod

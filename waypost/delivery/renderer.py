@@ -9,8 +9,8 @@ from waypost.config.settings import Settings
 from waypost.mail.build import Sender
 from waypost.mail.dkim import Signer
 from waypost.model.brand import Brand
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.messages import Renderer
-from waypost.rendering.templates import Templates
 
 
 def renderer(

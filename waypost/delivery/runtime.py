@@ -26,8 +26,8 @@ from waypost.ledger.records import installation, kept_brands, verification_codes
 from waypost.model.brand import DEFAULT, Brand, NoSuchBrand
 from waypost.model.notification_type import NotificationType
 from waypost.policy.route_steps import steps
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.messages import Renderer
-from waypost.rendering.templates import Templates
 
 
 class Runtime:

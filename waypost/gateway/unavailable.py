@@ -1,11 +1,12 @@
-"""The problems that report an unavailable or busy ledger."""
+"""The problems that report an unavailable or busy ledger, and one whose personal data cannot be read."""
 
 from __future__ import annotations
 
 from waypost.gateway.problems import Problem
 from waypost.ledger.database.ledger import CommitLost
 from waypost.ledger.database.sqlite_file import FileReplaced
-from waypost.ledger.database.unreachable import OtherKey
+from waypost.ledger.database.unreachable import OtherDataKey, OtherKey
+from waypost.system.key_ring import NotOpened
 from waypost.system.outage import is_outage
 
 SOON = {"retry-after": "2"}
@@ -23,7 +24,7 @@ def ledger_away(error: Exception) -> Problem | None:
         )
     if isinstance(error, FileReplaced):
         return file_lost()
-    if isinstance(error, OtherKey):
+    if isinstance(error, (OtherKey, OtherDataKey, NotOpened)):
         return Problem("unavailable", f"nothing was done: {error}", headers=LATER)
     if is_outage(error):
         return Problem(

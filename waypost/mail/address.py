@@ -58,6 +58,15 @@ def one_address(text: str) -> str:
     return f"{local}@{internal or found.ascii_domain}"
 
 
+def plain_address(text: str) -> str:
+    """`text` as one address that every mail program can write to: in ASCII, without quotes. Raises
+    ValueError."""
+    found = one_address(text)
+    if not _PLAIN_LOCAL.fullmatch(found.rpartition("@")[0]):
+        raise ValueError("not an address of letters, digits and . _ + - before its @")
+    return found
+
+
 def _unquoted(local: str) -> tuple[str, bool]:
     """`local` without quotes, and whether it needs them: `a..b` and `a.` do, which some carriers issued.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from waypost.model.cadence import AT_ONCE, Cadence
 from waypost.model.category import Category
+from waypost.model.states import State
 from waypost.model.suppression import Suppressed
 
 
@@ -73,3 +75,26 @@ class Verdict:
     @property
     def sends(self) -> bool:
         return bool(self.kinds)
+
+    @property
+    def reason(self) -> str:
+        """The reason of a notification that is suppressed, or waits, by this verdict; see `rule_in`."""
+        return f"{self.why} ({self.rule})" if self.why else str(self.rule)
+
+
+TURNED_OFF = "its category was turned off"  # while it waited; the reason goes on with who did it
+_RULE = f"({'|'.join(Rule)})"
+_WAITS = rf"(?:(?:{'|'.join(Category)}) is sent |quiet hours are )[^()]*"
+_FORMS: Mapping[str, re.Pattern[str]] = {
+    State.SUPPRESSED: re.compile(rf".+ \({_RULE}\)", re.DOTALL),
+    State.DEFERRED: re.compile(rf"{_WAITS}\({_RULE}\)"),
+}
+
+
+def rule_in(state: str, reason: str) -> Rule | None:
+    """The rule by which a notification is suppressed, or waits; None for another state, and for a reason
+    without a rule: one that waits for its provider, or was suppressed in another way."""
+    if state == State.SUPPRESSED and reason.startswith(TURNED_OFF):
+        return Rule.RECIPIENT
+    found = form.fullmatch(reason) if (form := _FORMS.get(state)) else None
+    return Rule(found[1]) if found else None

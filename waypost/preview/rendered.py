@@ -27,13 +27,13 @@ from waypost.rendering.attachments import attached_to_each
 from waypost.rendering.catalogues import BrokenCatalogue
 from waypost.rendering.checks.rendered_samples import NotRendered, Samples, findings_in
 from waypost.rendering.comparing import placeholders
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.messages import render_one, too_long
 from waypost.rendering.preheader import preheader_of
 from waypost.rendering.preparing import PutOff
 from waypost.rendering.samples import NoSample, sample_of
 from waypost.rendering.template_check import examine, left_out, scarce, untranslated
 from waypost.rendering.template_files import TemplateError
-from waypost.rendering.templates import Templates
 from waypost.system.clock import now
 from waypost.system.isolation import ItemFailed, isolated
 from waypost.verification.codes import Proof

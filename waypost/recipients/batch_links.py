@@ -32,21 +32,22 @@ class Installation(Protocol):
 async def links_of_each(
     installation: Installation, type: NotificationType, notifications: Sequence[Notification]
 ) -> Mapping[UUID, MailLinks | ItemFailed]:
-    """The links of each notification, by its id, or why it has none; nothing without WAYPOST_PUBLIC_URL. A
-    category that recipients cannot turn off has no links to choose, and one that they cannot confirm has no
-    link to confirm."""
+    """The links of each notification, by its id, or why it has none; nothing without WAYPOST_PUBLIC_URL and
+    WAYPOST_UNSUBSCRIBE_ADDRESS. A category that recipients cannot turn off has no links to choose, and one
+    that they cannot confirm has no link to confirm."""
     settings = installation.settings
+    url, by_mail = settings.public_url, settings.unsubscribe_address
     optional = type.category in may_be_turned_off(settings.categories)
-    if settings.public_url is None or not (optional or type.confirms):
+    if not (optional and (url or by_mail)) and not (type.confirms and url):
         return {}
     links, slices = Links(installation.secret_key), Slices(_SLICE_SECONDS)
     made: dict[UUID, MailLinks | ItemFailed] = {}
     for one in notifications:
         try:
             with isolated("making links", item=one.id):
-                found = links.of(settings.public_url, one, type.category) if optional else NO_LINKS
-                if asked := _to_confirm(type, one, settings):
-                    found = replace(found, confirm=links.confirming(settings.public_url, one, asked))
+                found = links.of(one, type.category, url, by_mail) if optional else NO_LINKS
+                if url and (asked := _to_confirm(type, one, settings)):
+                    found = replace(found, confirm=links.confirming(url, one, asked))
                 made[one.id] = found
         except ItemFailed as failed:
             made[one.id] = failed

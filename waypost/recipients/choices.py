@@ -24,7 +24,7 @@ from waypost.system.clock import now
 NEVER = Preference(Cadence(Every.NEVER))
 # Who chose.
 ONE_CLICK, BUTTON, PAGE = "one click", "unsubscribe page", "preference page"
-CONFIRMATION = "confirmation page"
+BY_MAIL, CONFIRMATION = "unsubscribe mail", "confirmation page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +171,12 @@ async def _stopped(ledger: Ledger, link: Link) -> set[Category]:
 
 
 async def turn_off(ledger: Ledger, link: Link, by: str, types: TypesOf) -> None:
-    """Turn the link's category off. by: ONE_CLICK or BUTTON. Safe to repeat. Raises ValueError for a link of
-    the preference page."""
+    """Turn the link's category off. by: ONE_CLICK, BUTTON or BY_MAIL. Safe to repeat. Raises ValueError for a
+    link of the preference page."""
     if link.category is None:
         raise ValueError("a link of the preference page turns no category off")
-    evidence = f"{by} in a mail of {link.category}, {_utc(now())}"
+    how = f"{by}, by the address" if by == BY_MAIL else by
+    evidence = f"{how} in a mail of {link.category}, {_utc(now())}"
     await choose(ledger, _choosing(link, {link.category: NEVER}, by, evidence), types)
 
 

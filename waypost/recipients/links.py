@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, cast
+from urllib.parse import quote
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,7 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from waypost.ledger.database.sealing import is_address_in_clear
 from waypost.model.brand import DEFAULT
 from waypost.model.category import Category
-from waypost.model.mail_links import NO_LINKS, MailLinks
+from waypost.model.mail_links import MailLinks
 from waypost.model.notification import Notification
 
 LONGEST = 900  # characters of a URL: it stands on one header line, which has 998 at most
@@ -92,24 +93,41 @@ class Links:
             return None
         return _read(page, values)
 
-    def of(self, public_url: str, notification: Notification, category: Category) -> MailLinks:
-        """The links of a notification. public_url: without a slash at its end."""
+    def of(
+        self, notification: Notification, category: Category, public_url: str | None, mail_address: str = ""
+    ) -> MailLinks:
+        """The links of a notification to turn `category` off, and to choose. public_url: of the pages,
+        without a slash at its end; None without pages. mail_address: takes mails that unsubscribe; empty
+        without."""
         link = _link(notification, category)
-        urls = [self._url(public_url, one) for one in (link, replace(link, category=None))]
-        return MailLinks(*urls) if all(urls) else NO_LINKS
+        by_mail = self._shortened(link, mailto(mail_address)) if mail_address else ""
+        urls = (
+            [self._url(public_url, one) for one in (link, replace(link, category=None))] if public_url else []
+        )
+        if urls and all(urls):
+            return MailLinks(*urls, unsubscribe_by_mail=by_mail)
+        return MailLinks(unsubscribe=by_mail, unsubscribe_by_mail=by_mail)
 
     def confirming(self, public_url: str, notification: Notification, category: Category) -> str:
         """The URL by which the notification's recipient confirms `category`; empty if it is too long."""
         return self._url(public_url, replace(_link(notification, category), confirms=True))
 
     def _url(self, public_url: str, link: Link) -> str:
-        """The URL of a link; empty if a header line cannot hold it. A long link first goes without its
-        address: the choice then holds for the recipient, whatever their addresses."""
+        return self._shortened(link, f"{public_url}/{link.page}/")
+
+    def _shortened(self, link: Link, before: str) -> str:
+        """`before` and the token of a link; empty if a header line cannot hold them. A long link first goes
+        without its address: the choice then holds for the recipient, whatever their addresses."""
         for shorter in (link, replace(link, address="")):
-            url = f"{public_url}/{link.page}/{self.token(shorter)}"
+            url = before + self.token(shorter)
             if len(url) <= LONGEST:
                 return url
         return ""
+
+
+def mailto(address: str) -> str:
+    """The beginning of the URL by which a mail goes to `address` with a token as its subject (RFC 6068)."""
+    return f"mailto:{quote(address, safe='@+')}?subject="
 
 
 def _link(notification: Notification, category: Category) -> Link:

@@ -13,8 +13,8 @@ from waypost.model.locale import known_locale, locales
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.catalogues import FOLDER, babel_name
 from waypost.rendering.checks.finding import Finding, Level
+from waypost.rendering.live_templates import with_parents
 from waypost.rendering.template_files import PARTS, TemplateFiles
-from waypost.rendering.templates import with_parents
 
 
 def misnamed_catalogues(files: TemplateFiles) -> list[Finding]:

@@ -25,11 +25,11 @@ from waypost.model.sensitive_values import sensitive_values, without_sensitive
 from waypost.model.validation_messages import explain, has_only_unknown_fields
 from waypost.policy.redaction.minted_texts import NoText, texts_of
 from waypost.policy.redaction.redact import Redaction
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.sms_segments import excess
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_names import IN_EVERY_TEMPLATE
 from waypost.rendering.template_set import TemplateSet, Words, render, render_line
-from waypost.rendering.templates import Templates
 from waypost.system.clock import now
 from waypost.system.isolation import isolated
 
@@ -83,7 +83,8 @@ def render_one(
     try:
         with isolated("reading its facts", ValidationError, item=notification.id):
             facts = _facts(renderer, type, notification)
-        secrets = texts_of({**sensitive_values(facts), **private, **_tokens(links)})
+        # With a token, an operator who reads a provider's reply could unsubscribe.
+        secrets = texts_of({**sensitive_values(facts), **private, **links.tokens})
         if type.finished is not None:
             mail = _passed_on(renderer, notification, reached["email"], type.finished(facts))
             return Rendered(notification, {"email": mail} if "email" in wanted else {})
@@ -177,11 +178,6 @@ def _context(
     }
 
 
-def _tokens(links: MailLinks) -> dict[str, str]:
-    """The links' last parts: with a token, an operator who reads a provider's reply could unsubscribe."""
-    return {name: url.rpartition("/")[2] for name, url in asdict(links).items() if url}
-
-
 def _extras(
     renderer: Renderer,
     type: NotificationType,
@@ -198,7 +194,8 @@ def _extras(
     context, unsubscribe = _unsubscribing(renderer, type, context)
     one_click = type.one_click and bool(unsubscribe)
     if links.unsubscribe and not _page(unsubscribe):
-        unsubscribe = f"{links.unsubscribe} {unsubscribe}".strip()
+        ours = dict.fromkeys(filter(None, (links.unsubscribe, links.unsubscribe_by_mail)))
+        unsubscribe = " ".join((*ours, unsubscribe)).strip()
         one_click = links.unsubscribe.startswith("https://")  # RFC 8058, section 3.1: nothing else
     return Extras(reply_to or renderer.reply_to, unsubscribe, one_click, files), context
 

@@ -18,6 +18,7 @@ from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue, Key, 
 from waypost.rendering.extent import Extent, extents
 from waypost.rendering.html_comments import HTML_COMMENT
 from waypost.rendering.layouts import Flat
+from waypost.rendering.live_templates import Templates, with_parents
 from waypost.rendering.mjml_fault import lines_of
 from waypost.rendering.sandbox import TEXT, environment_of
 from waypost.rendering.template_files import PARTS, TemplateError, TemplateFiles
@@ -30,7 +31,6 @@ from waypost.rendering.template_names import (
     uses,
 )
 from waypost.rendering.template_set import html_of, place, syntax
-from waypost.rendering.templates import Templates, with_parents
 from waypost.rendering.translating import UntranslatableText, messages_in
 
 _ELEMENT = re.compile(r"<(mj-[a-z-]+)")

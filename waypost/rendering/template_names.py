@@ -28,7 +28,7 @@ IN_EVERY_TEMPLATE: Known = {
     "lang": None,
     "recipient": ("name", "locale", "timezone", "attributes"),
     "sender": ("name", "signature", "support"),
-    "links": ("unsubscribe", "preferences", "confirm"),
+    "links": ("unsubscribe", "preferences", "confirm", "unsubscribe_by_mail"),
     "brand": ("name", "logo", "accent", "accent_dark", "postal_address", "footer"),
 }
 

@@ -11,9 +11,9 @@ from jinja2 import TemplateSyntaxError
 
 from waypost.model.notification_type import NotificationType
 from waypost.rendering.catalogues import SOURCE_LANGUAGE, BrokenCatalogue, Key
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.sandbox import environment_of
 from waypost.rendering.template_files import TemplateError
-from waypost.rendering.templates import Templates
 from waypost.rendering.translating import UntranslatableText, messages_in, numbers_in
 
 # A value, a percent sign, or what is neither and so stays in the mail as it is: %, %s, %(name).

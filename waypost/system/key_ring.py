@@ -35,6 +35,10 @@ class NotOpened(ValueError):
     """A sealed text cannot be opened. The message names its key and says what to do, and nothing else."""
 
 
+class KeyMissing(NotOpened):
+    """The ring does not have the key of a sealed text: another process may have it."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataKey:
     """A key of a ring. id: small letters, digits and hyphens; it stands in what the key seals."""
@@ -77,7 +81,7 @@ class KeyRing:
         """The value of a sealed text of `row`. Raises NotOpened."""
         id, _, text = sealed[len(BEGIN) :].partition(":")
         if (cipher := self._ciphers.get(id)) is None:
-            raise NotOpened(
+            raise KeyMissing(
                 f"personal data is sealed with the key {id}, which this process does not have: add that key "
                 "to WAYPOST_DATA_KEYS, or set the WAYPOST_SECRET_KEY that it derives from"
             )

@@ -29,7 +29,7 @@ from waypost.deployments.processes import prefect_server, without_prefect
 from waypost.deployments.processes.flush import flush_prefect
 from waypost.deployments.processes.worker import OtherWorkers
 from waypost.deployments.registry import registered
-from waypost.rendering.templates import Templates
+from waypost.rendering.live_templates import Templates
 
 
 @dataclass

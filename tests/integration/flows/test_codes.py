@@ -16,7 +16,7 @@ from waypost.ledger.records.installation import change_key
 from waypost.ledger.records.verification_codes import Checked
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.model.states import State
-from waypost.rendering.templates import Templates
+from waypost.rendering.live_templates import Templates
 from waypost.system.clock import now
 from waypost.verification.codes import verify
 

@@ -34,8 +34,8 @@ from waypost.ledger.operations import retry_cancel
 from waypost.ledger.operations.search import Filter
 from waypost.model.outcome import Outcome, Phase, Verdict
 from waypost.policy.circuit_breaker import FAILURES
-from waypost.rendering import templates as templates_module
-from waypost.rendering.templates import Templates
+from waypost.rendering import live_templates as templates_module
+from waypost.rendering.live_templates import Templates
 from waypost.system.clock import now
 from waypost.tasks import events
 from waypost.tasks.providers import events as circuit_events

@@ -22,7 +22,7 @@ from waypost.deployments.doctor.gateway import examine_gateway
 from waypost.gateway.auth.access_tokens import Tokens
 from waypost.gateway.auth.authenticator import Caller
 from waypost.gateway.auth.issuer_documents import LARGEST
-from waypost.gateway.auth.oidc_issuer import AGAIN_SECONDS, AWAY_SECONDS, FRESH_SECONDS, STALE_SECONDS, Issuer
+from waypost.gateway.auth.issuer_keys import AGAIN_SECONDS, AWAY_SECONDS, FRESH_SECONDS, STALE_SECONDS, Issuer
 from waypost.gateway.problems import Problem
 from waypost.net.webhook_url import FORBIDDEN, PRIVATE
 

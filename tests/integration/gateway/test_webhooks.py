@@ -7,24 +7,34 @@ import signal
 import socket
 import subprocess
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 from support.forks import Forked
-from support.ledger import LONG_AGO, accepted, change, rows
+from support.ledger import LONG_AGO, NOTE, accepted, ask, change, reserved, rows
 from support.poison_item import BAD, SECRET, trips
 from support.processes import command, environment
 from support.requests import order
 from support.rings import DATA_KEYS
 from support.webhook_receiver import Endpoint, answer, closes, hangs
 
+from waypost import Priority
 from waypost.gateway.webhooks import post as webhook_post
 from waypost.gateway.webhooks.secrets import secret
 from waypost.ledger.database.tables import notifications
 from waypost.ledger.database.tables import webhook_events as events_table
-from waypost.ledger.records import installation, webhooks
+from waypost.ledger.intake.accept import accept_all
+from waypost.ledger.intake.candidate import Candidate
+from waypost.ledger.operations.preference_change import Choosing, choose
+from waypost.ledger.queue import claims
+from waypost.ledger.queue.permissions import SendingPolicy
+from waypost.ledger.records import installation, suppressions, webhooks
 from waypost.ledger.records.webhooks import STATES
+from waypost.model.category import Category, CategoryTerms
+from waypost.model.suppression import Suppression
+from waypost.recipients.choices import NEVER
 from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +109,7 @@ async def test_a_client_is_told_what_became_of_its_notification(open_site, endpo
         "type": "order-confirmation",
         "state": "cancelled",
         "reason": "cancelled by client shop",
+        "rule": None,
         "tags": ["spring"],
         "template_version": None,
     }
@@ -111,6 +122,28 @@ async def test_addresses_are_masked_in_what_is_told(open_site, endpoint):
     await happen(open_site.ledger, reason="no such mailbox <ada.lovelace@a.example>")
     [post] = await endpoint.arrived()
     assert post.told["data"]["reason"] == "no such mailbox <a***e@a.example>"
+
+
+async def test_what_is_suppressed_or_waits_by_a_decision_tells_the_rule(open_site, endpoint):
+    """A run takes up three: a suppressed address, a recipient who wants none, and quiet hours."""
+    ledger = open_site.ledger
+    await hooked(ledger, endpoint, "suppressed", "deferred")
+    news = replace(NOTE, category=Category.MARKETING, priority=Priority.NORMAL)
+    await accept_all(ledger, [Candidate(news, ask(to=who), client="shop") for who in ("ada", "bob", "eve")])
+    await suppressions.add(ledger, [Suppression(address="ada@a.example")])
+    await choose(ledger, Choosing("shop", "bob", {Category.MARKETING: NEVER}, "api"), {})
+    terms = CategoryTerms.model_validate({"quiet_hours": "00:00-23:59"})
+    policy = SendingPolicy.of(news, {Category.MARKETING: terms}, [news])
+    claim = await reserved(ledger)
+    await claims.take_up(ledger, "note", claim.id, policy=policy)
+    posts = [(await endpoint.arrived(number))[number - 1] for number in (1, 2, 3)]
+    data = [post.told["data"] for post in posts]
+    assert {(one["state"], one["rule"]) for one in data} == {
+        ("suppressed", "suppression"),
+        ("suppressed", "recipient"),
+        ("deferred", "quiet hours"),
+    }
+    assert all(one["reason"].endswith(f"({one['rule']})") for one in data)  # as `waypost explain` shows it
 
 
 async def test_a_wrong_secret_does_not_verify(open_site, endpoint):

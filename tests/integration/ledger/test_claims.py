@@ -31,8 +31,8 @@ from waypost.ledger.queue import batches, claims
 from waypost.ledger.queue.attempts import AttemptStarted
 from waypost.ledger.queue.batches import BatchResult
 from waypost.ledger.queue.claims import reserve, take_up
-from waypost.ledger.queue.lanes import waiting_lanes
 from waypost.ledger.queue.recorder import Recorder
+from waypost.ledger.queue.waiting_lanes import waiting_lanes
 from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio

@@ -29,9 +29,9 @@ from waypost.ledger.database.tables import UtcDateTime, metadata, notifications
 from waypost.ledger.intake import accept
 from waypost.ledger.operations import retention, search, stats, timeline
 from waypost.ledger.queue import batches, claims, digests, holds, suspects
-from waypost.ledger.queue.lanes import waiting_lanes
 from waypost.ledger.queue.permissions import SendingPolicy
 from waypost.ledger.queue.reaper import Reaper
+from waypost.ledger.queue.waiting_lanes import waiting_lanes
 from waypost.ledger.records import (
     api_keys,
     preferences,

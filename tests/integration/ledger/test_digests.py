@@ -32,9 +32,9 @@ from waypost.ledger.queue import batches, claims, digest_items, digest_plan
 from waypost.ledger.queue.attempts import AttemptFinished
 from waypost.ledger.queue.batches import BatchResult
 from waypost.ledger.queue.digests import bundle
-from waypost.ledger.queue.lanes import waiting_lanes
 from waypost.ledger.queue.reaper import Reaper
 from waypost.ledger.queue.recorder import Recorder
+from waypost.ledger.queue.waiting_lanes import waiting_lanes
 from waypost.ledger.records import recipients
 from waypost.model.request import Recipient
 from waypost.model.states import State

@@ -24,8 +24,8 @@ from waypost.ledger.operations.retention import prune
 from waypost.ledger.queue import claims
 from waypost.ledger.queue.attempts import AttemptStarted
 from waypost.ledger.queue.holds import held_types, hold, release
-from waypost.ledger.queue.lanes import waiting_lanes
 from waypost.ledger.queue.recorder import Recorder
+from waypost.ledger.queue.waiting_lanes import waiting_lanes
 from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio

@@ -15,10 +15,10 @@ from waypost.delivery.runtime import Runtime
 from waypost.flows.signup_verification import TYPE as SIGNUP
 from waypost.flows.signup_verification import Signup
 from waypost.ledger import open_ledger
-from waypost.ledger.database.notify import watching
 from waypost.ledger.database.open_elsewhere import open_elsewhere
 from waypost.ledger.database.tables import installation, verifications
 from waypost.ledger.database.unreachable import OtherKey
+from waypost.ledger.database.watch_for_work import watching
 from waypost.ledger.intake.accept import accept
 from waypost.ledger.queue import claims
 from waypost.ledger.records.installation import (

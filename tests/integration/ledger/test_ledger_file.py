@@ -22,9 +22,9 @@ from support.ledger import accepted, claimed, rows
 from waypost.ledger import NotRecorded, open_ledger
 from waypost.ledger.database.failures import log_failure
 from waypost.ledger.database.ledger import CommitLost, FileLostWithCommit
-from waypost.ledger.database.notify import watching
 from waypost.ledger.database.outages import outages
 from waypost.ledger.database.sqlite_file import FileReplaced
+from waypost.ledger.database.watch_for_work import watching
 from waypost.ledger.queue.attempts import AttemptStarted
 from waypost.ledger.queue.recorder import Recorder
 

@@ -10,8 +10,9 @@ from waypost import Category
 from waypost.config.settings import with_async_driver
 from waypost.ledger import open_ledger
 from waypost.ledger.database import tolerant
-from waypost.ledger.database.sealing import SEALED, OtherDataKey
+from waypost.ledger.database.sealing import SEALED
 from waypost.ledger.database.tables import metadata, notifications, recipients
+from waypost.ledger.database.unreachable import OtherDataKey
 from waypost.ledger.intake.accept import accept
 from waypost.ledger.operations import search, timeline
 from waypost.ledger.operations.search import Filter

@@ -32,8 +32,8 @@ from waypost.ledger.queue.reaper import Lapsed, give_back, reclaim
 from waypost.ledger.queue.recorder import Recorder
 from waypost.ledger.queue.suspects import suspects
 from waypost.model.states import State
+from waypost.policy.poison_item import ALONE, FAILURES, SUSPECT
 from waypost.policy.retry import Decision
-from waypost.policy.suspicion import ALONE, FAILURES, SUSPECT
 from waypost.system.clock import now
 
 pytestmark = pytest.mark.anyio

@@ -13,9 +13,9 @@ from support.ledger import accepted, rows
 
 from waypost.config.settings import with_async_driver
 from waypost.ledger import NotRecorded, open_ledger
-from waypost.ledger.database import notify, watchdog
-from waypost.ledger.database.notify import watching
+from waypost.ledger.database import watch_for_work, watchdog
 from waypost.ledger.database.tables import metadata, recipients
+from waypost.ledger.database.watch_for_work import watching
 
 pytestmark = pytest.mark.anyio
 
@@ -145,8 +145,8 @@ async def test_a_silent_server_keeps_nobody_from_leaving(far, line):
 
 
 async def test_a_connection_that_only_listens_is_asked_whether_it_lives(far, line, postgres_url, monkeypatch):
-    monkeypatch.setattr(notify, "ASK_SECONDS", 0.3)
-    monkeypatch.setattr(notify, "ANSWERS_WITHIN", 0.3)
+    monkeypatch.setattr(watch_for_work, "ASK_SECONDS", 0.3)
+    monkeypatch.setattr(watch_for_work, "ANSWERS_WITHIN", 0.3)
     near = open_ledger(with_async_driver(postgres_url))
     woken = asyncio.Event()
     async with watching(far, woken.set):

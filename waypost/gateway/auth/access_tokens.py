@@ -14,7 +14,7 @@ from joserfc.jws import JWSRegistry
 from waypost.config.settings import Settings
 from waypost.gateway.auth import key_format
 from waypost.gateway.auth.authenticator import Caller
-from waypost.gateway.auth.oidc_issuer import Issuer, IssuerAway
+from waypost.gateway.auth.issuer_keys import Issuer, IssuerAway
 from waypost.gateway.problems import Problem
 from waypost.model.client_name import is_client
 

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from waypost.gateway.http import responses
 from waypost.gateway.http.request_head import Head
-from waypost.gateway.pages import answer, form
+from waypost.gateway.pages import form, page_response
 from waypost.gateway.pages.context import PagesContext
 from waypost.gateway.pages.form import BadForm
 from waypost.gateway.pages.wording import language_accepted, language_for
@@ -29,7 +29,6 @@ from waypost.gateway.server.metrics_middleware import MetricsMiddleware
 from waypost.gateway.unavailable import ledger_away
 from waypost.ledger.database.outages import outages
 from waypost.model.cadence import Every
-from waypost.model.category import may_be_confirmed, may_be_turned_off
 from waypost.recipients import choices
 from waypost.recipients.links import Page
 from waypost.recipients.open_link import Opened, opened
@@ -76,7 +75,7 @@ async def _alive(_request: Request) -> Response:
 
 async def _style(request: Request) -> Response:
     asked = request.query_params
-    return answer.style(asked.get("accent", ""), asked.get("dark", ""))
+    return page_response.style(asked.get("accent", ""), asked.get("dark", ""))
 
 
 class _Pages:
@@ -96,7 +95,7 @@ class _Pages:
         async def answered(request: Request) -> Response:
             request.scope["route"] = counted
             if request.method == "OPTIONS":
-                return Response(status_code=204, headers={**answer.headers(), "Allow": ALLOW})
+                return Response(status_code=204, headers={**page_response.headers(), "Allow": ALLOW})
             try:
                 found = await self._opened(request, page)
                 if found is None:
@@ -110,13 +109,8 @@ class _Pages:
         return answered
 
     async def _opened(self, request: Request, page: Page) -> Opened | None:
-        """None also for a category that recipients may not turn off, or confirm, any more."""
-        context = self._context
-        found = await opened(context.ledger, context.links, page, request.path_params["token"])
-        if found is None or found.link.category is None:
-            return found
-        may = may_be_confirmed if found.link.confirms else may_be_turned_off
-        return found if found.link.category in may(context.catalogue.terms) else None
+        context, token = self._context, request.path_params["token"]
+        return await opened(context.ledger, context.links, page, token, context.catalogue.terms)
 
     async def _done(self, endpoint: ForLink, request: Request, found: Opened) -> Response:
         try:
@@ -165,7 +159,7 @@ class _Pages:
 
     def _page(self, request: Request, name: str, found: Opened, **values: Any) -> Response:
         lang, brand = self._language(found), self._context.brand(found.link.brand)
-        return answer.page(request, name, lang, brand, address=found.link.address, **values)
+        return page_response.page(request, name, lang, brand, address=found.link.address, **values)
 
     def _language(self, found: Opened) -> str:
         return language_for(found.locale or self._context.default_locale)
@@ -175,7 +169,7 @@ class _Pages:
         header = request.headers.get("accept-language", "")
         lang = self._language(found) if found else language_accepted(header, self._context.default_locale)
         brand = self._context.brand(found.link.brand) if found else self._context.brand()
-        return answer.page(request, "message", lang, brand, status, what=what)
+        return page_response.page(request, "message", lang, brand, status, what=what)
 
     def _failed(self, request: Request, error: Exception) -> Response:
         """Only the class of an unexpected error is logged: its text may contain addresses."""

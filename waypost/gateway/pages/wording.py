@@ -18,7 +18,7 @@ from waypost.rendering.catalogues import (
     english,
     read_catalogue,
 )
-from waypost.rendering.templates import with_parents
+from waypost.rendering.live_templates import with_parents
 
 FOLDER = Path(__file__).parent / "html"
 

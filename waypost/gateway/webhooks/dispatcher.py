@@ -13,7 +13,7 @@ from uuid import UUID
 from waypost.gateway.webhooks.courier import Courier, CourierContext, EndpointState
 from waypost.ledger import Ledger
 from waypost.ledger.database.failures import log_failure
-from waypost.ledger.database.notify import WEBHOOKS, watching
+from waypost.ledger.database.watch_for_work import WEBHOOKS, watching
 from waypost.ledger.records import webhook_outbox
 from waypost.system.waiting import wait_for
 

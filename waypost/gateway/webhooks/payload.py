@@ -1,7 +1,8 @@
 """The id and the body of a webhook event: the same at every attempt. Pure.
 
 {"type": "notification.sent", "timestamp": "2026-11-25T09:00:00.123456Z",
- "data": {"id": "0199...", "type": "order-confirmation", "state": "sent", "reason": "", "tags": ["spring"]}}
+ "data": {"id": "0199...", "type": "order-confirmation", "state": "sent", "reason": "", "rule": null,
+          "tags": ["spring"], "template_version": "3f9c02b7d41e"}}
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import orjson
 
 from waypost.ledger.records.webhook_outbox import Event
 from waypost.mail.masking import mask_in
+from waypost.model.permission import rule_in
 
 
 def event_id(webhook: UUID, event: Event) -> str:
@@ -33,6 +35,7 @@ def payload(event: Event) -> bytes:
                 "type": event.type,
                 "state": event.state,
                 "reason": mask_in(event.reason),
+                "rule": rule_in(event.state, event.reason),
                 "tags": list(event.tags),
                 "template_version": event.template_version,
             },

@@ -22,10 +22,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from waypost.ledger.database import migrate
 from waypost.ledger.database.lock_numbers import UPGRADE
 from waypost.ledger.database.outages import outages
-from waypost.ledger.database.sealing import OtherDataKey, Sealing, is_address_in_clear
+from waypost.ledger.database.sealing import Sealing, is_address_in_clear
 from waypost.ledger.database.sqlite_file import FileReplaced
 from waypost.ledger.database.tolerant import is_undecodable
-from waypost.ledger.database.unreachable import OtherKey
+from waypost.ledger.database.unreachable import OtherDataKey, OtherKey
 from waypost.system.ledger_waits import asking
 from waypost.system.outage import Outage, mark
 

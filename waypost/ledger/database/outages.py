@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from waypost.ledger.database.sqlite_file import FileReplaced
 from waypost.ledger.database.trouble import trouble
-from waypost.ledger.database.unreachable import OtherKey
+from waypost.ledger.database.unreachable import OtherDataKey, OtherKey
+from waypost.system.key_ring import NotOpened
 
 SAID_AGAIN_SECONDS = 60.0
 
@@ -29,7 +30,8 @@ class Outages:
 
     def tell(self, error: BaseException) -> None:
         """Log what `error` means and what to do. A lost file is logged once, as it stays lost; any other
-        outage once a minute. OtherKey is logged as an error, as it does not pass automatically."""
+        outage once a minute. A key that is missing is logged as an error, as it does not pass
+        automatically."""
         said = trouble(error)
         if isinstance(error, FileReplaced):
             self._tell_of_loss(said)
@@ -38,7 +40,7 @@ class Outages:
         if moment - self._said_at.get(said, float("-inf")) < SAID_AGAIN_SECONDS:
             return
         self._said_at[said] = moment
-        if isinstance(error, OtherKey):
+        if isinstance(error, (OtherKey, OtherDataKey, NotOpened)):
             logger.error("%s", said)
         else:
             logger.warning("%s. Waypost keeps retrying, and logs this once a minute", said)

@@ -27,7 +27,7 @@ from waypost.ledger.database.tables import (
     recipients,
     suppressions,
 )
-from waypost.ledger.database.unreachable import LedgerUnreachable
+from waypost.ledger.database.unreachable import OtherDataKey
 from waypost.mail.address import is_address_url
 from waypost.system.key_ring import BEGIN, KeyRing, NotOpened, is_sealed
 
@@ -50,13 +50,6 @@ _IS_JSON = {
     for table, names in SEALED.items()
 }
 _AT = {table: f"@{table.name}" for table in SEALED}
-
-
-class OtherDataKey(LedgerUnreachable):
-    """This process cannot open the ledger's personal data: it treats the ledger as unavailable."""
-
-    def __init__(self, why: NotOpened) -> None:
-        super().__init__("the personal data of this ledger cannot be read", str(why))
 
 
 class Sealing:

@@ -190,7 +190,7 @@ notifications = sa.Table(
     sa.Column("step", sa.Integer, nullable=False, server_default="0"),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("in_doubt", sa.Integer, nullable=False, server_default="0"),
-    # Suspicion of ending its runs before they get to it; see suspicion.py.
+    # Suspicion of ending its runs before they get to it; see policy/poison_item.py.
     sa.Column("suspicion", sa.SmallInteger, nullable=False, server_default="0"),
     # The digest that carries it; from then on it shares that notification's end.
     sa.Column("digest_id", Id, sa.ForeignKey("notifications.id")),

@@ -7,7 +7,8 @@ from typing import Any
 
 from waypost.ledger.database.lost_file import LedgerMissing
 from waypost.ledger.database.sqlite_file import FileReplaced
-from waypost.ledger.database.unreachable import OtherKey
+from waypost.ledger.database.unreachable import OtherDataKey, OtherKey
+from waypost.system.key_ring import NotOpened
 
 _FULL = "the disk of the ledger is full: free some space"
 _READ_ONLY = "the ledger is read-only: make its disk and file writable, or use PostgreSQL's primary server"
@@ -43,7 +44,7 @@ def trouble(error: BaseException) -> str:
     """A sentence about an error of the ledger: what is wrong, and what to do."""
     original: Any = getattr(error, "orig", None) or error
     match original:
-        case FileReplaced() | LedgerMissing() | OtherKey():
+        case FileReplaced() | LedgerMissing() | OtherKey() | OtherDataKey() | NotOpened():
             return str(original)
         case sqlite3.Error():
             code = getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from waypost.system.key_ring import NotOpened
 from waypost.system.outage import Outage
 
 ADVICE = "start that server, create that database, or correct WAYPOST_DATABASE_URL"
@@ -27,3 +28,10 @@ class OtherKey(LedgerUnreachable):
             "this process. If the key was changed on purpose, stop all Waypost processes "
             "and run `waypost db change-key`",
         )
+
+
+class OtherDataKey(LedgerUnreachable):
+    """This process cannot open the ledger's personal data: it treats the ledger as unavailable."""
+
+    def __init__(self, why: NotOpened) -> None:
+        super().__init__("the personal data of this ledger cannot be read", str(why))

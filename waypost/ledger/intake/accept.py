@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,9 +13,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from waypost.ledger.database import sealing
-from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import insert_many
 from waypost.ledger.database.ledger import Ledger, is_transient
+from waypost.ledger.database.signal_work import announce_work
 from waypost.ledger.database.tables import batches, notifications, recipients, tags
 from waypost.ledger.intake.candidate import Candidate
 from waypost.ledger.intake.commit_recovery import accepted_for_sure, repeatable
@@ -228,8 +228,8 @@ def _accept(
     for type in {one.type.name: one.type for one in candidates}.values():
         count_repeats(ledger, connection, type, [one for one in candidates if one.type is type], moment)
     fresh = [candidate for candidate in candidates if candidate.open]
-    _remember_recipients(connection, fresh, moment)
     keys = {key: box.stored_key(connection, key) for _, key in {one.recipient for one in fresh}}
+    _remember_recipients(connection, fresh, keys, moment)
     rows = [_row(one, keys[one.recipient[1]], intake, moment) for one in fresh]
     if claim is not None:
         _take(rows, claim, moment)
@@ -256,26 +256,26 @@ def _tags(candidate: Candidate) -> list[dict[str, Any]]:
     return [{"tag": tag, "notification_id": candidate.id} for tag in dict.fromkeys(candidate.request.tags)]
 
 
-def _remember_recipients(connection: sa.Connection, fresh: list[Candidate], moment: datetime) -> None:
+def _remember_recipients(
+    connection: sa.Connection, fresh: list[Candidate], keys: Mapping[str, str], moment: datetime
+) -> None:
     """Store what the requests say of their recipients. A client's request only fills in unknown fields: known
     fields change by the recipients route, which is for keys that manage. Without a client there is no such
-    route, so the latest request wins."""
+    route, so the latest request wins. keys: the ledger's key of each recipient's."""
     known: dict[Who, dict[str, Any]] = {}
     new = {"updated_at": moment, "link_generation": first_generation(moment), **_NOTHING}
     for candidate in fresh:
         who = client, key = candidate.recipient
         row = known.get(who)
         if row is None:
-            known[who] = {"client": client, "key": key, **new, **candidate.named}
+            known[who] = {"client": client, "key": keys[key], **new, **candidate.named}
         elif client:
             row.update({field: value for field, value in candidate.named.items() if row[field] is None})
         else:
             row.update(candidate.named)
-    box = sealing.of(connection)
-    for row in known.values():
-        row["key"] = box.stored_key(connection, row["key"])
     rows = sorted(known.values(), key=itemgetter("client", "key"))
-    insert_many(connection, recipients, [box.sealed(recipients, row) for row in rows], on_conflict=_fill_in)
+    box = sealing.of(connection)
+    insert_many(connection, recipients, box.sealed_all(recipients, rows), on_conflict=_fill_in)
 
 
 _NOTHING = dict.fromkeys(FIELDS)

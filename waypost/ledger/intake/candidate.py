@@ -22,8 +22,9 @@ class Candidate:
 
     client: the application it comes from; empty for none. sent_key: an idempotency key that came beside the
     request; if empty, the request's own counts. meaning: the bytes that tell its data from other data under
-    its key; if empty, the data itself. named: what it says of its recipient. group: the key of its group, if
-    its type has groups. condition: what it says in its group. extra: repeats counted into it before it is
+    its key; if empty, the data itself. key: its client and idempotency key; None without a key. recipient:
+    the client and key of its recipient. named: what it says of its recipient. group: the key of its group,
+    if its type has groups. condition: what it says in its group. extra: repeats counted into it before it is
     written. receipt: its response, once it has one. twin: an earlier candidate of the same transaction and
     key, whose response it gets. begins: the state it is accepted in. key_brand: the brand of the client's
     API key, if it has one.
@@ -35,6 +36,8 @@ class Candidate:
     sent_key: str | None = None
     meaning: bytes = b""
     id: UUID = field(default_factory=new_id)
+    key: tuple[str, str] | None = field(init=False)
+    recipient: tuple[str, str] = field(init=False)
     named: dict[str, str] = field(init=False)
     begins: State = field(init=False)
     body_hash: bytes = b""
@@ -46,7 +49,10 @@ class Candidate:
     key_brand: str | None = None
 
     def __post_init__(self) -> None:
-        self.named = self.request.recipient.named
+        key, person = self.sent_key or self.request.idempotency_key, self.request.recipient
+        self.key = (self.client, key) if key else None
+        self.recipient = self.client, person.key
+        self.named = person.named
         self.begins = State.HELD if self.request.digested else State.ACCEPTED
         if (grouping := self.type.grouping) is not None:
             self.group = self._group_key(grouping.key(self.request.data))
@@ -65,26 +71,15 @@ class Candidate:
         return self.receipt is None and self.twin is None
 
     @property
-    def key(self) -> tuple[str, str] | None:
-        """Its client and idempotency key; None without a key."""
-        key = self.sent_key or self.request.idempotency_key
-        return (self.client, key) if key else None
-
-    @property
     def brand(self) -> str | None:
         """Its brand as the ledger keeps it: None for the default brand."""
         found = brand_of(self.request, self.type, self.key_brand)
         return None if found == DEFAULT else found
 
-    @property
-    def recipient(self) -> tuple[str, str]:
-        """The client and key of its recipient."""
-        return self.client, self.request.recipient.key
-
     def _group_key(self, same: str) -> bytes:
         """The hash that repeats share. They have the same client, as no client may see another's ids, and the
         same brand, and the same address, if the request names one besides the recipient's key."""
-        key = self.request.recipient.key
+        _, key = self.recipient
         addresses = [url_of(self.named[field]) for field in ("email", "phone") if field in self.named]
         named = (
             self.type.name,

@@ -20,7 +20,7 @@ from waypost.ledger.records.preferences import choose_all
 from waypost.ledger.records.recipients import whose_are
 from waypost.model.cadence import Every
 from waypost.model.category import Category
-from waypost.model.permission import Preference
+from waypost.model.permission import TURNED_OFF, Preference
 from waypost.model.states import State
 from waypost.model.suppression import Cause, Suppression
 from waypost.system.clock import now
@@ -109,7 +109,7 @@ def _suppress(
 ) -> int:
     values: dict[str, Any] = {
         "state": State.SUPPRESSED,
-        "reason": f"its category was turned off ({by})",
+        "reason": f"{TURNED_OFF} ({by})",
         "finished_at": now(),
     }
     changed = sa.update(notifications).where(in_ids(notifications.c.id, ids), *waits).values(values)

@@ -17,16 +17,16 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
-from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.signal_work import announce_work
 from waypost.ledger.database.steps import portions, written_bytes
 from waypost.ledger.database.tables import events, notifications
 from waypost.ledger.operations.explanation import end_in_words
 from waypost.ledger.operations.search import Filter, in_state, looks, parameters
 from waypost.ledger.queue.digest_items import copy_to_items
 from waypost.model.states import TERMINAL, State
-from waypost.policy.suspicion import ALONE
+from waypost.policy.poison_item import ALONE
 from waypost.system.clock import now
 from waypost.system.ids import new_id
 

@@ -13,9 +13,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
-from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.signal_work import announce_work
 from waypost.ledger.database.tables import IN_HAND, TROUBLE, WAITING, attempts, batches, events, notifications
 from waypost.ledger.operations.retry_cancel import (
     AT_ONCE,

@@ -18,9 +18,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
-from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import do_nothing, in_ids, insert_many
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.signal_work import announce_work
 from waypost.ledger.database.tables import IN_HAND, batches, notifications
 from waypost.model.notification_type import NotificationType
 from waypost.model.priority import Priority

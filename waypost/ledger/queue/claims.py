@@ -21,9 +21,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from waypost.ledger.database import sealing, tolerant
-from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.signal_work import announce_work
 from waypost.ledger.database.steps import MOST_BYTES, read_bytes
 from waypost.ledger.database.tables import (
     IN_HAND,
@@ -46,7 +46,7 @@ from waypost.model.notification import Notification
 from waypost.model.notification_type import BATCH_SIZE
 from waypost.model.priority import Priority
 from waypost.model.states import State
-from waypost.policy.suspicion import together
+from waypost.policy.poison_item import together
 from waypost.system.clock import now
 from waypost.system.ids import new_id
 

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from waypost.ledger.database import sealing, tolerant
-from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import as_json, in_ids
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.signal_work import announce_work
 from waypost.ledger.database.steps import Pace, in_steps, portions, written_bytes
 from waypost.ledger.database.tables import FOR_DIGEST, batches, notifications
 from waypost.ledger.queue import damaged_rows

@@ -11,10 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
-from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.lock_numbers import HOLD
+from waypost.ledger.database.signal_work import announce_work
 from waypost.ledger.database.steps import MOST, ids_of_a_step, written_bytes
 from waypost.ledger.database.tables import IN_HAND, WAITING, holds, notifications, released_holds
 from waypost.ledger.queue import damaged_rows

@@ -151,13 +151,13 @@ class _Sorting:
         if verdict is None:
             self.allowed.append(one)
         elif not verdict.sends:
-            self.suppressed[_in_words(verdict)].append(one)
+            self.suppressed[verdict.reason].append(one)
         elif verdict.until is None or _sends_at_once(one, self.policy, verdict.until):
             self._allow(one, verdict)
         else:
             deadline = _deadline(one, self.policy, self.due[one.id], verdict.until)
             if verdict.until < deadline:
-                self.waiting.append(_Wait(one, verdict.until, deadline, _in_words(verdict)))
+                self.waiting.append(_Wait(one, verdict.until, deadline, verdict.reason))
             else:
                 self.expired.append(one)
 
@@ -325,10 +325,6 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ValueError, LookupError, OSError):  # of a damaged row, or of other zone files
         return ZoneInfo("UTC")
-
-
-def _in_words(verdict: Verdict) -> str:
-    return f"{verdict.why} ({verdict.rule})" if verdict.why else str(verdict.rule)
 
 
 def _sends_at_once(one: Notification, policy: SendingPolicy, until: datetime) -> bool:

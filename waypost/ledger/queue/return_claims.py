@@ -7,9 +7,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from waypost.ledger.database.announcement import announce_work
 from waypost.ledger.database.bulk import in_ids
 from waypost.ledger.database.ledger import Ledger
+from waypost.ledger.database.signal_work import announce_work
 from waypost.ledger.database.tables import IN_HAND, attempts, batches, notifications
 from waypost.ledger.queue.batches import BatchResult, free_claimed, mark_ended
 from waypost.model.states import State

@@ -1,6 +1,6 @@
 """Records and lists suspects: notifications whose runs end before they get to them.
 
-waypost/policy/suspicion.py makes the decisions.
+waypost/policy/poison_item.py makes the decisions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from waypost.ledger.queue.digest_items import copy_end_to_items
 from waypost.ledger.queue.timeline_events import note_events
 from waypost.model.notification_type import NotificationType
 from waypost.model.states import State
-from waypost.policy import suspicion
+from waypost.policy import poison_item
 from waypost.system.clock import now
 
 SHOWN = 5
@@ -46,11 +46,11 @@ class Suspect:
 async def suspects(ledger: Ledger) -> tuple[int, list[Suspect]]:
     """How many notifications are suspect, and the most suspect of them."""
     table = notifications
-    suspect = (SUSPECTED, table.c.suspicion >= suspicion.SUSPECT)
+    suspect = (SUSPECTED, table.c.suspicion >= poison_item.SUSPECT)
     worst = (
         sa.select(*tolerant.raw(table.c.id, table.c.type, table.c.reason))
         .where(*suspect)
-        .order_by(table.c.suspicion.desc(), table.c.id)
+        .order_by(table.c.poison_item.desc(), table.c.id)
         .limit(SHOWN)
     )
 
@@ -71,9 +71,9 @@ def died(connection: sa.Connection, batch: UUID, type: NotificationType) -> list
     jitter = random()
 
     def becomes(before: int) -> _Becomes:
-        after = suspicion.after_a_death(before)
-        pause = suspicion.pause_after_a_death(after, jitter)
-        if after < suspicion.SUSPECT:
+        after = poison_item.after_a_death(before)
+        pause = poison_item.pause_after_a_death(after, jitter)
+        if after < poison_item.SUSPECT:
             return _Becomes(after, pause, NOTHING_SENT)
         return _Becomes(
             after, pause, f"its runs crash the worker before its first attempt; {_again(after, type)}"
@@ -89,19 +89,19 @@ def failed(
     size: the size of the batch. kind: the kind of error."""
 
     def becomes(before: int) -> _Becomes:
-        after = suspicion.after_a_failure(before, size, type.batch_size)
-        if suspicion.guilty(after):
+        after = poison_item.after_a_failure(before, size, type.batch_size)
+        if poison_item.guilty(after):
             # A person's retry sends it alone again.
-            return _Becomes(suspicion.ALONE, None, _GUILTY.format(kind))
+            return _Becomes(poison_item.ALONE, None, _GUILTY.format(kind))
         return _Becomes(
-            after, suspicion.pause_after_a_failure(after), f"its run failed ({kind}); {_again(after, type)}"
+            after, poison_item.pause_after_a_failure(after), f"its run failed ({kind}); {_again(after, type)}"
         )
 
     return _write(connection, batch, type, "run failed", becomes)
 
 
 _GUILTY = (
-    f"{suspicion.FAILURES} runs failed ({{}}) with only this notification in them; read "
+    f"{poison_item.FAILURES} runs failed ({{}}) with only this notification in them; read "
     "their logs, fix the cause, then run `waypost retry`"
 )
 
@@ -124,7 +124,7 @@ class _Becomes:
 
 
 def _again(after: int, type: NotificationType) -> str:
-    size = suspicion.together(after, type.batch_size)
+    size = poison_item.together(after, type.batch_size)
     return "it goes out again alone" if size == 1 else f"it goes out again in a batch of at most {size}"
 
 
@@ -152,7 +152,7 @@ def _write(
         if then.pause is None:
             copy_end_to_items(connection, members, values)
         note_events(connection, members, what, then.reason, batch)
-        if then.suspicion >= suspicion.SUSPECT:
+        if then.suspicion >= poison_item.SUSPECT:
             others = f" and {len(members) - 1} others" if members[1:] else ""
             logger.error("%s %s%s: %s", type.name, members[0], others, then.reason)
     return [id for members in alike.values() for id in members]

@@ -17,10 +17,12 @@ from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.steps import delete_in_steps
 from waypost.ledger.database.tables import suppressions
+from waypost.ledger.database.unreachable import OtherDataKey
 from waypost.mail.address import folded, url_of
 from waypost.model.category import Category
 from waypost.model.suppression import ALL, EVERY_CLIENT, Cause, Suppressed, Suppression
 from waypost.system.clock import now
+from waypost.system.key_ring import KeyMissing
 
 ByAddress = Mapping[str, Sequence[tuple[str, Suppressed]]]  # by address: whose it stops, and the suppression
 PAGE = 1000
@@ -153,11 +155,15 @@ def _page(
 
 
 def _suppression(box: Sealing, row: Any) -> Suppression:
+    """Raises OtherDataKey if a key is missing: a list would lack what other processes see."""
     tolerant.checked(row, suppressions)
     key = _key(row._mapping)
-    shown, evidence = (
-        box.opened(suppressions, key, name, getattr(row, name)) for name in ("shown", "evidence")
-    )
+    try:
+        shown, evidence = (
+            box.opened(suppressions, key, name, getattr(row, name)) for name in ("shown", "evidence")
+        )
+    except KeyMissing as error:
+        raise OtherDataKey(error) from None
     return Suppression(
         address=shown or row.address,
         scope=row.scope or None,

@@ -26,11 +26,11 @@ from waypost.rendering.checks.page import NO_LINES, Lines, Page, lines_of, page_
 from waypost.rendering.checks.source_lines import MarkedTemplates
 from waypost.rendering.checks.weight import LARGEST, depth, weight
 from waypost.rendering.comparing import placeholders
+from waypost.rendering.live_templates import with_parents
 from waypost.rendering.messages import Renderer, render_one, words_of
 from waypost.rendering.samples import NoSample, Sample, sample_of
 from waypost.rendering.template_files import TemplateError
 from waypost.rendering.template_set import TemplateSet
-from waypost.rendering.templates import with_parents
 from waypost.system.isolation import ItemFailed
 
 EVERY: tuple[Callable[[Page], Iterator[Finding]], ...] = (

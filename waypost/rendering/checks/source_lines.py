@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from waypost.rendering.html_comments import HTML_COMMENT
 from waypost.rendering.layouts import Flat
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.mjml_fault import TAG, masked
-from waypost.rendering.templates import Templates
 
 ATTRIBUTE, CLASS = "data-waypost-line", "waypost-line-"  # of HTML elements, and of MJML's
 SHEET_MARK = re.compile(r"/\*waypost-line-(\d+)\*/")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from waypost.policy import suspicion
-from waypost.policy.suspicion import (
+from waypost.policy import poison_item
+from waypost.policy.poison_item import (
     ALONE,
     after_a_death,
     after_a_failure,
@@ -37,7 +37,7 @@ def test_after_a_failure_the_next_batch_is_half_of_what_failed_at_most(before, s
 
 def test_only_failures_alone_make_it_guilty():
     failed, found = 0, []
-    for _ in range(suspicion.FAILURES):
+    for _ in range(poison_item.FAILURES):
         failed = after_a_failure(failed, size=1, most=500)
         found.append(guilty(failed))
     assert found == [False, False, True]

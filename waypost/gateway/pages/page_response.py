@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -14,8 +14,11 @@ from starlette.responses import Response
 from waypost.gateway.pages.wording import written
 from waypost.mail.masking import mask
 from waypost.model.brand import Brand
+from waypost.rendering.checks.colours import NONE, colour_of, contrast
 
 ACCENT, ACCENT_DARK = "#0f6b66", "#6fcac3"  # as in mails of brands without colours
+WHITE, INK, BLACK = "#ffffff", "#0e1b1a", "#000000"
+READABLE = 4.5  # WCAG 2.2, section 1.4.3
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _CSS = Path(__file__).parent / "style.css"
 
@@ -74,6 +77,7 @@ def style(accent: str, accent_dark: str) -> Response:
     colour. A policy without inline styles leaves no other way to tell a page its colours."""
     light, dark = _colour(accent, ACCENT), _colour(accent_dark, ACCENT_DARK)
     css = _css().replace("ACCENT_DARK", dark).replace("ACCENT", light)
+    css = css.replace("TEXT_ON_LIGHT", _on(light, WHITE)).replace("TEXT_ON_DARK", _on(dark, INK))
     return Response(
         css, headers={**headers(), "Cache-Control": "public, max-age=3600"}, media_type="text/css"
     )
@@ -81,6 +85,17 @@ def style(accent: str, accent_dark: str) -> Response:
 
 def _colour(given: str, usual: str) -> str:
     return f"#{given}" if COLOUR.fullmatch(f"#{given}") else usual
+
+
+def _on(accent: str, usual: str) -> str:
+    """The colour of a text on a brand's colour: the usual one if it can be read there."""
+    return (
+        usual if _contrast(usual, accent) >= READABLE else max((WHITE, BLACK), key=partial(_contrast, accent))
+    )
+
+
+def _contrast(one: str, other: str) -> float:
+    return contrast(colour_of(one) or NONE, colour_of(other) or NONE)
 
 
 @cache

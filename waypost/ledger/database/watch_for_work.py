@@ -13,11 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from waypost.ledger.database.announcement import CHANNEL
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.open_elsewhere import HERE
 from waypost.ledger.database.outages import outages
 from waypost.ledger.database.postgres import PostgresLedger
+from waypost.ledger.database.signal_work import CHANNEL
 from waypost.ledger.database.sqlite import SqliteLedger
 from waypost.ledger.database.watchdog import ANSWERS_WITHIN
 from waypost.system.waiting import wait_for

@@ -1,4 +1,4 @@
-"""Wakes every process that watches the ledger for new work; see notify.py for the watching."""
+"""Wakes every process that watches the ledger for new work; see watch_for_work.py for the watching."""
 
 from __future__ import annotations
 
