@@ -167,3 +167,12 @@ def test_a_row_that_brings_too_many_attributes_is_refused_alone(tmp_path):
     assert (done.exit_code, done.stdout) == (1, "1 recipient imported, 1 row refused\n")
     assert "more than 50 names" in done.stderr
     assert known("2")["attributes"] == {"b": 1}
+
+
+def test_phones_are_kept_in_e164_and_impossible_ones_are_refused(tmp_path):
+    table = "id,phone,locale\n1,+49 (0)30 123456,\n2,030 123456,de-DE\n3,030 123456,\n4,+1 555 0100,en\n"
+    done = imported(tmp_path / "people.csv", table)
+    assert (done.exit_code, done.stdout) == (1, "2 recipients imported, 2 rows refused\n")
+    assert known("1")["phone"] == known("2")["phone"] == "+4930123456"
+    assert "people.csv, line 4: phone: give its country code, such as +442079460018" in done.stderr
+    assert "555" not in done.stderr

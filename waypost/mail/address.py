@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from waypost.mail.e164 import PLAIN, begins_with_country, e164
 from waypost.mail.internal_domains import SETTING, internal_domain
 from waypost.mail.pasted_text import cleaned
 
@@ -175,7 +177,21 @@ def named_address(text: str) -> str | None:
 def phone_number(text: str) -> str | None:
     """`text` as a folded phone number, with or without a plus sign; None if it is not a phone number."""
     written = cleaned(text)
-    return folded(written) if re.match(PHONE_PATTERN, written) else None
+    return dialled(written) if re.match(PHONE_PATTERN, written) else None
+
+
+def dialled(number: str) -> str:
+    """A phone number in E.164 if it begins with a country code, otherwise its digits: `0049 (0)30 123456` is
+    `+4930123456`. A number that is in E.164 already is not looked at further."""
+    return number if PLAIN.fullmatch(number) else _dialled(number)
+
+
+@lru_cache(4096)
+def _dialled(number: str) -> str:
+    if begins_with_country(number):
+        with suppress(ValueError):
+            return e164(number)
+    return folded(number)
 
 
 def address_or_number(text: str) -> str:

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from waypost.mail.address import ADDRESS_PATTERN, PHONE_PATTERN, one_address, url_of
+from waypost.mail.address import ADDRESS_PATTERN, PHONE_PATTERN, dialled, one_address, url_of
 from waypost.mail.headers import checked
 from waypost.model.brand import BrandName
 from waypost.model.facts import Facts, Line, Moment, Text
@@ -75,7 +75,7 @@ class Recipient(BaseModel):
         Email | None, Field(description="The mail goes to this address.", examples=["ada@shop.example"])
     ] = None
     phone: Annotated[
-        Annotated[str, Field(max_length=40, pattern=PHONE_PATTERN)] | None,
+        Annotated[str, Field(max_length=40, pattern=PHONE_PATTERN), AfterValidator(dialled)] | None,
         Field(description="The number for texts, with its country.", examples=["+41791234567"]),
     ] = None
     name: Annotated[

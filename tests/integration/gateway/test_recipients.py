@@ -22,8 +22,14 @@ async def test_what_is_put_is_all_that_is_known(shop):
     assert {name: told[name] for name in ADA} == ADA
     assert (told["id"], told["phone"]) == ("ada", None)
     second = await shop.put(at("ada"), json={"phone": "+49 30 1234"})
-    assert (second.status_code, second.json()["email"], second.json()["phone"]) == (200, None, "+49 30 1234")
+    assert (second.status_code, second.json()["email"], second.json()["phone"]) == (200, None, "+49301234")
     assert (await shop.get(at("ada"))).json() == second.json()
+
+
+async def test_a_number_is_kept_in_e164_of_the_country_of_the_locale(shop):
+    for body in ({"phone": "0049 (0)30-123456"}, {"phone": "030 123456", "locale": "de-DE"}):
+        assert (await shop.put(at("ada"), json=body)).json()["phone"] == "+4930123456"
+        assert (await shop.patch(at("ada"), json=body)).json()["phone"] == "+4930123456"
 
 
 async def test_what_is_forgotten_is_unknown(shop):
@@ -72,6 +78,9 @@ async def test_nothing_is_kept_under_an_id_that_looks_like_an_address(shop, id):
         ({"email": "nobody"}, "email"),
         ({"email": "a@a.example, b@a.example"}, "email"),
         ({"phone": "call me"}, "phone"),
+        ({"phone": "030 123456"}, "phone"),
+        ({"phone": "030 123456", "locale": "de"}, "phone"),
+        ({"phone": "+999 123456789"}, "phone"),
         ({"name": "two\nlines"}, "name"),
         ({"name": "a\0b"}, "name"),
         ({"locale": "xx-klingon"}, "locale"),

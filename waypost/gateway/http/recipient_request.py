@@ -59,20 +59,29 @@ def whole(recipient: Schema) -> Schema:
     return {"description": recipient["description"], **_with_one_of(fields, "id", "email", "phone")}
 
 
-def changes(recipient: Schema) -> Schema:
+def changes(profile: Schema) -> Schema:
     """The schema of changed fields of a recipient whose id is in the path: at least one; null deletes."""
-    fields = {name: one for name, one in _fields(recipient).items() if name != "id"}
+    fields = _of_profile(profile)
     return {"type": "object", "additionalProperties": False, "minProperties": 1, "properties": fields}
 
 
-def without_id(recipient: Schema) -> Schema:
+def without_id(profile: Schema) -> Schema:
     """The schema of a recipient whose id is in the path: it needs at least one other field."""
-    fields = {name: one for name, one in _fields(recipient).items() if name != "id"}
+    fields = _of_profile(profile)
     attributes: Schema = {**fields["attributes"]["anyOf"][0], "minProperties": 1}
     value: list[Schema] = attributes["additionalProperties"]["anyOf"]
     not_null = {"anyOf": [one for one in value if one["type"] != "null"]}
     fields["attributes"] = {"anyOf": [{**attributes, "additionalProperties": not_null}, {"type": "null"}]}
     return _with_one_of(fields, *fields)
+
+
+def _of_profile(profile: Schema) -> dict[str, Schema]:
+    """The fields beside the id. The pattern of phone numbers lets too much through, and the format covers
+    it."""
+    fields = _fields(profile)
+    del fields["id"], fields["phone"]["anyOf"][0]["pattern"]
+    fields["phone"]["anyOf"][0]["format"] = "phone-number"  # +4930123456
+    return fields
 
 
 def _fields(recipient: Schema) -> dict[str, Schema]:

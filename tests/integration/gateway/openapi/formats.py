@@ -15,6 +15,8 @@ schemathesis.openapi.format("iana-time-zone", st.sampled_from(ZONES))
 # No host that there is: a gateway posts to them.
 HOOKS = ("https://shop.example", "https://shop.example/hook", "https://a.shop.example:8443/b?c=d")
 schemathesis.openapi.format("https-url", st.sampled_from(HOOKS))
+PHONES = ("+4930123456", "+49 (0)30 123456", "0049 30 123456", "+1 212 555 0100")
+schemathesis.openapi.format("phone-number", st.sampled_from(PHONES))
 WHO = ("mailto:ada@a.example", "mailto:b.b@b.example", "tel:+4930123456", "MAILTO:ada@a.example")
 schemathesis.openapi.format("address-url", st.sampled_from(WHO))
 schemathesis.openapi.format("address", st.sampled_from(("ada@a.example", "b.b@b.example", "+4930123456")))
