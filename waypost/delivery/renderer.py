@@ -10,6 +10,7 @@ from waypost.mail.build import Sender
 from waypost.mail.dkim import Signer
 from waypost.model.brand import Brand
 from waypost.model.category import may_be_turned_off
+from waypost.rendering.live_templates import Templates
 from waypost.rendering.messages import Renderer
 
 
