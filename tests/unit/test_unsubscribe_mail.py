@@ -12,7 +12,7 @@ from support.stopwatch import judge, spent
 
 from waypost import Category
 from waypost.config.settings import Settings
-from waypost.deployments.doctor.pages import by_mail
+from waypost.deployments.doctor.pages import by_mail, page_findings
 from waypost.recipients.links import LONGEST, Link, Links
 from waypost.recipients.unsubscribe_mail import MOST_BYTES, tokens_in
 
@@ -166,6 +166,13 @@ def test_an_address_is_kept_as_it_is_compared_and_doctor_says_on_or_off():
     assert settings.unsubscribe_address == ADDRESS.replace("unsubscribe", "Unsubscribe")
     assert by_mail(settings).found.startswith("on: mails to Unsubscribe@mail.shop.example go to")
     assert by_mail(Settings()).found == "off: WAYPOST_UNSUBSCRIBE_ADDRESS is not set"
+
+
+@pytest.mark.anyio
+async def test_where_only_the_address_is_set_doctor_notes_that_there_are_no_pages():
+    pages, mails = await page_findings(Settings(unsubscribe_address=ADDRESS))
+    assert (pages.what, pages.level, "there are no pages" in pages.found) == ("pages", "note", True)
+    assert (mails.what, mails.level) == ("unsubscribe", "ok")
 
 
 def test_the_longest_token_is_a_word_that_is_found():

@@ -185,3 +185,10 @@ async def test_a_mail_server_keeps_the_mail_if_the_ledger_cannot_be_used(install
     assert said in wrong
     assert "Traceback" not in wrong
     assert await installed.choices() == {}
+
+
+async def test_a_mail_server_keeps_the_mail_if_the_settings_cannot_be_read(installed):
+    [by_mail] = addresses(await installed.sent())
+    (installed.home / ".env").write_bytes(b"WAYPOST_SENDER=\xff\n")
+    code, printed, wrong = await installed.pipe(written_to(by_mail))
+    assert (code, printed, ".env cannot be read" in wrong) == (75, "", True)
