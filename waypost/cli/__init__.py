@@ -49,9 +49,7 @@ COMMANDS = {
         "gateway": OnDemand("gateway:gateway", "Accept notifications over HTTP and SMTP."),
         "keys": OnDemand("keys:app", "Manage the gateway's API keys."),
         "webhooks": OnDemand("webhooks:app", "Manage the webhooks of the gateway's clients."),
-        "unsubscribe": OnDemand(
-            "unsubscribe:unsubscribe", "Unsubscribe whoever wrote the mail on standard input."
-        ),
+        "unsubscribe": OnDemand("unsubscribe:unsubscribe", "Unsubscribe by the mail on standard input."),
     },
     "Maintain": {
         "templates": OnDemand("templates:app", "Check the templates, and bring their catalogues up to date."),

@@ -16,7 +16,7 @@ from waypost.recipients.unsubscribe_mail import MOST_BYTES, tokens_in
 
 
 def unsubscribe() -> None:
-    """Unsubscribe whoever wrote the mail on standard input.
+    """Unsubscribe by the mail on standard input.
 
     Your mail server runs this command for each mail to WAYPOST_UNSUBSCRIBE_ADDRESS. The mail's subject has
     the token of a link to unsubscribe; a mail without one changes nothing. Exit status 0, or 75 (EX_TEMPFAIL)
