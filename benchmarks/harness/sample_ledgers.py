@@ -16,28 +16,30 @@ from waypost.flows.order_confirmation import TYPE
 from waypost.ledger import Ledger, open_ledger
 from waypost.ledger.intake import accept
 from waypost.model.request import AnyRequest
+from waypost.system.key_ring import KeyRing
 from waypost.system.process import freeze_gc
 
+IN_CLEAR = KeyRing()
 KINDS = ("PostgreSQL", "SQLite")
 BATCH = 500
 
 
 @asynccontextmanager
-async def empty(kind: str) -> AsyncGenerator[Ledger]:
-    """A ledger of that kind with empty tables. Raises NotMeasured."""
+async def empty(kind: str, ring: KeyRing = IN_CLEAR) -> AsyncGenerator[Ledger]:
+    """A ledger of that kind with empty tables. ring: what it seals personal data with. Raises NotMeasured."""
     if kind == "SQLite":
         with servers.new_home() as home:
-            async with opened(f"sqlite:///{home / 'ledger.db'}") as ledger:
+            async with opened(f"sqlite:///{home / 'ledger.db'}", ring) as ledger:
                 yield ledger
     else:
-        async with databases.fresh("ledger") as (url,), opened(url) as ledger:
+        async with databases.fresh("ledger") as (url,), opened(url, ring) as ledger:
             yield ledger
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncGenerator[Ledger]:
+async def opened(url: str, ring: KeyRing = IN_CLEAR) -> AsyncGenerator[Ledger]:
     """The ledger of a URL, with the present tables."""
-    ledger = open_ledger(with_async_driver(url))
+    ledger = open_ledger(with_async_driver(url), ring=lambda: ring)
     try:
         await ledger.upgrade()
         freeze_gc()  # as every long-lived Waypost process does

@@ -22,7 +22,7 @@ from waypost.ledger.records import suppressions
 from waypost.model.cadence import Cadence
 from waypost.model.category import Category
 from waypost.model.permission import Preference
-from waypost.model.request import Recipient
+from waypost.model.profile import Profile
 from waypost.model.suppression import Suppression
 from waypost.system.key_ring import DataKey, KeyRing
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 NEWER = KeyRing([DataKey("newer", b"n" * 32), TESTS])
 SAID = "with the key newer, which this process does not have: add that key to WAYPOST_DATA_KEYS"
-ADA = Recipient(id="ada", email="ada@a.example", phone="+4930123456", name="Ada")
+ADA = Profile(id="ada", email="ada@a.example", phone="+4930123456", name="Ada")
 
 
 @pytest.fixture
@@ -68,6 +68,7 @@ async def test_no_route_that_reads_fails_and_what_needs_the_key_names_it(site, n
         found[path] = await shop.get(asked.replace("{id}", ids.get(path, "ada")))
     assert {path for path, answer in found.items() if answer.status_code == 503} == {
         "/v1/recipients/{id}",
+        "/v1/recipients/{id}/export",
         "/v1/suppressions",
     }
     assert {answer.status_code for answer in found.values()} <= {200, 503}

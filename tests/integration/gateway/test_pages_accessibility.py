@@ -23,7 +23,7 @@ from waypost.gateway.pages.wording import languages
 from waypost.ledger import open_ledger
 from waypost.ledger.database.tables import recipients
 from waypost.ledger.records import recipients as people
-from waypost.model.request import Recipient
+from waypost.model.profile import Profile
 from waypost.recipients.choices import Catalogue
 from waypost.recipients.links import Link, Links
 
@@ -57,7 +57,7 @@ async def url(empty_ledger, tmp_path):
     file.write_bytes(empty_ledger.read_bytes())
     ledger = open_ledger(with_async_driver(f"sqlite:///{file}"))
     for lang in languages():
-        await people.put(ledger, Recipient(id=lang, email=f"{lang}@northwind.example", locale=lang))
+        await people.put(ledger, Profile(id=lang, email=f"{lang}@northwind.example", locale=lang))
     await change(ledger, recipients, sa.true(), link_generation=0)
     colours = {"accent": "#ffd400", "accent_dark": "#4b0082"}  # neither suits the usual text of a button
     known = brands(Settings(brands={"harbour": {"sender": "Harbour <a@b.example>", **colours}}))

@@ -50,7 +50,7 @@ async def suspects(ledger: Ledger) -> tuple[int, list[Suspect]]:
     worst = (
         sa.select(*tolerant.raw(table.c.id, table.c.type, table.c.reason))
         .where(*suspect)
-        .order_by(table.c.poison_item.desc(), table.c.id)
+        .order_by(table.c.suspicion.desc(), table.c.id)
         .limit(SHOWN)
     )
 
