@@ -33,14 +33,37 @@ SECRET_KEY = b"a key of sixteen or more"
 TLS = ssl.create_default_context()  # made once: each takes 20 ms, and no gateway of these tests speaks TLS
 
 
+# Of these files, no test asks the ledger what its own tests do not ask on both databases.
+ON_SQLITE_ALONE = {
+    f"test_{name}.py"
+    for name in (
+        "brands",
+        "client",
+        "connection",
+        "keys",
+        "pages",
+        "restricted_keys",
+        "submission",
+        "tls",
+        "tokens",
+    )
+}
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On PostgreSQL, the tests of the gateway are long: what they ask of a database, the tests of the ledger
-    ask on both."""
-    for item in items:
-        values = getattr(item, "callspec", None)
-        if values and values.params.get("database") == "postgresql" and HERE in item.path.parents:
-            item.add_marker("long")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, the tests of the gateway are long; some files are tested on SQLite alone."""
+    again = [item for item in items if _on_postgres(item)]
+    for item in again:
+        item.add_marker("long")
+    left_out = {item for item in again if item.path.name in ON_SQLITE_ALONE}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _on_postgres(item: pytest.Item) -> bool:
+    values = getattr(item, "callspec", None)
+    return bool(values and values.params.get("database") == "postgresql" and HERE in item.path.parents)
 
 
 class Site:
