@@ -68,7 +68,7 @@ def changes(profile: Schema) -> Schema:
 def without_id(profile: Schema) -> Schema:
     """The schema of a recipient whose id is in the path: it needs at least one other field."""
     fields = _of_profile(profile)
-    attributes: Schema = {**fields["attributes"]["anyOf"][0], "minProperties": 1}
+    attributes = fields["attributes"]["anyOf"][0]
     value: list[Schema] = attributes["additionalProperties"]["anyOf"]
     not_null = {"anyOf": [one for one in value if one["type"] != "null"]}
     fields["attributes"] = {"anyOf": [{**attributes, "additionalProperties": not_null}, {"type": "null"}]}
@@ -97,15 +97,19 @@ def _fields(recipient: Schema) -> dict[str, Schema]:
 
 
 def _with_one_of(fields: dict[str, Schema], *names: str) -> Schema:
-    """An object of `fields` in which at least one of `names` is present and not null."""
+    """An object of `fields` in which at least one of `names` is present, and neither null nor empty."""
     return {
         "anyOf": [
             {
                 "type": "object",
                 "additionalProperties": False,
                 "required": [name],
-                "properties": {**fields, name: fields[name]["anyOf"][0]},
+                "properties": {**fields, name: _with_a_value(fields[name]["anyOf"][0])},
             }
             for name in names
         ]
     }
+
+
+def _with_a_value(field: Schema) -> Schema:
+    return {**field, "minProperties": 1} if field.get("type") == "object" else field
