@@ -5,8 +5,7 @@ from __future__ import annotations
 from waypost.gateway.problems import Problem
 from waypost.ledger.database.ledger import CommitLost
 from waypost.ledger.database.sqlite_file import FileReplaced
-from waypost.ledger.database.unreachable import OtherDataKey, OtherKey
-from waypost.system.key_ring import NotOpened
+from waypost.ledger.database.unreachable import KEY_FAULTS
 from waypost.system.outage import is_outage
 
 SOON = {"retry-after": "2"}
@@ -24,7 +23,7 @@ def ledger_away(error: Exception) -> Problem | None:
         )
     if isinstance(error, FileReplaced):
         return file_lost()
-    if isinstance(error, (OtherKey, OtherDataKey, NotOpened)):
+    if isinstance(error, KEY_FAULTS):
         return Problem("unavailable", f"nothing was done: {error}", headers=LATER)
     if is_outage(error):
         return Problem(

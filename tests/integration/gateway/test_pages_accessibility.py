@@ -8,34 +8,20 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-import sqlalchemy as sa
 from support import accessibility
 from support.browser import browser
-from support.ledger import NOTE, change
+from support.recipient_pages import LINKS, prefer, served
 
 from waypost import Category
-from waypost.config.brands import brands
 from waypost.config.settings import Settings, with_async_driver
-from waypost.deployments.processes.gateway import pages_served
-from waypost.gateway.listen import ListenAddress
-from waypost.gateway.pages.context import PagesContext
 from waypost.gateway.pages.wording import languages
 from waypost.ledger import open_ledger
-from waypost.ledger.database.tables import recipients
 from waypost.ledger.records import recipients as people
 from waypost.model.profile import Profile
-from waypost.recipients.choices import Catalogue
-from waypost.recipients.links import Link, Links
+from waypost.recipients.links import Link
 
 pytestmark = pytest.mark.anyio
 
-ROUTES = {
-    Category.MARKETING: ("email", "sms"),
-    Category.ALERT: ("email", "sms", "chat", "push"),
-    Category.SECURITY: ("email",),
-}
-TYPES = [replace(NOTE, name=category, category=category, route=route) for category, route in ROUTES.items()]
-LINKS = Links(b"a key of sixteen or more")
 SENT = "document.readyState === 'complete' && !!document.querySelector('[role=status]')"
 SHORT = {("en", 375, "light"), ("de", 1280, "dark")}
 EVERY = [
@@ -58,12 +44,10 @@ async def url(empty_ledger, tmp_path):
     ledger = open_ledger(with_async_driver(f"sqlite:///{file}"))
     for lang in languages():
         await people.put(ledger, Profile(id=lang, email=f"{lang}@northwind.example", locale=lang))
-    await change(ledger, recipients, sa.true(), link_generation=0)
     colours = {"accent": "#ffd400", "accent_dark": "#4b0082"}  # neither suits the usual text of a button
-    known = brands(Settings(brands={"harbour": {"sender": "Harbour <a@b.example>", **colours}}))
-    context = PagesContext(ledger, Catalogue(TYPES, {}), LINKS, known)
-    async with pages_served(context, ListenAddress(port=0), asyncio.Event()) as found:
-        yield found.url
+    settings = Settings(brands={"harbour": {"sender": "Harbour <a@b.example>", **colours}})
+    async with served(ledger, settings) as found:
+        yield found
     await ledger.close()
 
 
@@ -76,7 +60,7 @@ def links_of(lang):
 
 def looked_at(page, url, lang, width, scheme):
     """What axe-core finds on each page, by its name."""
-    page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    prefer(page, scheme)
     found = {}
     for number, link in enumerate(links_of(lang)):
         page.open(f"{url}/{link.page}/{LINKS.token(link)}", width, 900)
@@ -97,9 +81,7 @@ async def test_axe_finds_no_violation(url, opened, lang, width, scheme):
 
 async def test_axe_finds_a_fault_where_there_is_one(url, opened):
     def spoiled():
-        opened.ask(
-            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}]
-        )
+        prefer(opened, "light")
         opened.open(f"{url}/u/revoked", 375, 900)
         opened.run("document.documentElement.removeAttribute('lang'), document.title = ''")
         opened.run("document.querySelector('main').innerHTML += '<img src=x>'")

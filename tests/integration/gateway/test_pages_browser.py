@@ -6,33 +6,19 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-import sqlalchemy as sa
 from support.browser import browser
-from support.ledger import NOTE, change
+from support.recipient_pages import LINKS, prefer, served
 
 from waypost import Category
-from waypost.config.brands import brands
 from waypost.config.settings import Settings, with_async_driver
-from waypost.deployments.processes.gateway import pages_served
-from waypost.gateway.listen import ListenAddress
-from waypost.gateway.pages.context import PagesContext
 from waypost.ledger import open_ledger
-from waypost.ledger.database.tables import recipients
 from waypost.ledger.records import preferences
 from waypost.ledger.records import recipients as people
 from waypost.model.profile import Profile
-from waypost.recipients.choices import Catalogue
-from waypost.recipients.links import Link, Links
+from waypost.recipients.links import Link
 
 pytestmark = pytest.mark.anyio
 
-ROUTES = {
-    Category.MARKETING: ("email", "sms"),
-    Category.ALERT: ("email", "sms", "chat", "push"),
-    Category.SECURITY: ("email",),
-}
-TYPES = [replace(NOTE, name=category, category=category, route=route) for category, route in ROUTES.items()]
-LINKS = Links(b"a key of sixteen or more")
 PAGE = Link("", "ada", None, 0, "ada.lovelace@northwind.example")
 OFF = replace(PAGE, category=Category.MARKETING)
 ASKED = replace(OFF, confirms=True)
@@ -58,15 +44,12 @@ async def ledger(empty_ledger, tmp_path):
 @pytest.fixture
 async def url(ledger):
     await people.put(ledger, Profile(id="ada", email="ada.lovelace@northwind.example", locale="de"))
-    await change(ledger, recipients, sa.true(), link_generation=0)
-    context = PagesContext(ledger, Catalogue(TYPES, {}), LINKS, brands(Settings()))
-    async with pages_served(context, ListenAddress(port=0), asyncio.Event()) as found:
-        yield found.url
+    async with served(ledger, Settings()) as found:
+        yield found
 
 
 def show(page, url, link, width, scheme):
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    page.ask("Emulation.setEmulatedMedia", features=features)
+    prefer(page, scheme)
     page.open(f"{url}/{link.page}/{LINKS.token(link)}", width, 900)
 
 

@@ -1,4 +1,4 @@
-"""Attributes in the ledger: merged whoever writes at once, and given to the run with its recipients."""
+"""Attributes in the ledger: changes made at once are merged, and a run gets them with its recipients."""
 
 from __future__ import annotations
 

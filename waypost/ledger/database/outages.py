@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from waypost.ledger.database.sqlite_file import FileReplaced
 from waypost.ledger.database.trouble import trouble
-from waypost.ledger.database.unreachable import OtherDataKey, OtherKey
-from waypost.system.key_ring import NotOpened
+from waypost.ledger.database.unreachable import KEY_FAULTS
 
 SAID_AGAIN_SECONDS = 60.0
 
@@ -40,7 +39,7 @@ class Outages:
         if moment - self._said_at.get(said, float("-inf")) < SAID_AGAIN_SECONDS:
             return
         self._said_at[said] = moment
-        if isinstance(error, (OtherKey, OtherDataKey, NotOpened)):
+        if isinstance(error, KEY_FAULTS):
             logger.error("%s", said)
         else:
             logger.warning("%s. Waypost keeps retrying, and logs this once a minute", said)

@@ -7,8 +7,7 @@ from typing import Any
 
 from waypost.ledger.database.lost_file import LedgerMissing
 from waypost.ledger.database.sqlite_file import FileReplaced
-from waypost.ledger.database.unreachable import OtherDataKey, OtherKey
-from waypost.system.key_ring import NotOpened
+from waypost.ledger.database.unreachable import KEY_FAULTS
 
 _FULL = "the disk of the ledger is full: free some space"
 _READ_ONLY = "the ledger is read-only: make its disk and file writable, or use PostgreSQL's primary server"
@@ -43,9 +42,9 @@ _SQLSTATES = {
 def trouble(error: BaseException) -> str:
     """A sentence about an error of the ledger: what is wrong, and what to do."""
     original: Any = getattr(error, "orig", None) or error
+    if isinstance(original, (FileReplaced, LedgerMissing, *KEY_FAULTS)):
+        return str(original)
     match original:
-        case FileReplaced() | LedgerMissing() | OtherKey() | OtherDataKey() | NotOpened():
-            return str(original)
         case sqlite3.Error():
             code = getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
             return _SQLITE.get(code) or f"the ledger cannot be written ({original.sqlite_errorname})"

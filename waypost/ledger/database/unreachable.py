@@ -35,3 +35,7 @@ class OtherDataKey(LedgerUnreachable):
 
     def __init__(self, why: NotOpened) -> None:
         super().__init__("the personal data of this ledger cannot be read", str(why))
+
+
+# A key of this process is wrong or missing: a person has to correct it, and no retry helps before.
+KEY_FAULTS = (OtherKey, OtherDataKey, NotOpened)

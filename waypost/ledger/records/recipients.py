@@ -142,9 +142,7 @@ async def add_all(ledger: Ledger, new: Sequence[Profile], client: str = "") -> N
         stored = sorted(({**row, "key": keys[key]} for key, row in rows.items()), key=itemgetter("key"))
         if named:
             _merge_attributes(connection, client, stored, {keys[key]: one for key, one in named.items()})
-        insert_many(
-            connection, recipients, [box.sealed(recipients, row) for row in stored], on_conflict=_fill
-        )
+        insert_many(connection, recipients, box.sealed_all(recipients, stored), on_conflict=_fill)
 
     await ledger.write(work)
 
