@@ -3,7 +3,8 @@
 Our side is the flow itself in one process, against a real Prefect server: the batch is taken up, each order
 looked up, rendered in its language, built, given an attempt in the ledger, sent and its outcome written.
 nodemailer gets the same orders as rendered by the templates, and builds and sends them. Same sink, same
-number of connections, in turns; the ratio is the median of the rounds' ratios.
+number of connections, in turns; the ratio is the median of the rounds' ratios. BENCH_BEFORE names an earlier
+checkout, whose own benchmark takes the same batch in turns.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import os
 import statistics
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness import databases, installed, sample_mails, sample_orders, servers
+from benchmarks.harness.checkouts import BEFORE, HERE, checkouts, settings_of
 from benchmarks.harness.figures import Bar, Measured
 from benchmarks.harness.processes import ROOT, environment, python, run_to_end
 from benchmarks.harness.progress import say
+from benchmarks.harness.sample_ledgers import KINDS
 from benchmarks.harness.sinks import FastSink, fast
 from waypost.config.settings import Settings
 
@@ -26,28 +30,46 @@ CONNECTIONS = 64
 ORDERS = 5000
 ROUNDS = 3
 PEER = ROOT / "benchmarks" / "nodemailer"
+PROGRAMS = "benchmarks.delivery.end_to_end_run", "benchmarks.road_run"  # the second: of earlier commits
+KEPT = 0.95  # of the earlier checkout's rate
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The program of a checkout, and its ledger: of a URL, or in a home."""
+
+    checkout: Path
+    home: Path
+    url: str = ""
 
 
 async def measure() -> Measured:
-    """Three rounds of PostgreSQL, SQLite and nodemailer in turn."""
+    """Three rounds of each checkout on PostgreSQL and SQLite, and of nodemailer, in turn."""
     with servers.new_home() as home:
         modules = await installed.node_modules(PEER)
         mails = _mails(home)
-        async with fast(home) as sink, servers.server_alone(home) as api, _ledgers(home) as ledgers:
-            rates: dict[str, list[float]] = {name: [] for name in (*ledgers, "nodemailer")}
+        async with fast(home) as sink, servers.server_alone(home) as api, _sides(home) as sides:
+            rates: dict[str, list[float]] = {name: [] for name in (*sides, "nodemailer")}
             for number in range(ROUNDS):
-                for name, url in ledgers.items():
-                    rates[name].append(await _ours(home, api, url, sink, number))
-                    say(f"{name:12} {rates[name][-1]:6.0f}/s")
+                for name, side in sides.items():
+                    rates[name].append(await _ours(api, side, sink, number))
+                    say(f"{name:24} {rates[name][-1]:6.0f}/s")
                 rates["nodemailer"].append(await _theirs(modules, mails, sink))
-                say(f"nodemailer   {rates['nodemailer'][-1]:6.0f}/s")
+                say(f"{'nodemailer':24} {rates['nodemailer'][-1]:6.0f}/s")
             name = sink.name
     print(f"{ORDERS} orders over {CONNECTIONS} connections to {name}; median of {ROUNDS} rounds")
     for side, found in rates.items():
-        print(f"  {side:12} {statistics.median(found):7.0f} /s")
-    ratios = {side: _ratio(found, rates["nodemailer"]) for side, found in rates.items()}
-    bars = [Bar(f"road_{side.lower()}_ratio", ratios[side], ">=", 1.5) for side in ledgers]
+        print(f"  {side:24} {statistics.median(found):7.0f} /s")
+    bars = [bar for kind in KINDS for bar in _bars(kind, rates)]
     return Measured(bars, {"a second": rates})
+
+
+def _bars(kind: str, rates: dict[str, list[float]]) -> list[Bar]:
+    ours, before = rates[_name(kind, HERE)], rates.get(_name(kind, BEFORE))
+    bars = [Bar(f"road_{kind.lower()}_ratio", _ratio(ours, rates["nodemailer"]), ">=", 1.5)]
+    if before:
+        bars.append(Bar(f"road_{kind.lower()}_beside_before", _ratio(ours, before), ">=", KEPT))
+    return bars
 
 
 def _ratio(ours: list[float], theirs: list[float]) -> float:
@@ -55,21 +77,35 @@ def _ratio(ours: list[float], theirs: list[float]) -> float:
 
 
 @asynccontextmanager
-async def _ledgers(home: Path) -> AsyncGenerator[dict[str, str]]:
-    async with databases.fresh("road") as (postgres,):
-        yield {"PostgreSQL": postgres, "SQLite": f"sqlite:///{home / 'road.db'}"}
+async def _sides(home: Path) -> AsyncGenerator[dict[str, Side]]:
+    """Each has a home of its own: a home that has keys and no ledger is refused."""
+    compared = checkouts()
+    async with databases.fresh(*(f"road{number}" for number in range(len(compared)))) as urls:
+        sides: dict[str, Side] = {}
+        for (name, folder), url in zip(compared.items(), urls, strict=True):
+            theirs = home / f"side{len(sides)}"
+            sides[_name("PostgreSQL", name)] = Side(folder, theirs / "postgres", url)
+            sides[_name("SQLite", name)] = Side(folder, theirs / "sqlite")
+        yield sides
 
 
-async def _ours(home: Path, api: str, ledger: str, sink: FastSink, number: int) -> float:
+def _name(kind: str, checkout: str) -> str:
+    return f"{kind}, {checkout}"
+
+
+async def _ours(api: str, side: Side, sink: FastSink, number: int) -> float:
+    folder = side.checkout
+    side.home.mkdir(parents=True, exist_ok=True)
     env = environment(
-        home,
+        side.home,
         PREFECT_API_URL=api,
-        WAYPOST_DATABASE_URL=ledger,
         WAYPOST_SMTP_URL=sink.url(CONNECTIONS),
-        WAYPOST_TEMPLATES=str(ROOT / "templates"),
+        WAYPOST_TEMPLATES=str(folder / "templates"),
+        **settings_of(folder),
+        **({"WAYPOST_DATABASE_URL": side.url} if side.url else {}),
     )
-    run = python("benchmarks.delivery.end_to_end_run", str(number), str(ORDERS))
-    return ORDERS / float(await run_to_end(run, env))
+    program = next(name for name in PROGRAMS if (folder / f"{name.replace('.', '/')}.py").exists())
+    return ORDERS / float(await run_to_end(python(program, str(number), str(ORDERS)), env, folder))
 
 
 async def _theirs(modules: Path, mails: Path, sink: FastSink) -> float:

@@ -1,4 +1,7 @@
-"""This checkout, and an earlier one that BENCH_BEFORE names (`git worktree add ../before COMMIT`)."""
+"""This checkout, and an earlier one that BENCH_BEFORE names (`git worktree add ../before COMMIT`).
+
+BENCH_AFTER names a checkout to measure in place of this one: what did a change cost that was made long ago?
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ HERE, BEFORE = "this checkout", "before"
 def checkouts() -> dict[str, Path]:
     """The folders to compare, by name."""
     before = os.environ.get("BENCH_BEFORE", "")
-    return {HERE: ROOT, **({BEFORE: Path(before)} if before else {})}
+    after = os.environ.get("BENCH_AFTER", "")
+    return {HERE: Path(after) if after else ROOT, **({BEFORE: Path(before)} if before else {})}
 
 
 def settings_of(folder: Path) -> dict[str, str]:

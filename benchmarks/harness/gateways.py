@@ -10,7 +10,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.harness import servers
-from benchmarks.harness.processes import answering, environment, free_port, python, run_to_end, running, until
+from benchmarks.harness.checkouts import settings_of
+from benchmarks.harness.processes import (
+    ROOT,
+    answering,
+    environment,
+    free_port,
+    python,
+    run_to_end,
+    running,
+    until,
+)
 from benchmarks.harness.servers import Running
 from waypost.config import instance
 
@@ -46,13 +56,13 @@ async def beside(server: Running) -> AsyncGenerator[Door]:
 
 
 @asynccontextmanager
-async def alone(database: str, **settings: str) -> AsyncGenerator[Door]:
-    """`waypost gateway` without a worker, on SQLite if no database is named."""
+async def alone(database: str, folder: Path = ROOT) -> AsyncGenerator[Door]:
+    """`waypost gateway` of a checkout without a worker, on SQLite if no database is named."""
     with servers.new_home() as home:
         named = {"WAYPOST_DATABASE_URL": database} if database else {}
-        env = environment(home, **named, **settings)
-        await run_to_end(python("waypost", "db", "upgrade"), env)
-        async with _started(env, home) as door:
+        env = environment(home, **named, **settings_of(folder))
+        await run_to_end(python("waypost", "db", "upgrade"), env, folder)
+        async with _started(env, home, folder) as door:
             yield door
 
 
@@ -64,15 +74,16 @@ BY_DATABASE: dict[str, Callable[[Running], AbstractAsyncContextManager[Door]]] =
 
 
 @asynccontextmanager
-async def _started(env: dict[str, str], home: Path) -> AsyncGenerator[Door]:
-    door, log = Door(free_port(), await _key(env)), home / "gateway.log"
+async def _started(env: dict[str, str], home: Path, folder: Path = ROOT) -> AsyncGenerator[Door]:
+    door, log = Door(free_port(), await _key(env, folder)), home / "gateway.log"
     with ExitStack() as stack:
         command = python("waypost", "gateway", "--port", str(door.port))
-        process = stack.enter_context(running(command, env, log))
+        process = stack.enter_context(running(command, env, log, folder))
         async with answering(f"{door.url}/healthz") as answers:
             await until(answers, process, "the gateway", log)
         yield door
 
 
-async def _key(env: dict[str, str]) -> str:
-    return json.loads(await run_to_end(python("waypost", "keys", "create", "bench", "--json"), env))["key"]
+async def _key(env: dict[str, str], folder: Path = ROOT) -> str:
+    command = python("waypost", "keys", "create", "bench", "--json")
+    return json.loads(await run_to_end(command, env, folder))["key"]

@@ -78,11 +78,11 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-async def run_to_end(command: Sequence[str], env: Mapping[str, str]) -> str:
+async def run_to_end(command: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> str:
     """Run `command` and return its standard output. Raises NotMeasured with its error output."""
     process = await asyncio.create_subprocess_exec(
         *command,
-        cwd=ROOT,
+        cwd=cwd,
         env=dict(env),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -114,8 +114,8 @@ async def stock(smtp_url: str) -> AsyncGenerator[Running]:
     """The same flow under Prefect's own `flow.serve()`, on the same tuned server as `embedded`: only the
     process that runs the flow differs, and the stock side has a better server than Prefect's own."""
     with new_home() as home:
+        await _upgrade(home)  # a ledger that is missing beside Prefect's database is refused
         async with server_alone(home) as api:
-            await _upgrade(home)
             env = environment(home, PREFECT_API_URL=api, WAYPOST_SMTP_URL=smtp_url)
             log = home / "stock.log"
             start = partial(running, python("benchmarks.harness.stock_prefect"), env, log)
