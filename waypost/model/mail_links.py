@@ -25,10 +25,15 @@ class MailLinks:
     unsubscribe_by_mail: str = field(default="", repr=False)
 
     @property
+    def by_name(self) -> dict[str, str]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @property
     def tokens(self) -> dict[str, str]:
         """The last parts of the links, by the names of the links."""
-        links = {name: getattr(self, name) for name in self.__slots__}
-        return {name: url[max(url.rfind("/"), url.rfind("=")) + 1 :] for name, url in links.items() if url}
+        return {
+            name: url[max(url.rfind("/"), url.rfind("=")) + 1 :] for name, url in self.by_name.items() if url
+        }
 
 
 NO_LINKS = MailLinks()

@@ -85,7 +85,10 @@ _NEEDS: Mapping[str, Sequence[_Need]] = {
 def check(filter: str, *given: object) -> None:
     """Raise TemplateError for a value of the wrong kind, and Jinja's own error, which names it, for an
     undefined name."""
-    if all(need.fits(value) for need, value in zip(_NEEDS[filter], given, strict=True)):
+    for need, value in zip(_NEEDS[filter], given, strict=True):
+        if not need.fits(value):
+            break
+    else:  # a loop takes half the time of all() with a generator, and an order has fifty such values
         return
     for value in given:
         if isinstance(value, Undefined):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
@@ -39,7 +40,7 @@ NOT_CONFIRMABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Renderer:
     """What the messages of one type and brand are rendered with. reply_to: for types without their own, or
     empty. senders: those allowed in mails that their author composed. served: the kinds of the type's route
@@ -57,6 +58,18 @@ class Renderer:
     brand: Brand
     covered: bool = False
     optional: Collection[Category] = ()
+
+    @cached_property
+    def shared_context(self) -> dict[str, Any]:
+        """The template values that all of its messages share."""
+        return {
+            "sender": {
+                "name": self.sender.display or self.sender.address,
+                "signature": self.signature,
+                "support": parse_mailbox(self.reply_to, "Reply-To")[1] if self.reply_to else "",
+            },
+            "brand": {name: getattr(self.brand, name) for name in IN_EVERY_TEMPLATE["brand"] or ()},
+        }
 
 
 def render_one(
@@ -171,13 +184,8 @@ def _context(
             "timezone": person.timezone,
             "attributes": person.attributes,
         },
-        "sender": {
-            "name": renderer.sender.display or renderer.sender.address,
-            "signature": renderer.signature,
-            "support": parse_mailbox(renderer.reply_to, "Reply-To")[1] if renderer.reply_to else "",
-        },
-        "links": asdict(links),
-        "brand": {name: getattr(renderer.brand, name) for name in IN_EVERY_TEMPLATE["brand"] or ()},
+        "links": links.by_name,
+        **renderer.shared_context,
     }
 
 
