@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 
+from waypost.ledger.database.dialect import is_postgres
+
 FEW = 16  # rows; with fewer, equal columns are not looked for
 LONG = 64 * 1024  # bytes of a value; encoding a longer one takes longer than another statement
 A_STATEMENT = 4 * 1024 * 1024  # bytes of values encoded without a pause: about ten milliseconds
@@ -137,7 +139,7 @@ def insert_many(
     """
     if not rows:
         return 0
-    if _is_postgres(connection.dialect):
+    if is_postgres(connection):
         return sum(_insert(connection, table, prepare(some), on_conflict) for some in _slices(rows))
     text, writers = _statement(connection.dialect, table, tuple(rows[0]), on_conflict)
     return connection.exec_driver_sql(text, _tuples(writers, prepare(rows))).rowcount

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from waypost.ledger.database.dialect import is_postgres
+
 CHANNEL = "waypost"
 _NOTIFY = sa.text(f"NOTIFY {CHANNEL}")
 
 
 def announce_work(connection: sa.Connection) -> None:
     """Wake every dispatcher when this transaction commits."""
-    if connection.dialect.name == "postgresql":
+    if is_postgres(connection):
         connection.execute(_NOTIFY)

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.tables import UtcDateTime
 from waypost.mail.masking import mask_in
 from waypost.system.key_ring import NotOpened
@@ -105,7 +106,7 @@ def _rows_of(
     given: Mapping[str, Any] | None,
 ) -> list[Damaged]:
     """Each row of `wanted`, unread. On SQLite a row is found by its number: its key may be damaged too."""
-    if connection.dialect.name != "sqlite":
+    if is_postgres(connection):
         keys = connection.execute(wanted.with_only_columns(*key), given).all()
         return [
             Damaged(values[0], sa.and_(*(column == value for column, value in zip(key, values, strict=True))))
@@ -191,7 +192,7 @@ def _as_text(element: _Moment, compiler: Any, **options: Any) -> str:  # pyright
 def forgiving(connection: sa.Connection) -> Generator[None]:
     """During the block, text that is not UTF-8 is read with replacement characters; otherwise it would make a
     query on SQLite fail."""
-    if connection.dialect.name != "sqlite":
+    if is_postgres(connection):
         yield
         return
     driver: Any = connection.connection.driver_connection

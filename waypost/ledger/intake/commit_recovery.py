@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.ledger import CommitLost, Ledger, Work, is_transient
 from waypost.ledger.database.sqlite_file import FileReplaced
 from waypost.ledger.database.tables import notifications
@@ -76,7 +77,7 @@ def _trace(connection: sa.Connection, candidates: Sequence[Candidate]) -> UUID |
     outcomes = {one.receipt.outcome: one.id for one in candidates if one.receipt is not None}
     if (new := outcomes.get(IntakeResult.ACCEPTED)) is not None:
         return new
-    if IntakeResult.GROUPED in outcomes and connection.dialect.name == "postgresql":
+    if IntakeResult.GROUPED in outcomes and is_postgres(connection):
         return connection.scalar(sa.text("SELECT txid_current()"))
     return None
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.sealing import Sealing, is_address_in_clear
 from waypost.ledger.database.steps import portions, read_bytes
@@ -104,7 +105,7 @@ def _ids(
 ) -> list[tuple[UUID, int]]:
     """The newest ids, with the bytes of their facts. Two lookups: PostgreSQL's index has no claimed rows."""
     table = notifications.c
-    size = read_bytes(connection.dialect.name == "postgresql").label("bytes")
+    size = read_bytes(is_postgres(connection)).label("bytes")
     earlier = [] if after is None else [table.id < after]
     looks = [
         sa.select(table.id, size)

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.signal_work import announce_work
 from waypost.ledger.database.steps import portions, written_bytes
@@ -278,7 +279,7 @@ def _some(
 
 def with_few_items(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
     """The first of `rows`, as many as have not too many items altogether: these change with their digest."""
-    table, size = notifications.c, written_bytes(connection.dialect.name == "postgresql")
+    table, size = notifications.c, written_bytes(is_postgres(connection))
     items = sa.select(table.digest_id, sa.func.count().label("items"), sa.func.sum(size).label("bytes"))
     items = items.where(in_ids(table.digest_id, [row.id for row in rows])).group_by(table.digest_id)
     found = {row.digest_id: row for row in connection.execute(items)}

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import notifications
 from waypost.ledger.operations.search import ACCEPTED_WITHIN
@@ -102,7 +103,7 @@ def _ended_between(since: datetime, until: datetime) -> tuple[sa.ColumnElement[b
 
 def _minute_of(connection: sa.Connection, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """The minute of a moment as text."""
-    if connection.dialect.name == "postgresql":
+    if is_postgres(connection):
         return sa.func.to_char(sa.func.timezone("UTC", column), "YYYY-MM-DD HH24:MI")
     return sa.func.substr(sa.type_coerce(column, sa.Text()), 1, 16)
 

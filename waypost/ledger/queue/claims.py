@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.signal_work import announce_work
 from waypost.ledger.database.steps import MOST_BYTES, read_bytes
@@ -340,7 +341,7 @@ def _fill_up(connection: sa.Connection, batch: UUID, limit: int, moment: datetim
         "moment": moment,
         "limit": room,
     }
-    found = _read_due(connection, _due(_is_postgres(connection), _LIKE_MEMBERS), given).good if room else []
+    found = _read_due(connection, _due(is_postgres(connection), _LIKE_MEMBERS), given).good if room else []
     left = MOST_BYTES - _bytes_in(connection, batch) if found else 0
     ids = _first_ids(found, left) if found and found[0].bytes <= left else []
     if ids:
@@ -369,12 +370,8 @@ _MEMBER = (
 )
 
 
-def _is_postgres(connection: sa.Connection) -> bool:
-    return connection.dialect.name == "postgresql"
-
-
 def _bytes_in(connection: sa.Connection, batch: UUID) -> int:
-    size = sa.func.sum(read_bytes(_is_postgres(connection)))
+    size = sa.func.sum(read_bytes(is_postgres(connection)))
     ours = sa.select(size).where(notifications.c.batch_id == batch, IN_HAND)
     return int(connection.scalar(ours) or 0)
 

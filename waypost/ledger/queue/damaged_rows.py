@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import WAITING, UtcDateTime, notifications
 from waypost.ledger.queue.digest_items import copy_end_to_items
@@ -142,9 +143,9 @@ def ids_of(damaged: Sequence[tolerant.Damaged]) -> list[UUID]:
 def fail_never_due(connection: sa.Connection, type: str, priority: str) -> int:
     """Fail the first notifications of a lane if their due time is not a valid moment: they would hide those
     behind them. Returns how many."""
-    table, is_postgres = notifications, connection.dialect.name == "postgresql"
+    table, postgres = notifications, is_postgres(connection)
     first = (
-        sa.select(*tolerant.raw(table.c.id), readable_moment(table.c.due_at, is_postgres).label("due_at"))
+        sa.select(*tolerant.raw(table.c.id), readable_moment(table.c.due_at, postgres).label("due_at"))
         .where(table.c.type == type, table.c.priority == priority, WAITING)
         .order_by(table.c.due_at)
         .limit(AT_ONCE)

@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.steps import MOST, in_steps, portions, written_bytes
 from waypost.ledger.database.tables import ENDED, IN_HAND, notifications
@@ -28,7 +29,7 @@ def copy_end_to_items(connection: sa.Connection, digests: Sequence[UUID], values
     beyond one step are left to `finish_items`."""
     if not digests:
         return
-    size = written_bytes(connection.dialect.name == "postgresql").label("bytes")
+    size = written_bytes(is_postgres(connection)).label("bytes")
     theirs = sa.select(notifications.c.id, size).where(in_ids(notifications.c.digest_id, digests))
     if found := connection.execute(theirs.limit(MOST)).all():
         some = portions(found, lambda row: row.bytes)[0]

@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from waypost.ledger.database import sealing
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.steps import MOST, MOST_BYTES, portions, read_bytes
 from waypost.ledger.database.tables import FOR_DIGEST, notifications
@@ -87,7 +88,7 @@ def _planned(
 ) -> list[tuple[str, Planned]]:
     """The next items of each recipient, with its key, in the order of the keys."""
     table = notifications.c
-    size = read_bytes(connection.dialect.name == "postgresql").label("bytes")
+    size = read_bytes(is_postgres(connection)).label("bytes")
     wanted = sa.select(
         table.id, table.client, table.recipient_key, table.named, table.brand, table.accepted_at, size
     )

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.lock_numbers import HOLD
 from waypost.ledger.database.signal_work import announce_work
@@ -151,13 +152,13 @@ _BESIDE_OTHERS = sa.text(f"SELECT pg_advisory_xact_lock_shared({HOLD}, hashtext(
 
 def lock_holds(connection: sa.Connection, type: str) -> None:
     """Let no other transaction hold `type`, or take up a batch of it, until this one has ended."""
-    if connection.dialect.name == "postgresql":
+    if is_postgres(connection):
         connection.execute(_ALONE, {"type": type})
 
 
 def lock_out_holds(connection: sa.Connection, type: str) -> None:
     """Block new holds on `type` until this transaction has ended."""
-    if connection.dialect.name == "postgresql":
+    if is_postgres(connection):
         connection.execute(_BESIDE_OTHERS, {"type": type})
 
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from waypost.ledger.database.bulk import in_texts, update_many
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.lock_numbers import CAP
 from waypost.ledger.database.tables import IN_HAND, NOT_IN_HAND, batches, notifications
 from waypost.ledger.queue.ending import end
@@ -212,7 +213,7 @@ def _sent(
 ) -> Counter[Who]:
     """How many notifications of the category were sent to each of `people` since then, with those that other
     runs are sending. Two runs count one after the other: the second knows what the first sends."""
-    if connection.dialect.name == "postgresql":
+    if is_postgres(connection):
         connection.execute(_ONE_AT_A_TIME, {"category": str(policy.type.category)})
     table = notifications.c
     clients, keys = {client for client, _ in people}, {key for _, key in people}

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
 from waypost.ledger.database.bulk import in_ids
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import IN_HAND, attempts, batches, notifications
 from waypost.ledger.queue import damaged_rows, suspects
@@ -135,7 +136,7 @@ def _read(connection: sa.Connection) -> _Found:
     """The claims are read first, so that a batch opened in between does not count as stranded."""
     with tolerant.forgiving(connection):
         holding = {tolerant.identity(id) for id in connection.scalars(_HOLDING)}
-        rows = connection.execute(_unended(connection.dialect.name)).all()
+        rows = connection.execute(_unended(is_postgres(connection))).all()
     open_ones = [
         (Lapsed(id, damaged_rows.moment(row.leased_until)), tolerant.text(row.type))
         for row in rows
@@ -147,8 +148,8 @@ def _read(connection: sa.Connection) -> _Found:
 
 
 @lru_cache(2)
-def _unended(dialect: str) -> sa.Select[Any]:
-    leased_until = damaged_rows.readable_moment(batches.c.leased_until, dialect == "postgresql")
+def _unended(postgres: bool) -> sa.Select[Any]:
+    leased_until = damaged_rows.readable_moment(batches.c.leased_until, postgres)
     columns = *tolerant.raw(batches.c.id, batches.c.type), leased_until.label("leased_until")
     return sa.select(*columns).where(sa.text("ended_at IS NULL"))
 
@@ -190,9 +191,7 @@ async def reclaim(ledger: Ledger, lapsed: Lapsed, types: Mapping[str, Notificati
 
 def _is_unchanged(connection: sa.Connection, lapsed: Lapsed) -> bool:
     """Whether the lease was not renewed since it was read. Locks the batch: it cannot be renewed then."""
-    leased_until = damaged_rows.readable_moment(
-        batches.c.leased_until, connection.dialect.name == "postgresql"
-    )
+    leased_until = damaged_rows.readable_moment(batches.c.leased_until, is_postgres(connection))
     with tolerant.forgiving(connection):
         found = connection.execute(
             sa.select(leased_until.label("leased_until")).where(batches.c.id == lapsed.id).with_for_update()

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from waypost.ledger.database import tolerant
+from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import WAITING, holds, notifications
 from waypost.ledger.queue import damaged_rows
@@ -45,9 +46,8 @@ async def waiting_lanes(ledger: Ledger, types: Iterable[str]) -> list[Lane]:
 
 def _look(connection: sa.Connection, types: tuple[str, ...]) -> list[tuple[str, str, datetime | None]]:
     """Each lane with waiting notifications, and when its first is due; None where that is not a moment."""
-    is_postgres = connection.dialect.name == "postgresql"
     with tolerant.forgiving(connection):
-        rows = connection.execute(_looks(types, is_postgres)).all()
+        rows = connection.execute(_looks(types, is_postgres(connection))).all()
     return [(row.type, row.priority, damaged_rows.moment(row.due_at)) for row in rows]
 
 
