@@ -93,7 +93,7 @@ def _of_a_day(up: Up, camera: Camera) -> None:
     camera.take(f"{ui}/runs", "runs.png", 900, "PartlyFailed")
     wanted = {"artifacts": {"flow_run_id": {"any_": [failed]}}}
     [artifact] = httpx.post(f"{up.here.api}/artifacts/filter", json=wanted, timeout=30).json()
-    camera.take(f"{ui}/artifacts/artifact/{artifact['id']}", "table.png", 900, "Next try")
+    camera.take(f"{ui}/artifacts/artifact/{artifact['id']}", "table.png", 900, "Attempt")
     camera.take(f"{ui}/deployments", "deployments.png", 700, "signup-verification")
     deployed = httpx.get(f"{up.here.api}/deployments/name/alert/alert", timeout=30).json()["id"]
     camera.take(f"{ui}/deployments/deployment/{deployed}?tab=Description", "deployment.png", 900, "Route")
