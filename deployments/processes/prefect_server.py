@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from waypost.config.settings import sqlite_url
+from waypost.deployments.processes import prefect_schema
 from waypost.system import child_process
 from waypost.system.process import freeze_gc
 
@@ -96,12 +97,15 @@ async def starting(home: Path, host: str, port: int) -> AsyncGenerator[tuple[str
     afterwards. The function raises waypost.system.child_process.ChildFailed."""
     (home / "prefect").mkdir(parents=True, exist_ok=True)
     rename_former(home)
+    environ = environment(home, host, port)
+    if environ["PREFECT_API_DATABASE_CONNECTION_URL"] == database_url(home):
+        prefect_schema.lay(home / FILE)
     api = f"http://{host}:{port}/api"
     program = child_process.Program(
         "Prefect server",
         "waypost.deployments.processes.prefect_server",
         [host, str(port)],
-        environment(home, host, port),
+        environ,
         ready=f"{api}/health",
         log=home / "prefect-server.log",
     )

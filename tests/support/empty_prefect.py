@@ -1,15 +1,21 @@
-"""An empty Prefect database to be copied: its migrations take three seconds of the processor."""
+"""An empty Prefect database to be copied: its migrations take three seconds of the processor.
+
+Run as a module, this writes deployments/processes/prefect_schema.sql anew, after an upgrade of Prefect.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
 from support import forks
+from waypost.deployments.processes.prefect_schema import SCHEMA, heading
 from waypost.deployments.processes.prefect_server import FILE, FORMER, database_url
 
 KEPT = Path(__file__).parents[2] / ".pytest_cache" / f"prefect-{version('prefect')}"
@@ -42,3 +48,13 @@ def _make(folder: Path) -> None:
     command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
     done = forks.run(command, 120, env={**kept, **own}, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def dump(file: Path) -> str:
+    """The statements that make a database like `file`."""
+    with closing(sqlite3.connect(file)) as connection:
+        return "\n".join(connection.iterdump())
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(f"{heading(version('prefect'))}\n{dump(_empty())}\n", "utf-8")
