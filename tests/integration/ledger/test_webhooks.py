@@ -336,3 +336,23 @@ async def test_a_client_named_like_a_type_waits_for_no_run_of_that_type(ledger):
     async with asyncio.timeout(60), ledger.engine.begin() as taking_up:
         await taking_up.run_sync(holds.lock_out_holds, "alert")
         await webhooks.create(ledger, KEY, "alert", URL, STATES)
+
+
+async def test_since_when_a_webhook_fails_is_found_by_an_index(ledger, hook):
+    asked = []
+    engine = getattr(ledger.engine, "sync_engine", ledger.engine)
+    listen = lambda _connection, _cursor, text, values, *_: asked.append((text, values))  # noqa: E731
+    sa.event.listen(engine, "before_cursor_execute", listen)
+    await webhooks.every(ledger)
+    await webhooks.find(ledger, hook.id)
+    looks = [(text, values) for text, values in asked if "failing_since" in text]
+    assert len(looks) == 2
+    explain = "EXPLAIN" if ledger.is_postgres else "EXPLAIN QUERY PLAN"
+
+    def plans(connection):
+        if ledger.is_postgres:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        return [str(connection.exec_driver_sql(f"{explain} {text}", values).all()) for text, values in looks]
+
+    for plan in await ledger.write(plans):
+        assert "ix_webhook_events_failing" in plan
