@@ -4,8 +4,8 @@ import re
 from datetime import timedelta
 
 import pytest
-import sqlalchemy as sa
 from support.ledger import accepted, change, claimed, rows
+from support.plans import plans_of, statements_of
 
 from waypost.ledger.database.tables import notifications
 from waypost.ledger.operations import overview, traffic
@@ -122,25 +122,13 @@ async def test_the_last_run_of_a_type_is_known(ledger):
 async def test_each_look_of_the_dashboard_goes_by_an_index(ledger):
     """The ledger may have millions of rows, and the dashboard looks every few seconds."""
     await accepted(ledger, 3)
-    seen, engine = [], getattr(ledger.engine, "sync_engine", ledger.engine)
-    sa.event.listen(
-        engine, "before_cursor_execute", lambda _c, _u, text, given, *_: seen.append((text, given))
-    )
+    seen = statements_of(ledger)
     await traffic.read(ledger, this_minute(), this_minute() + timedelta(minutes=1))
     await overview.waiting(ledger, ["note"])
     await overview.last_failures(ledger, 20)
     await overview.last_runs(ledger)
-    explain = "EXPLAIN" if ledger.is_postgres else "EXPLAIN QUERY PLAN"
-    asked = [(text, given) for text, given in tuple(seen) if text.startswith(("SELECT", "WITH"))]
-
-    def plans(connection):
-        if ledger.is_postgres:
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        return {
-            text: str(connection.exec_driver_sql(f"{explain} {text}", given).all()) for text, given in asked
-        }
-
-    found = await ledger.write(plans)
+    asked = [one for one in seen if one[0].startswith(("SELECT", "WITH"))]
+    found = dict(await plans_of(ledger, asked))
     assert len(found) == 9
     for text, plan in found.items():
         bare = re.findall(r"Seq Scan on \w+|SCAN (?:notifications|attempts|batches|recipients)\b[^']*", plan)

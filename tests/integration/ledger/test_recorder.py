@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from support.ledger import NOTE, accepted, attempt_rows, change, claimed, lost, rows, run_sql
+from support.plans import plans_of, statements_of
 
 from waypost import Doubt
 from waypost.ledger import NotRecorded
@@ -203,31 +204,15 @@ async def test_what_is_recorded_is_found_by_its_key_however_large_its_batch(ledg
     # Of a table with a row or two PostgreSQL takes any index.
     await accepted(ledger, 300)
     await run_sql(ledger, "ANALYZE")
-    told = []
-
-    def listen(_connection, _cursor, statement, parameters, *_):
-        if statement.startswith("UPDATE notifications"):
-            told.append((statement, parameters))
-
-    engine = getattr(ledger.engine, "sync_engine", ledger.engine)
-    sa.event.listen(engine, "before_cursor_execute", listen)
+    seen = statements_of(ledger)
     recorder, started = Recorder(ledger), begin(one, batch)
     await recorder.begin(started)
     await recorder.finish(
         AttemptFinished(one.id, batch, Decision(State.SENT), attempt=started.id, outcome=TAKEN, digest=False)
     )
+    told = [one for one in seen if one[0].startswith("UPDATE notifications")]
     assert len(told) == 2
-    explain = "EXPLAIN" if ledger.is_postgres else "EXPLAIN QUERY PLAN"
-
-    def plans(connection):
-        if ledger.is_postgres:
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        return [
-            str(connection.exec_driver_sql(f"{explain} {statement}", parameters).all())
-            for statement, parameters in tuple(told)
-        ]
-
-    for plan in await ledger.write(plans):
+    for _, plan in await plans_of(ledger, told):
         assert "in_hand" not in plan
         assert "pk_notifications" in plan or "sqlite_autoindex_notifications" in plan
 

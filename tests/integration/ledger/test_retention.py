@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 import sqlalchemy.ext.asyncio
 from support.ledger import NOTE, accepted, ask, bundled, change, claimed, rows
+from support.plans import plans_of, statements_of
 from support.rings import ring
 
 from waypost.config.settings import with_async_driver
@@ -198,24 +199,14 @@ def test_a_transaction_is_as_large_as_is_quickly_done(rows, took, following):
 
 async def test_each_look_of_retention_goes_by_an_index(ledger):
     await ended(ledger, 3)
-    seen = []
-    engine = getattr(ledger.engine, "sync_engine", ledger.engine)
-    sa.event.listen(
-        engine, "before_cursor_execute", lambda _c, _u, text, values, *_: seen.append((text, values))
-    )
+    seen = statements_of(ledger)
     await prune(ledger, 1)
-    explain = "EXPLAIN" if ledger.is_postgres else "EXPLAIN QUERY PLAN"
-
-    def plans(connection):
-        if ledger.is_postgres:
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        return {
-            text: str(connection.exec_driver_sql(f"{explain} {text}", values).all())
-            for text, values in tuple(seen)
-            if text.startswith(("SELECT", "DELETE", "WITH")) and "released_holds" not in text
-        }
-
-    found = await ledger.write(plans)
+    asked = [
+        (text, values)
+        for text, values in seen
+        if text.startswith(("SELECT", "DELETE", "WITH")) and "released_holds" not in text
+    ]
+    found = dict(await plans_of(ledger, asked))
     assert len(found) > 8
     for text, plan in found.items():
         assert not re.search(

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from support.ledger import DIGEST, LONG_AGO, accepted, ask, bundled, change, claimed, compose, reserved, rows
 from support.ledger import NOTE as NOTE_TYPE
+from support.plans import plans_of, statements_of
 
 from waypost.ledger.database.tables import events, notifications
 from waypost.ledger.intake import accept
@@ -212,17 +213,9 @@ async def test_a_tag_or_a_recipient_selects_and_goes_by_an_index(ledger, act, wa
     requests = [ask(to=f"s{number}", tags=["autumn"]) for number in range(3)]
     await accept.accept(ledger, NOTE_TYPE, requests)
     await change(ledger, state="held", reason="in doubt")
-    seen, engine = [], getattr(ledger.engine, "sync_engine", ledger.engine)
-    sa.event.listen(engine, "before_cursor_execute", lambda _c, _u, text, its, *_: seen.append((text, its)))
+    seen = statements_of(ledger)
     assert (await act(ledger, Filter(**wanted))).total() == 1
-    asked = [(text, its) for text, its in seen if text.startswith("SELECT")]
+    asked = [one for one in seen if one[0].startswith("SELECT")]
     assert [row.id for row in await rows(ledger) if row.state != "held"] == [meant.id]
-    explain = "EXPLAIN" if ledger.is_postgres else "EXPLAIN QUERY PLAN"
-
-    def plans(connection):
-        if ledger.is_postgres:
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        return [str(connection.exec_driver_sql(f"{explain} {text}", its).all()) for text, its in asked]
-
-    for plan in await ledger.write(plans):
+    for _, plan in await plans_of(ledger, asked):
         assert not re.search(r"Seq Scan on notifications|SCAN notifications\b", plan), plan

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from support.ledger import LONG_AGO, accepted, change, claimed, rows, run_sql
+from support.plans import plans_of, statements_of
 
 from waypost.ledger.database.tables import notifications
 from waypost.ledger.operations.search import Filter, find
@@ -61,20 +62,10 @@ async def test_pages_are_the_newest_first_and_follow_each_other(ledger):
 )
 async def test_a_list_goes_by_an_index(ledger, wanted):
     await accepted(ledger, 3)
-    seen, engine = [], getattr(ledger.engine, "sync_engine", ledger.engine)
-    sa.event.listen(
-        engine, "before_cursor_execute", lambda _c, _u, text, given, *_: seen.append((text, given))
-    )
+    seen = statements_of(ledger)
     await find(ledger, Filter(**wanted))
-    explain = "EXPLAIN" if ledger.is_postgres else "EXPLAIN QUERY PLAN"
-    asked = [(text, given) for text, given in seen if text.startswith(("SELECT", "WITH"))]
-
-    def plans(connection):
-        if ledger.is_postgres:
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        return [str(connection.exec_driver_sql(f"{explain} {text}", given).all()) for text, given in asked]
-
-    found = await ledger.write(plans)
+    asked = [one for one in seen if one[0].startswith(("SELECT", "WITH"))]
+    found = [plan for _, plan in await plans_of(ledger, asked)]
     assert any("notifications" in plan for plan in found)
     assert not [
         plan for plan in found if re.search(r"Seq Scan on notifications|SCAN notifications\b(?! USING)", plan)

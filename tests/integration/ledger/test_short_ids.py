@@ -5,8 +5,8 @@ from contextlib import suppress
 from uuid import UUID
 
 import pytest
-import sqlalchemy as sa
 from support.ledger import accepted
+from support.plans import plans_of, statements_of
 
 from waypost.ledger.operations.short_ids import (
     CANDIDATES,
@@ -71,21 +71,12 @@ async def test_a_whole_id_is_not_looked_up(ledger):
 async def test_a_lookup_goes_by_the_primary_key(ledger, digits):
     [id, *_] = await ids(ledger)
     given = {"full": str(id), "beginning": id.hex[:20], "short": short(id)}[digits]
-    seen, engine = [], getattr(ledger.engine, "sync_engine", ledger.engine)
-    sa.event.listen(engine, "before_cursor_execute", lambda _c, _u, text, its, *_: seen.append((text, its)))
+    seen = statements_of(ledger)
     with suppress(AmbiguousId):
         await notification_id(ledger, parse(given))
-    explain = "EXPLAIN" if ledger.is_postgres else "EXPLAIN QUERY PLAN"
-    asked = [(text, its) for text, its in seen if text.startswith("SELECT")]
-
-    def plans(connection):
-        if ledger.is_postgres:
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        return [str(connection.exec_driver_sql(f"{explain} {text}", its).all()) for text, its in asked]
-
-    found = await ledger.write(plans)
+    found = await plans_of(ledger, [one for one in seen if one[0].startswith("SELECT")])
     assert len(found) == (digits != "full")
-    for plan in found:
+    for _, plan in found:
         # PostgreSQL: a condition on the index, not a walk along all of it.
         assert re.search(r"Index Cond|SEARCH notifications USING", plan), plan
 

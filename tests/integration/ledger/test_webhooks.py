@@ -21,6 +21,7 @@ from support.ledger import (
     run_sql,
     taken,
 )
+from support.plans import plans_of, statements_of
 
 from waypost.deployments.doctor.gateway import webhooks_finding
 from waypost.ledger.database.tables import notifications
@@ -339,20 +340,10 @@ async def test_a_client_named_like_a_type_waits_for_no_run_of_that_type(ledger):
 
 
 async def test_since_when_a_webhook_fails_is_found_by_an_index(ledger, hook):
-    asked = []
-    engine = getattr(ledger.engine, "sync_engine", ledger.engine)
-    listen = lambda _connection, _cursor, text, values, *_: asked.append((text, values))  # noqa: E731
-    sa.event.listen(engine, "before_cursor_execute", listen)
+    seen = statements_of(ledger)
     await webhooks.every(ledger)
     await webhooks.find(ledger, hook.id)
-    looks = [(text, values) for text, values in asked if "failing_since" in text]
+    looks = [one for one in seen if "failing_since" in one[0]]
     assert len(looks) == 2
-    explain = "EXPLAIN" if ledger.is_postgres else "EXPLAIN QUERY PLAN"
-
-    def plans(connection):
-        if ledger.is_postgres:
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        return [str(connection.exec_driver_sql(f"{explain} {text}", values).all()) for text, values in looks]
-
-    for plan in await ledger.write(plans):
+    for _, plan in await plans_of(ledger, looks):
         assert "ix_webhook_events_failing" in plan
