@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness import databases, installed, sample_mails, sample_orders, servers
-from benchmarks.harness.checkouts import BEFORE, HERE, checkouts, settings_of
-from benchmarks.harness.figures import Bar, Measured
+from benchmarks.harness.checkouts import BEFORE, HERE, KEPT, checkouts, in_turn, settings_of
+from benchmarks.harness.figures import Bar, Measured, median_ratio
 from benchmarks.harness.processes import ROOT, environment, python, run_to_end
 from benchmarks.harness.progress import say
 from benchmarks.harness.sample_ledgers import KINDS
@@ -31,7 +31,6 @@ ORDERS = 5000
 ROUNDS = 3
 PEER = ROOT / "benchmarks" / "nodemailer"
 PROGRAMS = "benchmarks.delivery.end_to_end_run", "benchmarks.road_run"  # the second: of earlier commits
-KEPT = 0.95  # of the earlier checkout's rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,8 @@ async def measure() -> Measured:
         async with fast(home) as sink, servers.server_alone(home) as api, _sides(home) as sides:
             rates: dict[str, list[float]] = {name: [] for name in (*sides, "nodemailer")}
             for number in range(ROUNDS):
-                for name, side in sides.items():
-                    rates[name].append(await _ours(api, side, sink, number))
+                for name in in_turn(sides, number):
+                    rates[name].append(await _ours(api, sides[name], sink, number))
                     say(f"{name:24} {rates[name][-1]:6.0f}/s")
                 rates["nodemailer"].append(await _theirs(modules, mails, sink))
                 say(f"{'nodemailer':24} {rates['nodemailer'][-1]:6.0f}/s")
@@ -66,14 +65,10 @@ async def measure() -> Measured:
 
 def _bars(kind: str, rates: dict[str, list[float]]) -> list[Bar]:
     ours, before = rates[_name(kind, HERE)], rates.get(_name(kind, BEFORE))
-    bars = [Bar(f"road_{kind.lower()}_ratio", _ratio(ours, rates["nodemailer"]), ">=", 1.5)]
+    bars = [Bar(f"road_{kind.lower()}_ratio", median_ratio(ours, rates["nodemailer"]), ">=", 1.5)]
     if before:
-        bars.append(Bar(f"road_{kind.lower()}_beside_before", _ratio(ours, before), ">=", KEPT))
+        bars.append(Bar(f"road_{kind.lower()}_beside_before", median_ratio(ours, before), ">=", KEPT))
     return bars
-
-
-def _ratio(ours: list[float], theirs: list[float]) -> float:
-    return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
 
 
 @asynccontextmanager

@@ -15,11 +15,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from benchmarks.harness import databases, gateways
-from benchmarks.harness.checkouts import BEFORE, HERE, checkouts
-from benchmarks.harness.figures import Bar, Measured, NotMeasured
+from benchmarks.harness.checkouts import BEFORE, HERE, KEPT, checkouts, in_turn
+from benchmarks.harness.figures import Bar, Measured, NotMeasured, median_ratio
 from benchmarks.harness.gateways import Door
 from benchmarks.harness.processes import python, run_to_end
 from benchmarks.harness.progress import say
+from benchmarks.harness.sample_ledgers import KINDS
 
 CLIENTS = 32
 FEW = 4
@@ -28,7 +29,6 @@ BATCH = 500
 BATCH_CLIENTS = 4
 LOADS = {"singles": (CLIENTS, 1), "few": (FEW, 1), "batch": (BATCH_CLIENTS, BATCH)}
 ROUNDS = 3  # beside an earlier checkout, in turns; this checkout alone is measured once
-KEPT = 0.95  # of the earlier checkout's rate
 
 Rounds = list[dict[str, dict[str, float]]]  # by load
 
@@ -37,7 +37,7 @@ async def measure() -> Measured:
     """Both databases; the bars without an earlier checkout are PostgreSQL's."""
     figures: dict[str, dict[str, Rounds]] = {}
     compared: list[Bar] = []
-    for name in ("PostgreSQL", "SQLite"):
+    for name in KINDS:
         figures[name] = await _on(name)
         _tell(name, figures[name])
         compared += _beside_before(name, figures[name])
@@ -63,7 +63,7 @@ async def _on(database: str) -> dict[str, Rounds]:
         }
         rounds: dict[str, Rounds] = {side: [] for side in doors}
         for number in range(ROUNDS if BEFORE in doors else 1):
-            turns = list(doors)[:: 1 if number % 2 else -1]
+            turns = in_turn(doors, number)
             found: dict[str, dict[str, dict[str, float]]] = {side: {} for side in doors}
             for name, (clients, items) in LOADS.items():
                 for side in turns:
@@ -98,9 +98,8 @@ def _beside_before(database: str, rounds: dict[str, Rounds]) -> list[Bar]:
     """The rates as shares of the earlier checkout's: medians of the rounds' ratios."""
     if BEFORE not in rounds:
         return []
-    pairs = list(zip(rounds[HERE], rounds[BEFORE], strict=True))
     shares = {
-        name: statistics.median(here[name]["per_s"] / before[name]["per_s"] for here, before in pairs)
+        name: median_ratio(*([one[name]["per_s"] for one in rounds[side]] for side in (HERE, BEFORE)))
         for name in LOADS
     }
     return [

@@ -6,11 +6,13 @@ BENCH_AFTER names a checkout to measure in place of this one: what did a change 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.harness.processes import ROOT
 
 HERE, BEFORE = "this checkout", "before"
+KEPT = 0.95  # of the earlier checkout's rate
 
 
 def checkouts() -> dict[str, Path]:
@@ -18,6 +20,11 @@ def checkouts() -> dict[str, Path]:
     before = os.environ.get("BENCH_BEFORE", "")
     after = os.environ.get("BENCH_AFTER", "")
     return {HERE: Path(after) if after else ROOT, **({BEFORE: Path(before)} if before else {})}
+
+
+def in_turn(sides: Iterable[str], round: int) -> list[str]:
+    """The sides in the order of a round: no side is always first, as a machine's speed drifts."""
+    return list(sides)[:: 1 if round % 2 else -1]
 
 
 def settings_of(folder: Path) -> dict[str, str]:

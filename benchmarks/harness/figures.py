@@ -41,6 +41,11 @@ class Measured:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
+def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median of the ratios of rounds that were next to each other."""
+    return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
     """The spread of a series of seconds."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import orjson
 
 from benchmarks.harness import databases, sample_orders, servers
-from benchmarks.harness.checkouts import BEFORE, HERE, checkouts, settings_of
+from benchmarks.harness.checkouts import BEFORE, HERE, checkouts, in_turn, settings_of
 from benchmarks.harness.figures import Bar, Measured, NotMeasured
 from benchmarks.harness.processes import ROOT, environment
 from benchmarks.harness.progress import say
@@ -61,7 +61,7 @@ async def _rounds(kind: str) -> dict[str, Rounds]:
         }
         rounds: dict[str, Rounds] = {name: [] for name in sides}
         for number in range(WARM_UP + ROUNDS):
-            turns = list(sides)[:: 1 if number % 2 else -1]
+            turns = in_turn(sides, number)
             round: dict[str, dict[str, Cost]] = {name: {} for name in sides}
             for step in STEPS:
                 for name in turns:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.harness import servers
-from benchmarks.harness.figures import Bar, Measured, NotMeasured
+from benchmarks.harness.figures import Bar, Measured, NotMeasured, median_ratio
 from benchmarks.harness.progress import say
 from benchmarks.harness.sinks import CountingSink, counting
 from benchmarks.peers import peer_sides, samples, waypost_sides
@@ -49,7 +49,7 @@ async def measure() -> Measured:
     print(f"{orders} orders from the first post to the last mail; median of {rounds} rounds in turns")
     print(f"  {'':26} {'a second':>8}   {'  '.join(f'{side.name:>20}' for side in ours)}")
     for side in (*ours, *theirs):
-        ratios = "  ".join(f"{_ratio(rates[one.name], rates[side.name]):18.2f} x" for one in ours)
+        ratios = "  ".join(f"{median_ratio(rates[one.name], rates[side.name]):18.2f} x" for one in ours)
         print(f"  {side.name:26} {statistics.median(rates[side.name]):8.0f}   {ratios}")
         print(f"  {'':26} accepted: {side.accepted}; sent: {side.sent}")
     return Measured(_bars(ours, rates), {"a second": rates})
@@ -59,7 +59,7 @@ def _bars(ours: Sequence[Side], rates: dict[str, list[float]]) -> list[Bar]:
     return [
         Bar(
             f"peers_{_word(side.name)}_{_word(peer)}_ratio",
-            _ratio(rates[side.name], rates[peer]),
+            median_ratio(rates[side.name], rates[peer]),
             ">=",
             asked,
         )
@@ -71,10 +71,6 @@ def _bars(ours: Sequence[Side], rates: dict[str, list[float]]) -> list[Bar]:
 def _word(name: str) -> str:
     """The last word of a side's name, for names of bars."""
     return name.split()[-1].lower()
-
-
-def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
 
 
 async def seconds(

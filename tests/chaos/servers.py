@@ -13,10 +13,11 @@ from socket import socket
 from typing import Any
 
 import httpx
-from support import empty_prefect
 from support.forks import Forked
 from support.processes import REPOSITORY, environment, eventually
 
+from waypost.deployments.processes import prefect_schema
+from waypost.deployments.processes.prefect_server import FILE
 from waypost.deployments.processes.prefect_server import environment as server_environment
 
 HOST = "127.0.0.1"
@@ -67,7 +68,7 @@ class PrefectServer:
     def start(self) -> None:
         """Start it and wait until it answers."""
         (self.home / "prefect").mkdir(parents=True, exist_ok=True)
-        empty_prefect.copied_to(self.home)
+        prefect_schema.lay(self.home / FILE)
         command = [sys.executable, "-m", "waypost.deployments.processes.prefect_server", HOST, str(self.port)]
         env = server_environment(self.home, HOST, self.port)
         self._process = launch(command, env, self.home / "prefect-server.log")

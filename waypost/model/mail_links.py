@@ -26,6 +26,7 @@ class MailLinks:
 
     @property
     def by_name(self) -> dict[str, str]:
+        """All of them, also the empty."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     @property

@@ -88,7 +88,7 @@ def check(filter: str, *given: object) -> None:
     for need, value in zip(_NEEDS[filter], given, strict=True):
         if not need.fits(value):
             break
-    else:  # a loop takes half the time of all() with a generator, and an order has fifty such values
+    else:  # a third quicker than all() with a generator: an order has dozens of such values
         return
     for value in given:
         if isinstance(value, Undefined):

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from support import empty_prefect
 from support.processes import FEW_TYPES
 from uuid_utils.compat import uuid7
 
@@ -41,7 +40,6 @@ class Server:
 @pytest.fixture(scope="session")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     home = tmp_path_factory.mktemp("prefect")
-    empty_prefect.copied_to(home)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

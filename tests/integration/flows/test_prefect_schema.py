@@ -11,17 +11,17 @@ import pytest
 from support import empty_prefect
 
 from waypost.deployments.processes import prefect_schema
-from waypost.deployments.processes.prefect_server import FILE
 
 WRITE_ANEW = "run `PYTHONPATH=tests .venv/bin/python -m support.empty_prefect`, and commit prefect_schema.sql"
 
 
 def test_what_is_laid_is_what_prefect_makes(tmp_path):
-    theirs, ours = tmp_path / "theirs", tmp_path / "ours.db"
-    empty_prefect.copied_to(theirs)
+    ours = tmp_path / "ours.db"
+    (tmp_path / "theirs").mkdir()
+    theirs = empty_prefect.made_in(tmp_path / "theirs")
     prefect_schema.lay(ours)
     assert ours.exists(), WRITE_ANEW
-    assert _statements(ours) == _statements(theirs / FILE), WRITE_ANEW
+    assert _statements(ours) == _statements(theirs), WRITE_ANEW
 
 
 def test_tables_of_another_version_are_not_laid(tmp_path, monkeypatch):
