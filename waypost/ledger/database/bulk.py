@@ -3,7 +3,8 @@ than the query, and one statement per row takes longer than the rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate, groupby
 from operator import itemgetter
@@ -140,7 +141,9 @@ def insert_many(
     if not rows:
         return 0
     if is_postgres(connection):
-        return sum(_insert(connection, table, prepare(some), on_conflict) for some in _slices(rows))
+        return sum(
+            _insert(connection, table, ready, on_conflict) for ready in _prepared(connection, rows, prepare)
+        )
     text, writers = _statement(connection.dialect, table, tuple(rows[0]), on_conflict)
     return connection.exec_driver_sql(text, _tuples(writers, prepare(rows))).rowcount
 
@@ -157,20 +160,41 @@ def _insert(
     return connection.execute(statement, _parameters(table, columns, alike)).rowcount
 
 
-def _slices(rows: Sequence[Mapping[str, Any]]) -> list[Sequence[Mapping[str, Any]]]:
-    """The rows of each statement. The driver blocks the event loop while it encodes a statement, but not
-    between two. A long value has a statement of its own, with all adjacent rows that share the value."""
+def _prepared(connection: sa.Connection, rows: Rows, prepare: Prepare) -> Iterator[Rows]:
+    """The rows of each statement, as they are to be written. Both to prepare long values and to encode them
+    blocks the event loop, so it turns in between."""
     names = [name for name, value in rows[0].items() if isinstance(value, bytes)]
     sizes = [list(map(len, map(itemgetter(name), rows))) for name in names]
     if sum(map(sum, sizes)) <= A_STATEMENT:
-        return [rows]
-    ends = list(accumulate(map(sum, zip(*sizes, strict=True))))
+        yield prepare(rows)
+        return
+    for some in _slices(rows, names, list(map(sum, zip(*sizes, strict=True)))):
+        ready = prepare(some)
+        _let_others_run(connection)
+        yield ready
+
+
+def _let_others_run(connection: sa.Connection) -> None:
+    """Let the event loop turn once, in the middle of a transaction on PostgreSQL."""
+    adapted: Any = connection.connection.dbapi_connection
+    adapted.run_async(_turn)
+
+
+async def _turn(_connection: object) -> None:
+    await asyncio.sleep(0)
+
+
+def _slices(rows: Rows, names: Sequence[str], sizes: Sequence[int]) -> Iterator[Rows]:
+    """The rows of each statement. The driver blocks the event loop while it encodes a statement, but not
+    between two. A long value has a statement of its own, with all adjacent rows that share the value.
+    names: the columns whose values are bytes. sizes: the bytes of each row."""
 
     def together(numbered: tuple[int, Mapping[str, Any]]) -> tuple[Any, ...]:
         end, row = numbered
         return tuple(id(row[name]) for name in names if len(row[name]) > LONG) or (None, end // A_STATEMENT)
 
-    return [[row for _, row in some] for _, some in groupby(zip(ends, rows, strict=True), together)]
+    for _, some in groupby(zip(accumulate(sizes), rows, strict=True), together):
+        yield [row for _, row in some]
 
 
 def update_many(

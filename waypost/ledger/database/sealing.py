@@ -104,7 +104,7 @@ class Sealing:
         if name not in _IS_JSON[table]:
             return self.ring.seal(value.encode(), row)
         octets = value if isinstance(value, bytes) else orjson.dumps(value)
-        return f'"{self.ring.seal(octets, row, shared)}"'.encode()
+        return self.ring.seal_json(octets, row, shared)
 
     def opened(self, table: sa.Table, key: Sequence[Any], name: str, value: Any) -> Any:
         """The `value` of the column `name` in the row with the primary key `key`. Raises NotOpened."""
