@@ -67,8 +67,9 @@ class ProviderState:
 
     def record_failure(self, why: str) -> None:
         """Record that the provider would not open."""
-        with self._telling(""):
-            self.breaker.record_failure(why, _moment())
+        before = self._states("")
+        self.breaker.record_failure(why, _moment())
+        self._tell_changes(before)
 
     @contextmanager
     def offering(self, client: str = "") -> Generator[None]:
@@ -89,10 +90,11 @@ class ProviderState:
         moment = _moment()
         if client and (outcome.about_us or blames_us(outcome)):
             self.of_clients.setdefault(client, CircuitBreaker())
-        with self._telling(client):
-            self.breaker.record_outcome(outcome, moment, client)
-            if client in self.of_clients and not is_failure(outcome):
-                self.of_clients[client].record_outcome(outcome, moment)
+        before = self._states(client)
+        self.breaker.record_outcome(outcome, moment, client)
+        if client in self.of_clients and not is_failure(outcome):
+            self.of_clients[client].record_outcome(outcome, moment)
+        self._tell_changes(before)
         if not outcome.about_us:
             self.throttle.record_outcome(domain, outcome, moment, priority)
 
@@ -131,15 +133,15 @@ class ProviderState:
         own = self.of_clients.get(client)
         return {"": self.breaker} if own is None else {"": self.breaker, client: own}
 
-    @contextmanager
-    def _telling(self, client: str) -> Generator[None]:
-        """Tell of the circuits that change meanwhile."""
-        circuits = self._circuits(client)
-        before = {whose: circuit.state for whose, circuit in circuits.items()}
-        yield
-        for whose, circuit in circuits.items():
+    def _states(self, client: str) -> list[tuple[str, CircuitBreaker, CircuitState]]:
+        """The circuits that a message of `client` passes, and their states."""
+        return [(whose, circuit, circuit.state) for whose, circuit in self._circuits(client).items()]
+
+    def _tell_changes(self, before: list[tuple[str, CircuitBreaker, CircuitState]]) -> None:
+        """Tell of the circuits whose state is no longer what it was."""
+        for whose, circuit, state in before:
             self._note_since(whose, circuit)
-            if circuit.state is not before[whose]:
+            if circuit.state is not state:
                 self._tell(whose)
 
     def _note_since(self, client: str, circuit: CircuitBreaker) -> None:

@@ -22,7 +22,7 @@ from markupsafe import Markup, escape
 
 from waypost.model.money import exact, known_currency
 from waypost.rendering.bounds import MOST_REPEATED, WIDE, TooLarge, check_breaks
-from waypost.rendering.filter_values import check
+from waypost.rendering.filter_values import CHECKS
 from waypost.rendering.phone_number import written_for
 from waypost.rendering.postal_address import address_lines
 from waypost.rendering.template_files import TemplateError
@@ -71,13 +71,13 @@ def money(context: Context, amount: Decimal | int, currency: str) -> str:
     try:
         return _money(amount, currency, _reader(context))
     except TypeError:  # it cannot be hashed, so it is of a wrong kind
-        check("money", amount, currency)
+        CHECKS["money"](amount, currency)
         raise
 
 
 @lru_cache(_REMEMBERED, typed=True)
 def _money(amount: Decimal | int, currency: str, locale: str) -> str:
-    check("money", amount, currency)  # once for equal amounts: an order shows dozens
+    CHECKS["money"](amount, currency)  # once for equal amounts: an order shows dozens
     try:
         exactly = rounded(Decimal(amount), known_currency(currency))
         return babel_numbers.format_currency(exactly, currency, locale=babel_locale(locale))
@@ -88,12 +88,16 @@ def _money(amount: Decimal | int, currency: str, locale: str) -> str:
 @pass_context
 def number(context: Context, value: Decimal | float) -> str:
     """A number with the recipient's separators, and three digits behind the point at most."""
-    check("number", value)
-    return _number(value, _reader(context))
+    try:
+        return _number(value, _reader(context))
+    except TypeError:  # as for money
+        CHECKS["number"](value)
+        raise
 
 
 @lru_cache(_REMEMBERED, typed=True)
 def _number(value: Decimal | float, locale: str) -> str:
+    CHECKS["number"](value)
     with exact():
         shown = _rounded(Decimal(str(value)), _DIGITS)
         return babel_numbers.format_decimal(shown, locale=babel_locale(locale))
@@ -105,7 +109,7 @@ _DIGITS = 3  # behind the point, in every locale of Babel
 @pass_context
 def percent(context: Context, fraction: Decimal | float) -> str:
     """`0.15` as `15 %`."""
-    check("percent", fraction)
+    CHECKS["percent"](fraction)
     return _percent(fraction, _reader(context))
 
 
@@ -120,7 +124,7 @@ def _percent(fraction: Decimal | float, locale: str) -> str:
 def local_date(context: Context, value: date, form: str = "long") -> str:
     """A date spelled out; `form` is Babel's short, medium, long or full. A moment's date is that in the
     recipient's time zone."""
-    check("date", value)
+    CHECKS["date"](value)
     if isinstance(value, datetime):
         value = _local(context, value).date() if value.tzinfo else value.date()
     return _date(value, _known(form), _reader(context))
@@ -146,7 +150,7 @@ def _dates_locale(name: str) -> Locale:
 @pass_context
 def local_datetime(context: Context, value: datetime, form: str = "medium", seconds: bool = False) -> str:
     """A moment in the recipient's time zone. The forms long and full name the zone: `GMT+1`."""
-    check("datetime", value)
+    CHECKS["datetime"](value)
     return _moment(_local(context, value), _known(form), seconds, _reader(context))
 
 
@@ -154,7 +158,7 @@ def local_datetime(context: Context, value: datetime, form: str = "medium", seco
 def period(context: Context, since: datetime, until: datetime) -> str:
     """`28 Nov 2026, 3:36 - 3:37 pm GMT+1`: the date once if both moments are on it, and the zone once; both
     twice if the clocks change between them."""
-    check("period", since, until)
+    CHECKS["period"](since, until)
     begin, end = (_local(context, one) for one in (since, until))
     reader = _reader(context)
     if begin.utcoffset() != end.utcoffset():
@@ -175,7 +179,7 @@ def relative(context: Context, value: date) -> str:
     message is rendered, just before it is sent; a deferred message is rendered again in its next run.
 
     A date counts in whole days of the recipient's time zone; today is the date itself, long."""
-    check("relative", value)
+    CHECKS["relative"](value)
     if isinstance(value, datetime):
         return _distance(value - now(), "minute", context)
     days = value - _local(context, now()).date()
@@ -231,7 +235,7 @@ def _offset(value: datetime) -> str:
 @pass_context
 def address(context: Context, place: Mapping[str, str | None]) -> tuple[str, ...]:
     """The lines of a postal address in the order of its country."""
-    check("address", place)
+    CHECKS["address"](place)
     return address_lines(
         place["name"] or "",
         place["address"] or "",
@@ -246,7 +250,7 @@ def address(context: Context, place: Mapping[str, str | None]) -> tuple[str, ...
 @pass_context
 def listed(context: Context, values: Sequence[object], style: Literal["and", "or"] = "and") -> str:
     """`a, b and c`, or `a, b or c`, with the recipient's words and commas; empty without values."""
-    check("listed", values)
+    CHECKS["listed"](values)
     if style not in ("and", "or"):
         raise TemplateError('the filter listed joins by "and" or "or"')
     safe = any(hasattr(one, "__html__") for one in values)  # a text that is HTML already
@@ -270,19 +274,19 @@ def _joined_list(texts: Sequence[str], style: Literal["standard", "or"], locale:
 def phone(context: Context, value: str) -> str:
     """A phone number as people in the country of the recipient's locale write it; for a locale without a
     country, the international form. A text that is no number stays as it is."""
-    check("phone", value)
+    CHECKS["phone"](value)
     return written_for(babel_locale(_reader(context)).territory, value)
 
 
 def mailto(mail_address: str) -> str:
     """A link that writes to `mail_address`, in ASCII (RFC 6068)."""
-    check("mailto", mail_address)
+    CHECKS["mailto"](mail_address)
     return f"mailto:{quote(mail_address, safe='@+')}"
 
 
 def url(value: str) -> str:
     """`value` if its scheme is safe in an href; `#` for others, such as javascript:."""
-    check("url", value)
+    CHECKS["url"](value)
     try:
         return value if urlsplit(value.strip()).scheme.lower() in _SAFE_SCHEMES else "#"
     except ValueError:
@@ -292,7 +296,7 @@ def url(value: str) -> str:
 @pass_environment
 def wrapped(environment: Environment, text: str, width: int = 79, **options: Any) -> str:
     """Jinja's `wordwrap`, skipped for a text that fits: it would take as long as the rest of the line."""
-    check("wordwrap", text)
+    CHECKS["wordwrap"](text)
     if len(text) <= width and "\n" not in text and text == text.strip():
         return text
     check_breaks(text, options.get("wrapstring"))
@@ -301,7 +305,7 @@ def wrapped(environment: Environment, text: str, width: int = 79, **options: Any
 
 def across(left: str, right: str, width: int = 64) -> str:
     """`left` and `right` at the two ends of a line of text, two spaces apart at least."""
-    check("across", left, right)
+    CHECKS["across"](left, right)
     if width > MOST_REPEATED:
         raise TooLarge("across", WIDE)
     return f"{left}  ".ljust(width - len(right)) + right

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 from unicodedata import normalize
 from urllib.parse import quote
@@ -52,11 +53,17 @@ def masked(text: str, address: str, *, cut: bool = False) -> str:
 
 def _variants(address: str) -> Iterator[_Parts]:
     local, _, domain = address.encode("utf-8", "replace").decode().rpartition("@")
-    for written in dict.fromkeys((domain, ".".join(map(_in_unicode, domain.split("."))))):
+    for written in _spelled(domain):
         parts = _Parts(local.strip('"'), written)
         yield parts
         if not parts.whole.isascii():
             yield _Parts(*(normalize("NFD", part) for part in parts))  # its letters are without accents
+
+
+@lru_cache(1024)
+def _spelled(domain: str) -> tuple[str, ...]:
+    """A domain as it is written, and in Unicode, if that differs."""
+    return tuple(dict.fromkeys((domain, ".".join(map(_in_unicode, domain.split("."))))))
 
 
 def _in_unicode(label: str) -> str:

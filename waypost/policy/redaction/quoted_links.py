@@ -31,11 +31,13 @@ class QuotedLinks:
 
     def __init__(self, words: str, *, cut: bool) -> None:
         """cut: whether a link at the end may be incomplete."""
-        readings = set(map(letters_of, _decoded(words, cut))) if _may_hold_link(words) else ()
-        self._readings = [letters for letters in readings if _SCHEME in letters]
-        ends = chain.from_iterable(map(_ends, self._readings))
-        self._ends = set(ends) if cut else set[str]()
+        self._readings: list[str] = []
+        self._ends = set[str]()
         self._found: dict[str, str] = {}
+        if _may_hold_link(words):
+            readings = set(map(letters_of, _decoded(words, cut)))
+            self._readings = [letters for letters in readings if _SCHEME in letters]
+            self._ends = set(chain.from_iterable(map(_ends, self._readings))) if cut else set()
 
     @property
     def sought(self) -> bool:
