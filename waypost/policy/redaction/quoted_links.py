@@ -37,7 +37,8 @@ class QuotedLinks:
         if _may_hold_link(words):
             readings = set(map(letters_of, _decoded(words, cut)))
             self._readings = [letters for letters in readings if _SCHEME in letters]
-            self._ends = set(chain.from_iterable(map(_ends, self._readings))) if cut else set()
+            if cut:
+                self._ends.update(chain.from_iterable(map(_ends, self._readings)))
 
     @property
     def sought(self) -> bool:
