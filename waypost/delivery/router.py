@@ -60,9 +60,11 @@ class Router:
     def _brand_route(self, notification: Notification) -> _Route:
         """The route of the notification's brand."""
         name = notification.brand
-        if name not in self._routes:
-            self._routes[name] = self._route_of(self.brands[name].providers if name in self.brands else {})
-        return self._routes[name]
+        found = self._routes.get(name)
+        if found is None:
+            found = self._route_of(self.brands[name].providers if name in self.brands else {})
+            self._routes[name] = found
+        return found
 
     def _route_of(self, of_brand: Mapping[str, Sequence[str]]) -> _Route:
         found = steps(self.type.route, self._allowed, of_brand)
@@ -91,8 +93,11 @@ class Router:
 
     def first(self, rendered: Rendered, number: int = 0) -> int | None:
         """The first step at or after `number` that reaches this recipient, or None."""
-        route = self.route(rendered)
-        return next((n for n in range(number, len(route)) if route[n][0] in rendered.messages), None)
+        route, messages = self.route(rendered), rendered.messages
+        for at in range(number, len(route)):  # not a generator: it is asked several times for each message
+            if route[at][0] in messages:
+                return at
+        return None
 
     def following(self, delivery: Delivery) -> int | None:
         """The next step after the current one that reaches the recipient, or None."""

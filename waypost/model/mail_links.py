@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from waypost.model.category import Category
@@ -25,9 +25,9 @@ class MailLinks:
     unsubscribe_by_mail: str = field(default="", repr=False)
 
     @property
-    def by_name(self) -> dict[str, str]:
+    def by_name(self) -> Mapping[str, str]:
         """All of them, also the empty."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return _by_name(self)
 
     @property
     def tokens(self) -> dict[str, str]:
@@ -37,7 +37,12 @@ class MailLinks:
         }
 
 
+def _by_name(links: MailLinks) -> Mapping[str, str]:
+    return _NONE_BY_NAME if links is NO_LINKS else {name: getattr(links, name) for name in links.__slots__}
+
+
 NO_LINKS = MailLinks()
+_NONE_BY_NAME: Mapping[str, str] = dict.fromkeys(MailLinks.__slots__, "")
 _SHOWN = MailLinks("https://waypost.invalid/u/unsubscribe", "https://waypost.invalid/p/preferences")
 _CONFIRM = "https://waypost.invalid/c/confirm"
 

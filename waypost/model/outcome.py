@@ -46,10 +46,11 @@ class Outcome:
     def __str__(self) -> str:
         if self.verdict is Verdict.REFUSED and self.code is None and self.words:
             return self.words  # Waypost's own: a provider refuses with a code
-        return f"{self.verdict}: {self.said}" if self.said else str(self.verdict)
+        said = self.said
+        return f"{self.verdict}: {said}" if said else str(self.verdict)
 
     @property
     def said(self) -> str:
         """The provider's own code and words; empty without any."""
         words = "" if self.words == self.verdict else self.words
-        return " ".join(str(part) for part in (self.code, self.enhanced, words) if part)
+        return " ".join([str(part) for part in (self.code, self.enhanced, words) if part])

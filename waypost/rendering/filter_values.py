@@ -95,9 +95,15 @@ def _checker(filter: str, needs: Sequence[_Need]) -> Callable[..., None]:
         if not first(value):
             _refuse(filter, value)
 
+    def check_texts(value: object, other: object) -> None:
+        if not (isinstance(value, str) and isinstance(other, str)):
+            _refuse(filter, value, other)
+
     if len(needs) == 1:
         return check_one
     second = needs[1].fits
+    if first is second is _is_text:
+        return check_texts
 
     def check_two(value: object, other: object) -> None:
         if not (first(value) and second(other)):

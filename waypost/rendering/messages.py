@@ -279,6 +279,8 @@ def _passed_on(renderer: Renderer, notification: Notification, address: str, fin
 
 
 def _signed(renderer: Renderer, notification: Notification, content: bytes, date: datetime) -> bytes:
+    if not renderer.signers:
+        return content
     with isolated("signing", item=notification.id):
         return signed(content, renderer.signers, date)
 

@@ -25,6 +25,7 @@ from waypost.gateway.auth.key_format import mint
 from waypost.ledger import open_ledger
 from waypost.ledger.database import sealing, tables
 from waypost.ledger.database.ledger import LEASE
+from waypost.ledger.database.sealing import stored_keys
 from waypost.ledger.database.tables import UtcDateTime, metadata, notifications
 from waypost.ledger.intake import accept
 from waypost.ledger.operations import retention, search, stats, timeline
@@ -391,7 +392,7 @@ async def _soft_bounces(ledger, *_):
     noted = [(f"{one}@a.example", new_id()) for one in (*DAMAGED, SOUND)]
     await ledger.write(lambda connection: soft_bounces.note(connection, noted))
     await soft_bounces.delete_old(ledger)
-    found = await ledger.read(lambda connection: soft_bounces.known(connection, addresses))
+    found = await ledger.read(lambda c: soft_bounces.known(c, stored_keys(c, addresses)))
     assert addresses[-1] in found
 
 

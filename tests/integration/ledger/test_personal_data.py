@@ -14,7 +14,7 @@ from waypost import Category
 from waypost.config.settings import with_async_driver
 from waypost.ledger import open_ledger
 from waypost.ledger.database import tolerant
-from waypost.ledger.database.sealing import SEALED
+from waypost.ledger.database.sealing import SEALED, stored_keys
 from waypost.ledger.database.tables import metadata, notifications, recipients
 from waypost.ledger.database.unreachable import OtherDataKey
 from waypost.ledger.intake.accept import accept
@@ -93,7 +93,9 @@ async def test_once_forgotten_nothing_tells_of_a_recipient(ledger):
     assert await people.get(ledger, ADA.key) is None
     assert ADA.email.lower() not in {one.address async for one in stops.each(ledger)}
     found = await ledger.read(
-        lambda connection: stops.of_addresses(connection, {url_of(ADA.email)}, Category.TRANSACTIONAL, now())
+        lambda connection: stops.of_addresses(
+            connection, stored_keys(connection, [url_of(ADA.email)]), Category.TRANSACTIONAL, now()
+        )
     )
     assert found  # still nothing goes there
 
@@ -198,7 +200,7 @@ async def test_a_process_that_lacks_a_newer_key_fails_no_row(ledger, database):
 
 async def test_a_process_without_the_keys_touches_nothing(ledger):
     await accept(ledger, NOTE, [ask(recipient=ADA)])
-    ledger.sealing.ring, ledger.sealing._hasher = KeyRing([DataKey("other", b"o" * 32)]), None
+    ledger.sealing.ring, ledger.sealing._hash_key = KeyRing([DataKey("other", b"o" * 32)]), None
     with pytest.raises(OtherDataKey, match="key tests"):
         await ledger.read(ledger.sealing.check)
     with pytest.raises(OtherDataKey):

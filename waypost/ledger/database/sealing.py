@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
@@ -60,7 +60,7 @@ class Sealing:
 
     def __init__(self, ring: Callable[[], KeyRing] = KeyRing) -> None:
         self._find_ring = ring
-        self._hasher: hmac.HMAC | None = None
+        self._hash_key: bytes | None = None
         self._made_in: ReferenceType[Any] | None = None
         self._is_current = False  # whether the key of the hashes is known to be sealed with the newest key
 
@@ -138,7 +138,7 @@ class Sealing:
 
     def known_key(self, connection: sa.Connection, key: str) -> str | None:
         """Like `stored_key`; None while the ledger has no key for its hashes."""
-        if self._hasher is None and self._kept(connection) is None:
+        if self._hash_key is None and self._kept(connection) is None:
             return None
         return self.stored_key(connection, key)
 
@@ -165,25 +165,24 @@ class Sealing:
     def check(self, connection: sa.Connection, again: bool = False) -> None:
         """Raise OtherDataKey unless this process can open what the ledger keeps. again: also if it could
         before: another process may seal with a newer key."""
-        if (again or self._hasher is None) and (found := self._kept(connection)) is not None:
+        if (again or self._hash_key is None) and (found := self._kept(connection)) is not None:
             self._read(found)
 
     def _hashed(self, connection: sa.Connection, url: str) -> str:
         scheme, _, _ = url.partition(":")
-        made = self._keyed(connection).copy()
-        made.update(url.encode())
-        return f"{scheme}:{_HASHED}{made.hexdigest()[:_DIGITS]}"
+        made = hmac.digest(self._keyed(connection), url.encode(), "sha256")
+        return f"{scheme}:{_HASHED}{made.hex()[:_DIGITS]}"
 
-    def _keyed(self, connection: sa.Connection) -> hmac.HMAC:
+    def _keyed(self, connection: sa.Connection) -> bytes:
         """Kept once it is known to be committed."""
-        if self._hasher is not None:
-            return self._hasher
+        if self._hash_key is not None:
+            return self._hash_key
         found = self._kept(connection)
         if found is None:
             found = self._make(connection)
         elif self._made_in is None or self._made_in() is not connection.get_transaction():
-            self._hasher = self._read(found)
-        return self._hasher or self._read(found)
+            self._hash_key = self._read(found)
+        return self._hash_key or self._read(found)
 
     def _make(self, connection: sa.Connection) -> str:
         made = secrets.token_hex(32)
@@ -208,8 +207,8 @@ class Sealing:
         except NotOpened as error:
             raise OtherDataKey(error) from None
 
-    def _read(self, kept: str) -> hmac.HMAC:
-        return hmac.new(bytes.fromhex(self.opened_hash_key(kept)), digestmod="sha256")
+    def _read(self, kept: str) -> bytes:
+        return bytes.fromhex(self.opened_hash_key(kept))
 
 
 _BEGINS = (BEGIN, f'"{BEGIN}')
@@ -228,6 +227,12 @@ def of(connection: sa.Connection) -> Sealing:
 def stored_key(connection: sa.Connection, key: str) -> str:
     """The ledger's key for `key`; see `Sealing.stored_key`."""
     return of(connection).stored_key(connection, key)
+
+
+def stored_keys(connection: sa.Connection, keys: Iterable[str]) -> dict[str, str]:
+    """`keys` by the ledger's key for each."""
+    box = of(connection)
+    return {box.stored_key(connection, key): key for key in keys}
 
 
 def is_address_in_clear(key: str) -> bool:

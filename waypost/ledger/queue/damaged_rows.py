@@ -110,13 +110,12 @@ def is_valid(
 
 def _are_texts(named: Any) -> bool:
     """Whether a request can have named this of its recipient."""
-    return isinstance(named, dict) and all(
-        isinstance(text, str | None) for text in cast("dict[str, Any]", named).values()
-    )
+    return isinstance(named, dict) and _TEXTS.issuperset(map(type, cast("dict[str, Any]", named).values()))
 
 
 _LANES = frozenset(map(str, Priority))
 _WHOLE = {int}
+_TEXTS = {str, type(None)}
 
 
 def fail(connection: sa.Connection, ids: Sequence[UUID], reason: str = CANNOT_BE_READ) -> None:

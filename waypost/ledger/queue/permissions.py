@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from waypost.ledger.database.bulk import in_texts, update_many
 from waypost.ledger.database.dialect import is_postgres
 from waypost.ledger.database.lock_numbers import CAP
+from waypost.ledger.database.sealing import stored_keys
 from waypost.ledger.database.tables import IN_HAND, NOT_IN_HAND, batches, notifications
 from waypost.ledger.queue.ending import end
 from waypost.ledger.queue.expiry import expire
@@ -197,8 +198,9 @@ def _look_up(
 ) -> _Known:
     people = {(one.client, one.recipient.key) for one in found}
     category, terms = policy.type.category, policy.terms
-    stopped = suppressions.of_addresses(connection, urls, category, moment)
-    bounced = soft_bounces.known(connection, urls)
+    keyed = stored_keys(connection, urls)
+    stopped = suppressions.of_addresses(connection, keyed, category, moment)
+    bounced = soft_bounces.known(connection, keyed)
     if terms.mandatory:
         return _Known(stopped, {}, Counter(), bounced)
     chosen = preferences.of_recipients(connection, people, category)

@@ -6,7 +6,7 @@ notification that ended so.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -58,11 +58,10 @@ def _suppression(address: str, count: int) -> Suppression:
     )
 
 
-def known(connection: sa.Connection, addresses: Collection[str]) -> set[str]:
-    """Those of `addresses`, which are URLs, that have soft bounces."""
-    if not addresses:
+def known(connection: sa.Connection, urls: Mapping[str, str]) -> set[str]:
+    """The addresses that have soft bounces, as URLs. urls: those asked for, by the ledger's key of each."""
+    if not urls:
         return set()
-    urls = {stored_key(connection, url): url for url in addresses}
     return {urls[key] for key in connection.scalars(_KNOWN, {"addresses": list(urls)})}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -196,13 +196,11 @@ async def delete_expired(ledger: Ledger) -> int:
 
 
 def of_addresses(
-    connection: sa.Connection, addresses: Collection[str], category: Category, moment: datetime
+    connection: sa.Connection, urls: Mapping[str, str], category: Category, moment: datetime
 ) -> ByAddress:
-    """The suppressions in force that stop `category` at `addresses`, which are URLs."""
-    if not addresses:
+    """The suppressions in force that stop `category` at addresses. urls: by the ledger's key of each."""
+    if not urls:
         return {}
-    box = sealing.of(connection)
-    urls = {box.stored_key(connection, url): url for url in addresses}
     given = {"addresses": list(urls), "category": str(category), "moment": moment}
     rows = tolerant.each(connection, _THAT_STOP, list(suppressions.primary_key), _sound, given).good
     found: defaultdict[str, list[tuple[str, Suppressed]]] = defaultdict(list)
