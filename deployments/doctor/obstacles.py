@@ -32,6 +32,7 @@ from waypost.tasks.client_retries import client_retries
 NEW_AFTER = 2.0  # seconds without a change until Prefect is asked whether it knows the type
 STUCK_AFTER = 15.0  # seconds without a change until Prefect is asked why
 LOOK_SECONDS = 5.0  # how often Prefect is asked then
+RESTARTED_WITHIN = 60.0  # seconds without a change; `waypost up` restarts its Prefect server if that ends
 SAFE = "Accepted notifications are safe in the ledger"
 
 
@@ -89,18 +90,24 @@ class Hindrance:
         return await self._of_prefect(await look(self.work_pool, self.type))
 
     async def _of_prefect(self, seen: Seen | None) -> str:
+        idle = time.monotonic() - self._moved_at
         if seen is None:
-            return away()
+            return "" if _is_restarted() and idle <= RESTARTED_WITHIN else away()
         for lane in await stats.lanes_of(self.ledger, self.intakes):
             if lane in seen.stopped:
                 return f"{seen.stopped[lane]}. {SAFE} and go out then"
         if await stats.in_hand(self.ledger, self.type):
             self.moved()  # some process is at work: look again later
             return ""
-        idle = time.monotonic() - self._moved_at
         if any(map(lives, seen.workers)) and idle <= STUCK_AFTER + self.ledger.lease.total_seconds():
             return ""  # the batches of a lost worker come back after their leases
         return nobody(self.work_pool, seen.workers, idle, seen.outdated)
+
+
+def _is_restarted() -> bool:
+    """Whether a Prefect server that does not respond is that of a running `waypost up`."""
+    here = instance.find(Settings().home)
+    return here is not None and here.embedded
 
 
 def nothing_runs() -> bool:

@@ -162,7 +162,7 @@ def test_a_prefect_server_that_dies_alone_is_started_again(tmp_path):
     started = start(tmp_path / "home")
     server = prefect_server(started.process.pid)
     os.kill(server, signal.SIGKILL)
-    _, summary = started.send("order-confirmation", order("again"))
-    assert summary["states"] == {"sent": 1}
+    told, summary = started.send("order-confirmation", order("again"))
+    assert summary["states"] == {"sent": 1}, told.stderr
     assert prefect_server(started.process.pid) != server
     assert started.stop() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import time
 from datetime import timedelta
@@ -15,6 +16,8 @@ from support.ledger import change, lost
 from support.requests import alert, order
 
 from waypost.cli.send import tell
+from waypost.config.instance import Instance, only_one, published
+from waypost.config.settings import Settings, prepare_home
 from waypost.deployments import file_send
 from waypost.deployments.doctor import obstacles
 from waypost.deployments.doctor.obstacles import away
@@ -98,6 +101,17 @@ async def test_without_prefect_it_is_said_that_prefect_does_not_answer(bench):
         made.trouble = ""
         await claims.reserve(ledger, "order-confirmation", Priority.NORMAL)
         assert (await watched(ledger, made)).startswith(f"{NOWHERE} does not respond, so no run starts. ")
+
+
+async def test_a_prefect_server_that_waypost_up_restarts_is_waited_for(bench, monkeypatch):
+    monkeypatch.setattr(obstacles, "RESTARTED_WITHIN", 1.5)
+    home, ledger = prepare_home(Settings()), bench.runtime.ledger
+    here = Instance(pid=os.getpid(), api=NOWHERE, embedded=True)
+    made, began = await sent(ledger), time.monotonic()
+    with temporary_settings({PREFECT_API_URL: NOWHERE}), only_one(home), published(home, here):
+        trouble = await watched(ledger, made)
+    assert time.monotonic() - began > 1.5
+    assert trouble.startswith(f"{NOWHERE} does not respond, so no run starts. ")
 
 
 async def test_what_a_process_has_in_hand_is_waited_for(bench, pool):
