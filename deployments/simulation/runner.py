@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from multiprocessing import connection
 from pathlib import Path
 
 from waypost.config.settings import Settings
@@ -77,7 +80,7 @@ def _spread(
     wanted: Sequence[tuple[int, int | None]], jobs: int, on_progress: Callable[[Totals], None]
 ) -> Totals:
     totals = Totals()
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=_end_with_parent) as pool:
         waiting = [pool.submit(_some, chunk) for chunk in _chunks(wanted)]
         try:
             for done in as_completed(waiting):
@@ -89,6 +92,21 @@ def _spread(
             raise
     totals.bad.sort(key=lambda one: one.seed)
     return totals
+
+
+def _end_with_parent() -> None:
+    """Called in each process of the pool: it ends once its parent is gone, also if that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        connection.wait([parent.sentinel])
+        for folder in _folders:
+            folder.cleanup()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def _chunks(wanted: Sequence[tuple[int, int | None]]) -> Iterator[Sequence[tuple[int, int | None]]]:
@@ -104,7 +122,7 @@ def _some(wanted: Iterable[tuple[int, int | None]]) -> list[SimulationResult]:
 @cache
 def _prepared() -> tuple[Settings, Templates]:
     # Kept as long as this pool process lives, which is as long as the campaign.
-    folder = tempfile.TemporaryDirectory(prefix="waypost-simulation-")
+    folder = tempfile.TemporaryDirectory(prefix="waypost-simulation-", ignore_cleanup_errors=True)
     _folders.append(folder)
     prepared = prepare(Path(folder.name))
     freeze_gc()  # else the garbage collector scans what is loaded, for a third of the time

@@ -11,9 +11,10 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from support.processes import REPOSITORY
+from support.processes import REPOSITORY, eventually
 
 from waypost.channels.priority_semaphore import PrioritySemaphore
 from waypost.deployments.dispatcher import reconciler
@@ -85,6 +86,21 @@ def test_killed_at_every_single_step_nothing_is_lost():
     assert done.returncode == 0, done.stderr
     assert (found["lost"], found["unexplained"], found["late"]) == (0, 0, 0)
     assert found["kills"] == found["seeds"] > 200, "a kill a step"
+
+
+def test_killed_it_leaves_no_process_behind(tmp_path):
+    command = [sys.executable, "-m", "waypost", "simulate", "--seeds", "100000", "--jobs", "2"]
+    told = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=told, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as started:
+        pool = eventually(lambda: len(found := children(started.pid)) >= 2 and found)
+        eventually(lambda: len([*tmp_path.iterdir()]) >= 2)
+        started.kill()
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pool), 20)
+
+
+def children(pid):
+    """The ids of the processes that a process has started."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_seed_replays_exactly_whatever_else_is_different():
