@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
 
-from waypost.ledger.database import sealing
+from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.bulk import in_texts, insert_many
 from waypost.ledger.database.tables import recipient_addresses, recipients
+from waypost.ledger.records import suppressions
 from waypost.mail.address import url_of
 from waypost.model.additional_address import AdditionalAddress, kind_of
+from waypost.model.category import Category
 
 _TABLE = recipient_addresses.c
 _KEY = list(recipient_addresses.primary_key)
@@ -150,6 +153,37 @@ def _renew(insert: Any) -> Any:
     )
 
 
+def to_use(
+    connection: sa.Connection, people: Collection[Who], category: Category, moment: datetime
+) -> dict[tuple[Who, str], str]:
+    """The first address of the lists of `people` that is verified, and that no suppression stops for
+    notifications of `category`, by recipient and kind. A row that cannot be read is left out."""
+    given = {
+        "clients": list({client for client, _ in people}),
+        "keys": list({key for _, key in people}),
+        "category": str(category),
+        "moment": moment,
+    }
+    read = partial(sealing.of(connection).row, recipient_addresses)
+    found: dict[tuple[Who, str], str] = {}
+    for row in tolerant.each(connection, _TO_USE, _KEY, read, given).good:
+        found.setdefault(((row.client, row.key), row.kind), row.address)
+    return found
+
+
+_TO_USE = (
+    sa.select(_TABLE.client, _TABLE.key, _TABLE.stored_key, _TABLE.kind, _TABLE.address)
+    .where(
+        in_texts(_TABLE.client, "clients"),
+        in_texts(_TABLE.key, "keys"),
+        _TABLE.address.is_not(None),
+        _TABLE.verified_at.is_not(None),
+        ~suppressions.is_stopped(_TABLE.stored_key, _TABLE.client),
+    )
+    .order_by(_TABLE.place, _TABLE.stored_key)
+)
+
+
 def keys_of(connection: sa.Connection, whose: Who) -> list[str]:
     """The hashes of a recipient's addresses that have a row."""
     return list(connection.scalars(sa.select(_TABLE.stored_key).where(*_are(whose))))
@@ -162,7 +196,7 @@ def forget(connection: sa.Connection, whose: Who) -> bool:
 
 def forget_without_recipient(connection: sa.Connection, client: str, keys: Collection[str]) -> None:
     """Delete the rows of those of `keys` that are recipients no more."""
-    theirs = _TABLE.client == client, in_texts(_TABLE.key, keys)
+    theirs = _TABLE.client == client, _TABLE.key.in_(keys)
     known = sa.exists().where(recipients.c.client == _TABLE.client, recipients.c.key == _TABLE.key)
     connection.execute(sa.delete(recipient_addresses).where(*theirs, ~known))
 
