@@ -106,6 +106,17 @@ async def test_after_a_dead_address_the_next_goes_to_the_other_that_is_verified(
     assert story["redirected"].endswith("the main one has a hard bounce")
 
 
+async def test_a_mail_that_another_address_took_forgets_the_soft_bounces_there(ledger, mail):
+    home = {"address": "ada@home.example", "verified": True}
+    await people.patch(
+        ledger, Profile(id="ada", email="ada@a.example", addresses=[home]), ["email", "addresses"]
+    )
+    await stopped.add(ledger, [Suppression(address="ada@a.example", cause="hard bounce")])
+    await ledger.write(lambda connection: records.note(connection, [("ada@home.example", new_id())]))
+    [(state, _, _)] = await mail(Recipient(id="ada"))
+    assert (state, await rows(ledger, soft_bounces)) == ("sent", [])
+
+
 @pytest.mark.parametrize(
     "reply",
     [

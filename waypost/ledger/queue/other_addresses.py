@@ -76,4 +76,6 @@ def _used(one: Notification, fields: Collection[str], others: Others) -> dict[st
 
 def _redirected(one: Notification, used: Mapping[str, str]) -> Redirected:
     why = f"to another verified {' and '.join(used)} of its recipient: the main one has a hard bounce"
-    return Redirected(replace(one, recipient=replace(one.recipient, **used)), why)
+    person = replace(one.recipient, **used)
+    # Its soft bounces were not looked up; a mail that is taken there forgets them, if there are any.
+    return Redirected(replace(one, recipient=person, soft_bounced="email" in used), why)
