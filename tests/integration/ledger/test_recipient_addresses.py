@@ -73,6 +73,16 @@ async def test_put_replaces_the_list_too(ledger):
     assert await told(ledger) == [("ada@a.example", True, False)]
 
 
+async def test_a_main_address_that_put_leaves_as_it_is_stays_verified(ledger):
+    await patched(ledger, email="ada@a.example", addresses=listed("ada@a.example", WORK, verified=True))
+    await recipients.put(ledger, Profile(id="ada", email="ADA@a.example"))
+    assert await told(ledger) == [("ADA@a.example", True, True)]
+    assert [row.address for row in await rows(ledger, table)] == [None]
+    await recipients.put(ledger, Profile(id="ada", email="new@a.example"))
+    assert await told(ledger) == [("new@a.example", True, False)]
+    assert await rows(ledger, table) == []
+
+
 async def test_a_recipient_may_have_further_addresses_alone(ledger):
     assert await patched(ledger, addresses=[]) is None
     assert (await patched(ledger, addresses=listed(HOME))).new
