@@ -23,7 +23,8 @@ from waypost.system.ids import new_id
 
 ADA = Recipient(email="Ada.Lovelace@poetical.example", name="Augusta King")
 BOB = Recipient(id="bob", email="bob@builder.example", phone="+49 170 5551234", name="Robert B")
-PLAN = Profile(id="bob", attributes={"plan": "the golden plan"})
+HOME = "bob@summerhouse.example"
+PLAN = Profile(id="bob", attributes={"plan": "the golden plan"}, addresses=[{"address": HOME}])
 FACT = "the parcel is at the neighbour"
 REPLY = "queued for Augusta King in the spool"
 NEVER = {Category.TRANSACTIONAL: Preference(Cadence(Every.NEVER))}
@@ -34,7 +35,7 @@ async def lived(ledger: Ledger) -> None:
     await accept(ledger, NOTE, [ask(FACT, recipient=person) for person in (ADA, BOB)])
     await accept(ledger, NOTE, [ask(FACT, recipient=BOB, digest=True)])
     await accept_all(ledger, [Candidate(NOTE, ask(FACT, recipient=BOB), client="shop")])
-    await recipients.patch(ledger, PLAN, ["attributes"])
+    await recipients.patch(ledger, PLAN, ["attributes", "addresses"])
     batch, found = await taken(ledger)
     recorder = Recorder(ledger)
     for one in found:

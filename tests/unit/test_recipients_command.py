@@ -16,6 +16,7 @@ from waypost.ledger import connect
 from waypost.ledger.intake.accept import accept_all
 from waypost.ledger.intake.candidate import Candidate
 from waypost.ledger.records import recipients
+from waypost.model.profile import Profile
 from waypost.model.request import Recipient
 
 ADA = Recipient(id="ada", email="ada@a.example", name="Ada")
@@ -160,3 +161,17 @@ def test_links_are_revoked_of_the_client_that_is_named_and_of_nobody_unknown(hom
     assert (generation(""), generation("shop")) == (before[0], before[1] + 1)
     assert json.loads(run("revoke-links", "Bob@a.example", "--json").stdout)["revoked"] is True
     assert "no recipient eve is known" in explained(run("revoke-links", "eve").exception)
+
+
+def test_every_address_is_shown_with_its_state(home):
+    async def patch() -> None:
+        async with connect(Settings()) as ledger:
+            given = [{"address": "ada@home.example", "verified": True}, {"address": "+4930123456"}]
+            await recipients.patch(ledger, Profile(id="ada", addresses=given), ["addresses"])
+
+    asyncio.run(patch())
+    lines = [line for line in run("show", "ada").stdout.splitlines() if line.startswith("address")]
+    assert lines[0].split(maxsplit=1)[1] == "ada@a.example: email, main, not verified"
+    assert lines[1].split(maxsplit=1)[1].startswith("ada@home.example: email, verified 20")
+    assert lines[2].split(maxsplit=1)[1] == "+4930123456: phone, not verified"
+    assert run("export", "ada").stdout.count("\naddress ") == 3

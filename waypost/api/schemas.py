@@ -137,8 +137,19 @@ class Types(_Shape):
     types: list[TypeInfo]
 
 
+class KnownAddress(_Shape):
+    """An address of a recipient. kind: email or phone. main: whether notifications go there. verified_at:
+    when it was proved; null for an address that is not verified."""
+
+    address: str
+    kind: str
+    main: bool
+    verified: bool
+    verified_at: datetime | None
+
+
 class KnownRecipient(_Shape):
-    """The stored fields of a recipient."""
+    """The stored fields of a recipient. addresses: the main ones first, then the others in their order."""
 
     id: str
     email: str | None
@@ -147,6 +158,7 @@ class KnownRecipient(_Shape):
     locale: str | None
     timezone: str | None
     attributes: dict[str, JsonValue] = {}
+    addresses: list[KnownAddress] = []
     updated_at: datetime
 
 

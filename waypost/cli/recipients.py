@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -66,8 +66,18 @@ def show(recipient: Key, client: Client = "", as_json: AsJson = False) -> None:
 
 def _print_fields(found: Mapping[str, Any]) -> None:
     for name, value in found.items():
+        if name == "addresses":
+            _print_addresses(value)
+            continue
         shown = json_bytes(value).decode() if isinstance(value, dict) else plain(value)
         _print(f"{name:<10}  {'' if value is None else shown}".rstrip())
+
+
+def _print_addresses(found: Sequence[Mapping[str, Any]]) -> None:
+    for one in found:
+        is_main = ", main" if one["main"] else ""
+        verified = f", verified {plain(one['verified_at'])}" if one["verified"] else ", not verified"
+        _print(f"address     {plain(one['address'])}: {one['kind']}{is_main}{verified}")
 
 
 def _print(line: str) -> None:

@@ -62,7 +62,8 @@ class WhichSuppressions(TypedDict, total=False):
 
 class Fields(TypedDict, total=False):
     """Fields of a recipient. attributes: values of your own. A change of a recipient leaves those that it
-    does not name, and None deletes one."""
+    does not name, and None deletes one. addresses: further ones, such as
+    `[{"address": "ada@home.example", "verified": True}]`; a change replaces the list."""
 
     email: str | None
     phone: str | None
@@ -70,3 +71,4 @@ class Fields(TypedDict, total=False):
     locale: str | None
     timezone: str | None
     attributes: Mapping[str, Any] | None
+    addresses: Sequence[Mapping[str, Any]] | None

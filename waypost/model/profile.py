@@ -10,10 +10,12 @@ from pydantic import AfterValidator, Field, model_validator
 
 from waypost.mail.address import PHONE_PATTERN
 from waypost.mail.e164 import begins_with_country, e164
+from waypost.model.additional_address import MOST_ADDRESSES, AdditionalAddress
 from waypost.model.attributes import CheckedAttributes
 from waypost.model.request import FIELDS, Recipient
 
-PROFILE = (*FIELDS, "attributes")  # the fields that are kept
+# The fields that are kept; further addresses have rows of their own.
+PROFILE = (*FIELDS, "attributes")
 _WITH_COUNTRY = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?[-_]([A-Za-z]{2})\Z")
 
 
@@ -36,18 +38,45 @@ class Profile(Recipient):
         ),
     ] = None
 
+    addresses: Annotated[
+        Annotated[tuple[AdditionalAddress, ...], Field(max_length=MOST_ADDRESSES)] | None,
+        Field(
+            description="Further addresses, in the order in which they stand in for a main one.",
+            examples=[[{"address": "ada@home.example", "verified": True}]],
+        ),
+    ] = None
+
     @model_validator(mode="before")
     @classmethod
     def _of_the_country(cls, given: Any) -> Any:
-        """Give a phone number the country code of the locale, if it has none."""
+        """Give phone numbers the country code of the locale, if they have none."""
         if not isinstance(given, dict):
             return given
         fields = cast("dict[str, Any]", given)
-        phone, country = fields.get("phone"), _country(fields.get("locale"))
-        if country and isinstance(phone, str) and re.match(PHONE_PATTERN, phone):
-            with suppress(ValueError):
-                return fields if begins_with_country(phone) else {**fields, "phone": e164(phone, country)}
+        country = _country(fields.get("locale"))
+        if country is None:
+            return fields
+        changed = {**fields, "phone": _abroad(fields.get("phone"), country)}
+        if isinstance(some := fields.get("addresses"), list | tuple):
+            most = cast("list[Any]", some)[: MOST_ADDRESSES + 1]  # more are refused
+            changed["addresses"] = [_there(one, country) for one in most]
+        return {name: changed[name] for name in fields}
+
+
+def _there(one: Any, country: str) -> Any:
+    """`one` of the addresses, with the country code of `country` if it is a number without a code."""
+    fields = cast("dict[str, Any]", one)
+    if not isinstance(one, dict) or "address" not in fields:
         return fields
+    return {**fields, "address": _abroad(fields["address"], country)}
+
+
+def _abroad(phone: Any, country: str) -> Any:
+    """`phone` with the code of `country`, if it is a number without a code; otherwise as it is."""
+    if isinstance(phone, str) and re.match(PHONE_PATTERN, phone) and not begins_with_country(phone):
+        with suppress(ValueError):
+            return e164(phone, country)
+    return phone
 
 
 def _country(locale: Any) -> str | None:

@@ -6,6 +6,7 @@ precedence.py asks it before it asks what the recipient chose.
 from __future__ import annotations
 
 from waypost.model.permission import Circumstances, Rule, Verdict
+from waypost.model.suppression import Cause, Suppressed
 
 
 def left(found: Circumstances) -> tuple[str, ...]:
@@ -18,6 +19,11 @@ def stops(found: Circumstances) -> Verdict | None:
     if not found.kinds or left(found):
         return None
     return Verdict(Rule.SUPPRESSION, why=str(next(iter(found.suppressed[found.kinds[0]]))))
+
+
+def is_bounce(one: Suppressed) -> bool:
+    """Whether the mail server of the address said that there is no such mailbox."""
+    return one.cause is Cause.HARD_BOUNCE
 
 
 def overridden(found: Circumstances) -> str:

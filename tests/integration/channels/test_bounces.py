@@ -9,7 +9,7 @@ import pytest
 from support.flow_steps import run
 from support.ledger import LONG_AGO, NOTE, ask, change, changed_per_transaction, reserved, rows
 
-from waypost import Category, Priority
+from waypost import Category, Priority, Recipient
 from waypost.ledger.database.bulk import insert_many
 from waypost.ledger.database.steps import MOST
 from waypost.ledger.database.tables import notifications, soft_bounces, suppressions
@@ -19,6 +19,7 @@ from waypost.ledger.queue import claims
 from waypost.ledger.records import recipients as people
 from waypost.ledger.records import soft_bounces as records
 from waypost.ledger.records import suppressions as stopped
+from waypost.model.profile import Profile
 from waypost.model.suppression import Suppression
 from waypost.system.clock import now
 from waypost.system.ids import new_id
@@ -40,12 +41,21 @@ async def mail(ledger, smtp, mail_server, runtime_of):
         if reply:
             mail_server.bends["RCPT"] = reply
         expires_at = now() + timedelta(seconds=30) if soon else None
-        receipts = await accept(ledger, type, [ask(to=one, expires_at=expires_at) for one in people])
+        receipts = await accept(ledger, type, [asked(one, expires_at) for one in people])
         await run(runtime, allowed_as=type)
         by_id = {row.id: row for row in await rows(ledger)}
         return [(by_id[one.id].state, by_id[one.id].reason, one.id) for one in receipts]
 
     return send
+
+
+def asked(who, expires_at):
+    """A note to somebody by an address, or as a recipient."""
+    return (
+        ask(recipient=who, expires_at=expires_at)
+        if isinstance(who, Recipient)
+        else ask(to=who, expires_at=expires_at)
+    )
 
 
 def only(address, reply):
@@ -83,6 +93,28 @@ async def test_a_code_still_goes_to_a_dead_address_and_its_story_says_so(ledger,
     assert story["allowed"] == "although suppressed: hard bounce, all categories; security is mandatory"
     assert "sent because its category is mandatory" in story["attempt 1 started"]
     assert [one.rule for one in (await explain(ledger, id)).attempts] == ["mandatory"]
+
+
+async def test_after_a_dead_address_the_next_goes_to_the_other_that_is_verified(ledger, mail, mail_server):
+    home = {"address": "ada@home.example", "verified": True}
+    await people.patch(ledger, Profile(id="ada", addresses=[home]), ["addresses"])
+    await mail("ada", reply=only("ada@a.example", "550 5.1.1 no such user"))
+    [(state, _, id)] = await mail(Recipient(id="ada"))
+    assert state == "sent"
+    assert [one.rcpt_tos for one in mail_server.taken] == [["ada@home.example"]]
+    story = {one.what: one.detail for one in (await explain(ledger, id)).timeline}
+    assert story["redirected"].endswith("the main one has a hard bounce")
+
+
+async def test_a_mail_that_another_address_took_forgets_the_soft_bounces_there(ledger, mail):
+    home = {"address": "ada@home.example", "verified": True}
+    await people.patch(
+        ledger, Profile(id="ada", email="ada@a.example", addresses=[home]), ["email", "addresses"]
+    )
+    await stopped.add(ledger, [Suppression(address="ada@a.example", cause="hard bounce")])
+    await ledger.write(lambda connection: records.note(connection, [("ada@home.example", new_id())]))
+    [(state, _, _)] = await mail(Recipient(id="ada"))
+    assert (state, await rows(ledger, soft_bounces)) == ("sent", [])
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,11 @@ async def test_the_blocking_client_does_all_there_is(site):
             assert (client.delete_recipient("a/b..c"), client.delete_recipient("a/b..c")) == (True, False)
             assert client.patch_recipient("ada", email="ada@a.example").email == "ada@a.example"
             assert client.patch_recipient("ada", phone="+4912345", email=None).email is None
+            home = {"address": "ada@home.example", "verified": True}
+            told = client.patch_recipient("ada", addresses=[home]).addresses
+            assert [(one.address, one.main, one.verified) for one in told][1:] == [
+                ("ada@home.example", False, True)
+            ]
             choices = {"marketing": {"cadence": "never"}, "product": None}
             assert client.change_preferences("ada", choices)["marketing"].cadence == "never"
             assert list(client.preferences("ada")) == ["marketing"]

@@ -124,6 +124,14 @@ async def test_turning_a_category_on_lifts_the_one_click_of_its_address_and_no_o
     assert left == [("bank", "unsubscribe"), ("shop", "complaint")]
 
 
+async def test_it_lifts_those_of_the_further_addresses_too(site, shop):
+    await shop.put(AT, json=ADA | {"addresses": [{"address": "ada@home.example"}]})
+    stop = Suppression(address="ada@home.example", client="shop", scope="marketing", cause=Cause.UNSUBSCRIBE)
+    await suppressions.add(site.ledger, [stop])
+    await shop.patch(CHOSEN, json={"marketing": {"cadence": "at once"}})
+    assert [one async for one in suppressions.each(site.ledger)] == []
+
+
 async def test_what_a_client_chooses_for_all_is_its_own_and_no_recipients(site, shop):
     bank = await site.client("bank")
     assert (await shop.patch(OF_ALL, json={"marketing": {"cadence": "never"}})).status_code == 200

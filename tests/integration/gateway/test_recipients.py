@@ -203,3 +203,69 @@ async def test_attributes_that_cannot_be_kept_change_nothing(shop, method, attri
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), answer.text
     assert [one["path"] for one in answer.json()["errors"]] == ["attributes"]
     assert (await shop.get(at("ada"))).json()["attributes"] == {"plan": "gold", "city": "Bern"}
+
+
+HOME = {"address": "ada@home.example", "verified": True}
+
+
+def addresses_of(answer):
+    assert answer.status_code in (200, 201), answer.text
+    return [(one["address"], one["kind"], one["main"], one["verified"]) for one in answer.json()["addresses"]]
+
+
+async def test_further_addresses_are_told_with_the_main_ones_and_replaced(shop):
+    made = await shop.put(at("ada"), json=ADA | {"addresses": [HOME, {"address": "0049 (0)30 123456"}]})
+    assert addresses_of(made) == [
+        ("ada@a.example", "email", True, False),
+        ("ada@home.example", "email", False, True),
+        ("+4930123456", "phone", False, False),
+    ]
+    assert (await shop.get(at("ada"))).json() == made.json()
+    changed = await shop.patch(at("ada"), json={"addresses": [{"address": "ada@HOME.example"}]})
+    assert addresses_of(changed)[1:] == [("ada@home.example", "email", False, True)]
+    assert (changed.json()["name"], changed.json()["addresses"][0]["verified_at"]) == ("Ada", None)
+    assert addresses_of(await shop.patch(at("ada"), json={"name": "A"})) == addresses_of(changed)
+    assert (await exported(shop, "ada"))["recipient"]["addresses"] == changed.json()["addresses"]
+    assert addresses_of(await shop.patch(at("ada"), json={"addresses": None})) == addresses_of(made)[:1]
+    assert addresses_of(await shop.put(at("ada"), json={"email": "b@a.example"})) == [
+        ("b@a.example", "email", True, False)
+    ]
+
+
+async def test_a_recipient_may_be_nothing_but_further_addresses(shop):
+    assert (await shop.patch(at("ada"), json={"addresses": []})).status_code == 404
+    assert (await shop.put(at("ada"), json={"addresses": []})).status_code == 422
+    assert (await shop.patch(at("ada"), json={"addresses": [HOME]})).status_code == 201
+    assert addresses_of(await shop.get(at("ada"))) == [("ada@home.example", "email", False, True)]
+
+
+async def test_a_number_among_the_addresses_is_of_the_country_of_the_locale(shop):
+    body = {"locale": "de-DE", "addresses": [{"address": "030 123456"}]}
+    assert [one[0] for one in addresses_of(await shop.put(at("ada"), json=body))] == ["+4930123456"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize(
+    ("addresses", "path"),
+    [
+        ([{"address": "nobody-x"}], "addresses.0.address"),
+        ([HOME, {"address": "nobody-x@"}], "addresses.1.address"),
+        ([{"address": "030 123456"}], "addresses.0.address"),
+        ([{"address": 3}], "addresses.0.address"),
+        ([{}], "addresses.0.address"),
+        ([{"address": "nobody-x@a.example", "verified": "yes"}], "addresses.0.verified"),
+        ([{"address": "nobody-x@a.example", "main": True}], "addresses.0.main"),
+        (["nobody-x@a.example"], "addresses.0"),
+        ([{"address": f"nobody-x{number}@a.example"} for number in range(21)], "addresses"),
+        ({"address": "nobody-x@a.example"}, "addresses"),
+        ("nobody-x@a.example", "addresses"),
+    ],
+)
+async def test_addresses_that_are_wrong_change_nothing_and_are_not_repeated(shop, method, addresses, path):
+    await shop.put(at("ada"), json=ADA | {"addresses": [HOME]})
+    answer = await shop.request(method, at("ada"), json={"name": "B", "addresses": addresses})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), answer.text
+    assert [one["path"] for one in answer.json()["errors"]] == [path]
+    assert "nobody-x" not in answer.text
+    assert "030" not in answer.text
+    assert addresses_of(await shop.get(at("ada")))[1:] == [("ada@home.example", "email", False, True)]

@@ -45,6 +45,7 @@ from waypost.ledger.records import (
 )
 from waypost.ledger.records.verification_codes import Checked, check_code
 from waypost.model.profile import Profile
+from waypost.model.suppression import Cause, Suppression
 from waypost.system.clock import now
 from waypost.system.ids import new_id
 
@@ -179,6 +180,9 @@ def _add(connection, world, person):
     other = f"{person}@other.example"
     stopped = {"address": hashed(other), "shown": other, "client": "", "scope": "", "cause": "manual"}
     add(tables.suppressions, created_at=LONG_AGO, expires_at=LATER, **stopped)
+    home = f"{person}@home.example"
+    further = {"client": "", "key": person, "stored_key": hashed(home), "kind": "email", "address": home}
+    add(tables.recipient_addresses, verified_at=LONG_AGO, added_at=LONG_AGO, **further)
     add(tables.soft_bounces, address=hashed(f"{person}@a.example"), notification_id=new_id(), at=LATER)
 
 
@@ -381,6 +385,17 @@ async def _permissions(ledger, *_):
     assert await preferences.choices(ledger, "", SOUND)
 
 
+async def _redirected(ledger, *_):
+    people = [*DAMAGED, SOUND]
+    dead = [Suppression(address=f"{one}@a.example", cause=Cause.HARD_BOUNCE) for one in people]
+    await suppressions.add(ledger, dead)
+    await accept.accept(ledger, NOTE, [ask(recipient=Recipient(id=one)) for one in people])
+    claim = await claims.reserve(ledger, "note", NOTE.lane)
+    taken = await claims.take_up(ledger, "note", claim.id, policy=SendingPolicy.of(NOTE, {}))
+    found = [one.recipient.email for one in taken.notifications if one.recipient.key == SOUND]
+    assert f"{SOUND}@home.example" in found
+
+
 async def _suppressions(ledger, *_):
     await suppressions.delete_expired(ledger)
     found = [one.address async for one in suppressions.each(ledger)]
@@ -409,6 +424,7 @@ WORK_ON = {
     "notifications": [*_QUEUE, _webhooks, _codes, _recipients, _retention],
     "preferences": [_permissions],
     "rates": [_rates],
+    "recipient_addresses": [_codes, _redirected, _recipients, _retention],
     "recipients": [_lists, _intake, _digest, _lanes, _codes, _recipients, _retention],
     "released_holds": [_lists, _retention],
     "soft_bounces": [_permissions, _soft_bounces],

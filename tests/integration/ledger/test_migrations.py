@@ -190,6 +190,12 @@ async def test_what_was_known_by_an_address_is_known_by_its_hash(ledger):
     assert await people.get(ledger, "mailto:ada@a.example") == {
         "id": "mailto:ada@a.example", "email": "Ada@a.example", "phone": None, "name": "Ada",
         "locale": None, "timezone": None, "attributes": {},
+        "addresses": [
+            {
+                "address": "Ada@a.example", "kind": "email", "main": True, "verified": False,
+                "verified_at": None,
+            }
+        ],
         "updated_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     }  # fmt: skip
     assert [one.address async for one in suppressions.each(ledger)] == ["ada@a.example"]

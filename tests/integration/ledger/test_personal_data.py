@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from support.ledger import NOTE, ask, rows, taken
-from support.people import ADA, BOB, FACT, REPLY, lived
+from support.people import ADA, BOB, FACT, HOME, REPLY, lived
 from support.rings import TESTS
 
 from waypost import Category
@@ -38,6 +38,7 @@ SECRETS = (
     "neighbour",
     "in the spool",
     "golden plan",
+    "summerhouse",
 )
 
 
@@ -78,11 +79,12 @@ async def test_what_is_sealed_is_read_as_it_was(ledger):
     assert {row.data["text"] for row in await rows(ledger)} >= {FACT}
 
 
-async def test_attributes_are_read_as_they_were_and_forgotten(ledger):
+async def test_attributes_and_addresses_are_read_as_they_were_and_forgotten(ledger):
     await lived(ledger)
     shown = await people.get(ledger, "bob")
     assert shown is not None
     assert shown["attributes"] == {"plan": "the golden plan"}
+    assert [one["address"] for one in shown["addresses"]] == [BOB.email, BOB.phone, HOME]
     assert await people.forget(ledger, "bob")
     assert {row.attributes is None for row in await rows(ledger, recipients)} == {True}
 

@@ -112,4 +112,5 @@ def _with_one_of(fields: dict[str, Schema], *names: str) -> Schema:
 
 
 def _with_a_value(field: Schema) -> Schema:
-    return {**field, "minProperties": 1} if field.get("type") == "object" else field
+    least = {"object": "minProperties", "array": "minItems"}.get(field.get("type", ""))
+    return {**field, least: 1} if least else field

@@ -91,8 +91,8 @@ async def _addresses(context: GatewayContext, client: str, key: str) -> list[str
         return []
     if is_address_url(key):
         return [key.partition(":")[2]]
-    found = await recipients.get(context.ledger, key, client) or {}
-    return [address for name in ("email", "phone") if (address := found.get(name))]
+    found = await recipients.get(context.ledger, key, client)
+    return [one["address"] for one in found["addresses"]] if found else []
 
 
 def _asked(sent: object) -> Mapping[Category, Chosen | None]:

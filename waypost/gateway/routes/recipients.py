@@ -145,7 +145,7 @@ def _fields(sent: object) -> dict[str, object]:
 
 def _recipient(id: str, sent: object) -> Profile:
     fields = _fields(sent)
-    if all(value in (None, {}) for value in fields.values()):
+    if all(value in (None, {}, []) for value in fields.values()):
         raise Problem("invalid", "the recipient has no fields; send at least one, such as email or phone")
     found = _checked(id, fields)
     if any(value is None for value in (found.attributes or {}).values()):

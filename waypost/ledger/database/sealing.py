@@ -24,6 +24,7 @@ from waypost.ledger.database.tables import (
     attempts,
     installation,
     notifications,
+    recipient_addresses,
     recipients,
     suppressions,
 )
@@ -43,6 +44,7 @@ SEALED: Mapping[sa.Table, tuple[str, ...]] = {
     notifications: ("data", "named"),
     attempts: ("words",),
     suppressions: ("shown", "evidence"),
+    recipient_addresses: ("address",),
 }
 _PRIMARY = {table: tuple(column.name for column in table.primary_key) for table in SEALED}
 _IS_JSON = {

@@ -95,6 +95,26 @@ recipients = sa.Table(
     sa.Column("attributes", JsonOrNull),
 )
 
+# The addresses that a recipient has beside the main ones, and when addresses were verified.
+recipient_addresses = sa.Table(
+    "recipient_addresses",
+    metadata,
+    # The recipient. No foreign key: who deletes a recipient deletes these.
+    sa.Column("client", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    # The keyed hash of the address, as in suppressions.
+    sa.Column("stored_key", sa.Text, primary_key=True),
+    # email or phone.
+    sa.Column("kind", sa.Text, nullable=False),
+    # Unset for a main address, which its recipient has: the row only says when it was verified.
+    sa.Column("address", sa.Text),
+    # Its place in the list of further addresses, from 0.
+    sa.Column("place", sa.SmallInteger, nullable=False, server_default="0"),
+    # Unset for an address that nobody has proved.
+    sa.Column("verified_at", UtcDateTime),
+    sa.Column("added_at", UtcDateTime, nullable=False),
+)
+
 # What recipients chose, by category.
 preferences = sa.Table(
     "preferences",

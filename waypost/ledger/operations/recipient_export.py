@@ -60,9 +60,9 @@ async def _has_notification(ledger: Ledger, key: str, client: str) -> bool:
 
 def _addresses(key: str, profile: Mapping[str, Any] | None) -> list[str]:
     """The addresses of a recipient, each once."""
-    known = [profile["email"], profile["phone"]] if profile else []
+    known = [one["address"] for one in profile["addresses"]] if profile else []
     named = [key.partition(":")[2]] if is_address_in_clear(key) else []
-    return list(dict.fromkeys(folded(one) for one in [*known, *named] if one))
+    return list(dict.fromkeys(folded(one) for one in [*known, *named]))
 
 
 async def each_notification(

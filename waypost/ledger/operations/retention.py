@@ -32,7 +32,7 @@ from waypost.ledger.database.tables import (
     tags,
     verifications,
 )
-from waypost.ledger.records import webhook_outbox
+from waypost.ledger.records import recipient_addresses, webhook_outbox
 from waypost.ledger.records.recipients import Who
 from waypost.system import clock
 
@@ -100,6 +100,7 @@ def _delete_recipients(unused: Sequence[Who], before: datetime, connection: sa.C
     for client, mine in keys.items():
         theirs = recipients.c.client == client, recipients.c.key.in_(mine)
         connection.execute(sa.delete(recipients).where(*theirs, *still))
+        recipient_addresses.forget_without_recipient(connection, client, mine)
 
 
 def _ended(before: datetime) -> sa.ColumnElement[bool]:

@@ -249,14 +249,15 @@ async def take_up(
         ]
         if policy is None:
             return TakenBatch(found, ended=ended)
-        due = dict(map(_ID_AND_DUE, rows))
-        allowed, stopped = permissions.ask(connection, policy, found, due, moment, batch)
+        due, named = dict(map(_ID_AND_DUE, rows)), dict(map(_ID_AND_NAMED, rows))
+        allowed, stopped = permissions.ask(connection, policy, found, due, named, moment, batch)
         return TakenBatch(allowed, ended=[*ended, *stopped])
 
     return await ledger.write_until_durable(work)
 
 
 _ID_AND_DUE = attrgetter("id", "due_at")
+_ID_AND_NAMED = attrgetter("id", "named")
 
 
 def _ids(rows: Sequence[Any]) -> list[UUID]:

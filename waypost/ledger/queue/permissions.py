@@ -23,6 +23,7 @@ from waypost.ledger.database.sealing import stored_keys
 from waypost.ledger.database.tables import IN_HAND, NOT_IN_HAND, batches, notifications
 from waypost.ledger.queue.ending import end
 from waypost.ledger.queue.expiry import expire
+from waypost.ledger.queue.other_addresses import Redirected, redirected
 from waypost.ledger.queue.timeline_events import note_each, note_events
 from waypost.ledger.records import preferences, soft_bounces, suppressions
 from waypost.ledger.records.recipients import Who
@@ -76,21 +77,25 @@ def ask(
     policy: SendingPolicy,
     found: Sequence[Notification],
     due: Mapping[UUID, datetime],
+    named: Mapping[UUID, Any],
     moment: datetime,
     batch: UUID,
 ) -> tuple[list[Notification], list[Ended]]:
     """Decide about each of `found`. Those that may not be sent are suppressed, those that have to wait are
     deferred; both are returned as ended. The others are returned with the channels that they may use.
 
-    due: when each was due.
+    due: when each was due. named: what the request of each said of its recipient.
     """
     addresses, broken = _addresses_of(found, policy.type.kinds)
     sound = [one for one in found if one.id in addresses]
     urls = {url for some in addresses.values() for url in some}
     known = _look_up(connection, policy, sound, urls, moment, batch)
     sorting = _Sorting(policy, known, due, _Verdicts(policy, known, moment), broken=broken)
+    moved = _redirected(connection, policy, sound, named, known, moment)
     for one in sound:
-        sorting.add(one)
+        sorting.add(moved[one.id].notification if one.id in moved else one)
+    told = {one.id: moved[one.id].why for one in sorting.allowed if one.id in moved} if moved else {}
+    note_each(connection, "redirected", told, batch)
     _put_off(connection, sorting.waiting, batch)
     for why, ids in sorting.overridden.items():
         note_events(connection, ids, "allowed", f"{why}; {policy.type.category} is mandatory", batch)
@@ -208,6 +213,20 @@ def _look_up(
     if terms.at_most is not None:
         sent = _sent(connection, people, policy, moment - terms.at_most.span, batch)
     return _Known(stopped, chosen, sent, bounced)
+
+
+def _redirected(
+    connection: sa.Connection,
+    policy: SendingPolicy,
+    found: Sequence[Notification],
+    named: Mapping[UUID, Any],
+    known: _Known,
+    moment: datetime,
+) -> Mapping[UUID, Redirected]:
+    """Those that go to another address of their recipient. What is mandatory goes to the main one anyway."""
+    if not known.suppressions or policy.terms.mandatory:
+        return {}
+    return redirected(connection, policy.type, found, named, known.suppressions, moment)
 
 
 def _sent(

@@ -31,7 +31,9 @@ from waypost.ledger.database.tables import (
     suppressions,
     verifications,
 )
+from waypost.ledger.records import recipient_addresses
 from waypost.mail.address import is_address_url, url_of
+from waypost.model.additional_address import AdditionalAddress
 from waypost.model.attributes import Attributes, merged, without_removed
 from waypost.model.profile import PROFILE, Profile
 from waypost.model.states import TERMINAL, State
@@ -54,29 +56,38 @@ class Stored:
 
 
 async def put(ledger: Ledger, recipient: Profile, client: str = "") -> Stored:
-    """Store exactly what `recipient` says: omitted fields become unknown."""
-    return await _store(ledger, recipient, PROFILE, client, replaces=True)
+    """Store exactly what `recipient` says: omitted fields become unknown. A main address that stays is as
+    verified as it was."""
+    return await _store(ledger, recipient, PROFILE, client, recipient.addresses or (), replaces=True)
 
 
 async def patch(
     ledger: Ledger, recipient: Profile, named: Collection[str], client: str = ""
 ) -> Stored | None:
     """Store those fields of `recipient` that `named` has; None makes a field unknown. The others stay, and so
-    do attributes that are not named. Returns None if the recipient is unknown and no field has a value, so
-    that nothing was stored. Raises TooMany."""
+    do attributes that are not named; `addresses` replaces the list. Returns None if the recipient is unknown
+    and no field has a value, so that nothing was stored. Raises TooMany."""
     fields = [field for field in PROFILE if field in named]
+    addresses = (recipient.addresses or ()) if "addresses" in named else None
     has_value = any(getattr(recipient, field) for field in fields if field != "attributes")
     has_value = has_value or ("attributes" in fields and bool(without_removed(recipient.attributes)))
+    has_value = has_value or bool(addresses)
     key = await ledger.stored_key(recipient.key)
     if not has_value and await ledger.read(partial(_row, client, key)) is None:
         return None
-    return await _store(ledger, recipient, fields, client)
+    return await _store(ledger, recipient, fields, client, addresses)
 
 
 async def _store(
-    ledger: Ledger, recipient: Profile, fields: Collection[str], client: str, replaces: bool = False
+    ledger: Ledger,
+    recipient: Profile,
+    fields: Collection[str],
+    client: str,
+    addresses: Sequence[AdditionalAddress] | None,
+    replaces: bool = False,
 ) -> Stored:
-    """replaces: whether attributes that `recipient` does not name are removed."""
+    """addresses: the new list; None leaves it. replaces: whether attributes that `recipient` does not name
+    are removed."""
     told = {field: getattr(recipient, field) for field in fields}
     moment, key = now(), await ledger.stored_key(recipient.key)
     head = {
@@ -98,7 +109,11 @@ async def _store(
         changed = {name: insert.excluded[name] for name in ("updated_at", *told)}
         upsert = insert.on_conflict_do_update(index_elements=_KEY, set_=changed)
         stored = connection.execute(upsert.returning(*recipients.c)).one()
-        return Stored(_told(ledger.sealing, stored), known is None or not _known(known))
+        had = recipient_addresses.of_recipient(connection, (client, key))
+        mains = _mains(_fields(box, stored))
+        kept = recipient_addresses.store(connection, (client, key), mains, addresses, had, moment)
+        is_new = known is None or not (_known(known) or recipient_addresses.has_any(had))
+        return Stored(_told(connection, stored, kept), is_new)
 
     return await ledger.write(work)
 
@@ -170,18 +185,35 @@ def _fill(insert: Any) -> Any:
 async def get(ledger: Ledger, key: str, client: str = "") -> dict[str, Any] | None:
     """The fields of a recipient; None when all of them are unknown, or the recipient was forgotten."""
     key = await ledger.stored_key(key)
-    wanted = sa.select(recipients).where(_is(client, key))
-    row = await ledger.read(lambda connection: connection.execute(wanted).one_or_none())
-    return None if row is None or not _known(row) else _told(ledger.sealing, row)
+
+    def work(connection: sa.Connection) -> dict[str, Any] | None:
+        row = _row(client, key, connection)
+        if row is None:
+            return None
+        kept = recipient_addresses.of_recipient(connection, (client, key))
+        return _told(connection, row, kept) if _known(row) or recipient_addresses.has_any(kept) else None
+
+    return await ledger.read(work)
 
 
-def _told(box: Sealing, row: Any) -> dict[str, Any]:
-    """What is known of a recipient. Without an id, its address as a URL stands in its place."""
-    fields = {field: _opened(box, row, field) for field in PROFILE}
-    fields["attributes"] = fields["attributes"] or {}
+def _told(connection: sa.Connection, row: Any, kept: Sequence[Any]) -> dict[str, Any]:
+    """What is known of a recipient. Without an id, its address as a URL stands in its place. kept: the rows
+    of its addresses."""
+    fields = _fields(sealing.of(connection), row)
     address = fields["phone"] if row.key.startswith("tel:") else fields["email"]
     id = url_of(address) if is_address_url(row.key) and address else row.key
-    return {"id": id, **fields, "updated_at": row.updated_at}
+    addresses = recipient_addresses.described(connection, _mains(fields), kept)
+    return {"id": id, **fields, "addresses": addresses, "updated_at": row.updated_at}
+
+
+def _fields(box: Sealing, row: Any) -> dict[str, Any]:
+    fields = {field: _opened(box, row, field) for field in PROFILE}
+    return {**fields, "attributes": fields["attributes"] or {}}
+
+
+def _mains(fields: Mapping[str, Any]) -> list[str]:
+    """The main addresses of a recipient with those fields."""
+    return [one for one in (fields["email"], fields["phone"]) if one]
 
 
 def _opened(box: Sealing, row: Any, field: str) -> Any:
@@ -220,10 +252,10 @@ async def revoke_links(ledger: Ledger, key: str, client: str = "") -> bool:
 
 
 async def forget(ledger: Ledger, key: str, client: str = "") -> bool:
-    """Forget a recipient, what it chose, its codes, and what its notifications say: of it, their facts, and
-    the replies of providers. Returns whether any field or choice was known. Suppressions of its addresses
-    stay as hashes: without them, mail that it turned off, or that bounced, would go out again. Notifications
-    keep the recipient's id; a key that is made from an address is replaced by a random one.
+    """Forget a recipient, its addresses, what it chose, its codes, and what its notifications say: of it,
+    their facts, and the replies of providers. Returns whether any field or choice was known. Suppressions of
+    its addresses stay as hashes: without them, mail that it turned off, or that bounced, would go out again.
+    Notifications keep the recipient's id; a key that is made from an address is replaced by a random one.
     Waiting notifications to the recipient fail when their turn comes, and say why. Those that go on if the id
     gets an address before keep their facts.
 
@@ -243,7 +275,9 @@ async def forget(ledger: Ledger, key: str, client: str = "") -> bool:
         row = _row(client, key, connection, lock=True)
         if row is None:
             return False
+        _blank_suppressions(ledger.sealing, row, connection)
         connection.execute(sa.delete(recipients).where(_is(client, key)))
+        had_addresses = recipient_addresses.forget(connection, (client, key))
         had_chosen = _forget_choices(client, key, connection)
         whose = notifications_of(client, key) if ledger.is_postgres else whose_are(client, key)
         theirs = sa.select(notifications.c.id).where(whose)
@@ -251,8 +285,7 @@ async def forget(ledger: Ledger, key: str, client: str = "") -> bool:
         connection.execute(sa.delete(verifications).where(*codes))
         missed = sa.select(notifications.c.id).where(whose, late, _tells(key))
         _blank_some(list(connection.scalars(missed)), blank, connection)
-        _blank_suppressions(ledger.sealing, row, connection)
-        return had_chosen or _known(row)
+        return had_chosen or had_addresses or _known(row)
 
     return await ledger.write(work)
 
@@ -304,6 +337,7 @@ def _blank_suppressions(box: Sealing, row: Any, connection: sa.Connection) -> No
     address."""
     known = (_opened(box, row, field) for field in ("email", "phone"))
     keys = [box.stored_key(connection, url_of(address)) for address in known if address]
+    keys += recipient_addresses.keys_of(connection, (row.client, row.key))
     table = suppressions.c
     theirs = in_texts(table.address, keys), table.client.in_((row.client, EVERY_CLIENT))
     connection.execute(sa.update(suppressions).where(*theirs).values(shown=None, evidence=""))

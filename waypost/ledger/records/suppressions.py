@@ -16,7 +16,7 @@ from waypost.ledger.database.bulk import in_texts, insert_many
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.sealing import Sealing
 from waypost.ledger.database.steps import delete_in_steps
-from waypost.ledger.database.tables import suppressions
+from waypost.ledger.database.tables import UtcDateTime, suppressions
 from waypost.ledger.database.unreachable import OtherDataKey
 from waypost.mail.address import folded, url_of
 from waypost.model.category import Category
@@ -225,10 +225,17 @@ def _in_force(moment: datetime | sa.BindParameter[datetime]) -> sa.ColumnElement
     return sa.or_(expires.is_(None), expires > moment)
 
 
+_STOPS_CATEGORY = (
+    sa.or_(suppressions.c.scope == ALL, suppressions.c.scope == sa.bindparam("category")),
+    _in_force(sa.bindparam("moment", type_=UtcDateTime())),
+)
 _THAT_STOP = sa.select(
     suppressions.c.address, suppressions.c.client, suppressions.c.cause, suppressions.c.scope
-).where(
-    in_texts(suppressions.c.address, "addresses"),
-    sa.or_(suppressions.c.scope == ALL, suppressions.c.scope == sa.bindparam("category")),
-    _in_force(sa.bindparam("moment")),
-)
+).where(in_texts(suppressions.c.address, "addresses"), *_STOPS_CATEGORY)
+
+
+def is_stopped(address: sa.Column[str], client: sa.Column[str]) -> sa.ColumnElement[bool]:
+    """Whether a suppression in force at the parameter `moment` stops notifications of `client`, and of the
+    parameter `category`, at `address`."""
+    whose = sa.or_(suppressions.c.client == EVERY_CLIENT, suppressions.c.client == client)
+    return sa.exists().where(suppressions.c.address == address, whose, *_STOPS_CATEGORY)

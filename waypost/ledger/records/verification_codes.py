@@ -20,6 +20,7 @@ from waypost.ledger.database.bulk import in_ids, insert_many
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.sealing import stored_key
 from waypost.ledger.database.tables import ITS_RECIPIENT, attempts, notifications, recipients, verifications
+from waypost.ledger.records import recipient_addresses
 from waypost.ledger.records.installation import require_key
 from waypost.mail.address import folded, named_address, phone_number, url_of
 from waypost.model.outcome import Verdict
@@ -252,7 +253,8 @@ def _sound(row: Any) -> Any:
 
 
 def _use_up(connection: sa.Connection, rows: Sequence[Any], is_right: IsRight, moment: datetime) -> None:
-    """Use up the right code, wherever it went, and the older codes of its type to the same address."""
+    """Use up the right code, wherever it went, and the older codes of its type to the same address, which is
+    verified from then on if it is one of the recipient's."""
     [used, *_] = [row for row in rows if is_right(row) and _if_right(row, moment) is Checked.VERIFIED]
     ids = [
         row.notification_id
@@ -261,6 +263,18 @@ def _use_up(connection: sa.Connection, rows: Sequence[Any], is_right: IsRight, m
         and row.minted_at <= used.minted_at
     ]
     _change(connection, ids, used_at=sa.func.coalesce(verifications.c.used_at, moment))
+    if used.channel in ADDRESSES:
+        whose = used.client or "", used.recipient_key
+        is_main = _on_record(connection, used)[used.channel] == used.address
+        recipient_addresses.confirm(connection, whose, used.address, is_main, moment)
+
+
+def _on_record(connection: sa.Connection, row: Any) -> dict[str, str | None]:
+    """The hashes of the main addresses of the recipient in `row`, by the kind of channel."""
+    box, whose = sealing.of(connection), (row.client or "", row.recipient_key)
+    email, phone = (box.shown(recipients, whose, name, getattr(row, name)) for name in ("email", "phone"))
+    found = {"email": email, "sms": phone}
+    return {kind: _place(connection, kind, one) if one else None for kind, one in found.items()}
 
 
 def _count(connection: sa.Connection, rows: Sequence[Any], moment: datetime) -> int:
