@@ -10,7 +10,7 @@ from support.ledger import LONG_AGO, NOTE, ask, change, reserved, rows, run_sql
 from support.minted_codes import CODED
 
 from waypost import Priority, Recipient
-from waypost.ledger.database.tables import events
+from waypost.ledger.database.tables import events, notifications
 from waypost.ledger.database.tables import recipient_addresses as table
 from waypost.ledger.intake.accept import accept, accept_all
 from waypost.ledger.intake.candidate import Candidate
@@ -107,6 +107,14 @@ async def test_another_cause_is_not_evaded(ledger, cause):
     await stop(ledger, MAIN)
     await stop(ledger, MAIN, cause=cause)
     await asked(ledger)
+    assert await sent_to(ledger) == []
+
+
+async def test_what_is_in_doubt_stays_with_the_address_that_may_have_got_it(ledger):
+    await known(ledger, WORK)
+    await stop(ledger, MAIN)
+    await asked(ledger)
+    await change(ledger, notifications, in_doubt=1)
     assert await sent_to(ledger) == []
 
 

@@ -42,12 +42,13 @@ def redirected(
     """Those of `found` that go to another address of their recipient, by id. named: what their requests said
     of the recipient; an address that a request named is not replaced. stopped: the suppressions of the
     addresses of `found`. A code or link proves the address that it was asked for, so a type that makes some
-    is left alone.
+    is left alone. So is a notification in doubt: it may have arrived, and would arrive twice.
     """
     if not stopped or type.mint is not None:
         return {}
     fields = {ADDRESSED_BY[kind] for kind in type.kinds if kind in ADDRESSED_BY}
-    bounced = {one.id: dead for one in found if (dead := list(_bounced(one, fields, named[one.id], stopped)))}
+    sure = (one for one in found if not one.in_doubt)
+    bounced = {one.id: dead for one in sure if (dead := list(_bounced(one, fields, named[one.id], stopped)))}
     if not bounced:
         return {}
     people = {(one.client, one.recipient.key) for one in found if one.id in bounced}
