@@ -1,6 +1,7 @@
 """Migrations on data of the version before: whose it is, and nothing of it lost."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,19 +9,30 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from support.ledger import NOTE, ask, rows, run_sql, taken
+from support.ledger import GROUPED, NOTE, ask, change, rows, run_sql, taken
 
+from waypost import Recipient
 from waypost.ledger.database import migrate
 from waypost.ledger.database.sealing import SEALED
-from waypost.ledger.database.tables import metadata, notifications, recipients, soft_bounces, verifications
+from waypost.ledger.database.tables import (
+    groups,
+    idempotency_keys,
+    metadata,
+    notifications,
+    recipients,
+    soft_bounces,
+    verifications,
+)
 from waypost.ledger.database.tables import preferences as preferences_table
 from waypost.ledger.database.tables import suppressions as suppressions_table
-from waypost.ledger.intake.accept import accept
+from waypost.ledger.intake.accept import accept, accept_all
+from waypost.ledger.intake.candidate import Candidate
 from waypost.ledger.records import preferences, suppressions
 from waypost.ledger.records import recipients as people
 from waypost.ledger.records.resealing import reseal
 from waypost.model.category import Category
 from waypost.model.profile import Profile
+from waypost.system.ids import new_id
 
 pytestmark = pytest.mark.anyio
 WITH_KEYS = (
@@ -243,3 +255,28 @@ async def test_recipients_of_before_have_no_attributes_and_lose_them_on_the_way_
     await ledger.write(lambda connection: command.downgrade(migrate.config(connection), "0017"))
     await ledger.upgrade()
     assert (await people.get(ledger, "ada"))["attributes"] == {}
+
+
+async def test_groups_that_are_open_and_keys_that_were_used_go_on_counting(ledger):
+    """Versions before 0020 kept their hashes without a key."""
+    await ledger.write(lambda connection: command.downgrade(migrate.config(connection), "0019"))
+    asked = [
+        Candidate(GROUPED, ask(recipient=Recipient(email="ada@a.example"))),
+        Candidate(NOTE, ask(idempotency_key="k")),
+    ]
+    first = [await accept_all(ledger, [one]) for one in asked]
+    before = [one.group or one.body_hash for one in asked]
+    await change(ledger, groups, key=before[0])
+    await change(ledger, idempotency_keys, body_hash=before[1])
+    await ledger.upgrade()
+    again = [await accept_all(ledger, [replace(one, id=new_id())]) for one in asked]
+    assert [one.outcome for [one] in again] == ["grouped", "repeated"]
+    assert [one.id for [one] in again] == [one.id for [one] in first]
+
+
+async def test_what_is_hashed_cannot_be_found_by_trial(ledger):
+    asked = Candidate(GROUPED, ask(recipient=Recipient(email="ada@a.example"), idempotency_key="k"))
+    await accept_all(ledger, [asked])
+    [group], [key] = await rows(ledger, groups), await rows(ledger, idempotency_keys)
+    assert asked.group not in (None, group.key)
+    assert asked.body_hash not in (b"", key.body_hash)

@@ -138,6 +138,11 @@ class Sealing:
         and a key that is hashed already, stays as it is."""
         return self._hashed(connection, key) if is_address_in_clear(key) else key
 
+    def keyed(self, connection: sa.Connection, digest: bytes) -> bytes:
+        """A digest under the ledger's key of hashes: whoever has the ledger alone cannot find out by trial
+        what was hashed."""
+        return hmac.digest(self._keyed(connection), digest, "sha256")
+
     def known_key(self, connection: sa.Connection, key: str) -> str | None:
         """Like `stored_key`; None while the ledger has no key for its hashes."""
         if self._hash_key is None and self._kept(connection) is None:

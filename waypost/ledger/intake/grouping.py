@@ -11,7 +11,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from waypost.ledger.database import tolerant
+from waypost.ledger.database import sealing, tolerant
 from waypost.ledger.database.ledger import Ledger
 from waypost.ledger.database.tables import groups, notifications
 from waypost.ledger.intake import idempotency
@@ -48,9 +48,10 @@ def count_repeats(
     if type.grouping is None:
         return
     members: defaultdict[bytes, list[Candidate]] = defaultdict(list)
+    box = sealing.of(connection)
     for candidate in candidates:
         if candidate.open and candidate.group is not None:
-            members[candidate.group].append(candidate)
+            members[box.keyed(connection, candidate.group)].append(candidate)
     if not members:
         return
     first = {key: members[key][0] for key in sorted(members)}

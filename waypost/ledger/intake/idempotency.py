@@ -11,6 +11,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import sealing
 from waypost.ledger.database.bulk import do_nothing, in_ids, insert_many
 from waypost.ledger.database.tables import idempotency_keys, notifications
 from waypost.ledger.intake.candidate import Candidate
@@ -43,12 +44,15 @@ def answer_repeats(connection: sa.Connection, candidates: Sequence[Candidate], m
     keyed = [(key, c) for c in candidates if (key := c.key)]
     # Sorted, so that two transactions take the same keys in the same order and cannot deadlock.
     first = dict(reversed(keyed))
-    rows = [_row(key, candidate, moment) for key, candidate in sorted(first.items())]
+    box = sealing.of(connection)
+    hashes = {key: box.keyed(connection, one.body_hash) for key, one in first.items()}
+    rows = [_row(key, candidate, hashes[key], moment) for key, candidate in sorted(first.items())]
     new, known = _take(connection, rows, moment)
     for key, candidate in keyed:
         if key not in new:
             before = known[key]
-            same = before.body_hash == candidate.body_hash
+            # The second is what versions before 0020 kept.
+            same = before.body_hash in (box.keyed(connection, candidate.body_hash), candidate.body_hash)
             candidate.receipt = before.receipt if same else _conflict(before.id)
         elif (twin := first[key]) is not candidate:
             if twin.body_hash == candidate.body_hash:
@@ -72,12 +76,12 @@ def _conflict(id: UUID) -> Receipt:
     return Receipt(IntakeResult.CONFLICT, id, None, said)
 
 
-def _row(key: Key, candidate: Candidate, moment: datetime) -> dict[str, Any]:
+def _row(key: Key, candidate: Candidate, body_hash: bytes, moment: datetime) -> dict[str, Any]:
     return {
         "client": key[0],
         "key": key[1],
         "notification_id": candidate.id,
-        "body_hash": candidate.body_hash,
+        "body_hash": body_hash,
         "began": candidate.begins,
         "created_at": moment,
     }
