@@ -74,7 +74,11 @@ def test_the_examples_of_recipients_run(up):
     key = manager(up)
     (up.home / "people.csv").write_text("Kunde;email\n1;ada@buyer.example\n")
     (up.home / "bounces.csv").write_text("address\nnobody@buyer.example\n")
-    imported, told = run(up, "sh", "-euc", shown("recipients.md", "sh"), KEY=key).split("\n", 1)
+    told = run(up, "sh", "-euc", shown("recipients.md", "sh"), KEY=key)
+    known, end = json.JSONDecoder().raw_decode(told)
+    further = {one["address"]: one["verified"] for one in known["addresses"] if not one["main"]}
+    assert further == {"ada@home.example": True, "+4930123456": False}
+    imported, told = told[end:].split("\n", 1)
     assert imported == "1 recipient imported, no rows refused"
     chosen, end = json.JSONDecoder().raw_decode(told)
     assert (chosen["marketing"]["cadence"], chosen["product"]["channels"]) == ("never", ["email"])

@@ -47,6 +47,11 @@ class MemoryBudget:
         """Bytes in use."""
         return self._total
 
+    @property
+    def waiting(self) -> int:
+        """How many bodies wait for room."""
+        return sum(map(len, self._waiting.values()))
+
     def of(self, client: str, size: int) -> Held:
         """Room for a body of `size` bytes, for the length of an `async with`. Entering it raises Problem if
         no room becomes free in time."""

@@ -241,7 +241,8 @@ async def test_a_key_that_is_revoked_while_its_request_waits_for_room_opens_noth
     shop = site.bare(key)
     async with site.room.of("other", SHARE), site.room.of("another", MOST - SHARE):
         posting = asyncio.create_task(shop.post("/v1/notifications", json={"type": "alert", **alert()}))
-        await asyncio.sleep(0.3)
+        while not site.room.waiting:  # the key was looked at before
+            await asyncio.sleep(0.01)
         await api_keys.end(site.ledger, keys.parse_key(key)[0])
         await asyncio.sleep(0.7)
         assert not posting.done()
