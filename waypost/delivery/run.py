@@ -56,7 +56,7 @@ class DeliveryRun:
                 why = self.router.why_none(delivery, provider)
                 hopeless.append((delivery, self.outcomes.defer(delivery, why)))
             else:
-                ready.append(replace(delivery, step=step))
+                ready.append(delivery if step == delivery.step else replace(delivery, step=step))
         return ready + await self.outcomes.settle(hopeless)
 
     async def _may_have_taken(self, deliveries: Sequence[Delivery]) -> dict[UUID, str]:

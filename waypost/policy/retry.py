@@ -57,6 +57,9 @@ def due_again(
     return due_after(max(backoff(retry, tries, jitter), at_least or timedelta()), now)
 
 
+_SENT = Decision(State.SENT)
+
+
 def after(
     outcome: Outcome,
     *,
@@ -72,10 +75,10 @@ def after(
 
     tries: attempts made so far, this one included. in_doubt: earlier attempts that ended UNKNOWN.
     """
+    if outcome.verdict is Verdict.ACCEPTED:  # most are
+        return _SENT
     said = str(outcome)
     match outcome.verdict:
-        case Verdict.ACCEPTED:
-            return Decision(State.SENT)
         case Verdict.REFUSED if in_doubt:
             return Decision(State.FAILED, f"{said}; {NO_OTHER}")
         case Verdict.REFUSED:

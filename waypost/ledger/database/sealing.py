@@ -112,7 +112,7 @@ class Sealing:
         """The `value` of the column `name` in the row with the primary key `key`. Raises NotOpened."""
         if not isinstance(value, str) or not value.startswith(_BEGINS):
             return value
-        bare = value.strip('"') if value[0] == '"' else value
+        bare = value[1:-1] if value[0] == '"' else value
         octets = self.ring.open(bare, f"{name}{_place(table, key)}".encode())
         return orjson.loads(octets) if name in _IS_JSON[table] else octets.decode()
 
@@ -223,6 +223,8 @@ _BEGINS = (BEGIN, f'"{BEGIN}')
 
 def _place(table: sa.Table, key: Sequence[Any]) -> str:
     """The name of a row, as part of the associated data."""
+    if len(key) == 1 and isinstance(id := key[0], UUID):  # as most are
+        return f"{_AT[table]}\0{id.hex}"
     return "\0".join([_AT[table], *[one.hex if isinstance(one, UUID) else str(one) for one in key]])
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
 from itertools import accumulate
-from operator import attrgetter
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -249,15 +248,11 @@ async def take_up(
         ]
         if policy is None:
             return TakenBatch(found, ended=ended)
-        due, named = dict(map(_ID_AND_DUE, rows)), dict(map(_ID_AND_NAMED, rows))
-        allowed, stopped = permissions.ask(connection, policy, found, due, named, moment, batch)
+        asked = {row.id: row for row in rows}
+        allowed, stopped = permissions.ask(connection, policy, found, asked, moment, batch)
         return TakenBatch(allowed, ended=[*ended, *stopped])
 
     return await ledger.write_until_durable(work)
-
-
-_ID_AND_DUE = attrgetter("id", "due_at")
-_ID_AND_NAMED = attrgetter("id", "named")
 
 
 def _ids(rows: Sequence[Any]) -> list[UUID]:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.queue.recipient_rows import Opened
 from waypost.ledger.records import recipient_addresses, suppressions
 from waypost.ledger.records.recipients import Who
 from waypost.mail.address import url_of
@@ -35,12 +36,12 @@ def redirected(
     connection: sa.Connection,
     type: NotificationType,
     found: Sequence[Notification],
-    named: Mapping[UUID, Any],
+    asked: Mapping[UUID, Opened],
     stopped: suppressions.ByAddress,
     moment: datetime,
 ) -> dict[UUID, Redirected]:
-    """Those of `found` that go to another address of their recipient, by id. named: what their requests said
-    of the recipient; an address that a request named is not replaced. stopped: the suppressions of the
+    """Those of `found` that go to another address of their recipient, by id. asked: their rows; an
+    address that a request named is not replaced. stopped: the suppressions of the
     addresses of `found`. A code or link proves the address that it was asked for, so a type that makes some
     is left alone. So is a notification in doubt: it may have arrived, and would arrive twice.
     """
@@ -48,7 +49,9 @@ def redirected(
         return {}
     fields = {ADDRESSED_BY[kind] for kind in type.kinds if kind in ADDRESSED_BY}
     sure = (one for one in found if not one.in_doubt)
-    bounced = {one.id: dead for one in sure if (dead := list(_bounced(one, fields, named[one.id], stopped)))}
+    bounced = {
+        one.id: dead for one in sure if (dead := list(_bounced(one, fields, asked[one.id].named, stopped)))
+    }
     if not bounced:
         return {}
     people = {(one.client, one.recipient.key) for one in found if one.id in bounced}

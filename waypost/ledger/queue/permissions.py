@@ -24,6 +24,7 @@ from waypost.ledger.database.tables import IN_HAND, NOT_IN_HAND, batches, notifi
 from waypost.ledger.queue.ending import end
 from waypost.ledger.queue.expiry import expire
 from waypost.ledger.queue.other_addresses import Redirected, redirected
+from waypost.ledger.queue.recipient_rows import Opened
 from waypost.ledger.queue.timeline_events import note_each, note_events
 from waypost.ledger.records import preferences, soft_bounces, suppressions
 from waypost.ledger.records.recipients import Who
@@ -76,22 +77,21 @@ def ask(
     connection: sa.Connection,
     policy: SendingPolicy,
     found: Sequence[Notification],
-    due: Mapping[UUID, datetime],
-    named: Mapping[UUID, Any],
+    asked: Mapping[UUID, Opened],
     moment: datetime,
     batch: UUID,
 ) -> tuple[list[Notification], list[Ended]]:
     """Decide about each of `found`. Those that may not be sent are suppressed, those that have to wait are
     deferred; both are returned as ended. The others are returned with the channels that they may use.
 
-    due: when each was due. named: what the request of each said of its recipient.
+    asked: the row of each, which says when it was due, and what its request said of its recipient.
     """
     addresses, broken = _addresses_of(found, policy.type.kinds)
     sound = [one for one in found if one.id in addresses]
     urls = {url for some in addresses.values() for url in some}
     known = _look_up(connection, policy, sound, urls, moment, batch)
-    sorting = _Sorting(policy, known, due, _Verdicts(policy, known, moment), broken=broken)
-    moved = _redirected(connection, policy, sound, named, known, moment)
+    sorting = _Sorting(policy, known, asked, _Verdicts(policy, known, moment), broken=broken)
+    moved = _redirected(connection, policy, sound, asked, known, moment)
     for one in sound:
         sorting.add(moved[one.id].notification if one.id in moved else one)
     told = {one.id: moved[one.id].why for one in sorting.allowed if one.id in moved} if moved else {}
@@ -138,7 +138,7 @@ class _Sorting:
 
     policy: SendingPolicy
     known: _Known
-    due: Mapping[UUID, datetime]
+    asked: Mapping[UUID, Opened]
     verdicts: _Verdicts
     broken: Members
     allowed: list[Notification] = field(default_factory=list[Notification])
@@ -163,7 +163,7 @@ class _Sorting:
         elif verdict.until is None or _sends_at_once(one, self.policy, verdict.until):
             self._allow(one, verdict)
         else:
-            deadline = _deadline(one, self.policy, self.due[one.id], verdict.until)
+            deadline = _deadline(one, self.policy, self.asked[one.id].due_at, verdict.until)
             if verdict.until < deadline:
                 self.waiting.append(_Wait(one, verdict.until, deadline, verdict.reason))
             else:
@@ -183,14 +183,21 @@ def _addresses_of(
     addresses cannot be read."""
     urls, broken = dict[UUID, list[str]](), Members(list)
     reached = [kind for kind in kinds if kind in ADDRESSED_BY]
+    try:
+        return {one.id: _urls(one, reached) for one in found}, broken
+    except Exception:  # one by one, to find which it is
+        urls.clear()
     for one in found:
         try:
             with isolated(STEP, item=one.id):
-                given = (one.recipient.address(kind) for kind in reached)
-                urls[one.id] = [url_of(address) for address in given if address]
+                urls[one.id] = _urls(one, reached)
         except ItemFailed as failed:
             broken[str(failed)].append(one)
     return urls, broken
+
+
+def _urls(one: Notification, kinds: Sequence[str]) -> list[str]:
+    return [url_of(address) for kind in kinds if (address := one.recipient.address(kind))]
 
 
 def _look_up(
@@ -219,14 +226,14 @@ def _redirected(
     connection: sa.Connection,
     policy: SendingPolicy,
     found: Sequence[Notification],
-    named: Mapping[UUID, Any],
+    asked: Mapping[UUID, Opened],
     known: _Known,
     moment: datetime,
 ) -> Mapping[UUID, Redirected]:
     """Those that go to another address of their recipient. What is mandatory goes to the main one anyway."""
     if not known.suppressions or policy.terms.mandatory:
         return {}
-    return redirected(connection, policy.type, found, named, known.suppressions, moment)
+    return redirected(connection, policy.type, found, asked, known.suppressions, moment)
 
 
 def _sent(
