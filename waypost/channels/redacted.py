@@ -103,16 +103,16 @@ class RedactedChannel(ABC):
 
 async def _without_private(words: str, message: Message, cut: bool) -> str:
     """`words` without the message's private values, the links in its facts and its phone number."""
-    slices, links = Slices(_SLICE_SECONDS), QuotedLinks(words, cut=cut)
+    links, secrets = QuotedLinks(words, cut=cut), (*message.private, *_quoted_phone(words, message))
+    if not (links.sought or secrets):  # as of most messages
+        return words
+    slices = Slices(_SLICE_SECONDS)
     if links.sought and not message.composed:  # a composed mail is a fact, and was compared before
         await _look_up_links(message.notification.data, links, slices)
     if links.too_many:
         return SHOWN_INSTEAD
-    secrets = (*message.private, *links.found, *_quoted_phone(words, message))
-    if not secrets:  # as of most messages
-        return words
     hidden = Redaction()
-    for one in secrets:
+    for one in (*secrets, *links.found):
         hidden.hide(one[:_LONGEST])
         await slices.pause()
     return hidden(words, cut=cut)
@@ -175,4 +175,9 @@ def _quoted_phone(words: str, message: Message) -> Iterator[str]:
 
 
 def _digits(text: str) -> str:
+    if text.isascii():  # a third of the time
+        return text.encode().translate(None, _NO_DIGITS).decode()
     return "".join(filter(str.isdecimal, text))
+
+
+_NO_DIGITS = bytes(one for one in range(128) if not chr(one).isdecimal())
