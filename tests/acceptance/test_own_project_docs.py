@@ -150,5 +150,5 @@ def restored(own: Terminal, database: str, **more: str) -> None:
     own.run(restore, **more)
     listed = own.run("waypost keys list", **more)
     assert ("kept" in listed, "lost" in listed) == (True, False)
-    [after] = shown("After a restore")
-    own.run(after, **more)
+    for after in shown("After a restore"):
+        own.run(after, **more)
