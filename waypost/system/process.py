@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from waypost.system.isolation import place
@@ -41,11 +42,11 @@ def run_until_signalled(main: Callable[[asyncio.Event], Coroutine[Any, Any, None
     thread, and raises from it in the middle of all other runs.
     """
     box: dict[str, Any] = {}
-    started = threading.Event()
 
     async def body() -> None:
         box["stop"], box["loop"] = asyncio.Event(), asyncio.get_running_loop()
-        started.set()
+        if box.get("asked"):
+            box["stop"].set()
         await main(box["stop"])
 
     def target() -> None:
@@ -53,21 +54,20 @@ def run_until_signalled(main: Callable[[asyncio.Event], Coroutine[Any, Any, None
             _new_loop_run(body())
         except BaseException as error:
             box["error"] = error
-        finally:
-            started.set()
 
     def on_signal(number: int, _frame: Any) -> None:
         if box.get("asked"):
             os._exit(128 + number)
         box["asked"] = True
-        started.wait()
         if "loop" in box:
-            box["loop"].call_soon_threadsafe(box["stop"].set)
+            with suppress(RuntimeError):  # `main` has just ended, and the loop is closed
+                box["loop"].call_soon_threadsafe(box["stop"].set)
 
-    thread = threading.Thread(target=target, name="waypost")
-    thread.start()
+    # Before `main` begins: whoever reads that it is up may send a signal at once.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
+    thread = threading.Thread(target=target, name="waypost")
+    thread.start()
     while thread.is_alive():
         thread.join(0.2)
     if isinstance(box.get("error"), SystemExit):
