@@ -19,7 +19,6 @@ from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame, optimizeconst
 from jinja2.filters import FILTERS, make_attrgetter
 from jinja2.nodes import EvalContext
-from jinja2.utils import Namespace
 
 from waypost.rendering.template_files import TemplateError
 
@@ -67,18 +66,15 @@ def _power(left: Any, right: Any) -> str:
 def _times(left: Any, right: Any) -> str:
     if isinstance(left, int) and isinstance(right, int):
         return _NUMBER if left.bit_length() + right.bit_length() > MOST_BITS else ""
-    sequence, number = (right, left) if isinstance(left, int) else (left, right)
-    if not isinstance(number, int):
-        return ""
-    letters, items = (len(sequence), 0) if isinstance(sequence, str | bytes) else _size(sequence)
-    return WIDE if (items or letters) * number > MOST_REPEATED else _too_large(letters * number, 0)
+    size, number = (_length(right), left) if isinstance(left, int) else (_length(left), right)
+    return WIDE if isinstance(number, int) and size * number > MOST_REPEATED else ""
 
 
 def _plus(left: Any, right: Any) -> str:
+    size = _length(left) + _length(right)
     if isinstance(left, str):
-        return _LONG if len(left) + _length(right) > LARGEST else ""
-    letters, items = (sum(both) for both in zip(_size(left), _size(right), strict=True))
-    return _too_large(letters, items)
+        return _LONG if size > LARGEST else ""
+    return WIDE if size > MOST_REPEATED else ""
 
 
 _WIDTHS = re.compile(r"%(?:\([^)]*\))?[#0 +-]*(\*|\d*)(?:\.(\*|\d*))?")
@@ -129,41 +125,6 @@ def _length(of: Any) -> int:
 _SIZED = (str, bytes, list, tuple, dict)  # a tuple is looked at faster than a union
 
 
-def _size(of: Any) -> tuple[int, int]:
-    """The letters and items of a list, tuple or dict, with those of the lists in it, each as often as it is
-    shown: twice for `[a, a]`. Counts no further than what is too large anyway."""
-    letters = items = 0
-    waiting: list[Any] = [of] if isinstance(of, _NESTING) else []
-    while waiting and items <= MOST_REPEATED and letters <= AT_ONCE * LARGEST:
-        one: Any = waiting.pop()
-        parts: list[Any] = [*one, *one.values()] if isinstance(one, dict) else [*one]
-        items += len(parts)
-        letters += sum(len(part) for part in parts if isinstance(part, str))
-        waiting += [part for part in parts if isinstance(part, _NESTING)]
-    return letters, items
-
-
-_NESTING = (list, tuple, dict)
-
-
-def _too_large(letters: int, items: int) -> str:
-    if items > MOST_REPEATED:
-        return WIDE
-    return _LONG if letters > LARGEST else ""
-
-
-def built(value: Any, word: str = "") -> Any:
-    """A list, tuple or dict that a template writes. Raises TooLarge if lists within lists make it too large:
-    `[a, a]` doubles at each turn. word: how it is written; if empty, in brackets."""
-    letters, items = _size(value)
-    if why := _too_large(letters // AT_ONCE, items):  # a filter that joins them has its own bound
-        raise TooLarge(word or _WRITTEN[type(value)], why)
-    return value
-
-
-_WRITTEN: Mapping[type, str] = {list: "[...]", tuple: "(...)", dict: "{...}"}
-
-
 def joined(text: str) -> str:
     """What `~` has made of a few texts. Raises TooLarge, so that the next one does not double it."""
     if len(text) > LARGEST:
@@ -190,26 +151,6 @@ class BoundedCode(CodeGenerator):
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - Jinja's visitor calls it
         self.write("environment.joined(")
         super().visit_Concat(_in_groups(node), frame)
-        self.write(")")
-
-    def visit_List(self, node: nodes.List, frame: Frame) -> None:  # noqa: N802 - as above
-        self._write_built(super().visit_List, node, frame)
-
-    def visit_Dict(self, node: nodes.Dict, frame: Frame) -> None:  # noqa: N802 - as above
-        self._write_built(super().visit_Dict, node, frame)
-
-    def visit_Tuple(self, node: nodes.Tuple, frame: Frame) -> None:  # noqa: N802 - as above
-        if node.ctx == "load":
-            self._write_built(super().visit_Tuple, node, frame)
-        else:  # the names of a loop
-            super().visit_Tuple(node, frame)
-
-    def _write_built(self, write: Callable[[Any, Frame], None], node: nodes.Expr, frame: Frame) -> None:
-        if node.find(nodes.Name) is None:  # it is as long as it is written
-            write(node, frame)
-            return
-        self.write("environment.built(")
-        write(node, frame)
         self.write(")")
 
 
@@ -356,13 +297,9 @@ def _over(most: int) -> Callable[[Any, list[Any]], str]:
     return lambda value, given: said if any(isinstance(one, int) and one > most for one in given) else ""
 
 
-_BRACKETS: Mapping[type[nodes.Expr], str] = {nodes.List: "[...]", nodes.Tuple: "(...)", nodes.Dict: "{...}"}
-
-
 def words_of(tree: nodes.Template, word: str) -> list[int]:
-    """The lines of each use of an operator, filter, method or bracket; of every expression if `word` is
-    empty."""
-    kinds = (nodes.Filter, nodes.BinExpr, nodes.Concat, nodes.Getattr, nodes.Name, *_BRACKETS)
+    """The lines of each use of an operator, filter or method; of every expression if `word` is empty."""
+    kinds = (nodes.Filter, nodes.BinExpr, nodes.Concat, nodes.Getattr)
     found = tree.find_all(kinds if word else nodes.Expr)
     return [node.lineno for node in found if not word or _word(node) == word]
 
@@ -375,29 +312,12 @@ def _word(node: nodes.Expr) -> str:
             return node.operator
         case nodes.Getattr():
             return node.attr
-        case nodes.Name():
-            return node.name
-        case nodes.List() | nodes.Tuple() | nodes.Dict():
-            return _BRACKETS[type(node)]
         case _:
             return "~"
 
 
-class _Namespace(Namespace):
-    """Jinja's namespace, which shows nothing of what it holds: that may hold others, each twice."""
-
-    def __repr__(self) -> str:
-        return "<namespace>"
-
-
-def _dict(*given: Any, **named: Any) -> dict[Any, Any]:
-    return built(dict(*given, **named), "dict")
-
-
 def with_bounds(environment: jinja2.Environment) -> None:
-    """Bound Jinja's globals that make a text of any length, or hold values that may double."""
+    """Bound Jinja's global that makes a text of any length."""
     few = _over(100)
-    found: dict[str, Any] = environment.globals  # pyright: ignore[reportAssignmentType]
-    found |= {"dict": _dict, "namespace": _Namespace}
-    made = found["lipsum"]
-    found["lipsum"] = _with_bound("lipsum", made, lambda one, rest: few(one, [one, *rest]), 0)
+    made: Any = environment.globals["lipsum"]
+    environment.globals["lipsum"] = _with_bound("lipsum", made, lambda one, rest: few(one, [one, *rest]), 0)

@@ -30,7 +30,6 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     code_generator_class = bounds.BoundedCode
     concat = staticmethod(bounds.concat)
     joined = staticmethod(bounds.joined)
-    built = staticmethod(bounds.built)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         return bounds.bounded(operator, left, right)
