@@ -58,6 +58,17 @@ def test_the_beginning_of_a_link_at_the_end_of_a_reply_is_found(written, left):
     assert Redaction(found(words))(words) == LONG + "***"
 
 
+@pytest.mark.parametrize("before", ["", "x", "xy"])
+@pytest.mark.parametrize("short", range(3))
+@pytest.mark.parametrize("after", ["", "."])
+def test_a_link_is_found_in_base64_wherever_the_last_group_ends(before, short, after):
+    link = LINK[: len(LINK) - short]
+    coded = in_base64(f"{before}{link}{after}")
+    assert found(f"550 rejected: {coded}", link) == [link]
+    shown = Redaction([link])(f"550 rejected: {coded}")
+    assert len(shown) < len("550 rejected: ") + 12
+
+
 def test_a_beginning_that_many_links_share_needs_only_one_of_them():
     links = [f"{OTHER}/{number}" for number in range(1000)]
     assert found(LONG + OTHER[:-2], *links) == links[:1]

@@ -39,7 +39,7 @@ class Profile(Recipient):
     ] = None
 
     addresses: Annotated[
-        Annotated[tuple[AdditionalAddress, ...], Field(max_length=MOST_ADDRESSES)] | None,
+        Annotated[list[AdditionalAddress], Field(max_length=MOST_ADDRESSES)] | None,
         Field(
             description="Further addresses, in the order in which they stand in for a main one.",
             examples=[[{"address": "ada@home.example", "verified": True}]],

@@ -269,6 +269,8 @@ async def test_groups_that_are_open_and_keys_that_were_used_go_on_counting(ledge
     await change(ledger, groups, key=before[0])
     await change(ledger, idempotency_keys, body_hash=before[1])
     await ledger.upgrade()
+    [kept] = [row.body_hash for row in await rows(ledger, idempotency_keys)]
+    assert kept not in (b"", before[1])
     again = [await accept_all(ledger, [replace(one, id=new_id())]) for one in asked]
     assert [one.outcome for [one] in again] == ["grouped", "repeated"]
     assert [one.id for [one] in again] == [one.id for [one] in first]

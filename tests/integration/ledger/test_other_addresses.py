@@ -12,6 +12,7 @@ from support.minted_codes import CODED
 from waypost import Priority, Recipient
 from waypost.ledger.database.tables import events, notifications
 from waypost.ledger.database.tables import recipient_addresses as table
+from waypost.ledger.database.tables import suppressions as suppressions_table
 from waypost.ledger.intake.accept import accept, accept_all
 from waypost.ledger.intake.candidate import Candidate
 from waypost.ledger.operations import timeline
@@ -73,10 +74,10 @@ async def test_it_goes_to_the_first_that_is_verified_and_explain_says_why(ledger
     assert (WHY, "redirected") in {(line.detail, line.what) for line in story.timeline}
 
 
-async def test_one_that_is_suppressed_is_passed_over(ledger):
+async def test_one_with_a_hard_bounce_is_passed_over(ledger):
     await known(ledger, WORK, HOME)
     await stop(ledger, MAIN)
-    await stop(ledger, "ADA@work.example", cause=Cause.UNSUBSCRIBE, scope=Category.MARKETING, client="")
+    await stop(ledger, "ADA@work.example", scope=Category.MARKETING, client="")
     await asked(ledger)
     assert await sent_to(ledger) == [HOME]
 
@@ -115,6 +116,29 @@ async def test_what_is_in_doubt_stays_with_the_address_that_may_have_got_it(ledg
     await stop(ledger, MAIN)
     await asked(ledger)
     await change(ledger, notifications, in_doubt=1)
+    assert await sent_to(ledger) == []
+
+
+@pytest.mark.parametrize("lifted", [False, True])
+async def test_once_redirected_it_stays_with_that_address(ledger, lifted):
+    """Also in doubt, and also if the main address works again: nothing arrives at two addresses."""
+    await known(ledger, WORK)
+    await stop(ledger, MAIN)
+    await asked(ledger)
+    assert await sent_to(ledger) == [WORK]
+    if lifted:
+        await ledger.write(lambda connection: connection.execute(sa.delete(suppressions_table)))
+    await change(ledger, notifications, in_doubt=1, state="accepted", batch_id=None)
+    assert await sent_to(ledger) == [WORK]
+    assert [row.what for row in await rows(ledger, events)] == ["redirected"]
+
+
+@pytest.mark.parametrize("cause", [Cause.COMPLAINT, Cause.UNSUBSCRIBE])
+async def test_a_complaint_at_a_further_address_is_not_evaded_either(ledger, cause):
+    await known(ledger, WORK, HOME)
+    await stop(ledger, MAIN)
+    await stop(ledger, WORK, cause=cause)
+    await asked(ledger)
     assert await sent_to(ledger) == []
 
 

@@ -51,8 +51,7 @@ def answer_repeats(connection: sa.Connection, candidates: Sequence[Candidate], m
     for key, candidate in keyed:
         if key not in new:
             before = known[key]
-            # The second is what versions before 0020 kept.
-            same = before.body_hash in (box.keyed(connection, candidate.body_hash), candidate.body_hash)
+            same = before.body_hash == box.keyed(connection, candidate.body_hash)
             candidate.receipt = before.receipt if same else _conflict(before.id)
         elif (twin := first[key]) is not candidate:
             if twin.body_hash == candidate.body_hash:

@@ -13,6 +13,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from waypost.ledger.database import sealing
+from waypost.ledger.database.bulk import update_many
+from waypost.ledger.database.tables import notifications
 from waypost.ledger.queue.recipient_rows import Opened
 from waypost.ledger.records import recipient_addresses, suppressions
 from waypost.ledger.records.recipients import Who
@@ -26,10 +29,12 @@ Others = Mapping[tuple[Who, str], str]  # the address to use, by recipient and k
 
 @dataclass(frozen=True, slots=True)
 class Redirected:
-    """A notification with other addresses than the main ones, and why, for people."""
+    """A notification with other addresses than the main ones, and why, for people. used: these addresses, by
+    field."""
 
     notification: Notification
     why: str
+    used: Mapping[str, str]
 
 
 def redirected(
@@ -82,4 +87,13 @@ def _redirected(one: Notification, used: Mapping[str, str]) -> Redirected:
     why = f"to another verified {' and '.join(used)} of its recipient: the main one has a hard bounce"
     person = replace(one.recipient, **used)
     # Its soft bounces were not looked up; a mail that is taken there forgets them, if there are any.
-    return Redirected(replace(one, recipient=person, soft_bounced="email" in used), why)
+    return Redirected(replace(one, recipient=person, soft_bounced="email" in used), why, used)
+
+
+def keep(connection: sa.Connection, moved: Mapping[UUID, Redirected], asked: Mapping[UUID, Opened]) -> None:
+    """Write the addresses of `moved` into their notifications, as if their requests had named them: what is
+    tried again goes to the same address, also if it is in doubt, or the main one works again."""
+    rows: list[dict[str, Any]] = [
+        {"id": id, "named": {**(asked[id].named or {}), **one.used}} for id, one in moved.items()
+    ]
+    update_many(connection, notifications, sealing.of(connection).sealed_all(notifications, rows))

@@ -23,7 +23,7 @@ from waypost.ledger.database.sealing import stored_keys
 from waypost.ledger.database.tables import IN_HAND, NOT_IN_HAND, batches, notifications
 from waypost.ledger.queue.ending import end
 from waypost.ledger.queue.expiry import expire
-from waypost.ledger.queue.other_addresses import Redirected, redirected
+from waypost.ledger.queue.other_addresses import Redirected, keep, redirected
 from waypost.ledger.queue.recipient_rows import Opened
 from waypost.ledger.queue.timeline_events import note_each, note_events
 from waypost.ledger.records import preferences, soft_bounces, suppressions
@@ -94,8 +94,9 @@ def ask(
     moved = _redirected(connection, policy, sound, asked, known, moment)
     for one in sound:
         sorting.add(moved[one.id].notification if one.id in moved else one)
-    told = {one.id: moved[one.id].why for one in sorting.allowed if one.id in moved} if moved else {}
-    note_each(connection, "redirected", told, batch)
+    gone = {one.id: moved[one.id] for one in sorting.allowed if one.id in moved} if moved else {}
+    keep(connection, gone, asked)
+    note_each(connection, "redirected", {id: one.why for id, one in gone.items()}, batch)
     _put_off(connection, sorting.waiting, batch)
     for why, ids in sorting.overridden.items():
         note_events(connection, ids, "allowed", f"{why}; {policy.type.category} is mandatory", batch)

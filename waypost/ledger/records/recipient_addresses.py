@@ -156,8 +156,9 @@ def _renew(insert: Any) -> Any:
 def to_use(
     connection: sa.Connection, people: Collection[Who], category: Category, moment: datetime
 ) -> dict[tuple[Who, str], str]:
-    """The first address of the lists of `people` that is verified, and that no suppression stops for
-    notifications of `category`, by recipient and kind. A row that cannot be read is left out."""
+    """The first address of the lists of `people` that is verified and has no hard bounce, by recipient and
+    kind. There is none if a suppression of another cause stops notifications of `category` there: somebody
+    who complained is not evaded. A row that cannot be read is left out."""
     given = {
         "clients": list({client for client, _ in people}),
         "keys": list({key for _, key in people}),
@@ -165,20 +166,28 @@ def to_use(
         "moment": moment,
     }
     read = partial(sealing.of(connection).row, recipient_addresses)
-    found: dict[tuple[Who, str], str] = {}
+    found: dict[tuple[Who, str], str | None] = {}
     for row in tolerant.each(connection, _TO_USE, _KEY, read, given).good:
-        found.setdefault(((row.client, row.key), row.kind), row.address)
-    return found
+        found.setdefault(((row.client, row.key), row.kind), None if row.is_unwanted else row.address)
+    return {where: address for where, address in found.items() if address is not None}
 
 
+_UNWANTED = suppressions.is_stopped(_TABLE.stored_key, _TABLE.client, suppressions.NO_HARD_BOUNCE)
 _TO_USE = (
-    sa.select(_TABLE.client, _TABLE.key, _TABLE.stored_key, _TABLE.kind, _TABLE.address)
+    sa.select(
+        _TABLE.client,
+        _TABLE.key,
+        _TABLE.stored_key,
+        _TABLE.kind,
+        _TABLE.address,
+        _UNWANTED.label("is_unwanted"),
+    )
     .where(
         in_texts(_TABLE.client, "clients"),
         in_texts(_TABLE.key, "keys"),
         _TABLE.address.is_not(None),
         _TABLE.verified_at.is_not(None),
-        ~suppressions.is_stopped(_TABLE.stored_key, _TABLE.client),
+        sa.or_(_UNWANTED, ~suppressions.is_stopped(_TABLE.stored_key, _TABLE.client)),
     )
     .order_by(_TABLE.place, _TABLE.stored_key)
 )

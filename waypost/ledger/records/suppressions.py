@@ -234,8 +234,13 @@ _THAT_STOP = sa.select(
 ).where(in_texts(suppressions.c.address, "addresses"), *_STOPS_CATEGORY)
 
 
-def is_stopped(address: sa.Column[str], client: sa.Column[str]) -> sa.ColumnElement[bool]:
-    """Whether a suppression in force at the parameter `moment` stops notifications of `client`, and of the
-    parameter `category`, at `address`."""
+NO_HARD_BOUNCE = suppressions.c.cause != Cause.HARD_BOUNCE
+
+
+def is_stopped(
+    address: sa.Column[str], client: sa.Column[str], *conditions: sa.ColumnElement[bool]
+) -> sa.ColumnElement[bool]:
+    """Whether a suppression in force at the parameter `moment`, for which `conditions` hold, stops
+    notifications of `client`, and of the parameter `category`, at `address`."""
     whose = sa.or_(suppressions.c.client == EVERY_CLIENT, suppressions.c.client == client)
-    return sa.exists().where(suppressions.c.address == address, whose, *_STOPS_CATEGORY)
+    return sa.exists().where(suppressions.c.address == address, whose, *_STOPS_CATEGORY, *conditions)

@@ -84,8 +84,9 @@ def _out_of_base64(words: str) -> Iterator[str]:
     """Everything in `words` that may be base64, decoded from each place where a group of four may begin."""
     for run in _BASE64.findall(words):
         for begin in range(4):
-            end = begin + (len(run) - begin) // 4 * 4
-            yield a2b_base64(run[begin:end].translate(_URL_SAFE)).decode("utf-8", "ignore")
+            letters = run[begin:].translate(_URL_SAFE)
+            whole = letters[:-1] if len(letters) % 4 == 1 else letters  # one letter alone holds no octet
+            yield a2b_base64(whole + "=" * (-len(whole) % 4)).decode("utf-8", "ignore")
 
 
 def _ends(letters: str) -> Iterator[str]:

@@ -1,9 +1,7 @@
-"""The keys of groups are hashed with the ledger's key: what they were made of cannot be found by trial
+"""Hashes of groups and of bodies are made with the ledger's key: what they are of cannot be found by trial"""
 
-The hashes of idempotency keys are replaced as keys are used: both forms count.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,6 +16,12 @@ depends_on = None
 AT_ONCE = 5000
 _KEYS = sa.text("SELECT key FROM groups")
 _KEYED = sa.text("UPDATE groups SET key = :made WHERE key = :key")
+# The bodies of requests under idempotency keys, a page of keys at a time.
+_BODIES = sa.text(
+    "SELECT client, key, body_hash FROM idempotency_keys WHERE (client, key) > (:client, :key) "
+    "ORDER BY client, key LIMIT :most"
+)
+_BODY_KEYED = sa.text("UPDATE idempotency_keys SET body_hash = :made WHERE client = :client AND key = :key")
 
 
 def upgrade() -> None:
@@ -25,6 +29,27 @@ def upgrade() -> None:
     changes = list(_changes(connection))
     for at in range(0, len(changes), AT_ONCE):
         connection.execute(_KEYED, changes[at : at + AT_ONCE])
+    last = {"client": "", "key": ""}
+    while page := _page(connection, last):
+        _key_bodies(connection, page)
+        last = {"client": page[-1].client, "key": page[-1].key}
+
+
+def _page(connection: sa.Connection, last: dict[str, str]) -> Sequence[sa.Row[Any]]:
+    with tolerant.forgiving(connection):
+        return connection.execute(_BODIES, {**last, "most": AT_ONCE}).all()
+
+
+def _key_bodies(connection: sa.Connection, page: Sequence[sa.Row[Any]]) -> None:
+    """An empty hash is of a recipient who was forgotten, and stays."""
+    box = sealing.of(connection)
+    changes = [
+        {"client": row.client, "key": row.key, "made": box.keyed(connection, row.body_hash)}
+        for row in page
+        if isinstance(row.body_hash, bytes) and row.body_hash
+    ]
+    if changes:
+        connection.execute(_BODY_KEYED, changes)
 
 
 def _changes(connection: sa.Connection) -> Iterator[dict[str, bytes]]:
@@ -37,5 +62,6 @@ def _changes(connection: sa.Connection) -> Iterator[dict[str, bytes]]:
 
 
 def downgrade() -> None:
-    """A hash cannot be undone: each group opens anew with its next request."""
+    """A hash cannot be undone: each group opens anew with its next request, and a request that is repeated
+    under its idempotency key is a conflict, which sends nothing twice."""
     op.execute("DELETE FROM groups")
