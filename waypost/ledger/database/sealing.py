@@ -37,6 +37,7 @@ HASH_KEY = "address key"  # the row of `installation`
 _KEPT = sa.select(installation.c.value).where(installation.c.name == HASH_KEY)
 _HASHED = "#"  # after mailto: or tel: in a hashed key; no address begins so
 _DIGITS = 32  # hexadecimal, of a hash
+_KEYED = b"k"  # before a keyed digest
 
 # The columns that hold personal data. Each value is sealed for its table, its column and its primary key.
 SEALED: Mapping[sa.Table, tuple[str, ...]] = {
@@ -140,8 +141,8 @@ class Sealing:
 
     def keyed(self, connection: sa.Connection, digest: bytes) -> bytes:
         """A digest under the ledger's key of hashes: whoever has the ledger alone cannot find out by trial
-        what was hashed."""
-        return hmac.digest(self._keyed(connection), digest, "sha256")
+        what was hashed. It has an octet more than a digest of SHA-256, which tells it from one."""
+        return _KEYED + hmac.digest(self._keyed(connection), digest, "sha256")
 
     def known_key(self, connection: sa.Connection, key: str) -> str | None:
         """Like `stored_key`; None while the ledger has no key for its hashes."""

@@ -14,6 +14,7 @@ branch_labels = None
 depends_on = None
 
 AT_ONCE = 5000
+PLAIN = 32  # octets of a digest without a key; a ledger that was here before has keyed ones already
 _KEYS = sa.text("SELECT key FROM groups")
 _KEYED = sa.text("UPDATE groups SET key = :made WHERE key = :key")
 # The bodies of requests under idempotency keys, a page of keys at a time.
@@ -46,7 +47,7 @@ def _key_bodies(connection: sa.Connection, page: Sequence[sa.Row[Any]]) -> None:
     changes = [
         {"client": row.client, "key": row.key, "made": box.keyed(connection, row.body_hash)}
         for row in page
-        if isinstance(row.body_hash, bytes) and row.body_hash
+        if isinstance(row.body_hash, bytes) and len(row.body_hash) == PLAIN
     ]
     if changes:
         connection.execute(_BODY_KEYED, changes)
@@ -57,7 +58,7 @@ def _changes(connection: sa.Connection) -> Iterator[dict[str, bytes]]:
     with tolerant.forgiving(connection):
         keys = connection.scalars(_KEYS).all()
     for key in keys:
-        if isinstance(key, bytes):
+        if isinstance(key, bytes) and len(key) == PLAIN:
             yield {"key": key, "made": box.keyed(connection, key)}
 
 
