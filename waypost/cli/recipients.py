@@ -77,7 +77,7 @@ def _print_addresses(found: Sequence[Mapping[str, Any]]) -> None:
     for one in found:
         is_main = ", main" if one["main"] else ""
         verified = f", verified {plain(one['verified_at'])}" if one["verified"] else ", not verified"
-        _print(f"address     {plain(one['address'])}: {one['kind']}{is_main}{verified}")
+        _print(f"{'address':<10}  {plain(one['address'])}: {one['kind']}{is_main}{verified}")
 
 
 def _print(line: str) -> None:

@@ -27,7 +27,9 @@ class MailLinks:
     @property
     def by_name(self) -> Mapping[str, str]:
         """All of them, also the empty."""
-        return _by_name(self)
+        if self is NO_LINKS:
+            return _NONE_BY_NAME
+        return {name: getattr(self, name) for name in self.__slots__}
 
     @property
     def tokens(self) -> dict[str, str]:
@@ -35,10 +37,6 @@ class MailLinks:
         return {
             name: url[max(url.rfind("/"), url.rfind("=")) + 1 :] for name, url in self.by_name.items() if url
         }
-
-
-def _by_name(links: MailLinks) -> Mapping[str, str]:
-    return _NONE_BY_NAME if links is NO_LINKS else {name: getattr(links, name) for name in links.__slots__}
 
 
 NO_LINKS = MailLinks()

@@ -142,7 +142,7 @@ class Sealing:
     def keyed(self, connection: sa.Connection, digest: bytes) -> bytes:
         """A digest under the ledger's key of hashes: whoever has the ledger alone cannot find out by trial
         what was hashed. It has an octet more than a digest of SHA-256, which tells it from one."""
-        return _KEYED + hmac.digest(self._keyed(connection), digest, "sha256")
+        return _KEYED + hmac.digest(self._key_of_hashes(connection), digest, "sha256")
 
     def known_key(self, connection: sa.Connection, key: str) -> str | None:
         """Like `stored_key`; None while the ledger has no key for its hashes."""
@@ -154,7 +154,7 @@ class Sealing:
         """Before anything is sealed in a transaction: make the key of the hashes, if the ledger has none, so
         that another process finds out that it cannot open what this one seals: it is sealed with the newest
         key. Raises OtherDataKey."""
-        self._keyed(connection)
+        self._key_of_hashes(connection)
         if not self._is_current and self.ring.newest is not None:
             kept = self._kept(connection) or ""
             self._is_current = kept.startswith(self.ring.mark)
@@ -178,10 +178,10 @@ class Sealing:
 
     def _hashed(self, connection: sa.Connection, url: str) -> str:
         scheme, _, _ = url.partition(":")
-        made = hmac.digest(self._keyed(connection), url.encode(), "sha256")
+        made = hmac.digest(self._key_of_hashes(connection), url.encode(), "sha256")
         return f"{scheme}:{_HASHED}{made.hex()[:_DIGITS]}"
 
-    def _keyed(self, connection: sa.Connection) -> bytes:
+    def _key_of_hashes(self, connection: sa.Connection) -> bytes:
         """Kept once it is known to be committed."""
         if self._hash_key is not None:
             return self._hash_key

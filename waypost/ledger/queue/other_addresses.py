@@ -45,10 +45,11 @@ def redirected(
     stopped: suppressions.ByAddress,
     moment: datetime,
 ) -> dict[UUID, Redirected]:
-    """Those of `found` that go to another address of their recipient, by id. asked: their rows; an
-    address that a request named is not replaced. stopped: the suppressions of the
-    addresses of `found`. A code or link proves the address that it was asked for, so a type that makes some
-    is left alone. So is a notification in doubt: it may have arrived, and would arrive twice.
+    """Those of `found` that go to another address of their recipient, by id. asked: their rows; an address
+    that a request named is not replaced. stopped: the suppressions of the addresses of `found`.
+
+    A type that makes codes or links is left alone: they prove the address that they were asked for. So is a
+    notification in doubt: it may have arrived, and would arrive twice.
     """
     if not stopped or type.mint is not None:
         return {}

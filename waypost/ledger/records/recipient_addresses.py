@@ -80,19 +80,29 @@ def _listed(
     keyed = {sealing.stored_key(connection, url_of(one.address)): one for one in named}
     rows = [
         {
-            "client": whose[0],
-            "key": whose[1],
-            "stored_key": key,
-            "kind": kind_of(key),
+            **_row(whose, key, known[key].added_at if key in known else moment),
             "address": one.address,
             "place": place,
             "verified_at": _verified_at(one, known.get(key), moment),
-            "added_at": known[key].added_at if key in known else moment,
         }
         for place, (key, one) in enumerate(keyed.items())
     ]
     left = (known[key] for key in sorted(main_keys) if key in known and key not in keyed)
     return [*rows, *({**vars(row), "address": None, "place": 0} for row in left if row.verified_at)]
+
+
+def _row(whose: Who, stored_key: str, added_at: datetime) -> dict[str, Any]:
+    """The row of a main address that is not verified."""
+    return {
+        "client": whose[0],
+        "key": whose[1],
+        "stored_key": stored_key,
+        "kind": kind_of(stored_key),
+        "address": None,
+        "place": 0,
+        "verified_at": None,
+        "added_at": added_at,
+    }
 
 
 def _verified_at(one: AdditionalAddress, known: Any, moment: datetime) -> datetime | None:
@@ -134,16 +144,7 @@ def confirm(connection: sa.Connection, whose: Who, stored_key: str, is_main: boo
     known = sa.select(recipients.c.key).where(recipients.c.client == whose[0], recipients.c.key == whose[1])
     if connection.scalar(known.with_for_update()) is None:
         return
-    row = {
-        "client": whose[0],
-        "key": whose[1],
-        "stored_key": stored_key,
-        "kind": kind_of(stored_key),
-        "address": None,
-        "place": 0,
-        "verified_at": moment,
-        "added_at": moment,
-    }
+    row = {**_row(whose, stored_key, moment), "verified_at": moment}
     insert_many(connection, recipient_addresses, [row], on_conflict=_renew)
 
 

@@ -14,7 +14,7 @@ branch_labels = None
 depends_on = None
 
 AT_ONCE = 5000
-PLAIN = 32  # octets of a digest without a key; a ledger that was here before has keyed ones already
+PLAIN = 32  # octets of a digest without a key; a ledger that comes back from an older version has keyed ones
 _KEYS = sa.text("SELECT key FROM groups")
 _KEYED = sa.text("UPDATE groups SET key = :made WHERE key = :key")
 # The bodies of requests under idempotency keys, a page of keys at a time.
